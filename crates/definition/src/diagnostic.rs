@@ -1,0 +1,63 @@
+//! What is wrong with a user's file, and where.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Works, and may not do what was meant.
+    Warning,
+    /// The file cannot be used as it is.
+    Error,
+}
+
+/// A place in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Span {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// Length in characters, at least 1.
+    pub length: usize,
+}
+
+/// One remark about a user's file: what, where, why, and what to do next.
+///
+/// `message` and `hint` are lower case without a full stop and never hold a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// Stable code, e.g. `PV001`; each has a page in the documentation.
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// The user's file.
+    pub file: Option<PathBuf>,
+    /// Where in it.
+    pub span: Option<Span>,
+    /// The line quoted, secrets masked.
+    pub line_text: Option<String>,
+}
+
+impl std::fmt::Display for Diagnostic {
+    /// `file:line:column: message`, as compilers write it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}:", file.display())?;
+            if let Some(span) = self.span {
+                write!(f, "{}:{}:", span.line, span.column)?;
+            }
+            f.write_str(" ")?;
+        }
+        f.write_str(&self.message)
+    }
+}

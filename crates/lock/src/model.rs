@@ -1,0 +1,201 @@
+//! The lock and the receipt.
+
+use std::collections::BTreeMap;
+
+use provenv_definition::{Digest, Platform, SafeUrl, Suite};
+use serde::{Deserialize, Serialize};
+
+/// Every artifact that was chosen for a definition, per platform.
+///
+/// A lock holds no time, no host name beyond the artifacts' URLs, and no secret: the same definition and
+/// the same indexes give the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lock {
+    /// Version of this format; old ones are read for ever.
+    pub format: u32,
+    /// The definition this answers.
+    pub definition: Digest,
+    /// What was chosen, per platform.
+    pub platforms: BTreeMap<Platform, PlatformLock>,
+}
+
+impl Lock {
+    /// The format this version writes.
+    pub const FORMAT: u32 = 1;
+
+    /// The bytes that are hashed and kept: JSON, two-space indented, keys in the order of the structs, a final
+    /// newline.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).expect("a lock is plain data");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Reads what [`Lock::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(bytes)
+    }
+
+    /// sha256 of [`Lock::to_bytes`].
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.to_bytes())
+    }
+}
+
+/// What was chosen for one platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlatformLock {
+    /// What the image stands on.
+    pub base: BaseLock,
+    /// Debian packages, those of the base included, sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub debian: Vec<DebPackage>,
+    /// The Python inside the image, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python: Option<PythonLock>,
+    /// Python packages, sorted by normalised name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pypi: Vec<PypiPackage>,
+}
+
+/// What the image stands on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BaseLock {
+    /// Nothing but [`PlatformLock::debian`].
+    Debian {
+        /// The suite they come from.
+        suite: Suite,
+    },
+}
+
+/// Bytes that can be had and checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Artifact {
+    /// Where they were found.
+    pub url: SafeUrl,
+    /// How many; 0 where the index does not say (some PyPI indexes).
+    pub size: u64,
+    /// Their digest, always checked.
+    pub sha256: Digest,
+}
+
+/// One `.deb`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DebPackage {
+    /// Debian's name.
+    pub name: String,
+    /// Debian's version, epoch and revision included.
+    pub version: String,
+    /// `amd64`, `arm64` or `all`.
+    pub architecture: String,
+    /// The file.
+    pub artifact: Artifact,
+}
+
+/// The interpreter that packages are installed for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PythonLock {
+    /// E.g. `3.11.2`.
+    pub version: String,
+    /// Path inside the image, e.g. `/usr/bin/python3.11`.
+    pub executable: String,
+    /// glibc of the base, e.g. `2.36`: decides which manylinux wheels fit.
+    pub glibc: String,
+}
+
+impl PythonLock {
+    /// Major and minor, e.g. `(3, 11)`.
+    pub fn minor(&self) -> (u32, u32) {
+        let mut parts = self.version.split('.').map_while(|part| part.parse().ok());
+        (parts.next().unwrap_or(3), parts.next().unwrap_or(0))
+    }
+}
+
+/// One Python package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PypiPackage {
+    /// Normalised name (PEP 503).
+    pub name: String,
+    /// PEP 440 version.
+    pub version: String,
+    /// The wheel that is installed: its file name carries name, version and tags.
+    pub wheel: String,
+    /// Where its bytes come from.
+    pub source: PypiSource,
+    /// Named by the definition itself, not brought along by another package.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub requested: bool,
+}
+
+/// Where the bytes of a wheel come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PypiSource {
+    /// A wheel in an index, at a URL or in a folder.
+    Wheel(Artifact),
+    /// A wheel that was built once, in the sandbox, from an sdist or a repository, and is kept by content.
+    Built {
+        /// The wheel's own digest: what is installed.
+        sha256: Digest,
+        /// Its size in bytes.
+        size: u64,
+        /// The sdist it was built from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sdist: Option<Artifact>,
+        /// The repository it was built from: `git+https://…@<commit>`, credentials taken off.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        repository: Option<String>,
+    },
+}
+
+/// The record that a definition was resolved to a lock: when, from which indexes, by what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// Version of this format.
+    pub format: u32,
+    /// What was asked for.
+    pub definition: Digest,
+    /// What was chosen.
+    pub lock: Digest,
+    /// When.
+    pub resolved_at: jiff::Timestamp,
+    /// The indexes as they were then.
+    pub indexes: Vec<IndexState>,
+    /// Who chose.
+    pub tools: Vec<ToolVersion>,
+    /// The receipt this one was upgraded from, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Digest>,
+}
+
+/// One index as it was when it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexState {
+    /// Which.
+    pub url: SafeUrl,
+    /// sha256 of what it said, where it is one document (Debian's `InRelease`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+    /// The date it gives itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+}
+
+/// A tool and its version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolVersion {
+    /// E.g. `uv`.
+    pub name: String,
+    /// E.g. `0.9.18`.
+    pub version: String,
+}
