@@ -1,1 +1,3 @@
-//! placeholder
+//! Test support: what stands in for the outside world in tests. Never part of what is shipped.
+
+pub mod server;
