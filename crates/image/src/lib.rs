@@ -1,1 +1,6 @@
-//! placeholder
+//! Lock to segments, layers and a bit-identical image.
+
+pub mod entry;
+pub mod layer;
+pub mod python;
+pub mod segment;
