@@ -105,7 +105,11 @@ pub struct DebFacts {
     pub maintainer_scripts: Vec<String>,
     /// ELF shared objects among its files.
     pub libraries: Vec<Library>,
-    /// Contents of the files that the base state is made from, by path.
+    /// Every path it lays down in the image, folders included, sorted: `usr/bin/awk`. dpkg's file lists and the
+    /// choice of alternatives' slaves need them.
+    pub paths: Vec<String>,
+    /// Contents of the files that the base state is made from, by path: those for which
+    /// [`crate::base_state::wants`] says so.
     #[serde(with = "hex_values")]
     pub files: BTreeMap<String, Vec<u8>>,
 }
