@@ -1,0 +1,95 @@
+//! Scrub: reads every blob again and moves aside those that no longer have their digest.
+
+use std::io::{self, Read as _};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use provenv_definition::{Digest, Hasher};
+use serde::Serialize;
+
+use crate::store::rename_into;
+use crate::{Error, Result, Store};
+
+/// A blob that is not what its name says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Corrupt {
+    /// Its name.
+    pub digest: Digest,
+    /// What is wrong, for people.
+    pub reason: String,
+    /// Where it is now.
+    pub moved_to: PathBuf,
+}
+
+/// What a scrub found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ScrubReport {
+    /// Blobs read.
+    pub checked: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// The corrupt ones by digest. Their names are free again: they are fetched or made anew when next needed.
+    pub corrupt: Vec<Corrupt>,
+}
+
+impl Store {
+    /// Reads every blob again, on all cores, and moves corrupt ones to `quarantine/`. `progress` hears, from any
+    /// thread, of the bytes read since it was last called.
+    pub fn scrub(&self, progress: impl Fn(u64) + Sync) -> Result<ScrubReport> {
+        let blobs = self.blobs()?;
+        let next = AtomicUsize::new(0);
+        let report = Mutex::new(ScrubReport::default());
+        let work = || -> Result<()> {
+            while let Some((digest, _)) = blobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let (bytes, corrupt) = self.check(digest, &progress)?;
+                let mut report = report.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                report.checked += 1;
+                report.bytes += bytes;
+                report.corrupt.extend(corrupt);
+            }
+            Ok(())
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            workers
+                .into_iter()
+                .try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })?;
+        let mut report = report.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        report.corrupt.sort_unstable_by_key(|corrupt| corrupt.digest);
+        Ok(report)
+    }
+
+    fn check(&self, digest: &Digest, progress: &impl Fn(u64)) -> Result<(u64, Option<Corrupt>)> {
+        let mut file = match self.open_blob(digest) {
+            // Collected meanwhile.
+            Err(Error::Missing(_)) => return Ok((0, None)),
+            result => result?,
+        };
+        let mut hasher = Hasher::new();
+        let mut buffer = vec![0; 256 * 1024];
+        let mut bytes = 0;
+        let reason = loop {
+            match file.read(&mut buffer) {
+                Ok(0) => {
+                    let actual = hasher.finish();
+                    break (actual != *digest).then(|| format!("its bytes are those of {actual}"));
+                }
+                Ok(count) => {
+                    hasher.update(&buffer[..count]);
+                    bytes += count as u64;
+                    progress(count as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A bad sector is the disk's way of saying the same.
+                Err(error) => break Some(format!("it cannot be read: {error}")),
+            }
+        };
+        let Some(reason) = reason else { return Ok((bytes, None)) };
+        let moved_to = self.root().join("quarantine").join(digest.hex());
+        rename_into(&self.path(digest), &moved_to)?;
+        Ok((bytes, Some(Corrupt { digest: *digest, reason, moved_to })))
+    }
+}

@@ -1,0 +1,188 @@
+//! The store itself: opening it, and reading blobs.
+
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use fs_err::File;
+use provenv_definition::Digest;
+
+use crate::scratch::{self, Scratch};
+use crate::staged::{Blob, Staged};
+use crate::{Error, Result, boot};
+
+/// The newest format of the folder that this version reads and writes.
+const FORMAT: u64 = 1;
+const FORMAT_PREFIX: &str = "provenv store ";
+
+/// A folder of blobs, records and trees that many processes share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    root: PathBuf,
+    /// Made when first needed, so that reading alone writes nothing.
+    scratch: OnceLock<Scratch>,
+    boot: OnceLock<Option<String>>,
+}
+
+impl Store {
+    /// Opens the store at `root`, making it if there is none, and removes what dead processes left in the making.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        let root = std::path::absolute(root.into())?;
+        match fs_err::read_to_string(root.join("format")) {
+            Ok(text) => check_format(&root, &text)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => create(&root)?,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(Error::NotAStore(root.join("format")));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        scratch::sweep(&root)?;
+        Ok(Self(Arc::new(Inner { root, scratch: OnceLock::new(), boot: OnceLock::new() })))
+    }
+
+    /// The store's folder, absolute.
+    pub fn root(&self) -> &Path {
+        &self.0.root
+    }
+
+    /// Whether the blob is there.
+    pub fn contains(&self, digest: &Digest) -> bool {
+        self.path(digest).is_file()
+    }
+
+    /// The blob's size in bytes; `None` where it is not there.
+    pub fn size(&self, digest: &Digest) -> Result<Option<u64>> {
+        match fs_err::metadata(self.path(digest)) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Where the blob is, or would be.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        self.root().join("blobs/sha256").join(&hex[..2]).join(&hex[2..])
+    }
+
+    /// Opens the blob for reading. Its bytes are not checked: [`Store::scrub`] does that.
+    pub fn open_blob(&self, digest: &Digest) -> Result<File> {
+        File::open(self.path(digest)).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::Missing(*digest),
+            _ => error.into(),
+        })
+    }
+
+    /// The blob's bytes, all in memory and checked against the digest: for small ones.
+    pub fn read(&self, digest: &Digest) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.open_blob(digest)?.read_to_end(&mut bytes)?;
+        let actual = Digest::of(&bytes);
+        if actual == *digest { Ok(bytes) } else { Err(Error::Corrupt { expected: *digest, actual }) }
+    }
+
+    /// Keeps `bytes`.
+    pub fn put(&self, bytes: &[u8]) -> Result<Digest> {
+        let digest = Digest::of(bytes);
+        if self.size(&digest)? != Some(bytes.len() as u64) {
+            let mut staged = self.stage()?;
+            staged.write_all(bytes)?;
+            staged.commit_expecting(&digest, None)?;
+        }
+        Ok(digest)
+    }
+
+    /// A new blob in the making.
+    pub fn stage(&self) -> Result<Staged> {
+        Staged::new(self)
+    }
+
+    /// An empty folder on the store's file system, removed when dropped. Keep the store as long.
+    pub fn scratch(&self) -> Result<tempfile::TempDir> {
+        Ok(tempfile::TempDir::new_in(self.own_tmp()?)?)
+    }
+
+    /// The folder below `tmp/` that is this handle's alone.
+    pub(crate) fn own_tmp(&self) -> Result<&Path> {
+        if let Some(scratch) = self.0.scratch.get() {
+            return Ok(scratch.path());
+        }
+        let made = Scratch::create(self.root())?;
+        // Where another thread was faster, ours is dropped and with it removed.
+        Ok(self.0.scratch.get_or_init(|| made).path())
+    }
+
+    /// The id of this boot of the machine, where the kernel tells.
+    pub(crate) fn boot(&self) -> Option<&str> {
+        self.0.boot.get_or_init(boot::id).as_deref()
+    }
+
+    /// `<root>/<area>/<kind>/<key>`, if these can be names.
+    pub(crate) fn named(&self, area: &str, kind: &str, key: &str) -> Result<PathBuf> {
+        Ok(self.root().join(area).join(name(kind)?).join(name(key)?))
+    }
+
+    pub(crate) fn blob(&self, digest: Digest, size: u64) -> Result<Option<Blob>> {
+        Ok((self.size(&digest)? == Some(size)).then_some(Blob { digest, size }))
+    }
+}
+
+/// Names that are safe as file names: lower case because of file systems that fold case, no leading dot because
+/// those are the store's own.
+pub(crate) fn name(text: &str) -> Result<&str> {
+    let valid = !text.is_empty()
+        && text.len() <= 200
+        && !text.starts_with('.')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte));
+    if valid { Ok(text) } else { Err(Error::Name(text.to_owned())) }
+}
+
+fn check_format(root: &Path, text: &str) -> Result<()> {
+    let found = text.trim_end().strip_prefix(FORMAT_PREFIX).and_then(|number| number.parse().ok());
+    match found {
+        Some(found) if found > FORMAT => {
+            Err(Error::NewerFormat { path: root.to_owned(), found, known: FORMAT })
+        }
+        Some(_) => Ok(()),
+        None => Err(Error::NotAStore(root.join("format"))),
+    }
+}
+
+fn create(root: &Path) -> Result<()> {
+    for folder in ["blobs/sha256", "records", "trees", "tmp", "locks"] {
+        fs_err::create_dir_all(root.join(folder))?;
+    }
+    // Last, so that a folder with a format is complete; and not in `tmp/`, where whoever opens the store in the same
+    // moment would sweep it away.
+    let mut file = tempfile::Builder::new().prefix(".format-").tempfile_in(root)?;
+    writeln!(file, "{FORMAT_PREFIX}{FORMAT}")?;
+    file.as_file().sync_all()?;
+    file.persist(root.join("format")).map_err(|error| error.error)?;
+    sync_folder(root)?;
+    Ok(())
+}
+
+/// Makes the names in `folder` as durable as the disk allows.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Renames `from` to `to` and makes the name durable; makes `to`'s folder if it is missing.
+pub(crate) fn rename_into(from: &Path, to: &Path) -> io::Result<()> {
+    let folder = to.parent().unwrap_or(to);
+    match fs_err::rename(from, to) {
+        // A shard or kind without anything yet. `from` missing gives the same error, and again below.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs_err::create_dir_all(folder)?;
+            sync_folder(folder.parent().unwrap_or(folder))?;
+            fs_err::rename(from, to)?;
+        }
+        result => result?,
+    }
+    sync_folder(folder)
+}
