@@ -1,3 +1,4 @@
 //! Test support: what stands in for the outside world in tests. Never part of what is shipped.
 
+pub mod debian;
 pub mod server;
