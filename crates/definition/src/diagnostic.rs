@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::codes::Code;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,6 +29,17 @@ pub struct Span {
     pub length: usize,
 }
 
+/// A place together with what stands there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The user's file.
+    pub file: PathBuf,
+    /// Where in it.
+    pub span: Span,
+    /// The line quoted, secrets masked.
+    pub line_text: Option<String>,
+}
+
 /// One remark about a user's file: what, where, why, and what to do next.
 ///
 /// `message` and `hint` are lower case without a full stop and never hold a secret.
@@ -44,8 +57,51 @@ pub struct Diagnostic {
     pub file: Option<PathBuf>,
     /// Where in it.
     pub span: Option<Span>,
-    /// The line quoted, secrets masked.
+    /// The line quoted, secrets masked: every character of a secret is shown as `*`, so columns still fit.
     pub line_text: Option<String>,
+}
+
+impl Diagnostic {
+    /// A remark without a place. `message` must hold no secret.
+    pub fn new(code: &'static Code, message: impl Into<String>) -> Self {
+        Self {
+            code: code.id,
+            severity: code.severity,
+            message: message.into(),
+            hint: None,
+            file: None,
+            span: None,
+            line_text: None,
+        }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says where.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.file = Some(place.file);
+        self.span = Some(place.span);
+        self.line_text = place.line_text;
+        self
+    }
+
+    /// Says in which file, where no line can be named.
+    #[must_use]
+    pub fn in_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.file = Some(file.into());
+        self
+    }
+
+    /// Whether the file cannot be used.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
 }
 
 impl std::fmt::Display for Diagnostic {

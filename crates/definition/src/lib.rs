@@ -1,17 +1,37 @@
 //! What was asked for: the model of an environment, the formats it is read from and written to,
 //! the checks on it, and its canonical digest. This crate reads files and nothing else.
 
+mod canonical;
+mod check;
+pub mod codes;
 mod diagnostic;
 mod digest;
 mod model;
+mod native;
+mod pip;
 mod platform;
+mod read;
+mod requirement;
 mod safe_url;
+mod secrets;
+mod source;
+mod suggest;
+mod write;
+pub mod yaml;
 
-pub use diagnostic::{Diagnostic, Severity, Span};
+pub use canonical::{canonical_bytes, definition_digest};
+pub use check::check;
+pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use digest::{Digest, DigestParseError, Hasher};
 pub use model::{
-    Base, Definition, Environment, InferenceConfig, PipRequirements, PipRequirement, PythonRequest, Route, Suite,
-    SystemPackage,
+    Base, Definition, Environment, InferenceConfig, PipRequirement, PipRequirements, PythonRequest, Route,
+    Suite, SystemPackage,
 };
 pub use platform::{Platform, PlatformParseError};
+pub use read::{Format, ReadEnvironment, ReadError, read, read_node, read_str};
+pub use requirement::{Marker, Requirement, RequirementError, normalise_name};
 pub use safe_url::SafeUrl;
+pub use secrets::{holds_secret, is_secret_name, mask_secrets};
+pub use source::Source;
+pub use suggest::nearest;
+pub use write::{RequirementsFiles, write_native, write_requirements};

@@ -1,6 +1,5 @@
 //! The model: an environment and the definition it stands for.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -221,6 +220,9 @@ pub struct PipRequirements {
     /// Take pre-releases (`--pre`).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pre: bool,
+    /// Every package, dependencies too, must be listed, pinned and hashed (`--require-hashes`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub require_hashes: bool,
     /// Packages never taken as wheels (`--no-binary`), `:all:` for all; sorted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub no_binary: Vec<String>,

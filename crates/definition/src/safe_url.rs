@@ -6,20 +6,28 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
+use crate::secrets::is_template;
+
 /// A URL that never holds credentials: user, password and query are taken off by the type, so that a
 /// definition, lock, log or message cannot leak them whatever code writes it.
 ///
-/// Templates such as `https://${TOKEN}@host/simple` keep their variable: it names a secret, it is none.
+/// Templates such as `https://${TOKEN}@host/simple` and `https://${USER}:${PASS}@host/simple` keep their
+/// variables: they name a secret, they are none. They are written as pip reads them; [`SafeUrl::as_url`] holds
+/// them percent-encoded.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SafeUrl(Url);
 
 impl SafeUrl {
     /// `url` without its credentials and query.
     pub fn new(mut url: Url) -> Self {
-        // Both fail only for URLs that cannot have credentials, such as `file:`.
-        let _ = url.set_password(None);
-        if !is_template(url.username()) {
-            let _ = url.set_username("");
+        let password = url.password().unwrap_or_default();
+        let variables = if password.is_empty() { is_template(url.username()) } else { is_template(password) };
+        if !variables {
+            // Both fail only for URLs that cannot have credentials, such as `file:`.
+            let _ = url.set_password(None);
+            if !is_template(url.username()) {
+                let _ = url.set_username("");
+            }
         }
         url.set_query(None);
         Self(url)
@@ -36,14 +44,33 @@ impl SafeUrl {
     }
 }
 
-/// `url` writes `${TOKEN}` as `$%7BTOKEN%7D`.
-fn is_template(text: &str) -> bool {
-    (text.starts_with("${") && text.ends_with('}')) || (text.starts_with("$%7B") && text.ends_with("%7D"))
+/// `${TOKEN}` where `url` writes `$%7BTOKEN%7D`.
+pub(crate) fn restore_templates(text: &str) -> String {
+    let mut restored = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("$%7B") {
+        let inner = &rest[at + "$%7B".len()..];
+        restored.push_str(&rest[..at]);
+        match inner.find("%7D").filter(|end| is_template(&rest[at..at + "$%7B".len() + end + "%7D".len()])) {
+            Some(end) => {
+                restored.push_str("${");
+                restored.push_str(&inner[..end]);
+                restored.push('}');
+                rest = &inner[end + "%7D".len()..];
+            }
+            None => {
+                restored.push_str("$%7B");
+                rest = inner;
+            }
+        }
+    }
+    restored.push_str(rest);
+    restored
 }
 
 impl fmt::Display for SafeUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_str())
+        f.write_str(&restore_templates(self.0.as_str()))
     }
 }
 
@@ -63,7 +90,7 @@ impl FromStr for SafeUrl {
 
 impl Serialize for SafeUrl {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.as_str())
+        serializer.collect_str(self)
     }
 }
 
@@ -79,14 +106,31 @@ mod tests {
 
     #[test]
     fn credentials_and_query_never_survive() {
-        let url: SafeUrl = "https://user:hunter2@host.invalid/simple/?token=hunter2".parse().unwrap();
-        assert_eq!(url.to_string(), "https://host.invalid/simple/");
-        assert!(!format!("{url:?}{}", serde_json::to_string(&url).unwrap()).contains("hunter2"));
+        for secret in [
+            "https://user:hunter2@host.test/simple/?token=hunter2",
+            "https://hunter2@host.test/simple/",
+            "https://${USER}:hunter2@host.test/simple/",
+            "https://${USER}hunter2@host.test/simple/",
+            "https://user:${PASS}hunter2@host.test/simple/",
+            "https://user:$%7Bhunter2@host.test/simple/",
+        ] {
+            let url: SafeUrl = secret.parse().unwrap();
+            let shown = format!("{url}{url:?}{}{}", url.as_url(), serde_json::to_string(&url).unwrap());
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
     }
 
     #[test]
-    fn a_variable_in_place_of_a_secret_stays() {
-        let url: SafeUrl = "https://${TOKEN}@host.invalid/simple".parse().unwrap();
-        assert!(url.to_string().contains("TOKEN"));
+    fn variables_in_place_of_secrets_stay_as_pip_reads_them() {
+        for text in [
+            "https://${TOKEN}@host.test/simple",
+            "https://${USER}:${PASS}@host.test/simple",
+            "https://someone:${PASS}@host.test/simple",
+            "https://host.test/${TEAM}/simple",
+        ] {
+            let url: SafeUrl = text.parse().unwrap();
+            assert_eq!(url.to_string(), text);
+            assert_eq!(url.to_string().parse::<SafeUrl>().unwrap(), url);
+        }
     }
 }

@@ -1,0 +1,243 @@
+//! The canonical form of a definition, and its digest.
+//!
+//! The definition digest is the sha256 of the bytes that this page defines. Two files that ask for the same thing
+//! have the same digest, however they are spelt; another language can compute it from this page alone, and
+//! `tests/golden/` holds vectors to try it on.
+//!
+//! # Encoding
+//!
+//! There are three kinds of values. Lengths and counts are unsigned, eight bytes, most significant first.
+//!
+//! | value | bytes |
+//! |---|---|
+//! | text | `T`, length in bytes, the text in UTF-8 |
+//! | list | `L`, count, the items one after another |
+//! | record | `R`, count of fields, each field: length of its name, its name, its value; in the order of the names' bytes |
+//!
+//! A field whose value is an empty text, list or record is left out. So a new section, empty where nobody asks for
+//! it, changes no digest that exists. A **set** is a list whose items are sorted by their encoded bytes and occur
+//! once. A **flag** is the text `true`, or left out.
+//!
+//! The canonical bytes are the domain tag `provenv definition` and a zero byte, the epoch (eight bytes, now 1), and
+//! the record *definition*. Whatever would change the bytes of an existing definition needs a new epoch.
+//!
+//! # Fields
+//!
+//! *definition*: `base` (record *base*), `pip` (record *pip*), `platforms` (set of texts such as `linux/arm64`;
+//! left out where it holds `linux/amd64` alone, which an empty list also means), `python` (text, as `3.11`),
+//! `system_packages` (set of texts, `name` or `name=version`).
+//!
+//! *base*: `kind` (`debian` or `image`), `suite` (text; left out where any suite will do, which is another question
+//! than a given one), `reference` (text as given; `:latest` is added where it has neither tag nor digest).
+//!
+//! *pip*: `constraints` and `requirements` (sets of *requirement*), `extra_index_urls` and `find_links` (lists of
+//! texts in the order given, because it says where a package is looked for first; later repetitions are left
+//! out), `index_url` (text), `no_binary` and `only_binary` (sets of texts), `no_index`, `pre`, `require_hashes`
+//! (flags). Index URLs, but not those of `find_links`, lose slashes at their end.
+//!
+//! *requirement*: `editable` (flag), `extras` (set of texts), `hashes` (set of texts, `sha256:` and 64 lower-case
+//! digits), `marker` (text), `name` (text), `specifiers` (set of texts), `url` (text).
+//!
+//! # Texts in normal form
+//!
+//! * Names of packages and extras: PEP 503.
+//! * Specifiers: operator and version without a space; the version in the normal form of PEP 440, and without the
+//!   zeros at the end of its release, except after `~=` and `===` and before `.*`, where they have a meaning:
+//!   `==1.0.0` is `==1`, `~=1.0` stays.
+//! * Markers: a comparison is the variable, operator and text in single quotes (double where it holds a single
+//!   one), one space between; the variable comes first unless the operator is `in`, `not in`, `~=` or `===`; old
+//!   names of variables are replaced by today's; texts that are compared with a version variable by an
+//!   operator other than `in` and `not in` are in PEP 440's normal form, and those with `extra` in PEP 503's.
+//!   Operands of `and` and of `or` are flattened, sorted by their bytes and occur once; an `or` inside an
+//!   `and` stands in parentheses.
+//! * URLs: as the WHATWG standard writes them, `git+` apart, with `${NAME}` left as it is; `egg=` is taken off the
+//!   fragment, its other parts are sorted. A local path is its absolute `file:` URL.
+//!
+//! Name, version, description, tags, environment variables and inference routes are no part of a definition.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::requirement::{Requirement, canonical_specifier};
+use crate::{Base, Definition, Digest, PipRequirement, PipRequirements, Platform, SafeUrl};
+
+const DOMAIN: &[u8] = b"provenv definition\0";
+const EPOCH: u64 = 1;
+
+/// The digest that names a definition: sha256 of [`canonical_bytes`].
+pub fn definition_digest(definition: &Definition) -> Digest {
+    Digest::of(&canonical_bytes(definition))
+}
+
+/// The canonical form, epoch 1; the module's source holds its specification.
+pub fn canonical_bytes(definition: &Definition) -> Vec<u8> {
+    let mut bytes = DOMAIN.to_vec();
+    bytes.extend(EPOCH.to_be_bytes());
+    bytes.extend(definition_value(definition).encode());
+    bytes
+}
+
+enum Value {
+    Text(String),
+    List(Vec<Value>),
+    Record(BTreeMap<&'static str, Value>),
+}
+
+impl Value {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_empty(),
+            Self::List(items) => items.is_empty(),
+            Self::Record(fields) => fields.is_empty(),
+        }
+    }
+
+    fn text(text: impl ToString) -> Self {
+        Self::Text(text.to_string())
+    }
+
+    fn flag(flag: bool) -> Self {
+        Self::text(if flag { "true" } else { "" })
+    }
+
+    fn optional(text: Option<impl ToString>) -> Self {
+        text.map_or(Self::text(""), Self::text)
+    }
+
+    fn set(items: impl IntoIterator<Item = Value>) -> Self {
+        let mut items: Vec<(Vec<u8>, Value)> = items.into_iter().map(|item| (item.encode(), item)).collect();
+        items.sort_by(|(left, _), (right, _)| left.cmp(right));
+        items.dedup_by(|(left, _), (right, _)| left == right);
+        Self::List(items.into_iter().map(|(_, item)| item).collect())
+    }
+
+    fn texts(texts: impl IntoIterator<Item = impl ToString>) -> Self {
+        Self::set(texts.into_iter().map(Self::text))
+    }
+
+    /// Leaves empty fields out.
+    fn record<const N: usize>(fields: [(&'static str, Value); N]) -> Self {
+        Self::Record(fields.into_iter().filter(|(_, value)| !value.is_empty()).collect())
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.encode_into(&mut bytes);
+        bytes
+    }
+
+    fn encode_into(&self, bytes: &mut Vec<u8>) {
+        let length = |length: usize| (length as u64).to_be_bytes();
+        match self {
+            Self::Text(text) => {
+                bytes.push(b'T');
+                bytes.extend(length(text.len()));
+                bytes.extend(text.as_bytes());
+            }
+            Self::List(items) => {
+                bytes.push(b'L');
+                bytes.extend(length(items.len()));
+                for item in items {
+                    item.encode_into(bytes);
+                }
+            }
+            Self::Record(fields) => {
+                bytes.push(b'R');
+                bytes.extend(length(fields.len()));
+                for (name, value) in fields {
+                    bytes.extend(length(name.len()));
+                    bytes.extend(name.as_bytes());
+                    value.encode_into(bytes);
+                }
+            }
+        }
+    }
+}
+
+fn definition_value(definition: &Definition) -> Value {
+    // Every field is named, so that a new one cannot be forgotten here.
+    let Definition { base, system_packages, python, pip, platforms } = definition;
+    let mut platforms: BTreeSet<Platform> = platforms.iter().copied().collect();
+    if platforms.len() == 1 {
+        platforms.remove(&Platform::default());
+    }
+    Value::record([
+        ("base", base_value(base)),
+        ("pip", pip_value(pip)),
+        ("platforms", Value::texts(platforms)),
+        ("python", Value::optional(python.as_ref())),
+        ("system_packages", Value::texts(system_packages)),
+    ])
+}
+
+fn base_value(base: &Base) -> Value {
+    match base {
+        Base::Debian { suite } => {
+            Value::record([("kind", Value::text("debian")), ("suite", Value::optional(suite.as_ref()))])
+        }
+        Base::Image { reference } => {
+            let name = reference.rsplit('/').next().unwrap_or_default();
+            let tag = if name.contains([':', '@']) { "" } else { ":latest" };
+            Value::record([
+                ("kind", Value::text("image")),
+                ("reference", Value::text(format!("{reference}{tag}"))),
+            ])
+        }
+    }
+}
+
+fn pip_value(pip: &PipRequirements) -> Value {
+    let PipRequirements {
+        requirements,
+        constraints,
+        index_url,
+        extra_index_urls,
+        find_links,
+        no_index,
+        pre,
+        require_hashes,
+        no_binary,
+        only_binary,
+    } = pip;
+    let index = |url: &SafeUrl| url.to_string().trim_end_matches('/').to_owned();
+    Value::record([
+        ("constraints", Value::set(constraints.iter().map(requirement_value))),
+        ("extra_index_urls", first_of_each(extra_index_urls.iter().map(index))),
+        ("find_links", first_of_each(find_links.iter().map(ToString::to_string))),
+        ("index_url", Value::optional(index_url.as_ref().map(index))),
+        ("no_binary", Value::texts(no_binary)),
+        ("no_index", Value::flag(*no_index)),
+        ("only_binary", Value::texts(only_binary)),
+        ("pre", Value::flag(*pre)),
+        ("require_hashes", Value::flag(*require_hashes)),
+        ("requirements", Value::set(requirements.iter().map(requirement_value))),
+    ])
+}
+
+/// A list without later repetitions.
+fn first_of_each(texts: impl Iterator<Item = String>) -> Value {
+    let mut seen = BTreeSet::new();
+    Value::List(texts.filter(|text| seen.insert(text.clone())).map(Value::Text).collect())
+}
+
+fn requirement_value(requirement: &PipRequirement) -> Value {
+    let PipRequirement { requirement, hashes, editable } = requirement;
+    let hashes = Value::texts(hashes);
+    let editable = Value::flag(*editable);
+    match requirement.parse::<Requirement>() {
+        Ok(Requirement { name, extras, specifiers, url, marker }) => Value::record([
+            ("editable", editable),
+            ("extras", Value::texts(extras)),
+            ("hashes", hashes),
+            ("marker", Value::optional(marker)),
+            ("name", Value::optional(name)),
+            ("specifiers", Value::texts(specifiers.iter().map(canonical_specifier))),
+            ("url", Value::optional(url)),
+        ]),
+        // No reader makes such a requirement; if one is put together by hand, it still has a digest of its own.
+        Err(_) => Value::record([
+            ("editable", editable),
+            ("hashes", hashes),
+            ("unparsed", Value::text(requirement.trim())),
+        ]),
+    }
+}

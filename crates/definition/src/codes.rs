@@ -1,0 +1,170 @@
+//! The table of codes: every remark that this crate can make about a file, in one place.
+//!
+//! A code never changes its meaning and is never given again. `PV001` to `PV099` come from reading, `PV100` and
+//! up from checks of what was read.
+
+use crate::Severity;
+
+/// One kind of remark.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Code {
+    /// E.g. `PV004`.
+    pub id: &'static str,
+    /// A short name for filters and pages, e.g. `unknown-key`.
+    pub name: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One line.
+    pub title: &'static str,
+    /// Why it matters and what to do: the text of the code's page.
+    pub explanation: &'static str,
+}
+
+macro_rules! codes {
+    ($($id:literal $constant:ident $name:literal $severity:ident $title:literal $explanation:literal;)*) => {
+        $(
+            #[doc = $title]
+            pub const $constant: &Code = &Code {
+                id: $id,
+                name: $name,
+                severity: Severity::$severity,
+                title: $title,
+                explanation: $explanation,
+            };
+        )*
+
+        /// All codes, in order.
+        pub const ALL: &[&Code] = &[$($constant),*];
+    };
+}
+
+codes! {
+    "PV001" UNREADABLE "unreadable-file" Error
+        "the file cannot be read"
+        "The file is missing, may not be read, is a folder, or is not text. Nothing else could be checked.";
+    "PV002" UNSUPPORTED_FORMAT "unsupported-format" Error
+        "this kind of file is not read yet"
+        "Provenv reads `requirements.txt` files and the native environment YAML. The file looks like something else.";
+    "PV003" INVALID_YAML "invalid-yaml" Error
+        "not valid YAML"
+        "The text breaks a rule of YAML 1.2. Common causes are a tab used for indentation, a missing space after a \
+         colon, and an unquoted text that begins with a special character.";
+    "PV004" UNKNOWN_KEY "unknown-key" Error
+        "unknown key"
+        "A key that means nothing here is most often a misspelt one, so it is refused rather than ignored.";
+    "PV005" WRONG_TYPE "wrong-type" Error
+        "a value of the wrong type"
+        "E.g. a list where a text belongs.";
+    "PV006" DUPLICATE_KEY "duplicate-key" Error
+        "a key given twice"
+        "Other readers silently keep the last of the two values. One of them is not what you mean: remove it.";
+    "PV007" NOT_SUPPORTED "not-supported" Error
+        "a feature that is not supported yet"
+        "The file asks for something that this version cannot do. It is refused, because an environment without it \
+         would not be the one that was asked for.";
+    "PV008" CONFLICTING_KEYS "conflicting-keys" Error
+        "keys that exclude each other"
+        "E.g. `image` and `base`: an image stands on one thing.";
+    "PV009" TOO_LARGE "too-large" Error
+        "larger or deeper than any real file"
+        "Files, nesting and includes are limited, so that a hostile file cannot take all memory or time.";
+    "PV010" INVALID_REQUIREMENT "invalid-requirement" Error
+        "a malformed requirement"
+        "The line is neither a dependency specifier (PEP 508) nor a URL nor a path. pip and uv refuse it too.";
+    "PV011" INVALID_OPTION "invalid-option" Error
+        "an unknown or malformed option"
+        "Options of a requirements file are those that pip documents for it.";
+    "PV012" NOT_HONOURED "not-honoured" Warning
+        "read, and without effect"
+        "The file stays usable, and this part of it changes nothing here. The message says why.";
+    "PV013" INVALID_INCLUDE "invalid-include" Error
+        "an included file that cannot be used"
+        "`-r` and `-c` name files relative to the file they stand in. A file cannot include itself.";
+    "PV014" INVALID_URL "invalid-url" Error
+        "a malformed URL"
+        "The text is not a URL, or of a kind that cannot be fetched.";
+    "PV015" CREDENTIALS "credentials" Error
+        "credentials in a URL"
+        "A definition is shared, hashed and kept for ever, so it must not hold a secret. Write the name of an \
+         environment variable in its place (`https://${TOKEN}@host/simple`), or leave it out and keep it in netrc \
+         or in the keyring.";
+    "PV016" INVALID_HASH "invalid-hash" Error
+        "a malformed or unsupported hash"
+        "A hash is written `--hash=sha256:` and 64 hexadecimal digits.";
+    "PV017" MISSING_HASH "missing-hash" Error
+        "a requirement without hash or pin in a file that requires them"
+        "With `--require-hashes`, every requirement must be pinned with `==` and carry a hash.";
+    "PV018" MISSING_PATH "missing-path" Warning
+        "a local path that does not exist"
+        "The package cannot be locked until something stands there. Paths are relative to the file they stand in.";
+    "PV019" INVALID_PYTHON "invalid-python" Error
+        "not a Python version"
+        "Write a minor version such as `3.11`, or an exact one such as `3.11.2`.";
+    "PV020" INVALID_SYSTEM_PACKAGE "invalid-system-package" Error
+        "not a Debian package"
+        "Write `name` or `name=version`, as for apt-get.";
+    "PV021" INVALID_VALUE "invalid-value" Error
+        "a value that means nothing"
+        "The value has the right type and is none of those that can be used.";
+    "PV022" INVALID_CONSTRAINT "invalid-constraint" Error
+        "a requirement that cannot be a constraint"
+        "A constraint bounds the version of a package that something else asks for: it has a name, and neither \
+         extras nor `-e`. pip refuses it too.";
+    "PV023" TEMPLATE "template" Error
+        "a template that was not filled in"
+        "The text holds `{{ … }}`. Fill the template in first: Provenv reads plain files.";
+
+    "PV050" INVALID_JOB "invalid-job" Error
+        "a job file that cannot be used"
+        "A job says what to run in which environment. The message names the key that does not fit.";
+    "PV101" RESERVED_NAME "reserved-name" Error
+        "a reserved name"
+        "Names that begin with `AzureML`, `Microsoft` or `curated/` belong to environments that are shipped.";
+    "PV102" INVALID_NAME "invalid-name" Error
+        "a name or version that cannot be used"
+        "Names and versions are parts of file names, URLs and image references: letters, digits, `-`, `_` and `.`, \
+         beginning with a letter or digit, at most 255 characters.";
+    "PV103" UNPINNED "unpinned" Info
+        "a package without an exact version"
+        "The lock pins it, and `provenv upgrade` moves it. Pin it with `==` only if the version is part of what you \
+         mean.";
+    "PV104" PYTHON_END_OF_LIFE "python-end-of-life" Warning
+        "a Python without security fixes"
+        "The Python asked for is out of support: its bugs stay.";
+    "PV105" LOCAL_SOURCE "local-source" Warning
+        "a package from a path of this machine"
+        "A local path or an editable install cannot be resolved again on another machine. Publish the package to an \
+         index, or name a repository and a commit.";
+    "PV106" MOVING_TAG "moving-tag" Warning
+        "an image tag that moves"
+        "No tag, or `latest`, means another image tomorrow. The lock pins the digest it finds; a version in the tag \
+         says what you mean.";
+    "PV107" CONFLICTING_PINS "conflicting-pins" Error
+        "versions that exclude each other"
+        "No version satisfies all that is asked of this package, so it can never be resolved.";
+    "PV108" DUPLICATE_REQUIREMENT "duplicate-requirement" Warning
+        "a requirement given twice"
+        "The second changes nothing.";
+    "PV109" SECRET "secret" Warning
+        "something that looks like a secret"
+        "Environment variables of a definition are stored and shown in clear. Pass secrets when the command is run.";
+    "PV110" DUPLICATE_SYSTEM_PACKAGE "duplicate-system-package" Warning
+        "a system package given twice"
+        "The second changes nothing; with two versions, no base can satisfy both.";
+    "PV111" MOVING_REPOSITORY "moving-repository" Info
+        "a repository without a commit"
+        "A branch or tag may point elsewhere tomorrow. The lock pins the commit it finds.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn every_code_and_name_is_given_once_and_in_order() {
+        assert!(ALL.windows(2).all(|pair| pair[0].id < pair[1].id));
+        let mut names: Vec<_> = ALL.iter().map(|code| code.name).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+}

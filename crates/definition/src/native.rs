@@ -1,0 +1,368 @@
+//! The native environment YAML: Azure ML's v2 environment, with `base`, `system_packages`, `python`, `pip` and
+//! `platforms` besides.
+
+use indexmap::IndexMap;
+
+use crate::pip::{PipReader, Role};
+use crate::read::{Format, Origins, ReadEnvironment};
+use crate::secrets::shown;
+use crate::suggest::nearest;
+use crate::yaml::{Fields, Kind, Node};
+use crate::{
+    Base, Diagnostic, Environment, InferenceConfig, Place, Platform, PythonRequest, Route, Source, Suite,
+    SystemPackage, codes,
+};
+
+/// Keys of Azure ML's that the service adds when it answers; they say nothing about what is asked for.
+const DUMP_ONLY: &[&str] = &[
+    "id",
+    "creation_context",
+    "latest_version",
+    "intellectual_property",
+    "auto_delete_setting",
+    "resource_id",
+];
+
+/// Reads the mapping `node` of `source`; gives back all there is to say about it.
+pub(crate) fn read(source: &Source, node: &Node) -> (ReadEnvironment, Vec<Diagnostic>) {
+    let mut reader = Reader { source, diagnostics: Vec::new(), origins: Origins::default() };
+    let mut environment = Environment::default();
+    let mut pip = PipReader::default();
+    if let Some(mut fields) = Fields::new(source, node, "an environment", &mut reader.diagnostics) {
+        reader.fields(&mut fields, &mut environment, &mut pip);
+        fields.finish(&mut reader.diagnostics);
+    }
+    pip.finish();
+    reader.diagnostics.append(&mut pip.diagnostics);
+    environment.definition.pip = pip.pip;
+    reader.origins.requirements = pip.requirements;
+    reader.origins.constraints = pip.constraints;
+    let mut files = vec![source.path().to_owned()];
+    files.extend(pip.files);
+    let read = ReadEnvironment {
+        environment,
+        warnings: Vec::new(),
+        format: Format::Native,
+        files,
+        origins: reader.origins,
+    };
+    (read, reader.diagnostics)
+}
+
+struct Reader<'s> {
+    source: &'s Source,
+    diagnostics: Vec<Diagnostic>,
+    origins: Origins,
+}
+
+impl<'s> Reader<'s> {
+    fn fields(&mut self, fields: &mut Fields<'s>, environment: &mut Environment, pip: &mut PipReader) {
+        let _schema = fields.entry("$schema");
+        for key in DUMP_ONLY {
+            let _answer = fields.entry(key);
+        }
+        (environment.name, self.origins.name) = self.text(fields, "name");
+        (environment.version, self.origins.version) = self.text(fields, "version");
+        environment.description =
+            fields.text("description", &mut self.diagnostics).map(|(text, _)| text.to_owned());
+        let tags = fields.texts("tags", &mut self.diagnostics);
+        environment.tags = tags.into_iter().map(|(name, (value, _))| (name, value)).collect();
+        self.variables(fields, environment);
+        environment.inference_config = self.inference_config(fields);
+
+        let definition = &mut environment.definition;
+        definition.base = self.base(fields);
+        definition.python = self.python(fields);
+        definition.system_packages = self.system_packages(fields);
+        definition.platforms = self.platforms(fields);
+        self.pip(fields, pip);
+
+        self.os_type(fields);
+        for (key, reason) in [
+            ("conda_file", "conda packages are not supported yet"),
+            ("build", "building from a Dockerfile is not supported yet"),
+        ] {
+            if let Some((name, _)) = fields.entry(key).filter(|(_, value)| !value.is_null()) {
+                let hint = "list Python packages under `pip` and Debian packages under `system_packages`";
+                self.report(codes::NOT_SUPPORTED, name, format!("`{key}`: {reason}"), Some(hint));
+            }
+        }
+        for (key, reason) in [
+            ("properties", "only the service's own SDK sets it"),
+            ("datastore", "it says where a build context is uploaded, and there is none"),
+        ] {
+            if let Some((name, _)) = fields.entry(key).filter(|(_, value)| !value.is_null()) {
+                self.report(codes::NOT_HONOURED, name, format!("`{key}` is not kept: {reason}"), None);
+            }
+        }
+        if self.looks_like_conda(fields) {
+            let message = "this is a conda environment file, which is not supported yet";
+            self.diagnostics.clear();
+            self.diagnostics.push(
+                Diagnostic::new(codes::UNSUPPORTED_FORMAT, message)
+                    .with_hint("list its pip packages in a `requirements.txt`")
+                    .at(self.source.place(fields.span())),
+            );
+        }
+    }
+
+    /// `dependencies` has no other meaning than conda's.
+    fn looks_like_conda(&self, fields: &mut Fields<'s>) -> bool {
+        let dependencies = fields.entry("dependencies");
+        let is_conda = dependencies.is_some_and(|(_, value)| matches!(value.kind, Kind::Sequence(_)));
+        if is_conda {
+            for key in ["channels", "prefix", "variables"] {
+                let _conda = fields.entry(key);
+            }
+        }
+        is_conda
+    }
+
+    fn place(&self, node: &Node) -> Place {
+        self.source.place(node.span)
+    }
+
+    fn report(&mut self, code: &'static codes::Code, node: &Node, message: String, hint: Option<&str>) {
+        let diagnostic = Diagnostic::new(code, message).at(self.place(node));
+        self.diagnostics.push(Diagnostic { hint: hint.map(str::to_owned), ..diagnostic });
+    }
+
+    /// A text that holds no template.
+    fn text(&mut self, fields: &mut Fields<'s>, key: &'static str) -> (Option<String>, Option<Place>) {
+        let Some((text, span)) = fields.text(key, &mut self.diagnostics) else { return (None, None) };
+        let place = self.source.place(span);
+        if text.contains("{{") || text.contains("{%") {
+            let message = format!("`{key}` holds a template that was not filled in");
+            self.diagnostics.push(
+                Diagnostic::new(codes::TEMPLATE, message).with_hint("fill the template in first").at(place),
+            );
+            return (None, None);
+        }
+        (Some(text.to_owned()), Some(place))
+    }
+
+    fn variables(&mut self, fields: &mut Fields<'s>, environment: &mut Environment) {
+        for (name, (value, span)) in fields.texts("environment_variables", &mut self.diagnostics) {
+            let place = self.source.place(span);
+            if name.is_empty() || name.contains(['=', '\0']) {
+                let message = format!("`{}` cannot be the name of a variable", shown(&name));
+                self.diagnostics.push(Diagnostic::new(codes::INVALID_VALUE, message).at(place));
+                continue;
+            }
+            self.origins.variables.insert(name.clone(), place);
+            environment.environment_variables.insert(name, value);
+        }
+    }
+
+    fn base(&mut self, fields: &mut Fields<'s>) -> Base {
+        let (image, image_place) = self.text(fields, "image");
+        let (base, base_place) = self.text(fields, "base");
+        match (image, base, base_place) {
+            (None, None, _) => Base::default(),
+            (Some(reference), None, _) if is_reference(&reference) => {
+                self.origins.image = image_place;
+                Base::Image { reference }
+            }
+            (Some(_), None, _) => {
+                let message = "`image` must be the reference of an image, such as `python:3.12-slim`";
+                self.diagnostics
+                    .extend(image_place.map(|at| Diagnostic::new(codes::INVALID_VALUE, message).at(at)));
+                Base::default()
+            }
+            (None, Some(text), Some(place)) => parse_base(&text).unwrap_or_else(|message| {
+                let hint = "write `debian`, or `debian/` and the code name of a suite, or name an `image`";
+                self.diagnostics
+                    .push(Diagnostic::new(codes::INVALID_VALUE, message).with_hint(hint).at(place));
+                Base::default()
+            }),
+            (_, _, place) => {
+                let message = "`base` and `image` exclude each other: an image stands on one thing";
+                let diagnostic =
+                    Diagnostic::new(codes::CONFLICTING_KEYS, message).with_hint("keep one of them");
+                self.diagnostics.extend(place.map(|place| diagnostic.at(place)));
+                Base::default()
+            }
+        }
+    }
+
+    fn python(&mut self, fields: &mut Fields<'s>) -> Option<PythonRequest> {
+        let (text, span) = fields.text("python", &mut self.diagnostics)?;
+        let place = self.source.place(span);
+        match text.parse::<PythonRequest>() {
+            Ok(python) if python.major == 3 => {
+                self.origins.python = Some(place);
+                Some(python)
+            }
+            result => {
+                let message = match result {
+                    Ok(_) => format!("Python {} is not supported, only Python 3", shown(text)),
+                    Err(message) => message,
+                };
+                self.diagnostics.push(
+                    Diagnostic::new(codes::INVALID_PYTHON, message)
+                        .with_hint("write it in quotes, e.g. `python: \"3.11\"`")
+                        .at(place),
+                );
+                None
+            }
+        }
+    }
+
+    fn system_packages(&mut self, fields: &mut Fields<'s>) -> Vec<SystemPackage> {
+        let mut packages: Vec<(SystemPackage, Place)> = Vec::new();
+        for item in fields.list("system_packages", &mut self.diagnostics).unwrap_or_default() {
+            let place = self.place(item);
+            let Some(text) = item.text() else {
+                let message = format!("a system package must be a text, not {}", item.kind_name());
+                self.report(codes::WRONG_TYPE, item, message, None);
+                continue;
+            };
+            match text.parse() {
+                Ok(package) => packages.push((package, place)),
+                Err(message) => {
+                    let hint = "write `name` or `name=version`, as for apt-get";
+                    self.report(codes::INVALID_SYSTEM_PACKAGE, item, message, Some(hint));
+                }
+            }
+        }
+        packages.sort_by(|(left, _), (right, _)| left.cmp(right));
+        let (packages, places) = packages.into_iter().unzip();
+        self.origins.system_packages = places;
+        packages
+    }
+
+    fn platforms(&mut self, fields: &mut Fields<'s>) -> Vec<Platform> {
+        let mut platforms = Vec::new();
+        for item in fields.list("platforms", &mut self.diagnostics).unwrap_or_default() {
+            match item.text().unwrap_or_default().parse::<Platform>() {
+                Ok(platform) => platforms.push(platform),
+                Err(error) => self.report(codes::INVALID_VALUE, item, error.to_string(), None),
+            }
+        }
+        platforms.sort_unstable();
+        platforms.dedup();
+        platforms
+    }
+
+    /// A list of lines of a requirements file, the path of one, or a mapping of both kinds of lines.
+    fn pip(&mut self, fields: &mut Fields<'s>, pip: &mut PipReader) {
+        let Some(node) = fields.node("pip") else { return };
+        match &node.kind {
+            Kind::Sequence(items) => self.pip_lines(items, pip, Role::Requirement),
+            Kind::Mapping(_) => {
+                let Some(mut lists) = Fields::new(self.source, node, "`pip`", &mut self.diagnostics) else {
+                    return;
+                };
+                for (key, role) in [("requirements", Role::Requirement), ("constraints", Role::Constraint)] {
+                    let items = lists.list(key, &mut self.diagnostics).unwrap_or_default();
+                    self.pip_lines(items, pip, role);
+                }
+                lists.finish(&mut self.diagnostics);
+            }
+            Kind::Scalar(scalar) if scalar.text.contains('\n') => {
+                let hint = "write one requirement per list item, or the path of a requirements file";
+                self.report(codes::WRONG_TYPE, node, "`pip` must be a list or a path".to_owned(), Some(hint));
+            }
+            Kind::Scalar(scalar) => {
+                pip.include(self.source, &scalar.text, self.place(node), Role::Requirement)
+            }
+        }
+    }
+
+    fn pip_lines(&mut self, items: &[Node], pip: &mut PipReader, role: Role) {
+        for item in items {
+            match item.text() {
+                Some(text) if !text.trim().contains('\n') => {
+                    pip.read_entry(self.source, text, item.span, role)
+                }
+                _ => {
+                    let message =
+                        format!("a requirement must be a text of one line, not {}", item.kind_name());
+                    self.report(codes::WRONG_TYPE, item, message, None);
+                }
+            }
+        }
+    }
+
+    fn os_type(&mut self, fields: &mut Fields<'s>) {
+        let Some(node) = fields.node("os_type") else { return };
+        match node.text().map(str::to_ascii_lowercase).as_deref() {
+            Some("linux") => {}
+            Some("windows") => {
+                self.report(codes::NOT_SUPPORTED, node, "only Linux images can be made".to_owned(), None);
+            }
+            _ => self.report(codes::INVALID_VALUE, node, "`os_type` must be `linux`".to_owned(), None),
+        }
+    }
+
+    fn inference_config(&mut self, fields: &mut Fields<'s>) -> Option<InferenceConfig> {
+        let node = fields.node("inference_config")?;
+        let mut routes = Fields::new(self.source, node, "`inference_config`", &mut self.diagnostics)?;
+        let mut found: IndexMap<&str, Route> = IndexMap::new();
+        for key in ["liveness_route", "readiness_route", "scoring_route"] {
+            match routes.node(key) {
+                Some(node) => found.extend(self.route(key, node).map(|route| (key, route))),
+                None => {
+                    let message = format!("`inference_config` lacks `{key}`");
+                    let hint = "all three routes are needed: liveness, readiness and scoring";
+                    self.report(codes::INVALID_VALUE, node, message, Some(hint));
+                }
+            }
+        }
+        let _kind = routes.entry("type");
+        routes.finish(&mut self.diagnostics);
+        Some(InferenceConfig {
+            liveness_route: found.swap_remove("liveness_route")?,
+            readiness_route: found.swap_remove("readiness_route")?,
+            scoring_route: found.swap_remove("scoring_route")?,
+        })
+    }
+
+    fn route(&mut self, key: &str, node: &'s Node) -> Option<Route> {
+        let mut route = Fields::new(self.source, node, &format!("`{key}`"), &mut self.diagnostics)?;
+        let port = route.text("port", &mut self.diagnostics).map(|(text, _)| text.parse::<u16>());
+        let path = route.text("path", &mut self.diagnostics).map(|(text, _)| text.to_owned());
+        route.finish(&mut self.diagnostics);
+        match (port, path) {
+            (Some(Ok(port)), Some(path)) if port > 0 && path.starts_with('/') => Some(Route { port, path }),
+            _ => {
+                let message =
+                    format!("`{key}` needs a `port` from 1 to 65535 and a `path` that begins with `/`");
+                self.report(codes::INVALID_VALUE, node, message, None);
+                None
+            }
+        }
+    }
+}
+
+/// Whether a text can be the reference of an image: what exactly it may hold is the registry client's to say.
+fn is_reference(text: &str) -> bool {
+    !text.is_empty()
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:@+".contains(c))
+}
+
+/// `debian`, `debian/bookworm` or `debian:bookworm`.
+fn parse_base(text: &str) -> Result<Base, String> {
+    let (name, suite) = match text.split_once(['/', ':']) {
+        Some((name, suite)) => (name, Some(suite)),
+        None => (text, None),
+    };
+    if name != "debian" {
+        let suggestion =
+            nearest(name, ["debian"]).map_or(String::new(), |known| format!(", did you mean `{known}`?"));
+        return Err(format!("`{}` is not a base{suggestion}", shown(text)));
+    }
+    match suite {
+        None => Ok(Base::Debian { suite: None }),
+        Some(suite)
+            if suite.starts_with(|c: char| c.is_ascii_lowercase())
+                && suite
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c)) =>
+        {
+            Ok(Base::Debian { suite: Some(Suite(suite.to_owned())) })
+        }
+        Some(suite) => Err(format!("`{}` is not the code name of a Debian suite", shown(suite))),
+    }
+}

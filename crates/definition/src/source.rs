@@ -1,0 +1,191 @@
+//! A text with its file name, from which places are quoted.
+
+use std::path::{Path, PathBuf};
+
+use crate::secrets::mask_secrets;
+use crate::{Diagnostic, Place, Span, codes};
+
+/// No definition written by people comes near this; a lock or data file given by mistake does.
+pub(crate) const MAX_BYTES: u64 = 8 << 20;
+
+/// The text of a file and where it came from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    path: PathBuf,
+    text: String,
+    /// Bytes where lines begin and end, line breaks excluded.
+    lines: Vec<(usize, usize)>,
+}
+
+impl Source {
+    /// `text` as if it stood in the file `path`; a byte order mark is taken off.
+    pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
+        let mut text = text.into();
+        if text.starts_with('\u{feff}') {
+            text.drain(..'\u{feff}'.len_utf8());
+        }
+        let lines = line_ranges(&text);
+        Self { path: path.into(), text, lines }
+    }
+
+    /// Reads a file: UTF-8, or UTF-16 with a byte order mark, or Latin-1 where a coding comment (PEP 263) says so.
+    pub fn read(path: &Path) -> Result<Self, Diagnostic> {
+        let unreadable = |reason: String| Diagnostic::new(codes::UNREADABLE, reason).in_file(path);
+        // The path is the diagnostic's own; `fs_err` would name it a second time.
+        let io = |error: &std::io::Error| {
+            let cause = error.get_ref().and_then(|inner| inner.source());
+            let reason = cause.map_or_else(|| error.to_string(), ToString::to_string);
+            let diagnostic = unreadable(format!("cannot read the file: {reason}"));
+            match error.kind() {
+                std::io::ErrorKind::NotFound => diagnostic.with_hint("check the path and the working folder"),
+                std::io::ErrorKind::PermissionDenied => {
+                    diagnostic.with_hint("make it readable for your user")
+                }
+                _ => diagnostic,
+            }
+        };
+        let metadata = fs_err::metadata(path).map_err(|error| io(&error))?;
+        if metadata.is_dir() {
+            return Err(unreadable("cannot read the file: it is a folder".to_owned())
+                .with_hint("name the file in it, e.g. `requirements.txt`"));
+        }
+        if metadata.len() > MAX_BYTES {
+            return Err(too_large(path));
+        }
+        let bytes = fs_err::read(path).map_err(|error| io(&error))?;
+        Self::decode(path, &bytes)
+    }
+
+    /// The text that `bytes` stand for.
+    pub fn decode(path: &Path, bytes: &[u8]) -> Result<Self, Diagnostic> {
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(too_large(path));
+        }
+        let text = match bytes {
+            [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+            [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+            _ if declares_latin1(bytes) => Some(bytes.iter().map(|byte| char::from(*byte)).collect()),
+            _ => match std::str::from_utf8(bytes) {
+                Ok(text) => Some(text.to_owned()),
+                Err(error) => {
+                    let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+                    let line = line_ranges(&good).len();
+                    return Err(Diagnostic::new(codes::UNREADABLE, format!("line {line} is not UTF-8 text"))
+                        .with_hint("save the file as UTF-8")
+                        .in_file(path));
+                }
+            },
+        };
+        match text {
+            Some(text) if !text.contains('\0') => Ok(Self::new(path, text)),
+            _ => Err(Diagnostic::new(codes::UNREADABLE, "the file is not text").in_file(path)),
+        }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder that relative paths in the file start from.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// The whole text, without byte order mark.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The lines without their line breaks.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().map(|(start, end)| &self.text[*start..*end])
+    }
+
+    /// Line `number`, from 1.
+    pub fn line(&self, number: usize) -> Option<&str> {
+        let (start, end) = self.lines.get(number.checked_sub(1)?)?;
+        Some(&self.text[*start..*end])
+    }
+
+    /// The place `span` with its line quoted, secrets masked.
+    pub fn place(&self, span: Span) -> Place {
+        Place { file: self.path.clone(), span, line_text: self.line(span.line).map(mask_secrets) }
+    }
+}
+
+fn too_large(path: &Path) -> Diagnostic {
+    Diagnostic::new(codes::TOO_LARGE, format!("the file is larger than {} MiB", MAX_BYTES >> 20))
+        .in_file(path)
+}
+
+/// Lines end at `\n`, `\r\n` and `\r`, as editors count them.
+fn line_ranges(text: &str) -> Vec<(usize, usize)> {
+    let bytes = text.as_bytes();
+    let mut lines = Vec::new();
+    let mut start = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\n' => lines.push((start, at)),
+            b'\r' => {
+                lines.push((start, at));
+                at += usize::from(bytes.get(at + 1) == Some(&b'\n'));
+            }
+            _ => {
+                at += 1;
+                continue;
+            }
+        }
+        at += 1;
+        start = at;
+    }
+    lines.push((start, bytes.len()));
+    lines
+}
+
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<String> {
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    char::decode_utf16(pairs.iter().map(|pair| unit(*pair))).collect::<Result<_, _>>().ok()
+}
+
+/// PEP 263: `# -*- coding: latin-1 -*-` in the first two lines.
+fn declares_latin1(bytes: &[u8]) -> bool {
+    bytes.split(|byte| *byte == b'\n').take(2).any(|line| {
+        let line = String::from_utf8_lossy(line).to_lowercase();
+        let name = line.split_once('#').and_then(|(_, comment)| comment.split_once("coding"));
+        name.is_some_and(|(_, name)| {
+            let name = name.trim_start_matches([':', '=', ' ']);
+            ["latin-1", "latin1", "iso-8859-1", "iso8859-1"].iter().any(|known| name.starts_with(known))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_counted_as_editors_count_them() {
+        let source = Source::new("f", "\u{feff}a\r\nb\rc\n\nd");
+        assert_eq!(source.lines().collect::<Vec<_>>(), ["a", "b", "c", "", "d"]);
+        assert_eq!(source.line(3), Some("c"));
+        assert_eq!(source.line(0), None);
+        assert_eq!(source.line(6), None);
+    }
+
+    #[test]
+    fn encodings_that_pip_knows_are_read() {
+        let text =
+            |bytes: &[u8]| Source::decode(Path::new("f"), bytes).map(|source| source.text().to_owned());
+        assert_eq!(text(b"\xef\xbb\xbfnumpy").unwrap(), "numpy");
+        assert_eq!(text(b"\xff\xfen\0u\0").unwrap(), "nu");
+        assert_eq!(text(b"\xfe\xff\0n\0u").unwrap(), "nu");
+        assert_eq!(text(b"# -*- coding: latin-1 -*-\n# \xe9").unwrap(), "# -*- coding: latin-1 -*-\n# é");
+        assert!(text(b"ok\nbad \xe9").unwrap_err().message.contains("line 2"));
+        assert!(text(b"\x7fELF\0\0").is_err());
+    }
+}

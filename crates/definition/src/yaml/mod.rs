@@ -1,0 +1,210 @@
+//! YAML with the place of every node and the text of every scalar as it was written.
+//!
+//! The tree is built from the parser's events: saphyr's own trees keep neither duplicate keys nor the text of
+//! `3.10`. Aliases are resolved, under a limit, so that a small file cannot become a large tree.
+
+mod fields;
+mod node;
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle};
+
+use crate::{Diagnostic, Source, Span, codes};
+
+pub use fields::Fields;
+pub use node::{Kind, Node, Scalar};
+
+const MAX_DEPTH: usize = 64;
+const MAX_NODES: usize = 200_000;
+
+/// The single document of `source`; `None` where it is empty.
+pub fn parse(source: &Source) -> Result<Option<Node>, Diagnostic> {
+    let mut builder = Builder { source, stack: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None };
+    let mut documents = 0;
+    for event in Parser::new_from_str(source.text()) {
+        let (event, span) = event.map_err(|error| syntax_error(source, &error))?;
+        let span = span_of(&span);
+        match event {
+            Event::DocumentStart(_) => {
+                documents += 1;
+                if documents > 1 {
+                    return Err(builder
+                        .error(span, "a second document in one file")
+                        .with_hint("keep one document"));
+                }
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let scalar = Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain };
+                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let is_text = tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
+                let scalar = Scalar { plain: scalar.plain && !is_text, ..scalar };
+                builder.add(Node { span, block, kind: Kind::Scalar(scalar) }, anchor)?;
+            }
+            Event::SequenceStart(anchor, _) => builder.open(span, Kind::Sequence(Vec::new()), anchor)?,
+            Event::MappingStart(anchor, _) => builder.open(span, Kind::Mapping(Vec::new()), anchor)?,
+            Event::SequenceEnd | Event::MappingEnd => builder.close()?,
+            Event::Alias(anchor) => {
+                let Some(node) = builder.anchors.get(&anchor).cloned() else {
+                    return Err(builder.error(span, "an alias to something that is not complete here"));
+                };
+                builder.nodes += node.count();
+                builder.add(Node { span, ..node }, 0)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(builder.root.filter(|node| !node.is_null()))
+}
+
+/// A collection that is still being read.
+struct Open {
+    node: Node,
+    /// The key whose value comes next.
+    key: Option<Node>,
+    anchor: usize,
+}
+
+struct Builder<'a> {
+    source: &'a Source,
+    stack: Vec<Open>,
+    anchors: HashMap<usize, Node>,
+    nodes: usize,
+    root: Option<Node>,
+}
+
+impl Builder<'_> {
+    fn error(&self, span: Span, message: &str) -> Diagnostic {
+        Diagnostic::new(codes::INVALID_YAML, message).at(self.source.place(span))
+    }
+
+    fn too_large(&self, span: Span, message: &str) -> Diagnostic {
+        Diagnostic::new(codes::TOO_LARGE, message).at(self.source.place(span))
+    }
+
+    fn open(&mut self, span: Span, kind: Kind, anchor: usize) -> Result<(), Diagnostic> {
+        if self.stack.len() == MAX_DEPTH {
+            return Err(self.too_large(span, "nested too deeply"));
+        }
+        self.stack.push(Open { node: Node { span, block: false, kind }, key: None, anchor });
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Diagnostic> {
+        match self.stack.pop() {
+            Some(open) => self.add(open.node, open.anchor),
+            None => Ok(()),
+        }
+    }
+
+    /// Puts a finished node where it belongs.
+    fn add(&mut self, node: Node, anchor: usize) -> Result<(), Diagnostic> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(self.too_large(node.span, "more values than any definition has"));
+        }
+        if anchor > 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        let Some(open) = self.stack.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        match &mut open.node.kind {
+            Kind::Sequence(items) => items.push(node),
+            Kind::Mapping(entries) => match open.key.take() {
+                Some(key) => entries.push((key, node)),
+                None if node.scalar().is_none() => {
+                    let hint = if is_template(self.source, node.span) {
+                        "this looks like a template: fill it in, or quote it"
+                    } else {
+                        "quote a text that begins with `{`, `[` or `?`"
+                    };
+                    return Err(self.error(node.span, "a key must be a text").with_hint(hint));
+                }
+                None => open.key = Some(node),
+            },
+            Kind::Scalar(_) => {}
+        }
+        Ok(())
+    }
+}
+
+fn is_template(source: &Source, span: Span) -> bool {
+    source.line(span.line).is_some_and(|line| line.contains("{{") || line.contains("{%"))
+}
+
+/// The parser counts columns from 0.
+fn span_of(span: &saphyr_parser::Span) -> Span {
+    let length = if span.start.line() == span.end.line() { span.len() } else { 1 };
+    Span { line: span.start.line(), column: span.start.col() + 1, length: length.max(1) }
+}
+
+fn syntax_error(source: &Source, error: &saphyr_parser::ScanError) -> Diagnostic {
+    let marker = error.marker();
+    let span = Span { line: marker.line(), column: marker.col() + 1, length: 1 };
+    let line = source.line(span.line).unwrap_or_default();
+    let indentation = &line[..line.len() - line.trim_start().len()];
+    let diagnostic = Diagnostic::new(codes::INVALID_YAML, format!("invalid YAML: {}", error.info()))
+        .at(source.place(span));
+    if indentation.contains('\t') {
+        diagnostic.with_hint("indent with spaces: YAML forbids tabs")
+    } else if is_template(source, span) {
+        diagnostic.with_hint("this looks like a template: fill it in first")
+    } else {
+        diagnostic
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_text(text: &str) -> Result<Option<Node>, Diagnostic> {
+        parse(&Source::new("test.yaml", text))
+    }
+
+    #[test]
+    fn scalars_keep_their_text_and_place() {
+        let node = parse_text("a: 3.10\r\nb:\r\n  - 'x y'\r\n").unwrap().unwrap();
+        let Kind::Mapping(entries) = &node.kind else { panic!("{node:?}") };
+        assert_eq!(entries[0].1.text(), Some("3.10"));
+        assert_eq!(entries[0].1.span, Span { line: 1, column: 4, length: 4 });
+        let Kind::Sequence(items) = &entries[1].1.kind else { panic!("{node:?}") };
+        assert_eq!(items[0].text(), Some("x y"));
+        assert_eq!(items[0].span, Span { line: 3, column: 5, length: 5 });
+    }
+
+    #[test]
+    fn hostile_texts_are_refused() {
+        for deep in ["[", "{", "- ", "? ", "a: [", "!a &b [", "[{"] {
+            let code = parse_text(&deep.repeat(100_000)).unwrap_err().code;
+            assert!(["PV003", "PV009"].contains(&code), "{deep} {code}");
+        }
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for i in 1..9 {
+            let alias = format!("*a{}, ", i - 1);
+            bomb += &format!("a{i}: &a{i} [{}]\n", alias.repeat(10));
+        }
+        assert_eq!(parse_text(&bomb).unwrap_err().code, "PV009");
+        assert_eq!(parse_text("a: &x [*x]").unwrap_err().code, "PV003");
+        assert_eq!(parse_text("a: b\n---\nc: d").unwrap_err().code, "PV003");
+        assert!(parse_text("a:\n\tb: c").unwrap_err().hint.unwrap().contains("tab"));
+        assert!(parse_text("a: {{ name }}").unwrap_err().hint.unwrap().contains("template"));
+    }
+
+    #[test]
+    fn aliases_stand_for_what_they_name() {
+        let node = parse_text("a: &x [1]\nb: *x").unwrap().unwrap();
+        let Kind::Mapping(entries) = &node.kind else { panic!("{node:?}") };
+        assert!(matches!(&entries[1].1.kind, Kind::Sequence(items) if items.len() == 1));
+        assert_eq!(entries[1].1.span.line, 2);
+    }
+
+    #[test]
+    fn nothing_is_no_document() {
+        for text in ["", "# only a comment\n", "---\n", "~"] {
+            assert_eq!(parse_text(text).unwrap(), None, "{text:?}");
+        }
+    }
+}
