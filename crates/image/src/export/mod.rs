@@ -1,0 +1,87 @@
+//! Images out of the store, as files that other tools read.
+
+mod archive;
+mod destination;
+mod docker;
+mod layout;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use provenv_fetch::{Phase, Reporter};
+use provenv_store::Store;
+
+pub use destination::{Destination, DestinationError};
+
+use crate::oci::Image;
+
+/// Why an image could not be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A blob of the image cannot be read.
+    #[error("failed to read the image from the store")]
+    Store(#[from] provenv_store::Error),
+    /// The destination cannot be written; the source names the file.
+    #[error("failed to export the image to `{}`", .path.display())]
+    Write {
+        /// The destination.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder holds something else.
+    #[error("`{}` is neither empty nor an OCI image layout", .0.display())]
+    NotALayout(PathBuf),
+    /// The folder's `index.json` cannot be read, so it cannot be added to.
+    #[error("`{}` is not the index of an OCI image layout", .path.display())]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+impl Error {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Write { source, .. } if provenv_store::is_no_space(source) => {
+                Some("free some space on that file system, or export to another one".to_owned())
+            }
+            Self::Write { .. } => None,
+            Self::NotALayout(_) => Some("name a new or empty folder".to_owned()),
+            Self::Index { .. } => Some("name a new folder, or take the broken layout away".to_owned()),
+        }
+    }
+}
+
+/// Writes `image` to `destination`. Files appear there under their names only when they are whole; blobs that a layout
+/// has already are not written again.
+///
+/// The store's files are copied, never linked: whoever owns the destination may change what is in it.
+pub fn to(store: &Store, image: &Image, destination: &Destination, reporter: &dyn Reporter) -> Result<(), Error> {
+    reporter.expect(Phase::Publishing, 1, image.size());
+    let item = destination.to_string();
+    reporter.begin(Phase::Publishing, &item);
+    match destination {
+        Destination::OciLayout { path, tag } => layout::write(store, image, path, tag.as_deref(), reporter)?,
+        Destination::OciArchive { path, tag } => {
+            archive::write(store, path, layout::archive(image, tag.as_deref()), reporter)?;
+        }
+        Destination::DockerArchive { path, reference } => {
+            archive::write(store, path, docker::archive(image, reference.as_deref()), reporter)?;
+        }
+    }
+    reporter.end(Phase::Publishing, &item);
+    Ok(())
+}
+
+/// Names `path` in an error of writing it.
+fn writing(path: &Path) -> impl Fn(io::Error) -> Error + '_ {
+    move |source| Error::Write { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+//! The image's configuration and manifest: the JSON that names its layers.
+//!
+//! Both are written by the structs below, field by field in their order, without white space, and are part of the
+//! image's digest: a golden test holds their bytes. (The types of `oci-spec` would write the same today; nothing promises that
+//! their next version does.)
+
+use std::collections::BTreeMap;
+
+use provenv_definition::{Digest, Platform};
+use provenv_lock::{BaseLock, PlatformLock};
+use provenv_store::Store;
+use serde::{Deserialize, Serialize};
+
+use crate::layer::Layer;
+use crate::segment::{EPOCH, PREFIX};
+
+/// `application/vnd.oci.image.manifest.v1+json`.
+pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+/// `application/vnd.oci.image.config.v1+json`.
+pub const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
+/// `application/vnd.oci.image.layer.v1.tar+gzip`.
+pub const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+/// When every image was made, as far as it says: the earliest time that a zip can carry.
+pub const CREATED: &str = "1980-01-01T00:00:00Z";
+
+const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// An image whose blobs are all in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// Digest of the manifest: the image's name.
+    pub manifest: Digest,
+    /// Bytes of the manifest.
+    pub manifest_size: u64,
+    /// Digest of the configuration.
+    pub config: Digest,
+    /// Bytes of the configuration.
+    pub config_size: u64,
+    /// What it runs on.
+    pub platform: Platform,
+    /// Its layers, the bottom one first.
+    pub layers: Vec<Layer>,
+}
+
+impl Image {
+    /// Bytes of manifest, configuration and layers together: what a registry keeps.
+    pub fn size(&self) -> u64 {
+        self.manifest_size + self.config_size + self.layers.iter().map(|layer| layer.size).sum::<u64>()
+    }
+
+    /// Every blob that belongs to it, each once: what must be kept or handed on. Manifest first, then configuration, then layers.
+    pub fn blobs(&self) -> Vec<(Digest, u64)> {
+        let mut blobs = vec![(self.manifest, self.manifest_size), (self.config, self.config_size)];
+        for layer in &self.layers {
+            if !blobs.iter().any(|(digest, _)| *digest == layer.digest) {
+                blobs.push((layer.digest, layer.size));
+            }
+        }
+        blobs
+    }
+}
+
+/// How containers of an image start, and what it says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageConfig {
+    /// Variables, in the order in which they are written.
+    pub env: Vec<(String, String)>,
+    /// What runs when nothing else is asked for.
+    pub command: Vec<String>,
+    /// Annotations that clients show.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl ImageConfig {
+    /// The configuration of the image of `lock`.
+    ///
+    /// The labels say only what follows from the packages themselves. The lock's digest is not among them: a lock names
+    /// the mirror each artifact came from, and the same packages from another mirror are the same image.
+    pub fn of(lock: &PlatformLock) -> Self {
+        let mut env = Vec::new();
+        if lock.python.is_some() {
+            env.push(("PATH".to_owned(), format!("/{PREFIX}/bin:{SYSTEM_PATH}")));
+            env.push(("VIRTUAL_ENV".to_owned(), format!("/{PREFIX}")));
+        } else {
+            env.push(("PATH".to_owned(), SYSTEM_PATH.to_owned()));
+        }
+        env.push(("LANG".to_owned(), "C.UTF-8".to_owned()));
+
+        let has = |name: &str| lock.debian.iter().any(|package| package.name == name);
+        let command = if lock.python.is_some() {
+            "python3"
+        } else if has("bash") {
+            "bash"
+        } else {
+            "sh"
+        };
+        Self { env, command: vec![command.to_owned()], labels: labels(lock) }
+    }
+}
+
+fn labels(lock: &PlatformLock) -> BTreeMap<String, String> {
+    let BaseLock::Debian { suite } = &lock.base;
+    let mut labels = BTreeMap::from([
+        ("dev.provenv.base".to_owned(), format!("debian:{suite}")),
+        ("dev.provenv.epoch".to_owned(), EPOCH.to_string()),
+    ]);
+    let mut title = Vec::new();
+    for package in lock.pypi.iter().filter(|package| package.requested) {
+        title.push(format!("{} {}", package.name, package.version));
+    }
+    if let Some(python) = &lock.python {
+        labels.insert("dev.provenv.python".to_owned(), python.version.clone());
+        title.push(format!("Python {}", python.version));
+    }
+    title.push(format!("Debian {suite}"));
+    labels.insert("org.opencontainers.image.title".to_owned(), title.join(", "));
+    labels
+}
+
+/// Writes configuration and manifest of an image of `layers` (the bottom one first) to the store.
+pub fn write(
+    store: &Store,
+    platform: Platform,
+    layers: &[Layer],
+    config: &ImageConfig,
+) -> provenv_store::Result<Image> {
+    let config = config_bytes(platform, layers, config);
+    let config_size = config.len() as u64;
+    let config = store.put(&config)?;
+    let manifest = manifest_bytes(config, config_size, layers);
+    Ok(Image {
+        manifest: store.put(&manifest)?,
+        manifest_size: manifest.len() as u64,
+        config,
+        config_size,
+        platform,
+        layers: layers.to_vec(),
+    })
+}
+
+/// OCI image specification, `config.md`.
+#[derive(Serialize)]
+struct Config<'a> {
+    created: &'a str,
+    architecture: &'a str,
+    os: &'a str,
+    config: Execution<'a>,
+    rootfs: RootFs,
+    history: Vec<History>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Execution<'a> {
+    env: Vec<String>,
+    cmd: &'a [String],
+    working_dir: &'a str,
+    labels: &'a BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct RootFs {
+    r#type: &'static str,
+    diff_ids: Vec<Digest>,
+}
+
+#[derive(Serialize)]
+struct History {
+    created: &'static str,
+    created_by: String,
+}
+
+fn config_bytes(platform: Platform, layers: &[Layer], config: &ImageConfig) -> Vec<u8> {
+    let config = Config {
+        created: CREATED,
+        architecture: platform.architecture(),
+        os: "linux",
+        config: Execution {
+            env: config.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            cmd: &config.command,
+            working_dir: "/",
+            labels: &config.labels,
+        },
+        rootfs: RootFs { r#type: "layers", diff_ids: layers.iter().map(|layer| layer.diff_id).collect() },
+        history: layers
+            .iter()
+            .map(|layer| History { created: CREATED, created_by: created_by(layer) })
+            .collect(),
+    };
+    serde_json::to_vec(&config).expect("a configuration is plain data")
+}
+
+/// What `docker history` shows: the layer, and the packages in it where its name does not say it.
+fn created_by(layer: &Layer) -> String {
+    match &layer.packages[..] {
+        [] => format!("provenv: {}", layer.what),
+        [package] if *package == layer.what => format!("provenv: {}", layer.what),
+        packages => format!("provenv: {}: {}", layer.what, packages.join(", ")),
+    }
+}
+
+/// OCI image specification, `manifest.md`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Manifest {
+    schema_version: u32,
+    media_type: &'static str,
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+}
+
+/// OCI image specification, `descriptor.md`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    media_type: &'static str,
+    digest: Digest,
+    size: u64,
+}
+
+fn manifest_bytes(config: Digest, config_size: u64, layers: &[Layer]) -> Vec<u8> {
+    let layer = |layer: &Layer| Descriptor { media_type: LAYER_TYPE, digest: layer.digest, size: layer.size };
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: MANIFEST_TYPE,
+        config: Descriptor { media_type: CONFIG_TYPE, digest: config, size: config_size },
+        layers: layers.iter().map(layer).collect(),
+    };
+    serde_json::to_vec(&manifest).expect("a manifest is plain data")
+}
+
+/// A Dockerfile that asks for the same packages in the same versions, for people to read. It is no way to the same
+/// image: what it would bring depends on the day and the mirrors.
+pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
+    let BaseLock::Debian { suite } = &lock.base;
+    let config = ImageConfig::of(lock);
+    let mut text = format!("FROM debian:{suite}-slim\n");
+    if !lock.debian.is_empty() {
+        text.push_str("RUN apt-get update && apt-get install --yes --no-install-recommends");
+        for package in &lock.debian {
+            text.push_str(&format!(" \\\n    {}={}", package.name, package.version));
+        }
+        text.push_str(" \\\n && rm -rf /var/lib/apt/lists/*\n");
+    }
+    if let Some(python) = &lock.python {
+        text.push_str(&format!("RUN {} -m venv --without-pip /{PREFIX}\n", python.executable));
+    }
+    for (name, value) in &config.env {
+        text.push_str(&format!("ENV {name}=\"{value}\"\n"));
+    }
+    if !lock.pypi.is_empty() {
+        text.push_str(&format!("RUN pip --python /{PREFIX}/bin/python install --no-deps"));
+        for package in &lock.pypi {
+            text.push_str(&format!(" \\\n    {}=={}", package.name, package.version));
+        }
+        text.push('\n');
+    }
+    let command = serde_json::to_string(&config.command).expect("a list of texts is plain data");
+    text.push_str(&format!("CMD {command}\n"));
+    text
+}
+
+#[cfg(test)]
+mod tests;
