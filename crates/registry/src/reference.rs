@@ -1,0 +1,115 @@
+//! Where an image goes in a registry: `HOST[:PORT]/NAME[:TAG]`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use provenv_definition::Digest;
+
+/// A name in a registry, with a tag.
+///
+/// Unlike docker's, it always names its registry: nothing is ever pushed to a public one for want of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    pub(crate) inner: oci_client::Reference,
+}
+
+/// A text that names no place in a registry.
+#[derive(Debug, thiserror::Error)]
+pub enum ReferenceError {
+    /// The first part cannot be a host.
+    #[error("`{0}` does not name a registry")]
+    NoRegistry(String),
+    /// A digest follows from the image; it cannot be asked for.
+    #[error("`{0}` has a digest, and a push needs a tag")]
+    Digest(String),
+    /// The grammar of the OCI distribution specification does not allow it.
+    #[error("`{text}` is not a reference")]
+    Malformed {
+        /// What was given.
+        text: String,
+        /// Why.
+        source: oci_client::ParseError,
+    },
+}
+
+impl ReferenceError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some("write HOST/NAME:TAG, such as localhost:5000/digits:1".to_owned())
+    }
+}
+
+impl Reference {
+    /// The registry's host, with its port if one was given.
+    pub fn registry(&self) -> &str {
+        self.inner.registry()
+    }
+
+    /// The name of the repository in the registry.
+    pub fn repository(&self) -> &str {
+        self.inner.repository()
+    }
+
+    /// The tag; `latest` where none was given.
+    pub fn tag(&self) -> &str {
+        self.inner.tag().unwrap_or("latest")
+    }
+
+    /// `HOST/NAME@DIGEST`: the name that never comes to mean anything else.
+    pub fn with_digest(&self, digest: &Digest) -> String {
+        format!("{}/{}@{digest}", self.registry(), self.repository())
+    }
+
+    /// Whether the registry is on this machine, where plain HTTP is usual.
+    pub(crate) fn is_local(&self) -> bool {
+        let registry = self.registry();
+        let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
+        host == "localhost" || host == "[::1]" || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+    }
+}
+
+impl FromStr for Reference {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let host = text.split_once('/').map(|(host, _)| host);
+        if !host.is_some_and(|host| host == "localhost" || host.contains(['.', ':'])) {
+            return Err(ReferenceError::NoRegistry(text.to_owned()));
+        }
+        let inner: oci_client::Reference =
+            text.parse().map_err(|source| ReferenceError::Malformed { text: text.to_owned(), source })?;
+        if inner.digest().is_some() {
+            return Err(ReferenceError::Digest(text.to_owned()));
+        }
+        Ok(Self { inner })
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}:{}", self.registry(), self.repository(), self.tag())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reference;
+
+    #[test]
+    fn a_registry_is_always_named() {
+        for (text, same, local) in [
+            ("localhost/digits", "localhost/digits:latest", true),
+            ("localhost:5000/a/b:1.0", "localhost:5000/a/b:1.0", true),
+            ("127.0.0.1:5000/digits:1", "127.0.0.1:5000/digits:1", true),
+            ("registry.invalid/team/digits:v2", "registry.invalid/team/digits:v2", false),
+        ] {
+            let reference: Reference = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(reference.to_string(), same);
+            assert_eq!(reference.is_local(), local, "{text}");
+        }
+        let digest = format!("localhost/x@sha256:{}", "0".repeat(64));
+        for text in ["digits", "digits:1", "team/digits:1", "localhost/", "localhost/Digits", "localhost/x:a b", &digest] {
+            assert!(text.parse::<Reference>().is_err(), "{text}");
+        }
+    }
+}
