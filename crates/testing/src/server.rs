@@ -408,7 +408,7 @@ fn body(bytes: Bytes, fault: Option<&Fault>) -> Body {
                 })
                 .boxed()
         }
-        Some(Fault::LieAboutLength(_) | Fault::ReplaceChunked(_)) => ok(bytes).boxed(),
+        Some(Fault::LieAboutLength(_) | Fault::ReplaceChunked(_)) => ok(bytes).chain(pause()).boxed(),
         _ => return Body::from(bytes),
     };
     Body::from_stream(stream)

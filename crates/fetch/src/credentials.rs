@@ -1,0 +1,328 @@
+//! Who we are to a server: where user names and passwords come from. They are kept in memory only.
+//!
+//! In this order, the first that has an answer wins:
+//! 1. the URL's own `user:password@`, in which `${VARIABLE}` stands for the environment variable's value;
+//! 2. what an earlier URL of the same origin brought along (an index's credentials serve for its files);
+//! 3. `PROVENV_INDEX_<NAME>_USERNAME` and `…_PASSWORD`, or the same with `UV_INDEX_`, where `<NAME>` is the host in
+//!    upper case with `_` for whatever is no letter or digit; a port that is not the scheme's own is added
+//!    (`pypi.example:8443` is `PYPI_EXAMPLE_8443`), and the name without it works too;
+//! 4. netrc: the file that `NETRC` names, or `~/.netrc`;
+//! 5. `keyring get <URL or host> <user>`, where the user is known and the program is there.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use percent_encoding::percent_decode_str;
+use provenv_definition::SafeUrl;
+use url::Url;
+
+use crate::netrc::{self, Entry};
+use crate::{Error, Result};
+
+/// A user name and a password for one server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user's name; tokens are often given here, with an empty password.
+    pub username: String,
+    /// The password.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    /// Both are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(****)")
+    }
+}
+
+type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Where credentials are looked for.
+#[derive(Clone)]
+pub struct CredentialSources {
+    variables: Variables,
+    netrc: Option<PathBuf>,
+    keyring: Option<PathBuf>,
+}
+
+impl CredentialSources {
+    /// The environment of this process, its user's netrc file, and the `keyring` program.
+    pub fn of_process() -> Self {
+        Self {
+            variables: Arc::new(|name| std::env::var(name).ok()),
+            netrc: std::env::var_os("NETRC")
+                .map(PathBuf::from)
+                .or_else(|| Some(std::env::home_dir()?.join(".netrc"))),
+            keyring: Some("keyring".into()),
+        }
+    }
+
+    /// These and nothing else.
+    pub fn new(
+        variables: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+        netrc: Option<PathBuf>,
+        keyring: Option<PathBuf>,
+    ) -> Self {
+        Self { variables: Arc::new(variables), netrc, keyring }
+    }
+}
+
+impl Default for CredentialSources {
+    fn default() -> Self {
+        Self::of_process()
+    }
+}
+
+impl fmt::Debug for CredentialSources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CredentialSources")
+            .field("netrc", &self.netrc)
+            .field("keyring", &self.keyring)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The `<NAME>` of a URL's variables: host and, if it is not the scheme's own, port.
+pub(crate) fn index_name(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let text = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}_{port}"));
+    text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+}
+
+/// Looks credentials up and remembers them by origin.
+pub(crate) struct Keychain {
+    sources: CredentialSources,
+    netrc: OnceLock<Vec<Entry>>,
+    /// `None` where none were found.
+    known: Mutex<HashMap<Asked, Option<Credentials>>>,
+}
+
+/// An origin and, where one is asked for, a user.
+type Asked = (String, Option<String>);
+
+impl Keychain {
+    pub(crate) fn new(sources: CredentialSources) -> Self {
+        Self { sources, netrc: OnceLock::new(), known: Mutex::default() }
+    }
+
+    /// The credentials for `url`. May read a file and run `keyring`, the first time. `redirected`: a server sent us
+    /// there, so that only what names the host counts.
+    pub(crate) fn find(&self, url: &Url, redirected: bool) -> Result<Option<Credentials>> {
+        let origin = url.origin().ascii_serialization();
+        let username = self.expand(url, url.username())?.filter(|username| !username.is_empty());
+        let password = self.expand(url, url.password().unwrap_or_default())?;
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = match (username, password) {
+            (username, Some(password)) => {
+                Some(Credentials { username: username.unwrap_or_default(), password })
+            }
+            // A variable alone names a token; a plain name is a user whose password is elsewhere.
+            (Some(token), None) if url.username().contains("$%7B") => {
+                Some(Credentials { username: token, password: String::new() })
+            }
+            (username, None) => {
+                let key = (origin, username);
+                if let Some(known) = known().get(&key) {
+                    return Ok(known.clone());
+                }
+                let found = self.look_up(url, key.1.as_deref(), redirected);
+                // Where only the user is known, the server may still be content with the name.
+                let found = found.or_else(|| {
+                    key.1.clone().map(|username| Credentials { username, password: String::new() })
+                });
+                // What a redirect may not have, the URL itself may.
+                if found.is_some() || !redirected {
+                    known().insert(key, found.clone());
+                }
+                return Ok(found);
+            }
+        };
+        // The origin's other URLs, such as an index's files, go with the same.
+        known().insert((origin, None), found.clone());
+        Ok(found)
+    }
+
+    fn look_up(&self, url: &Url, username: Option<&str>, redirected: bool) -> Option<Credentials> {
+        let (env_username, env_password) = self.variables_for(url);
+        let username = username.map(str::to_owned).or(env_username);
+        if let Some(password) = env_password {
+            return Some(Credentials { username: username.unwrap_or_default(), password });
+        }
+        let host = url.host_str()?;
+        let entries = self.netrc.get_or_init(|| self.read_netrc());
+        if let Some(entry) = netrc::find(entries, host, username.as_deref(), !redirected) {
+            return Some(Credentials { username: entry.login.clone(), password: entry.password.clone() });
+        }
+        let username = username?;
+        let mut bare = url.clone();
+        // Fail only for URLs without a host.
+        let _ = bare.set_username("");
+        let _ = bare.set_password(None);
+        bare.set_query(None);
+        bare.set_fragment(None);
+        let password = [bare.as_str(), host].iter().find_map(|service| self.ask_keyring(service, &username));
+        Some(Credentials { username, password: password.unwrap_or_default() })
+    }
+
+    fn variables_for(&self, url: &Url) -> (Option<String>, Option<String>) {
+        let mut with_port = url.clone();
+        let name = index_name(&with_port);
+        let _ = with_port.set_port(None);
+        let host = index_name(&with_port);
+        for name in [name, host] {
+            for prefix in ["PROVENV_INDEX", "UV_INDEX"] {
+                let read = |what: &str| (self.sources.variables)(&format!("{prefix}_{name}_{what}"));
+                let pair = (read("USERNAME"), read("PASSWORD"));
+                if pair.0.is_some() || pair.1.is_some() {
+                    return pair;
+                }
+            }
+        }
+        (None, None)
+    }
+
+    fn read_netrc(&self) -> Vec<Entry> {
+        let Some(path) = &self.sources.netrc else { return Vec::new() };
+        match fs_err::read_to_string(path) {
+            Ok(text) => netrc::parse(&text),
+            Err(error) => {
+                if error.kind() != std::io::ErrorKind::NotFound {
+                    tracing::warn!(%error, "failed to read the netrc file");
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn ask_keyring(&self, service: &str, username: &str) -> Option<String> {
+        let output = Command::new(self.sources.keyring.as_ref()?)
+            .args(["get", service, username])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output()
+            .ok()?;
+        let password = String::from_utf8(output.stdout).ok()?;
+        let password = password.trim_end_matches(['\n', '\r']);
+        (output.status.success() && !password.is_empty()).then(|| password.to_owned())
+    }
+
+    /// The text of a user name or password with its variables' values put in; `None` where it is empty.
+    fn expand(&self, url: &Url, text: &str) -> Result<Option<String>> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let text = percent_decode_str(text).decode_utf8_lossy();
+        let mut expanded = String::with_capacity(text.len());
+        let mut rest = text.as_ref();
+        while let Some((before, after)) = rest.split_once("${") {
+            let Some((variable, after)) = after.split_once('}') else { break };
+            let value = (self.sources.variables)(variable).ok_or_else(|| Error::Variable {
+                url: SafeUrl::new(url.clone()).into(),
+                variable: variable.to_owned(),
+            })?;
+            expanded.push_str(before);
+            expanded.push_str(&value);
+            rest = after;
+        }
+        expanded.push_str(rest);
+        Ok(Some(expanded))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn keychain(
+        variables: &'static [(&str, &str)],
+        netrc: &str,
+        keyring: Option<&str>,
+    ) -> (tempfile::TempDir, Keychain) {
+        let folder = tempfile::tempdir().unwrap();
+        let netrc_path = folder.path().join("netrc");
+        fs_err::write(&netrc_path, netrc).unwrap();
+        let keyring = keyring.map(|script| {
+            let path = folder.path().join("keyring");
+            fs_err::write(&path, format!("#!/bin/sh\necho \"$@\" >> \"$(dirname \"$0\")/calls\"\n{script}"))
+                .unwrap();
+            fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        });
+        let read = |name: &str| variables.iter().find(|pair| pair.0 == name).map(|pair| pair.1.to_owned());
+        (folder, Keychain::new(CredentialSources::new(read, Some(netrc_path), keyring)))
+    }
+
+    fn find(keychain: &Keychain, url: &str) -> Option<(String, String)> {
+        let found = keychain.find(&Url::parse(url).unwrap(), false).unwrap();
+        found.map(|found| (found.username, found.password))
+    }
+
+    fn pair(username: &str, password: &str) -> Option<(String, String)> {
+        Some((username.to_owned(), password.to_owned()))
+    }
+
+    #[test]
+    fn variables_in_the_url_serve_for_its_origin() {
+        let (_folder, keychain) =
+            keychain(&[("TOKEN", "s3c/ret"), ("USER", "anna"), ("PASS", "p@ss")], "", None);
+        assert_eq!(find(&keychain, "https://a.invalid/simple/"), None);
+        assert_eq!(find(&keychain, "https://${TOKEN}@a.invalid/simple/"), pair("s3c/ret", ""));
+        assert_eq!(find(&keychain, "https://a.invalid/files/x.whl"), pair("s3c/ret", ""));
+        assert_eq!(find(&keychain, "https://${USER}:${PASS}@b.invalid/"), pair("anna", "p@ss"));
+        assert_eq!(find(&keychain, "https://pre-${USER}:x%40y@c.invalid/"), pair("pre-anna", "x@y"));
+        assert_eq!(find(&keychain, "https://d.invalid/"), None);
+        assert_eq!(find(&keychain, "https://a.invalid:8443/"), None);
+    }
+
+    #[test]
+    fn an_unset_variable_is_named_and_nothing_is_given_away() {
+        let (_folder, keychain) = keychain(&[("USER", "anna")], "", None);
+        let url = Url::parse("https://${USER}:${NO_SUCH}@a.invalid/").unwrap();
+        let error = keychain.find(&url, false).unwrap_err();
+        assert!(error.to_string().contains("NO_SUCH"), "{error}");
+        assert!(error.hint().unwrap().contains("NO_SUCH"));
+        assert!(!format!("{error} {error:?}").contains("anna"));
+    }
+
+    #[test]
+    fn variables_named_after_the_host() {
+        let (_folder, keychain) = keychain(
+            &[
+                ("UV_INDEX_A_B_INVALID_USERNAME", "anna"),
+                ("UV_INDEX_A_B_INVALID_PASSWORD", "one"),
+                ("PROVENV_INDEX_A_B_INVALID_8443_PASSWORD", "two"),
+            ],
+            "default login d password d",
+            None,
+        );
+        assert_eq!(find(&keychain, "https://a-b.invalid/x"), pair("anna", "one"));
+        assert_eq!(find(&keychain, "https://a-b.invalid:8443/x"), pair("", "two"));
+        assert_eq!(find(&keychain, "https://a-b.invalid:9443/x"), pair("anna", "one"));
+        assert_eq!(find(&keychain, "https://c.invalid/"), pair("d", "d"));
+        let redirected = keychain.find(&Url::parse("https://e.invalid/").unwrap(), true).unwrap();
+        assert!(redirected.is_none(), "a redirect never gets the default");
+    }
+
+    #[test]
+    fn the_keyring_is_asked_once_and_only_for_a_known_user() {
+        let script = "[ \"$2\" = a.invalid ] && [ \"$3\" = anna ] && echo 'from keyring'";
+        let (folder, keychain) = keychain(&[], "machine b.invalid login bea password one", Some(script));
+        assert_eq!(find(&keychain, "https://a.invalid/"), None);
+        assert_eq!(find(&keychain, "https://anna@a.invalid/simple/"), pair("anna", "from keyring"));
+        assert_eq!(find(&keychain, "https://anna@a.invalid/simple/"), pair("anna", "from keyring"));
+        assert_eq!(find(&keychain, "https://bea@b.invalid/"), pair("bea", "one"));
+        let calls = fs_err::read_to_string(folder.path().join("calls")).unwrap();
+        assert_eq!(calls, "get https://a.invalid/simple/ anna\nget a.invalid anna\n");
+    }
+
+    #[test]
+    fn nothing_prints_a_secret() {
+        let credentials = Credentials { username: "anna".into(), password: "hunter2".into() };
+        assert_eq!(format!("{credentials:?}"), "Credentials(****)");
+    }
+}

@@ -1,0 +1,327 @@
+//! The fetcher: what it can be asked, and what it holds.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use provenv_definition::{Digest, SafeUrl};
+use provenv_store::{Blob, Store};
+use reqwest::Client;
+use reqwest::redirect::Policy;
+use tokio::sync::Semaphore;
+use tokio::task::JoinError;
+use url::Url;
+
+use crate::credentials::Keychain;
+use crate::transfer::{Expected, Transfer};
+use crate::{CredentialSources, Credentials, Error, Phase, Reporter, Result};
+
+/// How to fetch.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Use what is cached and never the network.
+    pub offline: bool,
+    /// How many transfers run at once.
+    pub concurrency: usize,
+    /// How often a transient failure is tried again when nothing was gained by the last attempt.
+    pub retries: u32,
+    /// The longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// The longest silence in an exchange. There is no limit on the whole.
+    pub stall_timeout: Duration,
+    /// The most bytes of a document.
+    pub document_limit: u64,
+    /// The most bytes of anything else whose size is not known beforehand.
+    pub limit: u64,
+    /// Where credentials come from.
+    pub credentials: CredentialSources,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            offline: false,
+            concurrency: 16,
+            retries: 4,
+            connect_timeout: Duration::from_secs(15),
+            stall_timeout: Duration::from_secs(30),
+            document_limit: 512 << 20,
+            limit: 32 << 30,
+            credentials: CredentialSources::default(),
+        }
+    }
+}
+
+/// Brings bytes into the store. Cheap to clone; clones share connections, credentials and the limit on transfers.
+#[derive(Clone)]
+pub struct Fetcher(Arc<Inner>, Arc<dyn Reporter>);
+
+struct Inner {
+    store: Store,
+    options: Options,
+    keychain: Keychain,
+    permits: Semaphore,
+    as_it_is: OnceLock<Client>,
+    compressed: OnceLock<Client>,
+}
+
+/// How a body may travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// As it is: a digest is of these bytes, and a server that "helps" by compressing would spoil it.
+    AsItIs,
+    /// Compressed on the way, if the server likes.
+    Compressed,
+}
+
+impl Fetcher {
+    /// A fetcher into `store`. Nothing is read or connected yet.
+    #[allow(
+        clippy::unnecessary_wraps,
+        reason = "set-up that can fail, such as reading a configuration, belongs here"
+    )]
+    pub fn new(store: Store, reporter: Arc<dyn Reporter>, options: Options) -> Result<Self> {
+        Ok(Self(Arc::new(Inner {
+            store,
+            keychain: Keychain::new(options.credentials.clone()),
+            permits: Semaphore::new(options.concurrency.max(1)),
+            options,
+            as_it_is: OnceLock::new(),
+            compressed: OnceLock::new(),
+        }), reporter))
+    }
+
+    /// The same fetcher, with the same connections, that reports to somebody else.
+    #[must_use]
+    pub fn with_reporter(&self, reporter: Arc<dyn Reporter>) -> Self {
+        Self(Arc::clone(&self.0), reporter)
+    }
+
+    /// The store that bytes go to.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Who hears of progress.
+    pub fn reporter(&self) -> &Arc<dyn Reporter> {
+        &self.1
+    }
+
+    /// How it fetches.
+    pub fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    /// The credentials for `url`, from itself or from where [`CredentialSources`] look; `None` also where a variable
+    /// that `url` names is not set. May run the `keyring` program.
+    ///
+    /// Credentials in an index's URL serve for all of its origin from here on, so ask this of each index before its
+    /// files are fetched.
+    pub fn credentials(&self, url: &Url) -> Option<Credentials> {
+        self.0.keychain.find(url, false).ok().flatten()
+    }
+
+    /// Brings the bytes with this digest and, if given, size into the store, and says where they are. What is in the
+    /// store already costs no exchange; what another task or process is fetching is waited for.
+    pub async fn artifact(&self, url: &SafeUrl, sha256: &Digest, size: Option<u64>) -> Result<PathBuf> {
+        let path = self.store().path(sha256);
+        if self.has(sha256, size)? {
+            return Ok(path);
+        }
+        if self.0.options.offline && url.as_url().scheme() != "file" {
+            return Err(Error::Offline(url.clone().into()));
+        }
+        let item = url.file_name().unwrap_or(url.as_url().as_str()).to_owned();
+        self.reporter().expect(Phase::Fetching, 1, size.unwrap_or(0));
+        let _lease = self.store().lock_async("artifact", &sha256.hex()).await?;
+        let progress = Progress::begin(self, item);
+        if self.has(sha256, size)? {
+            self.reporter().advance(Phase::Fetching, size.unwrap_or(0));
+            return Ok(path);
+        }
+        let expected = Expected { digest: Some(*sha256), size, limit: size.unwrap_or(self.0.options.limit) };
+        self.bring(url.as_url(), expected, Some(&progress)).await?;
+        Ok(path)
+    }
+
+    /// Brings bytes of which nothing is known beforehand into the store.
+    pub async fn unverified(&self, url: &Url) -> Result<Blob> {
+        let safe = SafeUrl::new(url.clone());
+        if self.0.options.offline && url.scheme() != "file" {
+            return Err(Error::Offline(safe.into()));
+        }
+        let item = safe.file_name().unwrap_or(safe.as_url().as_str()).to_owned();
+        self.reporter().expect(Phase::Fetching, 1, 0);
+        let progress = Progress::begin(self, item);
+        let expected = Expected { digest: None, size: None, limit: self.0.options.limit };
+        self.bring(url, expected, Some(&progress)).await
+    }
+
+    async fn bring(&self, url: &Url, expected: Expected, progress: Option<&Progress>) -> Result<Blob> {
+        if url.scheme() == "file" {
+            return self.copy(url, expected, progress).await;
+        }
+        let transfer = Transfer::new(self, url, expected, Encoding::AsItIs, progress);
+        let outcome = transfer.run().await?;
+        // `None` answers only to validators, and none were sent.
+        outcome.blob.ok_or_else(|| Error::Status { url: SafeUrl::new(url.clone()).into(), status: 304 })
+    }
+
+    /// Brings a `file:` URL's bytes into the store.
+    pub(crate) async fn copy(
+        &self,
+        url: &Url,
+        expected: Expected,
+        progress: Option<&Progress>,
+    ) -> Result<Blob> {
+        let safe = Box::new(SafeUrl::new(url.clone()));
+        let store = self.store().clone();
+        let blob = blocking(move || {
+            let failed = |source| Error::File { url: safe.clone(), source };
+            let path = safe.as_url().to_file_path().map_err(|()| {
+                failed(std::io::Error::new(
+                    std::io::ErrorKind::InvalidInput,
+                    "it names another machine's file",
+                ))
+            })?;
+            let file = fs_err::File::open(&path).map_err(failed)?;
+            let metadata = file.metadata().map_err(failed)?;
+            if !metadata.is_file() {
+                return Err(failed(std::io::Error::new(
+                    std::io::ErrorKind::InvalidInput,
+                    "it is no regular file",
+                )));
+            }
+            if let Some(size) = expected.size.filter(|size| *size != metadata.len()) {
+                return Err(Error::Size { url: safe, expected: size, actual: metadata.len(), from: None });
+            }
+            if metadata.len() > expected.limit {
+                return Err(Error::TooLong { url: safe, limit: expected.limit, from: None });
+            }
+            let mut staged = store.stage()?;
+            let mut reader = std::io::BufReader::with_capacity(256 * 1024, file);
+            loop {
+                let bytes = std::io::BufRead::fill_buf(&mut reader).map_err(failed)?;
+                let length = bytes.len();
+                if length == 0 {
+                    break;
+                }
+                staged.write_all(bytes).map_err(provenv_store::Error::from)?;
+                std::io::BufRead::consume(&mut reader, length);
+            }
+            commit(staged, &safe, expected, None)
+        })
+        .await?;
+        if let Some(progress) = progress {
+            progress.reached(blob.size);
+        }
+        Ok(blob)
+    }
+
+    /// Whether the blob is there, and whole as far as its size tells.
+    fn has(&self, digest: &Digest, size: Option<u64>) -> Result<bool> {
+        let there = self.store().size(digest)?;
+        Ok(there.is_some_and(|there| size.is_none_or(|size| size == there)))
+    }
+
+    pub(crate) fn permits(&self) -> &Semaphore {
+        &self.0.permits
+    }
+
+    pub(crate) async fn credentials_for(&self, url: &Url, redirected: bool) -> Result<Option<Credentials>> {
+        let (this, url) = (self.clone(), url.clone());
+        // It may read a file and run a program.
+        blocking(move || this.0.keychain.find(&url, redirected)).await
+    }
+
+    /// The HTTP client, made when first used: reading the system's certificates takes time that a run without the
+    /// network need not spend.
+    pub(crate) fn client(&self, encoding: Encoding) -> Result<Client> {
+        let (slot, compressed) = match encoding {
+            Encoding::AsItIs => (&self.0.as_it_is, false),
+            Encoding::Compressed => (&self.0.compressed, true),
+        };
+        if let Some(client) = slot.get() {
+            return Ok(client.clone());
+        }
+        let builder = || {
+            Client::builder()
+                .user_agent(concat!("provenv/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(self.0.options.connect_timeout)
+                .read_timeout(self.0.options.stall_timeout)
+                .gzip(compressed)
+                .http2_adaptive_window(true)
+                // Followed by hand, so that each hop gets its own credentials and no other's.
+                .redirect(Policy::none())
+                .referer(false)
+        };
+        let client = match builder().build() {
+            Ok(client) => client,
+            // Not one trusted certificate on this system. Plain http works without any.
+            Err(error) => {
+                let client = builder().tls_certs_only([]).build().map_err(|_| Error::Client(error))?;
+                self.reporter().note("no CA certificates were found on this system: https will not work");
+                client
+            }
+        };
+        Ok(slot.get_or_init(|| client).clone())
+    }
+}
+
+/// Makes the bytes a blob if they are what was expected.
+pub(crate) fn commit(
+    staged: provenv_store::Staged,
+    url: &SafeUrl,
+    expected: Expected,
+    from: Option<Box<SafeUrl>>,
+) -> Result<Blob> {
+    let Some(digest) = expected.digest else { return Ok(staged.commit()?) };
+    staged.commit_expecting(&digest, expected.size).map_err(|error| match error {
+        provenv_store::Error::Mismatch { expected, actual } => {
+            Error::Digest { url: url.clone().into(), expected, actual, from }
+        }
+        error => error.into(),
+    })
+}
+
+/// Runs what blocks where it may. A panic in it goes on here.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await.map_err(JoinError::into_panic) {
+        Ok(value) => value,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// Tells the reporter of one item, and that it ended however it ends.
+pub(crate) struct Progress {
+    reporter: Arc<dyn Reporter>,
+    item: String,
+    reached: std::sync::atomic::AtomicU64,
+}
+
+impl Progress {
+    fn begin(fetcher: &Fetcher, item: String) -> Self {
+        fetcher.reporter().begin(Phase::Fetching, &item);
+        Self { reporter: Arc::clone(fetcher.reporter()), item, reached: 0.into() }
+    }
+
+    /// So many bytes are here. Told only so far as it is more than ever before: a transfer may begin again.
+    pub(crate) fn reached(&self, bytes: u64) {
+        let before = self.reached.fetch_max(bytes, std::sync::atomic::Ordering::Relaxed);
+        if bytes > before {
+            self.reporter.advance(Phase::Fetching, bytes - before);
+        }
+    }
+
+    /// The whole is so many bytes, which was not known at first.
+    pub(crate) fn will_be(&self, bytes: u64) {
+        self.reporter.expect(Phase::Fetching, 0, bytes);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.reporter.end(Phase::Fetching, &self.item);
+    }
+}
