@@ -58,7 +58,8 @@ fn lay(layer: &Path, target: &Path) -> io::Result<()> {
         } else if kind.is_symlink() {
             symlink(fs::read_link(&from)?, &to)?;
         } else if !whiteout {
-            fs::hard_link(&from, &to)?;
+            // Another user's file, another file system, or too many links already.
+            fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop))?;
         }
     }
     Ok(())
