@@ -1,7 +1,14 @@
 //! Segments joined to the layers of an image.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use provenv_definition::Digest;
+use provenv_store::Store;
 use serde::{Deserialize, Serialize};
+
+use crate::entry::Directory;
+use crate::segment::{Error, GzipWriter, Index, Piece, Reader, Segment, key, once, prelude, read_index};
+use crate::tarball;
 
 /// A layer of an image: a gzip-compressed tar.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,3 +26,170 @@ pub struct Layer {
     /// The packages in it, `name version`.
     pub packages: Vec<String>,
 }
+
+/// A segment on its way into a layer.
+#[derive(Clone, Debug)]
+pub struct Part<'s> {
+    /// The segment.
+    pub segment: &'s Segment,
+    /// What is in it.
+    pub index: &'s Index,
+    /// Paths to leave out, because another package has them.
+    pub without: &'s BTreeSet<String>,
+}
+
+/// Joins segments to a layer: the folders above all their entries, each once, then the segments, then the end of the archive.
+///
+/// `folders` says what the packages of the whole image say of folders; one that nobody speaks of is root's, `0755`. No path
+/// may be in two parts. A layer made before is not made again; the key of its record is given too, unless the layer is the
+/// blob of a segment.
+pub fn join(
+    store: &Store,
+    what: String,
+    packages: Vec<String>,
+    parts: &[Part<'_>],
+    folders: &BTreeMap<String, Directory>,
+) -> Result<(Layer, Option<String>), Error> {
+    let wanted = wanted(parts);
+    let parents: Vec<Directory> =
+        wanted.iter().map(|path| folders.get(path).cloned().unwrap_or_else(|| plain(path))).collect();
+    if let [Part { segment, without, .. }] = parts
+        && without.is_empty()
+        && let Some(whole) = &segment.whole
+        && parents.iter().all(|folder| *folder == plain(&folder.path))
+    {
+        // The blob begins with the same folders.
+        let (digest, size, diff_id, tar_size) = (segment.blob, whole.size, whole.diff_id, whole.tar_size);
+        return Ok((Layer { digest, size, diff_id, tar_size, what, packages }, None));
+    }
+    let head = prelude(&parents);
+    let mut fields = vec!["layer".to_owned(), Digest::of(&head).hex()];
+    for Part { segment, without, .. } in parts {
+        fields.push(format!("{} {} {}", segment.blob.hex(), segment.offset, segment.size));
+        fields.extend(without.iter().map(|path| format!("-{path}")));
+    }
+    let key = key(&fields.iter().map(String::as_str).collect::<Vec<_>>());
+    let joined = once(store, &key, |joined: &Joined| store.contains(&joined.digest), || {
+        let mut out = GzipWriter::new(store, true)?;
+        out.push(&head)?;
+        out.flush()?;
+        for part in parts {
+            append(store, &mut out, part)?;
+        }
+        out.flush()?;
+        out.push(&tarball::END)?;
+        out.flush()?;
+        let tar_size = out.members.iter().map(|member| member.1).sum();
+        let (blob, diff_id) = out.finish()?;
+        let diff_id = diff_id.expect("the writer was asked to digest");
+        Ok::<_, Error>(Joined { digest: blob.digest, size: blob.size, diff_id, tar_size })
+    })?;
+    let Joined { digest, size, diff_id, tar_size } = joined;
+    Ok((Layer { digest, size, diff_id, tar_size, what, packages }, Some(key)))
+}
+
+/// A layer of one segment with nothing left out.
+pub(crate) fn join_one(store: &Store, what: String, segment: &Segment) -> Result<(Layer, Option<String>), Error> {
+    let index = read_index(store, segment)?;
+    let folders = segment.directories.iter().map(|folder| (folder.path.clone(), folder.clone())).collect();
+    join(store, what, Vec::new(), &[Part { segment, index: &index, without: &BTreeSet::new() }], &folders)
+}
+
+/// What the record of a layer holds.
+#[derive(Serialize, Deserialize)]
+struct Joined {
+    digest: Digest,
+    size: u64,
+    diff_id: Digest,
+    tar_size: u64,
+}
+
+fn plain(path: &str) -> Directory {
+    Directory { path: path.to_owned(), mode: 0o755, uid: 0, gid: 0 }
+}
+
+/// Every folder that the layer needs, parents before children.
+fn wanted(parts: &[Part<'_>]) -> BTreeSet<String> {
+    let mut wanted = BTreeSet::new();
+    let mut add = |path: &str| {
+        // From the inside out: where one is known, so are those above it.
+        for (at, _) in path.rmatch_indices('/') {
+            if !wanted.insert(path[..at].to_owned()) {
+                break;
+            }
+        }
+    };
+    for part in parts {
+        for item in &part.index.entries {
+            if !part.without.contains(&item.path) {
+                add(&item.path);
+            }
+        }
+        for folder in &part.segment.directories {
+            add(&folder.path);
+        }
+    }
+    for part in parts {
+        wanted.extend(part.segment.directories.iter().map(|folder| folder.path.clone()));
+    }
+    wanted
+}
+
+/// Copies a segment: members that stay whole as they are, the rest compressed again.
+fn append(store: &Store, out: &mut GzipWriter, part: &Part<'_>) -> Result<(), Error> {
+    let mut reader = Reader::open(store, part.segment)?;
+    let kept = kept(&reader, part.without);
+    for n in 0..reader.members() {
+        let (begin, end) = reader.span(n);
+        let pieces: Vec<(u64, u64)> = kept
+            .iter()
+            .map(|&(from, to)| (from.max(begin), to.min(end)))
+            .filter(|&(from, to)| from < to)
+            .collect();
+        match pieces[..] {
+            [] => {}
+            [(from, to)] if (from, to) == (begin, end) => {
+                let mut compressed = 0;
+                reader.member(n, |piece| {
+                    match piece {
+                        Piece::Raw(bytes) => {
+                            compressed += bytes.len() as u64;
+                            out.raw(bytes)?;
+                        }
+                        Piece::Plain(bytes) => out.plain(bytes),
+                    }
+                    Ok(())
+                })?;
+                out.end_member(compressed, end - begin);
+            }
+            _ => {
+                for (from, to) in pieces {
+                    let mut result = Ok(());
+                    reader.range(from, to, |bytes| {
+                        if result.is_ok() {
+                            result = out.push(bytes);
+                        }
+                    })?;
+                    result?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The ranges of uncompressed bytes that stay, neighbours joined.
+fn kept(reader: &Reader, without: &BTreeSet<String>) -> Vec<(u64, u64)> {
+    let mut kept: Vec<(u64, u64)> = Vec::new();
+    for (n, item) in reader.index.entries.iter().enumerate() {
+        if without.contains(&item.path) {
+            continue;
+        }
+        match kept.last_mut() {
+            Some(last) if last.1 == item.at => last.1 = reader.end_of(n),
+            _ => kept.push((item.at, reader.end_of(n))),
+        }
+    }
+    kept
+}
+

@@ -1,7 +1,17 @@
 //! Lock to segments, layers and a bit-identical image.
 
+mod assemble;
 pub mod base_state;
 pub mod entry;
+pub mod export;
 pub mod layer;
+mod marshal;
+pub mod oci;
+mod path;
 pub mod python;
 pub mod segment;
+mod tarball;
+pub mod unpack;
+
+pub use assemble::{Assembler, BaseLayers, Error, reach};
+pub use layer::Layer;

@@ -1,11 +1,174 @@
 //! One artifact turned into compressed tar bytes for a fixed prefix: made once, kept for ever.
 
+mod ar;
+mod bytecode;
+mod compiler;
+mod deb;
+mod elf;
+mod error;
+mod facts;
+mod gzip;
+mod inflate;
 mod model;
+mod reader;
+mod record;
+mod scripts;
+#[cfg(test)]
+mod tests;
+mod wheel;
+mod writer;
+mod zip;
 
+use std::path::Path;
+use std::sync::Arc;
+
+use provenv_definition::Digest;
+use provenv_store::Store;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+pub use bytecode::Bytecode;
+pub(crate) use bytecode::cached as bytecode_path;
+pub(crate) use compiler::Compiler;
+pub use error::{Error, Problem};
+pub(crate) use gzip::GzipWriter;
 pub use model::{Alternative, DebFacts, DebSegment, Index, Item, ItemKind, Library, Segment, Whole};
+pub(crate) use reader::{Piece, Reader, read_index};
+pub(crate) use writer::{Writer, prelude};
+
+use crate::entry::{Directory, Entry, EntryKind};
 
 /// Version of the rules that turn a lock into an image. A change of any byte of any segment or layer takes a new one.
 pub const EPOCH: u32 = 1;
 
 /// Where Python packages live inside every image, laid out as a virtualenv over the base's Python.
 pub const PREFIX: &str = "opt/provenv";
+
+/// The kind of record and lock that segments are kept under.
+pub const RECORDS: &str = "segment";
+
+/// An archive may unpack to this many bytes, and so many more for each byte it has. Real packages stay below 30.
+const BOMB_FLOOR: u64 = 256 << 20;
+const BOMB_RATIO: u64 = 200;
+
+/// The segment of the wheel in `artifact`, which is called `name`, for a Python of this version.
+pub fn wheel(
+    store: &Store,
+    artifact: &Path,
+    sha256: &Digest,
+    name: &str,
+    (major, minor): (u32, u32),
+) -> Result<Segment, Error> {
+    once(store, &wheel_key(sha256, (major, minor)), |segment: &Segment| there(store, segment), || {
+        wheel::make(store, open(artifact, name)?, name, (major, minor))
+    })
+}
+
+/// The segment of the `.deb` in `artifact`, which is called `name`.
+pub fn deb(store: &Store, artifact: &Path, sha256: &Digest, name: &str) -> Result<DebSegment, Error> {
+    let kept = once(store, &deb_key(sha256), |kept: &KeptDeb| there(store, &kept.segment) && store.contains(&kept.facts), || {
+        let DebSegment { segment, facts } = deb::make(store, open(artifact, name)?, name)?;
+        let facts = serde_json::to_vec(&facts).expect("facts are plain data");
+        Ok::<_, Error>(KeptDeb { segment, facts: store.put(&facts)? })
+    })?;
+    let facts = serde_json::from_slice(&store.read(&kept.facts)?)
+        .map_err(|error| Error::Back { blob: kept.facts, source: error.into() })?;
+    Ok(DebSegment { segment: kept.segment, facts })
+}
+
+/// What the record of a `.deb` holds; its facts can be large.
+#[derive(Serialize, Deserialize)]
+struct KeptDeb {
+    segment: Segment,
+    facts: Digest,
+}
+
+/// The bytecode of the artifact `sha256`, whose segment is `source`. `interpreter` names the Python to the last bit: a patch
+/// release may compile otherwise. The compiler is asked for only where there is something to compile.
+pub(crate) fn bytecode<E>(
+    store: &Store,
+    source: &Segment,
+    sha256: &Digest,
+    interpreter: &Digest,
+    version: (u32, u32),
+    compiler: impl FnOnce() -> Result<Arc<Compiler>, E>,
+) -> Result<Bytecode, E>
+where
+    E: From<Error> + From<provenv_store::Error>,
+{
+    let there = |kept: &Bytecode| kept.segment.as_ref().is_none_or(|segment| there(store, segment));
+    once(store, &bytecode_key(sha256, interpreter), there, || bytecode::make(store, source, compiler, version))
+}
+
+/// A segment of `entries`, in their order.
+pub fn literal(store: &Store, entries: &[Entry]) -> Result<Segment, Error> {
+    let mut out = Writer::new(store)?;
+    for Entry { path, kind, mode, uid, gid } in entries {
+        let owner = (*uid, *gid);
+        match kind {
+            EntryKind::Directory => {
+                out.directory(Directory { path: path.clone(), mode: *mode, uid: *uid, gid: *gid });
+            }
+            EntryKind::File(bytes) => out.file(path, bytes, *mode, owner)?,
+            EntryKind::Symlink(target) => {
+                out.entry(path, ItemKind::Symlink(target.clone()), 0, *mode, owner)?;
+            }
+            EntryKind::Hardlink(target) => {
+                out.entry(path, ItemKind::Hardlink(target.clone()), 0, *mode, owner)?;
+            }
+        }
+    }
+    out.finish()
+}
+
+/// The key of a wheel's record.
+pub(crate) fn wheel_key(sha256: &Digest, (major, minor): (u32, u32)) -> String {
+    key(&["wheel", &sha256.hex(), PREFIX, &format!("{major}.{minor}")])
+}
+
+/// The key of a `.deb`'s record.
+pub(crate) fn deb_key(sha256: &Digest) -> String {
+    key(&["deb", &sha256.hex()])
+}
+
+/// The key of a bytecode's record.
+pub(crate) fn bytecode_key(sha256: &Digest, interpreter: &Digest) -> String {
+    key(&["bytecode", &sha256.hex(), PREFIX, &interpreter.hex()])
+}
+
+/// The key that stands for `fields` in this epoch. No field has a newline.
+pub(crate) fn key(fields: &[&str]) -> String {
+    Digest::of(format!("provenv segment {EPOCH}\n{}", fields.join("\n")).as_bytes()).hex()
+}
+
+fn open(artifact: &Path, name: &str) -> Result<fs_err::File, Error> {
+    fs_err::File::open(artifact).map_err(|source| Error::Read { artifact: name.to_owned(), source })
+}
+
+fn there(store: &Store, segment: &Segment) -> bool {
+    store.contains(&segment.blob) && store.contains(&segment.index)
+}
+
+/// What the record says, if all that it names is there; else makes it, once among all processes.
+pub(crate) fn once<T, E>(
+    store: &Store,
+    key: &str,
+    there: impl Fn(&T) -> bool,
+    make: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E>
+where
+    T: Serialize + DeserializeOwned,
+    E: From<provenv_store::Error>,
+{
+    let look = || Ok::<_, provenv_store::Error>(store.record(RECORDS, key)?.filter(|kept| there(kept)));
+    if let Some(kept) = look()? {
+        return Ok(kept);
+    }
+    let _lease = store.lock(RECORDS, key)?;
+    if let Some(kept) = look()? {
+        return Ok(kept);
+    }
+    let made = make()?;
+    store.set_record(RECORDS, key, &made)?;
+    Ok(made)
+}

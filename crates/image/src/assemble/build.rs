@@ -1,0 +1,327 @@
+//! One build of one lock.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::future::{try_join, try_join_all};
+use provenv_definition::{Digest, Platform};
+use provenv_fetch::{Fetcher, Phase, Reporter};
+use provenv_lock::{DebPackage, PlatformLock, PypiPackage, PypiSource, PythonLock};
+use provenv_store::Store;
+use tokio::sync::{Semaphore, watch};
+
+use super::family::{Family, Package, Place};
+use super::plan::{self, Policy};
+use super::{Assembler, Error, Kept, interpreter, source_of};
+use crate::entry::Entry;
+use crate::layer::{self, Layer};
+use crate::oci::{self, ImageConfig};
+use crate::python::PythonHost;
+use crate::segment::{self, Bytecode, Compiler, DebFacts, PREFIX};
+use crate::{base_state, unpack};
+
+/// Downloads under way at a time.
+const DOWNLOADS: usize = 16;
+/// Packages that are compiled at a time: one would leave the workers idle at its end.
+const COMPILING: usize = 3;
+
+/// One build of one lock.
+pub(super) struct Build<'a> {
+    fetcher: &'a Fetcher,
+    store: &'a Store,
+    reporter: Arc<dyn Reporter>,
+    host: Arc<dyn PythonHost>,
+    lock: &'a PlatformLock,
+    platform: Platform,
+    downloads: Semaphore,
+    /// A permit for each core: work that keeps one busy.
+    cores: Arc<Semaphore>,
+    compiling: Semaphore,
+    workers: usize,
+    /// Started when the first module is to be compiled.
+    compiler: Arc<Mutex<Option<Arc<Compiler>>>>,
+}
+
+/// Some layers of an image.
+#[derive(Default)]
+struct Layers {
+    layers: Vec<Layer>,
+    /// Keys of the records of those that were joined.
+    joined: BTreeSet<String>,
+}
+
+impl Layers {
+    fn extend(&mut self, other: Self) {
+        self.layers.extend(other.layers);
+        self.joined.extend(other.joined);
+    }
+}
+
+/// The layers of the base, and the packages in them.
+struct Base {
+    family: Arc<Family>,
+    layers: Layers,
+}
+
+impl<'a> Build<'a> {
+    pub fn new(assembler: &'a Assembler, lock: &'a PlatformLock, platform: Platform) -> Self {
+        Self {
+            fetcher: &assembler.fetcher,
+            store: &assembler.store,
+            reporter: Arc::clone(assembler.fetcher.reporter()),
+            host: Arc::clone(&assembler.python),
+            lock,
+            platform,
+            downloads: Semaphore::new(DOWNLOADS),
+            cores: Arc::new(Semaphore::new(assembler.cores)),
+            compiling: Semaphore::new(COMPILING),
+            workers: assembler.cores,
+            compiler: Arc::default(),
+        }
+    }
+
+    /// The base alone.
+    pub async fn base(&self) -> Result<Kept, Error> {
+        let Base { family, layers } = self.debian().await?;
+        let Layers { layers, joined } = layers;
+        Ok(Kept { image: None, layers, joined, notes: family.notes().to_vec(), uncompiled: Vec::new() })
+    }
+
+    /// The whole image.
+    pub async fn image(&self) -> Result<Kept, Error> {
+        let mut kept = match &self.lock.python {
+            Some(python) => self.with_python(python).await?,
+            None if self.lock.pypi.is_empty() => self.base().await?,
+            None => return Err(Error::NoInterpreter("python3".to_owned())),
+        };
+        for note in &kept.notes {
+            self.reporter.note(note);
+        }
+        kept.image = Some(oci::write(self.store, self.platform, &kept.layers, &ImageConfig::of(self.lock))?);
+        Ok(kept)
+    }
+
+    async fn with_python(&self, python: &PythonLock) -> Result<Kept, Error> {
+        let interpreter = interpreter(self.lock)?;
+        // The compiler needs the base; wheels come and are made into segments meanwhile.
+        let (tell, told) = watch::channel(None);
+        let system = async {
+            let base = self.debian().await?;
+            tell.send_replace(Some(base.layers.layers.clone()));
+            let packages = try_join_all(base.family.packages.iter().map(|package| async {
+                let bytecode = self.bytecode(package, &interpreter, python, told.clone()).await?;
+                Ok::<_, Error>(Package { bytecode: Some(bytecode), ..package.clone() })
+            }));
+            Ok::<_, Error>((packages.await?, base))
+        };
+        let wheels = try_join_all(self.lock.pypi.iter().map(|package| async {
+            let package = self.wheel(package, python).await?;
+            let bytecode = self.bytecode(&package, &interpreter, python, told.clone()).await?;
+            Ok::<_, Error>(Package { bytecode: Some(bytecode), ..package })
+        }));
+        let ((compiled, base), wheels) = try_join(system, wheels).await?;
+
+        let compiled = self.family(compiled).await?;
+        let wheels = self.family(wheels).await?;
+        let venv = literal(self.store, "virtual environment", &virtualenv(python))?;
+        let debian_bytecode = async {
+            let places: Vec<Place> = compiled.bytecode().collect();
+            if places.is_empty() {
+                return Ok(Layers::default());
+            }
+            self.join(&compiled, vec![("bytecode of system packages".to_owned(), places)]).await
+        };
+        let places = wheels.files().chain(wheels.bytecode()).collect();
+        let (debian_bytecode, python_layers) =
+            try_join(debian_bytecode, self.spread(&wheels, &plan::PYTHON, places)).await?;
+
+        let mut layers = base.layers;
+        layers.extend(debian_bytecode);
+        layers.extend(venv);
+        layers.extend(python_layers);
+        let notes = [base.family.notes(), wheels.notes()].concat();
+        let uncompiled = [&compiled, &wheels].iter().flat_map(|family| family.uncompiled()).collect();
+        Ok(Kept { image: None, layers: layers.layers, joined: layers.joined, notes, uncompiled })
+    }
+
+    /// The layers of the Debian packages and the base state.
+    async fn debian(&self) -> Result<Base, Error> {
+        let bytes = self.lock.debian.iter().map(|package| package.artifact.size).sum();
+        self.reporter.expect(Phase::Assembling, self.lock.debian.len() as u64, bytes);
+        let made = try_join_all(self.lock.debian.iter().map(|package| self.deb(package))).await?;
+        let (packages, facts): (Vec<Package>, Vec<(DebPackage, DebFacts)>) = made.into_iter().unzip();
+
+        let (store, platform) = (self.store.clone(), self.platform);
+        let state = self.blocking(move || literal(&store, "base state", &base_state::entries(&facts, platform)));
+        let packages = async {
+            let family = self.family(packages).await?;
+            let places = family.files().collect();
+            let layers = self.spread(&family, &plan::SYSTEM, places).await?;
+            Ok((family, layers))
+        };
+        let ((family, mut layers), state) = try_join(packages, state).await?;
+        layers.extend(state);
+        Ok(Base { family, layers })
+    }
+
+    async fn deb(&self, package: &DebPackage) -> Result<(Package, (DebPackage, DebFacts)), Error> {
+        let artifact = &package.artifact;
+        let path = {
+            let _permit = self.downloads.acquire().await.expect("the semaphore is never closed");
+            self.fetcher.artifact(&artifact.url, &artifact.sha256, known(artifact.size)).await?
+        };
+        let what = format!("{} {}", package.name, package.version);
+        let (store, sha256) = (self.store.clone(), artifact.sha256);
+        let name = artifact.url.file_name().unwrap_or(&package.name).to_owned();
+        let work = self.blocking(move || segment::deb(&store, &path, &sha256, &name));
+        let made = self.watched(&what, artifact.size, work).await?;
+        let name = package.name.clone();
+        let segment = made.segment;
+        Ok((Package { name, what, sha256, segment, bytecode: None }, (package.clone(), made.facts)))
+    }
+
+    async fn wheel(&self, package: &PypiPackage, python: &PythonLock) -> Result<Package, Error> {
+        let (sha256, size) = source_of(package);
+        self.reporter.expect(Phase::Assembling, 1, size);
+        let path = match &package.source {
+            PypiSource::Wheel(artifact) => {
+                let _permit = self.downloads.acquire().await.expect("the semaphore is never closed");
+                self.fetcher.artifact(&artifact.url, &artifact.sha256, known(artifact.size)).await?
+            }
+            PypiSource::Built { .. } => {
+                let store = self.fetcher.store();
+                if !store.contains(&sha256) {
+                    return Err(Error::BuiltGone { wheel: package.wheel.clone() });
+                }
+                store.path(&sha256)
+            }
+        };
+        let what = format!("{} {}", package.name, package.version);
+        let (store, name, minor) = (self.store.clone(), package.wheel.clone(), python.minor());
+        let work = self.blocking(move || segment::wheel(&store, &path, &sha256, &name, minor));
+        let segment = self.watched(&what, size, work).await?;
+        Ok(Package { name: package.name.clone(), what, sha256, segment, bytecode: None })
+    }
+
+    /// The bytecode of a package's modules, once the base is there.
+    async fn bytecode(
+        &self,
+        package: &Package,
+        interpreter: &Digest,
+        python: &PythonLock,
+        mut told: watch::Receiver<Option<Vec<Layer>>>,
+    ) -> Result<Bytecode, Error> {
+        let base = told.wait_for(Option::is_some).await.map(|layers| layers.clone().unwrap_or_default());
+        let Ok(base) = base else {
+            // The making of the base failed, and its error is the one to tell.
+            return std::future::pending().await;
+        };
+        let _permit = self.compiling.acquire().await.expect("the semaphore is never closed");
+        let (store, segment) = (self.store.clone(), package.segment.clone());
+        let (sha256, interpreter) = (package.sha256, *interpreter);
+        let (host, reporter) = (Arc::clone(&self.host), Arc::clone(&self.reporter));
+        let (slot, workers) = (Arc::clone(&self.compiler), self.workers);
+        let (executable, version) = (python.executable.clone(), python.minor());
+        // Not counted against the cores: the workers do the work, and this thread mostly waits.
+        let work = tokio::task::spawn_blocking(move || {
+            let compiler = || {
+                let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(compiler) = &*slot {
+                    return Ok(Arc::clone(compiler));
+                }
+                let folders = unpack::layers(&store, &base, reporter.as_ref())?;
+                let compiler = Arc::new(Compiler::new(host, folders, executable, version.1, workers));
+                Ok::<_, Error>(Arc::clone(slot.insert(compiler)))
+            };
+            segment::bytecode(&store, &segment, &sha256, &interpreter, version, compiler)
+        });
+        work.await?
+    }
+
+    async fn family(&self, packages: Vec<Package>) -> Result<Arc<Family>, Error> {
+        let store = self.store.clone();
+        let version = self.lock.python.as_ref().map_or((3, 0), PythonLock::minor);
+        self.blocking(move || Family::new(&store, packages, version).map(Arc::new)).await
+    }
+
+    /// Joins what stands at `places` to layers as `policy` says.
+    async fn spread(&self, family: &Arc<Family>, policy: &Policy, places: Vec<Place>) -> Result<Layers, Error> {
+        let candidates: Vec<_> = places.iter().map(|place| family.candidate(*place)).collect();
+        let groups = plan::group(policy, &candidates);
+        let groups = groups
+            .into_iter()
+            .map(|group| (group.what, group.members.into_iter().map(|n| places[n]).collect()))
+            .collect();
+        self.join(family, groups).await
+    }
+
+    async fn join(&self, family: &Arc<Family>, groups: Vec<(String, Vec<Place>)>) -> Result<Layers, Error> {
+        let made = try_join_all(groups.into_iter().map(|(what, places)| {
+            let (store, family) = (self.store.clone(), Arc::clone(family));
+            self.blocking(move || family.join(&store, what, &places))
+        }));
+        let (layers, keys): (Vec<_>, Vec<_>) = made.await?.into_iter().unzip();
+        Ok(Layers { layers, joined: keys.into_iter().flatten().collect() })
+    }
+
+    /// Runs `work` on a thread that may block, when a core is free.
+    async fn blocking<T, E>(
+        &self,
+        work: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        E: Into<Error> + Send + 'static,
+    {
+        let permit = Arc::clone(&self.cores).acquire_owned().await.expect("the semaphore is never closed");
+        let result = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        result.await?.map_err(Into::into)
+    }
+
+    /// Reports `what` as an item of the assembly while `work` goes on.
+    async fn watched<T>(
+        &self,
+        what: &str,
+        bytes: u64,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.reporter.begin(Phase::Assembling, what);
+        let result = work.await;
+        self.reporter.advance(Phase::Assembling, bytes);
+        self.reporter.end(Phase::Assembling, what);
+        result
+    }
+}
+
+/// A layer of entries that are at hand.
+fn literal(store: &Store, what: &str, entries: &[Entry]) -> Result<Layers, segment::Error> {
+    let segment = segment::literal(store, entries)?;
+    let (layer, key) = layer::join_one(store, what.to_owned(), &segment)?;
+    Ok(Layers { layers: vec![layer], joined: key.into_iter().collect() })
+}
+
+/// What makes the prefix a virtual environment over the base's Python, as `python -m venv` lays it out (PEP 405).
+fn virtualenv(python: &PythonLock) -> Vec<Entry> {
+    let (major, minor) = python.minor();
+    let home = python.executable.rsplit_once('/').map_or("/usr/bin", |(folder, _)| folder);
+    let configuration = format!(
+        "home = {home}\ninclude-system-site-packages = false\nversion = {}\nexecutable = {}\n",
+        python.version, python.executable
+    );
+    vec![
+        Entry::symlink(format!("{PREFIX}/bin/python"), python.executable.clone()),
+        Entry::symlink(format!("{PREFIX}/bin/python{major}"), "python"),
+        Entry::symlink(format!("{PREFIX}/bin/python{major}.{minor}"), "python"),
+        // Python looks for site-packages even where there are none.
+        Entry::directory(format!("{PREFIX}/lib/python{major}.{minor}/site-packages")),
+        Entry::file(format!("{PREFIX}/pyvenv.cfg"), 0o644, configuration),
+    ]
+}
+
+/// A size that the lock knows.
+fn known(size: u64) -> Option<u64> {
+    (size > 0).then_some(size)
+}

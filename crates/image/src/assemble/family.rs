@@ -1,0 +1,133 @@
+//! Packages that lie in one part of the image and may be in each other's way: all Debian packages, or all wheels.
+
+use std::collections::BTreeSet;
+
+use provenv_definition::Digest;
+use provenv_store::Store;
+
+use super::Error;
+use super::conflict::{self, Outcome, Source};
+use super::plan::Candidate;
+use crate::layer::{self, Layer, Part};
+use crate::segment::{self, Bytecode, Index, Segment, bytecode_path, read_index};
+
+/// A package's files, and its bytecode once it is made.
+#[derive(Clone)]
+pub(super) struct Package {
+    pub name: String,
+    /// Name and version.
+    pub what: String,
+    /// The artifact's.
+    pub sha256: Digest,
+    pub segment: Segment,
+    pub bytecode: Option<Bytecode>,
+}
+
+/// Packages, what is in them, and how their conflicts come out.
+pub(super) struct Family {
+    /// In the order in which an installer would lay them down: by name.
+    pub packages: Vec<Package>,
+    files: Vec<Index>,
+    bytecode: Vec<Option<Index>>,
+    outcome: Outcome,
+}
+
+/// A segment of a family, by the number of its package.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    Files(usize),
+    Bytecode(usize),
+}
+
+impl Family {
+    pub fn new(store: &Store, mut packages: Vec<Package>, version: (u32, u32)) -> Result<Self, Error> {
+        packages.sort_by(|one, other| (&one.name, &one.what).cmp(&(&other.name, &other.what)));
+        let files = packages
+            .iter()
+            .map(|package| read_index(store, &package.segment))
+            .collect::<Result<Vec<_>, _>>()?;
+        let compiled = |package: &Package| package.bytecode.as_ref().and_then(|bytecode| bytecode.segment.clone());
+        let bytecode = packages
+            .iter()
+            .map(|package| compiled(package).map(|segment| read_index(store, &segment)).transpose())
+            .collect::<Result<Vec<_>, _>>()?;
+        let sources: Vec<Source<'_>> = packages
+            .iter()
+            .zip(&files)
+            .zip(&bytecode)
+            .map(|((package, files), bytecode)| Source {
+                what: &package.what,
+                files: (&package.segment, files),
+                bytecode: bytecode.as_ref(),
+            })
+            .collect();
+        let outcome = conflict::resolve(store, &sources, |path| bytecode_path(path, version))?;
+        Ok(Self { packages, files, bytecode, outcome })
+    }
+
+    /// The files of every package.
+    pub fn files(&self) -> impl Iterator<Item = Place> {
+        (0..self.packages.len()).map(Place::Files)
+    }
+
+    /// The bytecode of every package that has some.
+    pub fn bytecode(&self) -> impl Iterator<Item = Place> {
+        (0..self.packages.len()).filter(|&n| self.bytecode[n].is_some()).map(Place::Bytecode)
+    }
+
+    pub fn notes(&self) -> &[String] {
+        &self.outcome.notes
+    }
+
+    /// Modules that do not compile.
+    pub fn uncompiled(&self) -> impl Iterator<Item = String> {
+        self.packages.iter().filter_map(|package| package.bytecode.as_ref()).flat_map(|made| made.failed.clone())
+    }
+
+    /// What is to be known of a place when layers are planned.
+    pub fn candidate(&self, place: Place) -> Candidate {
+        let part = self.part(place);
+        let (Place::Files(n) | Place::Bytecode(n)) = place;
+        let package = &self.packages[n];
+        let what = match place {
+            Place::Files(_) => package.what.clone(),
+            Place::Bytecode(_) => format!("{} (bytecode)", package.what),
+        };
+        Candidate { name: package.name.clone(), what, size: part.segment.size }
+    }
+
+    fn part(&self, place: Place) -> Part<'_> {
+        match place {
+            Place::Files(n) => Part {
+                segment: &self.packages[n].segment,
+                index: &self.files[n],
+                without: &self.outcome.files[n],
+            },
+            Place::Bytecode(n) => Part {
+                segment: self.packages[n]
+                    .bytecode
+                    .as_ref()
+                    .and_then(|bytecode| bytecode.segment.as_ref())
+                    .expect("only packages with bytecode have this place"),
+                index: self.bytecode[n].as_ref().expect("only packages with bytecode have this place"),
+                without: &self.outcome.bytecode[n],
+            },
+        }
+    }
+
+    /// Joins what stands at `places` to a layer; gives the key of its record too.
+    pub fn join(
+        &self,
+        store: &Store,
+        what: String,
+        places: &[Place],
+    ) -> Result<(Layer, Option<String>), segment::Error> {
+        let packages: BTreeSet<&str> = places
+            .iter()
+            .map(|(Place::Files(n) | Place::Bytecode(n))| self.packages[*n].what.as_str())
+            .collect();
+        let packages = packages.into_iter().map(str::to_owned).collect();
+        let parts: Vec<Part<'_>> = places.iter().map(|place| self.part(*place)).collect();
+        layer::join(store, what, packages, &parts, &self.outcome.folders)
+    }
+}

@@ -1,0 +1,153 @@
+//! A lock becomes an image: artifacts are fetched, made into segments, compiled, joined to layers, and named by a manifest.
+//! All at once where nothing hinders it, and nothing twice, in this process or another.
+
+mod build;
+mod conflict;
+mod error;
+mod family;
+mod plan;
+mod reach;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use provenv_definition::{Digest, Platform};
+use provenv_fetch::Fetcher;
+use provenv_lock::{PlatformLock, PypiPackage, PypiSource};
+use provenv_store::Store;
+use serde::{Deserialize, Serialize};
+
+pub use error::Error;
+pub use reach::reach;
+
+use crate::layer::Layer;
+use crate::oci::Image;
+use crate::python::PythonHost;
+use crate::segment;
+use build::Build;
+
+/// The kind of record that finished images and bases are kept under.
+const IMAGES: &str = "image";
+
+/// Makes images of locks.
+#[derive(Clone)]
+pub struct Assembler {
+    fetcher: Fetcher,
+    /// Where segments, layers and images go; artifacts come from the fetcher's.
+    store: Store,
+    python: Arc<dyn PythonHost>,
+    cores: usize,
+}
+
+/// The layers below the Python packages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseLayers {
+    /// The bottom one first.
+    pub layers: Vec<Layer>,
+}
+
+/// What the record of an image or a base holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Kept {
+    /// The image; a base has none.
+    image: Option<Image>,
+    layers: Vec<Layer>,
+    /// Keys of the records of layers that were joined for it.
+    joined: BTreeSet<String>,
+    /// What was said to the user when it was made.
+    notes: Vec<String>,
+    /// Modules that do not compile with the image's Python, by path.
+    uncompiled: Vec<String>,
+}
+
+impl Kept {
+    fn is_in(&self, store: &Store) -> bool {
+        self.image.iter().all(|image| store.contains(&image.manifest) && store.contains(&image.config))
+            && self.layers.iter().all(|layer| store.contains(&layer.digest))
+    }
+}
+
+impl Assembler {
+    /// An assembler that keeps what it makes in the fetcher's store.
+    pub fn new(fetcher: Fetcher, python: Arc<dyn PythonHost>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Self { store: fetcher.store().clone(), fetcher, python, cores }
+    }
+
+    /// The Debian packages and the base state of `lock`: what it takes to run a tool on the base.
+    pub async fn base(&self, lock: &PlatformLock, platform: Platform) -> Result<BaseLayers, Error> {
+        let key = base_key(lock, platform);
+        if let Some(kept) = self.kept(&key)? {
+            return Ok(BaseLayers { layers: kept.layers });
+        }
+        let kept = Build::new(self, lock, platform).base().await?;
+        self.store.set_record(IMAGES, &key, &kept)?;
+        Ok(BaseLayers { layers: kept.layers })
+    }
+
+    /// The image of `lock`. One that was made before costs a look-up.
+    ///
+    /// Hold a pin on the store from before this call until something names the image.
+    pub async fn image(&self, lock: &PlatformLock, platform: Platform) -> Result<Image, Error> {
+        let key = image_key(lock, platform);
+        if let Some(image) = self.kept(&key)?.and_then(|kept| kept.image) {
+            return Ok(image);
+        }
+        let kept = Build::new(self, lock, platform).image().await?;
+        self.store.set_record(IMAGES, &key, &kept)?;
+        Ok(kept.image.expect("an image was built"))
+    }
+
+    /// Makes the image again from its artifacts, as if nothing had been made before, to see that it comes out the same. What
+    /// is made is thrown away.
+    pub async fn image_again(&self, lock: &PlatformLock, platform: Platform) -> Result<Image, Error> {
+        let scratch = self.store.scratch()?;
+        let again = Self { store: Store::open(scratch.path())?, ..self.clone() };
+        again.image(lock, platform).await
+    }
+
+    /// What was said when the image of `lock` was made: paths that two packages claim, modules that do not compile.
+    pub fn notes(&self, lock: &PlatformLock, platform: Platform) -> Result<Vec<String>, Error> {
+        Ok(self.kept(&image_key(lock, platform))?.map(|kept| kept.notes).unwrap_or_default())
+    }
+
+    fn kept(&self, key: &str) -> Result<Option<Kept>, Error> {
+        Ok(self.store.record::<Kept>(IMAGES, key)?.filter(|kept| kept.is_in(&self.store)))
+    }
+}
+
+/// The key of an image's record.
+fn image_key(lock: &PlatformLock, platform: Platform) -> String {
+    segment::key(&["image", platform.as_str(), &digest(lock).hex()])
+}
+
+/// The key of a base's record: other Python packages, same base.
+fn base_key(lock: &PlatformLock, platform: Platform) -> String {
+    segment::key(&["base", platform.as_str(), &digest(&lock.debian).hex()])
+}
+
+fn digest(value: &impl Serialize) -> Digest {
+    Digest::of(&serde_json::to_vec(value).expect("a lock is plain data"))
+}
+
+/// The interpreter to the last bit: the packages that hold the executable and its core.
+fn interpreter(lock: &PlatformLock) -> Result<Digest, Error> {
+    let Some(python) = &lock.python else { return Err(Error::NoInterpreter("python3".to_owned())) };
+    let (major, minor) = python.minor();
+    let mut fields = String::new();
+    for prefix in ["", "lib"] {
+        let name = format!("{prefix}python{major}.{minor}-minimal");
+        let package = lock.debian.iter().find(|package| package.name == name);
+        fields += &package.ok_or(Error::NoInterpreter(name))?.artifact.sha256.hex();
+    }
+    Ok(Digest::of(fields.as_bytes()))
+}
+
+/// Digest and size of a wheel.
+fn source_of(package: &PypiPackage) -> (Digest, u64) {
+    match &package.source {
+        PypiSource::Wheel(artifact) => (artifact.sha256, artifact.size),
+        PypiSource::Built { sha256, size, .. } => (*sha256, *size),
+    }
+}
+

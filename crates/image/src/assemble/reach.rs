@@ -1,0 +1,62 @@
+//! What of the store a lock's image stands on: what garbage collection must leave.
+
+use provenv_definition::{Digest, Platform};
+use provenv_lock::{PlatformLock, PypiSource};
+use provenv_store::{Roots, Store};
+use serde_json::Value;
+
+use super::{Error, IMAGES, Kept, base_key, image_key, interpreter, source_of};
+use crate::segment::{self, RECORDS};
+use crate::unpack;
+
+/// Adds to `roots` all that `lock` needs to be built again without the network, and all that was made for it.
+pub fn reach(store: &Store, lock: &PlatformLock, platform: Platform, roots: &mut Roots) -> Result<(), Error> {
+    let mut segments = Vec::new();
+    let interpreter = interpreter(lock).ok();
+    for package in &lock.debian {
+        let sha256 = &package.artifact.sha256;
+        roots.blobs.insert(*sha256);
+        segments.push(segment::deb_key(sha256));
+        segments.extend(interpreter.as_ref().map(|python| segment::bytecode_key(sha256, python)));
+    }
+    for package in &lock.pypi {
+        let sha256 = source_of(package).0;
+        roots.blobs.insert(sha256);
+        if let PypiSource::Built { sdist: Some(sdist), .. } = &package.source {
+            roots.blobs.insert(sdist.sha256);
+        }
+        if let Some(python) = &lock.python {
+            segments.push(segment::wheel_key(&sha256, python.minor()));
+        }
+        segments.extend(interpreter.as_ref().map(|python| segment::bytecode_key(&sha256, python)));
+    }
+    for key in [base_key(lock, platform), image_key(lock, platform)] {
+        if let Some(kept) = store.record::<Kept>(IMAGES, &key)? {
+            segments.extend(kept.joined.iter().cloned());
+            for layer in &kept.layers {
+                roots.trees.insert((unpack::TREE.to_owned(), layer.diff_id.hex()));
+            }
+            record(store, IMAGES, key, roots)?;
+        }
+    }
+    for key in segments {
+        record(store, RECORDS, key, roots)?;
+    }
+    Ok(())
+}
+
+/// Adds a record and every blob it names: digests are written the same way in all of them.
+fn record(store: &Store, kind: &str, key: String, roots: &mut Roots) -> Result<(), Error> {
+    let Some(value) = store.record::<Value>(kind, &key)? else { return Ok(()) };
+    let mut values = vec![value];
+    while let Some(value) = values.pop() {
+        match value {
+            Value::String(text) => roots.blobs.extend(text.parse::<Digest>()),
+            Value::Array(inner) => values.extend(inner),
+            Value::Object(inner) => values.extend(inner.into_iter().map(|(_, value)| value)),
+            _ => {}
+        }
+    }
+    roots.records.insert((kind.to_owned(), key));
+    Ok(())
+}

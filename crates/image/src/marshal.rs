@@ -1,0 +1,278 @@
+//! Python's marshal format, 3.9 to 3.14, brought to one form.
+//!
+//! CPython marks an object as one that may be referred to again (`FLAG_REF`) when more than one reference to it is held at
+//! that moment, whoever holds it: the same source can give other bytes in a process that did other things before. Sets come in
+//! the order of a hash that, before 3.12, depends on addresses. Here every object is marked if and only if it is referred to
+//! again, references are numbered anew, and sets are ordered by their items' bytes, as 3.11 and later do themselves. Loading
+//! gives the same objects as before. The source is `Python/marshal.c`.
+
+/// Marks an object that may be referred to again.
+const FLAG_REF: u8 = 0x80;
+/// CPython refuses deeper nesting than 2000; so does this.
+const DEPTH: usize = 2000;
+
+/// Bytes that are not marshalled as CPython 3.9 to 3.14 does it.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum MarshalError {
+    /// The end comes too early.
+    #[error("marshalled data ends too early")]
+    Truncated,
+    /// There is more behind the object.
+    #[error("marshalled data has bytes behind its end")]
+    Trailing,
+    /// An object of an unknown type.
+    #[error("marshalled data has an object of unknown type {0:#04x}")]
+    Type(u8),
+    /// A reference to an object that is not there.
+    #[error("marshalled data refers to an object that is not there")]
+    Reference,
+    /// Nested too deeply.
+    #[error("marshalled data is nested too deeply")]
+    Depth,
+    /// An object that refers to itself.
+    #[error("marshalled data has an object that holds itself")]
+    Cycle,
+}
+
+/// An object: its type without the flag, its own bytes, the objects in it.
+struct Object<'b> {
+    kind: u8,
+    /// Between type and first child.
+    head: &'b [u8],
+    children: Vec<usize>,
+    /// Fields of a code object that stand behind so many of its children.
+    between: Option<(usize, &'b [u8])>,
+}
+
+/// `bytes`, one marshalled object of a Python of this minor version, in the one form.
+pub fn canonical(bytes: &[u8], minor: u32) -> Result<Vec<u8>, MarshalError> {
+    let mut parser = Parser { bytes, at: 0, minor, objects: Vec::new(), references: Vec::new() };
+    let root = parser.object(0)?;
+    if parser.at != bytes.len() {
+        return Err(MarshalError::Trailing);
+    }
+    let mut objects = parser.objects;
+    order_sets(&mut objects)?;
+    let mut uses = vec![0_u32; objects.len()];
+    uses[root] = 1;
+    for object in &objects {
+        for &child in &object.children {
+            uses[child] += 1;
+        }
+    }
+    let mut writer =
+        Writer { objects: &objects, uses: &uses, numbers: vec![None; objects.len()], next: 0, out: Vec::new() };
+    writer.object(root);
+    Ok(writer.out)
+}
+
+struct Parser<'b> {
+    bytes: &'b [u8],
+    at: usize,
+    minor: u32,
+    objects: Vec<Object<'b>>,
+    /// Objects by the number that references call them by.
+    references: Vec<usize>,
+}
+
+impl<'b> Parser<'b> {
+    fn take(&mut self, length: usize) -> Result<&'b [u8], MarshalError> {
+        let end = self.at.checked_add(length).filter(|&end| end <= self.bytes.len());
+        let taken = &self.bytes[self.at..end.ok_or(MarshalError::Truncated)?];
+        self.at += length;
+        Ok(taken)
+    }
+
+    /// A length of one or four bytes.
+    fn length(&mut self, width: usize) -> Result<usize, MarshalError> {
+        let bytes = self.take(width)?;
+        Ok(bytes.iter().rev().fold(0, |sum, &byte| sum << 8 | usize::from(byte)))
+    }
+
+    /// Bytes from `from` to here.
+    fn since(&self, from: usize) -> &'b [u8] {
+        &self.bytes[from..self.at]
+    }
+
+    fn object(&mut self, depth: usize) -> Result<usize, MarshalError> {
+        if depth > DEPTH {
+            return Err(MarshalError::Depth);
+        }
+        let byte = self.take(1)?[0];
+        let kind = byte & !FLAG_REF;
+        if kind == b'r' {
+            let number = self.length(4)?;
+            return self.references.get(number).copied().ok_or(MarshalError::Reference);
+        }
+        let id = self.objects.len();
+        self.objects.push(Object { kind, head: &[], children: Vec::new(), between: None });
+        // Every type takes its number before its children take theirs.
+        if byte & FLAG_REF != 0 {
+            self.references.push(id);
+        }
+        let from = self.at;
+        let mut children = 0;
+        match kind {
+            b'N' | b'T' | b'F' | b'.' | b'S' => {}
+            b'i' => drop(self.take(4)?),
+            b'I' | b'g' => drop(self.take(8)?),
+            b'y' => drop(self.take(16)?),
+            b'l' => {
+                let digits = self.length(4)? as u32 as i32;
+                self.take(2 * digits.unsigned_abs() as usize)?;
+            }
+            b's' | b't' | b'u' | b'a' | b'A' => {
+                let length = self.length(4)?;
+                self.take(length)?;
+            }
+            b'z' | b'Z' | b'f' => {
+                let length = self.length(1)?;
+                self.take(length)?;
+            }
+            b'x' => {
+                for _ in 0..2 {
+                    let length = self.length(1)?;
+                    self.take(length)?;
+                }
+            }
+            b')' => children = self.length(1)?,
+            b'(' | b'[' | b'<' | b'>' => children = self.length(4)?,
+            b':' => children = 3,
+            b'c' => return self.code(id, depth),
+            other => return Err(MarshalError::Type(other)),
+        }
+        self.objects[id].head = self.since(from);
+        for _ in 0..children {
+            let child = self.object(depth + 1)?;
+            self.objects[id].children.push(child);
+        }
+        Ok(id)
+    }
+
+    /// A code object: numbers, objects, the first line's number, objects.
+    fn code(&mut self, id: usize, depth: usize) -> Result<usize, MarshalError> {
+        // Until 3.10 `nlocals` is among the numbers, and the name of each variable stands in one of three tuples.
+        let (numbers, before, behind) = if self.minor <= 10 { (6, 8, 1) } else { (5, 8, 2) };
+        let from = self.at;
+        self.take(4 * numbers)?;
+        self.objects[id].head = self.since(from);
+        for _ in 0..before {
+            let child = self.object(depth + 1)?;
+            self.objects[id].children.push(child);
+        }
+        let line = self.take(4)?;
+        self.objects[id].between = Some((before, line));
+        for _ in 0..behind {
+            let child = self.object(depth + 1)?;
+            self.objects[id].children.push(child);
+        }
+        Ok(id)
+    }
+}
+
+/// Puts the items of every set in the order of their bytes, written without references.
+fn order_sets(objects: &mut [Object<'_>]) -> Result<(), MarshalError> {
+    // Inner sets first: children have higher numbers than the first place they stand in, so from the back to the front.
+    for id in (0..objects.len()).rev() {
+        if objects[id].kind != b'>' && objects[id].kind != b'<' {
+            continue;
+        }
+        let mut keyed = Vec::new();
+        for &child in &objects[id].children {
+            let mut key = Vec::new();
+            expand(objects, child, 0, &mut key)?;
+            keyed.push((key, child));
+        }
+        keyed.sort();
+        objects[id].children = keyed.into_iter().map(|(_, child)| child).collect();
+    }
+    Ok(())
+}
+
+/// Writes an object without references.
+fn expand(objects: &[Object<'_>], id: usize, depth: usize, out: &mut Vec<u8>) -> Result<(), MarshalError> {
+    if depth > DEPTH {
+        return Err(MarshalError::Cycle);
+    }
+    let object = &objects[id];
+    out.push(object.kind);
+    out.extend_from_slice(object.head);
+    for &child in &object.children {
+        expand(objects, child, depth + 1, out)?;
+    }
+    Ok(())
+}
+
+struct Writer<'o> {
+    objects: &'o [Object<'o>],
+    uses: &'o [u32],
+    numbers: Vec<Option<u32>>,
+    next: u32,
+    out: Vec<u8>,
+}
+
+impl Writer<'_> {
+    fn object(&mut self, id: usize) {
+        if let Some(number) = self.numbers[id] {
+            self.out.push(b'r');
+            self.out.extend_from_slice(&number.to_le_bytes());
+            return;
+        }
+        let object = &self.objects[id];
+        if self.uses[id] > 1 {
+            self.numbers[id] = Some(self.next);
+            self.next += 1;
+            self.out.push(object.kind | FLAG_REF);
+        } else {
+            self.out.push(object.kind);
+        }
+        self.out.extend_from_slice(object.head);
+        for (n, &child) in object.children.iter().enumerate() {
+            if let Some((place, bytes)) = object.between
+                && place == n
+            {
+                self.out.extend_from_slice(bytes);
+            }
+            self.object(child);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MarshalError, canonical};
+
+    #[test]
+    fn marks_follow_use() {
+        // (1, 1) with the int marked and referred to, the tuple marked for nothing.
+        let noisy = [b')' | 0x80, 2, b'i' | 0x80, 1, 0, 0, 0, b'r', 1, 0, 0, 0];
+        let quiet = [b')', 2, b'i' | 0x80, 1, 0, 0, 0, b'r', 0, 0, 0, 0];
+        assert_eq!(canonical(&noisy, 11).unwrap(), quiet);
+        assert_eq!(canonical(&quiet, 11).unwrap(), quiet);
+    }
+
+    #[test]
+    fn sets_are_ordered() {
+        let item = |byte: u8| [b'z', 1, byte];
+        let set = |items: [[u8; 3]; 2]| [&[b'>', 2, 0, 0, 0][..], &items[0], &items[1]].concat();
+        let sorted = set([item(b'a'), item(b'b')]);
+        assert_eq!(canonical(&set([item(b'b'), item(b'a')]), 9).unwrap(), sorted);
+        // A reference to an item that moved is numbered by its new place.
+        let marked = |byte: u8| [b'z' | 0x80, 1, byte];
+        let pair = [&[b')', 2][..], &set([marked(b'b'), marked(b'a')]), &[b'r', 1, 0, 0, 0]].concat();
+        let expected = [&[b')', 2][..], &set([marked(b'a'), item(b'b')]), &[b'r', 0, 0, 0, 0]].concat();
+        assert_eq!(canonical(&pair, 9).unwrap(), expected);
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        assert_eq!(canonical(&[], 11), Err(MarshalError::Truncated));
+        assert_eq!(canonical(b"N!", 11), Err(MarshalError::Trailing));
+        assert_eq!(canonical(b"?", 11), Err(MarshalError::Type(b'?')));
+        assert_eq!(canonical(&[b'r', 0, 0, 0, 0], 11), Err(MarshalError::Reference));
+        assert_eq!(canonical(&[b'(', 0xff, 0xff, 0xff, 0x7f], 11), Err(MarshalError::Truncated));
+        assert_eq!(canonical(&[b')', 1].repeat(3000), 11), Err(MarshalError::Depth));
+        // A tuple that holds itself, as an item of a set.
+        assert!(canonical(&[b'>', 1, 0, 0, 0, b')' | 0x80, 1, b'r', 0, 0, 0, 0], 11).is_err());
+    }
+}

@@ -1,0 +1,196 @@
+//! Debian packages that mean harm or are broken: each is refused, with the artifact's name and what is wrong.
+
+use tar::EntryType;
+
+use super::support::{Fixture, TarMember, ar, deb, tar, xz};
+
+#[track_caller]
+fn refused_bytes(bytes: &[u8], reason: &str) {
+    let fixture = Fixture::new();
+    let error = fixture.deb(bytes).expect_err("it must be refused");
+    let text = error.to_string();
+    assert!(text.contains("demo_1_amd64.deb") && text.contains(reason), "{text}");
+}
+
+#[track_caller]
+fn refused(members: &[TarMember], reason: &str) {
+    refused_bytes(&deb(members, &[]), reason);
+}
+
+#[test]
+fn path_climbing_out() {
+    refused(&[TarMember::file("./../../etc/cron.d/x", b"x")], "climbs out of its folder with `..`");
+}
+
+#[test]
+fn absolute_path() {
+    refused(&[TarMember::file("/etc/passwd", b"x")], "is absolute");
+}
+
+#[test]
+fn backslash_path() {
+    refused(&[TarMember::file("./a\\b", b"x")], "backslash");
+}
+
+#[test]
+fn line_break_in_path() {
+    refused(&[TarMember::file("./a\nb", b"x")], "control character");
+}
+
+#[test]
+fn empty_path() {
+    refused(&[TarMember::file("./", b"x")], "is empty");
+}
+
+#[test]
+fn path_not_utf8() {
+    refused(&[TarMember::file("x", b"x").with(|member| member.name = b"./caf\xe9".to_vec())], "not UTF-8");
+}
+
+#[test]
+fn character_device() {
+    refused(&[TarMember::of("./dev/mem", EntryType::Char, "")], "is a character device");
+}
+
+#[test]
+fn block_device() {
+    refused(&[TarMember::of("./dev/sda", EntryType::Block, "")], "is a block device");
+}
+
+#[test]
+fn named_pipe() {
+    refused(&[TarMember::of("./run/pipe", EntryType::Fifo, "")], "is a named pipe");
+}
+
+#[test]
+fn written_through_a_symbolic_link() {
+    let link = TarMember::of("./usr/x", EntryType::Symlink, "/etc");
+    refused(&[link, TarMember::file("./usr/x/passwd", b"x")], "through the symbolic link `usr/x`");
+}
+
+#[test]
+fn written_before_the_symbolic_link() {
+    let link = TarMember::of("./usr/x", EntryType::Symlink, "/etc");
+    refused(&[TarMember::file("./usr/x/passwd", b"x"), link], "through the symbolic link `usr/x`");
+}
+
+#[test]
+fn folder_through_a_symbolic_link() {
+    let link = TarMember::of("./usr/x", EntryType::Symlink, "/etc");
+    refused(&[link, TarMember::of("./usr/x/d/", EntryType::Directory, "")], "through the symbolic link");
+}
+
+#[test]
+fn symbolic_link_in_place_of_a_folder() {
+    let folder = TarMember::of("./usr/x/", EntryType::Directory, "");
+    refused(&[folder, TarMember::of("./usr/x", EntryType::Symlink, "/etc")], "occurs twice");
+}
+
+#[test]
+fn hard_link_to_a_file_of_the_host() {
+    refused(&[TarMember::of("./x", EntryType::Link, "/etc/shadow")], "is absolute");
+}
+
+#[test]
+fn hard_link_climbing_out() {
+    refused(&[TarMember::of("./x", EntryType::Link, "./../etc/shadow")], "climbs out");
+}
+
+#[test]
+fn hard_link_to_nothing() {
+    refused(&[TarMember::of("./x", EntryType::Link, "./y")], "is no file of this archive");
+}
+
+#[test]
+fn hard_link_to_a_symbolic_link() {
+    let link = TarMember::of("./y", EntryType::Symlink, "/etc/shadow");
+    refused(&[link, TarMember::of("./x", EntryType::Link, "./y")], "is no file of this archive");
+}
+
+#[test]
+fn same_path_twice() {
+    refused(&[TarMember::file("./x", b"1"), TarMember::file("./x", b"2")], "occurs twice");
+}
+
+#[test]
+fn same_path_twice_by_the_merged_root() {
+    refused(&[TarMember::file("./bin/x", b"1"), TarMember::file("./usr/bin/x", b"2")], "occurs twice");
+}
+
+#[test]
+fn file_where_a_folder_is() {
+    refused(&[TarMember::file("./x", b"1"), TarMember::file("./x/y", b"2")], "both a file and a folder");
+}
+
+#[test]
+fn declared_larger_than_the_archive() {
+    refused(&[TarMember::file("./x", b"1").with(|member| member.size = 1 << 20)], "ends too early");
+}
+
+#[test]
+fn sparse_file() {
+    refused(&[TarMember::of("./x", EntryType::GNUSparse, "")], "");
+}
+
+#[test]
+fn bomb() {
+    let zeros = vec![0; 300 << 20];
+    refused(&[TarMember::file("./x", &zeros)], "out of proportion");
+}
+
+#[test]
+fn data_cut_short() {
+    let data = xz(&tar(&[TarMember::file("./x", &super::support::noise(100_000))]));
+    let control = xz(&tar(&[TarMember::file("./control", b"Package: demo\n")]));
+    let parts: [(&str, &[u8]); 3] =
+        [("debian-binary", b"2.0\n"), ("control.tar.xz", &control), ("data.tar.xz", &data[..data.len() / 2])];
+    refused_bytes(&ar(&parts), "ends too early");
+}
+
+#[test]
+fn data_damaged() {
+    let mut data = xz(&tar(&[TarMember::file("./x", &super::support::noise(100_000))]));
+    let middle = data.len() / 2;
+    data[middle] ^= 1;
+    let control = xz(&tar(&[TarMember::file("./control", b"Package: demo\n")]));
+    let parts: [(&str, &[u8]); 3] =
+        [("debian-binary", b"2.0\n"), ("control.tar.xz", &control), ("data.tar.xz", &data)];
+    refused_bytes(&ar(&parts), "damaged");
+}
+
+#[test]
+fn package_cut_short() {
+    let bytes = deb(&[TarMember::file("./x", &super::support::noise(1000))], &[]);
+    for length in [0, 7, 8, 60, 70, 100, 200, bytes.len() - 20] {
+        refused_bytes(&bytes[..length], "");
+    }
+}
+
+#[test]
+fn no_data() {
+    let control = xz(&tar(&[TarMember::file("./control", b"Package: demo\n")]));
+    refused_bytes(&ar(&[("debian-binary", b"2.0\n"), ("control.tar.xz", &control)]), "no data archive");
+}
+
+#[test]
+fn data_twice() {
+    let control = xz(&tar(&[TarMember::file("./control", b"Package: demo\n")]));
+    let data = xz(&tar(&[TarMember::file("./x", b"x")]));
+    let parts: [(&str, &[u8]); 4] = [
+        ("debian-binary", b"2.0\n"),
+        ("control.tar.xz", &control),
+        ("data.tar.xz", &data),
+        ("data.tar.xz", &data),
+    ];
+    refused_bytes(&ar(&parts), "two data archives");
+}
+
+#[test]
+fn unknown_compression() {
+    refused_bytes(&ar(&[("debian-binary", b"2.0\n"), ("control.tar.lzo", b"x")]), "is compressed as `.lzo`");
+}
+
+#[test]
+fn not_a_package() {
+    refused_bytes(b"<html>not found</html>", "is not a Debian package");
+}

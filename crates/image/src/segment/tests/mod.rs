@@ -1,0 +1,8 @@
+//! Archives made by the tests, good ones and hostile ones, and what becomes of them.
+
+mod bytecode;
+mod deb;
+mod hostile_deb;
+mod hostile_wheel;
+mod support;
+mod wheel;

@@ -1,0 +1,130 @@
+//! Writing a segment, entry by entry.
+
+use provenv_store::Store;
+
+use super::error::Error;
+use super::gzip::{GzipWriter, total};
+use super::model::{Index, Item, ItemKind, Segment, Whole};
+use crate::entry::Directory;
+use crate::tarball::{self, HeaderKind, padding};
+
+/// A segment in the making.
+pub(crate) struct Writer {
+    store: Store,
+    pub gzip: GzipWriter,
+    /// Members of the parents' headers, which are no part of the segment.
+    prelude: usize,
+    whole: bool,
+    items: Vec<Item>,
+    directories: Vec<Directory>,
+    /// Uncompressed bytes of the segment so far.
+    at: u64,
+    headers: Vec<u8>,
+}
+
+impl Writer {
+    /// A segment that is written as it comes.
+    pub fn new(store: &Store) -> Result<Self, Error> {
+        Self::begin(store, false)
+    }
+
+    /// A segment whose blob is a whole layer: `parents`, the segment, end of archive.
+    pub fn whole(store: &Store, parents: &[Directory]) -> Result<Self, Error> {
+        let mut writer = Self::begin(store, true)?;
+        writer.gzip.push(&prelude(parents))?;
+        writer.gzip.flush()?;
+        writer.prelude = writer.gzip.members.len();
+        Ok(writer)
+    }
+
+    fn begin(store: &Store, whole: bool) -> Result<Self, Error> {
+        Ok(Self {
+            store: store.clone(),
+            gzip: GzipWriter::new(store, whole)?,
+            prelude: 0,
+            whole,
+            items: Vec::new(),
+            directories: Vec::new(),
+            at: 0,
+            headers: Vec::new(),
+        })
+    }
+
+    /// Notes a folder that the artifact has an opinion on.
+    pub fn directory(&mut self, directory: Directory) {
+        self.directories.push(directory);
+    }
+
+    /// Begins an entry. A file's `size` bytes come next, then [`Writer::end_file`].
+    pub fn entry(
+        &mut self,
+        path: &str,
+        kind: ItemKind,
+        size: u64,
+        mode: u32,
+        (uid, gid): (u32, u32),
+    ) -> Result<(), Error> {
+        let header_kind = match &kind {
+            ItemKind::File => HeaderKind::File(size),
+            ItemKind::Symlink(target) => HeaderKind::Symlink(target),
+            ItemKind::Hardlink(target) => HeaderKind::Hardlink(target),
+        };
+        self.headers.clear();
+        tarball::header(&mut self.headers, path, header_kind, mode, uid, gid);
+        let header = self.headers.len() as u64;
+        self.gzip.push(&self.headers)?;
+        self.items.push(Item { path: path.to_owned(), kind, mode, uid, gid, size, at: self.at, header });
+        self.at += header + size + padding(size) as u64;
+        Ok(())
+    }
+
+    /// Pads a file's data to whole blocks.
+    pub fn end_file(&mut self, size: u64) -> Result<(), Error> {
+        self.gzip.push(&[0; 512][..padding(size)])
+    }
+
+    /// A file whose bytes are at hand.
+    pub fn file(&mut self, path: &str, bytes: &[u8], mode: u32, owner: (u32, u32)) -> Result<(), Error> {
+        let size = bytes.len() as u64;
+        self.entry(path, ItemKind::File, size, mode, owner)?;
+        self.gzip.push(bytes)?;
+        self.end_file(size)
+    }
+
+    /// Ends the segment.
+    pub fn finish(mut self) -> Result<Segment, Error> {
+        self.gzip.flush()?;
+        let (offset, before) = total(&self.gzip.members[..self.prelude]);
+        let members = self.gzip.members.split_off(self.prelude);
+        let (size, tar_size) = total(&members);
+        debug_assert_eq!(tar_size, self.at, "entries and members agree");
+        if self.whole {
+            self.gzip.push(&tarball::END)?;
+        }
+        let (blob, diff_id) = self.gzip.finish()?;
+        let index = serde_json::to_vec(&Index { members, entries: self.items }).expect("an index is plain data");
+        self.directories.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(Segment {
+            blob: blob.digest,
+            offset,
+            size,
+            tar_size,
+            index: self.store.put(&index)?,
+            directories: self.directories,
+            whole: diff_id.map(|diff_id| Whole {
+                size: blob.size,
+                diff_id,
+                tar_size: before + tar_size + tarball::END.len() as u64,
+            }),
+        })
+    }
+}
+
+/// The headers of folders, in the order given.
+pub(crate) fn prelude(directories: &[Directory]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for Directory { path, mode, uid, gid } in directories {
+        tarball::header(&mut bytes, path, HeaderKind::Directory, *mode, *uid, *gid);
+    }
+    bytes
+}
