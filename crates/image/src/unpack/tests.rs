@@ -37,6 +37,9 @@ impl Tar {
         header.as_mut_bytes()[..path.len()].copy_from_slice(path);
         header.as_mut_bytes()[157..157 + link.len()].copy_from_slice(link);
         header.set_entry_type(flag);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
         header.set_mode(0o644);
         header.set_size(0);
         header.set_cksum();
