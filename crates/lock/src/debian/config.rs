@@ -1,0 +1,301 @@
+//! Which mirror and which keys: the caller's settings first, then apt's.
+
+use std::path::{Path, PathBuf};
+
+use provenv_definition::{Digest, Hasher};
+use url::Url;
+
+use super::apt::{self, OsRelease, SignedBy, Source};
+use super::error::{Error, Result};
+use super::openpgp::Keyring;
+
+/// Where Debian packages come from. All of it may be left out: the machine's apt configuration is asked then.
+#[derive(Clone, Debug)]
+pub struct DebianConfig {
+    /// The archive: the folder that holds `dists` and `pool`. Credentials do not belong here.
+    pub mirror: Option<Url>,
+    /// The archive of security updates.
+    pub security_mirror: Option<Url>,
+    /// The file with the archive's keys, binary or in armour.
+    pub keyring: Option<PathBuf>,
+    /// Take releases whose time is over, as those of archived suites are.
+    pub ignore_valid_until: bool,
+    /// The folder that holds `etc/apt` and `etc/os-release`: `/`, except in tests.
+    pub root: PathBuf,
+}
+
+impl Default for DebianConfig {
+    fn default() -> Self {
+        Self {
+            mirror: None,
+            security_mirror: None,
+            keyring: None,
+            ignore_valid_until: false,
+            root: PathBuf::from("/"),
+        }
+    }
+}
+
+impl DebianConfig {
+    /// These settings with those of the environment over them: `PROVENV_DEBIAN_MIRROR`,
+    /// `PROVENV_DEBIAN_SECURITY_MIRROR`, `PROVENV_DEBIAN_KEYRING` and `PROVENV_DEBIAN_IGNORE_VALID_UNTIL`.
+    pub fn with_environment(mut self) -> Result<Self> {
+        let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let url = |name: &str| match text(name) {
+            Some(value) => Url::parse(&value)
+                .map(Some)
+                // The value may hold a password: it is not shown.
+                .map_err(|error| Error::NoMirror(format!("{name} is not a URL: {error}"))),
+            None => Ok(None),
+        };
+        if let Some(mirror) = url("PROVENV_DEBIAN_MIRROR")? {
+            // A security mirror from the settings belongs to the mirror it stands beside.
+            self.mirror = Some(mirror);
+            self.security_mirror = None;
+        }
+        if let Some(mirror) = url("PROVENV_DEBIAN_SECURITY_MIRROR")? {
+            self.security_mirror = Some(mirror);
+        }
+        if let Some(path) = text("PROVENV_DEBIAN_KEYRING") {
+            self.keyring = Some(path.into());
+        }
+        if let Some(value) = text("PROVENV_DEBIAN_IGNORE_VALID_UNTIL") {
+            self.ignore_valid_until = value != "0";
+        }
+        Ok(self)
+    }
+}
+
+/// One archive to try.
+#[derive(Clone, Debug)]
+pub(super) struct Mirror {
+    /// Without credentials.
+    pub url: Url,
+    signed_by: SignedBy,
+    /// Whether it was found in apt's configuration, where other archives than Debian's stand too.
+    pub found: bool,
+}
+
+/// The archives to try, in this order.
+#[derive(Clone, Debug)]
+pub(super) struct Mirrors {
+    pub main: Vec<Mirror>,
+    /// Where security updates are; `main` is tried where this is empty.
+    pub security: Vec<Mirror>,
+}
+
+impl Mirrors {
+    /// Finds them.
+    pub fn find(config: &DebianConfig) -> Result<Self> {
+        let given = |url: &Option<Url>| -> Vec<Mirror> {
+            url.iter()
+                .map(|url| Mirror { url: plain(url.clone()), signed_by: SignedBy::default(), found: false })
+                .collect()
+        };
+        let mut mirrors = Self { main: given(&config.mirror), security: given(&config.security_mirror) };
+        if !mirrors.main.is_empty() {
+            return Ok(mirrors);
+        }
+        let host = OsRelease::read(&config.root);
+        if host.id != "debian" {
+            let name = if host.name.is_empty() { "not Debian" } else { host.name.as_str() };
+            return Err(Error::NoMirror(format!(
+                "this machine is {name}, so apt's sources are not Debian's"
+            )));
+        }
+        let sources = apt::sources(&config.root);
+        mirrors.main = of_suites(&sources, |suite| is_main(suite, &host));
+        if mirrors.main.is_empty() {
+            return Err(Error::NoMirror("apt's sources on this machine name none".to_owned()));
+        }
+        if mirrors.security.is_empty() {
+            mirrors.security = of_suites(&sources, |suite| {
+                let suite = suite.strip_suffix("/updates").or_else(|| suite.strip_suffix("-security"));
+                suite.is_some_and(|suite| is_main(suite, &host))
+            });
+        }
+        Ok(mirrors)
+    }
+
+    /// The keys that `mirror` is to be checked with.
+    pub fn keys(config: &DebianConfig, mirror: &Mirror) -> Result<Keys> {
+        let read = |paths: &[PathBuf]| -> Result<Vec<(String, Vec<u8>)>> {
+            let read = |path: &PathBuf| Ok((path.display().to_string(), fs_err::read(path)?));
+            paths
+                .iter()
+                .map(read)
+                .collect::<std::io::Result<_>>()
+                .map_err(|source| Error::Io { what: "the keyring of the Debian archive".to_owned(), source })
+        };
+        let mut keys = Keys::default();
+        let signed_by = &mirror.signed_by;
+        if let Some(path) = &config.keyring {
+            keys.files = read(std::slice::from_ref(path))?;
+        } else if let Some(key) = &signed_by.inline {
+            keys.files.push(("the key in apt's sources".to_owned(), key.clone().into_bytes()));
+        } else if !signed_by.files.is_empty() {
+            keys.files = read(&signed_by.files)?;
+        } else {
+            keys.files = read(&trusted(&config.root))?;
+            keys.fingerprints.clone_from(&signed_by.fingerprints);
+        }
+        if keys.files.is_empty() {
+            return Err(Error::NoKeyring("this machine has no keyring of Debian".to_owned()));
+        }
+        Ok(keys)
+    }
+}
+
+/// Keyring files as they are on disk.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    /// Name and content.
+    files: Vec<(String, Vec<u8>)>,
+    /// If any: only these keys of them.
+    fingerprints: Vec<String>,
+}
+
+impl Keys {
+    /// A name for exactly these keys.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = Hasher::new();
+        for (_, content) in &self.files {
+            hasher.update(Digest::of(content).as_bytes());
+        }
+        for fingerprint in &self.fingerprints {
+            hasher.update(Digest::of(fingerprint.as_bytes()).as_bytes());
+        }
+        hasher.finish()
+    }
+
+    /// The keys themselves.
+    pub fn keyring(&self) -> Result<Keyring> {
+        let mut keyring = Keyring::default();
+        for (name, content) in &self.files {
+            let keys = Keyring::parse(content)
+                .map_err(|reason| Error::NoKeyring(format!("{name} cannot be read: {reason}")))?;
+            keyring.extend(keys);
+        }
+        if !self.fingerprints.is_empty() {
+            keyring.retain_fingerprints(&self.fingerprints);
+        }
+        Ok(keyring)
+    }
+}
+
+/// The keyrings that Debian's own packages put on a machine.
+fn trusted(root: &Path) -> Vec<PathBuf> {
+    let mut paths = vec![
+        root.join("usr/share/keyrings/debian-archive-keyring.gpg"),
+        root.join("usr/share/keyrings/debian-archive-keyring.pgp"),
+    ];
+    paths.retain(|path| path.exists());
+    if let Ok(folder) = fs_err::read_dir(root.join("etc/apt/trusted.gpg.d")) {
+        let mut found: Vec<PathBuf> = folder
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "gpg" || extension == "asc"))
+            .collect();
+        found.sort();
+        paths.extend(found);
+    }
+    paths
+}
+
+/// The suite that the machine itself is made from, by its code name or a class that Debian uses. Others on the same
+/// machine (backports, vendors' own) have names of their own.
+fn is_main(suite: &str, host: &OsRelease) -> bool {
+    match &host.codename {
+        Some(codename) if suite == codename => true,
+        _ => ["stable", "oldstable", "oldoldstable", "testing", "unstable", "sid"].contains(&suite),
+    }
+}
+
+fn of_suites(sources: &[Source], wanted: impl Fn(&str) -> bool) -> Vec<Mirror> {
+    let mut mirrors: Vec<Mirror> = Vec::new();
+    for source in sources {
+        if !wanted(&source.suite) || !source.components.iter().any(|component| component.ends_with("main")) {
+            continue;
+        }
+        // `mirror+`, `cdrom:`, `tor+` and the like are apt's own.
+        let Ok(url) = Url::parse(&source.uri) else { continue };
+        if !["http", "https", "file"].contains(&url.scheme()) {
+            continue;
+        }
+        let url = plain(url);
+        if mirrors.iter().all(|known| known.url != url) {
+            mirrors.push(Mirror { url, signed_by: source.signed_by.clone(), found: true });
+        }
+    }
+    mirrors
+}
+
+/// Without credentials, which the fetcher finds where secrets belong.
+fn plain(url: Url) -> Url {
+    provenv_definition::SafeUrl::new(url).as_url().clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(os_release: &str, list: &str) -> (tempfile::TempDir, DebianConfig) {
+        let root = tempfile::tempdir().unwrap();
+        fs_err::create_dir_all(root.path().join("etc/apt")).unwrap();
+        fs_err::write(root.path().join("etc/os-release"), os_release).unwrap();
+        fs_err::write(root.path().join("etc/apt/sources.list"), list).unwrap();
+        let config = DebianConfig { root: root.path().to_owned(), ..DebianConfig::default() };
+        (root, config)
+    }
+
+    fn urls(mirrors: &[Mirror]) -> Vec<&str> {
+        mirrors.iter().map(|mirror| mirror.url.as_str()).collect()
+    }
+
+    const BOOKWORM: &str =
+        "ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_CODENAME=bookworm\n";
+
+    #[test]
+    fn the_archive_of_the_machines_own_suite_is_taken() {
+        let list = "\
+deb http://vendor.invalid/ cloud-sdk-bookworm main
+deb http://vendor.invalid/engine bookworm stable
+deb cdrom:[Debian]/ bookworm main
+deb http://user:secret@mirror.invalid/debian bookworm main contrib
+deb http://mirror.invalid/debian bookworm-updates main
+deb http://mirror.invalid/debian bookworm-backports main
+deb http://mirror.invalid/security bookworm-security main
+";
+        let (_root, config) = machine(BOOKWORM, list);
+        let mirrors = Mirrors::find(&config).unwrap();
+        assert_eq!(urls(&mirrors.main), ["http://mirror.invalid/debian"]);
+        assert_eq!(urls(&mirrors.security), ["http://mirror.invalid/security"]);
+    }
+
+    #[test]
+    fn settings_come_before_apt_and_do_not_mix_with_it() {
+        let (_root, mut config) =
+            machine(BOOKWORM, "deb http://apt.invalid/security bookworm-security main\n");
+        config.mirror = Some("http://mine.invalid/debian".parse().unwrap());
+        let mirrors = Mirrors::find(&config).unwrap();
+        assert_eq!(urls(&mirrors.main), ["http://mine.invalid/debian"]);
+        assert!(mirrors.security.is_empty());
+    }
+
+    #[test]
+    fn a_machine_that_is_not_debian_is_told_so() {
+        let list = "deb http://mirror.invalid/ubuntu noble main\n";
+        let (_root, config) = machine("ID=ubuntu\nID_LIKE=debian\nPRETTY_NAME=\"Ubuntu 24.04\"\n", list);
+        let error = Mirrors::find(&config).unwrap_err();
+        assert!(error.to_string().contains("Ubuntu 24.04"), "{error}");
+        assert!(error.hint().unwrap().contains("PROVENV_DEBIAN_MIRROR"));
+    }
+
+    #[test]
+    fn a_machine_without_keys_is_told_so() {
+        let (_root, config) = machine(BOOKWORM, "deb http://mirror.invalid/debian bookworm main\n");
+        let mirrors = Mirrors::find(&config).unwrap();
+        let error = Mirrors::keys(&config, &mirrors.main[0]).unwrap_err();
+        assert!(matches!(error, Error::NoKeyring(_)), "{error}");
+    }
+}
