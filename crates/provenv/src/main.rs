@@ -1,1 +1,91 @@
-fn main(){}
+//! The command line: reads arguments, asks the workspace, shows what came of it.
+
+mod cli;
+mod commands;
+mod errors;
+mod output;
+mod progress;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, ColorChoice, Command};
+use crate::commands::{Context, Failure};
+
+fn main() -> ExitCode {
+    // A sandbox begins as a copy of this program; nothing may come before this.
+    provenv_workspace::sandbox_main_if_asked();
+    let cli = Cli::parse();
+    set_colors(cli.global.color);
+    set_logging(cli.global.verbose);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprint!("{}", errors::render(&error, None));
+            return ExitCode::FAILURE;
+        }
+    };
+    let own_failure = cli.command.own_failure();
+    let result = runtime.block_on(commands::execute(cli));
+    // Downloads that nobody waits for any more must not hold the exit up.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            eprint!("{}", failure.render());
+            match failure {
+                Failure::Definition(_) if own_failure == 1 => ExitCode::from(2),
+                _ => ExitCode::from(own_failure),
+            }
+        }
+    }
+}
+
+impl Command {
+    /// The exit code when Provenv itself fails: apart from a script's own codes where a script is run.
+    fn own_failure(&self) -> u8 {
+        match self {
+            Self::Submit(_) | Self::Run(_) => 125,
+            _ => 1,
+        }
+    }
+}
+
+fn set_colors(choice: ColorChoice) {
+    match choice {
+        ColorChoice::Auto => {
+            if !std::io::stdout().is_terminal() {
+                console::set_colors_enabled(false);
+            }
+            if !std::io::stderr().is_terminal() {
+                console::set_colors_enabled_stderr(false);
+            }
+        }
+        ColorChoice::Always => {
+            console::set_colors_enabled(true);
+            console::set_colors_enabled_stderr(true);
+        }
+        ColorChoice::Never => {
+            console::set_colors_enabled(false);
+            console::set_colors_enabled_stderr(false);
+        }
+    }
+}
+
+fn set_logging(verbose: u8) {
+    use tracing_subscriber::EnvFilter;
+    let level = match verbose {
+        0 => "off",
+        1 => "provenv=debug,provenv_workspace=debug,provenv_image=debug,provenv_lock=debug,provenv_fetch=debug,provenv_store=debug,provenv_compute=debug,provenv_registry=debug",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("PROVENV_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+}
+
+/// What commands share.
+pub(crate) fn context(cli: &Cli) -> Context {
+    Context::new(&cli.global)
+}

@@ -1,1 +1,106 @@
-//! placeholder
+//! The workspace: a catalogue of environments with their images and runs, and every use case on it.
+//!
+//! Front ends talk to this crate and know nothing of what lies below it.
+
+mod build_log;
+mod building;
+mod catalogue;
+mod config;
+mod environments;
+mod error;
+mod housekeeping;
+mod job;
+mod locking;
+mod reference;
+mod running;
+mod sandbox;
+mod snapshot;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use provenv_fetch::Fetcher;
+use provenv_store::Store;
+use tokio::sync::OnceCell;
+
+pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
+pub use catalogue::{CatalogueError, RunStatus};
+pub use config::{Config, ConfigError, default_workspace};
+pub use environments::{EnvironmentDetails, EnvironmentDiff, Registered};
+pub use error::Error;
+pub use housekeeping::{GcSummary, ScrubSummary, StatsSummary};
+pub use job::Job;
+pub use locking::{Locked, Upgraded};
+pub use provenv_compute::sandbox_main_if_asked;
+pub use provenv_lock::diff::LockDiff;
+pub use provenv_fetch::{Phase, Reporter, Silent};
+pub use reference::Reference;
+pub use running::{Finished, RunDetails, RunOptions, SubmitOptions};
+
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// How a workspace is opened.
+pub struct OpenOptions {
+    /// Its folder; made where it is missing.
+    pub root: PathBuf,
+    /// Who hears of progress.
+    pub reporter: Arc<dyn Reporter>,
+    /// Ask no index and no server.
+    pub offline: bool,
+}
+
+/// A local workspace: a folder with the catalogue, the store and the runs.
+pub struct Workspace {
+    root: PathBuf,
+    store: Store,
+    catalogue: catalogue::Catalogue,
+    config: Config,
+    reporter: Arc<dyn Reporter>,
+    offline: bool,
+    /// Made when first needed: a hit needs no network, and loading certificates takes longer than all of it.
+    fetcher: OnceCell<Fetcher>,
+}
+
+impl Workspace {
+    /// Opens the workspace, made where it is missing. Many processes may have it open.
+    pub async fn open(options: OpenOptions) -> Result<Self> {
+        let store = Store::open(options.root.join("store"))?;
+        let catalogue = catalogue::Catalogue::open(&options.root.join("catalogue.db")).await?;
+        Ok(Self {
+            root: options.root,
+            store,
+            catalogue,
+            config: Config::load()?,
+            reporter: options.reporter,
+            offline: options.offline,
+            fetcher: OnceCell::new(),
+        })
+    }
+
+    /// Its folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Ends what is pending; errors at this point have nobody to hear them.
+    pub async fn close(self) {
+        self.catalogue.close().await;
+    }
+
+    async fn fetcher(&self) -> Result<&Fetcher> {
+        self.fetcher
+            .get_or_try_init(|| async {
+                let options = provenv_fetch::Options { offline: self.offline, ..Default::default() };
+                Ok(Fetcher::new(self.store.clone(), Arc::clone(&self.reporter), options)?)
+            })
+            .await
+    }
+}
+
+/// The user's name, for the record.
+fn user_name() -> String {
+    ["USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .unwrap_or_else(|| "unknown".to_owned())
+}

@@ -228,7 +228,7 @@ mod tests {
     fn each_lie_has_its_name() {
         let bytes = vec![1; 5000];
         let raw = deflate(&bytes);
-        let mut check = |crc, size| {
+        let check = |crc, size| {
             let gzip = framed(&raw, crc, size);
             member(&mut Decompressor::new(), &gzip, size, &mut Vec::new()).unwrap_err()
         };

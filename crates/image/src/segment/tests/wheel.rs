@@ -7,7 +7,7 @@ fn every_scheme_goes_to_its_place() {
     let fixture = Fixture::new();
     let members = wheel_members(&[
         ("demo/__init__.py", b"x = 1\n"),
-        ("demo/sub dir/\xc3\xa9.txt".as_ref(), b"accent\n"),
+        ("demo/sub dir/é.txt", b"accent\n"),
         ("demo-1.0.data/scripts/tool", b"#!python -u\nprint(1)\n"),
         ("demo-1.0.data/scripts/shell", b"#!/bin/sh\n"),
         ("demo-1.0.data/scripts/run", b"#!python\nshadowed by the entry point\n"),

@@ -1,0 +1,48 @@
+# `make quickstart` shows what Provenv does; `make test` runs all tests. Both build the same profile.
+
+CARGO ?= cargo
+PROVENV := target/release/provenv
+# The quickstart keeps its own workspace, so that it can be thrown away as a whole.
+QUICKSTART := .cache/quickstart
+
+# Debian packages that tests drive as real peers; nothing in Provenv itself needs them.
+PEERS := skopeo umoci buildah podman runc docker-registry git bubblewrap
+
+.PHONY: help
+help: ## list these commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+.PHONY: build
+build: ## compile provenv
+	$(CARGO) build --release --locked
+
+.PHONY: quickstart
+quickstart: build ## train a model in an environment made from packages, then once more from the cache
+	@examples/quickstart.sh $(PROVENV) $(QUICKSTART)
+
+.PHONY: test
+test: test-tools ## all tests, with real peers
+	$(CARGO) fmt --all --check
+	PROVENV_TEST_PEERS=$${PROVENV_TEST_PEERS:-required} $(CARGO) test --release --locked --workspace --no-fail-fast
+
+.PHONY: test-tools
+test-tools: ## install what tests drive (Debian, as root)
+	@tests/install-peers.sh $(PEERS)
+
+.PHONY: lint
+lint: ## clippy, every target
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: bench
+bench: build ## time Provenv beside buildah, podman and docker; results in bench/runs/
+	bench/run.sh $(PROVENV)
+
+.PHONY: manual
+manual: build ## manual pages and completions into target/manual
+	$(PROVENV) man target/manual
+	for shell in bash zsh fish; do $(PROVENV) completions $$shell > target/manual/provenv.$$shell; done
+
+.PHONY: clean
+clean: ## remove what was built and the quickstart's workspace
+	$(CARGO) clean
+	chmod -R u+w .cache 2>/dev/null; rm -rf .cache

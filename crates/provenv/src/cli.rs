@@ -1,0 +1,391 @@
+//! The arguments, one struct a command; help, completions and manual pages are made from these.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use provenv_definition::Platform;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// The self-hosted home of machine-learning environments.
+///
+/// An environment says what a script needs: Python packages, system packages, variables. Provenv locks it,
+/// assembles it into an image that is the same bit for bit anywhere, keeps the record, and runs commands in it,
+/// without Docker, a daemon or root.
+#[derive(Debug, Parser)]
+#[command(name = "provenv", version, styles = STYLES, propagate_version = true, disable_help_subcommand = true)]
+#[command(after_help = "Examples:
+  provenv run requirements.txt -- python train.py      run a script in an environment made from a file
+  provenv submit job.yaml                              run a job and keep its log, outputs and receipt
+  provenv build environment.yaml --to oci:image        make an image
+  provenv env list                                     what is registered")]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct GlobalArgs {
+    /// The workspace: a folder [default: the user's data folder]
+    #[arg(long, short = 'w', global = true, env = "PROVENV_WORKSPACE", value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Global options")]
+    pub workspace: Option<PathBuf>,
+    /// How results are written
+    #[arg(long, short = 'o', global = true, value_enum, default_value_t, help_heading = "Global options")]
+    pub output: OutputFormat,
+    /// Show only results and errors
+    #[arg(long, short = 'q', global = true, conflicts_with = "verbose", help_heading = "Global options")]
+    pub quiet: bool,
+    /// Show more; twice for all
+    #[arg(long, short = 'v', global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
+    /// Colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "Global options")]
+    pub color: ColorChoice,
+    /// Use only what is in the store; ask no index
+    #[arg(long, global = true, env = "PROVENV_OFFLINE", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Global options", action = clap::ArgAction::SetTrue)]
+    pub offline: bool,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people
+    #[default]
+    Table,
+    /// For programs
+    Json,
+    /// For programs, and people
+    Yaml,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a job and keep its log, exit code, outputs and receipt
+    Submit(SubmitArgs),
+    /// Run a command in an environment, here and now
+    Run(RunArgs),
+    /// Environments: register, list, show, compare, check
+    #[command(subcommand)]
+    Env(EnvCommand),
+    /// Choose every artifact of a definition and write the lock
+    Lock(LockArgs),
+    /// Assemble the image of an environment
+    Build(BuildArgs),
+    /// Move an environment to newer packages: shows what changes, registers the next version
+    Upgrade(UpgradeArgs),
+    /// Images: list, show
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Runs: list, show, logs
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// The store: statistics, garbage collection, scrub
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Write shell completions to standard output
+    #[command(after_help = "Example:\n  provenv completions bash > /etc/bash_completion.d/provenv")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder
+        #[arg(value_hint = ValueHint::DirPath)]
+        directory: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv submit job.yaml
+  provenv submit job.yaml --set-env SEED=7 -- --epochs 3   add arguments to the job's command
+
+The exit code is the command's own; 125 when it could not be started.")]
+pub struct SubmitArgs {
+    /// The job (YAML)
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub job: PathBuf,
+    /// Set a variable for this run
+    #[arg(long = "set-env", value_name = "NAME=VALUE", value_parser = parse_variable)]
+    pub set_env: Vec<(String, String)>,
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
+    /// Arguments added to the job's command
+    #[arg(last = true)]
+    pub arguments: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv run requirements.txt -- python train.py
+  provenv run digits:2 -- python -c 'import sklearn; print(sklearn.__version__)'
+  provenv run digits --no-network --memory 2G -- bash
+
+The working folder is visible inside under its own path. The exit code is the command's own; 125 when it could not
+be started, 126 when it is not executable, 127 when there is no such command.")]
+pub struct RunArgs {
+    /// A registered environment (NAME, NAME:VERSION, NAME@latest) or a file
+    #[arg(value_name = "ENV", value_hint = ValueHint::FilePath)]
+    pub environment: String,
+    /// Set a variable
+    #[arg(long = "set-env", value_name = "NAME=VALUE", value_parser = parse_variable)]
+    pub set_env: Vec<(String, String)>,
+    /// Show a host folder inside, `HOST:INSIDE` or `HOST:INSIDE:ro`
+    #[arg(long, value_name = "HOST:INSIDE[:ro]")]
+    pub mount: Vec<String>,
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// How a command is confined.
+#[derive(Clone, Debug, Args)]
+pub struct SandboxArgs {
+    /// Cut the network
+    #[arg(long)]
+    pub no_network: bool,
+    /// Most processors, e.g. 1.5
+    #[arg(long, value_name = "N")]
+    pub cpus: Option<f64>,
+    /// Most memory, e.g. 512M or 2G
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EnvCommand {
+    /// Register an environment: lock it and give it a version
+    #[command(after_help = "Examples:
+  provenv env register environment.yaml
+  provenv env register requirements.txt --name digits")]
+    Register {
+        /// The definition
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// Its name, if the file gives none or another is wanted
+        #[arg(long, short)]
+        name: Option<String>,
+        /// Its version [default: the next number]
+        #[arg(long)]
+        version: Option<String>,
+    },
+    /// List registered environments
+    List {
+        /// All versions of this one
+        name: Option<String>,
+        /// All versions of all
+        #[arg(long, short)]
+        all: bool,
+    },
+    /// Show a registered environment, or a file as Provenv reads it
+    Show {
+        /// NAME, NAME:VERSION, NAME@latest or a file
+        #[arg(value_name = "ENV", value_hint = ValueHint::FilePath)]
+        environment: String,
+    },
+    /// Compare two environments: definitions and locked packages
+    #[command(after_help = "Example:\n  provenv env diff digits:1 digits:2")]
+    Diff {
+        /// The old one
+        #[arg(value_name = "A", value_hint = ValueHint::FilePath)]
+        old: String,
+        /// The new one
+        #[arg(value_name = "B", value_hint = ValueHint::FilePath)]
+        new: String,
+    },
+    /// Print the definition digest
+    Digest {
+        /// NAME, NAME:VERSION, NAME@latest or a file
+        #[arg(value_name = "ENV", value_hint = ValueHint::FilePath)]
+        environment: String,
+    },
+    /// Check definitions: exit 0 when nothing is wrong, 1 at errors, 2 when a file cannot be read
+    Check {
+        /// The files
+        #[arg(required = true, value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv lock environment.yaml                    write environment.lock.json beside it
+  provenv lock requirements.txt --file -           write to standard output")]
+pub struct LockArgs {
+    /// A file, or a registered environment
+    #[arg(value_name = "FILE|ENV", value_hint = ValueHint::FilePath)]
+    pub environment: String,
+    /// Where to write; `-` is standard output [default: beside the file, with the ending .lock.json]
+    #[arg(long, short, value_name = "LOCK", value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    /// Resolve again, though the definition has a receipt
+    #[arg(long)]
+    pub upgrade: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv build environment.yaml
+  provenv build digits:2 --to oci:image
+  provenv build digits --to docker-archive:digits.tar
+  provenv build digits --to registry.example/team/digits:2
+  provenv build digits --force                     assemble again and compare")]
+pub struct BuildArgs {
+    /// A file, or a registered environment
+    #[arg(value_name = "FILE|ENV", value_hint = ValueHint::FilePath)]
+    pub environment: String,
+    /// Where the image goes besides the store: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:TAG] or a
+    /// registry reference; may be given several times
+    #[arg(long, value_name = "DESTINATION")]
+    pub to: Vec<String>,
+    /// Assemble again from the same lock and compare digests
+    #[arg(long)]
+    pub force: bool,
+    /// The platform, where the definition names several
+    #[arg(long)]
+    pub platform: Option<Platform>,
+    /// Speak http, or https without checking, with the registry
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv upgrade digits --dry-run                 what would change
+  provenv upgrade digits                           everything
+  provenv upgrade digits numpy scipy               only these, and what they need")]
+pub struct UpgradeArgs {
+    /// The environment's name
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// Only these packages
+    pub packages: Vec<String>,
+    /// Show what would change and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ImageCommand {
+    /// List the images of this workspace
+    List,
+    /// Show an image: digests, size, layers, packages, base, equivalent Dockerfile
+    Show {
+        /// An environment, a file, or a manifest's digest
+        #[arg(value_name = "ENV|FILE|DIGEST", value_hint = ValueHint::FilePath)]
+        image: String,
+        /// Only the equivalent Dockerfile
+        #[arg(long, conflicts_with = "log")]
+        dockerfile: bool,
+        /// Only the log of the build
+        #[arg(long)]
+        log: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// List runs, newest first
+    List {
+        /// At most so many
+        #[arg(long, short = 'n', default_value_t = 50)]
+        limit: u32,
+    },
+    /// Show a run
+    Show {
+        /// Its identifier, or `latest`
+        run: String,
+    },
+    /// Print a run's log
+    Logs {
+        /// Its identifier, or `latest`
+        run: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// How much there is of what
+    Stats,
+    /// Remove what no registered version and no run needs
+    Gc {
+        /// Show what would be removed and remove nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Also unpacked layers and caches, which are made again when needed
+        #[arg(long)]
+        all: bool,
+    },
+    /// Read every blob again and find those that have changed
+    Scrub,
+}
+
+fn parse_variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+fn parse_size(text: &str) -> Result<u64, String> {
+    let error = || "write a size such as 512M or 2G".to_owned();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1_u64,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        "t" | "tb" | "tib" => 1 << 40,
+        _ => return Err(error()),
+    };
+    let number: f64 = digits.parse().map_err(|_| error())?;
+    if !number.is_finite() || number <= 0.0 {
+        return Err(error());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be positive and finite")]
+    Ok((number * unit as f64) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::{Cli, parse_size};
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_read_in_binary_units() {
+        assert_eq!(parse_size("2G"), Ok(2 << 30));
+        assert_eq!(parse_size("1.5k"), Ok(1536));
+        assert!(parse_size("-1G").is_err());
+        assert!(parse_size("many").is_err());
+    }
+}

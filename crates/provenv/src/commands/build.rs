@@ -1,0 +1,39 @@
+//! `provenv build`.
+
+use provenv_workspace::BuildOptions;
+
+use super::{Context, Result, here};
+use crate::cli::BuildArgs;
+use crate::output;
+
+pub async fn build(context: &Context, arguments: BuildArgs) -> Result {
+    let options = BuildOptions {
+        to: arguments.to,
+        force: arguments.force,
+        platform: arguments.platform,
+        insecure: arguments.insecure,
+    };
+    let workspace = context.workspace().await?;
+    let built = workspace.build(&arguments.environment, &here()?, &options).await?;
+    workspace.close().await;
+    context.remark(&built.warnings);
+    context.show(&built, |built| {
+        let state = match (built.cached, built.reproduced) {
+            (_, true) => "assembled again: the same, bit for bit",
+            (true, _) => "was there already",
+            _ => "assembled",
+        };
+        let mut text = format!(
+            "{} ({state})\n  platform  {}\n  size      {} in {} layers\n  lock      {}\n",
+            built.image,
+            built.platform,
+            output::bytes(built.size),
+            built.layers,
+            built.lock
+        );
+        for destination in &built.exported {
+            text.push_str(&format!("  to        {destination}\n"));
+        }
+        text
+    })
+}

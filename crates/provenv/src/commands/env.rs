@@ -1,0 +1,159 @@
+//! `provenv env`.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use console::style;
+use provenv_definition::{Diagnostic, Severity};
+use provenv_workspace::EnvironmentDetails;
+use serde::Serialize;
+
+use super::upgrade::changes_text;
+use super::{Context, Failure, Result, here};
+use crate::cli::EnvCommand;
+use crate::output::{self, Table};
+
+pub async fn env(context: &Context, command: EnvCommand) -> Result {
+    match command {
+        EnvCommand::Register { file, name, version } => register(context, file, name, version).await,
+        EnvCommand::List { name, all } => list(context, name.as_deref(), all).await,
+        EnvCommand::Show { environment } => show(context, &environment).await,
+        EnvCommand::Diff { old, new } => diff(context, &old, &new).await,
+        EnvCommand::Digest { environment } => digest(context, &environment).await,
+        EnvCommand::Check { files } => check(context, &files),
+    }
+}
+
+async fn register(context: &Context, file: PathBuf, name: Option<String>, version: Option<String>) -> Result {
+    let read = provenv_definition::read(&file).map_err(|error| Failure::Definition(error.0))?;
+    context.remark(&read.warnings);
+    let mut environment = read.environment;
+    environment.name = name.or(environment.name);
+    environment.version = version.or(environment.version);
+    let workspace = context.workspace().await?;
+    let registered = workspace.register(&environment).await?;
+    workspace.close().await;
+    context.show(&registered, |registered| {
+        let state = if registered.created { "registered" } else { "was registered already, with the same content" };
+        format!(
+            "{}:{} {state}\n  definition  {}\n  lock        {}\n",
+            registered.name, registered.version, registered.definition, registered.lock
+        )
+    })
+}
+
+async fn list(context: &Context, name: Option<&str>, all: bool) -> Result {
+    let workspace = context.workspace().await?;
+    let environments = workspace.list(name, all).await?;
+    workspace.close().await;
+    context.show(&environments, |environments| {
+        if environments.is_empty() {
+            return "no environments yet: `provenv env register FILE` makes one\n".to_owned();
+        }
+        let mut table = Table::new(["NAME", "VERSION", "DEFINITION", "REGISTERED", "BY", "DESCRIPTION"]);
+        for details in environments {
+            table.row([
+                details.name.clone().unwrap_or_default(),
+                details.version.clone().unwrap_or_default(),
+                details.definition_digest.short(),
+                details.created_at.map(output::time).unwrap_or_default(),
+                details.created_by.clone().unwrap_or_default(),
+                details.environment.description.clone().unwrap_or_default(),
+            ]);
+        }
+        table.to_string()
+    })
+}
+
+async fn show(context: &Context, reference: &str) -> Result {
+    let workspace = context.workspace().await?;
+    let (details, warnings) = workspace.show(reference, &here()?).await?;
+    workspace.close().await;
+    context.remark(&warnings);
+    context.show(&details, details_text)
+}
+
+fn details_text(details: &EnvironmentDetails) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{} {value}", style(format!("{name:<12}")).bold());
+    };
+    if let (Some(name), Some(version)) = (&details.name, &details.version) {
+        line("environment", &format!("{name}:{version}"));
+    }
+    line("definition", &details.definition_digest.to_string());
+    if let (Some(receipt), Some(lock)) = (&details.receipt, &details.lock) {
+        line("receipt", &receipt.to_string());
+        line("lock", &lock.to_string());
+    }
+    if let (Some(at), Some(by)) = (details.created_at, &details.created_by) {
+        line("registered", &format!("{} by {by}", output::time(at)));
+    }
+    text.push('\n');
+    text.push_str(&provenv_definition::write_native(&details.environment));
+    text
+}
+
+async fn diff(context: &Context, old: &str, new: &str) -> Result {
+    let workspace = context.workspace().await?;
+    let diff = workspace.diff(old, new, &here()?).await?;
+    workspace.close().await;
+    context.show(&diff, |diff| {
+        let mut text = String::new();
+        for line in &diff.definition {
+            let line = if line.starts_with('-') { style(line).red() } else { style(line).green() };
+            let _ = writeln!(text, "{line}");
+        }
+        text.push_str(&changes_text(&diff.packages));
+        if text.is_empty() {
+            text.push_str("no difference\n");
+        }
+        text
+    })
+}
+
+async fn digest(context: &Context, reference: &str) -> Result {
+    let workspace = context.workspace().await?;
+    let (details, warnings) = workspace.show(reference, &here()?).await?;
+    workspace.close().await;
+    context.remark(&warnings);
+    context.show(&details.definition_digest, |digest| format!("{digest}\n"))
+}
+
+/// What was found in one file.
+#[derive(Serialize)]
+struct Checked {
+    file: PathBuf,
+    readable: bool,
+    remarks: Vec<Diagnostic>,
+}
+
+fn check(context: &Context, files: &[PathBuf]) -> Result {
+    let checked: Vec<Checked> = files
+        .iter()
+        .map(|file| match provenv_definition::read(file) {
+            Ok(read) => {
+                let mut remarks = read.warnings;
+                remarks.extend(provenv_definition::check(&read.environment));
+                Checked { file: file.clone(), readable: true, remarks }
+            }
+            Err(error) => Checked { file: file.clone(), readable: fs_err::read(file).is_ok(), remarks: error.0 },
+        })
+        .collect();
+    context.show(&checked, |checked| {
+        let mut text = String::new();
+        for file in checked {
+            for remark in &file.remarks {
+                text.push_str(&crate::errors::render_diagnostic(remark));
+            }
+            let count = |severity| file.remarks.iter().filter(|remark| remark.severity == severity).count();
+            let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+            let _ = writeln!(text, "{}: {errors} errors, {warnings} warnings", file.file.display());
+        }
+        text
+    })?;
+    let unreadable = checked.iter().any(|file| !file.readable);
+    let wrong = checked.iter().flat_map(|file| &file.remarks).any(|remark| remark.severity == Severity::Error);
+    Ok(ExitCode::from(if unreadable { 2 } else { u8::from(wrong) }))
+}

@@ -1,0 +1,73 @@
+//! `provenv lock`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use provenv_definition::Digest;
+use serde::Serialize;
+
+use super::{Context, Result, here};
+use crate::cli::LockArgs;
+use crate::output;
+
+/// What locking came to.
+#[derive(Serialize)]
+struct Locked {
+    definition: Digest,
+    receipt: Digest,
+    lock: Digest,
+    packages: usize,
+    resolved: bool,
+    file: Option<PathBuf>,
+}
+
+pub async fn lock(context: &Context, arguments: LockArgs) -> Result {
+    let workspace = context.workspace().await?;
+    let (locked, warnings) = workspace.lock_of(&arguments.environment, &here()?, arguments.upgrade).await?;
+    workspace.close().await;
+    context.remark(&warnings);
+    let bytes = locked.lock.to_bytes();
+    let file = match &arguments.file {
+        Some(file) if file == Path::new("-") => {
+            context.settle();
+            output::write(&bytes)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(file) => file.clone(),
+        None => beside(&arguments.environment),
+    };
+    write_whole(&file, &bytes)?;
+    let packages = locked.lock.platforms.values().map(|platform| platform.debian.len() + platform.pypi.len()).sum();
+    let result = Locked {
+        definition: locked.definition,
+        receipt: locked.receipt_digest,
+        lock: locked.receipt.lock,
+        packages,
+        resolved: locked.fresh,
+        file: Some(file),
+    };
+    context.show(&result, |result| {
+        let how = if result.resolved { "resolved now" } else { "from the definition's receipt" };
+        let file = result.file.as_deref().unwrap_or(Path::new("-")).display();
+        format!("{} packages, {how}\n  lock  {}\n  file  {file}\n", result.packages, result.lock)
+    })
+}
+
+/// `environment.yaml` → `environment.lock.json`; `digits:2` → `digits-2.lock.json` here.
+fn beside(reference: &str) -> PathBuf {
+    let path = Path::new(reference);
+    if path.is_file() {
+        path.with_extension("lock.json")
+    } else {
+        PathBuf::from(format!("{}.lock.json", reference.replace([':', '@'], "-")))
+    }
+}
+
+/// Never leaves half a file under the name.
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let partial = path.with_extension(format!("{}.partial", std::process::id()));
+    fs_err::write(&partial, bytes)?;
+    fs_err::rename(&partial, path).inspect_err(|_| {
+        let _ = fs_err::remove_file(&partial);
+    })
+}

@@ -1,0 +1,158 @@
+//! One file a command.
+
+mod build;
+mod completions;
+mod env;
+mod image;
+mod lock;
+mod run;
+mod runs;
+mod store;
+mod submit;
+mod upgrade;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use provenv_definition::Diagnostic;
+use provenv_workspace::{Error, OpenOptions, Reporter, Silent, Workspace, default_workspace};
+use serde::Serialize;
+
+use crate::cli::{Cli, Command, GlobalArgs, OutputFormat};
+use crate::progress::{Bars, NotesOnly};
+use crate::{errors, output};
+
+/// Why a command could not do what it should.
+pub enum Failure {
+    /// The user's file has errors.
+    Definition(Vec<Diagnostic>),
+    /// Anything else, with what to do next.
+    Other(Box<dyn std::error::Error>, Option<String>),
+}
+
+impl Failure {
+    /// The text for standard error.
+    pub fn render(&self) -> String {
+        match self {
+            Self::Definition(diagnostics) => diagnostics.iter().map(errors::render_diagnostic).collect(),
+            Self::Other(error, hint) => errors::render(error.as_ref(), hint.as_deref()),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Definition(diagnostics) => Self::Definition(diagnostics),
+            error => {
+                let hint = error.hint();
+                Self::Other(Box::new(error), hint)
+            }
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Other(Box::new(error), None)
+    }
+}
+
+pub type Result<T = ExitCode> = std::result::Result<T, Failure>;
+
+/// What commands share: the global options and the progress on the terminal.
+pub struct Context {
+    global: GlobalArgs,
+    bars: Option<Arc<Bars>>,
+}
+
+impl Context {
+    pub fn new(global: &GlobalArgs) -> Self {
+        let watched = std::io::stderr().is_terminal() && !global.quiet;
+        Self { global: global.clone(), bars: watched.then(|| Arc::new(Bars::new())) }
+    }
+
+    /// The workspace that was asked for.
+    async fn workspace(&self) -> Result<Workspace> {
+        let root = match &self.global.workspace {
+            Some(root) => root.clone(),
+            None => default_workspace().ok_or(Error::NoHome)?,
+        };
+        let root = std::path::absolute(root)?;
+        let reporter: Arc<dyn Reporter> = match &self.bars {
+            Some(bars) => Arc::clone(bars) as Arc<dyn Reporter>,
+            None if self.global.quiet => Arc::new(Silent),
+            None => Arc::new(NotesOnly),
+        };
+        Ok(Workspace::open(OpenOptions { root, reporter, offline: self.global.offline }).await?)
+    }
+
+    /// Takes the progress off the terminal, so that results stand alone.
+    fn settle(&self) {
+        if let Some(bars) = &self.bars {
+            bars.clear();
+        }
+    }
+
+    /// Shows a result.
+    fn show<T: Serialize>(&self, value: &T, table: impl FnOnce(&T) -> String) -> Result {
+        self.settle();
+        output::print(self.global.output, value, table)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Shows remarks on a file.
+    fn remark(&self, diagnostics: &[Diagnostic]) {
+        if self.global.quiet {
+            return;
+        }
+        self.settle();
+        for diagnostic in diagnostics {
+            eprint!("{}", errors::render_diagnostic(diagnostic));
+        }
+    }
+
+    /// Says something in passing.
+    fn say(&self, text: &str) {
+        if !self.global.quiet {
+            self.settle();
+            eprintln!("{text}");
+        }
+    }
+
+    fn is_for_people(&self) -> bool {
+        self.global.output == OutputFormat::Table
+    }
+}
+
+/// The folder that relative paths count from.
+fn here() -> Result<PathBuf> {
+    Ok(std::env::current_dir()?)
+}
+
+/// Does what the arguments say.
+pub async fn execute(cli: Cli) -> Result {
+    let context = crate::context(&cli);
+    let result = match cli.command {
+        Command::Submit(arguments) => submit::submit(&context, arguments).await,
+        Command::Run(arguments) => run::run(&context, arguments).await,
+        Command::Env(command) => env::env(&context, command).await,
+        Command::Lock(arguments) => lock::lock(&context, arguments).await,
+        Command::Build(arguments) => build::build(&context, arguments).await,
+        Command::Upgrade(arguments) => upgrade::upgrade(&context, arguments).await,
+        Command::Image(command) => image::image(&context, command).await,
+        Command::Runs(command) => runs::runs(&context, command).await,
+        Command::Store(command) => store::store(&context, command).await,
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Man { directory } => completions::manual(&directory),
+    };
+    context.settle();
+    result
+}
+
+/// A script's exit code as ours.
+fn exit_code(code: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}

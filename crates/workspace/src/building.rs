@@ -1,0 +1,376 @@
+//! Locks become images, and images are shown.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use provenv_definition::{Diagnostic, Digest, Platform};
+use provenv_image::export::Destination;
+use provenv_image::oci::Image;
+use provenv_image::segment::EPOCH;
+use provenv_lock::{BaseLock, Lock, PlatformLock, PypiSource};
+use provenv_store::Store;
+use serde::Serialize;
+
+use crate::build_log::BuildLog;
+use crate::error::IoContext;
+use crate::locking::{Locked, platforms_of};
+use crate::{Error, Reporter, Result, Workspace};
+
+/// How an image is built.
+#[derive(Clone, Debug, Default)]
+pub struct BuildOptions {
+    /// Where it goes besides the store.
+    pub to: Vec<String>,
+    /// Assemble again and compare.
+    pub force: bool,
+    /// Which platform; the definition's first otherwise.
+    pub platform: Option<Platform>,
+    /// Speak plain http with registries.
+    pub insecure: bool,
+}
+
+/// What building came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Built {
+    /// The image's digest.
+    pub image: Digest,
+    /// What it runs on.
+    pub platform: Platform,
+    /// Digest of the definition.
+    pub definition: Digest,
+    /// Digest of the lock.
+    pub lock: Digest,
+    /// Compressed bytes of all layers.
+    pub size: u64,
+    /// How many layers.
+    pub layers: usize,
+    /// Whether it was there already.
+    pub cached: bool,
+    /// Whether it was assembled again and came out the same.
+    pub reproduced: bool,
+    /// Where it went besides the store.
+    pub exported: Vec<String>,
+    /// What is to be said about the definition's file.
+    #[serde(skip)]
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// An image in a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImageSummary {
+    /// Its digest.
+    pub digest: Digest,
+    /// What it runs on.
+    pub platform: Platform,
+    /// Compressed bytes of all layers.
+    pub size: u64,
+    /// How many layers.
+    pub layers: usize,
+    /// How many packages.
+    pub packages: usize,
+    /// The registered environments it is the image of.
+    pub environments: Vec<String>,
+    /// When it was first assembled here.
+    pub created_at: jiff::Timestamp,
+}
+
+/// All about an image.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImageDetails {
+    /// Its digest.
+    pub digest: Digest,
+    /// Digest of its configuration.
+    pub config: Digest,
+    /// What it runs on.
+    pub platform: Platform,
+    /// Compressed bytes of all layers.
+    pub size: u64,
+    /// What it stands on.
+    pub base: String,
+    /// The Python inside.
+    pub python: Option<String>,
+    /// Digest of the lock it was assembled from.
+    pub lock: Digest,
+    /// Digest of the definition.
+    pub definition: Digest,
+    /// The registered environments it is the image of.
+    pub environments: Vec<String>,
+    /// Its layers, the lowest first.
+    pub layers: Vec<LayerSummary>,
+    /// Its packages, by ecosystem and name.
+    pub packages: Vec<PackageSummary>,
+    /// A Dockerfile that would do about the same.
+    pub dockerfile: String,
+    /// The log of the build.
+    pub log: Option<String>,
+}
+
+/// A layer of an image.
+#[derive(Clone, Debug, Serialize)]
+pub struct LayerSummary {
+    /// Digest of the compressed bytes.
+    pub digest: Digest,
+    /// Compressed bytes.
+    pub size: u64,
+    /// What it is.
+    pub what: String,
+}
+
+/// A package of an image.
+#[derive(Clone, Debug, Serialize)]
+pub struct PackageSummary {
+    /// `deb` or `pypi`.
+    pub ecosystem: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Bytes of the artifact.
+    pub size: u64,
+    /// Digest of the artifact.
+    pub sha256: Digest,
+}
+
+impl Workspace {
+    /// Builds the image of a file or a registered environment.
+    pub async fn build(&self, reference: &str, folder: &Path, options: &BuildOptions) -> Result<Built> {
+        let destinations = options
+            .to
+            .iter()
+            .map(|text| Target::parse(text))
+            .collect::<Result<Vec<_>>>()?;
+        let given = self.given(reference, folder).await?;
+        let locked = self.locked(&given).await?;
+        let platform = options.platform.unwrap_or_else(|| platforms_of(&given.environment.definition)[0]);
+        let (image, cached) = self.image(&locked, platform).await?;
+        if options.force && cached {
+            self.rebuild(&locked, platform, &image).await?;
+        }
+        for destination in &destinations {
+            destination.write(self, &image, options.insecure).await?;
+        }
+        Ok(Built {
+            image: image.manifest,
+            platform,
+            definition: locked.definition,
+            lock: locked.receipt.lock,
+            size: image.size(),
+            layers: image.layers.len(),
+            cached: cached && !options.force,
+            reproduced: cached && options.force,
+            exported: options.to.clone(),
+            warnings: given.warnings,
+        })
+    }
+
+    /// The image of a lock: the one on record, or assembled now. Says whether it was there.
+    pub(crate) async fn image(&self, locked: &Locked, platform: Platform) -> Result<(Image, bool)> {
+        let digest = &locked.receipt.lock;
+        if let Some(image) = self.known_image(digest, platform).await? {
+            return Ok((image, true));
+        }
+        let _lease = self.store.lock_async("image", &format!("{}-{}", digest.hex(), platform.architecture())).await?;
+        if let Some(image) = self.known_image(digest, platform).await? {
+            return Ok((image, true));
+        }
+        let image = self.assemble(&locked.lock, platform, false).await?;
+        self.catalogue.record_image(digest, EPOCH, &image).await?;
+        Ok((image, false))
+    }
+
+    async fn known_image(&self, lock: &Digest, platform: Platform) -> Result<Option<Image>> {
+        let image = self.catalogue.image(lock, platform, EPOCH).await?;
+        Ok(image.filter(|image| is_whole(&self.store, image)))
+    }
+
+    /// Assembles again, from the artifacts on, and compares.
+    async fn rebuild(&self, locked: &Locked, platform: Platform, first: &Image) -> Result<()> {
+        let second = self.assemble(&locked.lock, platform, true).await?;
+        if second.manifest == first.manifest {
+            Ok(())
+        } else {
+            Err(Error::NotReproducible { first: first.manifest, second: second.manifest })
+        }
+    }
+
+    /// One attempt, with a log and a record of its own.
+    async fn assemble(&self, lock: &Lock, platform: Platform, again: bool) -> Result<Image> {
+        let platform_lock = lock.platforms.get(&platform).ok_or(Error::NoPlatform(platform))?;
+        let _pin = self.store.pin()?;
+        let started = jiff::Timestamp::now();
+        let id = format!("{}-{}", started.strftime("%Y%m%dT%H%M%S%3f"), &lock.digest().short());
+        let log = format!("builds/{id}.log");
+        let path = self.root.join(&log);
+        let reporter = BuildLog::create(&path, Arc::clone(&self.reporter))
+            .doing(|| "could not write the log of the build".to_owned())?;
+        reporter.line(&format!("provenv {} assembles lock {} for {platform}", env!("CARGO_PKG_VERSION"), lock.digest()));
+        self.catalogue.begin_build(&id, &lock.digest(), platform, &log).await?;
+        let reporter = Arc::new(reporter);
+        let assembler = self.assembler(Some(Arc::clone(&reporter) as Arc<dyn Reporter>)).await?;
+        let result = if again {
+            assembler.image_again(platform_lock, platform).await
+        } else {
+            assembler.image(platform_lock, platform).await
+        };
+        match &result {
+            Ok(image) => {
+                reporter.line(&format!("image {}", image.manifest));
+                self.catalogue.end_build(&id, Ok(&image.manifest)).await?;
+            }
+            Err(error) => {
+                reporter.line(&format!("failed: {error}"));
+                self.catalogue.end_build(&id, Err(&error.to_string())).await?;
+            }
+        }
+        Ok(result?)
+    }
+
+    /// The images of this workspace, newest first.
+    pub async fn images(&self) -> Result<Vec<ImageSummary>> {
+        let mut summaries: Vec<ImageSummary> = Vec::new();
+        for row in self.catalogue.images().await? {
+            let environments = self.names_of_lock(&row.lock).await?;
+            // Locks that differ only in URLs become the same image.
+            if let Some(same) = summaries.iter_mut().find(|summary| summary.digest == row.image.manifest) {
+                same.environments.extend(environments);
+                continue;
+            }
+            let lock = self.catalogue.lock(&row.lock).await?;
+            let packages = lock.and_then(|lock| Some(packages(lock.platforms.get(&row.platform)?).len()));
+            summaries.push(ImageSummary {
+                digest: row.image.manifest,
+                platform: row.platform,
+                size: row.image.size(),
+                layers: row.image.layers.len(),
+                packages: packages.unwrap_or(0),
+                environments,
+                created_at: row.created_at,
+            });
+        }
+        Ok(summaries)
+    }
+
+    /// All about the image of an environment or a file, or with a digest (its first digits will do). Builds nothing.
+    pub async fn image_details(&self, reference: &str, folder: &Path) -> Result<ImageDetails> {
+        let missing = || Error::NoImage(reference.to_owned());
+        let digits = reference.strip_prefix("sha256:").unwrap_or(reference);
+        let rows = self.catalogue.images().await?;
+        let is_digest = digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let by_digest = rows.iter().find(|row| is_digest && row.image.manifest.hex().starts_with(digits));
+        let row = match by_digest {
+            Some(row) => row,
+            None => {
+                let given = self.given(reference, folder).await?;
+                let lock = match &given.row {
+                    Some(row) => row.lock,
+                    None => {
+                        let definition = provenv_definition::definition_digest(&given.environment.definition);
+                        self.catalogue.current_receipt(&definition).await?.ok_or_else(missing)?.1.lock
+                    }
+                };
+                rows.iter().find(|row| row.lock == lock).ok_or_else(missing)?
+            }
+        };
+        let lock = self.catalogue.lock(&row.lock).await?.ok_or_else(missing)?;
+        let platform_lock = lock.platforms.get(&row.platform).ok_or(Error::NoPlatform(row.platform))?;
+        let log = self.catalogue.build_log(&row.lock, &row.image.manifest).await?;
+        let log = log.and_then(|log| fs_err::read_to_string(self.root.join(log)).ok());
+        let BaseLock::Debian { suite } = &platform_lock.base;
+        Ok(ImageDetails {
+            digest: row.image.manifest,
+            config: row.image.config,
+            platform: row.platform,
+            size: row.image.size(),
+            base: format!("debian/{suite}"),
+            python: platform_lock.python.as_ref().map(|python| python.version.clone()),
+            lock: row.lock,
+            definition: lock.definition,
+            environments: self.names_of_lock(&row.lock).await?,
+            layers: row
+                .image
+                .layers
+                .iter()
+                .map(|layer| LayerSummary { digest: layer.digest, size: layer.size, what: layer.what.clone() })
+                .collect(),
+            packages: packages(platform_lock),
+            dockerfile: provenv_image::oci::equivalent_dockerfile(platform_lock),
+            log,
+        })
+    }
+
+    /// The registered versions that point to a lock, as `name:version`.
+    async fn names_of_lock(&self, lock: &Digest) -> Result<Vec<String>> {
+        let rows = self.catalogue.environments(None).await?;
+        Ok(rows
+            .iter()
+            .filter(|row| row.lock == *lock)
+            .map(|row| format!("{}:{}", row.name, row.version))
+            .collect())
+    }
+}
+
+/// Where an image goes besides the store.
+enum Target {
+    File(Destination),
+    Registry(provenv_registry::Reference),
+}
+
+impl Target {
+    fn parse(text: &str) -> Result<Self> {
+        let is_file = ["oci:", "oci-archive:", "docker-archive:"].iter().any(|scheme| text.starts_with(scheme));
+        if is_file {
+            Ok(Self::File(Destination::parse(text)?))
+        } else {
+            Ok(Self::Registry(text.strip_prefix("docker://").unwrap_or(text).parse()?))
+        }
+    }
+
+    async fn write(&self, workspace: &Workspace, image: &Image, insecure: bool) -> Result<()> {
+        match self {
+            Self::File(destination) => {
+                let (store, reporter) = (workspace.store.clone(), Arc::clone(&workspace.reporter));
+                let (image, destination) = (image.clone(), destination.clone());
+                tokio::task::spawn_blocking(move || {
+                    provenv_image::export::to(&store, &image, &destination, reporter.as_ref())
+                })
+                .await??;
+            }
+            Self::Registry(reference) => {
+                let options =
+                    provenv_registry::Options { insecure, keychain: provenv_registry::Keychain::of_user() };
+                provenv_registry::push(&workspace.store, image, reference, &options, workspace.reporter.as_ref()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether every blob of an image is there.
+pub(crate) fn is_whole(store: &Store, image: &Image) -> bool {
+    image.blobs().iter().all(|(digest, _)| store.contains(digest))
+}
+
+/// Every package of a lock, for people.
+fn packages(lock: &PlatformLock) -> Vec<PackageSummary> {
+    let debian = lock.debian.iter().map(|package| PackageSummary {
+        ecosystem: "deb",
+        name: package.name.clone(),
+        version: package.version.clone(),
+        size: package.artifact.size,
+        sha256: package.artifact.sha256,
+    });
+    let pypi = lock.pypi.iter().map(|package| {
+        let (size, sha256) = match &package.source {
+            PypiSource::Wheel(artifact) => (artifact.size, artifact.sha256),
+            PypiSource::Built { size, sha256, .. } => (*size, *sha256),
+        };
+        PackageSummary {
+            ecosystem: "pypi",
+            name: package.name.clone(),
+            version: package.version.clone(),
+            size,
+            sha256,
+        }
+    });
+    debian.chain(pypi).collect()
+}

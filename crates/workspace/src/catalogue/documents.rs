@@ -1,0 +1,74 @@
+//! Definitions, locks and receipts by digest.
+
+use provenv_definition::{Definition, Digest};
+use provenv_lock::{Lock, Receipt};
+
+use super::{Catalogue, Result, corrupt};
+
+impl Catalogue {
+    /// The lock with this digest.
+    pub async fn lock(&self, digest: &Digest) -> Result<Option<Lock>> {
+        let Some(body) = self.document(digest).await? else { return Ok(None) };
+        Lock::from_bytes(body.as_bytes()).map(Some).map_err(corrupt("lock"))
+    }
+
+    /// The receipt with this digest.
+    pub async fn receipt(&self, digest: &Digest) -> Result<Option<Receipt>> {
+        let Some(body) = self.document(digest).await? else { return Ok(None) };
+        serde_json::from_str(&body).map(Some).map_err(corrupt("receipt"))
+    }
+
+    /// The receipt that `definition` resolves to now.
+    pub async fn current_receipt(&self, definition: &Digest) -> Result<Option<(Digest, Receipt)>> {
+        let row: Option<(String, String)> = sqlx::query_as(
+            "SELECT current_receipts.receipt, documents.body FROM current_receipts
+             JOIN documents ON documents.digest = current_receipts.receipt
+             WHERE current_receipts.definition = $1",
+        )
+        .bind(definition.to_string())
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some((digest, body)) = row else { return Ok(None) };
+        let digest = digest.parse().map_err(corrupt("digest"))?;
+        Ok(Some((digest, serde_json::from_str(&body).map_err(corrupt("receipt"))?)))
+    }
+
+    /// Keeps a definition, its lock and its receipt together, and makes the receipt the definition's current one.
+    pub async fn record_resolution(&self, definition: &Definition, lock: &Lock, receipt: &Receipt) -> Result<Digest> {
+        let definition_body = serde_json::to_string(definition).map_err(corrupt("definition"))?;
+        let lock_body = String::from_utf8(lock.to_bytes()).map_err(corrupt("lock"))?;
+        let receipt_body = serde_json::to_string_pretty(receipt).map_err(corrupt("receipt"))?;
+        let receipt_digest = Digest::of(receipt_body.as_bytes());
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        for (digest, kind, body) in [
+            (&receipt.definition, "definition", definition_body),
+            (&receipt.lock, "lock", lock_body),
+            (&receipt_digest, "receipt", receipt_body),
+        ] {
+            sqlx::query("INSERT INTO documents (digest, kind, body) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING")
+                .bind(digest.to_string())
+                .bind(kind)
+                .bind(body)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        sqlx::query(
+            "INSERT INTO current_receipts (definition, receipt) VALUES ($1, $2)
+             ON CONFLICT (definition) DO UPDATE SET receipt = excluded.receipt",
+        )
+        .bind(receipt.definition.to_string())
+        .bind(receipt_digest.to_string())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(receipt_digest)
+    }
+
+    async fn document(&self, digest: &Digest) -> Result<Option<String>> {
+        let row: Option<(String,)> = sqlx::query_as("SELECT body FROM documents WHERE digest = $1")
+            .bind(digest.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.map(|(body,)| body))
+    }
+}

@@ -1,0 +1,196 @@
+//! Environments: names, versions and what they point to.
+
+use provenv_definition::{Digest, Environment};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Catalogue, CatalogueError, Result, corrupt};
+
+/// A registered version.
+#[derive(Clone, Debug)]
+pub struct EnvironmentRow {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Digest of its definition.
+    pub definition: Digest,
+    /// The receipt it points to.
+    pub receipt: Digest,
+    /// The lock of that receipt.
+    pub lock: Digest,
+    /// The environment itself.
+    pub environment: Environment,
+    /// When it was registered.
+    pub created_at: jiff::Timestamp,
+    /// By whom.
+    pub created_by: String,
+}
+
+/// A version to be registered.
+#[derive(Clone, Debug)]
+pub struct NewEnvironment<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The version asked for; `None` takes the next number.
+    pub version: Option<&'a str>,
+    /// Digest of all that is immutable in it.
+    pub content: Digest,
+    /// Digest of its definition.
+    pub definition: Digest,
+    /// The receipt it points to.
+    pub receipt: Digest,
+    /// The lock of that receipt.
+    pub lock: Digest,
+    /// The environment itself.
+    pub environment: &'a Environment,
+    /// Who registers it.
+    pub created_by: &'a str,
+    /// Registers a new version even if the newest has the same content (another receipt: an upgrade).
+    pub always_new: bool,
+}
+
+const COLUMNS: &str = "name, version, definition, receipt, lock, body, created_at, created_by";
+
+impl Catalogue {
+    /// Registers `new`, or finds the version that has the same content. Says whether it is new.
+    pub async fn register(&self, new: &NewEnvironment<'_>) -> Result<(EnvironmentRow, bool)> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let wanted = new.version.map(str::to_owned);
+        let same: Option<(String,)> = match &wanted {
+            Some(version) => {
+                let there: Option<(String,)> =
+                    sqlx::query_as("SELECT content FROM environments WHERE name = $1 AND version = $2")
+                        .bind(new.name)
+                        .bind(version)
+                        .fetch_optional(&mut *transaction)
+                        .await?;
+                match there {
+                    Some((content,)) if content == new.content.to_string() => Some((version.clone(),)),
+                    Some(_) => {
+                        return Err(CatalogueError::VersionTaken {
+                            name: new.name.to_owned(),
+                            version: version.clone(),
+                        });
+                    }
+                    None => None,
+                }
+            }
+            None if new.always_new => None,
+            None => {
+                sqlx::query_as(
+                    "SELECT version FROM environments WHERE name = $1 AND content = $2 ORDER BY ordinal DESC LIMIT 1",
+                )
+                .bind(new.name)
+                .bind(new.content.to_string())
+                .fetch_optional(&mut *transaction)
+                .await?
+            }
+        };
+        let created = same.is_none();
+        let version = if let Some((version,)) = same {
+            version
+        } else {
+            let (last,): (Option<i64>,) = sqlx::query_as("SELECT MAX(ordinal) FROM environments WHERE name = $1")
+                .bind(new.name)
+                .fetch_one(&mut *transaction)
+                .await?;
+            let ordinal = last.unwrap_or(0) + 1;
+            let version = match wanted {
+                Some(version) => version,
+                None => next_number(&mut transaction, new.name).await?,
+            };
+            let body = serde_json::to_string(new.environment).map_err(corrupt("environment"))?;
+            sqlx::query(
+                "INSERT INTO environments
+                 (name, version, ordinal, content, definition, receipt, lock, body, created_at, created_by)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            )
+            .bind(new.name)
+            .bind(&version)
+            .bind(ordinal)
+            .bind(new.content.to_string())
+            .bind(new.definition.to_string())
+            .bind(new.receipt.to_string())
+            .bind(new.lock.to_string())
+            .bind(body)
+            .bind(jiff::Timestamp::now().to_string())
+            .bind(new.created_by)
+            .execute(&mut *transaction)
+            .await?;
+            version
+        };
+        transaction.commit().await?;
+        let row = self.environment(new.name, Some(&version)).await?.ok_or(sqlx::Error::RowNotFound)?;
+        Ok((row, created))
+    }
+
+    /// A version by name; `None` gives the newest.
+    pub async fn environment(&self, name: &str, version: Option<&str>) -> Result<Option<EnvironmentRow>> {
+        let row = match version {
+            Some(version) => {
+                sqlx::query(sqlx::AssertSqlSafe(format!(
+                    "SELECT {COLUMNS} FROM environments WHERE name = $1 AND version = $2"
+                )))
+                .bind(name)
+                .bind(version)
+                .fetch_optional(&self.pool)
+                .await?
+            }
+            None => {
+                sqlx::query(sqlx::AssertSqlSafe(format!(
+                    "SELECT {COLUMNS} FROM environments WHERE name = $1 ORDER BY ordinal DESC LIMIT 1"
+                )))
+                .bind(name)
+                .fetch_optional(&self.pool)
+                .await?
+            }
+        };
+        row.as_ref().map(read).transpose()
+    }
+
+    /// The locks that registered versions and runs point to, each once.
+    pub async fn needed_locks(&self) -> Result<Vec<Digest>> {
+        let rows: Vec<(String,)> = sqlx::query_as(
+            "SELECT lock FROM environments UNION SELECT images.lock FROM images JOIN runs ON runs.manifest = images.manifest",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(|(digest,)| digest.parse().map_err(corrupt("digest"))).collect()
+    }
+
+    /// Every version, of one name or of all, newest first within a name.
+    pub async fn environments(&self, name: Option<&str>) -> Result<Vec<EnvironmentRow>> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM environments WHERE $1 IS NULL OR name = $1 ORDER BY name, ordinal DESC"
+        )))
+        .bind(name)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read).collect()
+    }
+}
+
+/// The number after the largest version that is one.
+async fn next_number(transaction: &mut sqlx::SqliteConnection, name: &str) -> Result<String> {
+    let versions: Vec<(String,)> =
+        sqlx::query_as("SELECT version FROM environments WHERE name = $1").bind(name).fetch_all(transaction).await?;
+    let last = versions.iter().filter_map(|(version,)| version.parse::<u64>().ok()).max().unwrap_or(0);
+    Ok((last + 1).to_string())
+}
+
+fn read(row: &SqliteRow) -> Result<EnvironmentRow> {
+    let digest = |column: &str| -> Result<Digest> {
+        row.try_get::<String, _>(column)?.parse().map_err(corrupt("digest"))
+    };
+    Ok(EnvironmentRow {
+        name: row.try_get("name")?,
+        version: row.try_get("version")?,
+        definition: digest("definition")?,
+        receipt: digest("receipt")?,
+        lock: digest("lock")?,
+        environment: serde_json::from_str(&row.try_get::<String, _>("body")?).map_err(corrupt("environment"))?,
+        created_at: row.try_get::<String, _>("created_at")?.parse().map_err(corrupt("time"))?,
+        created_by: row.try_get("created_by")?,
+    })
+}

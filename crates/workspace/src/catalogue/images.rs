@@ -1,0 +1,78 @@
+//! What locks became.
+
+use provenv_definition::{Digest, Platform};
+use provenv_image::oci::Image;
+use sqlx::Row;
+
+use super::{Catalogue, Result, corrupt};
+
+/// An image of this workspace.
+#[derive(Clone, Debug)]
+pub struct ImageRow {
+    /// The lock it was assembled from.
+    pub lock: Digest,
+    /// What it runs on.
+    pub platform: Platform,
+    /// The image.
+    pub image: Image,
+    /// When it was first assembled here.
+    pub created_at: jiff::Timestamp,
+}
+
+impl Catalogue {
+    /// The image of `lock` for `platform` made by this assembly epoch.
+    pub async fn image(&self, lock: &Digest, platform: Platform, epoch: u32) -> Result<Option<Image>> {
+        let row: Option<(String,)> =
+            sqlx::query_as("SELECT body FROM images WHERE lock = $1 AND platform = $2 AND epoch = $3")
+                .bind(lock.to_string())
+                .bind(platform.as_str())
+                .bind(i64::from(epoch))
+                .fetch_optional(&self.pool)
+                .await?;
+        row.map(|(body,)| serde_json::from_str(&body).map_err(corrupt("image"))).transpose()
+    }
+
+    /// Records what `lock` became.
+    pub async fn record_image(&self, lock: &Digest, epoch: u32, image: &Image) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO images (lock, platform, epoch, manifest, body, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (lock, platform, epoch) DO UPDATE SET manifest = excluded.manifest, body = excluded.body",
+        )
+        .bind(lock.to_string())
+        .bind(image.platform.as_str())
+        .bind(i64::from(epoch))
+        .bind(image.manifest.to_string())
+        .bind(serde_json::to_string(image).map_err(corrupt("image"))?)
+        .bind(jiff::Timestamp::now().to_string())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Every image, newest first.
+    pub async fn images(&self) -> Result<Vec<ImageRow>> {
+        let rows = sqlx::query("SELECT lock, platform, body, created_at FROM images ORDER BY created_at DESC")
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(ImageRow {
+                    lock: row.try_get::<String, _>("lock")?.parse().map_err(corrupt("digest"))?,
+                    platform: row.try_get::<String, _>("platform")?.parse().map_err(corrupt("platform"))?,
+                    image: serde_json::from_str(&row.try_get::<String, _>("body")?).map_err(corrupt("image"))?,
+                    created_at: row.try_get::<String, _>("created_at")?.parse().map_err(corrupt("time"))?,
+                })
+            })
+            .collect()
+    }
+
+    /// Forgets an image whose bytes were collected.
+    pub async fn forget_image(&self, lock: &Digest, platform: Platform) -> Result<()> {
+        sqlx::query("DELETE FROM images WHERE lock = $1 AND platform = $2")
+            .bind(lock.to_string())
+            .bind(platform.as_str())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+//! The catalogue: who, what, when. SQLite today; every query keeps to SQL that PostgreSQL takes too.
+
+mod builds;
+mod documents;
+mod environments;
+mod images;
+mod runs;
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+
+pub use environments::{EnvironmentRow, NewEnvironment};
+pub use runs::{RunRow, RunStatus};
+
+/// The schemas, oldest first; the database's `user_version` says how many are in.
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+
+/// What can go wrong with the catalogue.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// The database refused.
+    #[error("the catalogue could not be read or written")]
+    Database(#[from] sqlx::Error),
+    /// A row does not read.
+    #[error("the catalogue holds a {what} that cannot be read")]
+    Corrupt {
+        /// What kind of row.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Written by a newer Provenv.
+    #[error("the catalogue was written by a newer provenv (schema {found}, this one knows {known})")]
+    Newer {
+        /// The database's schema.
+        found: i64,
+        /// Ours.
+        known: usize,
+    },
+    /// A version that is there already, with another content.
+    #[error("{name}:{version} is registered already with another definition or other variables")]
+    VersionTaken {
+        /// The environment.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+}
+
+pub(crate) type Result<T, E = CatalogueError> = std::result::Result<T, E>;
+
+/// A row that does not read, as an error.
+fn corrupt<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl FnOnce(E) -> CatalogueError {
+    move |source| CatalogueError::Corrupt { what, source: Box::new(source) }
+}
+
+/// A connection to the workspace's database.
+#[derive(Clone, Debug)]
+pub struct Catalogue {
+    pool: SqlitePool,
+}
+
+impl Catalogue {
+    /// Opens the database at `path`, made and migrated where needed. Many processes may do so at once.
+    pub async fn open(path: &Path) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A registered version must outlive a power cut, as the blobs it names do.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(60));
+        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        let catalogue = Self { pool };
+        catalogue.migrate().await?;
+        Ok(catalogue)
+    }
+
+    async fn migrate(&self) -> Result<()> {
+        if self.schema_version().await? == MIGRATIONS.len() {
+            return Ok(());
+        }
+        let mut transaction = self.pool.begin_with("BEGIN EXCLUSIVE").await?;
+        // Another process may have migrated while this one waited.
+        let (found,): (i64,) = sqlx::query_as("PRAGMA user_version").fetch_one(&mut *transaction).await?;
+        let done = usize::try_from(found).unwrap_or(0);
+        for migration in MIGRATIONS.iter().skip(done) {
+            sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
+        }
+        let set_version = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {}", MIGRATIONS.len()));
+        sqlx::raw_sql(set_version).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn schema_version(&self) -> Result<usize> {
+        let (found,): (i64,) = sqlx::query_as("PRAGMA user_version").fetch_one(&self.pool).await?;
+        match usize::try_from(found) {
+            Ok(version) if version <= MIGRATIONS.len() => Ok(version),
+            _ => Err(CatalogueError::Newer { found, known: MIGRATIONS.len() }),
+        }
+    }
+
+    /// Writes what is pending and closes the database.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

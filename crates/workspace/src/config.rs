@@ -1,0 +1,100 @@
+//! The user's settings: `config.toml` in `$XDG_CONFIG_HOME/provenv`, or the file that `PROVENV_CONFIG` names.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use url::Url;
+
+/// What can be set. Everything has a default; environment variables win.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where Debian packages come from.
+    pub debian: DebianSettings,
+    /// Where Python packages come from.
+    pub pypi: PypiSettings,
+}
+
+/// `[debian]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DebianSettings {
+    /// The archive, e.g. a mirror; the host's apt configuration says it otherwise.
+    pub mirror: Option<Url>,
+    /// The archive of security updates.
+    pub security_mirror: Option<Url>,
+    /// The file with the archive's keys.
+    pub keyring: Option<PathBuf>,
+}
+
+/// `[pypi]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PypiSettings {
+    /// The default index; that of uv's and pip's configuration otherwise.
+    pub index: Option<Url>,
+}
+
+/// A settings file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("could not read the settings")]
+    Read(#[from] std::io::Error),
+    /// It does not say what settings say.
+    #[error("{}: {}", .path.display(), .source.to_string().trim_end())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: toml::de::Error,
+    },
+}
+
+impl Config {
+    /// Reads the user's settings; none are fine.
+    pub fn load() -> Result<Self, ConfigError> {
+        match path() {
+            Some(path) if path.exists() => Self::read(&path),
+            _ => Ok(Self::default()),
+        }
+    }
+
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs_err::read_to_string(path)?;
+        toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source })
+    }
+}
+
+fn path() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("PROVENV_CONFIG") {
+        return Some(path.into());
+    }
+    let folder = match std::env::var_os("XDG_CONFIG_HOME") {
+        Some(folder) if !folder.is_empty() => PathBuf::from(folder),
+        _ => PathBuf::from(std::env::var_os("HOME")?).join(".config"),
+    };
+    Some(folder.join("provenv/config.toml"))
+}
+
+/// The default workspace: `$XDG_DATA_HOME/provenv`, or `~/.local/share/provenv`.
+pub fn default_workspace() -> Option<PathBuf> {
+    match std::env::var_os("XDG_DATA_HOME") {
+        Some(folder) if !folder.is_empty() => Some(PathBuf::from(folder).join("provenv")),
+        _ => Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share/provenv")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    #[test]
+    fn an_unknown_setting_is_named_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        fs_err::write(&path, "[debian]\nmiror = \"http://localhost/debian\"\n").unwrap();
+        let message = Config::read(&path).unwrap_err().to_string();
+        assert!(message.contains("config.toml") && message.contains("line 2") && message.contains("miror"), "{message}");
+    }
+}

@@ -1,0 +1,249 @@
+//! Environments: read, registered, found, compared.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use provenv_definition::{Diagnostic, Digest, Environment, Hasher, Platform, definition_digest};
+use provenv_lock::diff::{LockDiff, diff};
+use serde::Serialize;
+
+use crate::catalogue::{EnvironmentRow, NewEnvironment};
+use crate::locking::Locked;
+use crate::{Error, Reference, Result, Workspace, user_name};
+
+/// What registering came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Registered {
+    /// The environment's name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Whether the version is new.
+    pub created: bool,
+    /// Digest of its definition.
+    pub definition: Digest,
+    /// The receipt it points to.
+    pub receipt: Digest,
+    /// The lock of that receipt.
+    pub lock: Digest,
+}
+
+/// A registered version, or a file, as shown to people and programs.
+#[derive(Clone, Debug, Serialize)]
+pub struct EnvironmentDetails {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// Digest of its definition.
+    pub definition_digest: Digest,
+    /// The receipt it points to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Digest>,
+    /// The lock of that receipt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Digest>,
+    /// When it was registered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<jiff::Timestamp>,
+    /// By whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    /// All it says.
+    pub environment: Environment,
+}
+
+/// How two environments differ.
+#[derive(Clone, Debug, Serialize)]
+pub struct EnvironmentDiff {
+    /// Digest of the old one's definition.
+    pub old: Digest,
+    /// Digest of the new one's definition.
+    pub new: Digest,
+    /// Lines of the native form that only the old one has (`-`) or only the new one has (`+`).
+    pub definition: Vec<String>,
+    /// Differences of the locks, per platform.
+    pub packages: BTreeMap<Platform, LockDiff>,
+}
+
+/// An environment that a command was given, whether registered or not.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub environment: Environment,
+    /// The registered version, if it is one.
+    pub row: Option<EnvironmentRow>,
+    /// What is to be said about its file.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl Workspace {
+    /// Finds what `reference` stands for; relative paths count from `folder`.
+    pub(crate) async fn given(&self, reference: &str, folder: &Path) -> Result<Given> {
+        match Reference::parse(reference, folder) {
+            Reference::File(path) => {
+                let read = provenv_definition::read(&path).map_err(|error| Error::Definition(error.0))?;
+                Ok(Given { environment: read.environment, row: None, warnings: read.warnings })
+            }
+            Reference::Registered { name, version } => {
+                let row = self
+                    .catalogue
+                    .environment(&name, version.as_deref())
+                    .await?
+                    .ok_or_else(|| Error::NoEnvironment(reference.to_owned()))?;
+                Ok(Given { environment: row.environment.clone(), row: Some(row), warnings: Vec::new() })
+            }
+        }
+    }
+
+    /// The lock of what was given: that of its receipt if registered, else the definition's current one.
+    pub(crate) async fn locked(&self, given: &Given) -> Result<Locked> {
+        let Some(row) = &given.row else { return self.lock(&given.environment.definition, false).await };
+        let missing = || Error::NoEnvironment(format!("{}:{}", row.name, row.version));
+        Ok(Locked {
+            definition: row.definition,
+            receipt_digest: row.receipt,
+            receipt: self.catalogue.receipt(&row.receipt).await?.ok_or_else(missing)?,
+            lock: self.catalogue.lock(&row.lock).await?.ok_or_else(missing)?,
+            fresh: false,
+        })
+    }
+
+    /// Registers `environment`: locks it, and gives it a version unless this name has this content already.
+    pub async fn register(&self, environment: &Environment) -> Result<Registered> {
+        let name = environment.name.as_deref().ok_or(Error::NoName)?;
+        let mut problems = provenv_definition::check(environment);
+        problems.retain(Diagnostic::is_error);
+        if !problems.is_empty() {
+            return Err(Error::Definition(problems));
+        }
+        let locked = self.lock(&environment.definition, false).await?;
+        let (row, created) = self
+            .catalogue
+            .register(&NewEnvironment {
+                name,
+                version: environment.version.as_deref(),
+                content: content_digest(environment),
+                definition: locked.definition,
+                receipt: locked.receipt_digest,
+                lock: locked.receipt.lock,
+                environment,
+                created_by: &user_name(),
+                always_new: false,
+            })
+            .await?;
+        Ok(Registered {
+            name: row.name,
+            version: row.version,
+            created,
+            definition: row.definition,
+            receipt: row.receipt,
+            lock: row.lock,
+        })
+    }
+
+    /// Registered versions: the newest of each name, or all of them.
+    pub async fn list(&self, name: Option<&str>, all: bool) -> Result<Vec<EnvironmentDetails>> {
+        let mut rows = self.catalogue.environments(name).await?;
+        if let Some(name) = name
+            && rows.is_empty()
+        {
+            return Err(Error::NoEnvironment(name.to_owned()));
+        }
+        if !all && name.is_none() {
+            // Newest first within a name.
+            rows.dedup_by(|next, first| next.name == first.name);
+        }
+        Ok(rows.into_iter().map(details).collect())
+    }
+
+    /// What `reference` is, registered or in a file, and what is to be said about its file.
+    pub async fn show(&self, reference: &str, folder: &Path) -> Result<(EnvironmentDetails, Vec<Diagnostic>)> {
+        let given = self.given(reference, folder).await?;
+        let details = match given.row {
+            Some(row) => details(row),
+            None => EnvironmentDetails {
+                name: given.environment.name.clone(),
+                version: given.environment.version.clone(),
+                definition_digest: definition_digest(&given.environment.definition),
+                receipt: None,
+                lock: None,
+                created_at: None,
+                created_by: None,
+                environment: given.environment,
+            },
+        };
+        Ok((details, given.warnings))
+    }
+
+    /// Compares two environments, locking a file's definition where the workspace has not seen it.
+    pub async fn diff(&self, old: &str, new: &str, folder: &Path) -> Result<EnvironmentDiff> {
+        let old = self.given(old, folder).await?;
+        let new = self.given(new, folder).await?;
+        let old_lock = self.locked(&old).await?.lock;
+        let new_lock = self.locked(&new).await?.lock;
+        let packages = new_lock
+            .platforms
+            .iter()
+            .filter_map(|(platform, new)| Some((*platform, diff(old_lock.platforms.get(platform)?, new))))
+            .collect();
+        Ok(EnvironmentDiff {
+            old: definition_digest(&old.environment.definition),
+            new: definition_digest(&new.environment.definition),
+            definition: line_diff(
+                &provenv_definition::write_native(&old.environment),
+                &provenv_definition::write_native(&new.environment),
+            ),
+            packages,
+        })
+    }
+}
+
+fn details(row: EnvironmentRow) -> EnvironmentDetails {
+    EnvironmentDetails {
+        name: Some(row.name),
+        version: Some(row.version),
+        definition_digest: row.definition,
+        receipt: Some(row.receipt),
+        lock: Some(row.lock),
+        created_at: Some(row.created_at),
+        created_by: Some(row.created_by),
+        environment: row.environment,
+    }
+}
+
+/// Digest of all that is immutable in a version: its definition, variables and routes.
+pub(crate) fn content_digest(environment: &Environment) -> Digest {
+    let mut hasher = Hasher::new();
+    let mut field = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_be_bytes());
+        hasher.update(bytes);
+    };
+    field(b"provenv.environment.1");
+    field(definition_digest(&environment.definition).as_bytes());
+    let variables: BTreeMap<_, _> = environment.environment_variables.iter().collect();
+    for (name, value) in variables {
+        field(name.as_bytes());
+        field(value.as_bytes());
+    }
+    if let Some(config) = &environment.inference_config {
+        for route in [&config.liveness_route, &config.readiness_route, &config.scoring_route] {
+            field(&route.port.to_be_bytes());
+            field(route.path.as_bytes());
+        }
+    }
+    hasher.finish()
+}
+
+/// Lines of one text that the other lacks, as `- line` and `+ line`. The native form has one fact a line.
+fn line_diff(old: &str, new: &str) -> Vec<String> {
+    let only = |these: &str, those: &str, sign: char| -> Vec<String> {
+        these
+            .lines()
+            .filter(|line| !line.trim().is_empty() && !those.lines().any(|other| other == *line))
+            .map(|line| format!("{sign} {line}"))
+            .collect()
+    };
+    let mut lines = only(old, new, '-');
+    lines.extend(only(new, old, '+'));
+    lines
+}

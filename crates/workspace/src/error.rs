@@ -1,0 +1,161 @@
+//! What can go wrong in a use case, and what to do about it.
+
+use provenv_definition::{Diagnostic, Digest, Platform};
+
+use crate::catalogue::CatalogueError;
+use crate::config::ConfigError;
+
+/// An error of a use case.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file of a definition or a job has errors.
+    #[error("{}", first_of(.0))]
+    Definition(Vec<Diagnostic>),
+    /// The settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The database.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] provenv_store::Error),
+    /// Downloads.
+    #[error(transparent)]
+    Fetch(#[from] provenv_fetch::Error),
+    /// Choosing Debian packages.
+    #[error(transparent)]
+    Debian(#[from] provenv_lock::debian::Error),
+    /// Choosing Python packages.
+    #[error(transparent)]
+    Pypi(#[from] provenv_lock::pypi::Error),
+    /// Making the image.
+    #[error(transparent)]
+    Image(#[from] provenv_image::Error),
+    /// Unpacking the image.
+    #[error(transparent)]
+    Unpack(#[from] provenv_image::unpack::Error),
+    /// Writing the image elsewhere.
+    #[error(transparent)]
+    Export(#[from] provenv_image::export::Error),
+    /// A destination that makes no sense.
+    #[error(transparent)]
+    Destination(#[from] provenv_image::export::DestinationError),
+    /// A registry reference that makes no sense.
+    #[error(transparent)]
+    Reference(#[from] provenv_registry::ReferenceError),
+    /// Somebody builds while garbage was to be collected.
+    #[error("the store is in use by another provenv")]
+    StoreInUse,
+    /// Handing the image to a registry.
+    #[error(transparent)]
+    Registry(#[from] provenv_registry::Error),
+    /// Running a command.
+    #[error(transparent)]
+    Compute(#[from] provenv_compute::Error),
+    /// A file or folder of the workspace or the user.
+    #[error("{what}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// No such environment.
+    #[error("there is no environment `{0}` in this workspace")]
+    NoEnvironment(String),
+    /// No such run.
+    #[error("there is no run `{0}` in this workspace")]
+    NoRun(String),
+    /// No such image.
+    #[error("there is no image `{0}` in this workspace")]
+    NoImage(String),
+    /// An environment without a name was to be registered.
+    #[error("the environment has no name")]
+    NoName,
+    /// A kind of definition that this version cannot build.
+    #[error("{0}")]
+    Unsupported(String),
+    /// An image that this lock is not for.
+    #[error("the lock has nothing for {0}")]
+    NoPlatform(Platform),
+    /// The promise is broken.
+    #[error("assembling the same lock again arrived at another image: {first} before, {second} now")]
+    NotReproducible {
+        /// The image on record.
+        first: Digest,
+        /// The one made now.
+        second: Digest,
+    },
+    /// No folder to keep the workspace in.
+    #[error("no folder for the workspace: neither XDG_DATA_HOME nor HOME is set")]
+    NoHome,
+    /// A task was lost.
+    #[error("a part of the work ended before it was done")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+fn first_of(diagnostics: &[Diagnostic]) -> String {
+    diagnostics.first().map_or_else(|| "the definition cannot be used".to_owned(), ToString::to_string)
+}
+
+impl Error {
+    /// What to do next, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Fetch(error) => error.hint(),
+            Self::Debian(error) => error.hint(),
+            Self::Pypi(error) => error.hint(),
+            Self::Image(error) => error.hint(),
+            Self::Unpack(error) => error.hint(),
+            Self::Export(error) => error.hint(),
+            Self::Destination(error) => error.hint(),
+            Self::StoreInUse => Some("wait until the other build or run has ended, then try again".into()),
+            Self::Registry(error) => error.hint(),
+            Self::Compute(error) => error.hint(),
+            Self::Catalogue(CatalogueError::VersionTaken { .. }) => {
+                Some("versions never change: leave `version` out to get the next number".into())
+            }
+            Self::Catalogue(CatalogueError::Newer { .. }) => Some("use the newer provenv for this workspace".into()),
+            Self::NoEnvironment(_) => {
+                Some("`provenv env list` shows what is registered; a file is given as a path, e.g. ./environment.yaml".into())
+            }
+            Self::NoRun(_) => Some("`provenv runs list` shows the runs".into()),
+            Self::NoImage(_) => Some("`provenv image list` shows the images".into()),
+            Self::NoName => Some("give it one: `name:` in the file, or --name".into()),
+            Self::NotReproducible { .. } => {
+                Some("this is a defect of provenv: please report it with the lock; the image on record was kept".into())
+            }
+            Self::NoHome => Some("name a folder with --workspace".into()),
+            Self::Io { source, .. } => io_hint(source),
+            Self::Definition(_)
+            | Self::Config(_)
+            | Self::Catalogue(_)
+            | Self::Unsupported(_)
+            | Self::NoPlatform(_)
+            | Self::Reference(_)
+            | Self::Task(_) => None,
+        }
+    }
+}
+
+fn io_hint(error: &std::io::Error) -> Option<String> {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => Some("free some space, e.g. with `provenv store gc`".into()),
+        std::io::ErrorKind::PermissionDenied => Some("check who owns it, or use another folder".into()),
+        _ => None,
+    }
+}
+
+/// Names what was being done when an I/O operation fails.
+pub(crate) trait IoContext<T> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T, Error>;
+}
+
+impl<T> IoContext<T> for std::io::Result<T> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T, Error> {
+        self.map_err(|source| Error::Io { what: what(), source })
+    }
+}

@@ -1,0 +1,159 @@
+//! The store's upkeep: how much there is, what may go, what has rotted.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use provenv_definition::Digest;
+use provenv_store::Roots;
+use serde::Serialize;
+
+use crate::building::is_whole;
+use crate::{Error, Phase, Result, Workspace};
+
+/// How much there is of what.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatsSummary {
+    /// The store's folder.
+    pub root: PathBuf,
+    /// One line a kind.
+    pub lines: Vec<StatsLine>,
+}
+
+/// How much there is of one kind.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatsLine {
+    /// Which.
+    pub what: String,
+    /// How many.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What a garbage collection removed, or would remove.
+#[derive(Clone, Debug, Serialize)]
+pub struct GcSummary {
+    /// Whether nothing was removed.
+    pub dry_run: bool,
+    /// What, and its bytes.
+    pub removed: Vec<(String, u64)>,
+    /// Bytes in all.
+    pub bytes: u64,
+    /// Things that stay.
+    pub kept: u64,
+    /// Their bytes.
+    pub kept_bytes: u64,
+}
+
+/// What a scrub found.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScrubSummary {
+    /// Blobs read.
+    pub checked: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Blobs that had changed.
+    pub corrupt: Vec<Digest>,
+}
+
+impl Workspace {
+    /// How much there is in the store.
+    pub async fn store_stats(&self) -> Result<StatsSummary> {
+        let store = self.store.clone();
+        let stats = tokio::task::spawn_blocking(move || store.stats()).await??;
+        let line = |what: &str, usage: provenv_store::Usage| StatsLine {
+            what: what.to_owned(),
+            count: usage.count,
+            bytes: usage.bytes,
+        };
+        Ok(StatsSummary {
+            root: self.store.root().to_owned(),
+            lines: vec![
+                line("blobs", stats.blobs),
+                line("unpacked folders", stats.trees),
+                line("records", stats.records),
+                line("corrupt blobs", stats.quarantine),
+            ],
+        })
+    }
+
+    /// Removes what no registered version and no run needs: images, artifacts and segments that nothing refers to. With
+    /// `all` also what can be made again from those: unpacked layers and caches of indexes.
+    pub async fn collect_garbage(&self, dry_run: bool, all: bool) -> Result<GcSummary> {
+        // First the right to remove, then the roots: what is built in between would be missed.
+        let store = self.store.clone();
+        let collector = tokio::task::spawn_blocking(move || store.try_collector())
+            .await??
+            .ok_or(Error::StoreInUse)?;
+        let mut roots = Roots::default();
+        for digest in self.catalogue.needed_locks().await? {
+            let Some(lock) = self.catalogue.lock(&digest).await? else { continue };
+            for (platform, lock) in &lock.platforms {
+                provenv_image::reach(&self.store, lock, *platform, &mut roots)?;
+            }
+        }
+        self.reach_tools(&mut roots, all)?;
+        if all {
+            roots.trees.retain(|(kind, _)| kind == "tool");
+        }
+        let report = tokio::task::spawn_blocking(move || collector.collect(&roots, dry_run)).await??;
+        if !dry_run {
+            for row in self.catalogue.images().await? {
+                if !is_whole(&self.store, &row.image) {
+                    self.catalogue.forget_image(&row.lock, row.platform).await?;
+                }
+            }
+        }
+        Ok(GcSummary {
+            dry_run,
+            bytes: report.removed_bytes(),
+            removed: report.removed.iter().map(|(item, bytes)| (item.to_string(), *bytes)).collect(),
+            kept: report.kept,
+            kept_bytes: report.kept_bytes,
+        })
+    }
+
+    /// Keeps the tools, the wheels that were built here, and unless `all` goes, what was learned from indexes.
+    fn reach_tools(&self, roots: &mut Roots, all: bool) -> Result<()> {
+        let kinds: &[&str] = if all { &["built-wheel"] } else { &["built-wheel", "document", "debian-index"] };
+        for kind in kinds {
+            for key in self.store.record_keys(kind)? {
+                let Some(value) = self.store.record::<serde_json::Value>(kind, &key)? else { continue };
+                roots.blobs.extend(digests(&value));
+                roots.records.insert(((*kind).to_owned(), key));
+            }
+        }
+        for kind in ["tool"] {
+            for key in self.store.tree_keys(kind)? {
+                roots.trees.insert((kind.to_owned(), key));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads every blob again and moves aside those that have changed.
+    pub async fn scrub(&self) -> Result<ScrubSummary> {
+        let (store, reporter) = (self.store.clone(), Arc::clone(&self.reporter));
+        let total = store.stats()?.blobs;
+        reporter.expect(Phase::Assembling, total.count, total.bytes);
+        let report = tokio::task::spawn_blocking(move || {
+            store.scrub(|bytes| reporter.advance(Phase::Assembling, bytes))
+        })
+        .await??;
+        Ok(ScrubSummary {
+            checked: report.checked,
+            bytes: report.bytes,
+            corrupt: report.corrupt.iter().map(|corrupt| corrupt.digest).collect(),
+        })
+    }
+}
+
+/// Every digest that a record names.
+fn digests(value: &serde_json::Value) -> Vec<Digest> {
+    match value {
+        serde_json::Value::String(text) => text.parse().ok().into_iter().collect(),
+        serde_json::Value::Array(values) => values.iter().flat_map(digests).collect(),
+        serde_json::Value::Object(values) => values.values().flat_map(digests).collect(),
+        _ => Vec::new(),
+    }
+}

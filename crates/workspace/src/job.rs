@@ -1,0 +1,276 @@
+//! Jobs: Azure ML's command job YAML, as far as it says what to run in which environment.
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use provenv_definition::yaml::{self, Kind, Node};
+use provenv_definition::{Diagnostic, ReadEnvironment, ReadError, Source, Span, codes, read_node};
+use serde::{Deserialize, Serialize};
+
+/// A job as its file says it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// Ignored; editors use it.
+    #[serde(rename = "$schema", default, skip_serializing)]
+    pub schema: Option<String>,
+    /// `command`, the only type today.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// What the run is called; the file's folder if it gives none.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Azure ML's word for a name that people see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// Azure ML's word for a group of runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experiment_name: Option<String>,
+    /// Free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Free key and value pairs.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub tags: IndexMap<String, Scalar>,
+    /// A file, a registered environment, or an environment written out in place.
+    pub environment: serde_yaml_ng::Value,
+    /// The folder with the script; it is copied, and is the working folder. None gives an empty folder.
+    #[serde(default)]
+    pub code: Option<PathBuf>,
+    /// A shell command, or a program with its arguments.
+    pub command: CommandLine,
+    /// Added to the command, each as one word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<Scalar>,
+    /// Put in place of `${{inputs.NAME}}`.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub inputs: IndexMap<String, Scalar>,
+    /// Folders kept with the run; `${{outputs.NAME}}` is the folder's path.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub outputs: IndexMap<String, Option<Output>>,
+    /// Set for this run, over the environment's own.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub environment_variables: IndexMap<String, Scalar>,
+    /// Bounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<JobLimits>,
+}
+
+/// A word that YAML may have read as a number or a truth value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Scalar {
+    /// `true`, `false`
+    Bool(bool),
+    /// `3`
+    Integer(i64),
+    /// `0.1`
+    Float(f64),
+    /// Text.
+    Text(String),
+}
+
+impl std::fmt::Display for Scalar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Integer(value) => write!(f, "{value}"),
+            Self::Float(value) => write!(f, "{value}"),
+            Self::Text(value) => f.write_str(value),
+        }
+    }
+}
+
+/// What is run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CommandLine {
+    /// For `/bin/sh -c`.
+    Shell(String),
+    /// A program and its arguments.
+    Words(Vec<String>),
+}
+
+/// An output folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// Azure ML's type; only folders (`uri_folder`) are made.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+}
+
+/// Bounds of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobLimits {
+    /// Most processors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<f64>,
+    /// Most memory, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+}
+
+impl Job {
+    /// Reads and checks a job file; says where it is wrong.
+    pub fn parse(source: &Source) -> Result<Self, Diagnostic> {
+        let job: Self = serde_yaml_ng::from_str(source.text()).map_err(|error| {
+            let message = error.to_string();
+            // The place is said by the remark itself.
+            let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
+            let problem = Diagnostic::new(codes::INVALID_JOB, message)
+                .with_hint("a job needs `environment` and `command`; docs/reference/job.md lists all keys");
+            match error.location() {
+                Some(at) => problem.at(source.place(Span { line: at.line(), column: at.column(), length: 1 })),
+                None => problem.in_file(source.path()),
+            }
+        })?;
+        job.check().map_err(|message| invalid(source, message))?;
+        Ok(job)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if let Some(kind) = self.kind.as_deref().filter(|&kind| kind != "command") {
+            return Err(format!("jobs of type `{kind}` cannot be run; use `command`"));
+        }
+        for name in self.outputs.keys() {
+            let plain = !name.is_empty()
+                && name.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c))
+                && name.chars().any(|c| c != '.');
+            if !plain {
+                return Err(format!("`{name}` cannot be the name of an output: use letters, digits, `_`, `-` and `.`"));
+            }
+        }
+        for (name, output) in &self.outputs {
+            let kind = output.as_ref().and_then(|output| output.kind.as_deref());
+            if let Some(kind) = kind.filter(|&kind| kind != "uri_folder") {
+                return Err(format!("output `{name}` has the type `{kind}`; only folders (`uri_folder`) are kept"));
+            }
+        }
+        match &self.command {
+            CommandLine::Shell(line) if line.trim().is_empty() => Err("the command is empty".to_owned()),
+            CommandLine::Words(words) if words.is_empty() => Err("the command is empty".to_owned()),
+            _ => self.words("", &[]).map(|_| ()),
+        }
+    }
+
+    /// The words to execute: placeholders replaced, arguments added. `outputs` is the outputs' folder inside.
+    pub fn words(&self, outputs: &str, more: &[String]) -> Result<Vec<String>, String> {
+        let mut arguments = Vec::new();
+        for argument in &self.arguments {
+            arguments.push(self.replace(&argument.to_string(), outputs, str::to_owned)?);
+        }
+        arguments.extend_from_slice(more);
+        let mut words = match &self.command {
+            CommandLine::Shell(line) => {
+                let line = self.replace(line, outputs, shell_quote)?;
+                let mut words = vec!["/bin/sh".to_owned(), "-c".to_owned(), line.trim_end().to_owned()];
+                if !arguments.is_empty() {
+                    // "$@" hands the arguments on as they are; the word before them is the shell's $0.
+                    words[2].push_str(" \"$@\"");
+                    words.push("sh".to_owned());
+                }
+                words
+            }
+            CommandLine::Words(words) => {
+                words.iter().map(|word| self.replace(word, outputs, str::to_owned)).collect::<Result<_, _>>()?
+            }
+        };
+        words.extend(arguments);
+        Ok(words)
+    }
+
+    fn replace(&self, text: &str, outputs: &str, quote: fn(&str) -> String) -> Result<String, String> {
+        let mut result = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${{") {
+            let (name, after) = after.split_once("}}").ok_or_else(|| format!("`${{{{` without `}}}}` in `{text}`"))?;
+            let name = name.trim();
+            let value = match name.split_once('.') {
+                Some(("inputs", input)) => self.inputs.get(input).map(|value| quote(&value.to_string())),
+                Some(("outputs", output)) => {
+                    self.outputs.contains_key(output).then(|| quote(&format!("{outputs}/{output}")))
+                }
+                _ => None,
+            };
+            let value = value.ok_or_else(|| {
+                format!("`${{{{{name}}}}}` names nothing: list it under `inputs` or `outputs`")
+            })?;
+            result.push_str(before);
+            result.push_str(&value);
+            rest = after;
+        }
+        result.push_str(rest);
+        Ok(result)
+    }
+}
+
+/// A job in which something does not fit together.
+pub(crate) fn invalid(source: &Source, message: impl Into<String>) -> Diagnostic {
+    Diagnostic::new(codes::INVALID_JOB, message).in_file(source.path())
+}
+
+/// The environment that a job file holds in place of a name, every remark with its place in that file.
+pub(crate) fn inline_environment(source: &Source) -> Result<ReadEnvironment, ReadError> {
+    let node = yaml::parse(source)?;
+    let Some(Node { kind: Kind::Mapping(pairs), .. }) = node else {
+        return Err(invalid(source, "the file is not a job").into());
+    };
+    match pairs.iter().find(|(key, _)| key.text() == Some("environment")) {
+        Some((_, environment)) => read_node(source, environment),
+        None => Err(invalid(source, "the job has no environment").into()),
+    }
+}
+
+/// A word as the shell reads it back.
+fn shell_quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use provenv_definition::{Diagnostic, Source};
+
+    use super::Job;
+
+    fn read(text: &str) -> Result<Job, Diagnostic> {
+        Job::parse(&Source::new("job.yaml", text))
+    }
+
+    #[test]
+    fn placeholders_become_words_that_the_shell_reads_back() {
+        let job = read(
+            "environment: e\ncommand: python t.py ${{inputs.text}} --to ${{ outputs.model }}\n\
+             inputs: {text: \"it's two\"}\noutputs: {model: }\narguments: [--n, 3]\n",
+        )
+        .unwrap();
+        assert_eq!(
+            job.words("/out", &["x y".into()]).unwrap(),
+            ["/bin/sh", "-c", r#"python t.py 'it'\''s two' --to /out/model "$@""#, "sh", "--n", "3", "x y"]
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_place() {
+        let message = read("environment: e\ncommand: c\nenviroment_variables: {}\n").unwrap_err().to_string();
+        assert!(message.contains("enviroment_variables") && message.contains("job.yaml:3:1:"), "{message}");
+    }
+
+    #[test]
+    fn a_placeholder_that_names_nothing_is_refused() {
+        let message = read("environment: e\ncommand: python ${{inputs.lr}}\n").unwrap_err().to_string();
+        assert!(message.contains("inputs.lr"), "{message}");
+    }
+
+    #[test]
+    fn an_output_cannot_leave_its_folder() {
+        assert!(read("environment: e\ncommand: c\noutputs: {..: }\n").is_err());
+        assert!(read("environment: e\ncommand: c\noutputs: {a/b: }\n").is_err());
+    }
+}

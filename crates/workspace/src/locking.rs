@@ -1,0 +1,255 @@
+//! A definition becomes a lock, once; moving to newer packages is an act of its own.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use provenv_definition::{Base, Definition, Diagnostic, Digest, Platform, definition_digest};
+use provenv_lock::debian::Archive;
+use provenv_lock::diff::LockDiff;
+use provenv_lock::{BaseLock, IndexState, Lock, PlatformLock, Receipt, ToolVersion, Upgrade};
+use serde::Serialize;
+
+use crate::catalogue::NewEnvironment;
+use crate::environments::content_digest;
+use crate::sandbox::BaseSandbox;
+use crate::{Error, Phase, Result, Workspace, user_name};
+
+/// A definition with the lock it resolves to in this workspace.
+#[derive(Clone, Debug)]
+pub struct Locked {
+    /// Digest of the definition.
+    pub definition: Digest,
+    /// Digest of the receipt.
+    pub receipt_digest: Digest,
+    /// The receipt.
+    pub receipt: Receipt,
+    /// The lock.
+    pub lock: Lock,
+    /// Whether it was resolved just now.
+    pub fresh: bool,
+}
+
+/// What an upgrade would change, or did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Upgraded {
+    /// The environment.
+    pub name: String,
+    /// The version it starts from.
+    pub from: String,
+    /// The version that was registered; `None` in a dry run, or when nothing changes.
+    pub to: Option<String>,
+    /// What changes, per platform.
+    pub changes: BTreeMap<Platform, LockDiff>,
+}
+
+impl Workspace {
+    /// The lock of a file or a registered environment; `again` resolves a file's definition anew. Says what there is to say
+    /// about the file.
+    pub async fn lock_of(&self, reference: &str, folder: &Path, again: bool) -> Result<(Locked, Vec<Diagnostic>)> {
+        let given = self.given(reference, folder).await?;
+        if again && given.row.is_some() {
+            return Err(Error::Unsupported(format!(
+                "`{reference}` is registered, and its lock never changes: `provenv upgrade` makes the next version"
+            )));
+        }
+        let locked =
+            if again { self.lock(&given.environment.definition, true).await? } else { self.locked(&given).await? };
+        Ok((locked, given.warnings))
+    }
+
+    /// The lock of `definition`: the workspace's current one, or resolved now.
+    pub async fn lock(&self, definition: &Definition, again: bool) -> Result<Locked> {
+        let digest = definition_digest(definition);
+        if !again && let Some(locked) = self.current_lock(&digest).await? {
+            return Ok(locked);
+        }
+        let _lease = self.store.lock_async("definition", &digest.hex()).await?;
+        // Somebody may have resolved it while this one waited.
+        if !again && let Some(locked) = self.current_lock(&digest).await? {
+            return Ok(locked);
+        }
+        let previous = self.current_lock(&digest).await?;
+        let upgrade = if again { Upgrade::All } else { Upgrade::None };
+        let (lock, mut receipt) = self.resolve(definition, None, &upgrade).await?;
+        if let Some(previous) = previous {
+            if previous.receipt.lock == receipt.lock {
+                return Ok(previous);
+            }
+            receipt.previous = Some(previous.receipt_digest);
+        }
+        let receipt_digest = self.catalogue.record_resolution(definition, &lock, &receipt).await?;
+        Ok(Locked { definition: digest, receipt_digest, receipt, lock, fresh: true })
+    }
+
+    async fn current_lock(&self, definition: &Digest) -> Result<Option<Locked>> {
+        let Some((receipt_digest, receipt)) = self.catalogue.current_receipt(definition).await? else {
+            return Ok(None);
+        };
+        let Some(lock) = self.catalogue.lock(&receipt.lock).await? else { return Ok(None) };
+        Ok(Some(Locked { definition: *definition, receipt_digest, receipt, lock, fresh: false }))
+    }
+
+    /// Resolves `environment` again: `packages` only, or everything. Registers the next version unless it is a dry run
+    /// or nothing changes.
+    pub async fn upgrade(&self, name: &str, packages: &[String], dry_run: bool) -> Result<Upgraded> {
+        let row = self
+            .catalogue
+            .environment(name, None)
+            .await?
+            .ok_or_else(|| Error::NoEnvironment(name.to_owned()))?;
+        let old = self.catalogue.lock(&row.lock).await?.ok_or_else(|| Error::NoEnvironment(name.to_owned()))?;
+        let definition = &row.environment.definition;
+        let upgrade = if packages.is_empty() {
+            Upgrade::All
+        } else {
+            for package in packages {
+                let known = old.platforms.values().any(|platform| platform.holds(package));
+                if !known {
+                    return Err(Error::Unsupported(format!("{name}:{} does not hold `{package}`", row.version)));
+                }
+            }
+            Upgrade::Packages(packages.iter().cloned().collect())
+        };
+        let (lock, mut receipt) = self.resolve(definition, Some(&old), &upgrade).await?;
+        let changes: BTreeMap<Platform, LockDiff> = lock
+            .platforms
+            .iter()
+            .filter_map(|(platform, new)| Some((*platform, provenv_lock::diff::diff(old.platforms.get(platform)?, new))))
+            .collect();
+        let mut upgraded =
+            Upgraded { name: name.to_owned(), from: row.version.clone(), to: None, changes };
+        if dry_run || lock.digest() == row.lock {
+            return Ok(upgraded);
+        }
+        receipt.previous = Some(row.receipt);
+        let receipt_digest = self.catalogue.record_resolution(definition, &lock, &receipt).await?;
+        let mut environment = row.environment.clone();
+        environment.version = None;
+        let (new, _) = self
+            .catalogue
+            .register(&NewEnvironment {
+                name,
+                version: None,
+                content: content_digest(&environment),
+                definition: receipt.definition,
+                receipt: receipt_digest,
+                lock: receipt.lock,
+                environment: &environment,
+                created_by: &user_name(),
+                always_new: true,
+            })
+            .await?;
+        upgraded.to = Some(new.version);
+        Ok(upgraded)
+    }
+
+    /// Chooses every artifact of `definition`, for each of its platforms.
+    async fn resolve(
+        &self,
+        definition: &Definition,
+        previous: Option<&Lock>,
+        upgrade: &Upgrade,
+    ) -> Result<(Lock, Receipt)> {
+        let _pin = self.store.pin()?;
+        self.reporter.begin(Phase::Resolving, "environment");
+        let mut platforms = BTreeMap::new();
+        let mut indexes: Vec<IndexState> = Vec::new();
+        let mut tools =
+            vec![ToolVersion { name: "provenv".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }];
+        for platform in platforms_of(definition) {
+            let before = previous.and_then(|lock| lock.platforms.get(&platform));
+            let resolution = self.resolve_platform(definition, platform, before, upgrade).await?;
+            platforms.insert(platform, resolution.lock);
+            indexes.extend(resolution.indexes);
+            for tool in resolution.tools {
+                if !tools.contains(&tool) {
+                    tools.push(tool);
+                }
+            }
+        }
+        self.reporter.end(Phase::Resolving, "environment");
+        let lock = Lock { format: Lock::FORMAT, definition: definition_digest(definition), platforms };
+        let receipt = Receipt {
+            format: 1,
+            definition: lock.definition,
+            lock: lock.digest(),
+            resolved_at: jiff::Timestamp::now(),
+            indexes,
+            tools,
+            previous: None,
+        };
+        Ok((lock, receipt))
+    }
+
+    async fn resolve_platform(
+        &self,
+        definition: &Definition,
+        platform: Platform,
+        previous: Option<&PlatformLock>,
+        upgrade: &Upgrade,
+    ) -> Result<PlatformResolution> {
+        if let Base::Image { reference } = &definition.base {
+            return Err(Error::Unsupported(format!(
+                "a base from a registry (`{reference}`) cannot be built on yet: use `base: debian`"
+            )));
+        }
+        let mut indexes = Vec::new();
+        let mut tools = Vec::new();
+        let mut lock = match (previous, upgrade) {
+            // An archive keeps one version of a package: what is not to move can only stay as it is in the lock.
+            (Some(previous), Upgrade::Packages(names))
+                if !previous.debian.iter().any(|package| names.contains(&package.name)) =>
+            {
+                PlatformLock { pypi: Vec::new(), ..previous.clone() }
+            }
+            _ => {
+                let debian = self.archive().await?.resolve(definition, platform).await?;
+                indexes = debian.indexes;
+                PlatformLock {
+                    base: BaseLock::Debian { suite: debian.suite },
+                    debian: debian.packages,
+                    python: debian.python,
+                    pypi: Vec::new(),
+                }
+            }
+        };
+        if !definition.pip.is_empty()
+            && let Some(python) = lock.python.clone()
+        {
+            let resolver = provenv_lock::pypi::Resolver::new(self.fetcher().await?.clone(), self.pypi_config());
+            let sandbox = BaseSandbox::new(self, lock.clone(), platform);
+            let pypi = resolver.resolve(&definition.pip, &python, platform, &sandbox, previous, upgrade).await?;
+            lock.pypi = pypi.packages;
+            indexes.extend(pypi.indexes);
+            tools = pypi.tools;
+        }
+        Ok(PlatformResolution { lock, indexes, tools })
+    }
+
+    pub(crate) async fn archive(&self) -> Result<Archive> {
+        let settings = &self.config.debian;
+        let config = provenv_lock::debian::DebianConfig {
+            mirror: settings.mirror.clone(),
+            security_mirror: settings.security_mirror.clone(),
+            keyring: settings.keyring.clone(),
+            ..Default::default()
+        }
+        .with_environment()?;
+        Ok(Archive::new(self.fetcher().await?.clone(), config))
+    }
+
+    fn pypi_config(&self) -> provenv_lock::pypi::PypiConfig {
+        provenv_lock::pypi::PypiConfig { index: self.config.pypi.index.clone(), ..Default::default() }
+    }
+}
+
+struct PlatformResolution {
+    lock: PlatformLock,
+    indexes: Vec<IndexState>,
+    tools: Vec<ToolVersion>,
+}
+
+/// What `definition` is built for.
+pub(crate) fn platforms_of(definition: &Definition) -> Vec<Platform> {
+    if definition.platforms.is_empty() { vec![Platform::default()] } else { definition.platforms.clone() }
+}

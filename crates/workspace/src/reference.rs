@@ -1,0 +1,61 @@
+//! How people name an environment on the command line and in a job.
+
+use std::path::{Path, PathBuf};
+
+/// What an argument stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// A registered environment; no version means the newest.
+    Registered {
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: Option<String>,
+    },
+    /// A file with a definition.
+    File(PathBuf),
+}
+
+impl Reference {
+    /// Reads `NAME`, `NAME:VERSION`, `NAME@latest` (an `azureml:` before it is dropped) or a path. What exists as a
+    /// file, or looks like a path, is a file; relative paths count from `folder`.
+    pub fn parse(text: &str, folder: &Path) -> Self {
+        let text = text.strip_prefix("azureml:").unwrap_or(text);
+        let path = folder.join(text);
+        let has_file_ending = matches!(
+            Path::new(text).extension().and_then(|ending| ending.to_str()),
+            Some("yaml" | "yml" | "txt" | "toml" | "json" | "in")
+        );
+        if text.contains('/') || has_file_ending || path.is_file() {
+            return Self::File(path);
+        }
+        let (name, version) = match text.rsplit_once(':') {
+            Some((name, version)) => (name, Some(version.to_owned())),
+            None => match text.rsplit_once('@') {
+                Some((name, "latest")) => (name, None),
+                _ => (text, None),
+            },
+        };
+        Self::Registered { name: name.to_owned(), version }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reference;
+    use std::path::Path;
+
+    fn registered(name: &str, version: Option<&str>) -> Reference {
+        Reference::Registered { name: name.into(), version: version.map(Into::into) }
+    }
+
+    #[test]
+    fn names_versions_and_files_are_told_apart() {
+        let here = Path::new("/nowhere");
+        assert_eq!(Reference::parse("digits", here), registered("digits", None));
+        assert_eq!(Reference::parse("digits:2", here), registered("digits", Some("2")));
+        assert_eq!(Reference::parse("azureml:digits@latest", here), registered("digits", None));
+        assert_eq!(Reference::parse("requirements.txt", here), Reference::File(here.join("requirements.txt")));
+        assert_eq!(Reference::parse("./digits", here), Reference::File(here.join("./digits")));
+    }
+}

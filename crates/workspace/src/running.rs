@@ -1,0 +1,503 @@
+//! Commands in environments: at the terminal, or as recorded runs.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use provenv_compute::{Container, Exit, Limits, Mount, Running, Signal, Stream, Streams};
+use provenv_definition::{Diagnostic, Digest, Environment, Platform, Source};
+use provenv_image::oci::{Image, ImageConfig};
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::catalogue::{RunRow, RunStatus};
+use crate::environments::{Given, Registered};
+use crate::error::IoContext;
+use crate::job::{Job, invalid};
+use crate::locking::{Locked, platforms_of};
+use crate::{Error, Result, Workspace, job, snapshot};
+
+/// The working folder of a recorded run, inside.
+const CODE: &str = "/mnt/provenv/code";
+/// Its outputs, inside: a folder of the working folder, as in Azure ML.
+const OUTPUTS: &str = "/mnt/provenv/code/outputs";
+
+/// How a command is run.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// Variables over the environment's own.
+    pub variables: Vec<(String, String)>,
+    /// Host folders to show inside: host, inside, read-only.
+    pub mounts: Vec<(PathBuf, PathBuf, bool)>,
+    /// Whether the network is cut.
+    pub no_network: bool,
+    /// Most processors.
+    pub cpus: Option<f64>,
+    /// Most memory, in bytes.
+    pub memory: Option<u64>,
+}
+
+/// How a job is submitted.
+#[derive(Clone, Debug, Default)]
+pub struct SubmitOptions {
+    /// How its command is run.
+    pub run: RunOptions,
+    /// Arguments added to its command.
+    pub arguments: Vec<String>,
+    /// Whether its output goes to standard output besides the log.
+    pub show_log: bool,
+}
+
+/// How a submitted job ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finished {
+    /// The run.
+    pub run: RunDetails,
+    /// Whether the environment's version is new.
+    pub registered: bool,
+    /// Whether the image was there already.
+    pub cached: bool,
+    /// What is to be said about the environment's file.
+    #[serde(skip)]
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// A run, as shown to people and programs.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunDetails {
+    /// Its identifier.
+    pub id: String,
+    /// The job's name.
+    pub name: String,
+    /// How far it is.
+    pub status: RunStatus,
+    /// The command's exit code.
+    pub exit_code: Option<i64>,
+    /// Why it failed, where that is not the command's doing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The environment, `name:version`.
+    pub environment: String,
+    /// The exact receipt.
+    pub receipt: Digest,
+    /// The image it ran in.
+    pub image: Digest,
+    /// What was executed and in what, as JSON.
+    pub job: serde_json::Value,
+    /// When it was submitted.
+    pub started_at: jiff::Timestamp,
+    /// When it ended.
+    pub ended_at: Option<jiff::Timestamp>,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Files it left, as paths below [`RunDetails::folder`], with their bytes.
+    pub outputs: Vec<(String, u64)>,
+}
+
+/// What is kept of a job besides the catalogue's columns.
+#[derive(Serialize)]
+struct RunRecord<'a> {
+    job: &'a Job,
+    command: &'a [String],
+    code: Option<Digest>,
+    definition: Digest,
+    lock: Digest,
+}
+
+impl Workspace {
+    /// Runs `command` in an environment with the working folder inside; returns its exit code. Nothing is recorded
+    /// beyond the environment's lock and image.
+    pub async fn run(
+        &self,
+        reference: &str,
+        folder: &Path,
+        command: Vec<String>,
+        options: &RunOptions,
+        ready: impl FnOnce(&[Diagnostic]) + Send,
+    ) -> Result<i32> {
+        let given = self.given(reference, folder).await?;
+        let prepared = self.prepared(&given).await?;
+        let _pin = self.store.pin()?;
+        let layers = self.unpack(&prepared.image.layers).await?;
+        let mut container = Container { layers, command, ..Container::default() };
+        container.cwd = show_folder(&mut container.mounts, folder);
+        for (host, guest, read_only) in &options.mounts {
+            container.mounts.push(Mount { host: host.clone(), guest: guest.clone(), read_only: *read_only });
+        }
+        container.env = variables(&prepared.variables, &given.environment, &options.variables);
+        confine(&mut container, options);
+        ready(&given.warnings);
+        let running = self.start(container, Streams::inherit()).await?;
+        Ok(supervise(running).await?.exit.code)
+    }
+
+    /// Runs a job: registers its environment, builds it, runs the command on a copy of the code, and keeps log, exit
+    /// code, outputs and receipt.
+    pub async fn submit(
+        &self,
+        path: &Path,
+        options: &SubmitOptions,
+        ready: impl FnOnce(&str, &Registered, bool) + Send,
+    ) -> Result<Finished> {
+        let source = Source::read(path).map_err(|problem| Error::Definition(vec![problem]))?;
+        let job = Job::parse(&source).map_err(|problem| Error::Definition(vec![problem]))?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = job.name.clone().or_else(|| job.display_name.clone()).unwrap_or_else(|| folder_name(folder));
+        let refuse = |message: String| Error::Definition(vec![invalid(&source, message)]);
+        let words = job.words(OUTPUTS, &options.arguments).map_err(refuse)?;
+
+        let mut given = self.job_environment(&job, &source, folder).await?;
+        let registered = match &given.row {
+            Some(row) => Registered {
+                name: row.name.clone(),
+                version: row.version.clone(),
+                created: false,
+                definition: row.definition,
+                receipt: row.receipt,
+                lock: row.lock,
+            },
+            None => {
+                if given.environment.name.is_none() {
+                    given.environment.name = Some(name.clone());
+                }
+                let registered = self.register(&given.environment).await?;
+                given.row = self.catalogue.environment(&registered.name, Some(&registered.version)).await?;
+                registered
+            }
+        };
+        let Prepared { locked, image, variables: image_variables, cached } = self.prepared(&given).await?;
+        let _pin = self.store.pin()?;
+        let layers = self.unpack(&image.layers).await?;
+
+        let id = run_id(&name);
+        let run_folder = self.root.join("runs").join(&id);
+        let code_folder = run_folder.join("code");
+        let outputs_folder = run_folder.join("outputs");
+        let making = || format!("could not make the folder of run {id}");
+        fs_err::create_dir_all(&code_folder).doing(making)?;
+        for output in job.outputs.keys() {
+            fs_err::create_dir_all(outputs_folder.join(output)).doing(making)?;
+        }
+        fs_err::create_dir_all(&outputs_folder).doing(making)?;
+        let code = match &job.code {
+            Some(code) => {
+                let from = folder.join(code);
+                let copied = snapshot::copy(&from, &code_folder)
+                    .doing(|| format!("could not copy the code folder {}", from.display()))?;
+                Some(copied)
+            }
+            None => None,
+        };
+        // The place that the outputs are mounted on.
+        fs_err::create_dir_all(code_folder.join("outputs")).doing(making)?;
+
+        let record = RunRecord {
+            job: &job,
+            command: &words,
+            code,
+            definition: locked.definition,
+            lock: locked.receipt.lock,
+        };
+        self.catalogue
+            .begin_run(&RunRow {
+                id: id.clone(),
+                name: name.clone(),
+                environment: registered.name.clone(),
+                version: registered.version.clone(),
+                receipt: locked.receipt_digest,
+                manifest: image.manifest,
+                body: serde_json::to_string(&record).map_err(|error| refuse(error.to_string()))?,
+                status: RunStatus::Running,
+                exit_code: None,
+                error: None,
+                pid: Some(i64::from(std::process::id())),
+                started_at: jiff::Timestamp::now(),
+                ended_at: None,
+            })
+            .await?;
+
+        let mut container =
+            Container { layers, command: words, cwd: CODE.into(), hostname: Some(name.clone()), ..Container::default() };
+        container.mounts = vec![
+            Mount { host: code_folder, guest: CODE.into(), read_only: false },
+            Mount { host: outputs_folder, guest: OUTPUTS.into(), read_only: false },
+        ];
+        for (host, guest, read_only) in &options.run.mounts {
+            container.mounts.push(Mount { host: host.clone(), guest: guest.clone(), read_only: *read_only });
+        }
+        let mut own: Vec<(String, String)> =
+            job.environment_variables.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
+        own.extend(options.run.variables.iter().cloned());
+        own.push(("PROVENV_RUN_ID".to_owned(), id.clone()));
+        own.push(("PROVENV_OUTPUTS".to_owned(), OUTPUTS.to_owned()));
+        container.env = variables(&image_variables, &given.environment, &own);
+        let mut limits = options.run.clone();
+        if let Some(job_limits) = &job.limits {
+            limits.cpus = limits.cpus.or(job_limits.cpus);
+            limits.memory = limits.memory.or(job_limits.memory);
+        }
+        confine(&mut container, &limits);
+
+        ready(&id, &registered, cached);
+        let log = run_folder.join("log.txt");
+        let outcome = self.run_logged(container, &log, options.show_log).await;
+        match &outcome {
+            Ok((exit, stopped)) => {
+                let status = match exit.code {
+                    0 => RunStatus::Completed,
+                    _ if *stopped => RunStatus::Canceled,
+                    _ => RunStatus::Failed,
+                };
+                let why = exit.out_of_memory.then_some("it was killed for using more memory than its limit");
+                self.catalogue.end_run(&id, status, Some(exit.code), why).await?;
+            }
+            Err(error) => {
+                self.catalogue.end_run(&id, RunStatus::Failed, None, Some(&error.to_string())).await?;
+            }
+        }
+        outcome?;
+        Ok(Finished {
+            run: self.run_details(&id).await?,
+            registered: registered.created,
+            cached,
+            warnings: given.warnings,
+        })
+    }
+
+    /// The environment that a job names or holds.
+    async fn job_environment(&self, job: &Job, source: &Source, folder: &Path) -> Result<Given> {
+        match &job.environment {
+            serde_yaml_ng::Value::String(reference) => self.given(reference, folder).await,
+            _ => {
+                let read = job::inline_environment(source).map_err(|error| Error::Definition(error.0))?;
+                Ok(Given { environment: read.environment, row: None, warnings: read.warnings })
+            }
+        }
+    }
+
+    /// Lock and image of what was given, for this machine.
+    async fn prepared(&self, given: &Given) -> Result<Prepared> {
+        let platforms = platforms_of(&given.environment.definition);
+        let host = Platform::host();
+        if !platforms.contains(&host) {
+            return Err(Error::Unsupported(format!("the environment is for {}, this machine is {host}", platforms[0])));
+        }
+        let locked = self.locked(given).await?;
+        let (image, cached) = self.image(&locked, host).await?;
+        let lock = locked.lock.platforms.get(&host).ok_or(Error::NoPlatform(host))?;
+        let variables = ImageConfig::of(lock).env;
+        Ok(Prepared { locked, image, variables, cached })
+    }
+
+    /// Starts a container and passes on what this machine could not provide.
+    async fn start(&self, container: Container, streams: Streams) -> Result<Running> {
+        let store = self.store.clone();
+        let running = tokio::task::spawn_blocking(move || container.spawn(&store, streams)).await??;
+        for note in running.notes() {
+            self.reporter.note(note);
+        }
+        Ok(running)
+    }
+
+    /// Runs with standard output and error going both to `log` and, where `show` says so, to the terminal, in the order
+    /// they come. Says how it ended, and whether it was asked to stop.
+    async fn run_logged(&self, container: Container, log: &Path, show: bool) -> Result<(Exit, bool)> {
+        let pipe = || "could not make a pipe".to_owned();
+        let mut file = fs_err::File::create(log).doing(|| "could not write the log of the run".to_owned())?;
+        let (mut reader, writer) = std::io::pipe().doing(pipe)?;
+        let streams = Streams {
+            stdin: Stream::Null,
+            stderr: Stream::File(writer.try_clone().doing(pipe)?.into()),
+            stdout: Stream::File(writer.into()),
+        };
+        let running = self.start(container, streams).await?;
+        let pump = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
+            let mut stdout = std::io::stdout();
+            let mut watched = show;
+            let mut buffer = vec![0; 64 << 10];
+            loop {
+                let count = reader.read(&mut buffer)?;
+                if count == 0 {
+                    return file.sync_all();
+                }
+                file.write_all(&buffer[..count])?;
+                // A terminal that went away must not stop the run or its log.
+                watched = watched && stdout.write_all(&buffer[..count]).and_then(|()| stdout.flush()).is_ok();
+            }
+        });
+        let ended = supervise(running).await?;
+        pump.await?.doing(|| "could not keep the log of the run".to_owned())?;
+        Ok((ended.exit, ended.stopped))
+    }
+
+    /// Runs, newest first.
+    pub async fn runs(&self, limit: u32) -> Result<Vec<RunDetails>> {
+        let rows = self.catalogue.runs(limit).await?;
+        Ok(rows.into_iter().map(|row| self.details_of(row)).collect())
+    }
+
+    /// A run by its identifier, or the newest for `latest`.
+    pub async fn run_details(&self, id: &str) -> Result<RunDetails> {
+        let row = match id {
+            "latest" => self.catalogue.runs(1).await?.pop(),
+            id => self.catalogue.run(id).await?,
+        };
+        row.map(|row| self.details_of(row)).ok_or_else(|| Error::NoRun(id.to_owned()))
+    }
+
+    /// Writes the log of a run to `to`.
+    pub async fn run_log(&self, id: &str, to: &mut dyn Write) -> Result<()> {
+        let run = self.run_details(id).await?;
+        let path = run.folder.join("log.txt");
+        let mut file = fs_err::File::open(path).doing(|| format!("could not read the log of run {}", run.id))?;
+        match std::io::copy(&mut file, to) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map(|_| ()).doing(|| format!("could not write the log of run {}", run.id)),
+        }
+    }
+
+    fn details_of(&self, row: RunRow) -> RunDetails {
+        let folder = self.root.join("runs").join(&row.id);
+        // Whoever watched it is gone without a word: killed, or the machine went down.
+        let lost = row.status == RunStatus::Running && row.pid.is_some_and(|pid| !is_alive(pid));
+        RunDetails {
+            outputs: files_below(&folder.join("outputs"), &folder),
+            status: if lost { RunStatus::Lost } else { row.status },
+            exit_code: row.exit_code,
+            error: row.error,
+            environment: format!("{}:{}", row.environment, row.version),
+            receipt: row.receipt,
+            image: row.manifest,
+            job: serde_json::from_str(&row.body).unwrap_or(serde_json::Value::Null),
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            id: row.id,
+            name: row.name,
+            folder,
+        }
+    }
+}
+
+/// What a command needs before it can run.
+struct Prepared {
+    locked: Locked,
+    image: Image,
+    /// The image's own variables.
+    variables: Vec<(String, String)>,
+    /// Whether the image was there.
+    cached: bool,
+}
+
+/// The image's variables, under the environment's, under the caller's.
+fn variables(image: &[(String, String)], environment: &Environment, own: &[(String, String)]) -> Vec<(String, String)> {
+    let mut all: IndexMap<String, String> = image.iter().cloned().collect();
+    all.entry("HOME".to_owned()).or_insert_with(|| "/root".to_owned());
+    if let Ok(term) = std::env::var("TERM") {
+        all.entry("TERM".to_owned()).or_insert(term);
+    }
+    all.extend(environment.environment_variables.iter().map(|(name, value)| (name.clone(), value.clone())));
+    all.extend(own.iter().cloned());
+    all.into_iter().collect()
+}
+
+fn confine(container: &mut Container, options: &RunOptions) {
+    container.network = !options.no_network;
+    container.limits = Limits { cpus: options.cpus, memory: options.memory, ..Limits::default() };
+}
+
+/// Shows `folder` inside under its own path, so that messages name files as the user knows them; under `/mnt/work`
+/// where that would hide a part of the image.
+fn show_folder(mounts: &mut Vec<Mount>, folder: &Path) -> PathBuf {
+    let top = folder.components().nth(1).map(|part| part.as_os_str().to_string_lossy().into_owned());
+    let hides = match top.as_deref() {
+        None | Some("usr" | "etc" | "bin" | "sbin" | "lib" | "lib64" | "proc" | "sys" | "dev" | "run" | "var") => true,
+        Some("opt") => folder.starts_with("/opt/provenv") || folder == Path::new("/opt"),
+        // Mounting on these as a whole would hide what the image keeps there.
+        Some("tmp" | "root" | "mnt") => folder.components().count() == 2,
+        _ => false,
+    };
+    let guest = if hides { PathBuf::from("/mnt/work") } else { folder.to_owned() };
+    mounts.push(Mount { host: folder.to_owned(), guest: guest.clone(), read_only: false });
+    guest
+}
+
+/// How a supervised command ended.
+struct Ended {
+    exit: Exit,
+    stopped: bool,
+}
+
+/// How long a command has to end after it was asked to, before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Waits for the end of a command, handing on the signals that this process gets meanwhile. When the command ends, all that
+/// it started ends with it.
+async fn supervise(mut running: Running) -> Result<Ended> {
+    let listen = |kind| signal(kind).doing(|| "could not listen for signals".to_owned());
+    let (mut interrupt, mut terminate, mut hangup) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
+    let handle = running.handle();
+    let mut waiting = tokio::task::spawn_blocking(move || running.wait());
+    let mut asked: Option<tokio::time::Instant> = None;
+    loop {
+        let deadline = asked.map(|at| at + GRACE);
+        let signal = tokio::select! {
+            ended = &mut waiting => return Ok(Ended { exit: ended??, stopped: asked.is_some() }),
+            () = until(deadline) => { handle.kill_tree()?; asked = None; continue }
+            _ = interrupt.recv() => Signal::SIGINT,
+            _ = terminate.recv() => Signal::SIGTERM,
+            _ = hangup.recv() => Signal::SIGHUP,
+        };
+        if asked.is_some() {
+            // Asked twice: no more patience.
+            handle.kill_tree()?;
+        } else {
+            handle.signal(signal)?;
+            asked = Some(tokio::time::Instant::now());
+        }
+    }
+}
+
+async fn until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A readable identifier that sorts by time.
+fn run_id(name: &str) -> String {
+    use std::hash::{BuildHasher, Hasher};
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c.to_ascii_lowercase() } else { '-' })
+        .take(40)
+        .collect();
+    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    format!("{plain}-{time}-{:04x}", random & 0xffff)
+}
+
+fn folder_name(folder: &Path) -> String {
+    let folder = fs_err::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    folder.file_name().map_or_else(|| "job".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn is_alive(pid: i64) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+fn files_below(folder: &Path, root: &Path) -> Vec<(String, u64)> {
+    let mut files: Vec<_> = walkdir::WalkDir::new(folder)
+        .into_iter()
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_file())
+        .filter_map(|entry| {
+            let path = entry.path().strip_prefix(root).ok()?.to_string_lossy().into_owned();
+            Some((path, entry.metadata().ok()?.len()))
+        })
+        .collect();
+    files.sort();
+    files
+}

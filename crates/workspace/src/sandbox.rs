@@ -1,0 +1,126 @@
+//! Foreign programs on an environment's own base: what `lock` and `image` need of `compute`.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::Child;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use provenv_compute::{Container, Mount, Running, Stream, Streams, Writable};
+use provenv_definition::Platform;
+use provenv_image::python::PythonHost;
+use provenv_image::{Assembler, Layer};
+use provenv_lock::tool::{ToolCommand, ToolOutput, ToolRunner};
+use provenv_lock::{BaseLock, PlatformLock};
+use provenv_store::Store;
+
+use crate::{Error, Reporter, Result, Workspace};
+
+/// Runs Python on unpacked layers, without network.
+pub(crate) struct SandboxPython {
+    store: Store,
+}
+
+impl PythonHost for SandboxPython {
+    fn spawn(&self, layers: &[PathBuf], command: &[String], env: &[(&str, &str)]) -> std::io::Result<Child> {
+        let container = Container {
+            layers: layers.to_vec(),
+            command: command.to_vec(),
+            env: env.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            cwd: "/".into(),
+            writable: Writable::Memory,
+            ..Container::default()
+        };
+        let streams = Streams { stderr: Stream::Null, ..Streams::worker() };
+        container.spawn(&self.store, streams).map(Running::into_child).map_err(std::io::Error::other)
+    }
+}
+
+/// The base of an environment that is being locked, made when a tool first runs on it.
+pub(crate) struct BaseSandbox<'a> {
+    workspace: &'a Workspace,
+    base: PlatformLock,
+    platform: Platform,
+}
+
+impl<'a> BaseSandbox<'a> {
+    pub(crate) fn new(workspace: &'a Workspace, base: PlatformLock, platform: Platform) -> Self {
+        Self { workspace, base, platform }
+    }
+
+    async fn run_tool(&self, command: ToolCommand) -> Result<ToolOutput> {
+        let mut lock = self.base.clone();
+        if !command.extra_packages.is_empty() {
+            let BaseLock::Debian { suite } = &lock.base;
+            let archive = self.workspace.archive().await?;
+            let extra = archive.closure(suite, self.platform, &lock.debian, &command.extra_packages).await?;
+            lock.debian.extend(extra);
+            lock.debian.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        let base = self.workspace.assembler(None).await?.base(&lock, self.platform).await?;
+        let layers = self.workspace.unpack(&base.layers).await?;
+        let container = Container {
+            layers,
+            mounts: command
+                .mounts
+                .into_iter()
+                .map(|mount| Mount { host: mount.host, guest: mount.guest, read_only: mount.read_only })
+                .collect(),
+            command: command.command,
+            env: command.env,
+            cwd: command.cwd,
+            network: command.network,
+            ..Container::default()
+        };
+        let store = self.workspace.store.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut running = container.spawn(&store, Streams::captured())?;
+            // Both at once: a pipe that nobody empties stops the tool.
+            let (stdout, stderr) = (running.stdout.take(), running.stderr.take());
+            let errors = std::thread::spawn(move || read_all(stderr));
+            let stdout = read_all(stdout).map_err(provenv_compute::Error::Io)?;
+            let stderr = errors.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let stderr = stderr.map_err(provenv_compute::Error::Io)?;
+            Ok(ToolOutput { code: running.wait()?.code, stdout, stderr })
+        })
+        .await?
+    }
+}
+
+fn read_all(stream: Option<impl Read>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut stream) = stream {
+        stream.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+#[async_trait]
+impl ToolRunner for BaseSandbox<'_> {
+    async fn run(&self, command: ToolCommand) -> Result<ToolOutput, Box<dyn std::error::Error + Send + Sync>> {
+        self.run_tool(command).await.map_err(Into::into)
+    }
+}
+
+impl Workspace {
+    /// What makes images, with this workspace's store and sandbox.
+    pub(crate) async fn assembler(&self, reporter: Option<Arc<dyn Reporter>>) -> Result<Assembler> {
+        let python = Arc::new(SandboxPython { store: self.store.clone() });
+        let fetcher = self.fetcher().await?;
+        let fetcher = match reporter {
+            Some(reporter) => fetcher.with_reporter(reporter),
+            None => fetcher.clone(),
+        };
+        Ok(Assembler::new(fetcher, python))
+    }
+
+    /// Folders with the files of `layers`, in their order.
+    pub(crate) async fn unpack(&self, layers: &[Layer]) -> Result<Vec<PathBuf>> {
+        let (store, reporter, layers) = (self.store.clone(), Arc::clone(&self.reporter), layers.to_vec());
+        let folders =
+            tokio::task::spawn_blocking(move || provenv_image::unpack::layers(&store, &layers, reporter.as_ref()))
+                .await?
+                .map_err(Error::from)?;
+        Ok(folders)
+    }
+}

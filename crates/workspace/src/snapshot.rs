@@ -1,0 +1,76 @@
+//! The code of a run: copied as it was, so that the record stays true when the folder changes.
+
+use std::io;
+use std::path::Path;
+
+use ignore::WalkBuilder;
+use provenv_definition::{Digest, Hasher};
+
+/// Copies `from` into the empty folder `to`, leaving out what `.amlignore`, or else `.gitignore`, says, and `.git`.
+/// Returns the digest of what was copied: paths, modes and contents.
+pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<Digest> {
+    let ignore_file = if from.join(".amlignore").is_file() { ".amlignore" } else { ".gitignore" };
+    let walk = WalkBuilder::new(from)
+        .standard_filters(false)
+        .parents(false)
+        .add_custom_ignore_filename(ignore_file)
+        .filter_entry(|entry| entry.file_name() != ".git")
+        .sort_by_file_name(Ord::cmp)
+        .build();
+    let mut hasher = Hasher::new();
+    for entry in walk {
+        let entry = entry.map_err(io::Error::other)?;
+        let Ok(path) = entry.path().strip_prefix(from) else { continue };
+        if path.as_os_str().is_empty() {
+            continue;
+        }
+        let target = to.join(path);
+        let Some(kind) = entry.file_type() else { continue };
+        let contents = if kind.is_dir() {
+            fs_err::create_dir(&target)?;
+            continue;
+        } else if kind.is_symlink() {
+            let link = fs_err::read_link(entry.path())?;
+            fs_err::os::unix::fs::symlink(&link, &target)?;
+            Digest::of(link.as_os_str().as_encoded_bytes())
+        } else if kind.is_file() {
+            fs_err::copy(entry.path(), &target)?;
+            let mut file = Hasher::new();
+            io::copy(&mut fs_err::File::open(&target)?, &mut file)?;
+            file.finish()
+        } else {
+            // Sockets, pipes and devices are no code.
+            continue;
+        };
+        let name = path.as_os_str().as_encoded_bytes();
+        hasher.update(&(name.len() as u64).to_be_bytes());
+        hasher.update(name);
+        hasher.update(&[u8::from(kind.is_symlink()), u8::from(is_executable(&target)?)]);
+        hasher.update(contents.as_bytes());
+    }
+    Ok(hasher.finish())
+}
+
+fn is_executable(path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = fs_err::symlink_metadata(path)?;
+    Ok(metadata.is_file() && metadata.permissions().mode() & 0o100 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_is_ignored_stays_out_and_does_not_count() {
+        let from = tempfile::tempdir().unwrap();
+        fs_err::write(from.path().join("train.py"), "print(1)\n").unwrap();
+        fs_err::write(from.path().join(".gitignore"), "data/\n").unwrap();
+        let first = super::copy(from.path(), tempfile::tempdir().unwrap().path()).unwrap();
+        fs_err::create_dir_all(from.path().join("data")).unwrap();
+        fs_err::write(from.path().join("data/big.csv"), "1,2\n").unwrap();
+        let to = tempfile::tempdir().unwrap();
+        assert_eq!(super::copy(from.path(), to.path()).unwrap(), first);
+        assert!(to.path().join("train.py").exists() && !to.path().join("data").exists());
+        fs_err::write(from.path().join("train.py"), "print(2)\n").unwrap();
+        assert_ne!(super::copy(from.path(), tempfile::tempdir().unwrap().path()).unwrap(), first);
+    }
+}
