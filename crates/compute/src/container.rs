@@ -96,8 +96,9 @@ pub enum Stream {
 /// A command's standard streams.
 #[derive(Debug, Default)]
 pub struct Streams {
-    /// Standard input. Where it is a terminal inherited from the caller, the command shares the caller's
-    /// session, so that shells work; otherwise it gets a session of its own.
+    /// Standard input. Where it is inherited and the terminal is the caller's, the command is given the terminal until it
+    /// ends: shells work, Ctrl-C goes to the command alone, and Ctrl-Z has no effect. Otherwise it gets a session
+    /// of its own, and signals only through [`Running::signal`](crate::Running::signal).
     pub stdin: Stream,
     /// Standard output.
     pub stdout: Stream,

@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{access, AccessFlags, chdir, execve, setsid};
+use nix::unistd::{AccessFlags, Pid, access, chdir, execve, getpid, setpgid, setsid, tcsetpgrp};
 
 use crate::limits::Fallbacks;
 use crate::protocol::{Failure, FailureKind, Spec};
@@ -60,8 +60,12 @@ fn prepare(spec: &Spec, fallbacks: &Fallbacks) -> Result<(), Failure> {
     chdir(cwd).map_err(|error| {
         Failure::new(FailureKind::WorkingFolder, cwd.display().to_string(), error.desc())
     })?;
-    if !spec.terminal {
-        // A session of its own: what signals its group, or its terminal, reaches nobody outside.
+    // What signals its group reaches nobody outside. At a terminal its group is the one that is typed to, as a shell
+    // does it for what it starts; and shells here need a group that has a number inside.
+    if spec.terminal {
+        let this = Pid::from_raw(0);
+        let _ = setpgid(this, this).and_then(|()| tcsetpgrp(std::io::stdin(), getpid()));
+    } else {
         let _ = setsid();
     }
     fallbacks.apply().map_err(Failure::setup("set limits"))?;

@@ -9,7 +9,7 @@ use nix::fcntl::OFlag;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{ForkResult, Pid, dup2_stdin, getpgrp, pipe2, setsid, tcgetpgrp, tcsetpgrp};
+use nix::unistd::{ForkResult, Pid, dup2_stdin, getpgid, getppid, pipe2, setpgid, setsid, tcsetpgrp};
 
 use crate::init::{Parent, Signals, watch_over};
 use crate::limits::Fallbacks;
@@ -48,30 +48,34 @@ fn main() -> i32 {
 }
 
 /// What is left on the host when a container has ended, removed by dropping.
-struct Leftovers<'a>(&'a Spec);
+struct Leftovers<'a> {
+    spec: &'a Spec,
+    parent: &'a Parent,
+}
 
 impl Drop for Leftovers<'_> {
     fn drop(&mut self) {
-        if let Some(scratch) = &self.0.scratch {
+        if let Some(scratch) = &self.spec.scratch {
             // Nothing in it is beyond the power of the container's root, which we are. If it fails all the
             // same, the store removes it when this process's caller is gone.
             let _ = fs::remove_dir_all(scratch);
         }
-        if self.0.terminal {
-            take_terminal_back();
+        // When the caller is gone, its shell has the terminal.
+        if self.spec.terminal && self.parent.lives() {
+            let _ = getpgid(Some(getppid())).map(|group| tcsetpgrp(std::io::stdin(), group));
         }
     }
 }
 
 fn contain(spec: &Spec, control: &UnixStream) -> Result<i32, Failure> {
-    let _leftovers = Leftovers(spec);
     let Some(parent) = Parent::watch(Pid::from_raw(spec.parent)) else { return Ok(125) };
+    let _leftovers = Leftovers { spec, parent: &parent };
     let mut notes = Vec::new();
-    if !spec.terminal {
-        // Signals to the caller's group are the caller's to pass on, once.
-        let _ = setsid();
-    }
-    let signals = Signals::take(spec.terminal).map_err(Failure::setup("take signals"))?;
+    // Signals to the caller's group are the caller's to pass on, once. The caller's session is left too, unless its
+    // terminal is to be the command's.
+    let this = Pid::from_raw(0);
+    let _ = if spec.terminal { setpgid(this, this) } else { setsid().map(drop) };
+    let signals = Signals::take().map_err(Failure::setup("take signals"))?;
     let (cgroup, fallbacks) = limits::arrange(&spec.container.limits, &mut notes);
     match spec.method {
         Method::Namespaces { user, .. } => namespaces::enter_outer(user)?,
@@ -155,12 +159,4 @@ fn inside(
     }
     Err(serde_json::from_slice(&failure)
         .unwrap_or_else(|error| Failure::new(FailureKind::Setup, "start the command", error)))
-}
-
-/// A shell that was killed leaves the terminal to a group that is no more; the caller could not write to it.
-fn take_terminal_back() {
-    let stdin = std::io::stdin();
-    if tcgetpgrp(&stdin).is_ok_and(|group| group != getpgrp()) {
-        let _ = tcsetpgrp(&stdin, getpgrp());
-    }
 }

@@ -32,25 +32,20 @@ const FORWARDED: [Signal; 10] = [
 pub(crate) const POWER_OFF: Signal = Signal::SIGPWR;
 
 /// Signals turned into something that can be waited for together with other things.
-pub(crate) struct Signals {
-    signals: SignalFd,
-    /// The terminal sends its signals to the command itself: it is in the same process group.
-    terminal: bool,
-}
+pub(crate) struct Signals(SignalFd);
 
 impl Signals {
     /// From now on signals are only noted. They are inherited so by forked processes.
-    pub fn take(terminal: bool) -> nix::Result<Self> {
+    pub fn take() -> nix::Result<Self> {
         let mut set: SigSet = FORWARDED.into_iter().collect();
         set.add(Signal::SIGCHLD);
         set.add(POWER_OFF);
-        // The terminal is taken back from the background.
+        // The terminal is given and taken from the background.
         set.add(Signal::SIGTTOU);
         // A caller that ignores it would keep us from hearing of the end.
         syscalls::default_action(Signal::SIGCHLD)?;
         set.thread_block()?;
-        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        Ok(Self { signals, terminal })
+        SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map(Self)
     }
 }
 
@@ -68,6 +63,11 @@ impl Parent {
         (getppid() == pid).then_some(Self { pid, end })
     }
 
+    /// Whether it is still there.
+    pub fn lives(&self) -> bool {
+        getppid() == self.pid
+    }
+
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.end.as_ref().map(AsFd::as_fd)
     }
@@ -80,7 +80,7 @@ pub(crate) fn watch_over(child: Pid, signals: &Signals, parent: Option<&Parent>)
         if let Some(code) = reap(child) {
             return code;
         }
-        let mut sources = vec![PollFd::new(signals.signals.as_fd(), PollFlags::POLLIN)];
+        let mut sources = vec![PollFd::new(signals.0.as_fd(), PollFlags::POLLIN)];
         sources.extend(
             parent.and_then(Parent::descriptor).map(|parent| PollFd::new(parent, PollFlags::POLLIN)),
         );
@@ -88,19 +88,18 @@ pub(crate) fn watch_over(child: Pid, signals: &Signals, parent: Option<&Parent>)
         let blind = parent.is_some_and(|parent| parent.end.is_none());
         let timeout = if blind { PollTimeout::from(200_u8) } else { PollTimeout::NONE };
         let _ = poll(&mut sources, timeout);
-        if parent.is_some_and(|parent| getppid() != parent.pid) {
+        if parent.is_some_and(|parent| !parent.lives()) {
             let _ = kill(child, Signal::SIGKILL);
             return last(child);
         }
-        while let Ok(Some(signal)) = signals.signals.read_signal() {
+        while let Ok(Some(signal)) = signals.0.read_signal() {
             let Some(number) = i32::try_from(signal.ssi_signo).ok().and_then(|n| Signal::try_from(n).ok())
             else {
                 continue;
             };
-            let from_terminal = signals.terminal && signal.ssi_code == nix::libc::SI_KERNEL;
             if number == POWER_OFF {
                 let _ = kill(child, Signal::SIGKILL);
-            } else if FORWARDED.contains(&number) && !from_terminal {
+            } else if FORWARDED.contains(&number) {
                 let _ = kill(child, number);
             }
         }
@@ -110,7 +109,11 @@ pub(crate) fn watch_over(child: Pid, signals: &Signals, parent: Option<&Parent>)
 /// Takes the dead away; the code of `child` if it is one of them.
 fn reap(child: Pid) -> Option<i32> {
     loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
+            // Ctrl-Z at a terminal: nobody outside could wake it up again.
+            Ok(WaitStatus::Stopped(pid, Signal::SIGTSTP)) if pid == child => {
+                let _ = kill(Pid::from_raw(-pid.as_raw()), Signal::SIGCONT);
+            }
             Ok(status) if status.pid() == Some(child) => {
                 if let Some(code) = code_of(status) {
                     return Some(code);

@@ -29,7 +29,7 @@ pub(crate) struct Spec {
     pub merged: Option<PathBuf>,
     /// An empty folder for the overlay's own, which the helper removes; `None` takes memory.
     pub scratch: Option<PathBuf>,
-    /// Whether standard input is the caller's terminal.
+    /// Whether standard input is the caller's terminal, to be the command's.
     pub terminal: bool,
     /// Stop short of the command: only see whether it would work.
     pub probe: bool,

@@ -38,7 +38,6 @@ pub struct Running {
     handle: Handle,
     isolation: Isolation,
     notes: Vec<String>,
-    terminal: bool,
 }
 
 /// Signals a container from another thread than the one that waits for it.
@@ -55,7 +54,6 @@ impl Running {
         control: UnixStream,
         isolation: Isolation,
         notes: Vec<String>,
-        terminal: bool,
     ) -> Self {
         let pid = Pid::from_raw(i32::try_from(child.id()).expect("process ids are below 2^22"));
         Self {
@@ -67,7 +65,6 @@ impl Running {
             handle: Handle { pid, ended: Arc::default() },
             isolation,
             notes,
-            terminal,
         }
     }
 
@@ -79,12 +76,6 @@ impl Running {
     /// What a user should know: what this machine could not provide.
     pub fn notes(&self) -> &[String] {
         &self.notes
-    }
-
-    /// Whether the command shares the caller's terminal and process group. Then Ctrl-C reaches it without the
-    /// caller's help, and a caller that does not want to die first must ignore it.
-    pub fn shares_terminal(&self) -> bool {
-        self.terminal
     }
 
     /// To signal it from elsewhere while this waits.

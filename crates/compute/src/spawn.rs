@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 
+use nix::unistd::{getpgrp, tcgetpgrp};
 use provenv_store::Store;
 
 use crate::helper::{FLAG, MARK};
@@ -48,7 +49,7 @@ impl Container {
 
     fn start(&self, store: &Store, mut streams: Streams, probe: bool) -> Result<Running> {
         self.check()?;
-        let terminal = matches!(streams.stdin, Stream::Inherit) && io::stdin().is_terminal();
+        let terminal = matches!(streams.stdin, Stream::Inherit) && has_terminal();
         let mut notes = Vec::new();
         let mut method = first_method(self.isolation);
         loop {
@@ -68,7 +69,7 @@ impl Container {
             match attempt(&spec, &mut streams)? {
                 Outcome::Started(child, control, more) => {
                     notes.extend(more);
-                    return Ok(Running::new(child, control, isolation_of(method), notes, terminal));
+                    return Ok(Running::new(child, control, isolation_of(method), notes));
                 }
                 Outcome::Failed(failure) => match next_method(method, failure.kind, self.isolation) {
                     Some(next) => {
@@ -80,6 +81,12 @@ impl Container {
             }
         }
     }
+}
+
+/// Whether we have the terminal: a job in the background does not.
+fn has_terminal() -> bool {
+    let stdin = io::stdin();
+    stdin.is_terminal() && tcgetpgrp(&stdin).is_ok_and(|group| group == getpgrp())
 }
 
 fn first_method(isolation: Isolation) -> Method {

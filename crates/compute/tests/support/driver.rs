@@ -1,11 +1,8 @@
 //! Runs one container from the command line, for tests that need a process of their own: other users, other
 //! limits, a terminal, a violent death. `driver STORE CONTAINER-AS-JSON [--plan]`
 
-#![allow(unsafe_code)] // Ignoring a signal is unsafe in `nix`; no handler is involved.
-
 use std::process::ExitCode;
 
-use nix::sys::signal::{SigHandler, Signal, signal};
 use provenv_compute::{Container, Streams, sandbox_main_if_asked};
 use provenv_store::Store;
 
@@ -22,10 +19,6 @@ fn main() -> ExitCode {
     } else {
         container.spawn(&store, Streams::inherit()).and_then(|mut running| {
             running.notes().iter().for_each(|note| eprintln!("note: {note}"));
-            if running.shares_terminal() {
-                // SAFETY: ignoring needs no code of ours to run.
-                unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) }.expect("ignore Ctrl-C");
-            }
             let exit = running.wait()?;
             if exit.out_of_memory {
                 eprintln!("out of memory");
