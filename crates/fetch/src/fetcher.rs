@@ -55,7 +55,10 @@ impl Default for Options {
 
 /// Brings bytes into the store. Cheap to clone; clones share connections, credentials and the limit on transfers.
 #[derive(Clone)]
-pub struct Fetcher(Arc<Inner>, Arc<dyn Reporter>);
+pub struct Fetcher {
+    inner: Arc<Inner>,
+    reporter: Arc<dyn Reporter>,
+}
 
 struct Inner {
     store: Store,
@@ -82,35 +85,36 @@ impl Fetcher {
         reason = "set-up that can fail, such as reading a configuration, belongs here"
     )]
     pub fn new(store: Store, reporter: Arc<dyn Reporter>, options: Options) -> Result<Self> {
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             store,
             keychain: Keychain::new(options.credentials.clone()),
             permits: Semaphore::new(options.concurrency.max(1)),
             options,
             as_it_is: OnceLock::new(),
             compressed: OnceLock::new(),
-        }), reporter))
+        };
+        Ok(Self { inner: Arc::new(inner), reporter })
     }
 
     /// The same fetcher, with the same connections, that reports to somebody else.
     #[must_use]
     pub fn with_reporter(&self, reporter: Arc<dyn Reporter>) -> Self {
-        Self(Arc::clone(&self.0), reporter)
+        Self { inner: Arc::clone(&self.inner), reporter }
     }
 
     /// The store that bytes go to.
     pub fn store(&self) -> &Store {
-        &self.0.store
+        &self.inner.store
     }
 
     /// Who hears of progress.
     pub fn reporter(&self) -> &Arc<dyn Reporter> {
-        &self.1
+        &self.reporter
     }
 
     /// How it fetches.
     pub fn options(&self) -> &Options {
-        &self.0.options
+        &self.inner.options
     }
 
     /// The credentials for `url`, from itself or from where [`CredentialSources`] look; `None` also where a variable
@@ -119,7 +123,7 @@ impl Fetcher {
     /// Credentials in an index's URL serve for all of its origin from here on, so ask this of each index before its
     /// files are fetched.
     pub fn credentials(&self, url: &Url) -> Option<Credentials> {
-        self.0.keychain.find(url, false).ok().flatten()
+        self.inner.keychain.find(url, false).ok().flatten()
     }
 
     /// Brings the bytes with this digest and, if given, size into the store, and says where they are. What is in the
@@ -129,7 +133,7 @@ impl Fetcher {
         if self.has(sha256, size)? {
             return Ok(path);
         }
-        if self.0.options.offline && url.as_url().scheme() != "file" {
+        if self.inner.options.offline && url.as_url().scheme() != "file" {
             return Err(Error::Offline(url.clone().into()));
         }
         let item = url.file_name().unwrap_or(url.as_url().as_str()).to_owned();
@@ -140,7 +144,8 @@ impl Fetcher {
             self.reporter().advance(Phase::Fetching, size.unwrap_or(0));
             return Ok(path);
         }
-        let expected = Expected { digest: Some(*sha256), size, limit: size.unwrap_or(self.0.options.limit) };
+        let expected =
+            Expected { digest: Some(*sha256), size, limit: size.unwrap_or(self.inner.options.limit) };
         self.bring(url.as_url(), expected, Some(&progress)).await?;
         Ok(path)
     }
@@ -148,13 +153,13 @@ impl Fetcher {
     /// Brings bytes of which nothing is known beforehand into the store.
     pub async fn unverified(&self, url: &Url) -> Result<Blob> {
         let safe = SafeUrl::new(url.clone());
-        if self.0.options.offline && url.scheme() != "file" {
+        if self.inner.options.offline && url.scheme() != "file" {
             return Err(Error::Offline(safe.into()));
         }
         let item = safe.file_name().unwrap_or(safe.as_url().as_str()).to_owned();
         self.reporter().expect(Phase::Fetching, 1, 0);
         let progress = Progress::begin(self, item);
-        let expected = Expected { digest: None, size: None, limit: self.0.options.limit };
+        let expected = Expected { digest: None, size: None, limit: self.inner.options.limit };
         self.bring(url, expected, Some(&progress)).await
     }
 
@@ -226,21 +231,21 @@ impl Fetcher {
     }
 
     pub(crate) fn permits(&self) -> &Semaphore {
-        &self.0.permits
+        &self.inner.permits
     }
 
     pub(crate) async fn credentials_for(&self, url: &Url, redirected: bool) -> Result<Option<Credentials>> {
         let (this, url) = (self.clone(), url.clone());
         // It may read a file and run a program.
-        blocking(move || this.0.keychain.find(&url, redirected)).await
+        blocking(move || this.inner.keychain.find(&url, redirected)).await
     }
 
     /// The HTTP client, made when first used: reading the system's certificates takes time that a run without the
     /// network need not spend.
     pub(crate) fn client(&self, encoding: Encoding) -> Result<Client> {
         let (slot, compressed) = match encoding {
-            Encoding::AsItIs => (&self.0.as_it_is, false),
-            Encoding::Compressed => (&self.0.compressed, true),
+            Encoding::AsItIs => (&self.inner.as_it_is, false),
+            Encoding::Compressed => (&self.inner.compressed, true),
         };
         if let Some(client) = slot.get() {
             return Ok(client.clone());
@@ -248,8 +253,8 @@ impl Fetcher {
         let builder = || {
             Client::builder()
                 .user_agent(concat!("provenv/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(self.0.options.connect_timeout)
-                .read_timeout(self.0.options.stall_timeout)
+                .connect_timeout(self.inner.options.connect_timeout)
+                .read_timeout(self.inner.options.stall_timeout)
                 .gzip(compressed)
                 .http2_adaptive_window(true)
                 // Followed by hand, so that each hop gets its own credentials and no other's.

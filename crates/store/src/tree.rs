@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use fs_err::File;
 
+use crate::record::names;
 use crate::scratch::remove_tree;
+use crate::store::name;
 use crate::store::{rename_into, sync_folder};
 use crate::{Result, Store};
 
@@ -23,6 +25,14 @@ impl Store {
     pub fn tree(&self, kind: &str, key: &str) -> Option<PathBuf> {
         let path = self.named("trees", kind, key).ok()?;
         (path.is_dir() && self.is_whole(&path)).then_some(path)
+    }
+
+    /// The keys of all trees of a kind, sorted.
+    pub fn tree_keys(&self, kind: &str) -> Result<Vec<String>> {
+        let folder = self.root().join("trees").join(name(kind)?);
+        let mut keys: Vec<String> = names(&folder)?.collect::<io::Result<_>>()?;
+        keys.sort_unstable();
+        Ok(keys)
     }
 
     /// An empty folder to fill, which becomes the tree `kind`/`key` by a commit.
