@@ -1,4 +1,5 @@
 //! Test support: what stands in for the outside world in tests. Never part of what is shipped.
 
 pub mod debian;
+pub mod pypi;
 pub mod server;
