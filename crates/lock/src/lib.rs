@@ -1,9 +1,14 @@
 //! What was chosen: a definition becomes a lock, with a receipt that says how.
 
+pub mod debian;
+pub mod diff;
 pub mod model;
+pub mod pypi;
 pub mod tool;
+mod upgrade;
 
 pub use model::{
-    Artifact, BaseLock, DebPackage, IndexState, Lock, PlatformLock, PypiPackage, PypiSource, PythonLock, Receipt,
-    ToolVersion,
+    Artifact, BaseLock, DebPackage, IndexState, Lock, PlatformLock, PypiPackage, PypiSource, PythonLock,
+    Receipt, ToolVersion,
 };
+pub use upgrade::Upgrade;

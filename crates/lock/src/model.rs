@@ -60,6 +60,14 @@ pub struct PlatformLock {
     pub pypi: Vec<PypiPackage>,
 }
 
+impl PlatformLock {
+    /// Whether it holds a package of that name, of whichever ecosystem.
+    pub fn holds(&self, name: &str) -> bool {
+        self.debian.iter().any(|package| package.name == name)
+            || self.pypi.iter().any(|package| package.name == name)
+    }
+}
+
 /// What the image stands on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -134,6 +142,24 @@ pub struct PypiPackage {
     pub requested: bool,
 }
 
+impl PypiPackage {
+    /// The digest of the wheel that is installed.
+    pub fn digest(&self) -> &Digest {
+        match &self.source {
+            PypiSource::Wheel(artifact) => &artifact.sha256,
+            PypiSource::Built { sha256, .. } => sha256,
+        }
+    }
+
+    /// The size of that wheel in bytes, 0 where the index does not say.
+    pub fn size(&self) -> u64 {
+        match &self.source {
+            PypiSource::Wheel(artifact) => artifact.size,
+            PypiSource::Built { size, .. } => *size,
+        }
+    }
+}
+
 /// Where the bytes of a wheel come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -149,7 +175,8 @@ pub enum PypiSource {
         /// The sdist it was built from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sdist: Option<Artifact>,
-        /// The repository it was built from: `git+https://…@<commit>`, credentials taken off.
+        /// The repository it was built from: `git+https://…@<commit>`, credentials taken off, with
+        /// `#revision=…&subdirectory=…` where the definition gives them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         repository: Option<String>,
     },

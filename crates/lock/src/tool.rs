@@ -48,5 +48,6 @@ pub struct ToolOutput {
 #[async_trait]
 pub trait ToolRunner: Send + Sync {
     /// Runs `command` to its end; an error means that it could not be started.
-    async fn run(&self, command: ToolCommand) -> Result<ToolOutput, Box<dyn std::error::Error + Send + Sync>>;
+    async fn run(&self, command: ToolCommand)
+    -> Result<ToolOutput, Box<dyn std::error::Error + Send + Sync>>;
 }

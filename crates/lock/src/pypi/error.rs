@@ -1,0 +1,275 @@
+//! What goes wrong when Python packages are chosen.
+
+use std::io;
+use std::path::PathBuf;
+
+use provenv_definition::{Digest, SafeUrl};
+
+use super::uv;
+
+/// What goes wrong when Python packages are chosen. No message holds credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// uv is not in the store and could not be had.
+    #[error("could not get uv {}: {}", uv::VERSION, .reasons.join("; "))]
+    NoUv {
+        /// Every way that was tried, and why it did not lead there.
+        reasons: Vec<String>,
+    },
+    /// A wheel of uv without the executable.
+    #[error("the wheel of uv at `{}` is not one", .path.display())]
+    BadUvWheel {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: zip::result::ZipError,
+    },
+    /// The named wheel of uv is another than the pinned one.
+    #[error("`{}` is not the wheel of uv {} for this machine: its sha256 is {actual}, expected {expected}", .path.display(), uv::VERSION)]
+    OtherUvWheel {
+        /// The file.
+        path: PathBuf,
+        /// The pinned digest.
+        expected: Digest,
+        /// Its digest.
+        actual: Digest,
+    },
+    /// A requirement that is not in the normal form of a definition.
+    #[error("`{requirement}` is not a requirement")]
+    Requirement {
+        /// Its text.
+        requirement: String,
+        /// What is wrong with it.
+        source: provenv_definition::RequirementError,
+    },
+    /// A URL names a variable that is not set.
+    #[error("`{url}` needs the environment variable {variable}, which is not set")]
+    Variable {
+        /// The URL with its variables as they were written.
+        url: String,
+        /// The name of the variable.
+        variable: String,
+    },
+    /// A requirement or an index names a local path where nothing is.
+    #[error("`{}` does not exist", .path.display())]
+    NoLocal {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The sandbox could not be started.
+    #[error("could not run `{program}` in the sandbox")]
+    Sandbox {
+        /// What was to be run.
+        program: String,
+        /// Why it was not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// No index has the package.
+    #[error("no index has the package `{package}`\n{explanation}")]
+    NoPackage {
+        /// Its name.
+        package: String,
+        /// uv's words.
+        explanation: String,
+    },
+    /// No choice of versions satisfies everything.
+    #[error("no choice of versions satisfies the requirements\n{explanation}")]
+    Conflict {
+        /// uv's words.
+        explanation: String,
+    },
+    /// No version is for this Python.
+    #[error("a package is not made for Python {python}\n{explanation}")]
+    Python {
+        /// The environment's version of Python.
+        python: String,
+        /// uv's words.
+        explanation: String,
+    },
+    /// There are files, but none that may be used here.
+    #[error("a package has no file that may be used on {target}\n{explanation}")]
+    NoFile {
+        /// Python, machine and glibc.
+        target: String,
+        /// uv's words, or ours.
+        explanation: String,
+    },
+    /// An index did not accept who we are.
+    #[error("an index refused to answer\n{explanation}")]
+    Unauthorized {
+        /// uv's words.
+        explanation: String,
+    },
+    /// An index could not be reached.
+    #[error("an index could not be reached\n{explanation}")]
+    Network {
+        /// uv's words.
+        explanation: String,
+    },
+    /// A repository could not be had.
+    #[error("a git repository could not be fetched\n{explanation}")]
+    Git {
+        /// uv's or git's words.
+        explanation: String,
+    },
+    /// An sdist, repository or folder does not become a wheel.
+    #[error("could not build `{package}`\n{log}")]
+    Build {
+        /// What was built.
+        package: String,
+        /// The last lines of what the build said.
+        log: String,
+        /// A program that it says is missing, e.g. a compiler.
+        missing: Option<&'static str>,
+    },
+    /// A build made a wheel of another package, version or platform.
+    #[error("building `{package}` made `{wheel}`, which is not {expected}")]
+    BuiltWheel {
+        /// What was built.
+        package: String,
+        /// The file it made.
+        wheel: String,
+        /// What was expected, e.g. "version 1.0 of it".
+        expected: String,
+    },
+    /// None of the files that may be used has one of the hashes given.
+    #[error("no file of `{package}` {version} has a hash that the definition gives")]
+    Hash {
+        /// The package.
+        package: String,
+        /// Its version.
+        version: String,
+        /// What the definition admits.
+        expected: Vec<Digest>,
+        /// What the index offers for this platform.
+        actual: Vec<Digest>,
+    },
+    /// Some requirements have hashes, so that all packages must.
+    #[error("the definition gives hashes, but none for {}", .packages.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))]
+    Unhashed {
+        /// Packages without.
+        packages: Vec<String>,
+    },
+    /// uv failed in a way we do not know.
+    #[error("uv failed with exit code {code}\n{explanation}")]
+    Uv {
+        /// Its exit code.
+        code: i32,
+        /// Its words.
+        explanation: String,
+    },
+    /// uv's answer cannot be read.
+    #[error("could not read the lock that uv wrote")]
+    Pylock(#[from] toml::de::Error),
+    /// uv's answer does not say where a package is.
+    #[error("the lock that uv wrote does not say where `{package}` is")]
+    NoSource {
+        /// The package.
+        package: String,
+    },
+    /// A URL in uv's answer or in an index that is none.
+    #[error("`{url}` is not a URL")]
+    Url {
+        /// The text, credentials masked.
+        url: String,
+        /// Why.
+        source: url::ParseError,
+    },
+    /// Bytes could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] provenv_fetch::Error),
+    /// Bytes could not be kept.
+    #[error(transparent)]
+    Store(#[from] provenv_store::Error),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Error {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoUv { .. } => format!(
+                "uv is fetched from the index of PROVENV_PYPI_INDEX, UV_DEFAULT_INDEX, UV_INDEX_URL, PIP_INDEX_URL, \
+                 uv.toml or pip.conf, else by pip where it is installed; without any of these, bring the file `{}` \
+                 here and name it in PROVENV_UV_WHEEL",
+                uv::wheel().0
+            ),
+            Self::BadUvWheel { .. } | Self::OtherUvWheel { .. } => {
+                format!("PROVENV_UV_WHEEL must name the file `{}`", uv::wheel().0)
+            }
+            Self::Variable { variable, .. } => format!("export {variable} before running provenv"),
+            Self::NoLocal { .. } => "check the path; relative ones start from the definition's folder".into(),
+            Self::NoPackage { package, .. } => {
+                format!("check the spelling of `{package}`, and that the index that has it is among the definition's")
+            }
+            Self::Conflict { explanation } => conflict_hint(explanation),
+            Self::Python { python, .. } => format!(
+                "ask for another version of the package, or for another Python than {python} with the key `python`"
+            ),
+            Self::NoFile { .. } => {
+                "ask for another version or another Python, or allow building it from source (only-binary)".into()
+            }
+            Self::Unauthorized { .. } => {
+                "give credentials in PROVENV_INDEX_<HOST>_USERNAME and PROVENV_INDEX_<HOST>_PASSWORD, in ~/.netrc, as \
+                 ${VARIABLE} in the index's URL, or in a keyring"
+                    .into()
+            }
+            Self::Network { .. } => {
+                "is there a network, and is the index's URL right? behind a proxy, set HTTPS_PROXY; with a CA of your \
+                 own, set SSL_CERT_FILE"
+                    .into()
+            }
+            Self::Git { .. } => {
+                "check the URL and the revision; a private repository needs credentials in ~/.netrc or as ${VARIABLE} \
+                 in the URL, and git+ssh a running ssh-agent"
+                    .into()
+            }
+            Self::Build { missing: Some(program), .. } => format!(
+                "the build needs `{program}`, which the base and build-essential do not have: ask for a version that \
+                 has wheels, or build the wheel elsewhere and give its folder with --find-links"
+            ),
+            Self::Build { .. } => {
+                "ask for a version that has wheels for this Python, or build the wheel elsewhere and give its folder \
+                 with --find-links"
+                    .into()
+            }
+            Self::BuiltWheel { .. } => {
+                "a package that is not pure Python must be built on a machine of the environment's platform".into()
+            }
+            Self::Hash { expected, actual, .. } => {
+                let list = |hashes: &[Digest]| hashes.iter().map(Digest::to_string).collect::<Vec<_>>().join(", ");
+                format!("the definition admits {}; the index has {}", list(expected), list(actual))
+            }
+            Self::Unhashed { .. } => {
+                "as with pip, once one requirement has a hash, every package needs one: list them all, e.g. as \
+                 `pip-compile --generate-hashes` writes them, or leave the hashes out: a lock always has them"
+                    .into()
+            }
+            Self::Fetch(error) => return error.hint(),
+            Self::Store(error) => return error.hint(),
+            _ => return None,
+        })
+    }
+
+    /// A URL that cannot be read, shown without its credentials.
+    pub(super) fn url(url: &str, source: url::ParseError) -> Self {
+        Self::Url { url: provenv_definition::mask_secrets(url), source }
+    }
+
+    /// A variable that `url` names and nobody has set.
+    pub(super) fn variable(url: &SafeUrl, variable: &str) -> Self {
+        Self::Variable { url: url.to_string(), variable: variable.to_owned() }
+    }
+}
+
+fn conflict_hint(explanation: &str) -> String {
+    if explanation.contains("first index") || explanation.contains("index-strategy") {
+        "a package is taken from the first index that has it, the extra ones before the default, so that a stranger's \
+         cannot stand in for it: drop the extra index or take the version it has"
+            .into()
+    } else {
+        "loosen or drop one of the bounds that are named above".into()
+    }
+}

@@ -1,0 +1,236 @@
+//! What uv means when it fails. Its words are kept; their kind decides what we say besides.
+
+use super::Error;
+
+/// How much of a build's log is shown.
+const LOG_LINES: usize = 30;
+
+/// Signs of a missing program, and the program.
+const MISSING: &[(&str, &str)] = &[
+    ("command 'gcc' failed", "gcc"),
+    ("gcc' failed: No such file", "gcc"),
+    ("unable to execute 'gcc'", "gcc"),
+    ("unable to execute 'x86_64-linux-gnu-gcc'", "gcc"),
+    ("unable to execute 'aarch64-linux-gnu-gcc'", "gcc"),
+    ("gcc: command not found", "gcc"),
+    ("gcc: not found", "gcc"),
+    ("cc: not found", "cc"),
+    ("'cc': No such file", "cc"),
+    ("linker `cc` not found", "cc"),
+    ("Unknown compiler(s)", "cc"),
+    ("No CMAKE_C_COMPILER could be found", "cc"),
+    ("No CMAKE_CXX_COMPILER could be found", "c++"),
+    ("g++: not found", "g++"),
+    ("g++: command not found", "g++"),
+    ("command 'g++' failed", "g++"),
+    ("make: not found", "make"),
+    ("make: command not found", "make"),
+    ("Python.h: No such file", "Python.h"),
+    ("cargo: not found", "cargo"),
+    ("Rust toolchain", "cargo"),
+    ("is Cargo, the Rust package manager", "cargo"),
+    ("gfortran: not found", "gfortran"),
+];
+
+/// What `build-essential` and `python3-dev` bring.
+const BUILD_ESSENTIAL: &[&str] = &["gcc", "cc", "c++", "g++", "make", "Python.h"];
+
+/// A program that the log of a build says is missing.
+pub(super) fn missing_program(log: &str) -> Option<&'static str> {
+    MISSING.iter().find(|(sign, _)| log.contains(sign)).map(|(_, program)| *program)
+}
+
+/// Whether trying again with a compiler is worthwhile.
+pub(super) fn wants_compiler(log: &str) -> bool {
+    MISSING.iter().any(|(sign, program)| BUILD_ESSENTIAL.contains(program) && log.contains(sign))
+}
+
+/// Warnings that uv gives on its way, without their label.
+pub(super) fn warnings(stderr: &str) -> impl Iterator<Item = &str> {
+    stderr.lines().filter_map(|line| line.strip_prefix("warning: "))
+}
+
+/// What a failed resolution means.
+pub(super) fn failure(code: i32, stderr: &str, python: &str, target: &str) -> Error {
+    let explanation = explanation(stderr);
+    let says = |text: &str| explanation.contains(text);
+    let headline = explanation.lines().next().unwrap_or_default();
+    if says("Git operation failed") {
+        return Error::Git { explanation };
+    }
+    if says("The build backend returned")
+        || says("Failed to resolve requirements from")
+        || says("Failed to build")
+    {
+        let package = quoted(headline).unwrap_or("a package").to_owned();
+        return build_failure(&package, stderr);
+    }
+    if says("401 Unauthorized") || says("403 Forbidden") || says("authentication credentials") {
+        return Error::Unauthorized { explanation };
+    }
+    if says("No solution found") {
+        // Only where it is the whole reason: in a longer explanation it may be an aside.
+        let missing = cause(&explanation).and_then(|cause| {
+            let (package, rest) = cause.strip_prefix("Because ")?.split_once(" was not found in the ")?;
+            let aside = rest.contains(" depends on ") || rest.contains(" depend on ");
+            (!package.contains(' ') && !aside).then(|| package.to_owned())
+        });
+        let missing = missing.or_else(|| {
+            let (before, _) = explanation.split_once(" was not found in the ")?;
+            Some(before.rsplit(' ').next()?.to_owned())
+        });
+        return if let Some(package) = missing {
+            Error::NoPackage { package, explanation }
+        } else if says("requires Python") || says("depends on Python") || says("Python version") {
+            Error::Python { python: python.to_owned(), explanation }
+        } else if says("no wheels with a matching")
+            || says("no usable wheels")
+            || says("no source distribution")
+        {
+            Error::NoFile { target: target.to_owned(), explanation }
+        } else {
+            Error::Conflict { explanation }
+        };
+    }
+    let network =
+        ["Request failed after", "error sending request", "dns error", "Failed to fetch", "connection"];
+    if network.iter().any(|sign| says(sign)) {
+        return Error::Network { explanation };
+    }
+    Error::Uv { code, explanation }
+}
+
+/// What a failed build means: the last lines that it printed.
+pub(super) fn build_failure(package: &str, stderr: &str) -> Error {
+    let lines: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+    let log = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+    Error::Build { package: package.to_owned(), log, missing: missing_program(stderr) }
+}
+
+/// uv's words from its `error:` on, without that label; all of them where there is none. Its advice to use an option
+/// that we set ourselves is left out.
+fn explanation(stderr: &str) -> String {
+    let lines: Vec<&str> = stderr.lines().collect();
+    let start = lines.iter().position(|line| line.starts_with("error: ")).unwrap_or(0);
+    let ours = |line: &str| line.starts_with("hint: ") && line.contains("`--python-version`");
+    let lines: Vec<&str> = lines[start..].iter().copied().filter(|line| !ours(line)).collect();
+    let text = lines.join("\n");
+    text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()
+}
+
+/// The first cause.
+fn cause(explanation: &str) -> Option<&str> {
+    explanation.lines().find_map(|line| line.trim_start().strip_prefix("cause: "))
+}
+
+/// What stands in the first pair of backquotes.
+fn quoted(line: &str) -> Option<&str> {
+    line.split('`').nth(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(stderr: &str) -> String {
+        let error = failure(1, stderr, "3.11.2", "Python 3.11 on x86_64 with glibc 2.36");
+        let debug = format!("{error:?}");
+        debug[..debug.find([' ', '{', '(']).unwrap_or(debug.len())].to_owned()
+    }
+
+    fn no_solution(cause: &str) -> String {
+        kind(&format!("error: No solution found when resolving dependencies\n  cause: {cause}"))
+    }
+
+    /// Every text is one that uv 0.13.9 printed.
+    #[test]
+    fn kinds_are_told_apart() {
+        assert_eq!(
+            no_solution(
+                "Because nope was not found in the provided package locations and you require nope, we can \
+                 conclude that your requirements are unsatisfiable."
+            ),
+            "NoPackage"
+        );
+        assert_eq!(
+            no_solution(
+                "Because all versions of dd depend on bb>=2 and all versions of cc depend on bb<2, we can conclude \
+                 that all versions of cc and all versions of dd are incompatible.\n         And because you require \
+                 cc and dd, we can conclude that your requirements are unsatisfiable."
+            ),
+            "Conflict"
+        );
+        assert_eq!(
+            no_solution(
+                "Because newpy==1.0 requires Python >=3.99 and only newpy==1.0 is available, we can conclude that \
+                 all versions of newpy cannot be used."
+            ),
+            "Python"
+        );
+        assert_eq!(
+            no_solution(
+                "Because the requested Python version (>=3.11.2) does not satisfy Python>=3.99 and new==1.0 depends on \
+                 Python>=3.99, we can conclude that new==1.0 cannot be used."
+            ),
+            "Python"
+        );
+        assert_eq!(
+            no_solution(
+                "Because win==1.0 has no wheels with a matching platform tag (e.g., `manylinux_2_36_x86_64`) and \
+                 only win==1.0 is available, we can conclude that all versions of win cannot be used."
+            ),
+            "NoFile"
+        );
+        assert_eq!(
+            no_solution(
+                "Because aa was not found in the package registry and you require aa, we can conclude that your \
+                 requirements are unsatisfiable.\n\nhint: An index URL (http://h.test/) could not be queried due to \
+                 a lack of valid authentication credentials (401 Unauthorized)"
+            ),
+            "Unauthorized"
+        );
+        assert_eq!(
+            kind(
+                "error: Request failed after 1 retry in 1.4s\n  cause: Failed to fetch: http://h.test/aa/\n  cause: \
+                 error sending request for url (http://h.test/aa/)\n  cause: client error (Connect)\n  cause: dns error"
+            ),
+            "Network"
+        );
+        assert_eq!(
+            kind(
+                "   Building sf==1.0\nerror: Failed to build `sf==1.0`\n  cause: The build backend returned an \
+                 error\n  cause: Call to `bk.build_wheel` failed (exit status: 1)\n\n         [stderr]\n         \
+                 gcc: command not found"
+            ),
+            "Build"
+        );
+        assert_eq!(kind("error: Git operation failed\n  cause: failed to clone into: x"), "Git");
+        assert_eq!(kind("error: something new"), "Uv");
+    }
+
+    #[test]
+    fn a_missing_package_is_named() {
+        let stderr = "error: No solution found when resolving dependencies\n  cause: Because left-pad was not found \
+                      in the package registry and you require left-pad, we can conclude that your requirements are \
+                      unsatisfiable.";
+        let Error::NoPackage { package, explanation } = failure(1, stderr, "", "") else { panic!() };
+        assert_eq!(package, "left-pad");
+        assert!(explanation.starts_with("No solution found") && explanation.ends_with("unsatisfiable."));
+    }
+
+    #[test]
+    fn a_build_that_lacks_a_compiler_says_so() {
+        let log = "error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory";
+        assert!(wants_compiler(log));
+        let Error::Build { missing, .. } = build_failure("a", log) else { panic!() };
+        assert_eq!(missing, Some("gcc"));
+        assert!(!wants_compiler("This package requires Rust and Cargo: cargo: not found"));
+    }
+
+    #[test]
+    fn only_the_end_of_a_log_is_kept() {
+        let log: String = (0..1000).map(|line| format!("line {line}\n\n")).collect();
+        let Error::Build { log, .. } = build_failure("a", &log) else { panic!() };
+        assert_eq!((log.lines().count(), log.lines().last()), (LOG_LINES, Some("line 999")));
+    }
+}

@@ -1,0 +1,109 @@
+//! Python packages: what pip would be given becomes wheels with digests.
+//!
+//! The `uv` executable chooses the versions, run in the sandbox with the environment's own Python; this module says
+//! what it is run with ([`request`], [`session`]), reads what it chose ([`pylock`]), takes the wheel that fits best
+//! ([`choose`], [`tags`]), and has wheels built where there are none ([`build`]).
+
+mod build;
+mod choose;
+mod error;
+mod explain;
+mod host;
+mod pylock;
+mod request;
+mod session;
+mod source;
+mod tags;
+mod uv;
+
+use std::path::PathBuf;
+
+use provenv_definition::{PipRequirements, Platform};
+use provenv_fetch::Fetcher;
+use url::Url;
+
+pub use error::Error;
+pub use host::Host;
+
+use crate::tool::ToolRunner;
+use crate::{IndexState, PlatformLock, PypiPackage, PythonLock, ToolVersion, Upgrade};
+
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// How Python packages are resolved, apart from what a definition says.
+#[derive(Clone, Debug, Default)]
+pub struct PypiConfig {
+    /// The default index; `None` leaves it to the host's configuration of uv and pip, and then to uv itself.
+    pub index: Option<Url>,
+    /// A wheel of the pinned uv on this machine, for where it cannot be fetched.
+    pub uv_wheel: Option<PathBuf>,
+    /// Variables and configuration files of this machine.
+    pub host: Host,
+}
+
+/// What was chosen.
+#[derive(Clone, Debug, Default)]
+pub struct PypiResolution {
+    /// All packages, sorted by name.
+    pub packages: Vec<PypiPackage>,
+    /// The indexes that were asked, as far as they are known: uv's own default is not.
+    pub indexes: Vec<IndexState>,
+    /// Who chose.
+    pub tools: Vec<ToolVersion>,
+}
+
+/// Resolves what pip would be given.
+pub struct Resolver {
+    fetcher: Fetcher,
+    config: PypiConfig,
+}
+
+impl Resolver {
+    /// A resolver that keeps what it fetches and builds in the fetcher's store.
+    pub fn new(fetcher: Fetcher, config: PypiConfig) -> Self {
+        Self { fetcher, config }
+    }
+
+    /// Brings uv into the store and says where it is. [`Resolver::resolve`] does so too; this is for doing it beside
+    /// other work.
+    pub async fn tool(&self) -> Result<PathBuf> {
+        uv::executable(&self.fetcher, &self.config).await
+    }
+
+    /// Chooses a wheel for every package that `pip` asks for, for `python` on `platform`.
+    ///
+    /// `runner` runs programs on a base that has `python` and is of this machine's architecture, whatever `platform`
+    /// is. With `previous`, packages stay at the versions they have there as far as `pip` and `upgrade` allow.
+    pub async fn resolve(
+        &self,
+        pip: &PipRequirements,
+        python: &PythonLock,
+        platform: Platform,
+        runner: &dyn ToolRunner,
+        previous: Option<&PlatformLock>,
+        upgrade: &Upgrade,
+    ) -> Result<PypiResolution> {
+        if pip.requirements.is_empty() {
+            return Ok(PypiResolution::default());
+        }
+        let executable = self.tool().await?;
+        let request = request::Request::new(pip, &self.config, &self.fetcher)?;
+        let session = session::Session::new(
+            &self.fetcher,
+            &self.config.host,
+            &request,
+            runner,
+            python,
+            platform,
+            executable,
+        )?;
+        let previous = previous.map_or(&[][..], |lock| &lock.pypi);
+        let lock = request::compile(&session, &request, previous, upgrade).await?;
+        let packages = choose::packages(&session, &request, lock, previous, upgrade).await?;
+        Ok(PypiResolution {
+            packages,
+            indexes: request.indexes(),
+            tools: vec![ToolVersion { name: "uv".to_owned(), version: uv::VERSION.to_owned() }],
+        })
+    }
+}

@@ -1,0 +1,9 @@
+//! The real uv against a real index on this machine: definitions in, golden locks out.
+
+mod builds;
+mod failures;
+mod indexes;
+mod locks;
+mod support;
+mod tool;
+mod upgrades;
