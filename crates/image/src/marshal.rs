@@ -1,10 +1,18 @@
 //! Python's marshal format, 3.9 to 3.14, brought to one form.
 //!
-//! CPython marks an object as one that may be referred to again (`FLAG_REF`) when more than one reference to it is held at
-//! that moment, whoever holds it: the same source can give other bytes in a process that did other things before. Sets come in
-//! the order of a hash that, before 3.12, depends on addresses. Here every object is marked if and only if it is referred to
-//! again, references are numbered anew, and sets are ordered by their items' bytes, as 3.11 and later do themselves. Loading
-//! gives the same objects as before. The source is `Python/marshal.c`.
+//! The same source can give other bytes in a process that did other things before:
+//!
+//! - An object is marked as one that may be referred to again (`FLAG_REF`) when more than one reference to it is held at that
+//!   moment, whoever holds it. Here it is marked if and only if it is referred to again, and references are numbered anew.
+//! - Sets come in the order of a hash that, before 3.12, depends on addresses. Here they are ordered by their items' bytes, as
+//!   3.11 and later do themselves.
+//! - Whether a string such as `*` is interned depends on what was interned before. Here texts that could be names are, as the
+//!   compiler does it, and no others. (Names proper are interned when a code object is made, whatever the mark.)
+//! - Equal constants are one object or two, as it happens. Here they are one; constants cannot be changed.
+//!
+//! Loading gives equal objects. The source is `Python/marshal.c`.
+
+use std::collections::HashMap;
 
 /// Marks an object that may be referred to again.
 const FLAG_REF: u8 = 0x80;
@@ -46,20 +54,14 @@ struct Object<'b> {
 
 /// `bytes`, one marshalled object of a Python of this minor version, in the one form.
 pub fn canonical(bytes: &[u8], minor: u32) -> Result<Vec<u8>, MarshalError> {
-    let mut parser = Parser { bytes, at: 0, minor, objects: Vec::new(), references: Vec::new() };
+    let mut parser =
+        Parser { bytes, at: 0, minor, objects: Vec::new(), references: Vec::new(), constants: HashMap::new() };
     let root = parser.object(0)?;
     if parser.at != bytes.len() {
         return Err(MarshalError::Trailing);
     }
-    let mut objects = parser.objects;
-    order_sets(&mut objects)?;
-    let mut uses = vec![0_u32; objects.len()];
-    uses[root] = 1;
-    for object in &objects {
-        for &child in &object.children {
-            uses[child] += 1;
-        }
-    }
+    let objects = parser.objects;
+    let uses = count_uses(&objects, root);
     let mut writer =
         Writer { objects: &objects, uses: &uses, numbers: vec![None; objects.len()], next: 0, out: Vec::new() };
     writer.object(root);
@@ -73,6 +75,8 @@ struct Parser<'b> {
     objects: Vec<Object<'b>>,
     /// Objects by the number that references call them by.
     references: Vec<usize>,
+    /// Constants by what they are: type, bytes, items.
+    constants: HashMap<(u8, &'b [u8], Vec<usize>), usize>,
 }
 
 impl<'b> Parser<'b> {
@@ -107,9 +111,10 @@ impl<'b> Parser<'b> {
         let id = self.objects.len();
         self.objects.push(Object { kind, head: &[], children: Vec::new(), between: None });
         // Every type takes its number before its children take theirs.
-        if byte & FLAG_REF != 0 {
+        let number = (byte & FLAG_REF != 0).then(|| {
             self.references.push(id);
-        }
+            self.references.len() - 1
+        });
         let from = self.at;
         let mut children = 0;
         match kind {
@@ -146,7 +151,38 @@ impl<'b> Parser<'b> {
             let child = self.object(depth + 1)?;
             self.objects[id].children.push(child);
         }
-        Ok(id)
+        if matches!(kind, b'<' | b'>') {
+            self.order(id)?;
+        }
+        let one = self.constant(id);
+        if let Some(number) = number {
+            self.references[number] = one;
+        }
+        Ok(one)
+    }
+
+    /// The object that stands for all that are equal to `id`, once that is read whole.
+    fn constant(&mut self, id: usize) -> usize {
+        let object = &mut self.objects[id];
+        object.kind = interned(object.kind, object.head);
+        if matches!(object.kind, b'[' | b'<') {
+            // These can be changed.
+            return id;
+        }
+        *self.constants.entry((object.kind, object.head, object.children.clone())).or_insert(id)
+    }
+
+    /// Puts the items of a set in the order of their bytes, written without references.
+    fn order(&mut self, id: usize) -> Result<(), MarshalError> {
+        let mut keyed = Vec::new();
+        for &child in &self.objects[id].children {
+            let mut key = Vec::new();
+            expand(&self.objects, child, 0, &mut key)?;
+            keyed.push((key, child));
+        }
+        keyed.sort();
+        self.objects[id].children = keyed.into_iter().map(|(_, child)| child).collect();
+        Ok(())
     }
 
     /// A code object: numbers, objects, the first line's number, objects.
@@ -170,23 +206,35 @@ impl<'b> Parser<'b> {
     }
 }
 
-/// Puts the items of every set in the order of their bytes, written without references.
-fn order_sets(objects: &mut [Object<'_>]) -> Result<(), MarshalError> {
-    // Inner sets first: children have higher numbers than the first place they stand in, so from the back to the front.
-    for id in (0..objects.len()).rev() {
-        if objects[id].kind != b'>' && objects[id].kind != b'<' {
-            continue;
-        }
-        let mut keyed = Vec::new();
+/// The type of a string with the mark of interned ones where its text could be a name, and without it elsewhere.
+fn interned(kind: u8, head: &[u8]) -> u8 {
+    let (plain, marked, text) = match kind {
+        b'z' | b'Z' => (b'z', b'Z', head.get(1..)),
+        b'a' | b'A' => (b'a', b'A', head.get(4..)),
+        // Names beyond ASCII are interned when their code object is made.
+        b't' => return b'u',
+        other => return other,
+    };
+    let is_name = text.is_some_and(|text| {
+        !text.is_empty() && text.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    });
+    if is_name { marked } else { plain }
+}
+
+/// How often each object is held by those that `root` holds.
+fn count_uses(objects: &[Object<'_>], root: usize) -> Vec<u32> {
+    let mut uses = vec![0_u32; objects.len()];
+    let mut open = vec![root];
+    uses[root] = 1;
+    while let Some(id) = open.pop() {
         for &child in &objects[id].children {
-            let mut key = Vec::new();
-            expand(objects, child, 0, &mut key)?;
-            keyed.push((key, child));
+            uses[child] += 1;
+            if uses[child] == 1 {
+                open.push(child);
+            }
         }
-        keyed.sort();
-        objects[id].children = keyed.into_iter().map(|(_, child)| child).collect();
     }
-    Ok(())
+    uses
 }
 
 /// Writes an object without references.
@@ -253,15 +301,27 @@ mod tests {
 
     #[test]
     fn sets_are_ordered() {
-        let item = |byte: u8| [b'z', 1, byte];
+        let item = |byte: u8| [b'Z', 1, byte];
         let set = |items: [[u8; 3]; 2]| [&[b'>', 2, 0, 0, 0][..], &items[0], &items[1]].concat();
         let sorted = set([item(b'a'), item(b'b')]);
         assert_eq!(canonical(&set([item(b'b'), item(b'a')]), 9).unwrap(), sorted);
         // A reference to an item that moved is numbered by its new place.
-        let marked = |byte: u8| [b'z' | 0x80, 1, byte];
+        let marked = |byte: u8| [b'Z' | 0x80, 1, byte];
         let pair = [&[b')', 2][..], &set([marked(b'b'), marked(b'a')]), &[b'r', 1, 0, 0, 0]].concat();
         let expected = [&[b')', 2][..], &set([marked(b'a'), item(b'b')]), &[b'r', 0, 0, 0, 0]].concat();
         assert_eq!(canonical(&pair, 9).unwrap(), expected);
+    }
+
+    #[test]
+    fn equal_constants_are_one() {
+        // ("*", "*"): interned or not, one object or two.
+        let star = |kind: u8| [kind, 1, b'*'];
+        let two = [&[b')', 2][..], &star(b'Z'), &star(b'z')].concat();
+        let one = [&[b')', 2][..], &star(b'z' | 0x80), &[b'r', 0, 0, 0, 0]].concat();
+        assert_eq!(canonical(&two, 11).unwrap(), one);
+        assert_eq!(canonical(&one, 11).unwrap(), one);
+        // What could be a name is interned.
+        assert_eq!(canonical(&[b'z', 2, b'a', b'1'], 11).unwrap(), [b'Z', 2, b'a', b'1']);
     }
 
     #[test]
