@@ -148,14 +148,14 @@ async fn the_second_time_only_asks_whether_the_release_changed() {
 #[tokio::test]
 async fn updates_and_security_are_looked_at_and_the_latest_version_wins() {
     let git = |version: &str| Deb::new("git", version).depends(&format!("git-man (= {version}), libc6"));
-    let man = |version: &str| Deb::new("git-man", version).architecture("all");
+    let manual = |version: &str| Deb::new("git-man", version).architecture("all");
     let main = archive([
-        bookworm().with(git("1:2.39-1")).with(man("1:2.39-1")).with(Deb::new("curl", "7-1")),
+        bookworm().with(git("1:2.39-1")).with(manual("1:2.39-1")).with(Deb::new("curl", "7-1")),
         Suite::new("bookworm-updates").with(Deb::new("curl", "7-2")),
     ]);
     let security = archive_of(
         main.key().clone(),
-        [Suite::new("bookworm-security").with(git("1:2.39-1+deb12u1")).with(man("1:2.39-1+deb12u1"))],
+        [Suite::new("bookworm-security").with(git("1:2.39-1+deb12u1")).with(manual("1:2.39-1+deb12u1"))],
     );
     let security = Server::start(security.tree());
     let mut world = World::new(&main);

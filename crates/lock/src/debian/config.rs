@@ -1,8 +1,9 @@
 //! Which mirror and which keys: the caller's settings first, then apt's.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use provenv_definition::{Digest, Hasher};
+use provenv_definition::{Digest, Hasher, SafeUrl};
 use url::Url;
 
 use super::apt::{self, OsRelease, SignedBy, Source};
@@ -10,7 +11,7 @@ use super::error::{Error, Result};
 use super::openpgp::Keyring;
 
 /// Where Debian packages come from. All of it may be left out: the machine's apt configuration is asked then.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DebianConfig {
     /// The archive: the folder that holds `dists` and `pool`. Credentials do not belong here.
     pub mirror: Option<Url>,
@@ -39,8 +40,12 @@ impl Default for DebianConfig {
 impl DebianConfig {
     /// These settings with those of the environment over them: `PROVENV_DEBIAN_MIRROR`,
     /// `PROVENV_DEBIAN_SECURITY_MIRROR`, `PROVENV_DEBIAN_KEYRING` and `PROVENV_DEBIAN_IGNORE_VALID_UNTIL`.
-    pub fn with_environment(mut self) -> Result<Self> {
-        let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    pub fn with_environment(self) -> Result<Self> {
+        self.with_variables(|name| std::env::var(name).ok())
+    }
+
+    fn with_variables(mut self, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let text = |name: &str| variable(name).filter(|value| !value.is_empty());
         let url = |name: &str| match text(name) {
             Some(value) => Url::parse(&value)
                 .map(Some)
@@ -66,6 +71,23 @@ impl DebianConfig {
     }
 }
 
+impl fmt::Debug for DebianConfig {
+    /// URLs without their credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let safe = |url: &Option<Url>| url.clone().map(SafeUrl::new);
+        f.debug_struct("DebianConfig")
+            .field("mirror", &safe(&self.mirror))
+            .field("security_mirror", &safe(&self.security_mirror))
+            .field("keyring", &self.keyring)
+            .field("ignore_valid_until", &self.ignore_valid_until)
+            .field("root", &self.root)
+            .finish()
+    }
+}
+
+/// What can be fetched from.
+const SCHEMES: [&str; 3] = ["http", "https", "file"];
+
 /// One archive to try.
 #[derive(Clone, Debug)]
 pub(super) struct Mirror {
@@ -87,12 +109,16 @@ pub(super) struct Mirrors {
 impl Mirrors {
     /// Finds them.
     pub fn find(config: &DebianConfig) -> Result<Self> {
-        let given = |url: &Option<Url>| -> Vec<Mirror> {
-            url.iter()
-                .map(|url| Mirror { url: plain(url.clone()), signed_by: SignedBy::default(), found: false })
-                .collect()
+        let given = |url: &Option<Url>| -> Result<Vec<Mirror>> {
+            let Some(url) = url else { return Ok(Vec::new()) };
+            if !SCHEMES.contains(&url.scheme()) {
+                return Err(Error::NoMirror(
+                    "the URL of the mirror is none of http, https or file".to_owned(),
+                ));
+            }
+            Ok(vec![Mirror { url: plain(url.clone()), signed_by: SignedBy::default(), found: false }])
         };
-        let mut mirrors = Self { main: given(&config.mirror), security: given(&config.security_mirror) };
+        let mut mirrors = Self { main: given(&config.mirror)?, security: given(&config.security_mirror)? };
         if !mirrors.main.is_empty() {
             return Ok(mirrors);
         }
@@ -219,7 +245,7 @@ fn of_suites(sources: &[Source], wanted: impl Fn(&str) -> bool) -> Vec<Mirror> {
         }
         // `mirror+`, `cdrom:`, `tor+` and the like are apt's own.
         let Ok(url) = Url::parse(&source.uri) else { continue };
-        if !["http", "https", "file"].contains(&url.scheme()) {
+        if !SCHEMES.contains(&url.scheme()) {
             continue;
         }
         let url = plain(url);
@@ -232,7 +258,7 @@ fn of_suites(sources: &[Source], wanted: impl Fn(&str) -> bool) -> Vec<Mirror> {
 
 /// Without credentials, which the fetcher finds where secrets belong.
 fn plain(url: Url) -> Url {
-    provenv_definition::SafeUrl::new(url).as_url().clone()
+    SafeUrl::new(url).as_url().clone()
 }
 
 #[cfg(test)]
@@ -280,6 +306,31 @@ deb http://mirror.invalid/security bookworm-security main
         let mirrors = Mirrors::find(&config).unwrap();
         assert_eq!(urls(&mirrors.main), ["http://mine.invalid/debian"]);
         assert!(mirrors.security.is_empty());
+    }
+
+    #[test]
+    fn variables_come_before_settings_and_nothing_shows_a_password() {
+        let settings = DebianConfig {
+            mirror: Some("http://user:hunter2@settings.invalid/debian".parse().unwrap()),
+            security_mirror: Some("http://settings.invalid/security".parse().unwrap()),
+            ..DebianConfig::default()
+        };
+        assert!(!format!("{settings:?}").contains("hunter2"));
+        let set = |pairs: &'static [(&str, &str)]| {
+            settings.clone().with_variables(|name| {
+                pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert_eq!(set(&[("PROVENV_DEBIAN_MIRROR", "")]).unwrap().mirror, settings.mirror);
+        let config =
+            set(&[("PROVENV_DEBIAN_MIRROR", "file:///mirror"), ("PROVENV_DEBIAN_KEYRING", "/k.gpg")])
+                .unwrap();
+        assert_eq!(urls(&Mirrors::find(&config).unwrap().main), ["file:///mirror"]);
+        assert!(config.security_mirror.is_none() && config.keyring == Some("/k.gpg".into()));
+        assert!(set(&[("PROVENV_DEBIAN_IGNORE_VALID_UNTIL", "1")]).unwrap().ignore_valid_until);
+        let error =
+            set(&[("PROVENV_DEBIAN_MIRROR", "user:hunter2@host")]).map(|config| Mirrors::find(&config));
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
 
     #[test]

@@ -109,9 +109,9 @@ pub enum Error {
         available: Vec<String>,
     },
     /// A dependency cannot be met.
-    #[error("{} needs {wanted}, and {}", .chain.join(" → "), .reasons.join(", and "))]
+    #[error("{} needs {wanted}, and {}", way(.chain), .reasons.join(", and "))]
     Unmet {
-        /// From what was asked for to who needs it, each `name=version`.
+        /// From what was asked for to who needs it, each `name=version`; empty for what was asked for.
         chain: Vec<String>,
         /// The dependency.
         wanted: String,
@@ -141,6 +141,10 @@ pub enum Error {
     /// The definition stands on something else.
     #[error("the base `{0}` is not made of Debian packages")]
     ForeignBase(String),
+}
+
+fn way(chain: &[String]) -> String {
+    if chain.is_empty() { "the definition".to_owned() } else { chain.join(" → ") }
 }
 
 fn nobody(suite: Option<&str>) -> String {
@@ -200,12 +204,13 @@ impl Error {
                 "an archive keeps the latest versions only: leave the version out, and the lock keeps the one that is \
                  found"
             }
-            Self::Unmet { chain, .. } if chain.iter().any(|id| id.contains('=')) => {
-                "leave out the versions asked for, or the package that needs it"
+            Self::Unmet { chain, .. } => {
+                let asked = chain.first().and_then(|id| id.split_once('='))?.0;
+                return Some(format!("leave `{asked}` out, or ask for another version of it"));
             }
             Self::Conflict { .. } => "leave one of them out",
             Self::NoPython { .. } => "ask for one of these, or leave `python` out",
-            Self::Unmet { .. } | Self::Io { .. } | Self::ForeignBase(_) => return None,
+            Self::Io { .. } | Self::ForeignBase(_) => return None,
         };
         Some(hint.to_owned())
     }

@@ -28,6 +28,7 @@ mod package;
 mod python;
 mod relation;
 mod release;
+mod signed;
 mod solve;
 mod suite;
 mod universe;
@@ -106,9 +107,12 @@ impl Archive {
         };
         let item = "Debian packages";
         self.fetcher.reporter().begin(Phase::Resolving, item);
-        let open = self.select(suite, definition.python.as_ref(), platform).await?;
-        let requested = definition.system_packages.clone();
-        let resolution = blocking(move || choose(&open, &requested, platform)).await;
+        let resolution = async {
+            let open = self.select(suite, definition.python.as_ref(), platform).await?;
+            let requested = definition.system_packages.clone();
+            blocking(move || choose(&open, &requested, platform)).await
+        };
+        let resolution = resolution.await;
         self.fetcher.reporter().end(Phase::Resolving, item);
         resolution
     }

@@ -12,8 +12,9 @@ use url::Url;
 use super::config::{DebianConfig, Keys, Mirror, Mirrors};
 use super::error::{Error, Result};
 use super::index::{self, Index};
-use super::openpgp::{self, SignatureError, Signed};
+use super::openpgp::SignatureError;
 use super::release::{Release, ReleaseFile};
+use super::signed::{self, Signed};
 use crate::IndexState;
 
 /// A suite that is open to questions.
@@ -108,9 +109,8 @@ impl Opener<'_> {
         let suite = format!("{suite}-security");
         for mirror in mirrors {
             match self.release(mirror, &suite).await {
-                Ok(None) => {}
-                // Taken for the archive of security updates by its place only.
-                Err(Error::NotDebian { .. }) => {}
+                // A vendor's archive may look like the one of security updates by its place.
+                Ok(None) | Err(Error::NotDebian { .. }) => {}
                 found => return found,
             }
         }
@@ -260,9 +260,9 @@ fn read_signed(bytes: &[u8], detached: Option<&[u8]>) -> std::result::Result<Sig
     let text =
         str::from_utf8(bytes).map_err(|_| SignatureError::Malformed("the text is not UTF-8".to_owned()))?;
     match detached {
-        None => openpgp::read_cleartext(text),
+        None => signed::read_cleartext(text),
         Some(signature) => {
-            Ok(Signed { text: text.to_owned(), signatures: openpgp::read_detached(signature)? })
+            Ok(Signed { text: text.to_owned(), signatures: signed::read_detached(signature)? })
         }
     }
 }

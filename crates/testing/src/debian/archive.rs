@@ -169,11 +169,10 @@ impl DebianArchive {
                 let bytes = deb.build();
                 let path = format!("pool/main/{}/{}", deb.name, deb.file_name());
                 list.push_str(&deb.control());
-                list.push_str(&format!(
-                    "Filename: {path}\nSize: {}\nSHA256: {}\n\n",
-                    bytes.len(),
-                    sha256(&bytes)
-                ));
+                list.extend([
+                    format!("Filename: {path}\n"),
+                    format!("Size: {}\nSHA256: {}\n\n", bytes.len(), sha256(&bytes)),
+                ]);
                 files.insert(path, bytes);
             }
             let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
@@ -182,7 +181,7 @@ impl DebianArchive {
             for (name, bytes) in [("Packages", list.into_bytes()), ("Packages.xz", compressed)] {
                 let place = format!("main/binary-{architecture}");
                 let digest = sha256(&bytes);
-                sums.push_str(&format!(" {digest} {:>8} {place}/{name}\n", bytes.len()));
+                sums.extend([format!(" {digest} {:>8} {place}/{name}\n", bytes.len())]);
                 if suite.by_hash {
                     files.insert(format!("{folder}/{place}/by-hash/SHA256/{digest}"), bytes.clone());
                 }
@@ -197,21 +196,20 @@ impl DebianArchive {
             date(suite.date)
         );
         if let Some(until) = suite.valid_until {
-            release.push_str(&format!("Valid-Until: {}\n", date(until)));
+            release.extend([format!("Valid-Until: {}\n", date(until))]);
         }
         if suite.by_hash {
             release.push_str("Acquire-By-Hash: yes\n");
         }
         // The line with a dash at its beginning shows whether escapes are undone.
-        release.push_str(&format!(
-            "Architectures: all amd64 arm64\nComponents: main\nDescription: made for a test\n-- not a field\n\
-             SHA256:\n{sums}"
-        ));
+        release.push_str("Architectures: all amd64 arm64\nComponents: main\n-- not a field\nSHA256:\n");
+        release.push_str(&sums);
         if suite.inline {
             let signed = self.key.sign_cleartext(&release, suite.hash);
             files.insert(format!("{folder}/InRelease"), signed.into_bytes());
         }
-        files.insert(format!("{folder}/Release.gpg"), self.key.sign_detached(release.as_bytes()).into_bytes());
+        files
+            .insert(format!("{folder}/Release.gpg"), self.key.sign_detached(release.as_bytes()).into_bytes());
         files.insert(format!("{folder}/Release"), release.into_bytes());
     }
 }

@@ -160,9 +160,7 @@ impl Deb {
             "Package: {}\nVersion: {}\nArchitecture: {}\nMaintainer: Nobody <nobody@example.invalid>\n",
             self.name, self.version, self.architecture
         );
-        for (name, value) in &self.fields {
-            text.push_str(&format!("{name}: {value}\n"));
-        }
+        text.extend(self.fields.iter().map(|(name, value)| format!("{name}: {value}\n")));
         text.push_str("Description: made for a test\n");
         text
     }
@@ -206,7 +204,7 @@ impl Deb {
 
 /// Adds a member to an `ar` archive.
 fn member(ar: &mut Vec<u8>, name: &str, content: &[u8]) {
-    write!(ar, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, "100644", content.len())
+    writeln!(ar, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`", 0, 0, 0, "100644", content.len())
         .expect("memory takes all bytes");
     ar.extend_from_slice(content);
     if !content.len().is_multiple_of(2) {

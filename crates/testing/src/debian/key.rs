@@ -1,8 +1,8 @@
 //! OpenPGP keys that sign test archives, in good and bad states.
 
 use pgp::composed::{
-    ArmorOptions, CleartextSignedMessage, DetachedSignature, KeyType, SecretKeyParamsBuilder, SignedPublicKey,
-    SignedSecretKey, SubkeyParamsBuilder,
+    ArmorOptions, CleartextSignedMessage, DetachedSignature, KeyType, SecretKeyParamsBuilder,
+    SignedPublicKey, SignedSecretKey, SubkeyParamsBuilder,
 };
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{SignatureConfig, SignatureType, Subpacket, SubpacketData};
@@ -40,24 +40,29 @@ pub struct Key {
 impl Key {
     /// A good key.
     pub fn generate() -> Self {
-        Self::make(Lifetime::Good, false)
+        Self::make(KeyType::Ed25519Legacy, Lifetime::Good, false)
+    }
+
+    /// A good RSA key: slow to make, and the only kind that can be talked into [`Hash::Sha1`].
+    pub fn rsa() -> Self {
+        Self::make(KeyType::Rsa(2048), Lifetime::Good, false)
     }
 
     /// A good key whose subkey signs, as Debian's do.
     pub fn with_subkey() -> Self {
-        Self::make(Lifetime::Good, true)
+        Self::make(KeyType::Ed25519Legacy, Lifetime::Good, true)
     }
 
     /// A key in this state.
     pub fn in_state(lifetime: Lifetime) -> Self {
-        Self::make(lifetime, false)
+        Self::make(KeyType::Ed25519Legacy, lifetime, false)
     }
 
-    fn make(lifetime: Lifetime, by_subkey: bool) -> Self {
+    fn make(kind: KeyType, lifetime: Lifetime, by_subkey: bool) -> Self {
         let created = Timestamp::from_secs(1_600_000_000);
         let mut params = SecretKeyParamsBuilder::default();
         params
-            .key_type(KeyType::Ed25519Legacy)
+            .key_type(kind)
             .can_certify(true)
             .can_sign(!by_subkey)
             .created_at(created)
@@ -122,7 +127,7 @@ impl Key {
         }
     }
 
-    /// `text` as a cleartext-signed message.
+    /// `text`, which has no blanks at the ends of its lines, as a cleartext-signed message.
     pub fn sign_cleartext(&self, text: &str, hash: Hash) -> String {
         let message = if self.by_subkey {
             let subkey = &self.secret.secret_subkeys[0].key;
