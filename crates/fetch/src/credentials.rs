@@ -209,6 +209,21 @@ impl Keychain {
         (output.status.success() && !password.is_empty()).then(|| password.to_owned())
     }
 
+    /// `url` with the values of the variables in its path, which some index services use for tokens. User and password
+    /// stay as they are.
+    pub(crate) fn with_variables(&self, url: &Url) -> Result<Url> {
+        let mut expanded = url.clone();
+        if url.path().contains("$%7B") {
+            let segment = |segment: &str| Ok(self.expand(url, segment)?.unwrap_or_default());
+            let segments =
+                url.path_segments().into_iter().flatten().map(segment).collect::<Result<Vec<_>>>()?;
+            if let Ok(mut path) = expanded.path_segments_mut() {
+                path.clear().extend(segments);
+            }
+        }
+        Ok(expanded)
+    }
+
     /// The text of a user name or password with its variables' values put in; `None` where it is empty.
     fn expand(&self, url: &Url, text: &str) -> Result<Option<String>> {
         if text.is_empty() {
@@ -262,8 +277,8 @@ mod tests {
         found.map(|found| (found.username, found.password))
     }
 
-    fn pair(username: &str, password: &str) -> Option<(String, String)> {
-        Some((username.to_owned(), password.to_owned()))
+    fn pair(username: &str, password: &str) -> (String, String) {
+        (username.to_owned(), password.to_owned())
     }
 
     #[test]
@@ -271,12 +286,21 @@ mod tests {
         let (_folder, keychain) =
             keychain(&[("TOKEN", "s3c/ret"), ("USER", "anna"), ("PASS", "p@ss")], "", None);
         assert_eq!(find(&keychain, "https://a.invalid/simple/"), None);
-        assert_eq!(find(&keychain, "https://${TOKEN}@a.invalid/simple/"), pair("s3c/ret", ""));
-        assert_eq!(find(&keychain, "https://a.invalid/files/x.whl"), pair("s3c/ret", ""));
-        assert_eq!(find(&keychain, "https://${USER}:${PASS}@b.invalid/"), pair("anna", "p@ss"));
-        assert_eq!(find(&keychain, "https://pre-${USER}:x%40y@c.invalid/"), pair("pre-anna", "x@y"));
+        assert_eq!(find(&keychain, "https://${TOKEN}@a.invalid/simple/"), Some(pair("s3c/ret", "")));
+        assert_eq!(find(&keychain, "https://a.invalid/files/x.whl"), Some(pair("s3c/ret", "")));
+        assert_eq!(find(&keychain, "https://${USER}:${PASS}@b.invalid/"), Some(pair("anna", "p@ss")));
+        assert_eq!(find(&keychain, "https://pre-${USER}:x%40y@c.invalid/"), Some(pair("pre-anna", "x@y")));
         assert_eq!(find(&keychain, "https://d.invalid/"), None);
         assert_eq!(find(&keychain, "https://a.invalid:8443/"), None);
+    }
+
+    #[test]
+    fn variables_in_the_path_are_put_in_and_the_rest_stays() {
+        let (_folder, keychain) = keychain(&[("TOKEN", "s3c/ret")], "", None);
+        let url = |text: &str| keychain.with_variables(&Url::parse(text).unwrap()).map(String::from);
+        assert_eq!(url("https://a.invalid/${TOKEN}/x%2B1/").unwrap(), "https://a.invalid/s3c%2Fret/x+1/");
+        assert_eq!(url("https://a.invalid/x%2B1?q=${TOKEN}").unwrap(), "https://a.invalid/x%2B1?q=${TOKEN}");
+        assert!(url("https://a.invalid/${NO_SUCH}/").unwrap_err().to_string().contains("NO_SUCH"));
     }
 
     #[test]
@@ -300,10 +324,10 @@ mod tests {
             "default login d password d",
             None,
         );
-        assert_eq!(find(&keychain, "https://a-b.invalid/x"), pair("anna", "one"));
-        assert_eq!(find(&keychain, "https://a-b.invalid:8443/x"), pair("", "two"));
-        assert_eq!(find(&keychain, "https://a-b.invalid:9443/x"), pair("anna", "one"));
-        assert_eq!(find(&keychain, "https://c.invalid/"), pair("d", "d"));
+        assert_eq!(find(&keychain, "https://a-b.invalid/x"), Some(pair("anna", "one")));
+        assert_eq!(find(&keychain, "https://a-b.invalid:8443/x"), Some(pair("", "two")));
+        assert_eq!(find(&keychain, "https://a-b.invalid:9443/x"), Some(pair("anna", "one")));
+        assert_eq!(find(&keychain, "https://c.invalid/"), Some(pair("d", "d")));
         let redirected = keychain.find(&Url::parse("https://e.invalid/").unwrap(), true).unwrap();
         assert!(redirected.is_none(), "a redirect never gets the default");
     }
@@ -313,9 +337,9 @@ mod tests {
         let script = "[ \"$2\" = a.invalid ] && [ \"$3\" = anna ] && echo 'from keyring'";
         let (folder, keychain) = keychain(&[], "machine b.invalid login bea password one", Some(script));
         assert_eq!(find(&keychain, "https://a.invalid/"), None);
-        assert_eq!(find(&keychain, "https://anna@a.invalid/simple/"), pair("anna", "from keyring"));
-        assert_eq!(find(&keychain, "https://anna@a.invalid/simple/"), pair("anna", "from keyring"));
-        assert_eq!(find(&keychain, "https://bea@b.invalid/"), pair("bea", "one"));
+        assert_eq!(find(&keychain, "https://anna@a.invalid/simple/"), Some(pair("anna", "from keyring")));
+        assert_eq!(find(&keychain, "https://anna@a.invalid/simple/"), Some(pair("anna", "from keyring")));
+        assert_eq!(find(&keychain, "https://bea@b.invalid/"), Some(pair("bea", "one")));
         let calls = fs_err::read_to_string(folder.path().join("calls")).unwrap();
         assert_eq!(calls, "get https://a.invalid/simple/ anna\nget a.invalid anna\n");
     }

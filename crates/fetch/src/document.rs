@@ -12,7 +12,7 @@ use crate::fetcher::Encoding;
 use crate::transfer::{Expected, Transfer};
 use crate::{Error, Fetcher, Result};
 
-/// The kind of record that keeps a document.
+/// The kind of the records that keep documents; each names its blob, which garbage collection must know of.
 const KIND: &str = "document";
 
 /// What a URL holds, as of now or, offline, as of the last time.
@@ -51,18 +51,6 @@ impl Kept {
         let Self { blob, size, url, content_type, etag, last_modified } = self;
         Document { blob, size, path, url, content_type, etag, last_modified }
     }
-}
-
-/// The documents in the store by the key of their record `document/<key>`, for whoever says what garbage collection
-/// must keep.
-pub fn cached_documents(store: &Store) -> Result<Vec<(String, Digest)>> {
-    let mut documents = Vec::new();
-    for key in store.record_keys(KIND)? {
-        if let Some(kept) = store.record::<Kept>(KIND, &key)? {
-            documents.push((key, kept.blob));
-        }
-    }
-    Ok(documents)
 }
 
 impl Fetcher {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use provenv_definition::{Digest, SafeUrl};
 use provenv_store::{Blob, Store};
 use reqwest::Client;
@@ -136,7 +137,7 @@ impl Fetcher {
         if self.inner.options.offline && url.as_url().scheme() != "file" {
             return Err(Error::Offline(url.clone().into()));
         }
-        let item = url.file_name().unwrap_or(url.as_url().as_str()).to_owned();
+        let item = item(url);
         self.reporter().expect(Phase::Fetching, 1, size.unwrap_or(0));
         let _lease = self.store().lock_async("artifact", &sha256.hex()).await?;
         let progress = Progress::begin(self, item);
@@ -156,7 +157,7 @@ impl Fetcher {
         if self.inner.options.offline && url.scheme() != "file" {
             return Err(Error::Offline(safe.into()));
         }
-        let item = safe.file_name().unwrap_or(safe.as_url().as_str()).to_owned();
+        let item = item(&safe);
         self.reporter().expect(Phase::Fetching, 1, 0);
         let progress = Progress::begin(self, item);
         let expected = Expected { digest: None, size: None, limit: self.inner.options.limit };
@@ -240,6 +241,11 @@ impl Fetcher {
         blocking(move || this.inner.keychain.find(&url, redirected)).await
     }
 
+    /// `url` with the values of the variables in its path.
+    pub(crate) fn with_variables(&self, url: &Url) -> Result<Url> {
+        self.inner.keychain.with_variables(url)
+    }
+
     /// The HTTP client, made when first used: reading the system's certificates takes time that a run without the
     /// network need not spend.
     pub(crate) fn client(&self, encoding: Encoding) -> Result<Client> {
@@ -288,6 +294,12 @@ pub(crate) fn commit(
         }
         error => error.into(),
     })
+}
+
+/// What a user calls it: the file's name.
+fn item(url: &SafeUrl) -> String {
+    url.file_name()
+        .map_or_else(|| url.to_string(), |name| percent_decode_str(name).decode_utf8_lossy().into_owned())
 }
 
 /// Runs what blocks where it may. A panic in it goes on here.

@@ -15,7 +15,7 @@ mod retry;
 mod transfer;
 
 pub use credentials::{CredentialSources, Credentials};
-pub use document::{Document, cached_documents};
+pub use document::Document;
 pub use error::{Error, Result};
 pub use fetcher::{Fetcher, Options};
 pub use report::{Phase, Reporter, Silent};

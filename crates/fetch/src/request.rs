@@ -27,7 +27,7 @@ pub(crate) async fn get(
 ) -> Result<Answer, Failure> {
     let client = fetcher.client(encoding)?;
     let safe = Box::new(SafeUrl::new(url.clone()));
-    let mut hop = url.clone();
+    let mut hop = fetcher.with_variables(url)?;
     let mut credentials = fetcher.credentials_for(&hop, false).await?;
     for _ in 0..=MOST_REDIRECTS {
         if !matches!(hop.scheme(), "http" | "https") {

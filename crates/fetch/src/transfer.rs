@@ -162,11 +162,11 @@ impl<'a> Transfer<'a> {
         Ok(outcome(Some(blob), url, &response))
     }
 
-    /// How many bytes to go on after. Without a validator, only a digest can tell afterwards that two answers were of
-    /// the same bytes.
+    /// How many bytes to go on after. Two answers are of the same bytes if an entity tag says so, or if a digest will
+    /// tell afterwards; a date is too coarse to be believed alone.
     async fn prepare_to_resume(&mut self) -> Result<u64> {
-        let possible =
-            self.encoding == Encoding::AsItIs && (self.validator.is_some() || self.expected.digest.is_some());
+        let tagged = self.validator.as_ref().is_some_and(|validator| validator.as_bytes().starts_with(b"\""));
+        let possible = self.encoding == Encoding::AsItIs && (tagged || self.expected.digest.is_some());
         if self.sink.size > 0 && !possible {
             self.sink.restart().await?;
         }

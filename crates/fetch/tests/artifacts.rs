@@ -9,7 +9,7 @@ use provenv_definition::{Digest, SafeUrl};
 use provenv_fetch::{Error, Options};
 use provenv_testing::server::{Fault, FileTree, Server};
 
-const PATH: &str = "/files/a-1.0.whl";
+const PATH: &str = "/files/a-1.0+x.whl";
 
 fn serve(content: &[u8]) -> (Server, Digest) {
     (Server::start(FileTree::new().with(PATH, content.to_vec())), Digest::of(content))
@@ -30,7 +30,7 @@ async fn an_artifact_is_fetched_once_and_progress_adds_up() {
     assert_eq!(server.requests()[0].header("accept-encoding"), Some("identity"));
     let expected = Totals { items: 1, expected: 1_500_000, advanced: 1_500_000, open: 0 };
     assert_eq!(*bench.recorder.totals.lock().unwrap(), expected);
-    assert_eq!(*bench.recorder.events.lock().unwrap(), ["begin a-1.0.whl", "end a-1.0.whl"]);
+    assert_eq!(*bench.recorder.events.lock().unwrap(), ["begin a-1.0+x.whl", "end a-1.0+x.whl"]);
 }
 
 #[tokio::test]

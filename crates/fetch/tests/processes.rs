@@ -33,16 +33,16 @@ fn fetch_in_a_child() {
     let options = Options { stall_timeout: Duration::from_mins(1), ..options() };
     let fetcher = Fetcher::new(store.clone(), Arc::new(Silent), options).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let fetched = runtime.block_on(async {
+    let result = runtime.block_on(async {
         fetcher.artifact(&url.parse().unwrap(), &Digest::of(&bytes(SIZE)), Some(SIZE as u64)).await
     });
     if mounted {
-        let error = fetched.unwrap_err();
+        let error = result.unwrap_err();
         assert!(error.is_no_space(), "{error:?}");
         assert!(error.hint().unwrap().contains("store gc"));
         assert_eq!(store.stats().unwrap().tmp_bytes, 0);
     } else {
-        fetched.unwrap();
+        result.unwrap();
     }
 }
 

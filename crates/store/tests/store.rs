@@ -155,6 +155,7 @@ fn a_tree_appears_whole_and_the_first_one_stays() {
     drop(store.stage_tree("layer", "b").unwrap());
     assert_eq!(store.stats().unwrap().tmp_bytes, 0);
     assert_eq!(store.stats().unwrap().trees.count, 1);
+    assert_eq!(store.tree_keys("layer").unwrap(), ["a"]);
 }
 
 #[test]
