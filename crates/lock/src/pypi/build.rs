@@ -77,14 +77,13 @@ pub(super) async fn wheel(
     let key = Digest::of(key.as_bytes()).hex();
     let _lease = store.lock_async(KIND, &key).await?;
     let known = store.record::<Built>(KIND, &key)?.filter(|built| store.contains(&built.sha256));
-    let built = match known {
-        Some(built) => built,
-        None => {
-            session.fetcher.reporter().note(&format!("building a wheel of {}", package.name));
-            let built = build(session, package, origin).await?;
-            store.set_record(KIND, &key, &built)?;
-            built
-        }
+    let built = if let Some(built) = known {
+        built
+    } else {
+        session.fetcher.reporter().note(&format!("building a wheel of {}", package.name));
+        let built = build(session, package, origin).await?;
+        store.set_record(KIND, &key, &built)?;
+        built
     };
     let (sdist, repository) = match origin {
         Origin::Archive { artifact, .. } => (Some(artifact.clone()), None),

@@ -1,6 +1,7 @@
 //! From uv's choice of versions to one wheel for each.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use provenv_definition::{Digest, SafeUrl, normalise_name};
@@ -173,7 +174,7 @@ async fn origin(session: &Session<'_>, request: &Request, package: &Package) -> 
         }));
     }
     if let Some(directory) = &package.directory {
-        let path = std::path::PathBuf::from(&directory.path);
+        let path = PathBuf::from(&directory.path);
         let Some(digest) = request.snapshot(&path) else {
             return Err(Error::NoSource { package: package.name.clone() });
         };
@@ -214,5 +215,5 @@ fn sha256(file: &File) -> Option<Digest> {
 }
 
 fn is_wheel(file: &File) -> bool {
-    file.file_name().ends_with(".whl")
+    Path::new(&file.file_name()).extension().is_some_and(|extension| extension == "whl")
 }

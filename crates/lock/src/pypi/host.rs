@@ -87,9 +87,9 @@ impl Host {
             .filter_map(|name| self.variable(name))
             .find_map(index_url)
             .or_else(|| self.uv_files(self.user_folders("uv/uv.toml")))
-            .or_else(|| self.pip_setting(self.pip_user_files(), "index-url"))
+            .or_else(|| pip_index(self.pip_user_files()))
             .or_else(|| self.uv_files(vec![self.root.join("etc/uv/uv.toml")]))
-            .or_else(|| self.pip_setting(self.pip_system_files(), "index-url"))
+            .or_else(|| pip_index(self.pip_system_files()))
     }
 
     /// The file with the certificates that this machine trusts.
@@ -125,10 +125,6 @@ impl Host {
         vec![self.root.join("etc/xdg/pip/pip.conf"), self.root.join("etc/pip.conf")]
     }
 
-    fn pip_setting(&self, files: Vec<PathBuf>, key: &str) -> Option<Url> {
-        files.into_iter().filter_map(|file| ini_value(&file, key)).find_map(|value| index_url(&value))
-    }
-
     fn uv_files(&self, files: Vec<PathBuf>) -> Option<Url> {
         let named = self.variable("UV_CONFIG_FILE").map(PathBuf::from);
         named.into_iter().chain(files).find_map(|file| uv_index(&file))
@@ -143,6 +139,11 @@ fn index_url(text: &str) -> Option<Url> {
         _ => text,
     };
     Url::parse(url).ok()
+}
+
+/// The default index of the first `pip.conf` that has one.
+fn pip_index(files: Vec<PathBuf>) -> Option<Url> {
+    files.into_iter().filter_map(|file| ini_value(&file, "index-url")).find_map(|value| index_url(&value))
 }
 
 /// The default index of a `uv.toml`.

@@ -87,7 +87,9 @@ impl Resolver {
             return Ok(PypiResolution::default());
         }
         let executable = self.tool().await?;
-        let request = request::Request::new(pip, &self.config, &self.fetcher)?;
+        let (pip, config, fetcher) = (pip.clone(), self.config.clone(), self.fetcher.clone());
+        // It copies folders and may run a keyring.
+        let request = uv::blocking(move || request::Request::new(&pip, &config, &fetcher)).await?;
         let session = session::Session::new(
             &self.fetcher,
             &self.config.host,

@@ -175,15 +175,12 @@ fn percent_decode(text: &str) -> String {
     while let Some((&first, tail)) = rest.split_first() {
         let decoded =
             (first == b'%').then(|| tail.get(..2)).flatten().and_then(|digits| hex::decode(digits).ok());
-        match decoded {
-            Some(decoded) => {
-                bytes.extend(decoded);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(first);
-                rest = tail;
-            }
+        if let Some(decoded) = decoded {
+            bytes.extend(decoded);
+            rest = &tail[2..];
+        } else {
+            bytes.push(first);
+            rest = tail;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()

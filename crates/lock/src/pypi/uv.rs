@@ -123,8 +123,6 @@ async fn import(fetcher: &Fetcher, path: &Path, expected: &Digest) -> Result<Pat
 
 /// Asks the index's page of uv (PEP 503, PEP 691) where the file is.
 async fn from_index(fetcher: &Fetcher, index: &Url, file: &str, digest: &Digest) -> Result<PathBuf> {
-    // The credentials in its URL serve for its files too.
-    let _ = fetcher.credentials(index);
     let mut page = index.clone();
     page.set_path(&format!("{}/uv/", index.path().trim_end_matches('/')));
     let accept = "application/vnd.pypi.simple.v1+json, text/html;q=0.1";

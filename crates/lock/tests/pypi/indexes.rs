@@ -1,7 +1,7 @@
 //! Indexes, find-links and credentials.
 
 use provenv_lock::pypi::Error;
-use provenv_testing::pypi::{Index, Pages, Wheel};
+use provenv_testing::pypi::{Index, Pages, Sdist, Wheel};
 use provenv_testing::server::{FileTree, Server};
 
 use crate::golden;
@@ -127,6 +127,18 @@ async fn variables_in_an_index_url_are_expanded_late() {
     let packages = machine.resolve(&pip(&[&format!("a @ {url}")])).await;
     golden!(machine, packages);
     assert_no_secret(&machine, "hunter2");
+}
+
+#[tokio::test]
+async fn a_token_in_the_path_stays_a_variable() {
+    let variables = [("INDEX_TOKEN", "hunter2")];
+    let index = Index::new().below("hunter2").add(Wheel::new("a", "1.0")).add(Sdist::new("s", "1.0"));
+    let Some(machine) = Machine::with(index, &variables).await else { return };
+    let mut asked = pip(&["a", "s"]);
+    asked.index_url = Some(machine.server.at("/${INDEX_TOKEN}/simple/").parse().unwrap());
+    let packages = machine.resolve(&asked).await;
+    golden!(machine, packages);
+    assert!(!machine.notes().join("\n").contains("hunter2"));
 }
 
 #[tokio::test]
