@@ -223,7 +223,9 @@ fn hierarchies(mounts: &str, groups: &str) -> Vec<Hierarchy> {
             let (controllers, path) = (fields.next()?, fields.next()?);
             let matches = match *kind {
                 "cgroup2" => controllers.is_empty(),
-                "cgroup" => !controllers.is_empty() && controllers.split(',').all(|name| options.contains(&name)),
+                "cgroup" => {
+                    !controllers.is_empty() && controllers.split(',').all(|name| options.contains(&name))
+                }
                 _ => false,
             };
             matches.then_some((controllers, path))
@@ -247,7 +249,8 @@ mod tests {
         let mounts = "30 25 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n\
              31 25 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
              32 25 0:28 /docker/abc /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n";
-        let groups = "3:cpu,cpuacct:/docker/abc/inner\n4:memory:/user.slice\n0::/user.slice/session-3.scope\n";
+        let groups =
+            "3:cpu,cpuacct:/docker/abc/inner\n4:memory:/user.slice\n0::/user.slice/session-3.scope\n";
         let found = hierarchies(mounts, groups);
         let own: Vec<&Path> = found.iter().map(|hierarchy| hierarchy.own.as_path()).collect();
         assert_eq!(

@@ -115,8 +115,10 @@ impl Error {
         let hint = match self {
             Self::HelperEnded { .. } => "the program's main() must call sandbox_main_if_asked() first",
             Self::CommandNotFound { .. } => "add the package that has it to `system_packages` or to pip",
-            Self::CommandNotExecutable { .. } => "a script needs a first line such as `#!/usr/bin/env python3` \
-                 and the permission to be executed (chmod +x)",
+            Self::CommandNotExecutable { .. } => {
+                "a script needs a first line such as `#!/usr/bin/env python3` \
+                 and the permission to be executed (chmod +x)"
+            }
             Self::WorkingFolder { .. } => "mount a folder there, or give another working folder",
             Self::Forbidden { isolation: Isolation::Overlay | Isolation::Merged, .. } => {
                 "leave the isolation to Provenv, or allow unprivileged user namespaces on this machine \

@@ -58,7 +58,7 @@ pub(crate) fn exec(spec: &Spec, fallbacks: &Fallbacks) -> Failure {
 fn prepare(spec: &Spec, fallbacks: &Fallbacks) -> Result<(), Failure> {
     let cwd = &spec.container.cwd;
     chdir(cwd).map_err(|error| {
-        Failure::new(FailureKind::WorkingFolder, cwd.display().to_string(), error.desc())
+        Failure::new(FailureKind::WorkingFolder, cwd.display().to_string(), &error.desc())
     })?;
     // What signals its group reaches nobody outside. At a terminal its group is the one that is typed to, as a shell
     // does it for what it starts; and shells here need a group that has a number inside.
@@ -97,7 +97,7 @@ fn exec_command(command: &[String], env: &[(String, String)]) -> Failure {
     }
     match seen {
         Some((candidate, error)) => failure(&candidate, error),
-        None => Failure::new(FailureKind::CommandNotFound, "", format!("it is in none of `{path}`")),
+        None => Failure::new(FailureKind::CommandNotFound, "", &format!("it is in none of `{path}`")),
     }
 }
 
@@ -112,7 +112,7 @@ fn failure(program: &str, error: Errno) -> Failure {
             format!("the interpreter or loader that `{program}` names does not exist in the image")
         }
         Errno::ENOENT | Errno::ENOTDIR => {
-            return Failure::new(FailureKind::CommandNotFound, "", format!("no file `{program}`"));
+            return Failure::new(FailureKind::CommandNotFound, "", &format!("no file `{program}`"));
         }
         Errno::ENOEXEC => format!("`{program}` is neither a program for this machine nor a script"),
         Errno::EACCES if access(program, AccessFlags::X_OK).is_err() => {
@@ -120,5 +120,5 @@ fn failure(program: &str, error: Errno) -> Failure {
         }
         error => format!("`{program}`: {}", error.desc()),
     };
-    Failure::new(FailureKind::CommandNotExecutable, "", reason)
+    Failure::new(FailureKind::CommandNotExecutable, "", &reason)
 }

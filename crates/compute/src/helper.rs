@@ -3,13 +3,17 @@
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use fs_err as fs;
 use nix::fcntl::OFlag;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{ForkResult, Pid, dup2_stdin, getpgid, getppid, pipe2, setpgid, setsid, tcsetpgrp};
+use nix::unistd::{
+    ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, getpgid, getppid, pipe2, setpgid, setsid,
+    tcsetpgrp,
+};
 
 use crate::init::{Parent, Signals, watch_over};
 use crate::limits::Fallbacks;
@@ -47,29 +51,22 @@ fn main() -> i32 {
     }
 }
 
-/// What is left on the host when a container has ended, removed by dropping.
-struct Leftovers<'a> {
-    spec: &'a Spec,
-    parent: &'a Parent,
-}
+/// What the container wrote outside its mounts, removed by dropping.
+struct Scratch<'a>(Option<&'a Path>);
 
-impl Drop for Leftovers<'_> {
+impl Drop for Scratch<'_> {
     fn drop(&mut self) {
-        if let Some(scratch) = &self.spec.scratch {
+        if let Some(folder) = self.0 {
             // Nothing in it is beyond the power of the container's root, which we are. If it fails all the
-            // same, the store removes it when this process's caller is gone.
-            let _ = fs::remove_dir_all(scratch);
-        }
-        // When the caller is gone, its shell has the terminal.
-        if self.spec.terminal && self.parent.lives() {
-            let _ = getpgid(Some(getppid())).map(|group| tcsetpgrp(std::io::stdin(), group));
+            // same, the store removes it when the caller is gone.
+            let _ = fs::remove_dir_all(folder);
         }
     }
 }
 
 fn contain(spec: &Spec, control: &UnixStream) -> Result<i32, Failure> {
     let Some(parent) = Parent::watch(Pid::from_raw(spec.parent)) else { return Ok(125) };
-    let _leftovers = Leftovers { spec, parent: &parent };
+    let _scratch = Scratch(spec.scratch.as_deref());
     let mut notes = Vec::new();
     // Signals to the caller's group are the caller's to pass on, once. The caller's session is left too, unless its
     // terminal is to be the command's.
@@ -110,7 +107,15 @@ fn contain(spec: &Spec, control: &UnixStream) -> Result<i32, Failure> {
     }
     let out_of_memory = cgroup.out_of_memory();
     drop(cgroup);
-    send_report(control, &Report::Ended { out_of_memory });
+    // When the caller is gone, its shell has the terminal.
+    if spec.terminal && parent.lives() {
+        let _ = getpgid(Some(getppid())).map(|group| tcsetpgrp(std::io::stdin(), group));
+    }
+    // Whoever reads what the command printed must not wait for the removal of what it wrote.
+    if let Ok(null) = fs::OpenOptions::new().write(true).open("/dev/null") {
+        let _ = dup2_stdout(&null).and_then(|()| dup2_stderr(&null));
+    }
+    send_report(control, &Report::Ended { code, out_of_memory });
     Ok(code)
 }
 
@@ -158,5 +163,5 @@ fn inside(
         return Ok(watch_over(command, signals, None));
     }
     Err(serde_json::from_slice(&failure)
-        .unwrap_or_else(|error| Failure::new(FailureKind::Setup, "start the command", error)))
+        .unwrap_or_else(|error| Failure::new(FailureKind::Setup, "start the command", &error)))
 }

@@ -81,9 +81,8 @@ pub(crate) fn watch_over(child: Pid, signals: &Signals, parent: Option<&Parent>)
             return code;
         }
         let mut sources = vec![PollFd::new(signals.0.as_fd(), PollFlags::POLLIN)];
-        sources.extend(
-            parent.and_then(Parent::descriptor).map(|parent| PollFd::new(parent, PollFlags::POLLIN)),
-        );
+        sources
+            .extend(parent.and_then(Parent::descriptor).map(|parent| PollFd::new(parent, PollFlags::POLLIN)));
         // Before Linux 5.3 the end of a process cannot be waited for: look every now and then.
         let blind = parent.is_some_and(|parent| parent.end.is_none());
         let timeout = if blind { PollTimeout::from(200_u8) } else { PollTimeout::NONE };

@@ -12,7 +12,7 @@ use crate::cgroup::Cgroup;
 pub(crate) struct Fallbacks {
     memory: Option<u64>,
     processes: Option<u64>,
-    processors: Option<usize>,
+    processors: Option<f64>,
 }
 
 /// Makes a control group for what can be held by one, and says aloud what cannot.
@@ -36,11 +36,11 @@ pub(crate) fn arrange(limits: &Limits, notes: &mut Vec<String>) -> (Cgroup, Fall
         ));
     }
     if let Some(cpus) = unmet.cpus {
-        let whole = (1..).find(|whole| f64::from(*whole) >= cpus).unwrap_or(u32::MAX);
-        fallbacks.processors = usize::try_from(whole).ok();
+        fallbacks.processors = Some(cpus);
         notes.push(format!(
             "this machine gives us no control group: the limit of {cpus} processors is kept by running on no more \
-             than {whole}"
+             than {}",
+            cpus.ceil()
         ));
     }
     (cgroup, fallbacks)
@@ -65,7 +65,7 @@ impl Fallbacks {
             let allowed = sched_getaffinity(this)?;
             let mut chosen = CpuSet::new();
             let usable = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false));
-            for cpu in usable.take(processors) {
+            for (_, cpu) in usable.enumerate().take_while(|(taken, _)| (*taken as f64) < processors) {
                 chosen.set(cpu)?;
             }
             sched_setaffinity(this, &chosen)?;

@@ -21,10 +21,10 @@ use crate::{Container, syscalls};
 pub(crate) fn enter_outer(user: bool) -> Result<(), Failure> {
     if !user {
         return unshare(CloneFlags::CLONE_NEWPID)
-            .map_err(|error| Failure::new(FailureKind::NoNamespaces, "make a process namespace", error));
+            .map_err(|error| Failure::new(FailureKind::NoNamespaces, "make a process namespace", &error));
     }
     let refused =
-        |error: Errno| Failure::new(FailureKind::NoUserNamespace, "make a user namespace", error.desc());
+        |error: Errno| Failure::new(FailureKind::NoUserNamespace, "make a user namespace", &error.desc());
     let flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID;
     let (uid, gid) = (geteuid(), getegid());
     if uid.is_root() && fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| maps_many(&map)) {
@@ -33,7 +33,7 @@ pub(crate) fn enter_outer(user: bool) -> Result<(), Failure> {
     unshare(flags).map_err(refused)?;
     let write = |file: &str, text: String| {
         fs::write(file, text)
-            .map_err(|error| Failure::new(FailureKind::NoUserNamespace, "map the user", error))
+            .map_err(|error| Failure::new(FailureKind::NoUserNamespace, "map the user", &error))
     };
     // The kernel wants this given up before a user may map groups: it would let a group be shed that denies access.
     write("/proc/self/setgroups", "deny".to_owned())?;
@@ -60,7 +60,7 @@ fn identity(map: &str) -> String {
 /// Enters a user namespace in which every user is itself. Only a process that stays outside may write such a map.
 fn map_everybody(flags: CloneFlags) -> Result<(), Failure> {
     let refused =
-        |error: Errno| Failure::new(FailureKind::NoUserNamespace, "make a user namespace", error.desc());
+        |error: Errno| Failure::new(FailureKind::NoUserNamespace, "make a user namespace", &error.desc());
     let maps = ["uid_map", "gid_map"].map(|name| {
         let map = fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
         (format!("/proc/{}/{name}", getpid()), identity(&map))
@@ -92,7 +92,7 @@ pub(crate) fn enter_inner(container: &Container, user: bool) -> Result<(), Failu
     }
     // Some systems let everybody make user namespaces and then allow nothing in them.
     let kind = if user { FailureKind::NoUserNamespace } else { FailureKind::NoNamespaces };
-    unshare(flags).map_err(|error| Failure::new(kind, "make a mount namespace", error.desc()))?;
+    unshare(flags).map_err(|error| Failure::new(kind, "make a mount namespace", &error.desc()))?;
     if !container.network {
         let up = || -> std::io::Result<()> {
             let socket = UdpSocket::bind("0.0.0.0:0")?;

@@ -65,9 +65,10 @@ pub(crate) fn add_starters(tree: &Path, home: &Path) -> io::Result<()> {
     }
     if let Ok(config) = fs::read_to_string(tree.join(PREFIX).join("pyvenv.cfg")) {
         let bin = home.join("usr/bin");
+        let home = format!("home = {}", bin.display());
         let others = config.lines().filter(|line| !line.starts_with("home"));
-        let lines: String = others.map(|line| format!("{line}\n")).collect();
-        fs::write(own.join("pyvenv.cfg"), format!("home = {}\n{lines}", bin.display()))?;
+        let lines: Vec<&str> = std::iter::once(home.as_str()).chain(others).collect();
+        fs::write(own.join("pyvenv.cfg"), lines.join("\n"))?;
         symlink(format!("../{PREFIX}/lib"), own.join("lib"))?;
     } else {
         symlink("../usr/lib", own.join("lib"))?;
@@ -91,8 +92,11 @@ impl Loader {
             .filter(|folder| tree.join(folder).is_dir())
             .map(|folder| home.join(folder).display().to_string())
             .collect();
-        let words =
-            format!("{} --library-path {}", quoted(&home.join(&path)), quoted(Path::new(&libraries.join(":"))));
+        let words = format!(
+            "{} --library-path {}",
+            quoted(&home.join(&path)),
+            quoted(Path::new(&libraries.join(":")))
+        );
         let bytes = fs::read(tree.join(&path)).unwrap_or_default();
         let names_program = bytes.windows(7).any(|window| window == b"--argv0");
         Self { words: Some(words), names_program }
@@ -124,7 +128,8 @@ fn starter(
     }
     // `#!/usr/bin/env python3 -u` and `#!/opt/provenv/bin/python` are both started by name.
     let text = String::from_utf8_lossy(&head);
-    let Some(mut words) = text.strip_prefix("#!").and_then(|text| text.lines().next()).map(str::split_whitespace)
+    let Some(mut words) =
+        text.strip_prefix("#!").and_then(|text| text.lines().next()).map(str::split_whitespace)
     else {
         return Ok(None);
     };
@@ -133,9 +138,10 @@ fn starter(
         interpreter = words.find(|word| !word.starts_with('-')).unwrap_or_default();
     }
     let Some(name) = Path::new(interpreter).file_name() else { return Ok(None) };
-    let options: String = words.map(|word| format!("{} ", quoted(Path::new(word)))).collect();
-    let interpreter = quoted(&home.join(OWN).join("bin").join(name));
-    Ok(Some(format!("{interpreter} {options}{}", quoted(&home.join(path)))))
+    let mut line = vec![quoted(&home.join(OWN).join("bin").join(name))];
+    line.extend(words.map(|word| quoted(Path::new(word))));
+    line.push(quoted(&home.join(path)));
+    Ok(Some(line.join(" ")))
 }
 
 /// Whether an ELF program names a loader: it has a program header of type PT_INTERP (3).
@@ -192,7 +198,7 @@ pub(crate) fn rewrite(spec: &Spec, notes: &mut Vec<String>) -> Result<Spec, Fail
     let container = &mut spec.container;
     if !container.network {
         let act = "cut the network off for a plain process";
-        return Err(Failure::new(FailureKind::NotWithoutNamespaces, act, "it has none of its own"));
+        return Err(Failure::new(FailureKind::NotWithoutNamespaces, act, &"it has none of its own"));
     }
     if container.mounts.iter().any(|mount| mount.read_only) {
         notes.push("read-only mounts can be written to".to_owned());

@@ -59,8 +59,9 @@ pub(crate) enum Report {
     },
     /// It will not be.
     Failed(Failure),
-    /// It has ended.
+    /// It has ended, and all its processes with it. The helper may still have to tidy up.
     Ended {
+        code: i32,
         /// Whether the memory limit killed something.
         out_of_memory: bool,
     },
@@ -94,13 +95,13 @@ pub(crate) enum FailureKind {
 }
 
 impl Failure {
-    pub fn new(kind: FailureKind, act: impl Into<String>, reason: impl ToString) -> Self {
+    pub fn new(kind: FailureKind, act: impl Into<String>, reason: &impl ToString) -> Self {
         Self { kind, act: act.into(), reason: reason.to_string() }
     }
 
     /// A closure for `map_err`, for acts that have no fallback.
     pub fn setup<E: ToString>(act: impl Into<String>) -> impl FnOnce(E) -> Self {
-        move |reason| Self::new(FailureKind::Setup, act, reason)
+        move |reason| Self::new(FailureKind::Setup, act, &reason)
     }
 }
 

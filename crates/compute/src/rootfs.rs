@@ -25,7 +25,8 @@ use crate::{Container, merged, syscalls};
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
 /// Files of the kernel that the host's root may write or read whatever namespace it is in.
-const KERNEL_READ_ONLY: [&str; 5] = ["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"];
+const KERNEL_READ_ONLY: [&str; 5] =
+    ["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"];
 const KERNEL_HIDDEN: [&str; 3] = ["/proc/kcore", "/proc/keys", "/proc/timer_list"];
 
 const SAFE: u64 = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
@@ -38,7 +39,7 @@ pub(crate) fn enter(spec: &Spec, notes: &mut Vec<String>) -> Result<(), Failure>
     let forbidden = if user { FailureKind::NoUserNamespace } else { FailureKind::NoNamespaces };
     // Nothing that is mounted here gets out.
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>)
-        .map_err(|error| Failure::new(forbidden, "keep mounts to the container", error.desc()))?;
+        .map_err(|error| Failure::new(forbidden, "keep mounts to the container", &error.desc()))?;
 
     let old_root = open_path(Path::new("/"))?;
     let mut system = system_binds(spec.terminal);
@@ -110,13 +111,14 @@ impl Bind {
         let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
         mount(Some(source.as_str()), &self.guest, None::<&str>, flags, None::<&str>)
             .and_then(|()| set_attributes(&self.guest, self.attributes))
-            .map_err(|error| Failure::new(FailureKind::Setup, format!("mount `{show}`"), error.desc()))
+            .map_err(|error| Failure::new(FailureKind::Setup, format!("mount `{show}`"), &error.desc()))
     }
 }
 
 fn open_path(path: &Path) -> Result<OwnedFd, Failure> {
-    open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
-        .map_err(|error| Failure::new(FailureKind::Setup, format!("open `{}`", path.display()), error.desc()))
+    open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map_err(|error| {
+        Failure::new(FailureKind::Setup, format!("open `{}`", path.display()), &error.desc())
+    })
 }
 
 fn make_mount_point(path: &Path, folder: bool) -> io::Result<()> {
@@ -181,7 +183,7 @@ fn mount_overlay(spec: &Spec, notes: &mut Vec<String>) -> Result<PathBuf, Failur
     let lower: Vec<String> = opened.iter().rev().map(|layer| layer.as_raw_fd().to_string()).collect();
     let lower = lower.join(":");
     let target = layers.last().expect("a container without layers is refused early").clone();
-    let refused = |error: io::Error| Failure::new(FailureKind::NoOverlay, "mount an overlay", error);
+    let refused = |error: io::Error| Failure::new(FailureKind::NoOverlay, "mount an overlay", &error);
     if let Some(scratch) = &spec.scratch {
         match overlay_on(&lower, scratch, &target) {
             // Overlays, network file systems and some others cannot take an overlay's writes.
@@ -257,7 +259,9 @@ fn mount_proc(old: &OwnedFd, notes: &mut Vec<String>) -> Result<(), Failure> {
     make_mount_point(Path::new("/proc"), true).map_err(Failure::setup("make `/proc`"))?;
     match mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>) {
         Err(Errno::EPERM) => {
-            notes.push("this machine forbids a `/proc` of one's own: the container sees the host's".to_owned());
+            notes.push(
+                "this machine forbids a `/proc` of one's own: the container sees the host's".to_owned(),
+            );
             let source = old.as_raw_fd().to_string();
             let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
             mount(Some(source.as_str()), "/proc", None::<&str>, flags, None::<&str>)
@@ -298,7 +302,10 @@ fn system_binds(terminal: bool) -> Vec<Bind> {
     if terminal && let Ok(name) = ttyname(io::stdin()) {
         nodes.push((name, PathBuf::from("/dev/console")));
     }
-    nodes.into_iter().filter_map(|(host, guest)| Bind::open(&host, guest, libc::MOUNT_ATTR_NOSUID).ok()).collect()
+    nodes
+        .into_iter()
+        .filter_map(|(host, guest)| Bind::open(&host, guest, libc::MOUNT_ATTR_NOSUID).ok())
+        .collect()
 }
 
 /// Keeps the host's root, where it is root here too, from the kernel's switches: they ask who one is, not what one may.

@@ -6,9 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use crate::init::POWER_OFF;
@@ -83,19 +83,24 @@ impl Running {
         self.handle.clone()
     }
 
-    /// Waits until the command and all it started have ended. Blocks; standard input, if it is still here, is closed.
+    /// Waits until the command and all it started have ended. Blocks; standard input, if it is still here, is closed. A second
+    /// call is an error.
     pub fn wait(&mut self) -> Result<Exit> {
         drop(self.stdin.take());
-        let Some(child) = self.child.as_mut() else {
+        let Some(mut child) = self.child.take() else {
             return Err(Error::Wait(io::ErrorKind::NotFound.into()));
         };
-        let code = self.handle.wait(child).map_err(Error::Wait)?;
-        self.child = None;
-        let mut out_of_memory = false;
-        while let Ok(Some(report)) = receive_report(&self.control) {
-            out_of_memory |= matches!(report, Report::Ended { out_of_memory: true });
+        let report = receive_report(&self.control);
+        // The helper is still there, if only as a zombie, until we wait for it: nobody else has its number yet.
+        *self.handle.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        if let Ok(Some(Report::Ended { code, out_of_memory })) = report {
+            // It is removing what the container wrote, which nobody needs to wait for.
+            let _ = thread::Builder::new().spawn(move || child.wait());
+            return Ok(Exit { code, out_of_memory });
         }
-        Ok(Exit { code, out_of_memory })
+        let status = child.wait().map_err(Error::Wait)?;
+        let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(125);
+        Ok(Exit { code, out_of_memory: false })
     }
 
     /// Sends a signal to the command.
@@ -121,9 +126,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(child) = self.child.as_mut() {
+        if self.child.is_some() {
             let _ = self.handle.kill_tree();
-            let _ = self.handle.wait(child);
+            let _ = self.wait();
         }
     }
 }
@@ -139,21 +144,6 @@ impl Handle {
     /// Kills every process of the container at once.
     pub fn kill_tree(&self) -> Result<()> {
         self.signal(POWER_OFF)
-    }
-
-    /// Waits for the end, and takes the process id away only when nobody is about to signal it.
-    fn wait(&self, child: &mut Child) -> io::Result<i32> {
-        loop {
-            match waitid(Id::Pid(self.pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
-                Ok(_) => break,
-            }
-        }
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        *ended = true;
-        let status = child.wait()?;
-        Ok(status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(125))
     }
 }
 

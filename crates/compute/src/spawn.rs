@@ -125,7 +125,9 @@ fn note(failure: &Failure, next: Method) -> String {
         Method::Namespaces { user: false, overlay: true } => {
             "the container's root is this machine's, with few of its rights"
         }
-        Method::Namespaces { .. } => "the image is shown read-only, but for /etc, /home, /root, /run and /tmp",
+        Method::Namespaces { .. } => {
+            "the image is shown read-only, but for /etc, /home, /root, /run and /tmp"
+        }
         Method::Process => {
             "the command runs as a plain process that sees all of this machine, and may write to the unpacked image"
         }
@@ -141,7 +143,8 @@ enum Outcome {
 /// Starts the helper, gives it the order, and hears what became of it.
 fn attempt(spec: &Spec, streams: &mut Streams) -> Result<Outcome> {
     let program = HELPER.get().map_or(Path::new("/proc/self/exe"), PathBuf::as_path);
-    let silent = |status: &dyn fmt::Display| Error::HelperEnded { path: program.into(), status: status.to_string() };
+    let silent =
+        |status: &dyn fmt::Display| Error::HelperEnded { path: program.into(), status: status.to_string() };
     if std::env::var_os(MARK).is_some() {
         return Err(silent(&"it did not take the order"));
     }

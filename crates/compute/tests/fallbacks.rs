@@ -33,7 +33,8 @@ fn without_user_namespaces(user: &User, container: &Container, rights: bool) -> 
 #[test]
 fn root_does_without_a_user_namespace() {
     for user in User::all() {
-        let container = user.shell("cat /etc/os-release; echo x > /etc/os-release && echo $$ $(id -u); exit 5");
+        let container =
+            user.shell("cat /etc/os-release; echo x > /etc/os-release && echo $$ $(id -u); exit 5");
         let Some(output) = without_user_namespaces(&user, &container, true) else { continue };
         let (printed, said) = texts(&output);
         assert_eq!(printed, "NAME=inside\n2 0\n", "{said}");
@@ -111,7 +112,8 @@ fn a_plain_process_keeps_what_it_can_of_a_container() {
 
         // Absolute paths of the image, scripts of the image, variables, and programs started by programs.
         let layer = user.mkdir("layer/opt/provenv/bin");
-        fs::write(layer.join("tool"), "#!/usr/bin/env sh\necho tool $1 $GREETING; exec env cat $2\n").unwrap();
+        fs::write(layer.join("tool"), "#!/usr/bin/env sh\necho tool $1 $GREETING; exec env cat $2\n")
+            .unwrap();
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(layer.join("tool"), mode).unwrap();
         let data = user.mkdir("data");
@@ -133,10 +135,12 @@ fn a_plain_process_keeps_what_it_can_of_a_container() {
 #[test]
 fn a_plain_process_leaves_nothing_running() {
     let user = User::me();
-    let mut container = user.shell("(sleep 7101.5 > /dev/null 2>&1 &); sleep 7101.5 > /dev/null 2>&1 & exit 0");
+    let mut container =
+        user.shell("(sleep 7101.5 > /dev/null 2>&1 &); sleep 7101.5 > /dev/null 2>&1 & exit 0");
     container.isolation = Isolation::Process;
     assert_eq!(user.run(&container).status.code(), Some(0));
-    let lines = fs::read_dir("/proc").unwrap().flatten().filter_map(|e| fs::read(e.path().join("cmdline")).ok());
+    let lines =
+        fs::read_dir("/proc").unwrap().flatten().filter_map(|e| fs::read(e.path().join("cmdline")).ok());
     assert_eq!(lines.filter(|line| String::from_utf8_lossy(line).contains("7101.5")).count(), 0);
 }
 

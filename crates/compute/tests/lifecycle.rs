@@ -12,7 +12,7 @@ use fs_err as fs;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use provenv_compute::{Container, Isolation, Mount, Running, Signal, Streams};
-use support::{User, driver, texts};
+use support::{User, driver, eventually, texts};
 
 /// Every process of this machine whose command line holds the text.
 fn processes_with(text: &str) -> Vec<i32> {
@@ -25,15 +25,6 @@ fn processes_with(text: &str) -> Vec<i32> {
             words.contains(text).then_some(pid)
         })
         .collect()
-}
-
-/// Waits until something holds, for ten seconds at most.
-fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(10), "{what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// A container that starts several processes with this mark and waits.
@@ -106,7 +97,8 @@ fn signals_reach_the_command_and_its_code_comes_back() {
         (Signal::SIGUSR2, "USR2"),
         (Signal::SIGQUIT, "QUIT"),
     ] {
-        let script = format!("trap 'echo got {name}; exit 9' {name}; echo ready; while :; do sleep 0.02; done");
+        let script =
+            format!("trap 'echo got {name}; exit 9' {name}; echo ready; while :; do sleep 0.02; done");
         let (mut running, output) = spawn_ready(&user, &script);
         running.signal(signal).unwrap();
         assert_eq!(running.wait().unwrap().code, 9);
@@ -154,7 +146,8 @@ fn what_the_command_leaves_behind_dies_with_it() {
 #[test]
 fn orphans_are_reaped() {
     for user in User::all() {
-        let script = "i=0; while [ $i -lt 40 ]; do (sleep 0.01 &); i=$((i+1)); done; sleep 0.4; cat /proc/[0-9]*/stat";
+        let script =
+            "i=0; while [ $i -lt 40 ]; do (sleep 0.01 &); i=$((i+1)); done; sleep 0.4; cat /proc/[0-9]*/stat";
         let states = user.prints(&user.shell(script));
         assert_eq!(states.matches(") Z ").count(), 0, "{states}");
         assert!(states.lines().count() <= 3, "init, shell and cat: {states}");
@@ -169,12 +162,7 @@ fn the_callers_violent_death_ends_everything() {
         driver.kill().unwrap();
         driver.wait().unwrap();
         eventually("all are gone", || processes_with(&format!("sleep {mark}")).is_empty());
-        let tmp = user.path().join("store/tmp");
-        let left = || -> usize {
-            let own = fs::read_dir(&tmp).unwrap().flatten();
-            own.map(|own| fs::read_dir(own.path()).unwrap().count() - 1).sum()
-        };
-        eventually("the container's writes are removed", || left() == 0);
+        eventually("the container's writes are removed", || user.scratch_folders() == 0);
     }
 }
 
@@ -196,8 +184,10 @@ fn a_signal_to_the_callers_group_reaches_the_command_only_through_the_caller() {
     let user = User::me();
     let container = user.shell("trap 'echo TERM' TERM; echo ready; sleep 0.5; sleep 0.1");
     let mut command = user.driver(&container);
-    let mut driver =
-        std::os::unix::process::CommandExt::process_group(&mut command, 0).stdout(Stdio::piped()).spawn().unwrap();
+    let mut driver = std::os::unix::process::CommandExt::process_group(&mut command, 0)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut output = BufReader::new(driver.stdout.take().unwrap());
     output.read_line(&mut String::new()).unwrap();
     kill(Pid::from_raw(-i32::try_from(driver.id()).unwrap()), Signal::SIGTERM).unwrap();
@@ -242,7 +232,9 @@ fn on_a_terminal(user: &User, container: &Container, typed: &[(&str, &str)]) -> 
 #[test]
 fn ctrl_c_at_a_terminal_reaches_the_command_once() {
     let user = User::me();
-    let container = user.shell("trap 'echo interrupted' INT; echo ready; for i in 1 2 3 4 5 6 7 8 9; do sleep 0.05; done; exit 7");
+    let container = user.shell(
+        "trap 'echo interrupted' INT; echo ready; for i in 1 2 3 4 5 6 7 8 9; do sleep 0.05; done; exit 7",
+    );
     let Some((shown, code)) = on_a_terminal(&user, &container, &[("ready", "\x03")]) else { return };
     assert_eq!(shown.matches("interrupted").count(), 1, "{shown}");
     assert_eq!(code, 7);
@@ -263,7 +255,7 @@ fn an_interactive_shell_has_job_control() {
     let user = User::me();
     let container = user.command(&["sh", "-i", "-m"]);
     let typed = "sleep 0.1 & wait; echo $((40 + 2)) on $(readlink /proc/self/fd/0); (echo in job $((4 + 3)); sleep 1000)\n";
-    let keys = [("# ", typed), ("in job 7", "\x1a"), ("Stopped", "kill %1; exit 3\n")];
+    let keys = [("# ", typed), ("in job 7", "\x1a"), ("Stopped", "kill -9 %2; wait %2; exit 3\n")];
     let Some((shown, code)) = on_a_terminal(&user, &container, &keys) else { return };
     assert!(shown.contains("42 on "), "{shown}");
     assert!(!shown.contains("job control turned off"), "{shown}");
@@ -288,7 +280,9 @@ fn a_program_without_the_hook_is_found_out() {
 #[test]
 #[ignore = "part of another test"]
 fn child_without_a_hook() {
-    let (Some(root), Some(store)) = (std::env::var_os("TEST_ROOT"), std::env::var_os("TEST_STORE")) else { return };
+    let (Some(root), Some(store)) = (std::env::var_os("TEST_ROOT"), std::env::var_os("TEST_STORE")) else {
+        return;
+    };
     let container = Container {
         layers: vec![root.into()],
         command: vec!["true".into()],

@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use provenv_compute::{Container, set_helper};
@@ -17,8 +18,8 @@ use tempfile::TempDir;
 pub const NOBODY: u32 = 65534;
 
 const PROGRAMS: [&str; 18] = [
-    "sh", "cat", "ls", "sleep", "id", "rm", "mkdir", "true", "chmod", "stat", "head", "tail", "nproc", "dd", "env",
-    "touch", "mv", "readlink",
+    "sh", "cat", "ls", "sleep", "id", "rm", "mkdir", "true", "chmod", "stat", "head", "tail", "nproc", "dd",
+    "env", "touch", "mv", "readlink",
 ];
 
 /// A folder with the host's shell and core utilities, and the libraries they need.
@@ -125,6 +126,13 @@ impl User {
         path
     }
 
+    /// How many containers' writes are on disk.
+    pub fn scratch_folders(&self) -> usize {
+        let own = fs::read_dir(self.path().join("store/tmp")).unwrap().flatten();
+        let names = own.flat_map(|own| fs::read_dir(own.path()).into_iter().flatten().flatten());
+        names.filter(|entry| entry.file_name() != ".alive").count()
+    }
+
     /// The driver, as this user, on this container.
     pub fn driver(&self, container: &Container) -> Command {
         let mut command = Command::new(driver());
@@ -166,6 +174,15 @@ impl User {
             network: true,
             ..Container::default()
         }
+    }
+}
+
+/// Waits until something holds, for ten seconds at most.
+pub fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(10), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
