@@ -123,7 +123,11 @@ fn starter(
                 format!("{words} --argv0 \"$0\" {program}")
             }
             Some(words) if is_dynamic(&head) => format!("{words} {program}"),
-            _ => program,
+            // A static program needs no loader, and one that goes by several names looks at the one it is called by.
+            _ => {
+                let same = fs::canonicalize(tree.join(path)).ok() == fs::canonicalize(tree.join(real)).ok();
+                if same { quoted(&home.join(path)) } else { program }
+            }
         }));
     }
     // `#!/usr/bin/env python3 -u` and `#!/opt/provenv/bin/python` are both started by name.

@@ -255,7 +255,7 @@ fn an_interactive_shell_has_job_control() {
     let user = User::me();
     let container = user.command(&["sh", "-i", "-m"]);
     let typed = "sleep 0.1 & wait; echo $((40 + 2)) on $(readlink /proc/self/fd/0); (echo in job $((4 + 3)); sleep 1000)\n";
-    let keys = [("# ", typed), ("in job 7", "\x1a"), ("Stopped", "kill -9 %2; wait %2; exit 3\n")];
+    let keys = [("# ", typed), ("in job 7", "\x1a"), ("Stopped", "kill -9 %2; exit 3\nexit 3\n")];
     let Some((shown, code)) = on_a_terminal(&user, &container, &keys) else { return };
     assert!(shown.contains("42 on "), "{shown}");
     assert!(!shown.contains("job control turned off"), "{shown}");
