@@ -260,9 +260,10 @@ async fn a_guess_that_is_wrong_does_no_harm() {
 #[tokio::test]
 async fn a_suite_is_known_by_its_class_and_named_by_its_code_name() {
     let mut suite = bookworm();
-    "oldstable".clone_into(&mut suite.folder);
     "oldstable".clone_into(&mut suite.class);
-    let world = World::new(&archive([suite]));
+    let mut class = suite.clone();
+    "oldstable".clone_into(&mut class.folder);
+    let world = World::new(&archive([suite, class]));
     let resolution = world.resolve(&definition(Some("oldstable"), None, &[])).await.unwrap();
     assert_eq!(resolution.suite.0, "bookworm");
     let error = world.error(&definition(Some("bookwork"), None, &[])).await;

@@ -85,6 +85,9 @@ impl fmt::Debug for DebianConfig {
     }
 }
 
+/// Names that stand for one suite today and for another tomorrow.
+pub(super) const CLASSES: [&str; 5] = ["stable", "oldstable", "oldoldstable", "testing", "unstable"];
+
 /// What can be fetched from.
 const SCHEMES: [&str; 3] = ["http", "https", "file"];
 
@@ -233,7 +236,7 @@ fn trusted(root: &Path) -> Vec<PathBuf> {
 fn is_main(suite: &str, host: &OsRelease) -> bool {
     match &host.codename {
         Some(codename) if suite == codename => true,
-        _ => ["stable", "oldstable", "oldoldstable", "testing", "unstable", "sid"].contains(&suite),
+        _ => CLASSES.contains(&suite) || suite == "sid",
     }
 }
 

@@ -9,7 +9,7 @@ use provenv_fetch::Fetcher;
 use provenv_store::Store;
 use url::Url;
 
-use super::config::{DebianConfig, Keys, Mirror, Mirrors};
+use super::config::{CLASSES, DebianConfig, Keys, Mirror, Mirrors};
 use super::error::{Error, Result};
 use super::index::{self, Index};
 use super::openpgp::SignatureError;
@@ -60,11 +60,16 @@ impl Opener<'_> {
         if suite.is_empty() || !suite.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c)) {
             return Err(self.unknown(suite));
         }
-        let (main, security) = try_join(self.main(suite, extent), self.security(suite, extent)).await?;
-        let codename = match &main[0].release.codename {
-            codename if codename.is_empty() => suite.to_owned(),
-            codename => codename.clone(),
-        };
+        // A class moves from suite to suite, and not everywhere at once: all parts must be of the same one.
+        let mut codename = suite.to_owned();
+        if CLASSES.contains(&suite) {
+            let main = self.main(suite, Extent::Main).await?;
+            if let Some(known) = main.first().filter(|known| !known.release.codename.is_empty()) {
+                codename.clone_from(&known.release.codename);
+            }
+        }
+        let (main, security) =
+            try_join(self.main(&codename, extent), self.security(&codename, extent)).await?;
         let all: Vec<Verified> = main.into_iter().chain(security).collect();
         let indexes = try_join_all(all.iter().map(|verified| self.index(verified, platform))).await?;
         Ok(OpenSuite {
