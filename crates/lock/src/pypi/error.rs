@@ -106,6 +106,12 @@ pub enum Error {
         /// uv's words.
         explanation: String,
     },
+    /// The network is not to be used, and uv's cache does not have it.
+    #[error("a package is not cached, and the network is not to be used\n{explanation}")]
+    Offline {
+        /// uv's words.
+        explanation: String,
+    },
     /// A repository could not be had.
     #[error("a git repository could not be fetched\n{explanation}")]
     Git {
@@ -221,6 +227,7 @@ impl Error {
                  own, set SSL_CERT_FILE"
                     .into()
             }
+            Self::Offline { .. } => "run once with the network".into(),
             Self::Git { .. } => {
                 "check the URL and the revision; a private repository needs credentials in ~/.netrc or as ${VARIABLE} \
                  in the URL, and git+ssh a running ssh-agent"

@@ -32,17 +32,30 @@ const MISSING: &[(&str, &str)] = &[
     ("gfortran: not found", "gfortran"),
 ];
 
+/// Programs that builds call.
+const PROGRAMS: &[&str] = &["gcc", "cc", "g++", "c++", "make", "cargo", "gfortran", "cmake", "rustc", "swig"];
+
 /// What `build-essential` and `python3-dev` bring.
 const BUILD_ESSENTIAL: &[&str] = &["gcc", "cc", "c++", "g++", "make", "Python.h"];
 
 /// A program that the log of a build says is missing.
-pub(super) fn missing_program(log: &str) -> Option<&'static str> {
-    MISSING.iter().find(|(sign, _)| log.contains(sign)).map(|(_, program)| *program)
+fn missing_program(log: &str) -> Option<&'static str> {
+    // Python's own words: `[Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'`.
+    let not_found = log.lines().filter_map(|line| line.split_once("No such file or directory: '"));
+    let not_found = not_found.filter_map(|(_, rest)| rest.split('\'').next()).filter_map(|path| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        PROGRAMS.iter().find(|program| {
+            // Debian's compilers have names such as `x86_64-linux-gnu-gcc-12`.
+            name == **program || name.contains(&format!("-{program}"))
+        })
+    });
+    let sign = || MISSING.iter().find(|(sign, _)| log.contains(sign)).map(|(_, program)| *program);
+    not_found.copied().next().or_else(sign)
 }
 
 /// Whether trying again with a compiler is worthwhile.
 pub(super) fn wants_compiler(log: &str) -> bool {
-    MISSING.iter().any(|(sign, program)| BUILD_ESSENTIAL.contains(program) && log.contains(sign))
+    missing_program(log).is_some_and(|program| BUILD_ESSENTIAL.contains(&program))
 }
 
 /// Warnings that uv gives on its way, without their label.
@@ -64,6 +77,9 @@ pub(super) fn failure(code: i32, stderr: &str, python: &str, target: &str) -> Er
     {
         let package = quoted(headline).unwrap_or("a package").to_owned();
         return build_failure(&package, stderr);
+    }
+    if says("network was disabled") || says("Network connectivity is disabled") {
+        return Error::Offline { explanation };
     }
     if says("401 Unauthorized") || says("403 Forbidden") || says("authentication credentials") {
         return Error::Unauthorized { explanation };
@@ -102,7 +118,9 @@ pub(super) fn failure(code: i32, stderr: &str, python: &str, target: &str) -> Er
 
 /// What a failed build means: the last lines that it printed.
 pub(super) fn build_failure(package: &str, stderr: &str) -> Error {
-    let lines: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+    // uv's hint says that the build failed.
+    let told = |line: &&str| !line.trim().is_empty() && !line.starts_with("hint: ");
+    let lines: Vec<&str> = stderr.lines().filter(told).collect();
     let log = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
     Error::Build { package: package.to_owned(), log, missing: missing_program(stderr) }
 }
@@ -205,6 +223,13 @@ mod tests {
             "Build"
         );
         assert_eq!(kind("error: Git operation failed\n  cause: failed to clone into: x"), "Git");
+        assert_eq!(
+            no_solution(
+                "Because b was not found in the cache and you require b, we can conclude that your requirements are \
+                 unsatisfiable.\n\nhint: Packages were unavailable because the network was disabled."
+            ),
+            "Offline"
+        );
         assert_eq!(kind("error: something new"), "Uv");
     }
 
@@ -224,6 +249,9 @@ mod tests {
         assert!(wants_compiler(log));
         let Error::Build { missing, .. } = build_failure("a", log) else { panic!() };
         assert_eq!(missing, Some("gcc"));
+        assert!(wants_compiler("error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'"));
+        assert!(wants_compiler("FileNotFoundError: [Errno 2] No such file or directory: '/usr/bin/c++'"));
+        assert!(!wants_compiler("FileNotFoundError: [Errno 2] No such file or directory: 'VERSION'"));
         assert!(!wants_compiler("This package requires Rust and Cargo: cargo: not found"));
     }
 

@@ -405,7 +405,6 @@ pub(super) async fn compile(
     let work = session.work()?;
     let lines = |asked: &[Asked]| asked.iter().flat_map(|asked| [&*asked.text, "\n"]).collect::<String>();
     fs_err::write(work.path().join("requirements.in"), lines(&request.requirements))?;
-    fs_err::write(work.path().join("constraints.in"), lines(&request.constraints))?;
     let output = work.path().join("pylock.toml");
 
     let mut arguments = request.arguments.clone();
@@ -421,10 +420,12 @@ pub(super) async fn compile(
     if !previous.is_empty() && *upgrade != Upgrade::All {
         fs_err::write(&output, Pylock::preferring(previous.iter()).to_text())?;
     }
+    if !request.constraints.is_empty() {
+        fs_err::write(work.path().join("constraints.in"), lines(&request.constraints))?;
+        arguments.extend(["--constraints".to_owned(), format!("{WORK}/constraints.in")]);
+    }
     let fixed = [
         &format!("{WORK}/requirements.in"),
-        "--constraints",
-        &format!("{WORK}/constraints.in"),
         "--output-file",
         &format!("{WORK}/pylock.toml"),
         "--format",

@@ -75,6 +75,9 @@ impl<'a> Session<'a> {
         let mut env: Vec<_> =
             fixed.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         env.extend(host.passed_on());
+        if fetcher.options().offline {
+            env.push(("UV_OFFLINE".to_owned(), "1".to_owned()));
+        }
         env.extend(request.env());
         if let Some(certificates) = host.ca_bundle() {
             mounts.push(mount(certificates, CERTIFICATES, true));
@@ -173,7 +176,7 @@ impl<'a> Session<'a> {
             env: self.env.clone(),
             mounts: all,
             cwd: WORK.into(),
-            network: true,
+            network: !self.fetcher.options().offline,
             extra_packages,
         };
         let program = command.first().cloned().unwrap_or_default();

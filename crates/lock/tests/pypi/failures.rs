@@ -66,6 +66,21 @@ async fn the_index_is_out_of_reach() {
 }
 
 #[tokio::test]
+async fn offline_only_what_is_cached_can_be_had() {
+    let Some(mut machine) =
+        Machine::new(Index::new().add(Wheel::new("a", "1.0")).add(Wheel::new("b", "1.0"))).await
+    else {
+        return;
+    };
+    let packages = machine.resolve(&pip(&["a"])).await;
+    machine.go_offline();
+    assert_eq!(machine.resolve(&pip(&["a"])).await, packages);
+    let error = machine.fail(&pip(&["b"])).await;
+    assert!(matches!(error, Error::Offline { .. }), "{error}");
+    assert!(!machine.runner.commands.lock().unwrap().last().unwrap().network);
+}
+
+#[tokio::test]
 async fn the_index_is_broken() {
     let Some(machine) = Machine::new(Index::new().add(Wheel::new("a", "1.0"))).await else { return };
     machine.server.fault_always("/simple/a/", Fault::Status(500));

@@ -170,6 +170,11 @@ impl Machine {
         Some(Self { folder, store, server, runner: HostRunner::default(), config, notes, fetcher, python })
     }
 
+    pub fn go_offline(&mut self) {
+        let options = Options { offline: true, ..self.fetcher.options().clone() };
+        self.fetcher = Fetcher::new(self.store.clone(), Arc::clone(&self.notes) as _, options).unwrap();
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
