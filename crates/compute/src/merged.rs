@@ -13,10 +13,13 @@ use provenv_store::Store;
 
 use crate::{Result, process, syscalls};
 
+/// Raised when trees made before would not do, such as for the starters in them.
+const FORMAT: &[u8] = b"1";
+
 /// The folder for these layers, made if it is not there.
 pub(crate) fn tree(store: &Store, layers: &[PathBuf]) -> Result<PathBuf> {
-    let names: Vec<&[u8]> = layers.iter().map(|layer| layer.as_os_str().as_encoded_bytes()).collect();
-    let key = Digest::of(&names.join(&0)).hex();
+    let names = layers.iter().map(|layer| layer.as_os_str().as_encoded_bytes());
+    let key = Digest::of(&std::iter::once(FORMAT).chain(names).collect::<Vec<_>>().join(&0)).hex();
     if let Some(tree) = store.tree("merged", &key) {
         return Ok(tree);
     }

@@ -20,8 +20,9 @@ use crate::{Container, syscalls};
 /// folders stay usable.
 pub(crate) fn enter_outer(user: bool) -> Result<(), Failure> {
     if !user {
-        return unshare(CloneFlags::CLONE_NEWPID)
-            .map_err(|error| Failure::new(FailureKind::NoNamespaces, "make a process namespace", &error));
+        return unshare(CloneFlags::CLONE_NEWPID).map_err(|error| {
+            Failure::new(FailureKind::NoNamespaces, "make a process namespace", &error.desc())
+        });
     }
     let refused =
         |error: Errno| Failure::new(FailureKind::NoUserNamespace, "make a user namespace", &error.desc());
