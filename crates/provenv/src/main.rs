@@ -17,6 +17,7 @@ use crate::commands::{Context, Failure};
 fn main() -> ExitCode {
     // A sandbox begins as a copy of this program; nothing may come before this.
     provenv_workspace::sandbox_main_if_asked();
+    set_panic_message();
     let cli = Cli::parse();
     set_colors(cli.global.color);
     set_logging(cli.global.verbose);
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
             eprint!("{}", failure.render());
             match failure {
                 Failure::Definition(_) if own_failure == 1 => ExitCode::from(2),
+                Failure::NotStarted(_, _, code) => ExitCode::from(code),
                 _ => ExitCode::from(own_failure),
             }
         }
@@ -51,6 +53,16 @@ impl Command {
             _ => 1,
         }
     }
+}
+
+/// A defect of ours is said as one, with what a report needs, and without a trace of stack frames.
+fn set_panic_message() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+        let message = panic.payload_as_str().unwrap_or("no message");
+        eprintln!("error: provenv {} has a defect{place}: {message}", env!("CARGO_PKG_VERSION"));
+        eprintln!("hint: please report this with the command you gave; nothing half-made was kept");
+    }));
 }
 
 fn set_colors(choice: ColorChoice) {

@@ -101,6 +101,14 @@ fn first_of(diagnostics: &[Diagnostic]) -> String {
 }
 
 impl Error {
+    /// The exit code that a shell gives where a command could not be started: 127, 126 or 125.
+    pub fn exit_code(&self) -> Option<u8> {
+        match self {
+            Self::Compute(error) => u8::try_from(error.exit_code()).ok(),
+            _ => None,
+        }
+    }
+
     /// What to do next, where there is something.
     pub fn hint(&self) -> Option<String> {
         match self {

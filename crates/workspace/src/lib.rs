@@ -99,8 +99,6 @@ impl Workspace {
 
 /// The user's name, for the record.
 fn user_name() -> String {
-    ["USER", "LOGNAME"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        .unwrap_or_else(|| "unknown".to_owned())
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid());
+    user.ok().flatten().map_or_else(|| nix::unistd::getuid().to_string(), |user| user.name)
 }

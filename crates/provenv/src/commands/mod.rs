@@ -30,6 +30,8 @@ pub enum Failure {
     Definition(Vec<Diagnostic>),
     /// Anything else, with what to do next.
     Other(Box<dyn std::error::Error>, Option<String>),
+    /// A command in an environment could not be started, with the exit code that shells give for it.
+    NotStarted(Box<dyn std::error::Error>, Option<String>, u8),
 }
 
 impl Failure {
@@ -37,7 +39,9 @@ impl Failure {
     pub fn render(&self) -> String {
         match self {
             Self::Definition(diagnostics) => diagnostics.iter().map(errors::render_diagnostic).collect(),
-            Self::Other(error, hint) => errors::render(error.as_ref(), hint.as_deref()),
+            Self::Other(error, hint) | Self::NotStarted(error, hint, _) => {
+                errors::render(error.as_ref(), hint.as_deref())
+            }
         }
     }
 }
@@ -48,7 +52,10 @@ impl From<Error> for Failure {
             Error::Definition(diagnostics) => Self::Definition(diagnostics),
             error => {
                 let hint = error.hint();
-                Self::Other(Box::new(error), hint)
+                match error.exit_code() {
+                    Some(code) => Self::NotStarted(Box::new(error), hint, code),
+                    None => Self::Other(Box::new(error), hint),
+                }
             }
         }
     }

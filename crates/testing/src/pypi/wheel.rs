@@ -152,6 +152,8 @@ impl Wheel {
         let info = format!("{}.dist-info", self.stem());
         let module = format!("VERSION = \"{}\"\n", self.version);
         let mut files = vec![(format!("{}/__init__.py", self.module()), module.into_bytes(), 0o644)];
+        // The module is the caller's to give, too.
+        files.retain(|(path, _, _)| self.files.iter().all(|(given, _, _)| given != path));
         files.extend(self.files.iter().cloned());
         files.push((format!("{info}/METADATA"), self.metadata().into_bytes(), 0o644));
         files.push((format!("{info}/WHEEL"), self.wheel().into_bytes(), 0o644));

@@ -1,0 +1,179 @@
+//! What tests of the front door share: the binary, workspaces that begin with a base, a local package index.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use provenv_testing::pypi::Index;
+use provenv_testing::server::{FileTree, Server};
+
+/// The Python of all these tests, and so the Debian suite.
+pub const PYTHON: &str = "3.11";
+
+/// A workspace of a test's own. Its store begins with the artifacts, segments and layers of the plain base, so that a test
+/// needs neither fetch nor compress them again.
+pub struct Workspace {
+    folder: tempfile::TempDir,
+}
+
+/// What a command left.
+pub struct Done {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Done {
+    /// The result as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
+    }
+
+    /// It, if all went well.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+impl From<Output> for Done {
+    fn from(output: Output) -> Self {
+        use std::os::unix::process::ExitStatusExt;
+        Self {
+            code: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Workspace {
+    /// A workspace with the base in its store, or `None` (said aloud) where no Debian archive can be reached.
+    pub fn new() -> Option<Self> {
+        let seed = seed()?;
+        let workspace = Self::empty();
+        copy_tree(seed, &workspace.root());
+        Some(workspace)
+    }
+
+    /// A workspace with nothing in it.
+    pub fn empty() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// The folder for files of the test.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The workspace's own folder.
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("workspace")
+    }
+
+    /// Writes a file of the test.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(&path, text).unwrap();
+        path
+    }
+
+    /// The command, in this workspace and in the folder of the test.
+    pub fn command(&self) -> Command {
+        let mut command = command(&self.root());
+        command.current_dir(self.path());
+        command
+    }
+
+    /// Runs it to its end.
+    pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Done {
+        self.command().args(arguments).output().unwrap().into()
+    }
+
+    /// Runs it to its end with results as JSON.
+    #[track_caller]
+    pub fn json<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> serde_json::Value {
+        Done::from(self.command().args(["-o", "json"]).args(arguments).output().unwrap()).ok().json()
+    }
+}
+
+/// The binary in a workspace, without the caller's settings.
+pub fn command(root: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_provenv"));
+    command.env("PROVENV_WORKSPACE", root).env("PROVENV_CONFIG", "/nonexistent/config.toml").env("NO_COLOR", "1");
+    command
+}
+
+/// A definition whose packages come from `server` alone.
+pub fn definition(server: &Server, name: &str, packages: &[&str]) -> String {
+    let mut text = format!("name: {name}\npython: \"{PYTHON}\"\npip:\n- --index-url {}\n", server.at("/simple/"));
+    for package in packages {
+        text.push_str(&format!("- {package}\n"));
+    }
+    text
+}
+
+/// An index that is served.
+pub fn serve(index: &Index) -> Server {
+    Server::start(index.serve(FileTree::new()))
+}
+
+/// Says why a test does not run; fails it where everything is required, as in CI.
+pub fn skip(why: &str) {
+    assert_ne!(std::env::var("PROVENV_TEST_PEERS").as_deref(), Ok("required"), "{why}");
+    eprintln!("skipped: {why}");
+}
+
+/// Whether a program is there; says so where it is not.
+pub fn have(program: &str) -> bool {
+    let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")])
+        .any(|folder| folder.join(program).is_file());
+    if !found {
+        skip(&format!("{program} is not installed"));
+    }
+    found
+}
+
+/// A workspace in which the plain base and uv are, made once a run of the tests by whoever comes first.
+fn seed() -> Option<&'static Path> {
+    static SEED: OnceLock<Option<PathBuf>> = OnceLock::new();
+    SEED.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("seed");
+        fs_err::create_dir_all(&folder).unwrap();
+        let lock = fs_err::File::create(folder.join("lock")).unwrap();
+        lock.file().lock().unwrap();
+        let root = folder.join("workspace");
+        // One package, from a local index: this fetches uv too.
+        let server = serve(&Index::new().add(provenv_testing::pypi::Wheel::new("seed", "1")));
+        let file = folder.join("environment.yaml");
+        fs_err::write(&file, definition(&server, "seed", &["seed"])).unwrap();
+        let done: Done = command(&root).arg("build").arg(&file).output().unwrap().into();
+        if done.code == 0 {
+            return Some(root);
+        }
+        let reachable = !["could not connect", "network", "dns", "mirror"].iter().any(|word| done.stderr.contains(word));
+        assert!(!reachable, "the base cannot be built:\n{}", done.stderr);
+        skip(&format!("no Debian archive can be reached:\n{}", done.stderr));
+        None
+    })
+    .as_deref()
+}
+
+/// A copy by hard links of what is never changed in place, and no catalogue: each test has its own.
+fn copy_tree(from: &Path, to: &Path) {
+    for part in ["blobs", "records", "trees/tool", "format"] {
+        let source = from.join("store").join(part);
+        if !source.exists() {
+            continue;
+        }
+        let target = to.join("store").join(part);
+        fs_err::create_dir_all(target.parent().unwrap()).unwrap();
+        let status = Command::new("cp").arg("-al").arg(&source).arg(&target).status().unwrap();
+        assert!(status.success());
+    }
+}
