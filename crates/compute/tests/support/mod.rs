@@ -57,11 +57,21 @@ fn copy_for(uid: u32, from: &Path, to: &Path) {
     assert!(copied.success() && owned.success());
 }
 
-/// A folder for this test program that everybody can read; removed by nobody but the next clean of the system's
-/// temporary files, because static values are not dropped. It is small.
+/// A folder for this test program that everybody can read. Static values are not dropped: the next test
+/// program removes it.
 fn shared() -> &'static Path {
     static SHARED: OnceLock<TempDir> = OnceLock::new();
-    SHARED.get_or_init(|| open_folder("provenv-compute-")).path()
+    let folder = SHARED.get_or_init(|| {
+        for entry in fs::read_dir(std::env::temp_dir()).unwrap().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let pid = name.strip_prefix("provenv-compute-of-").and_then(|name| name.split('-').next());
+            if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        open_folder(&format!("provenv-compute-of-{}-", std::process::id()))
+    });
+    folder.path()
 }
 
 fn open_folder(prefix: &str) -> TempDir {
