@@ -5,6 +5,7 @@
 //! their next version does.)
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use provenv_definition::{Digest, Platform};
 use provenv_lock::{BaseLock, PlatformLock};
@@ -45,7 +46,7 @@ pub struct Image {
 impl Image {
     /// Bytes of manifest, configuration and layers together: what a registry keeps.
     pub fn size(&self) -> u64 {
-        self.manifest_size + self.config_size + self.layers.iter().map(|layer| layer.size).sum::<u64>()
+        self.blobs().iter().map(|(_, size)| size).sum()
     }
 
     /// Every blob that belongs to it, each once: what must be kept or handed on. Manifest first, then configuration, then layers.
@@ -144,7 +145,8 @@ struct Config<'a> {
     created: &'a str,
     architecture: &'a str,
     os: &'a str,
-    config: Execution<'a>,
+    #[serde(rename = "config")]
+    execution: Execution<'a>,
     rootfs: RootFs,
     history: Vec<History>,
 }
@@ -175,7 +177,7 @@ fn config_bytes(platform: Platform, layers: &[Layer], config: &ImageConfig) -> V
         created: CREATED,
         architecture: platform.architecture(),
         os: "linux",
-        config: Execution {
+        execution: Execution {
             env: config.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
             cmd: &config.command,
             working_dir: "/",
@@ -238,25 +240,25 @@ pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
     if !lock.debian.is_empty() {
         text.push_str("RUN apt-get update && apt-get install --yes --no-install-recommends");
         for package in &lock.debian {
-            text.push_str(&format!(" \\\n    {}={}", package.name, package.version));
+            let _ = write!(text, " \\\n    {}={}", package.name, package.version);
         }
         text.push_str(" \\\n && rm -rf /var/lib/apt/lists/*\n");
     }
     if let Some(python) = &lock.python {
-        text.push_str(&format!("RUN {} -m venv --without-pip /{PREFIX}\n", python.executable));
+        let _ = writeln!(text, "RUN {} -m venv --without-pip /{PREFIX}", python.executable);
     }
     for (name, value) in &config.env {
-        text.push_str(&format!("ENV {name}=\"{value}\"\n"));
+        let _ = writeln!(text, "ENV {name}=\"{value}\"");
     }
     if !lock.pypi.is_empty() {
-        text.push_str(&format!("RUN pip --python /{PREFIX}/bin/python install --no-deps"));
+        let _ = write!(text, "RUN pip --python /{PREFIX}/bin/python install --no-deps");
         for package in &lock.pypi {
-            text.push_str(&format!(" \\\n    {}=={}", package.name, package.version));
+            let _ = write!(text, " \\\n    {}=={}", package.name, package.version);
         }
         text.push('\n');
     }
     let command = serde_json::to_string(&config.command).expect("a list of texts is plain data");
-    text.push_str(&format!("CMD {command}\n"));
+    let _ = writeln!(text, "CMD {command}");
     text
 }
 

@@ -46,7 +46,8 @@ fn is_root() -> bool {
 }
 
 fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    let output =
+        Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(
         output.status.success(),
         "{program} {}: {}\n{}{}",
@@ -127,7 +128,9 @@ fn shell(store: &Store) -> Layer {
     let mut files = BTreeMap::new();
     for program in ["/bin/sh", "/bin/cat"] {
         let real = fs_err::canonicalize(program).unwrap();
-        for word in run("ldd", &[real.to_str().unwrap()]).split_whitespace().filter(|word| word.starts_with('/')) {
+        for word in
+            run("ldd", &[real.to_str().unwrap()]).split_whitespace().filter(|word| word.starts_with('/'))
+        {
             files.insert(word.to_owned(), fs_err::read(word).unwrap());
         }
         files.insert(program.to_owned(), fs_err::read(real).unwrap());
@@ -214,7 +217,8 @@ impl Setup {
 
     /// The flags that keep podman and buildah to a storage of their own, which works inside a container too.
     fn storage(&self) -> Vec<String> {
-        let flags = ["--root", &self.path("storage"), "--runroot", &self.path("run"), "--storage-driver", "vfs"];
+        let flags =
+            ["--root", &self.path("storage"), "--runroot", &self.path("run"), "--storage-driver", "vfs"];
         flags.iter().map(|&flag| flag.to_owned()).collect()
     }
 
@@ -255,7 +259,9 @@ fn skopeo_inspects_and_copies_every_form() {
         return;
     }
     let setup = Setup::new();
-    for (transport, name) in [("oci", "out:v1"), ("oci", "plain"), ("oci-archive", "o.tar:v1"), ("docker-archive", "d.tar:demo:1")] {
+    for (transport, name) in
+        [("oci", "out:v1"), ("oci", "plain"), ("oci-archive", "o.tar:v1"), ("docker-archive", "d.tar:demo:1")]
+    {
         let source = setup.export(transport, name);
         let text = run("skopeo", &["inspect", &source]);
         let seen: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -312,7 +318,9 @@ fn podman_loads_and_runs() {
         return;
     }
     let setup = Setup::new();
-    for (transport, name, tag) in [("docker-archive", "d.tar:demo:1", "localhost/demo:1"), ("oci-archive", "o.tar:v2", "")] {
+    for (transport, name, tag) in
+        [("docker-archive", "d.tar:demo:1", "localhost/demo:1"), ("oci-archive", "o.tar:v2", "")]
+    {
         let source = setup.export(transport, name);
         let image = if tag.is_empty() {
             setup.contained("podman", &["pull", "--quiet", &source]).trim().to_owned()
@@ -321,14 +329,38 @@ fn podman_loads_and_runs() {
             tag.to_owned()
         };
         let flags = ["--runtime", "runc", "--cgroup-manager", "cgroupfs"];
-        let limits =
-            ["run", "--rm", "--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", &image];
+        let limits = [
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "--ulimit",
+            "nofile=1024:1024",
+            "--ulimit",
+            "nproc=4096:4096",
+            &image,
+        ];
         let said = setup.contained("podman", &[&flags[..], &limits[..]].concat());
         assert_eq!(said, "by default\n", "{source}");
         let command = ["sh", "-c", "cat /opt/link /opt/again; echo $GREETING"];
         let said = setup.contained("podman", &[&flags[..], &limits[..], &command[..]].concat());
         assert_eq!(said, "inside\ninside\nhello = world\n", "{source}");
     }
+}
+
+/// Only where a daemon answers already: it is not ours to start one.
+#[test]
+fn docker_loads_and_runs() {
+    if !Command::new("docker").arg("info").output().is_ok_and(|output| output.status.success()) {
+        return eprintln!("skipped: no docker daemon answers");
+    }
+    let setup = Setup::new();
+    setup.export("docker-archive", "d.tar:provenv-test:1");
+    run("docker", &["load", "--input", &setup.path("d.tar")]);
+    let said =
+        run("docker", &["run", "--rm", "--network", "none", "provenv-test:1", "sh", "-c", "cat /opt/again"]);
+    run("docker", &["rmi", "provenv-test:1"]);
+    assert_eq!(said, "inside\n");
 }
 
 #[test]

@@ -59,13 +59,16 @@ struct Helped {
 impl Keychain {
     /// The files of this user: `REGISTRY_AUTH_FILE`, podman's in the runtime and configuration folders, docker's.
     pub fn of_user() -> Self {
-        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let variable =
+            |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = variable("HOME");
         let in_home = |path: &str| home.as_ref().map(|home| home.join(path));
         let files = [
             variable("REGISTRY_AUTH_FILE"),
             variable("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
-            variable("XDG_CONFIG_HOME").or_else(|| in_home(".config")).map(|folder| folder.join("containers/auth.json")),
+            variable("XDG_CONFIG_HOME")
+                .or_else(|| in_home(".config"))
+                .map(|folder| folder.join("containers/auth.json")),
             variable("DOCKER_CONFIG").or_else(|| in_home(".docker")).map(|folder| folder.join("config.json")),
         ];
         Self { files: files.into_iter().flatten().collect() }
@@ -86,8 +89,8 @@ impl Keychain {
                 Err(error) => return Err(wrong(error.kind().to_string())),
             };
             // Not the error's own text: it may quote what is in the file.
-            let file: AuthFile =
-                serde_json::from_slice(&bytes).map_err(|error| wrong(format!("line {} is not as expected", error.line())))?;
+            let file: AuthFile = serde_json::from_slice(&bytes)
+                .map_err(|error| wrong(format!("line {} is not as expected", error.line())))?;
             if let Some(login) = file.login(reference)? {
                 return Ok(Some(login));
             }
@@ -149,7 +152,8 @@ fn host_and_path(key: &str) -> &str {
 
 /// Asks a credential helper (docker-credential-helpers, "protocol").
 fn ask(helper: &str, registry: &str) -> Result<Option<Login>, Error> {
-    let wrong = |reason: String| Error::Helper { helper: helper.to_owned(), registry: registry.to_owned(), reason };
+    let wrong =
+        |reason: String| Error::Helper { helper: helper.to_owned(), registry: registry.to_owned(), reason };
     let mut child = Command::new(helper)
         .arg("get")
         .stdin(Stdio::piped())
@@ -169,9 +173,9 @@ fn ask(helper: &str, registry: &str) -> Result<Option<Login>, Error> {
         }
         return Err(wrong(format!("it ended with {}", output.status)));
     }
-    let helped: Helped =
-        serde_json::from_slice(&output.stdout).map_err(|_| wrong("its answer is not as expected".to_owned()))?;
-    Ok(Some(Login { username: helped.username, password: helped.secret }))
+    let answer: Helped = serde_json::from_slice(&output.stdout)
+        .map_err(|_| wrong("its answer is not as expected".to_owned()))?;
+    Ok(Some(Login { username: answer.username, password: answer.secret }))
 }
 
 #[cfg(test)]
@@ -183,8 +187,8 @@ mod tests {
         file.login(&reference.parse().unwrap()).unwrap()
     }
 
-    fn is(username: &str, password: &str) -> Option<Login> {
-        Some(Login { username: username.into(), password: password.into() })
+    fn login_of(username: &str, password: &str) -> Login {
+        Login { username: username.into(), password: password.into() }
     }
 
     #[test]
@@ -195,10 +199,10 @@ mod tests {
             "https://other.invalid/v1/": {"auth": "bWU6c2VjcmV0"},
             "registry.invalid/team": {"auth": "dGVhbTpwYTpzcw=="}
         }}"#;
-        assert_eq!(login(json, "registry.invalid/digits:1"), is("me", "secret"));
-        assert_eq!(login(json, "registry.invalid/team/digits:1"), is("team", "pa:ss"));
-        assert_eq!(login(json, "registry.invalid/teammate/digits:1"), is("me", "secret"));
-        assert_eq!(login(json, "other.invalid/digits:1"), is("me", "secret"));
+        assert_eq!(login(json, "registry.invalid/digits:1"), Some(login_of("me", "secret")));
+        assert_eq!(login(json, "registry.invalid/team/digits:1"), Some(login_of("team", "pa:ss")));
+        assert_eq!(login(json, "registry.invalid/teammate/digits:1"), Some(login_of("me", "secret")));
+        assert_eq!(login(json, "other.invalid/digits:1"), Some(login_of("me", "secret")));
         assert_eq!(login(json, "registry.invalid:5000/digits:1"), None);
     }
 
@@ -211,7 +215,7 @@ mod tests {
 
     #[test]
     fn neither_debug_nor_errors_show_a_password() {
-        let login = is("me", "hunter2").unwrap();
+        let login = login_of("me", "hunter2");
         assert!(!format!("{login:?}").contains("hunter2"));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
@@ -233,7 +237,7 @@ mod tests {
         .unwrap();
         fs_err::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let helper = helper.to_str().unwrap();
-        assert_eq!(ask(helper, "known.invalid").unwrap(), is("me", "hunter2"));
+        assert_eq!(ask(helper, "known.invalid").unwrap(), Some(login_of("me", "hunter2")));
         assert_eq!(ask(helper, "unknown.invalid").unwrap(), None);
         let error = ask("docker-credential-that-is-not-there", "known.invalid").unwrap_err();
         assert!(error.to_string().contains("that-is-not-there"), "{error}");

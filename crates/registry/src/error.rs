@@ -84,9 +84,13 @@ impl Error {
                 "check that this user may push there; a new login may be needed".to_owned()
             }
             Self::Connection { registry, .. } => {
-                format!("check that {registry} is right and can be reached; a registry without TLS needs --insecure")
+                format!(
+                    "check that {registry} is right and can be reached; a registry without TLS needs --insecure"
+                )
             }
-            Self::Moved { .. } => "somebody else pushed to the same tag: push again, or use another tag".to_owned(),
+            Self::Moved { .. } => {
+                "somebody else pushed to the same tag: push again, or use another tag".to_owned()
+            }
             Self::AuthFile { .. } | Self::Helper { .. } => "log in again to write it anew".to_owned(),
             Self::Registry { .. } => return None,
         })
@@ -112,12 +116,18 @@ impl From<OciDistributionError> for Failure {
             OciDistributionError::AuthenticationFailure(reason) => Self::Denied(Some(said(&reason))),
             OciDistributionError::ImageManifestNotFoundError(_) => Self::NotFound,
             OciDistributionError::RegistryError { envelope, .. } => {
-                let is = |codes: &[OciErrorCode]| envelope.errors.iter().any(|error| codes.contains(&error.code));
-                let messages: Vec<&str> = envelope.errors.iter().map(|error| error.message.as_str()).collect();
+                let is =
+                    |codes: &[OciErrorCode]| envelope.errors.iter().any(|error| codes.contains(&error.code));
+                let messages: Vec<&str> =
+                    envelope.errors.iter().map(|error| error.message.as_str()).collect();
                 let reason = said(&messages.join(", "));
                 if is(&[OciErrorCode::Unauthorized, OciErrorCode::Denied]) {
                     Self::Denied(Some(reason).filter(|reason| !reason.is_empty()))
-                } else if is(&[OciErrorCode::ManifestUnknown, OciErrorCode::NameUnknown, OciErrorCode::NotFound]) {
+                } else if is(&[
+                    OciErrorCode::ManifestUnknown,
+                    OciErrorCode::NameUnknown,
+                    OciErrorCode::NotFound,
+                ]) {
                     Self::NotFound
                 } else if is(&[OciErrorCode::Toomanyrequests]) {
                     Self::Passing(reason)

@@ -1,6 +1,9 @@
 //! An image from the store to a registry (OCI distribution specification, "Push").
 
-use std::time::Duration;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -23,6 +26,12 @@ const PARALLEL: usize = 4;
 const PIECE: usize = 1 << 18;
 /// Tries before a broken connection is an error.
 const TRIES: u32 = 5;
+/// The longest wait for an answer to a small request.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How often progress is looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// The longest time without a byte of a blob going out, and for the registry to make sure of the blob once it has all.
+const STALL: Duration = Duration::from_mins(5);
 
 /// What a push did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +113,6 @@ impl<'a> Session<'a> {
             protocol: if plain { ClientProtocol::Http } else { ClientProtocol::Https },
             use_monolithic_push: true,
             connect_timeout: Some(Duration::from_secs(20)),
-            read_timeout: Some(Duration::from_secs(120)),
             user_agent: concat!("provenv/", env!("CARGO_PKG_VERSION")),
             ..ClientConfig::default()
         });
@@ -114,7 +122,9 @@ impl<'a> Session<'a> {
         };
         let session = Self { client, auth, reference };
         session
-            .retry("log in to", || session.client.auth(&reference.inner, &session.auth, RegistryOperation::Push))
+            .retry("log in to", || {
+                patient(session.client.auth(&reference.inner, &session.auth, RegistryOperation::Push))
+            })
             .await?;
         Ok(session)
     }
@@ -122,33 +132,46 @@ impl<'a> Session<'a> {
     /// The digest that the tag names.
     async fn digest(&self) -> Result<Option<String>, Error> {
         let ask = || async {
-            match self.client.fetch_manifest_digest(&self.reference.inner, &self.auth).await {
+            match patient(self.client.fetch_manifest_digest(&self.reference.inner, &self.auth)).await {
                 Ok(digest) => Ok(Some(digest)),
-                Err(error) => match Failure::from(error) {
-                    Failure::NotFound => Ok(None),
-                    failure => Err(failure),
-                },
+                Err(Failure::NotFound) => Ok(None),
+                Err(failure) => Err(failure),
             }
         };
         self.retry("look up an image in", ask).await
     }
 
     /// Sends a blob unless it is there; gives back the bytes sent.
-    async fn blob(&self, store: &Store, digest: Digest, size: u64, reporter: &dyn Reporter) -> Result<u64, Error> {
+    async fn blob(
+        &self,
+        store: &Store,
+        digest: Digest,
+        size: u64,
+        reporter: &dyn Reporter,
+    ) -> Result<u64, Error> {
         let name = digest.to_string();
         // Some registries refuse to say what is in a repository that does not exist yet; the upload will tell.
-        if self.client.blob_exists(&self.reference.inner, &name).await.unwrap_or(false) {
+        if patient(self.client.blob_exists(&self.reference.inner, &name)).await.unwrap_or(false) {
             reporter.advance(Phase::Publishing, size);
             return Ok(0);
         }
         let path = store.path(&digest);
+        // The farthest byte that any try has read, and how much of that was reported.
+        let read = Arc::new(AtomicU64::new(0));
+        let shown = AtomicU64::new(0);
+        let report = |now: u64| reporter.advance(Phase::Publishing, now - shown.swap(now, Ordering::Relaxed));
         let send = || async {
             let file = tokio::fs::File::open(&path).await.map_err(OciDistributionError::IoError)?;
+            let (read, mut at) = (Arc::clone(&read), 0);
             let body = ReaderStream::with_capacity(file, PIECE).map_err(OciDistributionError::IoError);
+            let body = body.inspect_ok(move |piece| {
+                at += piece.len() as u64;
+                read.fetch_max(at, Ordering::Relaxed);
+            });
             self.client.push_blob_stream(&self.reference.inner, body, &name, Some(size)).await
         };
-        self.retry("push a layer to", send).await?;
-        reporter.advance(Phase::Publishing, size);
+        self.retry("push a layer to", || watched(send(), &read, report)).await?;
+        report(size);
         Ok(size)
     }
 
@@ -157,11 +180,11 @@ impl<'a> Session<'a> {
             let media_type = MANIFEST_TYPE.parse().expect("a media type is the value of a header");
             self.client.push_manifest_raw(&self.reference.inner, bytes.clone(), media_type)
         };
-        self.retry("push the manifest to", send).await.map(drop)
+        self.retry("push the manifest to", || patient(send())).await.map(drop)
     }
 
     /// Does `request` until it succeeds, the answer is final, or there were too many tries; waits longer each time.
-    async fn retry<T, E: Into<Failure>, F: Future<Output = Result<T, E>>>(
+    async fn retry<T, F: Future<Output = Result<T, Failure>>>(
         &self,
         act: &'static str,
         request: impl Fn() -> F,
@@ -170,7 +193,7 @@ impl<'a> Session<'a> {
         for attempt in 1.. {
             let failure = match request().await {
                 Ok(done) => return Ok(done),
-                Err(error) => error.into(),
+                Err(failure) => failure,
             };
             match failure {
                 Failure::Passing(reason) if attempt == TRIES => {
@@ -197,4 +220,39 @@ impl<'a> Session<'a> {
         }
         unreachable!("the loop ends at the last try")
     }
+}
+
+/// A small request, which is not waited for without end.
+async fn patient<T>(request: impl Future<Output = Result<T, OciDistributionError>>) -> Result<T, Failure> {
+    match tokio::time::timeout(PATIENCE, request).await {
+        Ok(result) => result.map_err(Failure::from),
+        Err(_) => Err(silent(PATIENCE)),
+    }
+}
+
+/// An upload, which may take as long as it likes while bytes go out; says again and again how many did.
+async fn watched<T>(
+    request: impl Future<Output = Result<T, OciDistributionError>>,
+    read: &AtomicU64,
+    report: impl Fn(u64),
+) -> Result<T, Failure> {
+    let mut request = pin!(request);
+    let (mut last, mut since) = (0, Instant::now());
+    loop {
+        match tokio::time::timeout(TICK, &mut request).await {
+            Ok(result) => return result.map_err(Failure::from),
+            Err(_) if since.elapsed() > STALL => return Err(silent(STALL)),
+            Err(_) => {
+                let now = read.load(Ordering::Relaxed);
+                if now != last {
+                    (last, since) = (now, Instant::now());
+                    report(now);
+                }
+            }
+        }
+    }
+}
+
+fn silent(time: Duration) -> Failure {
+    Failure::Passing(format!("nothing came back for {} seconds", time.as_secs()))
 }

@@ -64,7 +64,9 @@ impl Reference {
     pub(crate) fn is_local(&self) -> bool {
         let registry = self.registry();
         let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
-        host == "localhost" || host == "[::1]" || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+        host == "localhost"
+            || host == "[::1]"
+            || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
     }
 }
 
@@ -108,7 +110,15 @@ mod tests {
             assert_eq!(reference.is_local(), local, "{text}");
         }
         let digest = format!("localhost/x@sha256:{}", "0".repeat(64));
-        for text in ["digits", "digits:1", "team/digits:1", "localhost/", "localhost/Digits", "localhost/x:a b", &digest] {
+        for text in [
+            "digits",
+            "digits:1",
+            "team/digits:1",
+            "localhost/",
+            "localhost/Digits",
+            "localhost/x:a b",
+            &digest,
+        ] {
             assert!(text.parse::<Reference>().is_err(), "{text}");
         }
     }

@@ -48,14 +48,18 @@ async fn skopeo_pulls_what_was_pushed() {
     push(&store, &image, &reference, &options(vec![]), &Silent).await.unwrap();
     let copy = format!("dir:{}", server.folder.path().join("copy").display());
     let arguments =
-        ["--insecure-policy", "copy", "--src-tls-verify=false", &format!("docker://{reference}"), &copy].map(str::to_owned);
+        ["--insecure-policy", "copy", "--src-tls-verify=false", &format!("docker://{reference}"), &copy]
+            .map(str::to_owned);
     match Command::new("skopeo").args(arguments).output() {
         Ok(output) => {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             let manifest = fs_err::read(server.folder.path().join("copy/manifest.json")).unwrap();
             assert_eq!(manifest, store.read(&image.manifest).unwrap());
         }
-        Err(_) => assert!(std::env::var("PROVENV_TEST_PEERS").as_deref() != Ok("required"), "skopeo is not installed"),
+        Err(_) => assert!(
+            std::env::var("PROVENV_TEST_PEERS").as_deref() != Ok("required"),
+            "skopeo is not installed"
+        ),
     }
 }
 
@@ -99,7 +103,8 @@ async fn a_registry_that_is_not_there_is_named() {
     let Some(server) = Server::prepare(false) else { return };
     let store = store(&server);
     let image = image(&store, &[b"base"]);
-    let error = push(&store, &image, &server.reference("demo:1"), &options(vec![]), &Silent).await.unwrap_err();
+    let error =
+        push(&store, &image, &server.reference("demo:1"), &options(vec![]), &Silent).await.unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, Error::Connection { .. }), "{error:?}");
     assert!(text.contains(&format!("127.0.0.1:{}", server.port)) && text.contains("refused"), "{text}");
@@ -111,7 +116,8 @@ async fn many_pushes_at_once_all_arrive() {
     let store = store(&server);
     let image = image(&store, &[b"base", b"one", b"two"]);
     let pushes = (0..6).map(|number| {
-        let (store, image, reference) = (store.clone(), image.clone(), server.reference(&format!("demo:{}", number / 2)));
+        let (store, image, reference) =
+            (store.clone(), image.clone(), server.reference(&format!("demo:{}", number / 2)));
         async move { push(&store, &image, &reference, &options(vec![]), &Silent).await.unwrap() }
     });
     futures::future::join_all(pushes).await;

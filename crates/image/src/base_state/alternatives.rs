@@ -11,8 +11,12 @@ use super::{State, merged};
 pub(super) fn fill(state: &mut State) {
     for (name, group) in groups(state) {
         // `max_by_key` takes the last of equals, dpkg the first that was installed: by name here.
-        let Some(chosen) = group.iter().rev().max_by_key(|alternative| alternative.priority) else { continue };
-        let Some(chosen) = point(state, &chosen.link, &name, &chosen.path).then_some(*chosen) else { continue };
+        let Some(chosen) = group.iter().rev().max_by_key(|alternative| alternative.priority) else {
+            continue;
+        };
+        let Some(chosen) = point(state, &chosen.link, &name, &chosen.path).then_some(*chosen) else {
+            continue;
+        };
         for (link, name, path) in &chosen.slaves {
             point(state, link, name, path);
         }
@@ -36,7 +40,8 @@ fn groups<'a>(state: &State<'a>) -> BTreeMap<String, Vec<&'a Alternative>> {
 /// Makes `link` → `/etc/alternatives/name` → `path`, unless a package ships a file at `link` or nothing at `path`.
 fn point(state: &mut State, link: &str, name: &str, path: &str) -> bool {
     let link = merged(link);
-    let possible = is_name(name) && is_plain(&link) && state.stands(path) && !state.shipped.contains(link.as_str());
+    let possible =
+        is_name(name) && is_plain(&link) && state.stands(path) && !state.shipped.contains(link.as_str());
     if possible {
         state.link(&format!("etc/alternatives/{name}"), path);
         state.link(&link, &format!("/etc/alternatives/{name}"));
@@ -57,8 +62,11 @@ fn is_plain(path: &str) -> bool {
 /// The file in which `update-alternatives` keeps a group.
 fn record(state: &State, group: &[&Alternative]) -> String {
     let link = &group[0].link;
-    let slaves: BTreeMap<&str, &str> =
-        group.iter().flat_map(|choice| &choice.slaves).map(|(link, name, _)| (name.as_str(), link.as_str())).collect();
+    let slaves: BTreeMap<&str, &str> = group
+        .iter()
+        .flat_map(|choice| &choice.slaves)
+        .map(|(link, name, _)| (name.as_str(), link.as_str()))
+        .collect();
     let mut text = format!("auto\n{link}\n");
     for (name, link) in &slaves {
         let _ = writeln!(text, "{name}\n{link}");

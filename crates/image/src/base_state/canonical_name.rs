@@ -67,7 +67,8 @@ fn text(tag: u8, value: &[u8]) -> Option<String> {
         0x1c => value.as_chunks().0.iter().map(|bytes| char::from_u32(u32::from_be_bytes(*bytes))).collect(),
         // BMPString
         0x1e => {
-            let units: Vec<u16> = value.as_chunks().0.iter().map(|bytes| u16::from_be_bytes(*bytes)).collect();
+            let units: Vec<u16> =
+                value.as_chunks().0.iter().map(|bytes| u16::from_be_bytes(*bytes)).collect();
             String::from_utf16(&units).ok()
         }
         _ => None,
@@ -107,7 +108,8 @@ impl<'a> Der<'a> {
         let (&first, mut rest) = rest.split_first()?;
         let mut length = usize::from(first);
         if first >= 0x80 {
-            let (digits, after) = rest.split_at_checked(usize::from(first & 0x7f)).filter(|(d, _)| d.len() <= 4)?;
+            let (digits, after) =
+                rest.split_at_checked(usize::from(first & 0x7f)).filter(|(d, _)| d.len() <= 4)?;
             length = digits.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
             rest = after;
         }

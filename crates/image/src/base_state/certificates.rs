@@ -2,12 +2,13 @@
 //! the bundle for those that read one file, a link a certificate and one a subject's hash for those that read the folder.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::canonical_name::subject_hash;
 use super::State;
+use super::canonical_name::subject_hash;
 
 const SHIPPED: &str = "usr/share/ca-certificates/";
 const CONF: &str = "etc/ca-certificates.conf";
@@ -53,7 +54,7 @@ pub(super) fn fill(state: &mut State) {
 /// The certificates to trust, sorted: those that a shipped configuration names, or all that packages bring.
 fn trusted<'a>(state: &State<'a>) -> BTreeMap<&'a str, &'a [u8]> {
     let mut all = state.contents_below(SHIPPED);
-    all.retain(|path, _| path.ends_with(".crt"));
+    all.retain(|path, _| Path::new(path).extension().is_some_and(|extension| extension == "crt"));
     if let Some(conf) = state.contents(CONF) {
         let conf = String::from_utf8_lossy(conf);
         let named: BTreeSet<&str> = conf.lines().map(str::trim).collect();

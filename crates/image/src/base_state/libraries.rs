@@ -6,6 +6,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use provenv_definition::Platform;
 
@@ -48,7 +49,7 @@ fn folders(state: &State) -> Vec<String> {
         match line.strip_prefix("include").map(str::trim) {
             Some("/etc/ld.so.conf.d/*.conf" | "ld.so.conf.d/*.conf") => {
                 for (path, bytes) in state.contents_below("etc/ld.so.conf.d/") {
-                    if path.ends_with(".conf") {
+                    if Path::new(path).extension().is_some_and(|extension| extension == "conf") {
                         listed.extend(lines(bytes));
                     }
                 }
@@ -57,7 +58,12 @@ fn folders(state: &State) -> Vec<String> {
             None => listed.push(line),
         }
     }
-    listed.extend([format!("/lib/{multiarch}"), format!("/usr/lib/{multiarch}"), "/lib".into(), "/usr/lib".into()]);
+    listed.extend([
+        format!("/lib/{multiarch}"),
+        format!("/usr/lib/{multiarch}"),
+        "/lib".into(),
+        "/usr/lib".into(),
+    ]);
 
     let mut seen = BTreeSet::new();
     listed.retain(|folder| seen.insert(merged(folder)));
@@ -81,7 +87,8 @@ fn names(state: &mut State, folder: &str) -> BTreeSet<String> {
         if parent != folder || library.machine != machine || !library.class64 || !is_library(file) {
             continue;
         }
-        let name = library.soname.as_deref().filter(|name| !name.is_empty() && !name.contains('/')).unwrap_or(file);
+        let name =
+            library.soname.as_deref().filter(|name| !name.is_empty() && !name.contains('/')).unwrap_or(file);
         names.insert(name.to_owned(), file.to_owned());
     }
     for (name, file) in &names {
@@ -91,7 +98,8 @@ fn names(state: &mut State, folder: &str) -> BTreeSet<String> {
         }
     }
     // Alternatives such as libblas.so.3: links to libraries elsewhere.
-    let links = state.made.keys().filter_map(|path| path.rsplit_once('/')).filter(|(parent, _)| *parent == folder);
+    let links =
+        state.made.keys().filter_map(|path| path.rsplit_once('/')).filter(|(parent, _)| *parent == folder);
     let links: Vec<String> = links.map(|(_, file)| file.to_owned()).filter(|file| is_library(file)).collect();
     names.into_keys().chain(links).collect()
 }

@@ -58,8 +58,11 @@ pub fn wants(path: &str) -> bool {
 ///
 /// A pure function: the order of `debs` does not count.
 pub fn entries(debs: &[(DebPackage, DebFacts)], platform: Platform) -> Vec<Entry> {
-    let mut debs: Vec<(&DebPackage, &DebFacts)> = debs.iter().map(|(package, facts)| (package, facts)).collect();
-    debs.sort_by(|(one, _), (other, _)| (&one.name, &one.architecture).cmp(&(&other.name, &other.architecture)));
+    let mut debs: Vec<(&DebPackage, &DebFacts)> =
+        debs.iter().map(|(package, facts)| (package, facts)).collect();
+    debs.sort_by(|(one, _), (other, _)| {
+        (&one.name, &one.architecture).cmp(&(&other.name, &other.architecture))
+    });
     let mut state = State::new(debs, platform);
     root::fill(&mut state);
     users::fill(&mut state);

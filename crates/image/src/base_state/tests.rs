@@ -43,7 +43,8 @@ fn with_files(mut deb: (DebPackage, DebFacts), files: &[(&str, &str)]) -> (DebPa
 fn state(debs: &[(DebPackage, DebFacts)]) -> BTreeMap<String, Entry> {
     let made = entries(debs, Platform::LinuxAmd64);
     let count = made.len();
-    let by_path: BTreeMap<String, Entry> = made.into_iter().map(|entry| (entry.path.clone(), entry)).collect();
+    let by_path: BTreeMap<String, Entry> =
+        made.into_iter().map(|entry| (entry.path.clone(), entry)).collect();
     assert_eq!(by_path.len(), count, "a path is there twice");
     by_path
 }
@@ -79,28 +80,42 @@ fn users_come_from_the_master_lists_without_passwords() {
     let debs = [with_files(
         deb("base-passwd", &[]),
         &[
-            ("usr/share/base-passwd/passwd.master", "root:*:0:0:root:/root:/bin/bash\n_apt:*:42:65534::/nonexistent:\n"),
+            (
+                "usr/share/base-passwd/passwd.master",
+                "root:*:0:0:root:/root:/bin/bash\n_apt:*:42:65534::/nonexistent:\n",
+            ),
             ("usr/share/base-passwd/group.master", "root:*:0:\nshadow:*:42:\n"),
         ],
     )];
     let state = state(&debs);
-    assert_eq!(text(&state, "etc/passwd"), "root:x:0:0:root:/root:/bin/bash\n_apt:x:42:65534::/nonexistent:\n");
+    assert_eq!(
+        text(&state, "etc/passwd"),
+        "root:x:0:0:root:/root:/bin/bash\n_apt:x:42:65534::/nonexistent:\n"
+    );
     assert_eq!(text(&state, "etc/group"), "root:x:0:\nshadow:x:42:\n");
     assert_eq!(text(&state, "etc/shadow"), "root:*:3652:0:99999:7:::\n_apt:*:3652:0:99999:7:::\n");
     assert_eq!(text(&state, "etc/gshadow"), "root:*::\nshadow:*::\n");
-    for (path, mode, gid) in [("etc/passwd", 0o644, 0), ("etc/shadow", 0o640, 42), ("etc/gshadow", 0o640, 42)] {
+    for (path, mode, gid) in [("etc/passwd", 0o644, 0), ("etc/shadow", 0o640, 42), ("etc/gshadow", 0o640, 42)]
+    {
         assert_eq!((state[path].mode, state[path].uid, state[path].gid), (mode, 0, gid), "{path}");
     }
 }
 
 #[test]
 fn what_a_package_ships_is_not_made_again() {
-    let debs = [deb("base-files", &["bin", "sbin", "lib", "var/run", "etc/profile", "etc/hosts"]), deb("netbase", &[])];
+    let debs = [
+        deb("base-files", &["bin", "sbin", "lib", "var/run", "etc/profile", "etc/hosts"]),
+        deb("netbase", &[]),
+    ];
     let state = state(&debs);
     for path in ["bin", "sbin", "lib", "etc/profile", "etc/hosts"] {
         assert!(!state.contains_key(path), "{path}");
     }
-    assert_eq!(link(&state, "var/run").as_deref(), Some("/run"), "a folder in the package, a link in the end");
+    assert_eq!(
+        link(&state, "var/run").as_deref(),
+        Some("/run"),
+        "a folder in the package, a link in the end"
+    );
     assert_eq!(state["tmp"].mode, 0o1777);
 }
 
@@ -115,7 +130,9 @@ fn usr_is_merged_where_no_package_does_it() {
 }
 
 fn alternative(name: &str, path: &str, priority: i32, slaves: &[(&str, &str, &str)]) -> Alternative {
-    let own = |(link, name, path): &(&str, &str, &str)| ((*link).to_owned(), (*name).to_owned(), (*path).to_owned());
+    let own = |(link, name, path): &(&str, &str, &str)| {
+        ((*link).to_owned(), (*name).to_owned(), (*path).to_owned())
+    };
     Alternative {
         link: format!("/usr/bin/{name}"),
         name: name.into(),
@@ -132,7 +149,10 @@ fn the_alternative_of_highest_priority_wins_with_its_slaves() {
         "awk",
         "/bin/gawk",
         10,
-        &[("/usr/share/man/awk.1.gz", "awk.1.gz", "/usr/share/man/man1/gawk.1.gz"), ("/usr/bin/x", "x", "/nowhere")],
+        &[
+            ("/usr/share/man/awk.1.gz", "awk.1.gz", "/usr/share/man/man1/gawk.1.gz"),
+            ("/usr/bin/x", "x", "/nowhere"),
+        ],
     )];
     let mut mawk = deb("mawk", &["usr/bin/mawk"]);
     mawk.1.alternatives = vec![
@@ -175,7 +195,10 @@ fn authorities_are_bundled_and_linked_by_name_and_hash() {
     let hash = format!("etc/ssl/certs/{}.0", SUBJECT_HASH.trim());
     assert_eq!(link(&state, &hash).as_deref(), Some("Test_CA_=1=.pem"));
     assert!(!state.contains_key(&hash.replace(".0", ".1")), "the same certificate again");
-    assert!(text(&state, "etc/ca-certificates.conf").ends_with("mozilla/Test_CA (1).crt\nmozilla/Zweite.crt\nmozilla/broken.crt\n"));
+    assert!(
+        text(&state, "etc/ca-certificates.conf")
+            .ends_with("mozilla/Test_CA (1).crt\nmozilla/Zweite.crt\nmozilla/broken.crt\n")
+    );
 }
 
 #[test]
@@ -206,9 +229,15 @@ fn hashes_are_those_of_openssl() {
         }
         let Ok(pem) = fs_err::read(&path) else { continue };
         let pem = String::from_utf8(pem).unwrap();
-        let debs = [with_files(deb("ca-certificates", &[]), &[("usr/share/ca-certificates/a.crt", pem.as_str())])];
+        let debs =
+            [with_files(deb("ca-certificates", &[]), &[("usr/share/ca-certificates/a.crt", pem.as_str())])];
         let state = state(&debs);
-        assert_eq!(link(&state, &format!("etc/ssl/certs/{hash}.0")).as_deref(), Some("a.pem"), "{}", path.display());
+        assert_eq!(
+            link(&state, &format!("etc/ssl/certs/{hash}.0")).as_deref(),
+            Some("a.pem"),
+            "{}",
+            path.display()
+        );
         seen += 1;
     }
     eprintln!("{seen} certificates compared");
@@ -231,7 +260,8 @@ const LD_SO_CONF: [(&str, &str); 3] = [
 /// say the same of both, to the letter and in the same order.
 #[test]
 fn the_library_cache_says_what_ldconfigs_own_says() {
-    let Some(ldconfig) = ["/sbin/ldconfig", "/usr/sbin/ldconfig"].iter().find(|path| fs_err::metadata(path).is_ok())
+    let Some(ldconfig) =
+        ["/sbin/ldconfig", "/usr/sbin/ldconfig"].iter().find(|path| fs_err::metadata(path).is_ok())
     else {
         eprintln!("skipped: no ldconfig on this machine");
         return;
@@ -250,7 +280,8 @@ fn the_library_cache_says_what_ldconfigs_own_says() {
     }
     let mut deb = with_files(deb("libc-bin", &[]), &LD_SO_CONF);
     let mut copied = 0;
-    let mut files: Vec<_> = fs_err::read_dir("/lib/x86_64-linux-gnu").unwrap().map(|file| file.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        fs_err::read_dir("/lib/x86_64-linux-gnu").unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
     for file in files {
         let name = file.file_name().unwrap().to_str().unwrap().to_owned();
@@ -302,7 +333,11 @@ fn the_library_cache_says_what_ldconfigs_own_says() {
             && path.contains("/lib")
             && path.contains(".so")
         {
-            assert_eq!(fs_err::read_link(root.path().join(path)).unwrap().to_str(), Some(target.as_str()), "{path}");
+            assert_eq!(
+                fs_err::read_link(root.path().join(path)).unwrap().to_str(),
+                Some(target.as_str()),
+                "{path}"
+            );
         }
     }
 }
@@ -340,14 +375,18 @@ fn scanners_and_dpkg_find_their_databases() {
 
     let with = state(&[zlib, deb("dpkg", &[])]);
     assert_eq!(text(&with, "var/lib/dpkg/status").matches("Status: install ok installed\n").count(), 2);
-    assert_eq!(text(&with, "var/lib/dpkg/info/zlib1g:amd64.list"), "/.\n/usr\n/usr/lib\n/usr/lib/libz.so.1\n");
+    assert_eq!(
+        text(&with, "var/lib/dpkg/info/zlib1g:amd64.list"),
+        "/.\n/usr\n/usr/lib\n/usr/lib/libz.so.1\n"
+    );
     assert_eq!(text(&with, "var/lib/dpkg/info/zlib1g:amd64.conffiles"), "/etc/z.conf\n");
     assert!(with.contains_key("var/lib/dpkg/info/dpkg.list"));
 }
 
 #[test]
 fn packages_whose_scripts_count_are_named() {
-    let mut debs = vec![deb("postgresql", &[]), deb("libc6", &[]), deb("python3.11-minimal", &[]), deb("hostname", &[])];
+    let mut debs =
+        vec![deb("postgresql", &[]), deb("libc6", &[]), deb("python3.11-minimal", &[]), deb("hostname", &[])];
     for deb in &mut debs[..3] {
         deb.1.maintainer_scripts = vec!["postinst".into()];
     }

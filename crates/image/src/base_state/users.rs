@@ -1,5 +1,7 @@
 //! The user database, from the master lists of `base-passwd`, and the list of login shells.
 
+use std::fmt::Write as _;
+
 use crate::entry::Entry;
 
 use super::State;
@@ -25,8 +27,14 @@ pub(super) fn fill(state: &mut State) {
     // As `shadowconfig on` leaves them: no password in the readable files, none that works in the others.
     state.file("etc/passwd", with_password_elsewhere(&passwd));
     state.file("etc/group", with_password_elsewhere(&group));
-    let shadow: String = names(&passwd).map(|name| format!("{name}:*:{LAST_CHANGE}:0:99999:7:::\n")).collect();
-    let gshadow: String = names(&group).map(|name| format!("{name}:*::\n")).collect();
+    let mut shadow = String::new();
+    for name in names(&passwd) {
+        let _ = writeln!(shadow, "{name}:*:{LAST_CHANGE}:0:99999:7:::");
+    }
+    let mut gshadow = String::new();
+    for name in names(&group) {
+        let _ = writeln!(gshadow, "{name}:*::");
+    }
     for (path, text) in [("etc/shadow", shadow), ("etc/gshadow", gshadow)] {
         state.add(Entry { gid: SHADOW, ..Entry::file(path, 0o640, text) });
     }
@@ -54,7 +62,7 @@ fn shells(state: &mut State) {
     let mut text = String::from("# /etc/shells: valid login shells\n/bin/sh\n/usr/bin/sh\n");
     for shell in ["bash", "rbash", "dash"] {
         if state.shipped.contains(format!("usr/bin/{shell}").as_str()) {
-            text.push_str(&format!("/bin/{shell}\n/usr/bin/{shell}\n"));
+            let _ = writeln!(text, "/bin/{shell}\n/usr/bin/{shell}");
         }
     }
     state.file("etc/shells", text);

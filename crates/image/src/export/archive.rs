@@ -25,7 +25,12 @@ pub(super) enum Content {
 }
 
 /// Writes `members` to a tar file at `path`, which appears only when it is whole.
-pub(super) fn write(store: &Store, path: &Path, members: Vec<Member>, reporter: &dyn Reporter) -> Result<(), Error> {
+pub(super) fn write(
+    store: &Store,
+    path: &Path,
+    members: Vec<Member>,
+    reporter: &dyn Reporter,
+) -> Result<(), Error> {
     let failed = writing(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs_err::create_dir_all(folder).map_err(&failed)?;

@@ -150,7 +150,10 @@ mod tests {
             ("docker-archive:x.tar", "docker-archive:x.tar"),
             ("docker-archive:x.tar:digits", "docker-archive:x.tar:digits:latest"),
             ("docker-archive:x.tar:digits:1", "docker-archive:x.tar:digits:1"),
-            ("docker-archive:x.tar:localhost:5000/a/digits", "docker-archive:x.tar:localhost:5000/a/digits:latest"),
+            (
+                "docker-archive:x.tar:localhost:5000/a/digits",
+                "docker-archive:x.tar:localhost:5000/a/digits:latest",
+            ),
         ] {
             let parsed = Destination::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(parsed.to_string(), same);

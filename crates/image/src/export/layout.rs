@@ -98,7 +98,8 @@ fn merged(path: &Path, image: &Image, tag: Option<&str>) -> Result<Vec<u8>, Erro
         Err(error) => return Err(writing(path)(error)),
     };
     let mut manifests: Vec<Value> =
-        serde_json::from_value(index.get_mut("manifests").map_or_else(|| json!([]), Value::take)).map_err(wrong)?;
+        serde_json::from_value(index.get_mut("manifests").map_or_else(|| json!([]), Value::take))
+            .map_err(wrong)?;
     manifests.retain(|manifest| manifest["annotations"][REF_NAME].as_str() != tag);
     manifests.push(descriptor(image, tag));
     match index.as_object_mut() {
@@ -120,7 +121,13 @@ impl From<std::io::Error> for CopyError {
 }
 
 /// Copies a blob into `folder`, unless it is there with the right size.
-fn copy(store: &Store, digest: &Digest, size: u64, folder: &Path, reporter: &dyn Reporter) -> Result<(), CopyError> {
+fn copy(
+    store: &Store,
+    digest: &Digest,
+    size: u64,
+    folder: &Path,
+    reporter: &dyn Reporter,
+) -> Result<(), CopyError> {
     let target = folder.join(digest.hex());
     if fs_err::metadata(&target).is_ok_and(|there| there.len() == size) {
         reporter.advance(Phase::Publishing, size);

@@ -61,7 +61,12 @@ impl Error {
 /// has already are not written again.
 ///
 /// The store's files are copied, never linked: whoever owns the destination may change what is in it.
-pub fn to(store: &Store, image: &Image, destination: &Destination, reporter: &dyn Reporter) -> Result<(), Error> {
+pub fn to(
+    store: &Store,
+    image: &Image,
+    destination: &Destination,
+    reporter: &dyn Reporter,
+) -> Result<(), Error> {
     reporter.expect(Phase::Publishing, 1, image.size());
     let item = destination.to_string();
     reporter.begin(Phase::Publishing, &item);

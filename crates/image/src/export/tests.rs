@@ -44,7 +44,8 @@ fn index(folder: &TempDir) -> Vec<(Option<String>, String)> {
     let manifests = index["manifests"].as_array().unwrap().iter();
     manifests
         .map(|manifest| {
-            let tag = manifest["annotations"]["org.opencontainers.image.ref.name"].as_str().map(str::to_owned);
+            let tag =
+                manifest["annotations"]["org.opencontainers.image.ref.name"].as_str().map(str::to_owned);
             (tag, manifest["digest"].as_str().unwrap().to_owned())
         })
         .collect()
@@ -167,6 +168,7 @@ fn without_room_nothing_appears_under_the_name() {
     fs_err::create_dir_all(folder.path().join("out.tar/in-the-way")).unwrap();
     let result = to(&store, &image, &destination(&folder, "oci-archive", "out.tar"), &Silent);
     assert!(matches!(result, Err(Error::Write { .. })), "{result:?}");
-    let left: Vec<_> = fs_err::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        fs_err::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| name == "store" || name == "out.tar"), "{left:?}");
 }

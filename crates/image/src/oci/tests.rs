@@ -86,7 +86,13 @@ fn without_python_a_shell_starts() {
 #[test]
 fn the_dockerfile_names_every_package() {
     let text = equivalent_dockerfile(&lock("mirror"));
-    for part in ["FROM debian:bookworm-slim", "bash=5.2.15-2+b13", "demo==1.0", "ENV LANG=\"C.UTF-8\"", "CMD [\"python3\"]"] {
+    for part in [
+        "FROM debian:bookworm-slim",
+        "bash=5.2.15-2+b13",
+        "demo==1.0",
+        "ENV LANG=\"C.UTF-8\"",
+        "CMD [\"python3\"]",
+    ] {
         assert!(text.contains(part), "no `{part}` in:\n{text}");
     }
 }

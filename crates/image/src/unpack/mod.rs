@@ -1,18 +1,17 @@
 //! Layers laid out as folders, to run from: each once, under the digest of its tar.
 
-mod gunzip;
 mod tree;
 
 use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use flate2::bufread::MultiGzDecoder;
 use provenv_definition::{Digest, Hasher};
 use provenv_fetch::{Phase, Reporter};
 use provenv_store::Store;
 
 use crate::layer::Layer;
-use gunzip::Gunzip;
 
 /// Kind of the store's trees that hold layers; their key is the diff_id in hexadecimal.
 pub const TREE: &str = "layer";
@@ -107,7 +106,8 @@ pub fn layer(store: &Store, layer: &Layer, reporter: &dyn Reporter) -> Result<Pa
     let staged = store.stage_tree(TREE, &key)?;
     let blob = store.open_blob(&layer.digest)?;
     let mut tar = Checked {
-        inner: Gunzip::new(BufReader::with_capacity(1 << 18, blob)),
+        // Nothing faster reads members whose lengths are not known.
+        inner: MultiGzDecoder::new(BufReader::with_capacity(1 << 18, blob)),
         hasher: Hasher::new(),
         left: layer.tar_size,
         reporter,

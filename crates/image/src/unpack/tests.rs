@@ -187,13 +187,17 @@ fn a_tar_that_is_not_the_one_announced_is_never_seen() {
     let longer = Layer { tar_size: good.tar_size - 1, diff_id: Digest::of(b"longer"), ..good.clone() };
     assert!(matches!(layer(&store, &longer, &Silent), Err(Error::Io { .. })));
     let blob = store.read(&good.digest).unwrap();
-    let cut = Layer {
-        digest: store.put(&blob[..blob.len() - 20]).unwrap(),
-        diff_id: Digest::of(b"cut"),
+    let with = |bytes: &[u8], name: &str| Layer {
+        digest: store.put(bytes).unwrap(),
+        diff_id: Digest::of(name.as_bytes()),
         ..good.clone()
     };
-    assert!(matches!(layer(&store, &cut, &Silent), Err(Error::Io { .. })));
-    for wrong in [&other, &longer, &cut] {
+    let cut = with(&blob[..blob.len() - 20], "cut");
+    let trailing = with(&[&blob[..], b"not gzip at all"].concat(), "trailing");
+    for broken in [&cut, &trailing] {
+        assert!(matches!(layer(&store, broken, &Silent), Err(Error::Io { .. })));
+    }
+    for wrong in [&other, &longer, &cut, &trailing] {
         assert_eq!(store.tree(super::TREE, &wrong.diff_id.hex()), None);
     }
     layer(&store, &good, &Silent).unwrap();
@@ -206,7 +210,8 @@ fn many_at_once_give_the_same_folders() {
         .map(|number| Tar(vec![]).file("a", 0o644, format!("{number}").as_bytes()).layer(&store, 4096))
         .collect();
     let paths: Vec<_> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..4).map(|_| scope.spawn(|| layers(&store, &made, &Silent).unwrap())).collect();
+        let workers: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| layers(&store, &made, &Silent).unwrap())).collect();
         workers.into_iter().map(|worker| worker.join().unwrap()).collect()
     });
     assert!(paths.iter().all(|other| *other == paths[0]));

@@ -116,7 +116,11 @@ impl Tree<'_> {
         };
         let Some((parents, name)) = split(path) else {
             // The image's root, `./`: what it is like is not the layer's to say.
-            return if kind == EntryType::Directory { Ok(()) } else { Err(refuse("is the root and no folder")) };
+            return if kind == EntryType::Directory {
+                Ok(())
+            } else {
+                Err(refuse("is the root and no folder"))
+            };
         };
         if name.starts_with(WHITEOUT) {
             return Err(refuse("takes away a file of a lower layer, which is not supported"));
@@ -174,7 +178,11 @@ impl Tree<'_> {
         if !self.make_parents(parents)? {
             return Ok(false);
         }
-        self.make_folder(path, Attributes { mode: DEFAULT_MODE, uid: 0, gid: 0, time: default_time() }, false)?;
+        self.make_folder(
+            path,
+            Attributes { mode: DEFAULT_MODE, uid: 0, gid: 0, time: default_time() },
+            false,
+        )?;
         Ok(true)
     }
 
@@ -188,7 +196,12 @@ impl Tree<'_> {
     }
 
     /// Writes a file and gives back its length.
-    fn make_file(&mut self, target: &Path, from: &mut impl Read, attributes: Attributes) -> Result<u64, Error> {
+    fn make_file(
+        &mut self,
+        target: &Path,
+        from: &mut impl Read,
+        attributes: Attributes,
+    ) -> Result<u64, Error> {
         let mut file = fs_err::OpenOptions::new().write(true).create_new(true).mode(0o600).open(target)?;
         let mut length = 0;
         loop {
@@ -213,7 +226,9 @@ impl Tree<'_> {
         }
         match fs_err::os::unix::fs::lchown(target, Some(attributes.uid), Some(attributes.gid)) {
             // Root in a user namespace that does not have this owner is an ordinary user in this respect.
-            Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) => {
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) =>
+            {
                 self.owners = false;
                 Ok(())
             }

@@ -1,5 +1,7 @@
 //! A real registry (Debian's `docker-registry`) and an image to push.
 
+#![allow(dead_code, reason = "each test file uses a part")]
+
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -26,7 +28,8 @@ pub struct Server {
 impl Server {
     /// A registry that is configured but does not run yet; `None` where it is not installed.
     pub fn prepare(with_password: bool) -> Option<Self> {
-        let installed = Command::new("docker-registry").arg("--version").stdout(Stdio::null()).status().is_ok();
+        let installed =
+            Command::new("docker-registry").arg("--version").stdout(Stdio::null()).status().is_ok();
         if !installed {
             assert!(
                 std::env::var("PROVENV_TEST_PEERS").as_deref() != Ok("required"),
@@ -44,7 +47,10 @@ impl Server {
         );
         if with_password {
             fs_err::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
-            config += &format!("auth: {{htpasswd: {{realm: test, path: {}/htpasswd}}}}\n", folder.path().display());
+            let passwords = folder.path().join("htpasswd");
+            config.push_str("auth: {htpasswd: {realm: test, path: ");
+            config.push_str(passwords.to_str().unwrap());
+            config.push_str("}}\n");
         }
         fs_err::write(folder.path().join("config.yml"), config).unwrap();
         Some(Self { child: None, folder, port })
@@ -88,7 +94,8 @@ impl Server {
     /// A file with credentials for this registry.
     pub fn auth_file(&self, auth: &str) -> PathBuf {
         let path = self.folder.path().join("auth.json");
-        fs_err::write(&path, format!(r#"{{"auths": {{"127.0.0.1:{}": {{"auth": "{auth}"}}}}}}"#, self.port)).unwrap();
+        fs_err::write(&path, format!(r#"{{"auths": {{"127.0.0.1:{}": {{"auth": "{auth}"}}}}}}"#, self.port))
+            .unwrap();
         path
     }
 }
