@@ -7,7 +7,7 @@ use provenv_store::Store;
 use serde::{Deserialize, Serialize};
 
 use crate::entry::Directory;
-use crate::segment::{Error, GzipWriter, Index, Piece, Reader, Segment, key, once, prelude, read_index};
+use crate::segment::{Error, GzipWriter, Piece, Reader, Segment, key, once, prelude};
 use crate::tarball;
 
 /// A layer of an image: a gzip-compressed tar.
@@ -32,8 +32,6 @@ pub struct Layer {
 pub struct Part<'s> {
     /// The segment.
     pub segment: &'s Segment,
-    /// What is in it.
-    pub index: &'s Index,
     /// Paths to leave out, because another package has them.
     pub without: &'s BTreeSet<String>,
 }
@@ -69,30 +67,38 @@ pub fn join(
         fields.extend(without.iter().map(|path| format!("-{path}")));
     }
     let key = key(&fields.iter().map(String::as_str).collect::<Vec<_>>());
-    let joined = once(store, &key, |joined: &Joined| store.contains(&joined.digest), || {
-        let mut out = GzipWriter::new(store, true)?;
-        out.push(&head)?;
-        out.flush()?;
-        for part in parts {
-            append(store, &mut out, part)?;
-        }
-        out.flush()?;
-        out.push(&tarball::END)?;
-        out.flush()?;
-        let tar_size = out.members.iter().map(|member| member.1).sum();
-        let (blob, diff_id) = out.finish()?;
-        let diff_id = diff_id.expect("the writer was asked to digest");
-        Ok::<_, Error>(Joined { digest: blob.digest, size: blob.size, diff_id, tar_size })
-    })?;
+    let joined = once(
+        store,
+        &key,
+        |joined: &Joined| store.contains(&joined.digest),
+        || {
+            let mut out = GzipWriter::new(store, true)?;
+            out.push(&head)?;
+            out.flush()?;
+            for part in parts {
+                append(store, &mut out, part)?;
+            }
+            out.flush()?;
+            out.push(&tarball::END)?;
+            out.flush()?;
+            let tar_size = out.members.iter().map(|member| member.1).sum();
+            let (blob, diff_id) = out.finish()?;
+            let diff_id = diff_id.expect("the writer was asked to digest");
+            Ok::<_, Error>(Joined { digest: blob.digest, size: blob.size, diff_id, tar_size })
+        },
+    )?;
     let Joined { digest, size, diff_id, tar_size } = joined;
     Ok((Layer { digest, size, diff_id, tar_size, what, packages }, Some(key)))
 }
 
 /// A layer of one segment with nothing left out.
-pub(crate) fn join_one(store: &Store, what: String, segment: &Segment) -> Result<(Layer, Option<String>), Error> {
-    let index = read_index(store, segment)?;
+pub(crate) fn join_one(
+    store: &Store,
+    what: String,
+    segment: &Segment,
+) -> Result<(Layer, Option<String>), Error> {
     let folders = segment.directories.iter().map(|folder| (folder.path.clone(), folder.clone())).collect();
-    join(store, what, Vec::new(), &[Part { segment, index: &index, without: &BTreeSet::new() }], &folders)
+    join(store, what, Vec::new(), &[Part { segment, without: &BTreeSet::new() }], &folders)
 }
 
 /// What the record of a layer holds.
@@ -120,7 +126,7 @@ fn wanted(parts: &[Part<'_>]) -> BTreeSet<String> {
         }
     };
     for part in parts {
-        for item in &part.index.entries {
+        for item in &part.segment.index.entries {
             if !part.without.contains(&item.path) {
                 add(&item.path);
             }
@@ -179,7 +185,7 @@ fn append(store: &Store, out: &mut GzipWriter, part: &Part<'_>) -> Result<(), Er
 }
 
 /// The ranges of uncompressed bytes that stay, neighbours joined.
-fn kept(reader: &Reader, without: &BTreeSet<String>) -> Vec<(u64, u64)> {
+fn kept(reader: &Reader<'_>, without: &BTreeSet<String>) -> Vec<(u64, u64)> {
     let mut kept: Vec<(u64, u64)> = Vec::new();
     for (n, item) in reader.index.entries.iter().enumerate() {
         if without.contains(&item.path) {
@@ -192,4 +198,3 @@ fn kept(reader: &Reader, without: &BTreeSet<String>) -> Vec<(u64, u64)> {
     }
     kept
 }
-

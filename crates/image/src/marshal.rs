@@ -54,16 +54,27 @@ struct Object<'b> {
 
 /// `bytes`, one marshalled object of a Python of this minor version, in the one form.
 pub fn canonical(bytes: &[u8], minor: u32) -> Result<Vec<u8>, MarshalError> {
-    let mut parser =
-        Parser { bytes, at: 0, minor, objects: Vec::new(), references: Vec::new(), constants: HashMap::new() };
+    let mut parser = Parser {
+        bytes,
+        at: 0,
+        minor,
+        objects: Vec::new(),
+        references: Vec::new(),
+        constants: HashMap::new(),
+    };
     let root = parser.object(0)?;
     if parser.at != bytes.len() {
         return Err(MarshalError::Trailing);
     }
     let objects = parser.objects;
     let uses = count_uses(&objects, root);
-    let mut writer =
-        Writer { objects: &objects, uses: &uses, numbers: vec![None; objects.len()], next: 0, out: Vec::new() };
+    let mut writer = Writer {
+        objects: &objects,
+        uses: &uses,
+        numbers: vec![None; objects.len()],
+        next: 0,
+        out: Vec::new(),
+    };
     writer.object(root);
     Ok(writer.out)
 }
@@ -123,7 +134,8 @@ impl<'b> Parser<'b> {
             b'I' | b'g' => drop(self.take(8)?),
             b'y' => drop(self.take(16)?),
             b'l' => {
-                let digits = self.length(4)? as u32 as i32;
+                // A negative count stands for a negative number.
+                let digits = self.take(4)?.try_into().map_or(0, i32::from_le_bytes);
                 self.take(2 * digits.unsigned_abs() as usize)?;
             }
             b's' | b't' | b'u' | b'a' | b'A' => {
@@ -267,7 +279,9 @@ impl Writer<'_> {
             return;
         }
         let object = &self.objects[id];
-        if self.uses[id] > 1 {
+        // There is only one None: it is written out each time, and a mark on it would take no number.
+        let single = matches!(object.kind, b'N' | b'T' | b'F' | b'.' | b'S');
+        if self.uses[id] > 1 && !single {
             self.numbers[id] = Some(self.next);
             self.next += 1;
             self.out.push(object.kind | FLAG_REF);
@@ -322,6 +336,13 @@ mod tests {
         assert_eq!(canonical(&one, 11).unwrap(), one);
         // What could be a name is interned.
         assert_eq!(canonical(&[b'z', 2, b'a', b'1'], 11).unwrap(), [b'Z', 2, b'a', b'1']);
+    }
+
+    #[test]
+    fn there_is_one_none_and_it_has_no_number() {
+        // (None, None, (1, 1))
+        let bytes = [b')', 3, b'N', b'N', b')', 2, b'i' | 0x80, 1, 0, 0, 0, b'r', 0, 0, 0, 0];
+        assert_eq!(canonical(&bytes, 11).unwrap(), bytes);
     }
 
     #[test]

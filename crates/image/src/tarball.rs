@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 pub const MTIME: u64 = 315_532_800;
 
 /// Bytes of a tar block.
-pub const BLOCK: u64 = 512;
+const BLOCK: usize = 512;
 
 /// Zero bytes that end an archive.
 pub const END: [u8; 1024] = [0; 1024];
@@ -28,7 +28,8 @@ pub enum HeaderKind<'a> {
 
 /// Bytes to add behind `size` bytes of data.
 pub fn padding(size: u64) -> usize {
-    usize::try_from((BLOCK - size % BLOCK) % BLOCK).expect("less than a block")
+    let rest = usize::try_from(size % BLOCK as u64).expect("less than a block");
+    (BLOCK - rest) % BLOCK
 }
 
 /// Appends the header of an entry: one block, or three and more with a PAX header before it.
@@ -111,7 +112,7 @@ fn block(
     gid: u32,
     size: u64,
 ) {
-    let mut bytes = [0; BLOCK as usize];
+    let mut bytes = [0; BLOCK];
     let mut put = |at: usize, text: &[u8]| bytes[at..at + text.len()].copy_from_slice(text);
     put(0, name.as_bytes());
     put(100, format!("{mode:07o}").as_bytes());

@@ -20,8 +20,6 @@ use crate::python::PythonHost;
 use crate::segment::{self, Bytecode, Compiler, DebFacts, PREFIX};
 use crate::{base_state, unpack};
 
-/// Downloads under way at a time.
-const DOWNLOADS: usize = 16;
 /// Packages that are compiled at a time: one would leave the workers idle at its end.
 const COMPILING: usize = 3;
 
@@ -33,7 +31,6 @@ pub(super) struct Build<'a> {
     host: Arc<dyn PythonHost>,
     lock: &'a PlatformLock,
     platform: Platform,
-    downloads: Semaphore,
     /// A permit for each core: work that keeps one busy.
     cores: Arc<Semaphore>,
     compiling: Semaphore,
@@ -72,7 +69,6 @@ impl<'a> Build<'a> {
             host: Arc::clone(&assembler.python),
             lock,
             platform,
-            downloads: Semaphore::new(DOWNLOADS),
             cores: Arc::new(Semaphore::new(assembler.cores)),
             compiling: Semaphore::new(COMPILING),
             workers: assembler.cores,
@@ -110,14 +106,14 @@ impl<'a> Build<'a> {
             tell.send_replace(Some(base.layers.layers.clone()));
             let packages = try_join_all(base.family.packages.iter().map(|package| async {
                 let bytecode = self.bytecode(package, &interpreter, python, told.clone()).await?;
-                Ok::<_, Error>(Package { bytecode: Some(bytecode), ..package.clone() })
+                Ok::<_, Error>(Package { bytecode: Some(Arc::new(bytecode)), ..package.clone() })
             }));
             Ok::<_, Error>((packages.await?, base))
         };
         let wheels = try_join_all(self.lock.pypi.iter().map(|package| async {
             let package = self.wheel(package, python).await?;
             let bytecode = self.bytecode(&package, &interpreter, python, told.clone()).await?;
-            Ok::<_, Error>(Package { bytecode: Some(bytecode), ..package })
+            Ok::<_, Error>(Package { bytecode: Some(Arc::new(bytecode)), ..package })
         }));
         let ((compiled, base), wheels) = try_join(system, wheels).await?;
 
@@ -152,7 +148,8 @@ impl<'a> Build<'a> {
         let (packages, facts): (Vec<Package>, Vec<(DebPackage, DebFacts)>) = made.into_iter().unzip();
 
         let (store, platform) = (self.store.clone(), self.platform);
-        let state = self.blocking(move || literal(&store, "base state", &base_state::entries(&facts, platform)));
+        let state =
+            self.blocking(move || literal(&store, "base state", &base_state::entries(&facts, platform)));
         let packages = async {
             let family = self.family(packages).await?;
             let places = family.files().collect();
@@ -166,17 +163,14 @@ impl<'a> Build<'a> {
 
     async fn deb(&self, package: &DebPackage) -> Result<(Package, (DebPackage, DebFacts)), Error> {
         let artifact = &package.artifact;
-        let path = {
-            let _permit = self.downloads.acquire().await.expect("the semaphore is never closed");
-            self.fetcher.artifact(&artifact.url, &artifact.sha256, known(artifact.size)).await?
-        };
+        let path = self.fetcher.artifact(&artifact.url, &artifact.sha256, known(artifact.size)).await?;
         let what = format!("{} {}", package.name, package.version);
         let (store, sha256) = (self.store.clone(), artifact.sha256);
         let name = artifact.url.file_name().unwrap_or(&package.name).to_owned();
         let work = self.blocking(move || segment::deb(&store, &path, &sha256, &name));
         let made = self.watched(&what, artifact.size, work).await?;
         let name = package.name.clone();
-        let segment = made.segment;
+        let segment = Arc::new(made.segment);
         Ok((Package { name, what, sha256, segment, bytecode: None }, (package.clone(), made.facts)))
     }
 
@@ -185,7 +179,6 @@ impl<'a> Build<'a> {
         self.reporter.expect(Phase::Assembling, 1, size);
         let path = match &package.source {
             PypiSource::Wheel(artifact) => {
-                let _permit = self.downloads.acquire().await.expect("the semaphore is never closed");
                 self.fetcher.artifact(&artifact.url, &artifact.sha256, known(artifact.size)).await?
             }
             PypiSource::Built { .. } => {
@@ -199,7 +192,7 @@ impl<'a> Build<'a> {
         let what = format!("{} {}", package.name, package.version);
         let (store, name, minor) = (self.store.clone(), package.wheel.clone(), python.minor());
         let work = self.blocking(move || segment::wheel(&store, &path, &sha256, &name, minor));
-        let segment = self.watched(&what, size, work).await?;
+        let segment = Arc::new(self.watched(&what, size, work).await?);
         Ok(Package { name: package.name.clone(), what, sha256, segment, bytecode: None })
     }
 
@@ -217,7 +210,7 @@ impl<'a> Build<'a> {
             return std::future::pending().await;
         };
         let _permit = self.compiling.acquire().await.expect("the semaphore is never closed");
-        let (store, segment) = (self.store.clone(), package.segment.clone());
+        let (store, segment) = (self.store.clone(), Arc::clone(&package.segment));
         let (sha256, interpreter) = (package.sha256, *interpreter);
         let (host, reporter) = (Arc::clone(&self.host), Arc::clone(&self.reporter));
         let (slot, workers) = (Arc::clone(&self.compiler), self.workers);
@@ -245,7 +238,12 @@ impl<'a> Build<'a> {
     }
 
     /// Joins what stands at `places` to layers as `policy` says.
-    async fn spread(&self, family: &Arc<Family>, policy: &Policy, places: Vec<Place>) -> Result<Layers, Error> {
+    async fn spread(
+        &self,
+        family: &Arc<Family>,
+        policy: &Policy,
+        places: Vec<Place>,
+    ) -> Result<Layers, Error> {
         let candidates: Vec<_> = places.iter().map(|place| family.candidate(*place)).collect();
         let groups = plan::group(policy, &candidates);
         let groups = groups
@@ -265,10 +263,7 @@ impl<'a> Build<'a> {
     }
 
     /// Runs `work` on a thread that may block, when a core is free.
-    async fn blocking<T, E>(
-        &self,
-        work: impl FnOnce() -> Result<T, E> + Send + 'static,
-    ) -> Result<T, Error>
+    async fn blocking<T, E>(&self, work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, Error>
     where
         T: Send + 'static,
         E: Into<Error> + Send + 'static,

@@ -10,7 +10,7 @@ use provenv_store::Store;
 
 use crate::entry::Directory;
 use crate::path;
-use crate::segment::{self, Index, Item, ItemKind, Reader, Segment};
+use crate::segment::{self, Item, ItemKind, Reader, Segment};
 
 use super::Error;
 
@@ -18,9 +18,8 @@ use super::Error;
 pub(super) struct Source<'s> {
     /// `numpy 2.3.5`.
     pub what: &'s str,
-    pub files: (&'s Segment, &'s Index),
-    /// What is in its bytecode.
-    pub bytecode: Option<&'s Index>,
+    pub files: &'s Segment,
+    pub bytecode: Option<&'s Segment>,
 }
 
 /// How the conflicts of some packages come out.
@@ -52,10 +51,10 @@ pub(super) fn resolve(
     let mut owners: HashMap<&str, (usize, &Item)> = HashMap::new();
     let mut differing: BTreeMap<(usize, usize), Vec<&str>> = BTreeMap::new();
     for (n, source) in sources.iter().enumerate() {
-        for item in &source.files.1.entries {
+        for item in &source.files.index.entries {
             let Some((before, other)) = owners.insert(&item.path, (n, item)) else { continue };
             outcome.files[before].insert(item.path.clone());
-            if !same(store, (sources[before].files.0, other), (source.files.0, item))? {
+            if !same(store, (sources[before].files, other), (source.files, item))? {
                 differing.entry((before, n)).or_default().push(&item.path);
             }
         }
@@ -69,11 +68,13 @@ pub(super) fn resolve(
         ));
     }
     for (n, source) in sources.iter().enumerate() {
-        let Some(index) = source.bytecode else { continue };
-        let made: BTreeSet<&str> = index.entries.iter().map(|item| item.path.as_str()).collect();
-        for item in &source.files.1.entries {
+        let Some(bytecode) = source.bytecode else { continue };
+        let made: BTreeSet<&str> = bytecode.index.entries.iter().map(|item| item.path.as_str()).collect();
+        for item in &source.files.index.entries {
             let cached = bytecode_of(&item.path);
-            if made.contains(cached.as_str()) && owners.get(item.path.as_str()).is_some_and(|owner| owner.0 != n) {
+            if made.contains(cached.as_str())
+                && owners.get(item.path.as_str()).is_some_and(|owner| owner.0 != n)
+            {
                 outcome.bytecode[n].insert(cached);
             }
         }
@@ -99,14 +100,14 @@ pub(super) fn resolve(
     };
     let mut seen = BTreeSet::new();
     for (n, source) in sources.iter().enumerate() {
-        for item in &source.files.1.entries {
+        for item in &source.files.index.entries {
             for folder in path::parents(&item.path) {
                 if seen.insert(folder) {
                     folder_of(n, &item.path, folder)?;
                 }
             }
         }
-        for folder in &source.files.0.directories {
+        for folder in &source.files.directories {
             folder_of(n, &folder.path, &folder.path)?;
             outcome.folders.entry(folder.path.clone()).or_insert_with(|| folder.clone());
         }
@@ -124,7 +125,10 @@ fn same(store: &Store, one: (&Segment, &Item), other: (&Segment, &Item)) -> Resu
     Ok(a.kind != ItemKind::File || digest(store, one)? == digest(store, other)?)
 }
 
-fn digest(store: &Store, (segment, item): (&Segment, &Item)) -> Result<provenv_definition::Digest, segment::Error> {
+fn digest(
+    store: &Store,
+    (segment, item): (&Segment, &Item),
+) -> Result<provenv_definition::Digest, segment::Error> {
     let mut hasher = provenv_definition::Hasher::new();
     let begin = item.at + item.header;
     Reader::open(store, segment)?.range(begin, begin + item.size, |bytes| hasher.update(bytes))?;

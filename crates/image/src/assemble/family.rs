@@ -1,6 +1,7 @@
 //! Packages that lie in one part of the image and may be in each other's way: all Debian packages, or all wheels.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use provenv_definition::Digest;
 use provenv_store::Store;
@@ -9,7 +10,7 @@ use super::Error;
 use super::conflict::{self, Outcome, Source};
 use super::plan::Candidate;
 use crate::layer::{self, Layer, Part};
-use crate::segment::{self, Bytecode, Index, Segment, bytecode_path, read_index};
+use crate::segment::{self, Bytecode, Segment, bytecode_path};
 
 /// A package's files, and its bytecode once it is made.
 #[derive(Clone)]
@@ -19,16 +20,20 @@ pub(super) struct Package {
     pub what: String,
     /// The artifact's.
     pub sha256: Digest,
-    pub segment: Segment,
-    pub bytecode: Option<Bytecode>,
+    pub segment: Arc<Segment>,
+    pub bytecode: Option<Arc<Bytecode>>,
+}
+
+impl Package {
+    fn compiled(&self) -> Option<&Segment> {
+        self.bytecode.as_ref()?.segment.as_ref()
+    }
 }
 
 /// Packages, what is in them, and how their conflicts come out.
 pub(super) struct Family {
     /// In the order in which an installer would lay them down: by name.
     pub packages: Vec<Package>,
-    files: Vec<Index>,
-    bytecode: Vec<Option<Index>>,
     outcome: Outcome,
 }
 
@@ -42,27 +47,16 @@ pub(super) enum Place {
 impl Family {
     pub fn new(store: &Store, mut packages: Vec<Package>, version: (u32, u32)) -> Result<Self, Error> {
         packages.sort_by(|one, other| (&one.name, &one.what).cmp(&(&other.name, &other.what)));
-        let files = packages
-            .iter()
-            .map(|package| read_index(store, &package.segment))
-            .collect::<Result<Vec<_>, _>>()?;
-        let compiled = |package: &Package| package.bytecode.as_ref().and_then(|bytecode| bytecode.segment.clone());
-        let bytecode = packages
-            .iter()
-            .map(|package| compiled(package).map(|segment| read_index(store, &segment)).transpose())
-            .collect::<Result<Vec<_>, _>>()?;
         let sources: Vec<Source<'_>> = packages
             .iter()
-            .zip(&files)
-            .zip(&bytecode)
-            .map(|((package, files), bytecode)| Source {
+            .map(|package| Source {
                 what: &package.what,
-                files: (&package.segment, files),
-                bytecode: bytecode.as_ref(),
+                files: &package.segment,
+                bytecode: package.compiled(),
             })
             .collect();
         let outcome = conflict::resolve(store, &sources, |path| bytecode_path(path, version))?;
-        Ok(Self { packages, files, bytecode, outcome })
+        Ok(Self { packages, outcome })
     }
 
     /// The files of every package.
@@ -72,7 +66,7 @@ impl Family {
 
     /// The bytecode of every package that has some.
     pub fn bytecode(&self) -> impl Iterator<Item = Place> {
-        (0..self.packages.len()).filter(|&n| self.bytecode[n].is_some()).map(Place::Bytecode)
+        (0..self.packages.len()).filter(|&n| self.packages[n].compiled().is_some()).map(Place::Bytecode)
     }
 
     pub fn notes(&self) -> &[String] {
@@ -81,7 +75,10 @@ impl Family {
 
     /// Modules that do not compile.
     pub fn uncompiled(&self) -> impl Iterator<Item = String> {
-        self.packages.iter().filter_map(|package| package.bytecode.as_ref()).flat_map(|made| made.failed.clone())
+        self.packages
+            .iter()
+            .filter_map(|package| package.bytecode.as_ref())
+            .flat_map(|made| made.failed.clone())
     }
 
     /// What is to be known of a place when layers are planned.
@@ -98,20 +95,12 @@ impl Family {
 
     fn part(&self, place: Place) -> Part<'_> {
         match place {
-            Place::Files(n) => Part {
-                segment: &self.packages[n].segment,
-                index: &self.files[n],
-                without: &self.outcome.files[n],
-            },
-            Place::Bytecode(n) => Part {
-                segment: self.packages[n]
-                    .bytecode
-                    .as_ref()
-                    .and_then(|bytecode| bytecode.segment.as_ref())
-                    .expect("only packages with bytecode have this place"),
-                index: self.bytecode[n].as_ref().expect("only packages with bytecode have this place"),
-                without: &self.outcome.bytecode[n],
-            },
+            Place::Files(n) => Part { segment: &self.packages[n].segment, without: &self.outcome.files[n] },
+            Place::Bytecode(n) => {
+                let segment =
+                    self.packages[n].compiled().expect("only packages with bytecode have this place");
+                Part { segment, without: &self.outcome.bytecode[n] }
+            }
         }
     }
 

@@ -7,6 +7,8 @@ mod error;
 mod family;
 mod plan;
 mod reach;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -150,4 +152,3 @@ fn source_of(package: &PypiPackage) -> (Digest, u64) {
         PypiSource::Built { sha256, size, .. } => (*sha256, *size),
     }
 }
-

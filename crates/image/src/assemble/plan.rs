@@ -58,7 +58,9 @@ pub(super) fn group(policy: &Policy, candidates: &[Candidate]) -> Vec<Group> {
     let buckets = buckets.into_iter().enumerate().filter(|(_, members)| !members.is_empty());
     let buckets =
         buckets.map(|(n, members)| Group { what: format!("{} (bucket {})", policy.what, n + 1), members });
-    buckets.chain(large.iter().map(|&n| Group { what: candidates[n].what.clone(), members: vec![n] })).collect()
+    buckets
+        .chain(large.iter().map(|&n| Group { what: candidates[n].what.clone(), members: vec![n] }))
+        .collect()
 }
 
 fn bucket(name: &str, buckets: u64) -> usize {

@@ -93,7 +93,10 @@ pub(crate) fn make<E: From<Error>>(
         }
         let Some((item, answer)) = waiting.pop_front() else { break };
         let answer = answer.recv().unwrap_or_else(|_| {
-            Err(Error::Python { program: "the image's Python".to_owned(), source: std::io::ErrorKind::BrokenPipe.into() })
+            Err(Error::Python {
+                program: "the image's Python".to_owned(),
+                source: std::io::ErrorKind::BrokenPipe.into(),
+            })
         })?;
         match answer {
             Some(pyc) => out.file(&cached(&item.path, version), &pyc, 0o644, (0, 0))?,
@@ -110,9 +113,11 @@ mod tests {
     #[test]
     fn modules_are_told_from_other_files() {
         let site = "opt/provenv/lib/python3.11/site-packages";
-        for path in
-            ["usr/lib/python3.11/os.py", "usr/lib/python3/dist-packages/yaml/loader.py", &format!("{site}/a/testing/b.py")]
-        {
+        for path in [
+            "usr/lib/python3.11/os.py",
+            "usr/lib/python3/dist-packages/yaml/loader.py",
+            &format!("{site}/a/testing/b.py"),
+        ] {
             assert!(wanted(path, (3, 11)), "{path}");
         }
         for path in [

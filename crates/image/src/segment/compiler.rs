@@ -76,7 +76,12 @@ fn serve(program: &Program, queue: &Mutex<Receiver<Job>>) {
 }
 
 impl Program {
-    fn compile(&self, worker: &mut Option<Worker>, path: &str, source: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    fn compile(
+        &self,
+        worker: &mut Option<Worker>,
+        path: &str,
+        source: &[u8],
+    ) -> Result<Option<Vec<u8>>, Error> {
         let failed = |source| Error::Python { program: self.python.clone(), source };
         // A second process gets the module if the first one dies on it: it may have died of something else.
         for _ in 0..2 {

@@ -180,8 +180,10 @@ impl Copy {
         if kind == EntryType::Directory && (plain.is_empty() || plain == ".") {
             return Ok(());
         }
-        let path = merged(checked(if kind == EntryType::Directory { plain.trim_end_matches('/') } else { plain })
-            .map_err(|problem| fault(Problem::Name(problem)))?);
+        let path = merged(
+            checked(if kind == EntryType::Directory { plain.trim_end_matches('/') } else { plain })
+                .map_err(|problem| fault(Problem::Name(problem)))?,
+        );
         if kind == EntryType::Directory {
             if self.files.contains_key(&path) || self.symlinks.contains(&path) {
                 return Err(fault(Problem::Duplicate));
@@ -329,7 +331,9 @@ fn libraries(store: &Store, segment: &super::Segment) -> Result<Vec<Library>, Er
         .iter()
         .filter(|item| {
             let name = path::file_name(&item.path);
-            item.kind == ItemKind::File && item.size > 64 && (name.contains(".so.") || name.ends_with(".so"))
+            item.kind == ItemKind::File
+                && item.size > 64
+                && (name.contains(".so.") || name.strip_suffix(".so").is_some())
         })
         // Python's extension modules and other plug-ins lie deeper; the linker looks in `usr/lib` and its triplet.
         .filter(|item| item.path.starts_with("usr/lib") && item.path.matches('/').count() <= 4)
@@ -360,7 +364,9 @@ mod tests {
 
     #[test]
     fn copyright_stays_and_documentation_goes() {
-        for path in ["usr/share/doc/x/copyright", "usr/share/locale/locale.alias", "usr/share/man", "usr/share/x"] {
+        for path in
+            ["usr/share/doc/x/copyright", "usr/share/locale/locale.alias", "usr/share/man", "usr/share/x"]
+        {
             assert!(!left_out(path), "{path}");
         }
         for path in ["usr/share/doc/x/README", "usr/share/man/man1/x.1.gz", "usr/share/locale/de/x.mo"] {

@@ -59,7 +59,9 @@ pub(crate) fn read(read_at: &mut ReadAt<'_>) -> Result<Option<SharedObject>, Err
             (number(row, 0, 4), field(offset), field(address), field(size))
         })
         .collect();
-    let Some(dynamic) = segments.iter().find(|segment| segment.0 == PT_DYNAMIC) else { return Ok(Some(object)) };
+    let Some(dynamic) = segments.iter().find(|segment| segment.0 == PT_DYNAMIC) else {
+        return Ok(Some(object));
+    };
     let dynamic = read_at(dynamic.1, dynamic.3.min(LIMIT))?;
     let tag = |wanted| {
         dynamic
@@ -70,9 +72,8 @@ pub(crate) fn read(read_at: &mut ReadAt<'_>) -> Result<Option<SharedObject>, Err
             .map(|pair| pair.1)
     };
     if let (Some(name), Some(strings)) = (tag(DT_SONAME), tag(DT_STRTAB))
-        && let Some(load) = segments
-            .iter()
-            .find(|load| load.0 == PT_LOAD && load.2 <= strings && strings - load.2 < load.3)
+        && let Some(load) =
+            segments.iter().find(|load| load.0 == PT_LOAD && load.2 <= strings && strings - load.2 < load.3)
         && let Some(at) = (strings - load.2).checked_add(load.1).and_then(|at| at.checked_add(name))
     {
         let bytes = read_at(at, 4096)?;
@@ -84,5 +85,10 @@ pub(crate) fn read(read_at: &mut ReadAt<'_>) -> Result<Option<SharedObject>, Err
 
 /// A little-endian number; 0 where it lies beyond the end.
 fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
-    bytes.get(at..at + length).unwrap_or_default().iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+    bytes
+        .get(at..at + length)
+        .unwrap_or_default()
+        .iter()
+        .rev()
+        .fold(0, |sum, &byte| sum << 8 | u64::from(byte))
 }

@@ -155,7 +155,9 @@ impl Fault {
     /// The error, now that the artifact has a name.
     pub(crate) fn of(self, artifact: &str) -> Error {
         match self {
-            Self::Refused(member, problem) => Error::Refused { artifact: artifact.to_owned(), member, problem },
+            Self::Refused(member, problem) => {
+                Error::Refused { artifact: artifact.to_owned(), member, problem }
+            }
             Self::Read(source) => Error::Read { artifact: artifact.to_owned(), source },
             Self::Other(error) => error,
         }

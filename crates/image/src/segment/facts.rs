@@ -33,7 +33,9 @@ fn alternatives(script: &str) -> Vec<Alternative> {
         for command in line.split([';', '&', '|']) {
             let words: Vec<&str> =
                 command.split_whitespace().map(|word| word.trim_matches(['"', '\''])).collect();
-            let Some(at) = words.iter().position(|word| word.ends_with("update-alternatives")) else { continue };
+            let Some(at) = words.iter().position(|word| word.ends_with("update-alternatives")) else {
+                continue;
+            };
             if words[..at].iter().any(|word| word.starts_with('#')) {
                 continue;
             }
@@ -77,7 +79,10 @@ mod tests {
                     /usr/bin/mawk 5 \\\n        --slave /usr/share/man/man1/awk.1.gz awk.1.gz \
                     /usr/share/man/man1/mawk.1.gz \\\n        --slave /usr/bin/nawk nawk /usr/bin/mawk\nfi\n";
         let [awk] = &alternatives(mawk)[..] else { panic!() };
-        assert_eq!((&*awk.link, &*awk.name, &*awk.path, awk.priority), ("/usr/bin/awk", "awk", "/usr/bin/mawk", 5));
+        assert_eq!(
+            (&*awk.link, &*awk.name, &*awk.path, awk.priority),
+            ("/usr/bin/awk", "awk", "/usr/bin/mawk", 5)
+        );
         assert_eq!(awk.slaves.len(), 2);
         let blas = "update-alternatives --install /usr/lib/x86_64-linux-gnu/libblas.so.3 \\\n   \
                     libblas.so.3-x86_64-linux-gnu /usr/lib/x86_64-linux-gnu/blas/libblas.so.3 10\n";

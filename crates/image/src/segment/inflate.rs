@@ -40,7 +40,9 @@ pub(crate) fn whole(
     match inflater.deflate_decompress(raw, plain) {
         Ok(actual) if actual as u64 == size => Ok(()),
         Ok(actual) => Err(Problem::SizeLie { declared: size, actual: actual as u64 }),
-        Err(DecompressionError::InsufficientSpace) => Err(Problem::SizeLie { declared: size, actual: size + 1 }),
+        Err(DecompressionError::InsufficientSpace) => {
+            Err(Problem::SizeLie { declared: size, actual: size + 1 })
+        }
         Err(DecompressionError::BadData) => Err(Problem::Damaged),
     }
 }
@@ -185,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_member_reads_back_both_ways() {
-        for bytes in [&b""[..], b"a", &[7; 100_000]] {
+        for bytes in [&b""[..], b"a", &[7; 10_000]] {
             let raw = deflate(bytes);
             let gzip = framed(&raw, crc32(bytes), bytes.len() as u64);
             let mut plain = Vec::new();

@@ -14,7 +14,7 @@ mod reader;
 mod record;
 mod scripts;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wheel;
 mod writer;
 mod zip;
@@ -24,8 +24,8 @@ use std::sync::Arc;
 
 use provenv_definition::Digest;
 use provenv_store::Store;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 pub use bytecode::Bytecode;
 pub(crate) use bytecode::cached as bytecode_path;
@@ -33,7 +33,7 @@ pub(crate) use compiler::Compiler;
 pub use error::{Error, Problem};
 pub(crate) use gzip::GzipWriter;
 pub use model::{Alternative, DebFacts, DebSegment, Index, Item, ItemKind, Library, Segment, Whole};
-pub(crate) use reader::{Piece, Reader, read_index};
+pub(crate) use reader::{Piece, Reader};
 pub(crate) use writer::{Writer, prelude};
 
 use crate::entry::{Directory, Entry, EntryKind};
@@ -48,7 +48,7 @@ pub const PREFIX: &str = "opt/provenv";
 pub const RECORDS: &str = "segment";
 
 /// An archive may unpack to this many bytes, and so many more for each byte it has. Real packages stay below 30.
-const BOMB_FLOOR: u64 = 256 << 20;
+const BOMB_FLOOR: u64 = 64 << 20;
 const BOMB_RATIO: u64 = 200;
 
 /// The segment of the wheel in `artifact`, which is called `name`, for a Python of this version.
@@ -59,28 +59,22 @@ pub fn wheel(
     name: &str,
     (major, minor): (u32, u32),
 ) -> Result<Segment, Error> {
-    once(store, &wheel_key(sha256, (major, minor)), |segment: &Segment| there(store, segment), || {
-        wheel::make(store, open(artifact, name)?, name, (major, minor))
-    })
+    once(
+        store,
+        &wheel_key(sha256, (major, minor)),
+        |segment: &Segment| there(store, segment),
+        || wheel::make(store, open(artifact, name)?, name, (major, minor)),
+    )
 }
 
 /// The segment of the `.deb` in `artifact`, which is called `name`.
 pub fn deb(store: &Store, artifact: &Path, sha256: &Digest, name: &str) -> Result<DebSegment, Error> {
-    let kept = once(store, &deb_key(sha256), |kept: &KeptDeb| there(store, &kept.segment) && store.contains(&kept.facts), || {
-        let DebSegment { segment, facts } = deb::make(store, open(artifact, name)?, name)?;
-        let facts = serde_json::to_vec(&facts).expect("facts are plain data");
-        Ok::<_, Error>(KeptDeb { segment, facts: store.put(&facts)? })
-    })?;
-    let facts = serde_json::from_slice(&store.read(&kept.facts)?)
-        .map_err(|error| Error::Back { blob: kept.facts, source: error.into() })?;
-    Ok(DebSegment { segment: kept.segment, facts })
-}
-
-/// What the record of a `.deb` holds; its facts can be large.
-#[derive(Serialize, Deserialize)]
-struct KeptDeb {
-    segment: Segment,
-    facts: Digest,
+    once(
+        store,
+        &deb_key(sha256),
+        |kept: &DebSegment| there(store, &kept.segment),
+        || deb::make(store, open(artifact, name)?, name),
+    )
 }
 
 /// The bytecode of the artifact `sha256`, whose segment is `source`. `interpreter` names the Python to the last bit: a patch
@@ -97,7 +91,9 @@ where
     E: From<Error> + From<provenv_store::Error>,
 {
     let there = |kept: &Bytecode| kept.segment.as_ref().is_none_or(|segment| there(store, segment));
-    once(store, &bytecode_key(sha256, interpreter), there, || bytecode::make(store, source, compiler, version))
+    once(store, &bytecode_key(sha256, interpreter), there, || {
+        bytecode::make(store, source, compiler, version)
+    })
 }
 
 /// A segment of `entries`, in their order.
@@ -146,7 +142,7 @@ fn open(artifact: &Path, name: &str) -> Result<fs_err::File, Error> {
 }
 
 fn there(store: &Store, segment: &Segment) -> bool {
-    store.contains(&segment.blob) && store.contains(&segment.index)
+    store.contains(&segment.blob)
 }
 
 /// What the record says, if all that it names is there; else makes it, once among all processes.
@@ -168,7 +164,7 @@ where
     if let Some(kept) = look()? {
         return Ok(kept);
     }
-    let made = make()?;
-    store.set_record(RECORDS, key, &made)?;
-    Ok(made)
+    let result = make()?;
+    store.set_record(RECORDS, key, &result)?;
+    Ok(result)
 }

@@ -19,8 +19,8 @@ pub struct Segment {
     pub size: u64,
     /// How many they are, uncompressed: a multiple of 512.
     pub tar_size: u64,
-    /// The blob of the [`Index`].
-    pub index: Digest,
+    /// What is in it. Kept here and not as a blob: each blob costs two flushes of the disk.
+    pub index: Index,
     /// Folders that the artifact has an opinion on, sorted by path.
     pub directories: Vec<Directory>,
     /// Set where the blob is also a whole layer (parents before, end of archive behind), so that a package alone
@@ -82,7 +82,7 @@ pub enum ItemKind {
 }
 
 /// A `.deb` as a segment, with what the base state needs to know of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DebSegment {
     /// Its files.
     pub segment: Segment,

@@ -24,10 +24,10 @@ pub(crate) enum Piece<'p> {
 }
 
 /// A segment open for reading.
-pub(crate) struct Reader {
+pub(crate) struct Reader<'s> {
     blob: Digest,
     file: File,
-    pub index: Index,
+    pub index: &'s Index,
     /// Where each member begins: in the blob, and in the segment's uncompressed bytes.
     starts: Vec<(u64, u64)>,
     tar_size: u64,
@@ -38,15 +38,9 @@ pub(crate) struct Reader {
     plain: Vec<u8>,
 }
 
-/// What is in a segment.
-pub(crate) fn read_index(store: &Store, segment: &Segment) -> Result<Index, Error> {
-    serde_json::from_slice(&store.read(&segment.index)?)
-        .map_err(|error| Error::Back { blob: segment.index, source: error.into() })
-}
-
-impl Reader {
-    pub fn open(store: &Store, segment: &Segment) -> Result<Self, Error> {
-        let index = read_index(store, segment)?;
+impl<'s> Reader<'s> {
+    pub fn open(store: &Store, segment: &'s Segment) -> Result<Self, Error> {
+        let index = &segment.index;
         let mut at = (segment.offset, 0);
         let starts = index
             .members
@@ -99,7 +93,9 @@ impl Reader {
             }
             let mut at = start;
             let mut cut = |piece: &[u8]| {
-                let cut = |point: u64| usize::try_from(point.saturating_sub(at)).unwrap_or(usize::MAX).min(piece.len());
+                let cut = |point: u64| {
+                    usize::try_from(point.saturating_sub(at)).unwrap_or(usize::MAX).min(piece.len())
+                };
                 sink(&piece[cut(from)..cut(to)]);
                 at += piece.len() as u64;
             };
@@ -163,7 +159,8 @@ impl Reader {
             self.file.file().read_exact_at(piece, at + done).map_err(back)?;
             sink(Piece::Raw(piece))?;
             // What of this piece is header, body and footer.
-            let cut = |point: u64| usize::try_from(point.saturating_sub(done)).unwrap_or(usize::MAX).min(length);
+            let cut =
+                |point: u64| usize::try_from(point.saturating_sub(done)).unwrap_or(usize::MAX).min(length);
             let (begin, end) = (cut(GZIP_HEADER.len() as u64), cut(GZIP_HEADER.len() as u64 + body));
             let mut failed = None;
             stream

@@ -161,11 +161,10 @@ mod tests {
         installed.add("a.py", &[0; 32], 3);
         let text = installed.finish("x.dist-info/RECORD");
         let rows = csv(&text);
-        assert_eq!(rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), [
-            "a,\"b\".py",
-            "a.py",
-            "x.dist-info/RECORD"
-        ]);
+        assert_eq!(
+            rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(),
+            ["a,\"b\".py", "a.py", "x.dist-info/RECORD"]
+        );
         assert_eq!(rows[2][1..], ["", ""]);
     }
 

@@ -15,7 +15,9 @@ pub(crate) struct Script {
 }
 
 /// The commands of an `entry_points.txt`, those of a terminal before those of a window system.
-pub(crate) fn entry_points(text: &str) -> Result<Vec<Script>, Fault> {
+///
+/// pip's own wheel names the Python it was built by: as every installer does, `pip` is given the names of this one.
+pub(crate) fn entry_points(text: &str, (major, minor): (u32, u32)) -> Result<Vec<Script>, Fault> {
     let mut scripts: Vec<Script> = Vec::new();
     for wanted in ["console_scripts", "gui_scripts"] {
         let mut section = "";
@@ -32,6 +34,14 @@ pub(crate) fn entry_points(text: &str) -> Result<Vec<Script>, Fault> {
                 }
             }
         }
+    }
+    if let Some(pip) = scripts.iter().find(|script| script.name == "pip").map(|script| script.text.clone()) {
+        let versioned = |name: &str| {
+            name.strip_prefix("pip").is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '.'))
+        };
+        scripts.retain(|script| !versioned(&script.name));
+        let names = ["pip".to_owned(), format!("pip{major}"), format!("pip{major}.{minor}")];
+        scripts.extend(names.map(|name| Script { name, text: pip.clone() }));
     }
     Ok(scripts)
 }
@@ -87,8 +97,11 @@ mod tests {
     fn sections_comments_extras_and_attributes_are_understood() {
         let text = "[other]\nx = not.a:script\n[console_scripts]\n# comment\nrun = pkg.sub:Class.main [extra]\n\
                     run-2=pkg:main\n[gui_scripts]\nrun = pkg:other\nwin = pkg:gui\n";
-        let scripts = entry_points(text).unwrap();
-        assert_eq!(scripts.iter().map(|script| script.name.as_str()).collect::<Vec<_>>(), ["run", "run-2", "win"]);
+        let scripts = entry_points(text, (3, 11)).unwrap();
+        assert_eq!(
+            scripts.iter().map(|script| script.name.as_str()).collect::<Vec<_>>(),
+            ["run", "run-2", "win"]
+        );
         assert!(scripts[0].text.contains("from pkg.sub import Class\n"));
         assert!(scripts[0].text.contains("    sys.exit(Class.main())\n"));
     }
@@ -96,8 +109,19 @@ mod tests {
     #[test]
     fn names_and_references_cannot_carry_anything_else() {
         for line in ["../x = a:b", "a/b = a:b", "x = a", "x = a:b; import os", "x = a b:c", "= a:b", "x"] {
-            assert!(entry_points(&format!("[console_scripts]\n{line}\n")).is_err(), "{line}");
+            assert!(entry_points(&format!("[console_scripts]\n{line}\n"), (3, 11)).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn pip_is_named_after_this_python() {
+        let text =
+            "[console_scripts]\npip = pip:main\npip3 = pip:main\npip3.9 = pip:main\npipx = other:main\n";
+        let scripts = entry_points(text, (3, 11)).unwrap();
+        assert_eq!(
+            scripts.iter().map(|script| script.name.as_str()).collect::<Vec<_>>(),
+            ["pipx", "pip", "pip3", "pip3.11"]
+        );
     }
 
     #[test]

@@ -38,7 +38,7 @@ const INSTALLER: &[u8] = b"provenv\n";
 pub(crate) fn make(store: &Store, file: File, name: &str, minor: (u32, u32)) -> Result<Segment, Error> {
     let make = || {
         let zip = Zip::open(file)?;
-        let wheel = Wheel::read(&zip, name)?;
+        let wheel = Wheel::read(&zip, name, minor)?;
         let plan = wheel.plan(&zip, minor)?;
         plan.write(store, &zip, &wheel)
     };
@@ -56,7 +56,7 @@ struct Wheel {
 }
 
 impl Wheel {
-    fn read(zip: &Zip, file_name: &str) -> Result<Self, Fault> {
+    fn read(zip: &Zip, file_name: &str, minor: (u32, u32)) -> Result<Self, Fault> {
         let folders: BTreeSet<&str> = zip
             .members
             .iter()
@@ -79,12 +79,13 @@ impl Wheel {
         let missing = |file| move || Fault::malformed(format!("has no {file} in its .dist-info folder"));
         text("METADATA")?.ok_or_else(missing("METADATA"))?;
         let wheel = text("WHEEL")?.ok_or_else(missing("WHEEL"))?;
-        let version = wheel.lines().find_map(|line| line.strip_prefix("Wheel-Version:")).unwrap_or_default().trim();
+        let version =
+            wheel.lines().find_map(|line| line.strip_prefix("Wheel-Version:")).unwrap_or_default().trim();
         if version.split('.').next() != Some("1") {
             return Err(Fault::malformed(format!("is of wheel version `{version}`, and this reads 1.x")));
         }
         let record = Record::parse(&text("RECORD")?.ok_or_else(missing("RECORD"))?)?;
-        let scripts = scripts::entry_points(&text("entry_points.txt")?.unwrap_or_default())?;
+        let scripts = scripts::entry_points(&text("entry_points.txt")?.unwrap_or_default(), minor)?;
         Ok(Self { stem, project, record, scripts })
     }
 
@@ -109,12 +110,14 @@ impl Wheel {
                         "data" => PREFIX.to_owned(),
                         "headers" => format!("{PREFIX}/include/site/python{major}.{minor}/{}", self.project),
                         _ => {
-                            let problem = Problem::Malformed("lies in a .data folder of no known scheme".to_owned());
+                            let problem =
+                                Problem::Malformed("lies in a .data folder of no known scheme".to_owned());
                             return Err(Fault::member(&member.name, problem));
                         }
                     };
                     if rest.is_empty() {
-                        let problem = Problem::Malformed("is a file where a scheme's folder belongs".to_owned());
+                        let problem =
+                            Problem::Malformed("is a file where a scheme's folder belongs".to_owned());
                         return Err(Fault::member(&member.name, problem));
                     }
                     // A script with the name of an entry point is that entry point, made by an older tool.
@@ -143,7 +146,10 @@ fn named_alike(file_name: &str, stem: &str) -> Result<String, Fault> {
     };
     match (parts(file_name.trim_end_matches(".whl")), parts(stem)) {
         (Some(file), Some(folder)) if file.0 == folder.0 && alike(&file.1, &folder.1) => Ok(folder.0),
-        _ => Err(Fault::malformed(format!("holds `{}.dist-info`, which is another package's", stem.escape_debug()))),
+        _ => Err(Fault::malformed(format!(
+            "holds `{}.dist-info`, which is another package's",
+            stem.escape_debug()
+        ))),
     }
 }
 

@@ -10,7 +10,6 @@ use crate::tarball::{self, HeaderKind, padding};
 
 /// A segment in the making.
 pub(crate) struct Writer {
-    store: Store,
     pub gzip: GzipWriter,
     /// Members of the parents' headers, which are no part of the segment.
     prelude: usize,
@@ -39,7 +38,6 @@ impl Writer {
 
     fn begin(store: &Store, whole: bool) -> Result<Self, Error> {
         Ok(Self {
-            store: store.clone(),
             gzip: GzipWriter::new(store, whole)?,
             prelude: 0,
             whole,
@@ -102,14 +100,13 @@ impl Writer {
             self.gzip.push(&tarball::END)?;
         }
         let (blob, diff_id) = self.gzip.finish()?;
-        let index = serde_json::to_vec(&Index { members, entries: self.items }).expect("an index is plain data");
         self.directories.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(Segment {
             blob: blob.digest,
             offset,
             size,
             tar_size,
-            index: self.store.put(&index)?,
+            index: Index { members, entries: self.items },
             directories: self.directories,
             whole: diff_id.map(|diff_id| Whole {
                 size: blob.size,

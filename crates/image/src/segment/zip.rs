@@ -75,7 +75,10 @@ impl Zip {
             }
             if record.name.ends_with('/') {
                 if record.size != 0 {
-                    return Err(Fault::member(record.name, Problem::Malformed("is a folder with bytes".to_owned())));
+                    return Err(Fault::member(
+                        record.name,
+                        Problem::Malformed("is a folder with bytes".to_owned()),
+                    ));
                 }
                 names.remove(&name);
                 continue;
@@ -157,7 +160,8 @@ impl End {
         let start = (0..tail.len().saturating_sub(21))
             .rev()
             .find(|&at| {
-                tail[at..].starts_with(b"PK\x05\x06") && at + 22 + usize::from(u16_at(&tail, at + 20)) == tail.len()
+                tail[at..].starts_with(b"PK\x05\x06")
+                    && at + 22 + usize::from(u16_at(&tail, at + 20)) == tail.len()
             })
             .ok_or_else(|| Fault::malformed("not a zip archive, or cut short"))?;
         let fields = &tail[start..];
@@ -167,7 +171,8 @@ impl End {
             size: u64::from(u32_at(fields, 12)),
             count: u64::from(u16_at(fields, 10)),
         };
-        let mut single = u16_at(fields, 4) == 0 && u16_at(fields, 6) == 0 && u16_at(fields, 8) == u16_at(fields, 10);
+        let mut single =
+            u16_at(fields, 4) == 0 && u16_at(fields, 6) == 0 && u16_at(fields, 8) == u16_at(fields, 10);
         let wide = end.offset == 0xffff_ffff || end.size == 0xffff_ffff || end.count == 0xffff;
         let mut locator = [0; 20];
         if at >= 20 {
@@ -238,7 +243,8 @@ impl Record {
         }
         let raw_name = bytes[46..46 + name].to_vec();
         let shown = String::from_utf8_lossy(&raw_name).into_owned();
-        let name_text = String::from_utf8(raw_name.clone()).map_err(|_| Fault::member(&shown, Problem::NotUtf8))?;
+        let name_text =
+            String::from_utf8(raw_name.clone()).map_err(|_| Fault::member(&shown, Problem::NotUtf8))?;
         let mut record = Self {
             name: name_text,
             raw_name,
@@ -299,7 +305,8 @@ impl Record {
             return Err(fault(Problem::Encrypted));
         }
         if flags & DESCRIPTOR == 0 {
-            let mut wide = extra_field(extra, 1).unwrap_or_default().chunks_exact(8).map(|chunk| u64_at(chunk, 0));
+            let mut wide =
+                extra_field(extra, 1).unwrap_or_default().chunks_exact(8).map(|chunk| u64_at(chunk, 0));
             let mut widen = |value: u32| {
                 if value == u32::MAX { wide.next().unwrap_or(u64::MAX) } else { u64::from(value) }
             };

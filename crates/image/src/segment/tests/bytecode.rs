@@ -12,7 +12,7 @@ use crate::python::PythonHost;
 use crate::segment::{Compiler, Error};
 
 /// Runs a Python of this machine, without any layers.
-struct HostPython;
+pub struct HostPython;
 
 impl PythonHost for HostPython {
     fn spawn(&self, _: &[PathBuf], command: &[String], env: &[(&str, &str)]) -> io::Result<Child> {
@@ -28,7 +28,7 @@ impl PythonHost for HostPython {
 }
 
 /// The Pythons of this machine that Provenv knows: path and minor version.
-fn pythons() -> Vec<(String, u32)> {
+pub fn pythons() -> Vec<(String, u32)> {
     let found: Vec<_> = (9..=14)
         .filter_map(|minor| {
             let output = Command::new(format!("python3.{minor}"))
@@ -49,7 +49,7 @@ fn compiler(python: &str, minor: u32, workers: usize) -> Arc<Compiler> {
 
 fn run(python: &str, script: &str, arguments: &[&str]) -> String {
     let output = Command::new(python).args(["-c", script]).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{python}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -74,22 +74,11 @@ class C:
     def h(self): return __class__, super().h, x[1:2], x[1:"a"]
 "#;
 
-#[test]
-fn bytecode_is_what_py_compile_makes_but_for_marks() {
-    for (python, minor) in pythons() {
-        let pyc = compiler(&python, minor, 1).compile("/m.py".to_owned(), TRICKY.into()).recv().unwrap();
-        let pyc = pyc.unwrap().expect("it compiles");
-        let folder = tempfile::tempdir().unwrap();
-        let (source, ours) = (folder.path().join("m.py"), folder.path().join("ours.pyc"));
-        fs_err::write(&source, TRICKY).unwrap();
-        fs_err::write(&ours, &pyc).unwrap();
-        // Load both with the real Python and compare all that a code object holds.
-        let script = r"
-import sys, py_compile, marshal, types
+/// Compares `N.pyc` with what `py_compile` makes of `N.py`, for every N in a folder: the header byte for byte, and all that
+/// a code object holds. Each module was called `/m.py`.
+const COMPARE: &str = r"
+import sys, os, glob, py_compile, marshal, types
 mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-theirs = py_compile.compile(sys.argv[1], sys.argv[1] + 'c', '/m.py', True, invalidation_mode=mode)
-ours, theirs = open(sys.argv[2], 'rb').read(), open(theirs, 'rb').read()
-assert ours[:16] == theirs[:16], 'header'
 def same(a, b, where):
     assert type(a) is type(b), where
     if isinstance(a, types.CodeType):
@@ -105,16 +94,41 @@ def same(a, b, where):
         for n, (x, y) in enumerate(zip(a, b)): same(x, y, f'{where}[{n}]')
     else:
         assert repr(a) == repr(b) or isinstance(a, frozenset) and a == b, where
-same(marshal.loads(ours[16:]), marshal.loads(theirs[16:]), 'module')
+for ours in glob.glob(os.path.join(sys.argv[1], '*.pyc')):
+    source = ours[:-1]
+    theirs = open(py_compile.compile(source, source + '.theirs', '/m.py', True, invalidation_mode=mode), 'rb').read()
+    ours = open(ours, 'rb').read()
+    assert ours[:16] == theirs[:16], source
+    same(marshal.loads(ours[16:]), marshal.loads(theirs[16:]), source)
 print('same')
 ";
-        let said = run(&python, script, &[source.to_str().unwrap(), ours.to_str().unwrap()]);
-        assert_eq!(said, "same\n", "3.{minor}");
+
+#[test]
+fn bytecode_is_what_py_compile_makes_but_for_marks() {
+    for (python, minor) in pythons() {
+        let compiler = compiler(&python, minor, 2);
+        let library = run(
+            &python,
+            "import os, glob; r = os.path.dirname(os.__file__)\n\
+             print('\\n'.join(sorted(glob.glob(os.path.join(r, '*.py')))))",
+            &[],
+        );
+        let mut sources: Vec<Vec<u8>> = library.lines().map(|path| fs_err::read(path).unwrap()).collect();
+        sources.push(TRICKY.into());
+        let folder = tempfile::tempdir().unwrap();
+        let waiting: Vec<_> =
+            sources.iter().map(|source| compiler.compile("/m.py".to_owned(), source.clone())).collect();
+        for (n, (source, answer)) in sources.iter().zip(waiting).enumerate() {
+            let pyc = answer.recv().unwrap().unwrap().expect("the standard library compiles");
+            fs_err::write(folder.path().join(format!("{n}.py")), source).unwrap();
+            fs_err::write(folder.path().join(format!("{n}.pyc")), pyc).unwrap();
+        }
+        assert_eq!(run(&python, COMPARE, &[folder.path().to_str().unwrap()]), "same\n", "3.{minor}");
     }
 }
 
 #[test]
-fn the_whole_standard_library_loads_equal_and_never_varies() {
+fn bytecode_never_varies() {
     for (python, minor) in pythons() {
         // Every module of a large package or two, in other orders, by other workers, after other modules.
         let list = "import os, glob; r = os.path.dirname(os.__file__)\n\

@@ -168,7 +168,10 @@ fn declared_too_large() {
 
 #[test]
 fn stored_member_of_two_sizes() {
-    refused(&with(ZipMember::stored("extra", b"abc").with(|member| member.size = 2)), "says it has 2 bytes and has 3");
+    refused(
+        &with(ZipMember::stored("extra", b"abc").with(|member| member.size = 2)),
+        "says it has 2 bytes and has 3",
+    );
 }
 
 #[test]
@@ -178,7 +181,7 @@ fn bomb_beyond_what_deflate_can_do() {
 
 #[test]
 fn bomb_within_what_deflate_can_do() {
-    let zeros = vec![0; 300 << 20];
+    let zeros = vec![0; 128 << 20];
     refused(&with(ZipMember::new("zeros", &zeros)), "out of proportion");
 }
 
@@ -190,7 +193,7 @@ fn bomb_of_overlapping_members() {
     refused(&zip(&members), "differ in the name");
     // The same with one name in both headers, as such bombs are really made: one member inside another.
     let inner = ZipMember::new("b.bin", b"inner");
-    let wrapped = zip(&[inner.clone()]);
+    let wrapped = zip(std::slice::from_ref(&inner));
     let end = wrapped.windows(4).position(|window| window == b"PK\x01\x02").unwrap();
     let outer = ZipMember::stored("a.bin", &wrapped[..end]);
     let mut members = wheel_members(&[]);
@@ -254,7 +257,11 @@ fn every_single_bit_flip_is_refused_or_harmless() {
         // Times, versions and modes may differ, never a byte of a file that is in RECORD.
         let seen = fixture.contents(&fixture.layer(&segment));
         for (path, entry) in &expected {
-            assert_eq!(seen.get(path).map(|seen| &seen.bytes), Some(&entry.bytes), "bit flip at {at}, {path}");
+            assert_eq!(
+                seen.get(path).map(|seen| &seen.bytes),
+                Some(&entry.bytes),
+                "bit flip at {at}, {path}"
+            );
         }
     }
 }
@@ -352,7 +359,10 @@ fn file_in_place_of_a_scheme() {
 #[test]
 fn entry_point_named_like_a_path() {
     let points = b"[console_scripts]\n../../etc/profile.d/x = demo:main\n";
-    refused(&zip(&wheel_members(&[("demo-1.0.dist-info/entry_points.txt", points)])), "entry_points.txt has the line");
+    refused(
+        &zip(&wheel_members(&[("demo-1.0.dist-info/entry_points.txt", points)])),
+        "entry_points.txt has the line",
+    );
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Archives made by the tests, good ones and hostile ones, and what becomes of them.
 
-mod bytecode;
+pub mod bytecode;
 mod deb;
 mod hostile_deb;
 mod hostile_wheel;
-mod support;
+mod real;
+pub mod support;
 mod wheel;

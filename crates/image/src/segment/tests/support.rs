@@ -12,12 +12,12 @@ use provenv_store::Store;
 use sha2::{Digest as _, Sha256};
 
 use crate::layer::{Layer, Part, join};
-use crate::segment::{Error, Segment, read_index};
+use crate::segment::{Error, Segment};
 
 /// A store in a folder that goes away.
 pub struct Fixture {
     pub store: Store,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
 }
 
 impl Fixture {
@@ -46,10 +46,9 @@ impl Fixture {
 
     /// A layer of one segment.
     pub fn layer(&self, segment: &Segment) -> Layer {
-        let index = read_index(&self.store, segment).unwrap();
         let folders =
             segment.directories.iter().map(|folder| (folder.path.clone(), folder.clone())).collect();
-        let part = Part { segment, index: &index, without: &BTreeSet::new() };
+        let part = Part { segment, without: &BTreeSet::new() };
         join(&self.store, "test".to_owned(), Vec::new(), &[part], &folders).unwrap().0
     }
 
@@ -237,7 +236,8 @@ pub fn row(name: &str, bytes: &[u8]) -> String {
 pub fn wheel_members(files: &[(&str, &[u8])]) -> Vec<ZipMember> {
     let metadata = b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n";
     let wheel = b"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
-    let own: [(&str, &[u8]); 2] = [("demo-1.0.dist-info/METADATA", metadata), ("demo-1.0.dist-info/WHEEL", wheel)];
+    let own: [(&str, &[u8]); 2] =
+        [("demo-1.0.dist-info/METADATA", metadata), ("demo-1.0.dist-info/WHEEL", wheel)];
     let all = files.iter().chain(&own);
     let mut record: String = all.clone().map(|(name, bytes)| row(name, bytes)).collect();
     record += "demo-1.0.dist-info/RECORD,,\n";
@@ -323,7 +323,7 @@ pub fn zstd(bytes: &[u8]) -> Vec<u8> {
 pub fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut out = b"!<arch>\n".to_vec();
     for (name, bytes) in members {
-        write!(out, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, "100644", bytes.len()).unwrap();
+        writeln!(out, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`", 0, 0, 0, "100644", bytes.len()).unwrap();
         out.extend_from_slice(bytes);
         if bytes.len() % 2 == 1 {
             out.push(b'\n');

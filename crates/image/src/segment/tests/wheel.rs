@@ -139,10 +139,16 @@ fn golden_wheel() {
     let members = wheel_members(&[
         ("demo/__init__.py", b"x = 1\n"),
         ("demo/large.bin", &noise(600_000)),
-        ("demo/zeros.bin", &[0; 600_000]),
+        ("demo/zeros.bin", &vec![0; 600_000]),
         ("demo-1.0.dist-info/entry_points.txt", b"[console_scripts]\nrun = demo:main\n"),
     ]);
     let segment = fixture.wheel(WHEEL, &zip(&members)).unwrap();
-    assert_eq!(segment.blob.to_string(), "sha256:?");
-    assert_eq!(segment.whole.unwrap().diff_id.to_string(), "sha256:?");
+    assert_eq!(
+        segment.blob.to_string(),
+        "sha256:746ec539ec9c2bb6057b611eb6d5b28e0f049b2b5a937d56aa33fb7bcb645c35"
+    );
+    assert_eq!(
+        segment.whole.unwrap().diff_id.to_string(),
+        "sha256:7fbaa99bab0990b9b80fc720cbd1ff31949f96a64fa409dae7606936886e27d3"
+    );
 }
