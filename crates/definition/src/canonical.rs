@@ -91,6 +91,7 @@ impl Value {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "shorter at the many places of call")]
     fn text(text: impl ToString) -> Self {
         Self::Text(text.to_string())
     }

@@ -142,13 +142,13 @@ fn settle(mut read: ReadEnvironment, diagnostics: Vec<Diagnostic>) -> Result<Rea
 }
 
 /// The format by the file's name, or else by its content.
-fn format_of(source: &Source) -> Result<Format, Diagnostic> {
+fn format_of(source: &Source) -> Result<Format, ReadError> {
     let name = source.path().file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let extension = source.path().extension().unwrap_or_default().to_string_lossy().to_lowercase();
     let unsupported = |what: &str| {
-        Err(Diagnostic::new(codes::UNSUPPORTED_FORMAT, format!("{what} is not read yet"))
-            .with_hint("use a `requirements.txt` or an environment YAML")
-            .in_file(source.path()))
+        let diagnostic = Diagnostic::new(codes::UNSUPPORTED_FORMAT, format!("{what} is not read yet"))
+            .with_hint("use a `requirements.txt` or an environment YAML");
+        Err(diagnostic.in_file(source.path()).into())
     };
     match (&*name, &*extension) {
         (

@@ -51,17 +51,16 @@ pub(crate) fn restore_templates(text: &str) -> String {
     while let Some(at) = rest.find("$%7B") {
         let inner = &rest[at + "$%7B".len()..];
         restored.push_str(&rest[..at]);
-        match inner.find("%7D").filter(|end| is_template(&rest[at..at + "$%7B".len() + end + "%7D".len()])) {
-            Some(end) => {
-                restored.push_str("${");
-                restored.push_str(&inner[..end]);
-                restored.push('}');
-                rest = &inner[end + "%7D".len()..];
-            }
-            None => {
-                restored.push_str("$%7B");
-                rest = inner;
-            }
+        let end =
+            inner.find("%7D").filter(|end| is_template(&rest[at..at + "$%7B".len() + end + "%7D".len()]));
+        if let Some(end) = end {
+            restored.push_str("${");
+            restored.push_str(&inner[..end]);
+            restored.push('}');
+            rest = &inner[end + "%7D".len()..];
+        } else {
+            restored.push_str("$%7B");
+            rest = inner;
         }
     }
     restored.push_str(rest);

@@ -4,6 +4,10 @@
 
 use std::ops::Range;
 
+/// No more of a text is searched: the search is quadratic where a text is made for it. What is beyond counts as
+/// secret.
+const MAX_BYTES: usize = 16 << 10;
+
 /// Schemes of a private token with the least length of the whole.
 const TOKEN_PREFIXES: &[(&str, usize)] = &[
     ("AIza", 39),
@@ -27,12 +31,18 @@ const TOKEN_PREFIXES: &[(&str, usize)] = &[
 
 /// `text` with every character of every secret in it shown as `*`; all other characters keep their column.
 pub fn mask_secrets(text: &str) -> String {
-    mask(text, &find(text))
+    let end = text.floor_char_boundary(MAX_BYTES);
+    let mut hidden = vec![false; text.len()];
+    hidden[end..].fill(true);
+    for range in find(&text[..end]) {
+        hidden[range].fill(true);
+    }
+    text.char_indices().map(|(offset, c)| if hidden[offset] { '*' } else { c }).collect()
 }
 
 /// `text` as it may stand in a message: secrets masked, one line, not endless.
 pub(crate) fn shown(text: &str) -> String {
-    let masked = mask_secrets(text);
+    let masked = mask_secrets(&text[..text.floor_char_boundary(4096)]);
     let mut shown: String = masked.chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if shown.len() < masked.len() {
         shown.push('…');
@@ -42,7 +52,7 @@ pub(crate) fn shown(text: &str) -> String {
 
 /// Whether `text` holds something that looks like a secret.
 pub fn holds_secret(text: &str) -> bool {
-    !find(text).is_empty()
+    !find(&text[..text.floor_char_boundary(MAX_BYTES)]).is_empty()
 }
 
 /// Whether the value of a variable of this name is likely to be secret: `DB_PASSWORD`, `apiKey`, and not
@@ -95,6 +105,11 @@ pub(crate) fn is_template(text: &str) -> bool {
     rest.is_empty() && !text.is_empty()
 }
 
+/// Where a Jinja template begins: `{{ name }}`, `{% if %}`. In its place something else should stand.
+pub(crate) fn template_start(text: &str) -> Option<usize> {
+    ["{{", "{% ", "{%-"].iter().filter_map(|opening| text.find(opening)).min()
+}
+
 /// Whether what stands in a password's place is none.
 pub(crate) fn is_public_password(text: &str) -> bool {
     text.is_empty() || text == "x-oauth-basic" || is_template(text)
@@ -102,18 +117,7 @@ pub(crate) fn is_public_password(text: &str) -> bool {
 
 /// Where literal credentials stand in a URL, user information and query alike. Offsets are bytes of `text`.
 pub(crate) fn url_credentials(text: &str) -> Option<Range<usize>> {
-    let mut found = Vec::new();
-    find_in_urls(text, &mut found);
-    find_assignments(text, &mut found);
-    find_tokens(text, &mut found);
-    found.into_iter().min_by_key(|range| range.start)
-}
-
-/// `text` with `ranges` (of bytes, on character boundaries) shown as `*`.
-pub(crate) fn mask(text: &str, ranges: &[Range<usize>]) -> String {
-    text.char_indices()
-        .map(|(offset, c)| if ranges.iter().any(|range| range.contains(&offset)) { '*' } else { c })
-        .collect()
+    find(&text[..text.floor_char_boundary(MAX_BYTES)]).into_iter().min_by_key(|range| range.start)
 }
 
 fn find(text: &str) -> Vec<Range<usize>> {
@@ -129,17 +133,25 @@ fn find(text: &str) -> Vec<Range<usize>> {
 
 /// User information of every `scheme://user:password@host`.
 fn find_in_urls(text: &str, found: &mut Vec<Range<usize>>) {
-    for (separator, _) in text.match_indices("://") {
-        let scheme_start = text[..separator]
+    for (colon, _) in text.match_indices(':') {
+        let scheme_start = text[..colon]
             .rfind(|c: char| !(c.is_ascii_alphanumeric() || "+.-".contains(c)))
             .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
-        let scheme = &text[scheme_start..separator];
-        let start = separator + 3;
+        let scheme = text[scheme_start..colon].to_ascii_lowercase();
+        // Parsers forgive `https:/user:password@host` and worse.
+        let known = ["http", "https", "ftp", "ssh"].iter().any(|known| scheme.ends_with(known));
+        if !known && !text[colon + 1..].starts_with("//") {
+            continue;
+        }
+        let after = &text[colon + 1..];
+        let slashes = if known { after.len() - after.trim_start_matches(['/', '\\']).len() } else { 2 };
+        let start = colon + 1 + slashes;
         let token_end = start
             + text[start..]
                 .find(|c: char| c.is_whitespace() || "\"'<>`".contains(c))
                 .unwrap_or(text.len() - start);
-        let authority_end = start + text[start..token_end].find(['/', '?', '#']).unwrap_or(token_end - start);
+        let authority_end =
+            start + text[start..token_end].find(['/', '\\', '?', '#']).unwrap_or(token_end - start);
         let authority = &text[start..authority_end];
         let user_end = match authority.rfind('@') {
             Some(at) => start + at,
@@ -255,6 +267,8 @@ mod tests {
             ("  \"apiKey\": \"hunter2\",", "  \"apiKey\": \"*******\","),
             ("x ghp_0123456789abcdefghij y", "x ************************ y"),
             ("https://x-oauth-basic:hunter2@h.test", "https://*********************@h.test"),
+            ("https:/user:hunter2@host.test", "https:/************@host.test"),
+            ("HTTPS:\\\\user:hunter2\\@host.test", "HTTPS:\\\\*************@host.test"),
             ("https://hünter:wäre@h.test", "https://***********@h.test"),
         ] {
             assert_eq!(mask_secrets(given), shown);

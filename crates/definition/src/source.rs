@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::secrets::mask_secrets;
-use crate::{Diagnostic, Place, Span, codes};
+use crate::{Diagnostic, Place, ReadError, Span, codes};
 
 /// No definition written by people comes near this; a lock or data file given by mistake does.
 pub(crate) const MAX_BYTES: u64 = 8 << 20;
+
+/// Longer lines are not quoted: nobody reads them.
+const MAX_QUOTED: usize = 2 << 10;
 
 /// The text of a file and where it came from.
 #[derive(Clone, Debug)]
@@ -29,12 +32,13 @@ impl Source {
     }
 
     /// Reads a file: UTF-8, or UTF-16 with a byte order mark, or Latin-1 where a coding comment (PEP 263) says so.
-    pub fn read(path: &Path) -> Result<Self, Diagnostic> {
+    pub fn read(path: &Path) -> Result<Self, ReadError> {
         let unreadable = |reason: String| Diagnostic::new(codes::UNREADABLE, reason).in_file(path);
         // The path is the diagnostic's own; `fs_err` would name it a second time.
         let io = |error: &std::io::Error| {
-            let cause = error.get_ref().and_then(|inner| inner.source());
-            let reason = cause.map_or_else(|| error.to_string(), ToString::to_string);
+            let text = error.to_string();
+            let reason =
+                text.split_once(&format!("`{}`: ", path.display())).map_or(&*text, |(_, reason)| reason);
             let diagnostic = unreadable(format!("cannot read the file: {reason}"));
             match error.kind() {
                 std::io::ErrorKind::NotFound => diagnostic.with_hint("check the path and the working folder"),
@@ -47,19 +51,20 @@ impl Source {
         let metadata = fs_err::metadata(path).map_err(|error| io(&error))?;
         if metadata.is_dir() {
             return Err(unreadable("cannot read the file: it is a folder".to_owned())
-                .with_hint("name the file in it, e.g. `requirements.txt`"));
+                .with_hint("name the file in it, e.g. `requirements.txt`")
+                .into());
         }
         if metadata.len() > MAX_BYTES {
-            return Err(too_large(path));
+            return Err(too_large(path).into());
         }
         let bytes = fs_err::read(path).map_err(|error| io(&error))?;
         Self::decode(path, &bytes)
     }
 
     /// The text that `bytes` stand for.
-    pub fn decode(path: &Path, bytes: &[u8]) -> Result<Self, Diagnostic> {
+    pub fn decode(path: &Path, bytes: &[u8]) -> Result<Self, ReadError> {
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(too_large(path));
+            return Err(too_large(path).into());
         }
         let text = match bytes {
             [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
@@ -72,13 +77,14 @@ impl Source {
                     let line = line_ranges(&good).len();
                     return Err(Diagnostic::new(codes::UNREADABLE, format!("line {line} is not UTF-8 text"))
                         .with_hint("save the file as UTF-8")
-                        .in_file(path));
+                        .in_file(path)
+                        .into());
                 }
             },
         };
         match text {
             Some(text) if !text.contains('\0') => Ok(Self::new(path, text)),
-            _ => Err(Diagnostic::new(codes::UNREADABLE, "the file is not text").in_file(path)),
+            _ => Err(Diagnostic::new(codes::UNREADABLE, "the file is not text").in_file(path).into()),
         }
     }
 
@@ -110,7 +116,23 @@ impl Source {
 
     /// The place `span` with its line quoted, secrets masked.
     pub fn place(&self, span: Span) -> Place {
-        Place { file: self.path.clone(), span, line_text: self.line(span.line).map(mask_secrets) }
+        let line = self.line(span.line).unwrap_or_default();
+        let quoted = line.len() <= MAX_QUOTED;
+        // Some of the YAML parser's columns lie beyond the line's end.
+        let characters = if quoted { line.chars().count() } else { line.len() };
+        let column = span.column.min(characters + 1);
+        let span = Span { column, length: span.length.min(characters + 1 - column).max(1), ..span };
+        Place { file: self.path.clone(), span, line_text: quoted.then(|| mask_secrets(line)) }
+    }
+
+    /// The place `span` with its line quoted up to there only; the rest is masked.
+    pub(crate) fn place_hidden(&self, span: Span) -> Place {
+        let mut place = self.place(span);
+        if let Some(line) = &mut place.line_text {
+            *line =
+                line.chars().enumerate().map(|(i, c)| if i + 1 < span.column { c } else { '*' }).collect();
+        }
+        place
     }
 }
 
@@ -185,7 +207,7 @@ mod tests {
         assert_eq!(text(b"\xff\xfen\0u\0").unwrap(), "nu");
         assert_eq!(text(b"\xfe\xff\0n\0u").unwrap(), "nu");
         assert_eq!(text(b"# -*- coding: latin-1 -*-\n# \xe9").unwrap(), "# -*- coding: latin-1 -*-\n# é");
-        assert!(text(b"ok\nbad \xe9").unwrap_err().message.contains("line 2"));
+        assert!(text(b"ok\nbad \xe9").unwrap_err().0[0].message.contains("line 2"));
         assert!(text(b"\x7fELF\0\0").is_err());
     }
 }

@@ -5,7 +5,7 @@ mod packages;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::read::Origins;
-use crate::secrets::{holds_secret, is_secret_name, mask};
+use crate::secrets::{holds_secret, is_secret_name, shown};
 use crate::{Base, Diagnostic, Environment, Place, PythonRequest, ReadEnvironment, codes};
 
 /// Beginnings of names that belong to shipped environments.
@@ -96,18 +96,10 @@ fn variables(environment: &Environment, origins: &Origins, remarks: &mut Vec<Dia
         if empty || !(is_secret_name(name) || holds_secret(value)) {
             continue;
         }
-        let message = format!("the variable `{}` looks like a secret", crate::secrets::shown(name));
+        let message = format!("the variable `{}` looks like a secret", shown(name));
         let remark = Diagnostic::new(codes::SECRET, message)
             .with_hint("pass it when the command is run; definitions are stored and shown in clear");
-        let mut remark = placed(remark, origins.variables.get(name));
-        // The name or the form of the value gave it away; the quoted line must not show any of it.
-        if let Some(line) = &mut remark.line_text {
-            *line = match line.find(value.as_str()) {
-                Some(at) => mask(line, &[at..at + value.len()]),
-                None => line.split_once(':').map_or_else(String::new, |(key, _)| format!("{key}: ***")),
-            };
-        }
-        remarks.push(remark);
+        remarks.push(placed(remark, origins.variables.get(name)));
     }
 }
 

@@ -1,16 +1,18 @@
 //! Checks of what is asked of pip and apt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+
+use pep440_rs::VersionSpecifier;
 
 use super::placed;
 use crate::read::Origins;
-use crate::requirement::canonical_specifier;
+use crate::requirement::{canonical_specifier, is_pin};
 use crate::{Diagnostic, Environment, PipRequirement, Place, Requirement, codes};
 
 pub(super) fn system_packages(environment: &Environment, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
-    let packages = &environment.definition.system_packages;
-    for (i, package) in packages.iter().enumerate() {
-        if packages[..i].iter().any(|earlier| earlier.name == package.name) {
+    let mut seen = HashSet::new();
+    for (i, package) in environment.definition.system_packages.iter().enumerate() {
+        if !seen.insert(&package.name) {
             let message = format!("the system package `{}` is given twice", package.name);
             let remark = Diagnostic::new(codes::DUPLICATE_SYSTEM_PACKAGE, message);
             remarks.push(placed(remark, origins.system_packages.get(i)));
@@ -37,54 +39,66 @@ pub(super) fn requirements(environment: &Environment, origins: &Origins, remarks
     let pip = &environment.definition.pip;
     let requirements = asked(&pip.requirements, &origins.requirements);
     let constraints = asked(&pip.constraints, &origins.constraints);
-    let mut seen: Vec<&PipRequirement> = Vec::new();
+    let mut seen = HashSet::new();
     for asked in &requirements {
-        let duplicate = seen.iter().any(|entry| entry.requirement == asked.entry.requirement);
-        if duplicate {
+        if seen.insert(&asked.entry.requirement) {
+            remarks.extend(source(asked).map(|remark| placed(remark, asked.place)));
+        } else {
             let message = format!("`{}` is given twice", asked.requirement);
             remarks.push(placed(Diagnostic::new(codes::DUPLICATE_REQUIREMENT, message), asked.place));
-        } else {
-            seen.push(asked.entry);
-            remarks.extend(source(asked).map(|remark| placed(remark, asked.place)));
         }
     }
 
-    let mut packages: BTreeMap<&str, Vec<&Asked>> = BTreeMap::new();
-    for asked in requirements.iter().chain(&constraints) {
+    let mut packages: BTreeMap<&str, Package> = BTreeMap::new();
+    for asked in &requirements {
         if let Some(name) = &asked.requirement.name {
-            packages.entry(name).or_default().push(asked);
+            packages.entry(name).or_default().requirements.push(asked);
         }
     }
-    for (name, group) in packages {
-        let pinned =
-            group.iter().any(|asked| asked.requirement.pin().is_some() || asked.requirement.url.is_some());
-        // Only constrained: nothing asks for it.
-        let first = requirements.iter().find(|asked| asked.requirement.name.as_deref() == Some(name));
-        if let (false, Some(first)) = (pinned, first) {
+    for asked in &constraints {
+        if let Some(name) = &asked.requirement.name {
+            packages.entry(name).or_default().constraints.push(asked);
+        }
+    }
+    for (name, package) in packages {
+        let mut all = package.requirements.iter().chain(&package.constraints);
+        let pinned = all.any(|asked| asked.requirement.pin().is_some() || asked.requirement.url.is_some());
+        // What is only constrained is asked for by nobody here.
+        if let (false, Some(first)) = (pinned, package.requirements.first()) {
             let message = format!("`{name}` is not pinned: the lock decides its version");
             remarks.push(placed(Diagnostic::new(codes::UNPINNED, message), first.place));
         }
-        remarks.extend(conflict(name, &group));
+        remarks.extend(conflict(name, &package));
     }
 }
 
+/// All that is said of one package.
+#[derive(Default)]
+struct Package<'a> {
+    requirements: Vec<&'a Asked<'a>>,
+    constraints: Vec<&'a Asked<'a>>,
+}
+
 /// A pin that another bound on the same package, under the same marker, excludes.
-fn conflict(name: &str, group: &[&Asked]) -> Option<Diagnostic> {
-    for pin in group {
-        let Some(version) = pin.requirement.pin() else { continue };
-        for other in group.iter().filter(|other| other.requirement.marker == pin.requirement.marker) {
-            let excluding = other.requirement.specifiers.iter().find(|bound| !bound.contains(version));
-            if let Some(bound) = excluding {
-                let lines = match other.place.map(|place| place.span.line) {
-                    Some(line) if !std::ptr::eq(*pin, *other) => format!(" of line {line}"),
+fn conflict(name: &str, package: &Package) -> Option<Diagnostic> {
+    let mut markers: BTreeMap<_, BTreeMap<String, (&VersionSpecifier, &Asked)>> = BTreeMap::new();
+    for asked in package.requirements.iter().chain(&package.constraints) {
+        let bounds = markers.entry(&asked.requirement.marker).or_default();
+        for bound in &asked.requirement.specifiers {
+            bounds.entry(canonical_specifier(bound)).or_insert((bound, asked));
+        }
+    }
+    for bounds in markers.values() {
+        for (pin, by) in bounds.values().filter(|(bound, _)| is_pin(bound)) {
+            let excluding = bounds.iter().find(|(_, (bound, _))| !bound.contains(pin.version()));
+            if let Some((text, (_, other))) = excluding {
+                let line = match other.place.map(|place| place.span.line) {
+                    Some(line) if !std::ptr::eq(*by, *other) => format!(" of line {line}"),
                     _ => String::new(),
                 };
-                let message = format!(
-                    "`{name}=={version}` is excluded by `{name}{}`{lines}",
-                    canonical_specifier(bound)
-                );
+                let message = format!("`{name}{pin}` is excluded by `{name}{text}`{line}");
                 let remark = Diagnostic::new(codes::CONFLICTING_PINS, message).with_hint("keep one of them");
-                return Some(placed(remark, pin.place));
+                return Some(placed(remark, by.place));
             }
         }
     }

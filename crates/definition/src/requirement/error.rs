@@ -27,8 +27,7 @@ impl RequirementError {
         Self::new(codes::INVALID_REQUIREMENT, message, offset, length)
     }
 
-    pub(super) fn template(text: &str) -> Self {
-        let offset = text.find("{{").or_else(|| text.find("{%")).unwrap_or(0);
+    pub(super) fn template(text: &str, offset: usize) -> Self {
         Self::new(codes::TEMPLATE, "a template that was not filled in", offset, text.len() - offset)
             .with_hint("fill the template in first")
     }

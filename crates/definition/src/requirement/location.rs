@@ -8,7 +8,7 @@ use url::Url;
 use super::error::RequirementError;
 use super::name::{is_name, normalise_name, parse_extras};
 use crate::safe_url::restore_templates;
-use crate::secrets::{is_public_password, shown, url_credentials};
+use crate::secrets::{is_public_password, shown, template_start, url_credentials};
 use crate::{SafeUrl, codes};
 
 const ARCHIVES: &[&str] = &[
@@ -43,6 +43,7 @@ pub(crate) fn looks_bare(text: &str) -> bool {
     let head = &text[..head_end];
     is_url(text)
         || text.starts_with("~/")
+        || text.starts_with("git+")
         || head.starts_with('.')
         || head.contains(['/', '\\'])
         || (is_archive(head) && !text[head_end..].trim_start().starts_with('@'))
@@ -85,6 +86,10 @@ impl Location {
             Some((target, fragment)) => (target, Some(fragment)),
             None => (text, None),
         };
+        if fragment.is_some_and(|fragment| fragment.contains(char::is_whitespace)) {
+            return Err(invalid("a space in the URL's fragment", text)
+                .with_hint("a comment needs a space before its `#`"));
+        }
         let mut url = if let Some((scheme, rest)) = scheme(target).filter(|_| is_url(target)) {
             match &*scheme {
                 "file" => file_url(target, rest, folder)?,
@@ -118,14 +123,14 @@ impl Location {
         for part in fragment.unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
             match part.strip_prefix("egg=") {
                 Some(egg) => location.take_egg(egg),
-                None => rest.push(part),
+                None => rest.push(encode_fragment(part)),
             }
         }
         rest.sort_unstable();
         rest.dedup();
         for (i, part) in rest.iter().enumerate() {
             url.push(if i == 0 { '#' } else { '&' });
-            url.push_str(&encode_fragment(part));
+            url.push_str(part);
         }
         location.url = url;
         Ok(location)
@@ -155,8 +160,8 @@ fn encode_fragment(fragment: &str) -> String {
 /// The URL of an index or of a page of links, or a folder that serves as one.
 pub(crate) fn index_url(text: &str, folder: &Path) -> Result<SafeUrl, RequirementError> {
     refuse_credentials(text)?;
-    if text.contains("{{") {
-        return Err(RequirementError::template(text));
+    if let Some(at) = template_start(text) {
+        return Err(RequirementError::template(text, at));
     }
     let url = match scheme(text).filter(|_| is_url(text)) {
         Some((scheme, rest)) if scheme == "file" => file_url(text, rest, folder)?,
@@ -188,6 +193,10 @@ fn credentials(range: Range<usize>) -> RequirementError {
 
 /// `http:` and `https:` URLs, and those of repositories without their `git+`.
 fn normal_url(text: &str) -> Result<String, RequirementError> {
+    if text.contains(char::is_whitespace) {
+        let error = invalid("a space in a URL", text);
+        return Err(if text.contains(';') { error.with_hint("put a space before the `;`") } else { error });
+    }
     let url = Url::parse(text).map_err(|error| invalid(format!("not a URL: {error}"), text))?;
     // The standard forgives `https:///host`; pip does not.
     let no_host = text.split_once("://").is_some_and(|(_, rest)| rest.starts_with(['/', '\\']));
@@ -242,7 +251,6 @@ fn percent_decode(text: &str) -> String {
 
 /// The `file:` URL of a path, which starts from `folder` if it is relative.
 fn local_path(text: &str, folder: &Path) -> Result<String, RequirementError> {
-    let text = text.trim();
     if text.is_empty() {
         return Err(invalid("a path is missing", " "));
     }

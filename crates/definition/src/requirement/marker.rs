@@ -271,7 +271,9 @@ fn mirror(operator: &'static str) -> Option<&'static str> {
 
 fn compare(variable: &str, operator: &str, text: &str, text_first: bool) -> Marker {
     let text = match variable {
-        "extra" | "extras" | "dependency_groups" => normalise_name(text),
+        "extra" | "extras" | "dependency_groups" if !operator.starts_with(['<', '>', '~']) => {
+            normalise_name(text)
+        }
         // `python_version == '3.1*'` and the like are compared as texts: kept.
         "python_version" | "python_full_version" | "implementation_version" if !operator.ends_with("in") => {
             match text.parse::<VersionPattern>() {

@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 use pep440_rs::{Operator, Version, VersionSpecifier};
 
-use crate::secrets::shown;
+use crate::secrets::{shown, template_start};
 
 pub use error::RequirementError;
 use location::Location;
@@ -45,8 +45,8 @@ pub struct Requirement {
 impl Requirement {
     /// Reads a requirement as pip does. Relative paths start from `folder`.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, RequirementError> {
-        if text.contains("{{") || text.contains("{%") {
-            return Err(RequirementError::template(text));
+        if let Some(at) = template_start(text) {
+            return Err(RequirementError::template(text, at));
         }
         let start = text.len() - text.trim_start().len();
         let end = text.trim_end().len().max(start);
@@ -60,15 +60,12 @@ impl Requirement {
 
     /// The version it is pinned to: the one of `==` or `===`.
     pub fn pin(&self) -> Option<&Version> {
-        self.specifiers
-            .iter()
-            .find(|specifier| matches!(specifier.operator(), Operator::Equal | Operator::ExactEqual))
-            .map(VersionSpecifier::version)
+        self.specifiers.iter().find(|specifier| is_pin(specifier)).map(VersionSpecifier::version)
     }
 
     /// `https://host/a.whl`, `./folder[extra]`, `git+https://host/a ; marker`.
     fn parse_bare(text: &str, folder: &Path) -> Result<Self, RequirementError> {
-        let (target, marker) = split_marker(text, location::is_url(text))?;
+        let (target, marker) = split_marker(text)?;
         let (target, extras) = match target.strip_suffix(']').and_then(|inner| inner.rfind('[')) {
             Some(open) if !target[open..].contains('/') => {
                 let (extras, _) = name::parse_extras(text, open)?;
@@ -95,8 +92,8 @@ impl Requirement {
             Self { name: Some(name), extras, specifiers: Vec::new(), url: None, marker: None };
         if text[at..].starts_with('@') {
             let at = skip_space(text, at + 1);
-            let (target, marker) = split_marker(&text[at..], true).map_err(|error| error.shift(at))?;
-            if target.is_empty() {
+            let (target, marker) = split_marker(&text[at..]).map_err(|error| error.shift(at))?;
+            if target.is_empty() || target.starts_with(';') {
                 return Err(RequirementError::invalid("a URL is missing after `@`", at.min(text.len()), 1));
             }
             let location = Location::parse(target, folder).map_err(|error| error.shift(at))?;
@@ -120,10 +117,18 @@ impl Requirement {
     }
 }
 
-/// A URL may hold `;`, so its marker begins at a `;` after a space (or, as pip has it for bare ones, before one).
-fn split_marker(text: &str, url: bool) -> Result<(&str, Option<Marker>), RequirementError> {
-    let separator =
-        if url { text.find(" ;").map(|at| at + 1).or_else(|| text.find("; ")) } else { text.find(';') };
+/// Whether a bound leaves one version only.
+pub(crate) fn is_pin(specifier: &VersionSpecifier) -> bool {
+    matches!(specifier.operator(), Operator::Equal | Operator::ExactEqual)
+}
+
+/// A URL may hold `;`, so its marker begins at a `;` beside a space; that of a path at the first `;`.
+fn split_marker(text: &str) -> Result<(&str, Option<Marker>), RequirementError> {
+    let separator = if location::is_url(text) {
+        text.find(" ;").map(|at| at + 1).or_else(|| text.find("; "))
+    } else {
+        text.find(';')
+    };
     let Some(at) = separator else { return Ok((text.trim_end(), None)) };
     let marker = Marker::parse(&text[at + 1..]).map_err(|error| error.shift(at + 1))?;
     Ok((text[..at].trim_end(), Some(marker)))

@@ -69,8 +69,8 @@ fn parse_one(text: &str) -> Result<VersionSpecifier, RequirementError> {
     if version.is_empty() {
         return Err(invalid(format!("a version is missing after `{operator}`"), operator_length, 1));
     }
-    if let Some(space) = version.find(char::is_whitespace) {
-        return Err(RequirementError::unexpected(text, version_at + space + 1 + lead(&version[space + 1..])));
+    if let Some((_, rest)) = version.split_once(char::is_whitespace) {
+        return Err(RequirementError::unexpected(text, text.len() - rest.trim_start().len()));
     }
     text.parse::<VersionSpecifier>().map_err(|_| {
         let starred = version.strip_suffix(".*").is_some_and(|version| version.parse::<Version>().is_ok());
@@ -96,10 +96,6 @@ fn parse_one(text: &str) -> Result<VersionSpecifier, RequirementError> {
             None => error,
         }
     })
-}
-
-fn lead(text: &str) -> usize {
-    text.len() - text.trim_start().len()
 }
 
 /// The one text that stands for all spellings of a bound: the version in PEP 440's normal form without trailing

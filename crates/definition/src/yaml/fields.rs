@@ -72,13 +72,11 @@ impl<'a> Fields<'a> {
     /// The text of `key` as it was written, numbers included; anything else is reported.
     pub fn text(&mut self, key: &'static str, diagnostics: &mut Vec<Diagnostic>) -> Option<(&'a str, Span)> {
         let node = self.node(key)?;
-        match node.text().filter(|_| node.as_bool().is_none()) {
-            Some(text) => Some((text, node.span)),
-            None => {
-                diagnostics.push(self.wrong_type(key, "a text", node));
-                None
-            }
+        let text = node.text().filter(|_| node.as_bool().is_none());
+        if text.is_none() {
+            diagnostics.push(self.wrong_type(key, "a text", node));
         }
+        text.map(|text| (text, node.span))
     }
 
     /// The list of `key`; anything else is reported.
@@ -126,7 +124,12 @@ impl<'a> Fields<'a> {
 
     /// Reports every key that nobody asked for.
     pub fn finish(self, diagnostics: &mut Vec<Diagnostic>) {
-        for (key, _) in &self.entries {
+        const SHOWN: usize = 20;
+        if let Some((key, _)) = self.entries.get(SHOWN) {
+            let message = format!("{} more unknown keys", self.entries.len() - SHOWN);
+            diagnostics.push(Diagnostic::new(codes::UNKNOWN_KEY, message).at(self.source.place(key.span)));
+        }
+        for (key, _) in self.entries.iter().take(SHOWN) {
             let name = key.scalar().map_or("", |scalar| scalar.text.as_str());
             let mut diagnostic =
                 Diagnostic::new(codes::UNKNOWN_KEY, format!("unknown key `{}`", shown(name)))

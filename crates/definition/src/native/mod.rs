@@ -1,17 +1,14 @@
 //! The native environment YAML: Azure ML's v2 environment, with `base`, `system_packages`, `python`, `pip` and
 //! `platforms` besides.
 
-use indexmap::IndexMap;
+mod base;
+mod routes;
 
 use crate::pip::{PipReader, Role};
 use crate::read::{Format, Origins, ReadEnvironment};
-use crate::secrets::shown;
-use crate::suggest::nearest;
+use crate::secrets::{shown, template_start};
 use crate::yaml::{Fields, Kind, Node};
-use crate::{
-    Base, Diagnostic, Environment, InferenceConfig, Place, Platform, PythonRequest, Route, Source, Suite,
-    SystemPackage, codes,
-};
+use crate::{Diagnostic, Environment, Place, Platform, PythonRequest, Source, SystemPackage, codes};
 
 /// Keys of Azure ML's that the service adds when it answers; they say nothing about what is asked for.
 const DUMP_ONLY: &[&str] = &[
@@ -95,7 +92,7 @@ impl<'s> Reader<'s> {
                 self.report(codes::NOT_HONOURED, name, format!("`{key}` is not kept: {reason}"), None);
             }
         }
-        if self.looks_like_conda(fields) {
+        if looks_like_conda(fields) {
             let message = "this is a conda environment file, which is not supported yet";
             self.diagnostics.clear();
             self.diagnostics.push(
@@ -104,18 +101,6 @@ impl<'s> Reader<'s> {
                     .at(self.source.place(fields.span())),
             );
         }
-    }
-
-    /// `dependencies` has no other meaning than conda's.
-    fn looks_like_conda(&self, fields: &mut Fields<'s>) -> bool {
-        let dependencies = fields.entry("dependencies");
-        let is_conda = dependencies.is_some_and(|(_, value)| matches!(value.kind, Kind::Sequence(_)));
-        if is_conda {
-            for key in ["channels", "prefix", "variables"] {
-                let _conda = fields.entry(key);
-            }
-        }
-        is_conda
     }
 
     fn place(&self, node: &Node) -> Place {
@@ -131,7 +116,7 @@ impl<'s> Reader<'s> {
     fn text(&mut self, fields: &mut Fields<'s>, key: &'static str) -> (Option<String>, Option<Place>) {
         let Some((text, span)) = fields.text(key, &mut self.diagnostics) else { return (None, None) };
         let place = self.source.place(span);
-        if text.contains("{{") || text.contains("{%") {
+        if template_start(text).is_some() {
             let message = format!("`{key}` holds a template that was not filled in");
             self.diagnostics.push(
                 Diagnostic::new(codes::TEMPLATE, message).with_hint("fill the template in first").at(place),
@@ -149,39 +134,9 @@ impl<'s> Reader<'s> {
                 self.diagnostics.push(Diagnostic::new(codes::INVALID_VALUE, message).at(place));
                 continue;
             }
-            self.origins.variables.insert(name.clone(), place);
+            // Only remarks on secrets point here.
+            self.origins.variables.insert(name.clone(), self.source.place_hidden(span));
             environment.environment_variables.insert(name, value);
-        }
-    }
-
-    fn base(&mut self, fields: &mut Fields<'s>) -> Base {
-        let (image, image_place) = self.text(fields, "image");
-        let (base, base_place) = self.text(fields, "base");
-        match (image, base, base_place) {
-            (None, None, _) => Base::default(),
-            (Some(reference), None, _) if is_reference(&reference) => {
-                self.origins.image = image_place;
-                Base::Image { reference }
-            }
-            (Some(_), None, _) => {
-                let message = "`image` must be the reference of an image, such as `python:3.12-slim`";
-                self.diagnostics
-                    .extend(image_place.map(|at| Diagnostic::new(codes::INVALID_VALUE, message).at(at)));
-                Base::default()
-            }
-            (None, Some(text), Some(place)) => parse_base(&text).unwrap_or_else(|message| {
-                let hint = "write `debian`, or `debian/` and the code name of a suite, or name an `image`";
-                self.diagnostics
-                    .push(Diagnostic::new(codes::INVALID_VALUE, message).with_hint(hint).at(place));
-                Base::default()
-            }),
-            (_, _, place) => {
-                let message = "`base` and `image` exclude each other: an image stands on one thing";
-                let diagnostic =
-                    Diagnostic::new(codes::CONFLICTING_KEYS, message).with_hint("keep one of them");
-                self.diagnostics.extend(place.map(|place| diagnostic.at(place)));
-                Base::default()
-            }
         }
     }
 
@@ -264,7 +219,7 @@ impl<'s> Reader<'s> {
                 self.report(codes::WRONG_TYPE, node, "`pip` must be a list or a path".to_owned(), Some(hint));
             }
             Kind::Scalar(scalar) => {
-                pip.include(self.source, &scalar.text, self.place(node), Role::Requirement)
+                pip.include(self.source, &scalar.text, self.place(node), Role::Requirement);
             }
         }
     }
@@ -273,7 +228,7 @@ impl<'s> Reader<'s> {
         for item in items {
             match item.text() {
                 Some(text) if !text.trim().contains('\n') => {
-                    pip.read_entry(self.source, text, item.span, role)
+                    pip.read_entry(self.source, text, item.span, role);
                 }
                 _ => {
                     let message =
@@ -283,86 +238,16 @@ impl<'s> Reader<'s> {
             }
         }
     }
-
-    fn os_type(&mut self, fields: &mut Fields<'s>) {
-        let Some(node) = fields.node("os_type") else { return };
-        match node.text().map(str::to_ascii_lowercase).as_deref() {
-            Some("linux") => {}
-            Some("windows") => {
-                self.report(codes::NOT_SUPPORTED, node, "only Linux images can be made".to_owned(), None);
-            }
-            _ => self.report(codes::INVALID_VALUE, node, "`os_type` must be `linux`".to_owned(), None),
-        }
-    }
-
-    fn inference_config(&mut self, fields: &mut Fields<'s>) -> Option<InferenceConfig> {
-        let node = fields.node("inference_config")?;
-        let mut routes = Fields::new(self.source, node, "`inference_config`", &mut self.diagnostics)?;
-        let mut found: IndexMap<&str, Route> = IndexMap::new();
-        for key in ["liveness_route", "readiness_route", "scoring_route"] {
-            match routes.node(key) {
-                Some(node) => found.extend(self.route(key, node).map(|route| (key, route))),
-                None => {
-                    let message = format!("`inference_config` lacks `{key}`");
-                    let hint = "all three routes are needed: liveness, readiness and scoring";
-                    self.report(codes::INVALID_VALUE, node, message, Some(hint));
-                }
-            }
-        }
-        let _kind = routes.entry("type");
-        routes.finish(&mut self.diagnostics);
-        Some(InferenceConfig {
-            liveness_route: found.swap_remove("liveness_route")?,
-            readiness_route: found.swap_remove("readiness_route")?,
-            scoring_route: found.swap_remove("scoring_route")?,
-        })
-    }
-
-    fn route(&mut self, key: &str, node: &'s Node) -> Option<Route> {
-        let mut route = Fields::new(self.source, node, &format!("`{key}`"), &mut self.diagnostics)?;
-        let port = route.text("port", &mut self.diagnostics).map(|(text, _)| text.parse::<u16>());
-        let path = route.text("path", &mut self.diagnostics).map(|(text, _)| text.to_owned());
-        route.finish(&mut self.diagnostics);
-        match (port, path) {
-            (Some(Ok(port)), Some(path)) if port > 0 && path.starts_with('/') => Some(Route { port, path }),
-            _ => {
-                let message =
-                    format!("`{key}` needs a `port` from 1 to 65535 and a `path` that begins with `/`");
-                self.report(codes::INVALID_VALUE, node, message, None);
-                None
-            }
-        }
-    }
 }
 
-/// Whether a text can be the reference of an image: what exactly it may hold is the registry client's to say.
-fn is_reference(text: &str) -> bool {
-    !text.is_empty()
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:@+".contains(c))
-}
-
-/// `debian`, `debian/bookworm` or `debian:bookworm`.
-fn parse_base(text: &str) -> Result<Base, String> {
-    let (name, suite) = match text.split_once(['/', ':']) {
-        Some((name, suite)) => (name, Some(suite)),
-        None => (text, None),
-    };
-    if name != "debian" {
-        let suggestion =
-            nearest(name, ["debian"]).map_or(String::new(), |known| format!(", did you mean `{known}`?"));
-        return Err(format!("`{}` is not a base{suggestion}", shown(text)));
-    }
-    match suite {
-        None => Ok(Base::Debian { suite: None }),
-        Some(suite)
-            if suite.starts_with(|c: char| c.is_ascii_lowercase())
-                && suite
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c)) =>
-        {
-            Ok(Base::Debian { suite: Some(Suite(suite.to_owned())) })
+/// `dependencies` has no other meaning than conda's.
+fn looks_like_conda(fields: &mut Fields<'_>) -> bool {
+    let dependencies = fields.entry("dependencies");
+    let is_conda = dependencies.is_some_and(|(_, value)| matches!(value.kind, Kind::Sequence(_)));
+    if is_conda {
+        for key in ["channels", "prefix", "variables"] {
+            let _conda = fields.entry(key);
         }
-        Some(suite) => Err(format!("`{}` is not the code name of a Debian suite", shown(suite))),
     }
+    is_conda
 }
