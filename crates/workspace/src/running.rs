@@ -140,7 +140,7 @@ impl Workspace {
         options: &SubmitOptions,
         ready: impl FnOnce(&str, &Registered, bool) + Send,
     ) -> Result<Finished> {
-        let source = Source::read(path).map_err(|problem| Error::Definition(vec![problem]))?;
+        let source = Source::read(path).map_err(|error| Error::Definition(error.0))?;
         let job = Job::parse(&source).map_err(|problem| Error::Definition(vec![problem]))?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = job.name.clone().or_else(|| job.display_name.clone()).unwrap_or_else(|| folder_name(folder));
