@@ -193,37 +193,54 @@ impl Workspace {
                 "a base from a registry (`{reference}`) cannot be built on yet: use `base: debian`"
             )));
         }
-        let mut indexes = Vec::new();
-        let mut tools = Vec::new();
-        let mut lock = match (previous, upgrade) {
-            // An archive keeps one version of a package: what is not to move can only stay as it is in the lock.
-            (Some(previous), Upgrade::Packages(names))
-                if !previous.debian.iter().any(|package| names.contains(&package.name)) =>
-            {
-                PlatformLock { pypi: Vec::new(), ..previous.clone() }
-            }
-            _ => {
-                let debian = self.archive().await?.resolve(definition, platform).await?;
-                indexes = debian.indexes;
-                PlatformLock {
-                    base: BaseLock::Debian { suite: debian.suite },
-                    debian: debian.packages,
-                    python: debian.python,
-                    pypi: Vec::new(),
-                }
-            }
-        };
-        if !definition.pip.is_empty()
-            && let Some(python) = lock.python.clone()
-        {
-            let resolver = provenv_lock::pypi::Resolver::new(self.fetcher().await?.clone(), self.pypi_config());
+        let resolver = provenv_lock::pypi::Resolver::new(self.fetcher().await?.clone(), self.pypi_config());
+        let wants_python_packages = !definition.pip.requirements.is_empty();
+        let base = self.resolve_base(definition, platform, previous, upgrade);
+        if !wants_python_packages {
+            let (lock, indexes) = base.await?;
+            return Ok(PlatformResolution { lock, indexes, tools: Vec::new() });
+        }
+        // The tool is fetched while the base that it runs on is chosen and made.
+        let tool = async { resolver.tool().await.map_err(Error::from) };
+        let base = async {
+            let (lock, indexes) = base.await?;
             let sandbox = BaseSandbox::new(self, lock.clone(), platform);
+            sandbox.prepare().await?;
+            Ok((lock, indexes, sandbox))
+        };
+        let ((mut lock, mut indexes, sandbox), _tool) = tokio::try_join!(base, tool)?;
+        let mut tools = Vec::new();
+        if let Some(python) = lock.python.clone() {
             let pypi = resolver.resolve(&definition.pip, &python, platform, &sandbox, previous, upgrade).await?;
             lock.pypi = pypi.packages;
             indexes.extend(pypi.indexes);
             tools = pypi.tools;
         }
         Ok(PlatformResolution { lock, indexes, tools })
+    }
+
+    /// The lock without Python packages.
+    async fn resolve_base(
+        &self,
+        definition: &Definition,
+        platform: Platform,
+        previous: Option<&PlatformLock>,
+        upgrade: &Upgrade,
+    ) -> Result<(PlatformLock, Vec<IndexState>)> {
+        if let (Some(previous), Upgrade::Packages(names)) = (previous, upgrade)
+            && !previous.debian.iter().any(|package| names.contains(&package.name))
+        {
+            // An archive keeps one version of a package: what is not to move can only stay as it is in the lock.
+            return Ok((PlatformLock { pypi: Vec::new(), ..previous.clone() }, Vec::new()));
+        }
+        let debian = self.archive().await?.resolve(definition, platform).await?;
+        let lock = PlatformLock {
+            base: BaseLock::Debian { suite: debian.suite },
+            debian: debian.packages,
+            python: debian.python,
+            pypi: Vec::new(),
+        };
+        Ok((lock, debian.indexes))
     }
 
     pub(crate) async fn archive(&self) -> Result<Archive> {

@@ -16,7 +16,7 @@ use provenv_store::Store;
 
 use crate::{Error, Reporter, Result, Workspace};
 
-/// Runs Python on unpacked layers, without network.
+/// Runs Python on unpacked layers.
 pub(crate) struct SandboxPython {
     store: Store,
 }
@@ -28,6 +28,8 @@ impl PythonHost for SandboxPython {
             command: command.to_vec(),
             env: env.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
             cwd: "/".into(),
+            // It compiles and executes nothing of what it is given; where there are no namespaces, the network cannot be cut.
+            network: true,
             writable: Writable::Memory,
             ..Container::default()
         };
@@ -46,6 +48,12 @@ pub(crate) struct BaseSandbox<'a> {
 impl<'a> BaseSandbox<'a> {
     pub(crate) fn new(workspace: &'a Workspace, base: PlatformLock, platform: Platform) -> Self {
         Self { workspace, base, platform }
+    }
+
+    /// Makes the base ready before a tool is there to run on it.
+    pub(crate) async fn prepare(&self) -> Result<()> {
+        let base = self.workspace.assembler(None).await?.base(&self.base, self.platform).await?;
+        self.workspace.unpack(&base.layers).await.map(drop)
     }
 
     async fn run_tool(&self, command: ToolCommand) -> Result<ToolOutput> {
