@@ -88,26 +88,33 @@ pub fn not_reproduced(debs: &[(DebPackage, DebFacts)]) -> Vec<String> {
 }
 
 /// Whether all that the `postinst` of the package `name` does on a fresh system is done by [`entries`], or does nothing
-/// there: restarting services that do not run, taking away what older versions left, compiling Python bytecode, which is
+/// there: starting services where nothing runs, taking away what older versions left, compiling Python bytecode, which is
 /// made elsewhere.
 fn reproduced(name: &str) -> bool {
-    const DONE: [&str; 29] = [
+    const DONE: [&str; 39] = [
         "base-files",
         "base-passwd",
         "bash",
         "ca-certificates",
         "coreutils",
         "dash",
+        "debconf",
         "debianutils",
-        "gcc",
+        "dpkg",
         "gzip",
+        "init-system-helpers",
         "libblas3",
         "libc-bin",
         "libc6",
+        "libgcrypt20",
+        "libgssapi-krb5-2",
         "liblapack3",
         "libopenblas0-pthread",
+        "libpam-modules-bin",
         "libpam0g",
+        "libselinux1",
         "libssl1.1",
+        "login.defs",
         "mawk",
         "netbase",
         "openssl",
@@ -121,6 +128,9 @@ fn reproduced(name: &str) -> bool {
         "readline-common",
         "tar",
         "tzdata",
+        "usrmerge",
+        "util-linux",
+        "util-linux-extra",
     ];
     DONE.contains(&name) || is_python(name)
 }

@@ -189,7 +189,9 @@ impl Tree<'_> {
     fn make_folder(&mut self, path: &[u8], attributes: Attributes, said: bool) -> Result<(), Error> {
         let target = self.root.join(OsStr::from_bytes(path));
         // Its own mode comes at the end: it may forbid writing below.
-        std::fs::DirBuilder::new().mode(0o700).create(&target)?;
+        std::fs::DirBuilder::new().mode(0o700).create(&target).map_err(|error| {
+            io::Error::new(error.kind(), format!("failed to create folder `{}`: {error}", target.display()))
+        })?;
         self.known.insert(path.to_vec(), Kind::Folder(self.folders.len()));
         self.folders.push(Folder { path: target, attributes, said });
         Ok(())
