@@ -169,6 +169,12 @@ impl Workspace {
         if let Some(image) = self.known_image(digest, platform).await? {
             return Ok((image, true));
         }
+        if platform != Platform::host() {
+            return Err(Error::Unsupported(format!(
+                "an image for {platform} cannot be assembled on {}: its Python has to run here to compile modules",
+                Platform::host()
+            )));
+        }
         let _lease = self.store.lock_async("image", &format!("{}-{}", digest.hex(), platform.architecture())).await?;
         if let Some(image) = self.known_image(digest, platform).await? {
             return Ok((image, true));

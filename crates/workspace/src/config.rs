@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use url::Url;
 
-/// What can be set. Everything has a default; environment variables win.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+/// What can be set. Everything has a default; environment variables win. Not `Debug`: a mirror's URL may hold a password.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where Debian packages come from.
@@ -16,7 +16,7 @@ pub struct Config {
 }
 
 /// `[debian]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DebianSettings {
     /// The archive, e.g. a mirror; the host's apt configuration says it otherwise.
@@ -28,7 +28,7 @@ pub struct DebianSettings {
 }
 
 /// `[pypi]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PypiSettings {
     /// The default index; that of uv's and pip's configuration otherwise.
@@ -94,7 +94,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
         fs_err::write(&path, "[debian]\nmiror = \"http://localhost/debian\"\n").unwrap();
-        let message = Config::read(&path).unwrap_err().to_string();
+        let message = Config::read(&path).err().unwrap().to_string();
         assert!(message.contains("config.toml") && message.contains("line 2") && message.contains("miror"), "{message}");
     }
 }

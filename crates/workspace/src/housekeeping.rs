@@ -1,6 +1,6 @@
 //! The store's upkeep: how much there is, what may go, what has rotted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use provenv_definition::Digest;
@@ -8,6 +8,7 @@ use provenv_store::Roots;
 use serde::Serialize;
 
 use crate::building::is_whole;
+use crate::error::IoContext;
 use crate::{Error, Phase, Result, Workspace};
 
 /// How much there is of what.
@@ -97,6 +98,15 @@ impl Workspace {
             roots.trees.retain(|(kind, _)| kind == "tool");
         }
         let report = tokio::task::spawn_blocking(move || collector.collect(&roots, dry_run)).await??;
+        let cache = self.store.root().join("cache");
+        let mut removed: Vec<(String, u64)> =
+            report.removed.iter().map(|(item, bytes)| (item.to_string(), *bytes)).collect();
+        if all && cache.exists() {
+            removed.push(("cache of uv".to_owned(), bytes_below(&cache)));
+            if !dry_run {
+                fs_err::remove_dir_all(&cache).doing(|| "could not remove the cache of uv".to_owned())?;
+            }
+        }
         if !dry_run {
             for row in self.catalogue.images().await? {
                 if !is_whole(&self.store, &row.image) {
@@ -106,8 +116,8 @@ impl Workspace {
         }
         Ok(GcSummary {
             dry_run,
-            bytes: report.removed_bytes(),
-            removed: report.removed.iter().map(|(item, bytes)| (item.to_string(), *bytes)).collect(),
+            bytes: removed.iter().map(|(_, bytes)| bytes).sum(),
+            removed,
             kept: report.kept,
             kept_bytes: report.kept_bytes,
         })
@@ -146,6 +156,11 @@ impl Workspace {
             corrupt: report.corrupt.iter().map(|corrupt| corrupt.digest).collect(),
         })
     }
+}
+
+fn bytes_below(folder: &Path) -> u64 {
+    let files = walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok);
+    files.filter_map(|entry| entry.metadata().ok()).filter(|metadata| metadata.is_file()).map(|metadata| metadata.len()).sum()
 }
 
 /// Every digest that a record names.

@@ -13,8 +13,10 @@ mod job;
 mod locking;
 mod reference;
 mod running;
+mod runs;
 mod sandbox;
 mod snapshot;
+mod supervise;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,7 +37,8 @@ pub use provenv_compute::sandbox_main_if_asked;
 pub use provenv_lock::diff::LockDiff;
 pub use provenv_fetch::{Phase, Reporter, Silent};
 pub use reference::Reference;
-pub use running::{Finished, RunDetails, RunOptions, SubmitOptions};
+pub use running::{Finished, RunOptions, SubmitOptions};
+pub use runs::RunDetails;
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 

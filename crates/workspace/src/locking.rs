@@ -204,7 +204,13 @@ impl Workspace {
         let tool = async { resolver.tool().await.map_err(Error::from) };
         let base = async {
             let (lock, indexes) = base.await?;
-            let sandbox = BaseSandbox::new(self, lock.clone(), platform);
+            // Tools run on this machine, whatever the image is for.
+            let host = Platform::host();
+            let tools_base = match platform == host {
+                true => lock.clone(),
+                false => self.resolve_base(definition, host, None, &Upgrade::All).await?.0,
+            };
+            let sandbox = BaseSandbox::new(self, tools_base, host);
             sandbox.prepare().await?;
             Ok((lock, indexes, sandbox))
         };

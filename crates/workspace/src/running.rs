@@ -2,20 +2,20 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use indexmap::IndexMap;
-use provenv_compute::{Container, Exit, Limits, Mount, Running, Signal, Stream, Streams};
+use provenv_compute::{Container, Exit, Limits, Mount, Running, Stream, Streams};
 use provenv_definition::{Diagnostic, Digest, Environment, Platform, Source};
 use provenv_image::oci::{Image, ImageConfig};
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::catalogue::{RunRow, RunStatus};
 use crate::environments::{Given, Registered};
 use crate::error::IoContext;
 use crate::job::{Job, invalid};
 use crate::locking::{Locked, platforms_of};
+use crate::runs::RunDetails;
+use crate::supervise::supervise;
 use crate::{Error, Result, Workspace, job, snapshot};
 
 /// The working folder of a recorded run, inside.
@@ -61,38 +61,6 @@ pub struct Finished {
     /// What is to be said about the environment's file.
     #[serde(skip)]
     pub warnings: Vec<Diagnostic>,
-}
-
-/// A run, as shown to people and programs.
-#[derive(Clone, Debug, Serialize)]
-pub struct RunDetails {
-    /// Its identifier.
-    pub id: String,
-    /// The job's name.
-    pub name: String,
-    /// How far it is.
-    pub status: RunStatus,
-    /// The command's exit code.
-    pub exit_code: Option<i64>,
-    /// Why it failed, where that is not the command's doing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// The environment, `name:version`.
-    pub environment: String,
-    /// The exact receipt.
-    pub receipt: Digest,
-    /// The image it ran in.
-    pub image: Digest,
-    /// What was executed and in what, as JSON.
-    pub job: serde_json::Value,
-    /// When it was submitted.
-    pub started_at: jiff::Timestamp,
-    /// When it ended.
-    pub ended_at: Option<jiff::Timestamp>,
-    /// Its folder.
-    pub folder: PathBuf,
-    /// Files it left, as paths below [`RunDetails::folder`], with their bytes.
-    pub outputs: Vec<(String, u64)>,
 }
 
 /// What is kept of a job besides the catalogue's columns.
@@ -330,53 +298,6 @@ impl Workspace {
         pump.await?.doing(|| "could not keep the log of the run".to_owned())?;
         Ok((ended.exit, ended.stopped))
     }
-
-    /// Runs, newest first.
-    pub async fn runs(&self, limit: u32) -> Result<Vec<RunDetails>> {
-        let rows = self.catalogue.runs(limit).await?;
-        Ok(rows.into_iter().map(|row| self.details_of(row)).collect())
-    }
-
-    /// A run by its identifier, or the newest for `latest`.
-    pub async fn run_details(&self, id: &str) -> Result<RunDetails> {
-        let row = match id {
-            "latest" => self.catalogue.runs(1).await?.pop(),
-            id => self.catalogue.run(id).await?,
-        };
-        row.map(|row| self.details_of(row)).ok_or_else(|| Error::NoRun(id.to_owned()))
-    }
-
-    /// Writes the log of a run to `to`.
-    pub async fn run_log(&self, id: &str, to: &mut dyn Write) -> Result<()> {
-        let run = self.run_details(id).await?;
-        let path = run.folder.join("log.txt");
-        let mut file = fs_err::File::open(path).doing(|| format!("could not read the log of run {}", run.id))?;
-        match std::io::copy(&mut file, to) {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            result => result.map(|_| ()).doing(|| format!("could not write the log of run {}", run.id)),
-        }
-    }
-
-    fn details_of(&self, row: RunRow) -> RunDetails {
-        let folder = self.root.join("runs").join(&row.id);
-        // Whoever watched it is gone without a word: killed, or the machine went down.
-        let lost = row.status == RunStatus::Running && row.pid.is_some_and(|pid| !is_alive(pid));
-        RunDetails {
-            outputs: files_below(&folder.join("outputs"), &folder),
-            status: if lost { RunStatus::Lost } else { row.status },
-            exit_code: row.exit_code,
-            error: row.error,
-            environment: format!("{}:{}", row.environment, row.version),
-            receipt: row.receipt,
-            image: row.manifest,
-            job: serde_json::from_str(&row.body).unwrap_or(serde_json::Value::Null),
-            started_at: row.started_at,
-            ended_at: row.ended_at,
-            id: row.id,
-            name: row.name,
-            folder,
-        }
-    }
 }
 
 /// What a command needs before it can run.
@@ -422,50 +343,6 @@ fn show_folder(mounts: &mut Vec<Mount>, folder: &Path) -> PathBuf {
     guest
 }
 
-/// How a supervised command ended.
-struct Ended {
-    exit: Exit,
-    stopped: bool,
-}
-
-/// How long a command has to end after it was asked to, before it is killed.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// Waits for the end of a command, handing on the signals that this process gets meanwhile. When the command ends, all that
-/// it started ends with it.
-async fn supervise(mut running: Running) -> Result<Ended> {
-    let listen = |kind| signal(kind).doing(|| "could not listen for signals".to_owned());
-    let (mut interrupt, mut terminate, mut hangup) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
-    let handle = running.handle();
-    let mut waiting = tokio::task::spawn_blocking(move || running.wait());
-    let mut asked: Option<tokio::time::Instant> = None;
-    loop {
-        let deadline = asked.map(|at| at + GRACE);
-        let signal = tokio::select! {
-            ended = &mut waiting => return Ok(Ended { exit: ended??, stopped: asked.is_some() }),
-            () = until(deadline) => { handle.kill_tree()?; asked = None; continue }
-            _ = interrupt.recv() => Signal::SIGINT,
-            _ = terminate.recv() => Signal::SIGTERM,
-            _ = hangup.recv() => Signal::SIGHUP,
-        };
-        if asked.is_some() {
-            // Asked twice: no more patience.
-            handle.kill_tree()?;
-        } else {
-            handle.signal(signal)?;
-            asked = Some(tokio::time::Instant::now());
-        }
-    }
-}
-
-async fn until(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// A readable identifier that sorts by time.
 fn run_id(name: &str) -> String {
     use std::hash::{BuildHasher, Hasher};
@@ -482,22 +359,4 @@ fn run_id(name: &str) -> String {
 fn folder_name(folder: &Path) -> String {
     let folder = fs_err::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     folder.file_name().map_or_else(|| "job".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-fn is_alive(pid: i64) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
-}
-
-fn files_below(folder: &Path, root: &Path) -> Vec<(String, u64)> {
-    let mut files: Vec<_> = walkdir::WalkDir::new(folder)
-        .into_iter()
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_type().is_file())
-        .filter_map(|entry| {
-            let path = entry.path().strip_prefix(root).ok()?.to_string_lossy().into_owned();
-            Some((path, entry.metadata().ok()?.len()))
-        })
-        .collect();
-    files.sort();
-    files
 }

@@ -1,0 +1,110 @@
+//! The record of runs: listed, shown, their logs.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use provenv_definition::Digest;
+use serde::Serialize;
+
+use crate::catalogue::{RunRow, RunStatus};
+use crate::error::IoContext;
+use crate::{Error, Result, Workspace};
+
+/// A run, as shown to people and programs.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunDetails {
+    /// Its identifier.
+    pub id: String,
+    /// The job's name.
+    pub name: String,
+    /// How far it is.
+    pub status: RunStatus,
+    /// The command's exit code.
+    pub exit_code: Option<i64>,
+    /// Why it failed, where that is not the command's doing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The environment, `name:version`.
+    pub environment: String,
+    /// The exact receipt.
+    pub receipt: Digest,
+    /// The image it ran in.
+    pub image: Digest,
+    /// What was executed and in what, as JSON.
+    pub job: serde_json::Value,
+    /// When it was submitted.
+    pub started_at: jiff::Timestamp,
+    /// When it ended.
+    pub ended_at: Option<jiff::Timestamp>,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Files it left, as paths below [`RunDetails::folder`], with their bytes.
+    pub outputs: Vec<(String, u64)>,
+}
+
+impl Workspace {
+    /// Runs, newest first.
+    pub async fn runs(&self, limit: u32) -> Result<Vec<RunDetails>> {
+        let rows = self.catalogue.runs(limit).await?;
+        Ok(rows.into_iter().map(|row| self.details_of(row)).collect())
+    }
+
+    /// A run by its identifier, or the newest for `latest`.
+    pub async fn run_details(&self, id: &str) -> Result<RunDetails> {
+        let row = match id {
+            "latest" => self.catalogue.runs(1).await?.pop(),
+            id => self.catalogue.run(id).await?,
+        };
+        row.map(|row| self.details_of(row)).ok_or_else(|| Error::NoRun(id.to_owned()))
+    }
+
+    /// Writes the log of a run to `to`.
+    pub async fn run_log(&self, id: &str, to: &mut dyn Write) -> Result<()> {
+        let run = self.run_details(id).await?;
+        let path = run.folder.join("log.txt");
+        let mut file = fs_err::File::open(path).doing(|| format!("could not read the log of run {}", run.id))?;
+        match std::io::copy(&mut file, to) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map(|_| ()).doing(|| format!("could not write the log of run {}", run.id)),
+        }
+    }
+
+    fn details_of(&self, row: RunRow) -> RunDetails {
+        let folder = self.root.join("runs").join(&row.id);
+        // Whoever watched it is gone without a word: killed, or the machine went down.
+        let lost = row.status == RunStatus::Running && row.pid.is_some_and(|pid| !is_alive(pid));
+        RunDetails {
+            outputs: files_below(&folder.join("outputs"), &folder),
+            status: if lost { RunStatus::Lost } else { row.status },
+            exit_code: row.exit_code,
+            error: row.error,
+            environment: format!("{}:{}", row.environment, row.version),
+            receipt: row.receipt,
+            image: row.manifest,
+            job: serde_json::from_str(&row.body).unwrap_or(serde_json::Value::Null),
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            id: row.id,
+            name: row.name,
+            folder,
+        }
+    }
+}
+
+fn is_alive(pid: i64) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+fn files_below(folder: &Path, root: &Path) -> Vec<(String, u64)> {
+    let mut files: Vec<_> = walkdir::WalkDir::new(folder)
+        .into_iter()
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_file())
+        .filter_map(|entry| {
+            let path = entry.path().strip_prefix(root).ok()?.to_string_lossy().into_owned();
+            Some((path, entry.metadata().ok()?.len()))
+        })
+        .collect();
+    files.sort();
+    files
+}

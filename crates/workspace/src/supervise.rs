@@ -1,0 +1,54 @@
+//! Waiting for a command: signals are handed on, and who does not listen is killed.
+
+use std::time::Duration;
+
+use provenv_compute::{Exit, Running, Signal};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::Result;
+use crate::error::IoContext;
+
+/// How a supervised command ended.
+pub(crate) struct Ended {
+    pub exit: Exit,
+    /// Whether it was asked to stop.
+    pub stopped: bool,
+}
+
+/// How long a command has to end after it was asked to, before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Waits for the end of a command, handing on the signals that this process gets meanwhile. When the command ends, all that
+/// it started ends with it.
+pub(crate) async fn supervise(mut running: Running) -> Result<Ended> {
+    let listen = |kind| signal(kind).doing(|| "could not listen for signals".to_owned());
+    let (mut interrupt, mut terminate, mut hangup) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
+    let handle = running.handle();
+    let mut waiting = tokio::task::spawn_blocking(move || running.wait());
+    let mut asked: Option<tokio::time::Instant> = None;
+    loop {
+        let deadline = asked.map(|at| at + GRACE);
+        let signal = tokio::select! {
+            ended = &mut waiting => return Ok(Ended { exit: ended??, stopped: asked.is_some() }),
+            () = until(deadline) => { handle.kill_tree()?; asked = None; continue }
+            _ = interrupt.recv() => Signal::SIGINT,
+            _ = terminate.recv() => Signal::SIGTERM,
+            _ = hangup.recv() => Signal::SIGHUP,
+        };
+        if asked.is_some() {
+            // Asked twice: no more patience.
+            handle.kill_tree()?;
+        } else {
+            handle.signal(signal)?;
+            asked = Some(tokio::time::Instant::now());
+        }
+    }
+}
+
+async fn until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
