@@ -6,8 +6,6 @@ pub fn problem(name: &str) -> Option<&'static str> {
         Some("is empty")
     } else if name.contains('\0') {
         Some("has a NUL in it")
-    } else if name.contains('\\') {
-        Some("has a backslash in it")
     } else if name.starts_with('/') {
         Some("is absolute")
     } else if name.split('/').any(|part| part == "..") {
@@ -39,7 +37,7 @@ mod tests {
 
     #[test]
     fn only_plain_relative_names_pass() {
-        for name in ["a", "a/b", "a b/ü", "..a/b..", ".hidden"] {
+        for name in ["a", "a/b", "a b/ü", "..a/b..", ".hidden", "dev-disk\\x2dby.device"] {
             assert_eq!(problem(name), None, "{name}");
         }
         let long = "x".repeat(256);
@@ -52,8 +50,6 @@ mod tests {
             "a//b",
             "./a",
             "a/",
-            "a\\b",
-            "C:\\a",
             "a\0b",
             "a\nb",
             long.as_str(),

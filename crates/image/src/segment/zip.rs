@@ -67,7 +67,9 @@ impl Zip {
             let at = record.check_local(&file, end.offset)?;
             ranges.push((record.header_at, at + record.compressed, record.name.clone()));
             let name = record.name.trim_end_matches('/').to_owned();
-            if let Some(problem) = path::problem(&name) {
+            // A zip separates by slashes alone; a backslash is another system's separator, or means to deceive.
+            let backslash = name.contains('\\').then_some("has a backslash in it");
+            if let Some(problem) = path::problem(&name).or(backslash) {
                 return Err(Fault::member(record.name, Problem::Name(problem)));
             }
             if !names.insert(name.clone()) {
