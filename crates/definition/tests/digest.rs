@@ -236,6 +236,8 @@ fn spell(parts: &Parts, seed: u64) -> String {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn permuting_and_respelling_changes_nothing(
         (list, seeds, order) in prop::collection::vec(parts(), 0..6).prop_flat_map(|list| {

@@ -132,6 +132,7 @@ impl Location {
             url.push(if i == 0 { '#' } else { '&' });
             url.push_str(part);
         }
+        refuse_hidden_credentials(&url, text)?;
         location.url = url;
         Ok(location)
     }
@@ -173,6 +174,7 @@ pub(crate) fn index_url(text: &str, folder: &Path) -> Result<SafeUrl, Requiremen
         }
         None => local_path(text, folder)?,
     };
+    refuse_hidden_credentials(&url, text)?;
     let url = Url::parse(&url).map_err(|error| invalid(format!("not a URL: {error}"), text))?;
     if url.query().is_some() {
         let message = "an index URL with a query is not supported";
@@ -184,6 +186,11 @@ pub(crate) fn index_url(text: &str, folder: &Path) -> Result<SafeUrl, Requiremen
 
 fn refuse_credentials(text: &str) -> Result<(), RequirementError> {
     url_credentials(text).map_or(Ok(()), |range| Err(credentials(range)))
+}
+
+/// What looks like credentials in the normal form alone: what is kept must pass wherever it is read again.
+fn refuse_hidden_credentials(url: &str, text: &str) -> Result<(), RequirementError> {
+    url_credentials(url).map_or(Ok(()), |_| Err(credentials(0..text.len())))
 }
 
 fn credentials(range: Range<usize>) -> RequirementError {
