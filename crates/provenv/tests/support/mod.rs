@@ -28,7 +28,8 @@ pub struct Done {
 impl Done {
     /// The result as JSON.
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
     }
 
     /// It, if all went well.
@@ -53,9 +54,15 @@ impl From<Output> for Done {
 impl Workspace {
     /// A workspace with the base in its store, or `None` (said aloud) where no Debian archive can be reached.
     pub fn new() -> Option<Self> {
-        let seed = seed()?;
         let workspace = Self::empty();
-        copy_tree(seed, &workspace.root());
+        fill(&workspace.root())?;
+        Some(workspace)
+    }
+
+    /// A workspace with the base's artifacts in its store and nothing that was made of them.
+    pub fn cold() -> Option<Self> {
+        let workspace = Self::empty();
+        fill_cold(&workspace.root())?;
         Some(workspace)
     }
 
@@ -104,13 +111,17 @@ impl Workspace {
 /// The binary in a workspace, without the caller's settings.
 pub fn command(root: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_provenv"));
-    command.env("PROVENV_WORKSPACE", root).env("PROVENV_CONFIG", "/nonexistent/config.toml").env("NO_COLOR", "1");
+    command
+        .env("PROVENV_WORKSPACE", root)
+        .env("PROVENV_CONFIG", "/nonexistent/config.toml")
+        .env("NO_COLOR", "1");
     command
 }
 
 /// A definition whose packages come from `server` alone.
 pub fn definition(server: &Server, name: &str, packages: &[&str]) -> String {
-    let mut text = format!("name: {name}\npython: \"{PYTHON}\"\npip:\n- --index-url {}\n", server.at("/simple/"));
+    let mut text =
+        format!("name: {name}\npython: \"{PYTHON}\"\npip:\n- --index-url {}\n", server.at("/simple/"));
     for package in packages {
         text.push_str(&format!("- {package}\n"));
     }
@@ -139,6 +150,9 @@ pub fn have(program: &str) -> bool {
     found
 }
 
+/// The base's lock, beside the seed.
+const BASE_LOCK: &str = "base.lock.json";
+
 /// A workspace in which the plain base and uv are, made once a run of the tests by whoever comes first.
 fn seed() -> Option<&'static Path> {
     static SEED: OnceLock<Option<PathBuf>> = OnceLock::new();
@@ -154,9 +168,16 @@ fn seed() -> Option<&'static Path> {
         fs_err::write(&file, definition(&server, "seed", &["seed"])).unwrap();
         let done: Done = command(&root).arg("build").arg(&file).output().unwrap().into();
         if done.code == 0 {
+            // The same digests wherever the test server listens.
+            let base = folder.join("base.yaml");
+            fs_err::write(&base, format!("name: base\npython: \"{PYTHON}\"\n")).unwrap();
+            let locked =
+                command(&root).arg("lock").arg(&base).arg("--file").arg(folder.join(BASE_LOCK)).output();
+            Done::from(locked.unwrap()).ok();
             return Some(root);
         }
-        let reachable = !["could not connect", "network", "dns", "mirror"].iter().any(|word| done.stderr.contains(word));
+        let reachable =
+            !["could not connect", "network", "dns", "mirror"].iter().any(|word| done.stderr.contains(word));
         assert!(!reachable, "the base cannot be built:\n{}", done.stderr);
         skip(&format!("no Debian archive can be reached:\n{}", done.stderr));
         None
@@ -164,16 +185,73 @@ fn seed() -> Option<&'static Path> {
     .as_deref()
 }
 
-/// A copy by hard links of what is never changed in place, and no catalogue: each test has its own.
-fn copy_tree(from: &Path, to: &Path) {
+/// Begins a workspace at `root` with the base: its artifacts, segments and layers, and uv.
+///
+/// Copies by hard links what is never changed in place, and no catalogue: each test has its own.
+pub fn fill(root: &Path) -> Option<()> {
+    let seed = seed()?.join("store");
+    let store = root.join("store");
     for part in ["blobs", "records", "trees/tool", "format"] {
-        let source = from.join("store").join(part);
-        if !source.exists() {
+        link(&seed.join(part), &store.join(part));
+    }
+    Some(())
+}
+
+/// Begins a workspace at `root` with what a download of the base brings: artifacts, the archive's indexes and uv. Everything
+/// that is made of artifacts is still to be made.
+pub fn fill_cold(root: &Path) -> Option<()> {
+    let seed = seed()?;
+    let (from, to) = (seed.join("store"), root.join("store"));
+    for part in ["trees/tool", "format"] {
+        link(&from.join(part), &to.join(part));
+    }
+    let mut wanted = digests_in(&fs_err::read_to_string(seed.with_file_name(BASE_LOCK)).unwrap());
+    for kind in fs_err::read_dir(from.join("records")).unwrap() {
+        let kind = kind.unwrap();
+        if ["segment", "image"].iter().any(|made| kind.file_name() == *made) {
             continue;
         }
-        let target = to.join("store").join(part);
-        fs_err::create_dir_all(target.parent().unwrap()).unwrap();
-        let status = Command::new("cp").arg("-al").arg(&source).arg(&target).status().unwrap();
+        link(&kind.path(), &to.join("records").join(kind.file_name()));
+        for record in fs_err::read_dir(kind.path()).unwrap() {
+            wanted.extend(digests_in(&fs_err::read_to_string(record.unwrap().path()).unwrap()));
+        }
+    }
+    for digest in wanted {
+        let blob = Path::new("blobs/sha256").join(&digest[..2]).join(&digest[2..]);
+        if from.join(&blob).exists() {
+            let target = to.join(&blob);
+            fs_err::create_dir_all(target.parent().unwrap()).unwrap();
+            fs_err::hard_link(from.join(&blob), target).unwrap();
+        }
+    }
+    Some(())
+}
+
+/// The hexadecimal digits of every digest in a text.
+fn digests_in(text: &str) -> Vec<String> {
+    text.split("sha256:").skip(1).filter_map(|rest| rest.get(..64)).map(str::to_owned).collect()
+}
+
+fn link(from: &Path, to: &Path) {
+    if from.exists() {
+        fs_err::create_dir_all(to.parent().unwrap()).unwrap();
+        let status = Command::new("cp").arg("-al").arg(from).arg(to).status().unwrap();
         assert!(status.success());
+    }
+}
+
+/// Whether the tests run as root.
+pub fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    fs_err::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// Waits until something is so, which the test has set going.
+#[track_caller]
+pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "not in a minute: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }
