@@ -1,5 +1,6 @@
 //! One build of one lock.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,8 +32,8 @@ pub(super) struct Build<'a> {
     host: Arc<dyn PythonHost>,
     lock: &'a PlatformLock,
     platform: Platform,
-    /// A permit for each core: work that keeps one busy.
-    cores: Arc<Semaphore>,
+    /// For work that keeps a core busy and then waits for the disk.
+    permits: Arc<Semaphore>,
     compiling: Semaphore,
     workers: usize,
     /// Started when the first module is to be compiled.
@@ -69,7 +70,7 @@ impl<'a> Build<'a> {
             host: Arc::clone(&assembler.python),
             lock,
             platform,
-            cores: Arc::new(Semaphore::new(assembler.cores)),
+            permits: Arc::new(Semaphore::new(2 * assembler.cores)),
             compiling: Semaphore::new(COMPILING),
             workers: assembler.cores,
             compiler: Arc::default(),
@@ -167,8 +168,8 @@ impl<'a> Build<'a> {
         let what = format!("{} {}", package.name, package.version);
         let (store, sha256) = (self.store.clone(), artifact.sha256);
         let name = artifact.url.file_name().unwrap_or(&package.name).to_owned();
-        let work = self.blocking(move || segment::deb(&store, &path, &sha256, &name));
-        let made = self.watched(&what, artifact.size, work).await?;
+        let made =
+            self.item(&what, artifact.size, move || segment::deb(&store, &path, &sha256, &name)).await?;
         let name = package.name.clone();
         let segment = Arc::new(made.segment);
         Ok((Package { name, what, sha256, segment, bytecode: None }, (package.clone(), made.facts)))
@@ -191,8 +192,8 @@ impl<'a> Build<'a> {
         };
         let what = format!("{} {}", package.name, package.version);
         let (store, name, minor) = (self.store.clone(), package.wheel.clone(), python.minor());
-        let work = self.blocking(move || segment::wheel(&store, &path, &sha256, &name, minor));
-        let segment = Arc::new(self.watched(&what, size, work).await?);
+        let work = move || segment::wheel(&store, &path, &sha256, &name, minor);
+        let segment = Arc::new(self.item(&what, size, work).await?);
         Ok(Package { name: package.name.clone(), what, sha256, segment, bytecode: None })
     }
 
@@ -215,9 +216,14 @@ impl<'a> Build<'a> {
         let (host, reporter) = (Arc::clone(&self.host), Arc::clone(&self.reporter));
         let (slot, workers) = (Arc::clone(&self.compiler), self.workers);
         let (executable, version) = (python.executable.clone(), python.minor());
-        // Not counted against the cores: the workers do the work, and this thread mostly waits.
+        let what = format!("bytecode of {}", package.what);
+        // Not counted among the busy: the workers are, and this thread mostly waits.
         let work = tokio::task::spawn_blocking(move || {
+            let begun = Cell::new(false);
             let compiler = || {
+                begun.set(true);
+                reporter.expect(Phase::Assembling, 1, 0);
+                reporter.begin(Phase::Assembling, &what);
                 let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(compiler) = &*slot {
                     return Ok(Arc::clone(compiler));
@@ -226,7 +232,11 @@ impl<'a> Build<'a> {
                 let compiler = Arc::new(Compiler::new(host, folders, executable, version.1, workers));
                 Ok::<_, Error>(Arc::clone(slot.insert(compiler)))
             };
-            segment::bytecode(&store, &segment, &sha256, &interpreter, version, compiler)
+            let made = segment::bytecode(&store, &segment, &sha256, &interpreter, version, compiler);
+            if begun.get() {
+                reporter.end(Phase::Assembling, &what);
+            }
+            made
         });
         work.await?
     }
@@ -268,7 +278,7 @@ impl<'a> Build<'a> {
         T: Send + 'static,
         E: Into<Error> + Send + 'static,
     {
-        let permit = Arc::clone(&self.cores).acquire_owned().await.expect("the semaphore is never closed");
+        let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
         let result = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             work()
@@ -276,18 +286,26 @@ impl<'a> Build<'a> {
         result.await?.map_err(Into::into)
     }
 
-    /// Reports `what` as an item of the assembly while `work` goes on.
-    async fn watched<T>(
+    /// The same, reported as an item of the assembly.
+    async fn item<T, E>(
         &self,
         what: &str,
         bytes: u64,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        self.reporter.begin(Phase::Assembling, what);
-        let result = work.await;
-        self.reporter.advance(Phase::Assembling, bytes);
-        self.reporter.end(Phase::Assembling, what);
-        result
+        work: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        E: Into<Error> + Send + 'static,
+    {
+        let (reporter, name) = (Arc::clone(&self.reporter), what.to_owned());
+        self.blocking(move || {
+            reporter.begin(Phase::Assembling, &name);
+            let result = work();
+            reporter.advance(Phase::Assembling, bytes);
+            reporter.end(Phase::Assembling, &name);
+            result
+        })
+        .await
     }
 }
 

@@ -92,13 +92,7 @@ pub(crate) fn make<E: From<Error>>(
             waiting.push_back((item, answer));
         }
         let Some((item, answer)) = waiting.pop_front() else { break };
-        let answer = answer.recv().unwrap_or_else(|_| {
-            Err(Error::Python {
-                program: "the image's Python".to_owned(),
-                source: std::io::ErrorKind::BrokenPipe.into(),
-            })
-        })?;
-        match answer {
+        match answer.wait()? {
             Some(pyc) => out.file(&cached(&item.path, version), &pyc, 0o644, (0, 0))?,
             None => failed.push(item.path),
         }

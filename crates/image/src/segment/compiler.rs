@@ -21,6 +21,14 @@ const LIMIT: usize = 1 << 30;
 /// Compiles modules in a few processes of the image's Python.
 pub(crate) struct Compiler {
     jobs: Sender<Job>,
+    program: Arc<Program>,
+}
+
+/// A `.pyc` that a worker makes meanwhile.
+pub(crate) struct Answer {
+    path: String,
+    program: Arc<Program>,
+    later: Receiver<Result<Option<Vec<u8>>, Error>>,
 }
 
 struct Job {
@@ -47,22 +55,35 @@ impl Compiler {
         workers: usize,
     ) -> Self {
         let program = Arc::new(Program { host, layers, python, minor });
-        let (jobs, queue) = channel();
+        let (jobs, queue) = channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..workers.max(1) {
             let (program, queue) = (Arc::clone(&program), Arc::clone(&queue));
             // The threads end when the compiler is dropped: the queue is closed then.
             std::thread::spawn(move || serve(&program, &queue));
         }
-        Self { jobs }
+        Self { jobs, program }
     }
 
-    /// Queues a module, called `path` in the image; the `.pyc`, or `None` where it does not compile, comes later.
-    pub fn compile(&self, path: String, source: Vec<u8>) -> Receiver<Result<Option<Vec<u8>>, Error>> {
+    /// Queues a module, called `path` in the image.
+    pub fn compile(&self, path: String, source: Vec<u8>) -> Answer {
         let (answer, later) = channel();
         // It fails only when every thread has gone, and then nobody answers, which the reader sees.
-        let _ = self.jobs.send(Job { path, source, answer });
-        later
+        let _ = self.jobs.send(Job { path: path.clone(), source, answer });
+        Answer { path, program: Arc::clone(&self.program), later }
+    }
+}
+
+impl Answer {
+    /// Waits for the `.pyc`, `None` where the module does not compile, and brings it to its one form: here and not in the
+    /// thread that feeds the worker, which has the next module to hand over.
+    pub fn wait(self) -> Result<Option<Vec<u8>>, Error> {
+        let Self { path, program, later } = self;
+        let answer = later.recv().unwrap_or_else(|_| {
+            let source = io::ErrorKind::BrokenPipe.into();
+            Err(Error::Python { program: program.python.clone(), source })
+        })?;
+        answer.map(|pyc| program.canonical(&path, &pyc)).transpose()
     }
 }
 
@@ -91,7 +112,7 @@ impl Program {
             };
             let running = worker.insert(running);
             if let Ok(answer) = running.ask(path, source) {
-                return answer.map(|pyc| self.canonical(path, &pyc)).transpose();
+                return Ok(answer);
             }
             worker.take();
         }

@@ -119,7 +119,7 @@ fn bytecode_is_what_py_compile_makes_but_for_marks() {
         let waiting: Vec<_> =
             sources.iter().map(|source| compiler.compile("/m.py".to_owned(), source.clone())).collect();
         for (n, (source, answer)) in sources.iter().zip(waiting).enumerate() {
-            let pyc = answer.recv().unwrap().unwrap().expect("the standard library compiles");
+            let pyc = answer.wait().unwrap().expect("the standard library compiles");
             fs_err::write(folder.path().join(format!("{n}.py")), source).unwrap();
             fs_err::write(folder.path().join(format!("{n}.pyc")), pyc).unwrap();
         }
@@ -146,7 +146,7 @@ fn bytecode_never_varies() {
                 .map(|n| (n, compiler.compile(modules[n].0.clone(), modules[n].1.clone())))
                 .collect();
             for (n, answer) in waiting {
-                made[n] = answer.recv().unwrap().unwrap();
+                made[n] = answer.wait().unwrap();
             }
             made
         };
@@ -201,13 +201,13 @@ fn modules_of_a_wheel_are_compiled_once_and_what_fails_is_named() {
 #[test]
 fn a_python_that_does_not_start_is_an_error() {
     let compiler = compiler("/nonexistent/python3", 11, 1);
-    let answer = compiler.compile("/m.py".to_owned(), b"x".to_vec()).recv().unwrap();
+    let answer = compiler.compile("/m.py".to_owned(), b"x".to_vec()).wait();
     assert!(matches!(answer, Err(Error::Python { .. })), "{answer:?}");
 }
 
 #[test]
 fn a_python_that_dies_is_an_error_that_names_the_module() {
     let compiler = compiler("/bin/false", 11, 1);
-    let answer = compiler.compile("/m.py".to_owned(), b"x".to_vec()).recv().unwrap();
+    let answer = compiler.compile("/m.py".to_owned(), b"x".to_vec()).wait();
     assert!(matches!(&answer, Err(Error::PythonDied { module, .. }) if module == "/m.py"), "{answer:?}");
 }
