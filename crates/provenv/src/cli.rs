@@ -47,7 +47,14 @@ pub struct GlobalArgs {
     #[arg(long, short = 'v', global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
     /// Colours
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        help_heading = "Global options"
+    )]
     pub color: ColorChoice,
     /// Use only what is in the store; ask no index
     #[arg(long, global = true, env = "PROVENV_OFFLINE", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Global options", action = clap::ArgAction::SetTrue)]
@@ -366,7 +373,11 @@ fn parse_size(text: &str) -> Result<u64, String> {
     if !number.is_finite() || number <= 0.0 {
         return Err(error());
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be positive and finite")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be positive and finite"
+    )]
     Ok((number * unit as f64) as u64)
 }
 

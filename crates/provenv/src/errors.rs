@@ -44,7 +44,11 @@ pub fn render_diagnostic(diagnostic: &Diagnostic) -> String {
         let number = span.line.to_string();
         let margin = " ".repeat(number.len());
         let bar = style("|").blue().bold();
-        let before: String = line.chars().take(span.column.saturating_sub(1)).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let before: String = line
+            .chars()
+            .take(span.column.saturating_sub(1))
+            .map(|c| if c == '\t' { '\t' } else { ' ' })
+            .collect();
         let room = line.chars().count().saturating_sub(span.column.saturating_sub(1)).max(1);
         let carets = "^".repeat(span.length.clamp(1, room));
         let _ = writeln!(text, "{margin} {bar}");

@@ -7,7 +7,11 @@ use serde::Serialize;
 use crate::cli::OutputFormat;
 
 /// Writes `value` as asked; `table` makes the text for people.
-pub fn print<T: Serialize>(format: OutputFormat, value: &T, table: impl FnOnce(&T) -> String) -> io::Result<()> {
+pub fn print<T: Serialize>(
+    format: OutputFormat,
+    value: &T,
+    table: impl FnOnce(&T) -> String,
+) -> io::Result<()> {
     let text = match format {
         OutputFormat::Table => table(value),
         OutputFormat::Json => {
@@ -50,7 +54,9 @@ impl std::fmt::Display for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let columns = self.rows[0].len();
         let widths: Vec<usize> = (0..columns)
-            .map(|column| self.rows.iter().map(|row| console::measure_text_width(&row[column])).max().unwrap_or(0))
+            .map(|column| {
+                self.rows.iter().map(|row| console::measure_text_width(&row[column])).max().unwrap_or(0)
+            })
             .collect();
         for (number, row) in self.rows.iter().enumerate() {
             let mut line = String::new();

@@ -14,7 +14,7 @@ pub struct Bars {
 }
 
 struct Bar {
-    bar: ProgressBar,
+    shown: ProgressBar,
     items: u64,
     done: u64,
     /// What is being worked on, the newest last.
@@ -39,11 +39,11 @@ impl Bars {
             bar.set_style(spinner());
             bar.set_prefix(verb(phase));
             bar.enable_steady_tick(Duration::from_millis(120));
-            Bar { bar, items: 0, done: 0, current: Vec::new() }
+            Bar { shown: bar, items: 0, done: 0, current: Vec::new() }
         });
         change(bar);
         let count = if bar.items > 0 { format!("{}/{} ", bar.done, bar.items) } else { String::new() };
-        bar.bar.set_message(format!("{count}{}", bar.current.last().map_or("", String::as_str)));
+        bar.shown.set_message(format!("{count}{}", bar.current.last().map_or("", String::as_str)));
     }
 }
 
@@ -52,11 +52,11 @@ impl Reporter for Bars {
         self.with(phase, |bar| {
             bar.items += items;
             if bytes > 0 {
-                if bar.bar.length().is_none() {
-                    bar.bar.set_length(0);
-                    bar.bar.set_style(with_bytes());
+                if bar.shown.length().is_none() {
+                    bar.shown.set_length(0);
+                    bar.shown.set_style(with_bytes());
                 }
-                bar.bar.inc_length(bytes);
+                bar.shown.inc_length(bytes);
             }
         });
     }
@@ -66,7 +66,7 @@ impl Reporter for Bars {
     }
 
     fn advance(&self, phase: Phase, bytes: u64) {
-        self.with(phase, |bar| bar.bar.inc(bytes));
+        self.with(phase, |bar| bar.shown.inc(bytes));
     }
 
     fn end(&self, phase: Phase, item: &str) {

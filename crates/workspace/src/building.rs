@@ -134,11 +134,7 @@ pub struct PackageSummary {
 impl Workspace {
     /// Builds the image of a file or a registered environment.
     pub async fn build(&self, reference: &str, folder: &Path, options: &BuildOptions) -> Result<Built> {
-        let destinations = options
-            .to
-            .iter()
-            .map(|text| Target::parse(text))
-            .collect::<Result<Vec<_>>>()?;
+        let destinations = options.to.iter().map(|text| Target::parse(text)).collect::<Result<Vec<_>>>()?;
         let given = self.given(reference, folder).await?;
         let locked = self.locked(&given).await?;
         let platform = options.platform.unwrap_or_else(|| platforms_of(&given.environment.definition)[0]);
@@ -175,7 +171,8 @@ impl Workspace {
                 Platform::host()
             )));
         }
-        let _lease = self.store.lock_async("image", &format!("{}-{}", digest.hex(), platform.architecture())).await?;
+        let _lease =
+            self.store.lock_async("image", &format!("{}-{}", digest.hex(), platform.architecture())).await?;
         if let Some(image) = self.known_image(digest, platform).await? {
             return Ok((image, true));
         }
@@ -209,7 +206,11 @@ impl Workspace {
         let path = self.root.join(&log);
         let reporter = BuildLog::create(&path, Arc::clone(&self.reporter))
             .doing(|| "could not write the log of the build".to_owned())?;
-        reporter.line(&format!("provenv {} assembles lock {} for {platform}", env!("CARGO_PKG_VERSION"), lock.digest()));
+        reporter.line(&format!(
+            "provenv {} assembles lock {} for {platform}",
+            env!("CARGO_PKG_VERSION"),
+            lock.digest()
+        ));
         self.catalogue.begin_build(&id, &lock.digest(), platform, &log).await?;
         let reporter = Arc::new(reporter);
         let assembler = self.assembler(Some(Arc::clone(&reporter) as Arc<dyn Reporter>)).await?;
@@ -263,19 +264,17 @@ impl Workspace {
         let rows = self.catalogue.images().await?;
         let is_digest = digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         let by_digest = rows.iter().find(|row| is_digest && row.image.manifest.hex().starts_with(digits));
-        let row = match by_digest {
-            Some(row) => row,
-            None => {
-                let given = self.given(reference, folder).await?;
-                let lock = match &given.row {
-                    Some(row) => row.lock,
-                    None => {
-                        let definition = provenv_definition::definition_digest(&given.environment.definition);
-                        self.catalogue.current_receipt(&definition).await?.ok_or_else(missing)?.1.lock
-                    }
-                };
-                rows.iter().find(|row| row.lock == lock).ok_or_else(missing)?
-            }
+        let row = if let Some(row) = by_digest {
+            row
+        } else {
+            let given = self.given(reference, folder).await?;
+            let lock = if let Some(row) = &given.row {
+                row.lock
+            } else {
+                let definition = provenv_definition::definition_digest(&given.environment.definition);
+                self.catalogue.current_receipt(&definition).await?.ok_or_else(missing)?.1.lock
+            };
+            rows.iter().find(|row| row.lock == lock).ok_or_else(missing)?
         };
         let lock = self.catalogue.lock(&row.lock).await?.ok_or_else(missing)?;
         let platform_lock = lock.platforms.get(&row.platform).ok_or(Error::NoPlatform(row.platform))?;
@@ -296,7 +295,11 @@ impl Workspace {
                 .image
                 .layers
                 .iter()
-                .map(|layer| LayerSummary { digest: layer.digest, size: layer.size, what: layer.what.clone() })
+                .map(|layer| LayerSummary {
+                    digest: layer.digest,
+                    size: layer.size,
+                    what: layer.what.clone(),
+                })
                 .collect(),
             packages: packages(platform_lock),
             dockerfile: provenv_image::oci::equivalent_dockerfile(platform_lock),
@@ -323,7 +326,8 @@ enum Target {
 
 impl Target {
     fn parse(text: &str) -> Result<Self> {
-        let is_file = ["oci:", "oci-archive:", "docker-archive:"].iter().any(|scheme| text.starts_with(scheme));
+        let is_file =
+            ["oci:", "oci-archive:", "docker-archive:"].iter().any(|scheme| text.starts_with(scheme));
         if is_file {
             Ok(Self::File(Destination::parse(text)?))
         } else {
@@ -344,7 +348,14 @@ impl Target {
             Self::Registry(reference) => {
                 let options =
                     provenv_registry::Options { insecure, keychain: provenv_registry::Keychain::of_user() };
-                provenv_registry::push(&workspace.store, image, reference, &options, workspace.reporter.as_ref()).await?;
+                provenv_registry::push(
+                    &workspace.store,
+                    image,
+                    reference,
+                    &options,
+                    workspace.reporter.as_ref(),
+                )
+                .await?;
             }
         }
         Ok(())

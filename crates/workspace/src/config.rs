@@ -95,6 +95,9 @@ mod tests {
         let path = folder.path().join("config.toml");
         fs_err::write(&path, "[debian]\nmiror = \"http://localhost/debian\"\n").unwrap();
         let message = Config::read(&path).err().unwrap().to_string();
-        assert!(message.contains("config.toml") && message.contains("line 2") && message.contains("miror"), "{message}");
+        assert!(
+            message.contains("config.toml") && message.contains("line 2") && message.contains("miror"),
+            "{message}"
+        );
     }
 }

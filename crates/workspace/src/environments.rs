@@ -157,7 +157,11 @@ impl Workspace {
     }
 
     /// What `reference` is, registered or in a file, and what is to be said about its file.
-    pub async fn show(&self, reference: &str, folder: &Path) -> Result<(EnvironmentDetails, Vec<Diagnostic>)> {
+    pub async fn show(
+        &self,
+        reference: &str,
+        folder: &Path,
+    ) -> Result<(EnvironmentDetails, Vec<Diagnostic>)> {
         let given = self.given(reference, folder).await?;
         let details = match given.row {
             Some(row) => details(row),

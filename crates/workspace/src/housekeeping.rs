@@ -83,9 +83,8 @@ impl Workspace {
     pub async fn collect_garbage(&self, dry_run: bool, all: bool) -> Result<GcSummary> {
         // First the right to remove, then the roots: what is built in between would be missed.
         let store = self.store.clone();
-        let collector = tokio::task::spawn_blocking(move || store.try_collector())
-            .await??
-            .ok_or(Error::StoreInUse)?;
+        let collector =
+            tokio::task::spawn_blocking(move || store.try_collector()).await??.ok_or(Error::StoreInUse)?;
         let mut roots = Roots::default();
         for digest in self.catalogue.needed_locks().await? {
             let Some(lock) = self.catalogue.lock(&digest).await? else { continue };
@@ -125,7 +124,8 @@ impl Workspace {
 
     /// Keeps the tools, the wheels that were built here, and unless `all` goes, what was learned from indexes.
     fn reach_tools(&self, roots: &mut Roots, all: bool) -> Result<()> {
-        let kinds: &[&str] = if all { &["built-wheel"] } else { &["built-wheel", "document", "debian-index"] };
+        let kinds: &[&str] =
+            if all { &["built-wheel"] } else { &["built-wheel", "document", "debian-index"] };
         for kind in kinds {
             for key in self.store.record_keys(kind)? {
                 let Some(value) = self.store.record::<serde_json::Value>(kind, &key)? else { continue };
@@ -160,7 +160,8 @@ impl Workspace {
 
 fn bytes_below(folder: &Path) -> u64 {
     let files = walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok);
-    files.filter_map(|entry| entry.metadata().ok()).filter(|metadata| metadata.is_file()).map(|metadata| metadata.len()).sum()
+    let sizes = files.filter_map(|entry| entry.metadata().ok()).filter(std::fs::Metadata::is_file);
+    sizes.map(|metadata| metadata.len()).sum()
 }
 
 /// Every digest that a record names.

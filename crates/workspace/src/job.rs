@@ -114,17 +114,19 @@ pub struct JobLimits {
 
 impl Job {
     /// Reads and checks a job file; says where it is wrong.
-    pub fn parse(source: &Source) -> Result<Self, Diagnostic> {
+    pub fn parse(source: &Source) -> Result<Self, ReadError> {
         let job: Self = serde_yaml_ng::from_str(source.text()).map_err(|error| {
             let message = error.to_string();
             // The place is said by the remark itself.
             let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
             let problem = Diagnostic::new(codes::INVALID_JOB, message)
                 .with_hint("a job needs `environment` and `command`; docs/reference/job.md lists all keys");
-            match error.location() {
-                Some(at) => problem.at(source.place(Span { line: at.line(), column: at.column(), length: 1 })),
+            ReadError::from(match error.location() {
+                Some(at) => {
+                    problem.at(source.place(Span { line: at.line(), column: at.column(), length: 1 }))
+                }
                 None => problem.in_file(source.path()),
-            }
+            })
         })?;
         job.check().map_err(|message| invalid(source, message))?;
         Ok(job)
@@ -139,13 +141,17 @@ impl Job {
                 && name.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c))
                 && name.chars().any(|c| c != '.');
             if !plain {
-                return Err(format!("`{name}` cannot be the name of an output: use letters, digits, `_`, `-` and `.`"));
+                return Err(format!(
+                    "`{name}` cannot be the name of an output: use letters, digits, `_`, `-` and `.`"
+                ));
             }
         }
         for (name, output) in &self.outputs {
             let kind = output.as_ref().and_then(|output| output.kind.as_deref());
             if let Some(kind) = kind.filter(|&kind| kind != "uri_folder") {
-                return Err(format!("output `{name}` has the type `{kind}`; only folders (`uri_folder`) are kept"));
+                return Err(format!(
+                    "output `{name}` has the type `{kind}`; only folders (`uri_folder`) are kept"
+                ));
             }
         }
         match &self.command {
@@ -173,9 +179,10 @@ impl Job {
                 }
                 words
             }
-            CommandLine::Words(words) => {
-                words.iter().map(|word| self.replace(word, outputs, str::to_owned)).collect::<Result<_, _>>()?
-            }
+            CommandLine::Words(words) => words
+                .iter()
+                .map(|word| self.replace(word, outputs, str::to_owned))
+                .collect::<Result<_, _>>()?,
         };
         words.extend(arguments);
         Ok(words)
@@ -185,7 +192,8 @@ impl Job {
         let mut result = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${{") {
-            let (name, after) = after.split_once("}}").ok_or_else(|| format!("`${{{{` without `}}}}` in `{text}`"))?;
+            let (name, after) =
+                after.split_once("}}").ok_or_else(|| format!("`${{{{` without `}}}}` in `{text}`"))?;
             let name = name.trim();
             let value = match name.split_once('.') {
                 Some(("inputs", input)) => self.inputs.get(input).map(|value| quote(&value.to_string())),
@@ -235,11 +243,11 @@ fn shell_quote(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use provenv_definition::{Diagnostic, Source};
+    use provenv_definition::{ReadError, Source};
 
     use super::Job;
 
-    fn read(text: &str) -> Result<Job, Diagnostic> {
+    fn read(text: &str) -> Result<Job, ReadError> {
         Job::parse(&Source::new("job.yaml", text))
     }
 

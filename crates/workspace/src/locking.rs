@@ -45,15 +45,23 @@ pub struct Upgraded {
 impl Workspace {
     /// The lock of a file or a registered environment; `again` resolves a file's definition anew. Says what there is to say
     /// about the file.
-    pub async fn lock_of(&self, reference: &str, folder: &Path, again: bool) -> Result<(Locked, Vec<Diagnostic>)> {
+    pub async fn lock_of(
+        &self,
+        reference: &str,
+        folder: &Path,
+        again: bool,
+    ) -> Result<(Locked, Vec<Diagnostic>)> {
         let given = self.given(reference, folder).await?;
         if again && given.row.is_some() {
             return Err(Error::Unsupported(format!(
                 "`{reference}` is registered, and its lock never changes: `provenv upgrade` makes the next version"
             )));
         }
-        let locked =
-            if again { self.lock(&given.environment.definition, true).await? } else { self.locked(&given).await? };
+        let locked = if again {
+            self.lock(&given.environment.definition, true).await?
+        } else {
+            self.locked(&given).await?
+        };
         Ok((locked, given.warnings))
     }
 
@@ -97,7 +105,8 @@ impl Workspace {
             .environment(name, None)
             .await?
             .ok_or_else(|| Error::NoEnvironment(name.to_owned()))?;
-        let old = self.catalogue.lock(&row.lock).await?.ok_or_else(|| Error::NoEnvironment(name.to_owned()))?;
+        let old =
+            self.catalogue.lock(&row.lock).await?.ok_or_else(|| Error::NoEnvironment(name.to_owned()))?;
         let definition = &row.environment.definition;
         let upgrade = if packages.is_empty() {
             Upgrade::All
@@ -105,7 +114,10 @@ impl Workspace {
             for package in packages {
                 let known = old.platforms.values().any(|platform| platform.holds(package));
                 if !known {
-                    return Err(Error::Unsupported(format!("{name}:{} does not hold `{package}`", row.version)));
+                    return Err(Error::Unsupported(format!(
+                        "{name}:{} does not hold `{package}`",
+                        row.version
+                    )));
                 }
             }
             Upgrade::Packages(packages.iter().cloned().collect())
@@ -114,10 +126,11 @@ impl Workspace {
         let changes: BTreeMap<Platform, LockDiff> = lock
             .platforms
             .iter()
-            .filter_map(|(platform, new)| Some((*platform, provenv_lock::diff::diff(old.platforms.get(platform)?, new))))
+            .filter_map(|(platform, new)| {
+                Some((*platform, provenv_lock::diff::diff(old.platforms.get(platform)?, new)))
+            })
             .collect();
-        let mut upgraded =
-            Upgraded { name: name.to_owned(), from: row.version.clone(), to: None, changes };
+        let mut upgraded = Upgraded { name: name.to_owned(), from: row.version.clone(), to: None, changes };
         if dry_run || lock.digest() == row.lock {
             return Ok(upgraded);
         }
@@ -206,9 +219,10 @@ impl Workspace {
             let (lock, indexes) = base.await?;
             // Tools run on this machine, whatever the image is for.
             let host = Platform::host();
-            let tools_base = match platform == host {
-                true => lock.clone(),
-                false => self.resolve_base(definition, host, None, &Upgrade::All).await?.0,
+            let tools_base = if platform == host {
+                lock.clone()
+            } else {
+                self.resolve_base(definition, host, None, &Upgrade::All).await?.0
             };
             let sandbox = BaseSandbox::new(self, tools_base, host);
             sandbox.prepare().await?;
@@ -217,7 +231,8 @@ impl Workspace {
         let ((mut lock, mut indexes, sandbox), _tool) = tokio::try_join!(base, tool)?;
         let mut tools = Vec::new();
         if let Some(python) = lock.python.clone() {
-            let pypi = resolver.resolve(&definition.pip, &python, platform, &sandbox, previous, upgrade).await?;
+            let pypi =
+                resolver.resolve(&definition.pip, &python, platform, &sandbox, previous, upgrade).await?;
             lock.pypi = pypi.packages;
             indexes.extend(pypi.indexes);
             tools = pypi.tools;

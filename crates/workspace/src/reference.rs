@@ -55,7 +55,10 @@ mod tests {
         assert_eq!(Reference::parse("digits", here), registered("digits", None));
         assert_eq!(Reference::parse("digits:2", here), registered("digits", Some("2")));
         assert_eq!(Reference::parse("azureml:digits@latest", here), registered("digits", None));
-        assert_eq!(Reference::parse("requirements.txt", here), Reference::File(here.join("requirements.txt")));
+        assert_eq!(
+            Reference::parse("requirements.txt", here),
+            Reference::File(here.join("requirements.txt"))
+        );
         assert_eq!(Reference::parse("./digits", here), Reference::File(here.join("./digits")));
     }
 }

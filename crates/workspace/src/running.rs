@@ -109,30 +109,30 @@ impl Workspace {
         ready: impl FnOnce(&str, &Registered, bool) + Send,
     ) -> Result<Finished> {
         let source = Source::read(path).map_err(|error| Error::Definition(error.0))?;
-        let job = Job::parse(&source).map_err(|problem| Error::Definition(vec![problem]))?;
+        let job = Job::parse(&source).map_err(|error| Error::Definition(error.0))?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let name = job.name.clone().or_else(|| job.display_name.clone()).unwrap_or_else(|| folder_name(folder));
+        let name =
+            job.name.clone().or_else(|| job.display_name.clone()).unwrap_or_else(|| folder_name(folder));
         let refuse = |message: String| Error::Definition(vec![invalid(&source, message)]);
         let words = job.words(OUTPUTS, &options.arguments).map_err(refuse)?;
 
         let mut given = self.job_environment(&job, &source, folder).await?;
-        let registered = match &given.row {
-            Some(row) => Registered {
+        let registered = if let Some(row) = &given.row {
+            Registered {
                 name: row.name.clone(),
                 version: row.version.clone(),
                 created: false,
                 definition: row.definition,
                 receipt: row.receipt,
                 lock: row.lock,
-            },
-            None => {
-                if given.environment.name.is_none() {
-                    given.environment.name = Some(name.clone());
-                }
-                let registered = self.register(&given.environment).await?;
-                given.row = self.catalogue.environment(&registered.name, Some(&registered.version)).await?;
-                registered
             }
+        } else {
+            if given.environment.name.is_none() {
+                given.environment.name = Some(name.clone());
+            }
+            let registered = self.register(&given.environment).await?;
+            given.row = self.catalogue.environment(&registered.name, Some(&registered.version)).await?;
+            registered
         };
         let Prepared { locked, image, variables: image_variables, cached } = self.prepared(&given).await?;
         let _pin = self.store.pin()?;
@@ -185,8 +185,13 @@ impl Workspace {
             })
             .await?;
 
-        let mut container =
-            Container { layers, command: words, cwd: CODE.into(), hostname: Some(name.clone()), ..Container::default() };
+        let mut container = Container {
+            layers,
+            command: words,
+            cwd: CODE.into(),
+            hostname: Some(name.clone()),
+            ..Container::default()
+        };
         container.mounts = vec![
             Mount { host: code_folder, guest: CODE.into(), read_only: false },
             Mount { host: outputs_folder, guest: OUTPUTS.into(), read_only: false },
@@ -235,13 +240,11 @@ impl Workspace {
 
     /// The environment that a job names or holds.
     async fn job_environment(&self, job: &Job, source: &Source, folder: &Path) -> Result<Given> {
-        match &job.environment {
-            serde_yaml_ng::Value::String(reference) => self.given(reference, folder).await,
-            _ => {
-                let read = job::inline_environment(source).map_err(|error| Error::Definition(error.0))?;
-                Ok(Given { environment: read.environment, row: None, warnings: read.warnings })
-            }
+        if let serde_yaml_ng::Value::String(reference) = &job.environment {
+            return self.given(reference, folder).await;
         }
+        let read = job::inline_environment(source).map_err(|error| Error::Definition(error.0))?;
+        Ok(Given { environment: read.environment, row: None, warnings: read.warnings })
     }
 
     /// Lock and image of what was given, for this machine.
@@ -249,7 +252,10 @@ impl Workspace {
         let platforms = platforms_of(&given.environment.definition);
         let host = Platform::host();
         if !platforms.contains(&host) {
-            return Err(Error::Unsupported(format!("the environment is for {}, this machine is {host}", platforms[0])));
+            return Err(Error::Unsupported(format!(
+                "the environment is for {}, this machine is {host}",
+                platforms[0]
+            )));
         }
         let locked = self.locked(given).await?;
         let (image, cached) = self.image(&locked, host).await?;
@@ -311,7 +317,11 @@ struct Prepared {
 }
 
 /// The image's variables, under the environment's, under the caller's.
-fn variables(image: &[(String, String)], environment: &Environment, own: &[(String, String)]) -> Vec<(String, String)> {
+fn variables(
+    image: &[(String, String)],
+    environment: &Environment,
+    own: &[(String, String)],
+) -> Vec<(String, String)> {
     let mut all: IndexMap<String, String> = image.iter().cloned().collect();
     all.entry("HOME".to_owned()).or_insert_with(|| "/root".to_owned());
     if let Ok(term) = std::env::var("TERM") {
@@ -332,7 +342,10 @@ fn confine(container: &mut Container, options: &RunOptions) {
 fn show_folder(mounts: &mut Vec<Mount>, folder: &Path) -> PathBuf {
     let top = folder.components().nth(1).map(|part| part.as_os_str().to_string_lossy().into_owned());
     let hides = match top.as_deref() {
-        None | Some("usr" | "etc" | "bin" | "sbin" | "lib" | "lib64" | "proc" | "sys" | "dev" | "run" | "var") => true,
+        None
+        | Some("usr" | "etc" | "bin" | "sbin" | "lib" | "lib64" | "proc" | "sys" | "dev" | "run" | "var") => {
+            true
+        }
         Some("opt") => folder.starts_with("/opt/provenv") || folder == Path::new("/opt"),
         // Mounting on these as a whole would hide what the image keeps there.
         Some("tmp" | "root" | "mnt") => folder.components().count() == 2,

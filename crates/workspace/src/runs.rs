@@ -62,7 +62,8 @@ impl Workspace {
     pub async fn run_log(&self, id: &str, to: &mut dyn Write) -> Result<()> {
         let run = self.run_details(id).await?;
         let path = run.folder.join("log.txt");
-        let mut file = fs_err::File::open(path).doing(|| format!("could not read the log of run {}", run.id))?;
+        let mut file =
+            fs_err::File::open(path).doing(|| format!("could not read the log of run {}", run.id))?;
         match std::io::copy(&mut file, to) {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             result => result.map(|_| ()).doing(|| format!("could not write the log of run {}", run.id)),

@@ -105,7 +105,10 @@ fn read_all(stream: Option<impl Read>) -> std::io::Result<Vec<u8>> {
 
 #[async_trait]
 impl ToolRunner for BaseSandbox<'_> {
-    async fn run(&self, command: ToolCommand) -> Result<ToolOutput, Box<dyn std::error::Error + Send + Sync>> {
+    async fn run(
+        &self,
+        command: ToolCommand,
+    ) -> Result<ToolOutput, Box<dyn std::error::Error + Send + Sync>> {
         self.run_tool(command).await.map_err(Into::into)
     }
 }
@@ -125,10 +128,11 @@ impl Workspace {
     /// Folders with the files of `layers`, in their order.
     pub(crate) async fn unpack(&self, layers: &[Layer]) -> Result<Vec<PathBuf>> {
         let (store, reporter, layers) = (self.store.clone(), Arc::clone(&self.reporter), layers.to_vec());
-        let folders =
-            tokio::task::spawn_blocking(move || provenv_image::unpack::layers(&store, &layers, reporter.as_ref()))
-                .await?
-                .map_err(Error::from)?;
+        let folders = tokio::task::spawn_blocking(move || {
+            provenv_image::unpack::layers(&store, &layers, reporter.as_ref())
+        })
+        .await?
+        .map_err(Error::from)?;
         Ok(folders)
     }
 }

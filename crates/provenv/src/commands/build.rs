@@ -1,5 +1,7 @@
 //! `provenv build`.
 
+use std::fmt::Write as _;
+
 use provenv_workspace::BuildOptions;
 
 use super::{Context, Result, here};
@@ -32,7 +34,7 @@ pub async fn build(context: &Context, arguments: BuildArgs) -> Result {
             built.lock
         );
         for destination in &built.exported {
-            text.push_str(&format!("  to        {destination}\n"));
+            let _ = writeln!(text, "  to        {destination}");
         }
         text
     })

@@ -35,7 +35,8 @@ async fn register(context: &Context, file: PathBuf, name: Option<String>, versio
     let registered = workspace.register(&environment).await?;
     workspace.close().await;
     context.show(&registered, |registered| {
-        let state = if registered.created { "registered" } else { "was registered already, with the same content" };
+        let state =
+            if registered.created { "registered" } else { "was registered already, with the same content" };
         format!(
             "{}:{} {state}\n  definition  {}\n  lock        {}\n",
             registered.name, registered.version, registered.definition, registered.lock
@@ -134,11 +135,14 @@ fn check(context: &Context, files: &[PathBuf]) -> Result {
         .iter()
         .map(|file| match provenv_definition::read(file) {
             Ok(read) => {
+                let checks = read.check();
                 let mut remarks = read.warnings;
-                remarks.extend(provenv_definition::check(&read.environment));
+                remarks.extend(checks);
                 Checked { file: file.clone(), readable: true, remarks }
             }
-            Err(error) => Checked { file: file.clone(), readable: fs_err::read(file).is_ok(), remarks: error.0 },
+            Err(error) => {
+                Checked { file: file.clone(), readable: fs_err::read(file).is_ok(), remarks: error.0 }
+            }
         })
         .collect();
     context.show(&checked, |checked| {
@@ -154,6 +158,7 @@ fn check(context: &Context, files: &[PathBuf]) -> Result {
         text
     })?;
     let unreadable = checked.iter().any(|file| !file.readable);
-    let wrong = checked.iter().flat_map(|file| &file.remarks).any(|remark| remark.severity == Severity::Error);
+    let wrong =
+        checked.iter().flat_map(|file| &file.remarks).any(|remark| remark.severity == Severity::Error);
     Ok(ExitCode::from(if unreadable { 2 } else { u8::from(wrong) }))
 }

@@ -25,7 +25,8 @@ async fn list(context: &Context) -> Result {
         if images.is_empty() {
             return "no images yet: `provenv build FILE` makes one\n".to_owned();
         }
-        let mut table = Table::new(["IMAGE", "PLATFORM", "SIZE", "LAYERS", "PACKAGES", "MADE", "ENVIRONMENTS"]);
+        let mut table =
+            Table::new(["IMAGE", "PLATFORM", "SIZE", "LAYERS", "PACKAGES", "MADE", "ENVIRONMENTS"]);
         for image in images {
             table.row([
                 image.digest.short(),
@@ -85,7 +86,12 @@ fn details_text(details: &ImageDetails) -> String {
             output::bytes(package.size),
         ]);
     }
-    let _ = write!(text, "\n{layers}\n{packages}\n{}\n{}", style("equivalent Dockerfile").bold(), details.dockerfile);
+    let _ = write!(
+        text,
+        "\n{layers}\n{packages}\n{}\n{}",
+        style("equivalent Dockerfile").bold(),
+        details.dockerfile
+    );
     if details.log.is_some() {
         let _ = writeln!(text, "\nthe log of the build: provenv image show {} --log", details.digest.short());
     }

@@ -90,5 +90,9 @@ fn status(run: &RunDetails) -> String {
 fn took(run: &RunDetails) -> String {
     let end = run.ended_at.unwrap_or_else(jiff::Timestamp::now);
     let seconds = end.duration_since(run.started_at).as_secs_f64();
-    if seconds < 60.0 { format!("{seconds:.1} s") } else { format!("{:.0} min {:.0} s", (seconds / 60.0).floor(), seconds % 60.0) }
+    if seconds < 60.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{:.0} min {:.0} s", (seconds / 60.0).floor(), seconds % 60.0)
+    }
 }

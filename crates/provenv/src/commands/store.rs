@@ -28,7 +28,12 @@ pub async fn store(context: &Context, command: StoreCommand) -> Result {
                     let _ = writeln!(text, "{what} ({})", output::bytes(*bytes));
                 }
                 let verb = if summary.dry_run { "would be removed" } else { "removed" };
-                let _ = writeln!(text, "{} in {} objects {verb}", output::bytes(summary.bytes), summary.removed.len());
+                let _ = writeln!(
+                    text,
+                    "{} in {} objects {verb}",
+                    output::bytes(summary.bytes),
+                    summary.removed.len()
+                );
                 text
             })
         }
@@ -37,7 +42,10 @@ pub async fn store(context: &Context, command: StoreCommand) -> Result {
             context.show(&summary, |summary| {
                 let mut text = String::new();
                 for digest in &summary.corrupt {
-                    let _ = writeln!(text, "{digest} had changed: moved aside, it is fetched or made again when needed");
+                    let _ = writeln!(
+                        text,
+                        "{digest} had changed: moved aside, it is fetched or made again when needed"
+                    );
                 }
                 let _ = writeln!(
                     text,

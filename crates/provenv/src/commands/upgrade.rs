@@ -40,11 +40,23 @@ pub fn changes_text(changes: &BTreeMap<Platform, LockDiff>) -> String {
         for (ecosystem, changes) in &diff.ecosystems {
             for package in &changes.removed {
                 let size = output::bytes(package.size);
-                let _ = writeln!(text, "{} {ecosystem} {} {} ({size})", style("-").red(), package.name, package.version);
+                let _ = writeln!(
+                    text,
+                    "{} {ecosystem} {} {} ({size})",
+                    style("-").red(),
+                    package.name,
+                    package.version
+                );
             }
             for package in &changes.added {
                 let size = output::bytes(package.size);
-                let _ = writeln!(text, "{} {ecosystem} {} {} ({size})", style("+").green(), package.name, package.version);
+                let _ = writeln!(
+                    text,
+                    "{} {ecosystem} {} {} ({size})",
+                    style("+").green(),
+                    package.name,
+                    package.version
+                );
             }
             for change in &changes.changed {
                 let _ = writeln!(

@@ -34,7 +34,12 @@ impl Catalogue {
     }
 
     /// Keeps a definition, its lock and its receipt together, and makes the receipt the definition's current one.
-    pub async fn record_resolution(&self, definition: &Definition, lock: &Lock, receipt: &Receipt) -> Result<Digest> {
+    pub async fn record_resolution(
+        &self,
+        definition: &Definition,
+        lock: &Lock,
+        receipt: &Receipt,
+    ) -> Result<Digest> {
         let definition_body = serde_json::to_string(definition).map_err(corrupt("definition"))?;
         let lock_body = String::from_utf8(lock.to_bytes()).map_err(corrupt("lock"))?;
         let receipt_body = serde_json::to_string_pretty(receipt).map_err(corrupt("receipt"))?;

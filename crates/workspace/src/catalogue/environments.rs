@@ -91,10 +91,11 @@ impl Catalogue {
         let version = if let Some((version,)) = same {
             version
         } else {
-            let (last,): (Option<i64>,) = sqlx::query_as("SELECT MAX(ordinal) FROM environments WHERE name = $1")
-                .bind(new.name)
-                .fetch_one(&mut *transaction)
-                .await?;
+            let (last,): (Option<i64>,) =
+                sqlx::query_as("SELECT MAX(ordinal) FROM environments WHERE name = $1")
+                    .bind(new.name)
+                    .fetch_one(&mut *transaction)
+                    .await?;
             let ordinal = last.unwrap_or(0) + 1;
             let version = match wanted {
                 Some(version) => version,
@@ -173,8 +174,10 @@ impl Catalogue {
 
 /// The number after the largest version that is one.
 async fn next_number(transaction: &mut sqlx::SqliteConnection, name: &str) -> Result<String> {
-    let versions: Vec<(String,)> =
-        sqlx::query_as("SELECT version FROM environments WHERE name = $1").bind(name).fetch_all(transaction).await?;
+    let versions: Vec<(String,)> = sqlx::query_as("SELECT version FROM environments WHERE name = $1")
+        .bind(name)
+        .fetch_all(transaction)
+        .await?;
     let last = versions.iter().filter_map(|(version,)| version.parse::<u64>().ok()).max().unwrap_or(0);
     Ok((last + 1).to_string())
 }
@@ -189,7 +192,8 @@ fn read(row: &SqliteRow) -> Result<EnvironmentRow> {
         definition: digest("definition")?,
         receipt: digest("receipt")?,
         lock: digest("lock")?,
-        environment: serde_json::from_str(&row.try_get::<String, _>("body")?).map_err(corrupt("environment"))?,
+        environment: serde_json::from_str(&row.try_get::<String, _>("body")?)
+            .map_err(corrupt("environment"))?,
         created_at: row.try_get::<String, _>("created_at")?.parse().map_err(corrupt("time"))?,
         created_by: row.try_get("created_by")?,
     })

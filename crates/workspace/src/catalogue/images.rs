@@ -51,15 +51,17 @@ impl Catalogue {
 
     /// Every image, newest first.
     pub async fn images(&self) -> Result<Vec<ImageRow>> {
-        let rows = sqlx::query("SELECT lock, platform, body, created_at FROM images ORDER BY created_at DESC")
-            .fetch_all(&self.pool)
-            .await?;
+        let rows =
+            sqlx::query("SELECT lock, platform, body, created_at FROM images ORDER BY created_at DESC")
+                .fetch_all(&self.pool)
+                .await?;
         rows.iter()
             .map(|row| {
                 Ok(ImageRow {
                     lock: row.try_get::<String, _>("lock")?.parse().map_err(corrupt("digest"))?,
                     platform: row.try_get::<String, _>("platform")?.parse().map_err(corrupt("platform"))?,
-                    image: serde_json::from_str(&row.try_get::<String, _>("body")?).map_err(corrupt("image"))?,
+                    image: serde_json::from_str(&row.try_get::<String, _>("body")?)
+                        .map_err(corrupt("image"))?,
                     created_at: row.try_get::<String, _>("created_at")?.parse().map_err(corrupt("time"))?,
                 })
             })

@@ -9,7 +9,9 @@ mod runs;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 
 pub use environments::{EnvironmentRow, NewEnvironment};
 pub use runs::{RunRow, RunStatus};
@@ -53,7 +55,9 @@ pub enum CatalogueError {
 pub(crate) type Result<T, E = CatalogueError> = std::result::Result<T, E>;
 
 /// A row that does not read, as an error.
-fn corrupt<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl FnOnce(E) -> CatalogueError {
+fn corrupt<E: std::error::Error + Send + Sync + 'static>(
+    what: &'static str,
+) -> impl FnOnce(E) -> CatalogueError {
     move |source| CatalogueError::Corrupt { what, source: Box::new(source) }
 }
 
@@ -73,7 +77,7 @@ impl Catalogue {
             // A registered version must outlive a power cut, as the blobs it names do.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(60));
+            .busy_timeout(Duration::from_mins(1));
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
         let catalogue = Self { pool };
         catalogue.migrate().await?;

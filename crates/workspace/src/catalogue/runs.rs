@@ -77,8 +77,7 @@ pub struct RunRow {
     pub ended_at: Option<jiff::Timestamp>,
 }
 
-const COLUMNS: &str =
-    "id, name, environment, version, receipt, manifest, body, status, exit_code, error, pid, started_at, ended_at";
+const COLUMNS: &str = "id, name, environment, version, receipt, manifest, body, status, exit_code, error, pid, started_at, ended_at";
 
 impl Catalogue {
     /// Records a new run.
@@ -103,7 +102,13 @@ impl Catalogue {
     }
 
     /// Records how a run ended.
-    pub async fn end_run(&self, id: &str, status: RunStatus, exit_code: Option<i32>, error: Option<&str>) -> Result<()> {
+    pub async fn end_run(
+        &self,
+        id: &str,
+        status: RunStatus,
+        exit_code: Option<i32>,
+        error: Option<&str>,
+    ) -> Result<()> {
         sqlx::query("UPDATE runs SET status = $1, exit_code = $2, error = $3, ended_at = $4 WHERE id = $5")
             .bind(status.as_str())
             .bind(exit_code)
@@ -126,11 +131,12 @@ impl Catalogue {
 
     /// Every run, newest first, at most `limit`.
     pub async fn runs(&self, limit: u32) -> Result<Vec<RunRow>> {
-        let rows =
-            sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM runs ORDER BY started_at DESC, id LIMIT $1")))
-                .bind(limit)
-                .fetch_all(&self.pool)
-                .await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM runs ORDER BY started_at DESC, id LIMIT $1"
+        )))
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
         rows.iter().map(read).collect()
     }
 }
