@@ -27,6 +27,17 @@ const FORWARDED: [Signal; 10] = [
     Signal::SIGWINCH,
 ];
 
+/// A terminal sends these to all of its foreground group, so they are passed on to the command's group: a shell that waits
+/// for a program leaves the interrupt to that program.
+const TO_THE_GROUP: [Signal; 6] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGCONT,
+    Signal::SIGTSTP,
+    Signal::SIGWINCH,
+];
+
 /// Tells the helper to end the container at once and clean up, which `SIGKILL` would not let it do. (LXC has the same
 /// use for it.)
 pub(crate) const POWER_OFF: Signal = Signal::SIGPWR;
@@ -74,7 +85,7 @@ impl Parent {
 }
 
 /// Waits for `child` to end, reaping whatever else does, and returns its exit code, 128 + n for signal n. Kills it when
-/// the parent ends.
+/// the parent ends. Without a parent to watch, `child` is the command, the leader of its group.
 pub(crate) fn watch_over(child: Pid, signals: &Signals, parent: Option<&Parent>) -> i32 {
     loop {
         if let Some(code) = reap(child) {
@@ -98,8 +109,12 @@ pub(crate) fn watch_over(child: Pid, signals: &Signals, parent: Option<&Parent>)
             };
             if number == POWER_OFF {
                 let _ = kill(child, Signal::SIGKILL);
+            } else if parent.is_none() && matches!(number, Signal::SIGINT | Signal::SIGQUIT) {
+                // As a terminal does it: a shell waits for what it runs, which must hear of it too.
+                let _ = kill(Pid::from_raw(-child.as_raw()), number);
             } else if FORWARDED.contains(&number) {
-                let _ = kill(child, number);
+                let group = parent.is_none() && TO_THE_GROUP.contains(&number);
+                let _ = kill(if group { Pid::from_raw(-child.as_raw()) } else { child }, number);
             }
         }
     }

@@ -112,8 +112,10 @@ impl Keychain {
     /// there, so that only what names the host counts.
     pub(crate) fn find(&self, url: &Url, redirected: bool) -> Result<Option<Credentials>> {
         let origin = url.origin().ascii_serialization();
-        let username = self.expand(url, url.username())?.filter(|username| !username.is_empty());
-        let password = self.expand(url, url.password().unwrap_or_default())?;
+        // Variables are for those who wrote the definition to name. In a server's answer they would hand it any secret.
+        let value = |text: &str| if redirected { Ok(None) } else { self.expand(url, text) };
+        let username = value(url.username())?.filter(|username| !username.is_empty());
+        let password = value(url.password().unwrap_or_default())?;
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let found = match (username, password) {
             (username, Some(password)) => {
@@ -330,6 +332,16 @@ mod tests {
         assert_eq!(find(&keychain, "https://c.invalid/"), Some(pair("d", "d")));
         let redirected = keychain.find(&Url::parse("https://e.invalid/").unwrap(), true).unwrap();
         assert!(redirected.is_none(), "a redirect never gets the default");
+    }
+
+    #[test]
+    fn a_redirect_cannot_ask_for_a_variable() {
+        let (_folder, keychain) = keychain(&[("SECRET", "hunter2")], "", None);
+        let url = Url::parse("http://${SECRET}@evil.invalid/").unwrap();
+        assert_eq!(keychain.find(&url, true).unwrap(), None);
+        assert_eq!(keychain.find(&url, false).unwrap(), Some(pair("hunter2", "")));
+        let url = Url::parse("http://u:${SECRET}@evil.invalid/").unwrap();
+        assert_eq!(keychain.find(&url, true).unwrap(), None);
     }
 
     #[test]

@@ -56,8 +56,8 @@ pub struct GlobalArgs {
         help_heading = "Global options"
     )]
     pub color: ColorChoice,
-    /// Use only what is in the store; ask no index
-    #[arg(long, global = true, env = "PROVENV_OFFLINE", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Global options", action = clap::ArgAction::SetTrue)]
+    /// Use only what is in the store; ask no index [env: PROVENV_OFFLINE=1]
+    #[arg(long, global = true, help_heading = "Global options")]
     pub offline: bool,
 }
 
@@ -179,7 +179,7 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "N")]
     pub cpus: Option<f64>,
     /// Most memory, e.g. 512M or 2G
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = provenv_workspace::parse_size)]
     pub memory: Option<u64>,
 }
 
@@ -275,7 +275,7 @@ pub struct BuildArgs {
     /// The platform, where the definition names several
     #[arg(long)]
     pub platform: Option<Platform>,
-    /// Speak http, or https without checking, with the registry
+    /// Speak plain http with the registry, also where it is another machine
     #[arg(long)]
     pub insecure: bool,
 }
@@ -358,45 +358,14 @@ fn parse_variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn parse_size(text: &str) -> Result<u64, String> {
-    let error = || "write a size such as 512M or 2G".to_owned();
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
-        "" | "b" => 1_u64,
-        "k" | "kb" | "kib" => 1 << 10,
-        "m" | "mb" | "mib" => 1 << 20,
-        "g" | "gb" | "gib" => 1 << 30,
-        "t" | "tb" | "tib" => 1 << 40,
-        _ => return Err(error()),
-    };
-    let number: f64 = digits.parse().map_err(|_| error())?;
-    if !number.is_finite() || number <= 0.0 {
-        return Err(error());
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked to be positive and finite"
-    )]
-    Ok((number * unit as f64) as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
-    use super::{Cli, parse_size};
+    use super::Cli;
 
     #[test]
     fn arguments_are_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn sizes_are_read_in_binary_units() {
-        assert_eq!(parse_size("2G"), Ok(2 << 30));
-        assert_eq!(parse_size("1.5k"), Ok(1536));
-        assert!(parse_size("-1G").is_err());
-        assert!(parse_size("many").is_err());
     }
 }

@@ -13,7 +13,7 @@ pub fn render(error: &dyn std::error::Error, hint: Option<&str>) -> String {
     while let Some(cause) = source {
         let message = cause.to_string();
         // Many errors repeat their cause in their own message.
-        if !said.contains(&message) {
+        if !said.contains(message.trim_end()) {
             let _ = writeln!(text, "  {} {}", style("because:").dim(), message.replace('\n', "\n    "));
         }
         said = message;

@@ -96,7 +96,12 @@ fn set_logging(verbose: u8) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("PROVENV_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .without_time()
+        .init();
 }
 
 /// What commands share.

@@ -135,6 +135,8 @@ impl Workspace {
     /// Builds the image of a file or a registered environment.
     pub async fn build(&self, reference: &str, folder: &Path, options: &BuildOptions) -> Result<Built> {
         let destinations = options.to.iter().map(|text| Target::parse(text)).collect::<Result<Vec<_>>>()?;
+        // Until the image is where it goes: nothing else may name it.
+        let _pin = self.store.pin()?;
         let given = self.given(reference, folder).await?;
         let locked = self.locked(&given).await?;
         let platform = options.platform.unwrap_or_else(|| platforms_of(&given.environment.definition)[0]);
@@ -159,7 +161,8 @@ impl Workspace {
         })
     }
 
-    /// The image of a lock: the one on record, or assembled now. Says whether it was there.
+    /// The image of a lock: the one on record, or assembled now. Says whether it was there. Hold a pin on the store for as
+    /// long as the image is used.
     pub(crate) async fn image(&self, locked: &Locked, platform: Platform) -> Result<(Image, bool)> {
         let digest = &locked.receipt.lock;
         if let Some(image) = self.known_image(digest, platform).await? {
@@ -199,9 +202,10 @@ impl Workspace {
     /// One attempt, with a log and a record of its own.
     async fn assemble(&self, lock: &Lock, platform: Platform, again: bool) -> Result<Image> {
         let platform_lock = lock.platforms.get(&platform).ok_or(Error::NoPlatform(platform))?;
-        let _pin = self.store.pin()?;
         let started = jiff::Timestamp::now();
-        let id = format!("{}-{}", started.strftime("%Y%m%dT%H%M%S%3f"), &lock.digest().short());
+        // Several may begin in one moment: the process tells them apart.
+        let process = std::process::id();
+        let id = format!("{}-{}-{process}", started.strftime("%Y%m%dT%H%M%S%3f"), lock.digest().short());
         let log = format!("builds/{id}.log");
         let path = self.root.join(&log);
         let reporter = BuildLog::create(&path, Arc::clone(&self.reporter))

@@ -54,6 +54,10 @@ pub enum ConfigError {
 impl Config {
     /// Reads the user's settings; none are fine.
     pub fn load() -> Result<Self, ConfigError> {
+        // A file that is named must be there; the usual one need not.
+        if let Some(path) = std::env::var_os("PROVENV_CONFIG").filter(|path| !path.is_empty()) {
+            return Self::read(Path::new(&path));
+        }
         match path() {
             Some(path) if path.exists() => Self::read(&path),
             _ => Ok(Self::default()),
@@ -67,14 +71,35 @@ impl Config {
 }
 
 fn path() -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os("PROVENV_CONFIG") {
-        return Some(path.into());
-    }
     let folder = match std::env::var_os("XDG_CONFIG_HOME") {
         Some(folder) if !folder.is_empty() => PathBuf::from(folder),
         _ => PathBuf::from(std::env::var_os("HOME")?).join(".config"),
     };
     Some(folder.join("provenv/config.toml"))
+}
+
+/// A size such as `512M` or `2G`, in bytes; units are binary.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let error = || format!("`{text}` is not a size such as 512M or 2G");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        "t" | "tb" | "tib" => 1 << 40,
+        _ => return Err(error()),
+    };
+    let number: f64 = digits.parse().map_err(|_| error())?;
+    if !number.is_finite() || number <= 0.0 {
+        return Err(error());
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be positive and finite"
+    )]
+    Ok((number * unit as f64) as u64)
 }
 
 /// The default workspace: `$XDG_DATA_HOME/provenv`, or `~/.local/share/provenv`.
@@ -87,7 +112,15 @@ pub fn default_workspace() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::Config;
+    use super::{Config, parse_size};
+
+    #[test]
+    fn sizes_are_read_in_binary_units() {
+        assert_eq!(parse_size("2G"), Ok(2 << 30));
+        assert_eq!(parse_size("1.5k"), Ok(1536));
+        assert!(parse_size("-1G").is_err());
+        assert!(parse_size("many").is_err());
+    }
 
     #[test]
     fn an_unknown_setting_is_named_with_its_place() {

@@ -120,6 +120,7 @@ impl Error {
             Self::Unpack(error) => error.hint(),
             Self::Export(error) => error.hint(),
             Self::Destination(error) => error.hint(),
+            Self::Reference(error) => error.hint(),
             Self::StoreInUse => Some("wait until the other build or run has ended, then try again".into()),
             Self::Registry(error) => error.hint(),
             Self::Compute(error) => error.hint(),
@@ -143,7 +144,6 @@ impl Error {
             | Self::Catalogue(_)
             | Self::Unsupported(_)
             | Self::NoPlatform(_)
-            | Self::Reference(_)
             | Self::Task(_) => None,
         }
     }

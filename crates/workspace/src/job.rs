@@ -7,6 +7,8 @@ use provenv_definition::yaml::{self, Kind, Node};
 use provenv_definition::{Diagnostic, ReadEnvironment, ReadError, Source, Span, codes, read_node};
 use serde::{Deserialize, Serialize};
 
+use crate::config::parse_size;
+
 /// A job as its file says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,9 +109,14 @@ pub struct JobLimits {
     /// Most processors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<f64>,
-    /// Most memory, in bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Most memory: bytes, or a text such as `2G`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "size")]
     pub memory: Option<u64>,
+}
+
+fn size<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let size = Option::<Scalar>::deserialize(deserializer)?;
+    size.map(|size| parse_size(&size.to_string()).map_err(serde::de::Error::custom)).transpose()
 }
 
 impl Job {

@@ -27,7 +27,7 @@ use tokio::sync::OnceCell;
 
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
 pub use catalogue::{CatalogueError, RunStatus};
-pub use config::{Config, ConfigError, default_workspace};
+pub use config::{Config, ConfigError, default_workspace, parse_size};
 pub use environments::{EnvironmentDetails, EnvironmentDiff, Registered};
 pub use error::Error;
 pub use housekeeping::{GcSummary, ScrubSummary, StatsSummary};

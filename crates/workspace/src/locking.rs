@@ -81,7 +81,7 @@ impl Workspace {
         let (lock, mut receipt) = self.resolve(definition, None, &upgrade).await?;
         if let Some(previous) = previous {
             if previous.receipt.lock == receipt.lock {
-                return Ok(previous);
+                return Ok(Locked { fresh: true, ..previous });
             }
             receipt.previous = Some(previous.receipt_digest);
         }
@@ -100,6 +100,11 @@ impl Workspace {
     /// Resolves `environment` again: `packages` only, or everything. Registers the next version unless it is a dry run
     /// or nothing changes.
     pub async fn upgrade(&self, name: &str, packages: &[String], dry_run: bool) -> Result<Upgraded> {
+        if name.contains([':', '@']) {
+            return Err(Error::Unsupported(format!(
+                "an upgrade starts from the newest version: give the name alone, not `{name}`"
+            )));
+        }
         let row = self
             .catalogue
             .environment(name, None)
@@ -214,7 +219,13 @@ impl Workspace {
             return Ok(PlatformResolution { lock, indexes, tools: Vec::new() });
         }
         // The tool is fetched while the base that it runs on is chosen and made.
-        let tool = async { resolver.tool().await.map_err(Error::from) };
+        let tool = async {
+            match resolver.tool().await {
+                // With the base ready there is one more way to it.
+                Ok(_) | Err(provenv_lock::pypi::Error::NoUv { .. }) => Ok(()),
+                Err(error) => Err(Error::from(error)),
+            }
+        };
         let base = async {
             let (lock, indexes) = base.await?;
             // Tools run on this machine, whatever the image is for.
@@ -228,7 +239,7 @@ impl Workspace {
             sandbox.prepare().await?;
             Ok((lock, indexes, sandbox))
         };
-        let ((mut lock, mut indexes, sandbox), _tool) = tokio::try_join!(base, tool)?;
+        let ((mut lock, mut indexes, sandbox), ()) = tokio::try_join!(base, tool)?;
         let mut tools = Vec::new();
         if let Some(python) = lock.python.clone() {
             let pypi =

@@ -23,6 +23,8 @@ const CODE: &str = "/mnt/provenv/code";
 /// Its outputs, inside: a folder of the working folder, as in Azure ML.
 const OUTPUTS: &str = "/mnt/provenv/code/outputs";
 
+const OUT_OF_MEMORY: &str = "killed for using more memory than its limit";
+
 /// How a command is run.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
@@ -84,9 +86,9 @@ impl Workspace {
         options: &RunOptions,
         ready: impl FnOnce(&[Diagnostic]) + Send,
     ) -> Result<i32> {
+        let _pin = self.store.pin()?;
         let given = self.given(reference, folder).await?;
         let prepared = self.prepared(&given).await?;
-        let _pin = self.store.pin()?;
         let layers = self.unpack(&prepared.image.layers).await?;
         let mut container = Container { layers, command, ..Container::default() };
         container.cwd = show_folder(&mut container.mounts, folder);
@@ -97,7 +99,11 @@ impl Workspace {
         confine(&mut container, options);
         ready(&given.warnings);
         let running = self.start(container, Streams::inherit()).await?;
-        Ok(supervise(running).await?.exit.code)
+        let exit = supervise(running).await?.exit;
+        if exit.out_of_memory {
+            self.reporter.note(OUT_OF_MEMORY);
+        }
+        Ok(exit.code)
     }
 
     /// Runs a job: registers its environment, builds it, runs the command on a copy of the code, and keeps log, exit
@@ -116,6 +122,7 @@ impl Workspace {
         let refuse = |message: String| Error::Definition(vec![invalid(&source, message)]);
         let words = job.words(OUTPUTS, &options.arguments).map_err(refuse)?;
 
+        let _pin = self.store.pin()?;
         let mut given = self.job_environment(&job, &source, folder).await?;
         let registered = if let Some(row) = &given.row {
             Registered {
@@ -135,7 +142,6 @@ impl Workspace {
             registered
         };
         let Prepared { locked, image, variables: image_variables, cached } = self.prepared(&given).await?;
-        let _pin = self.store.pin()?;
         let layers = self.unpack(&image.layers).await?;
 
         let id = run_id(&name);
@@ -222,7 +228,7 @@ impl Workspace {
                     _ if *stopped => RunStatus::Canceled,
                     _ => RunStatus::Failed,
                 };
-                let why = exit.out_of_memory.then_some("it was killed for using more memory than its limit");
+                let why = exit.out_of_memory.then_some(OUT_OF_MEMORY);
                 self.catalogue.end_run(&id, status, Some(exit.code), why).await?;
             }
             Err(error) => {

@@ -27,11 +27,12 @@ pub(crate) async fn supervise(mut running: Running) -> Result<Ended> {
     let handle = running.handle();
     let mut waiting = tokio::task::spawn_blocking(move || running.wait());
     let mut asked: Option<tokio::time::Instant> = None;
+    let mut killed = false;
     loop {
-        let deadline = asked.map(|at| at + GRACE);
+        let deadline = asked.filter(|_| !killed).map(|at| at + GRACE);
         let signal = tokio::select! {
             ended = &mut waiting => return Ok(Ended { exit: ended??, stopped: asked.is_some() }),
-            () = until(deadline) => { handle.kill_tree()?; asked = None; continue }
+            () = until(deadline) => { handle.kill_tree()?; killed = true; continue }
             _ = interrupt.recv() => Signal::SIGINT,
             _ = terminate.recv() => Signal::SIGTERM,
             _ = hangup.recv() => Signal::SIGHUP,

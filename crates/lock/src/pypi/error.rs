@@ -10,6 +10,12 @@ use super::uv;
 /// What goes wrong when Python packages are chosen. No message holds credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// An index names a variable of this machine in the URL of a file.
+    #[error("an index leads to `{url}`, which names a variable: only a definition may do that")]
+    VariableFromIndex {
+        /// The URL as it came.
+        url: String,
+    },
     /// uv is not in the store and could not be had.
     #[error("could not get uv {}: {}", uv::VERSION, .reasons.join("; "))]
     NoUv {

@@ -67,7 +67,7 @@ impl Resolver {
     /// Brings uv into the store and says where it is. [`Resolver::resolve`] does so too; this is for doing it beside
     /// other work.
     pub async fn tool(&self) -> Result<PathBuf> {
-        uv::executable(&self.fetcher, &self.config).await
+        uv::executable(&self.fetcher, &self.config, None).await
     }
 
     /// Chooses a wheel for every package that `pip` asks for, for `python` on `platform`.

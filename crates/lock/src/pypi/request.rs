@@ -351,6 +351,11 @@ impl Request {
         let _ = url.set_password(None);
         url.set_fragment(None);
         let mut text = url.to_string();
+        // In a lock it would stand for a value of the user's environment, sent to whoever named it.
+        let plain = text.to_ascii_lowercase().replace("%24", "$").replace("%7b", "{");
+        if plain.contains("${") {
+            return Err(super::Error::VariableFromIndex { url: text });
+        }
         for (value, shown) in self.environment.secrets.iter().filter(|(_, shown)| shown.starts_with("${")) {
             text = text.replace(value, shown);
         }

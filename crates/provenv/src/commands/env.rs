@@ -153,7 +153,14 @@ fn check(context: &Context, files: &[PathBuf]) -> Result {
             }
             let count = |severity| file.remarks.iter().filter(|remark| remark.severity == severity).count();
             let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-            let _ = writeln!(text, "{}: {errors} errors, {warnings} warnings", file.file.display());
+            let many = |number: usize| if number == 1 { "" } else { "s" };
+            let _ = writeln!(
+                text,
+                "{}: {errors} error{}, {warnings} warning{}",
+                file.file.display(),
+                many(errors),
+                many(warnings)
+            );
         }
         text
     })?;

@@ -88,12 +88,15 @@ impl Context {
             None => default_workspace().ok_or(Error::NoHome)?,
         };
         let root = std::path::absolute(root)?;
+        let offline = self.global.offline
+            || std::env::var("PROVENV_OFFLINE")
+                .is_ok_and(|value| !matches!(&*value, "" | "0" | "false" | "no"));
         let reporter: Arc<dyn Reporter> = match &self.bars {
             Some(bars) => Arc::clone(bars) as Arc<dyn Reporter>,
             None if self.global.quiet => Arc::new(Silent),
             None => Arc::new(NotesOnly),
         };
-        Ok(Workspace::open(OpenOptions { root, reporter, offline: self.global.offline }).await?)
+        Ok(Workspace::open(OpenOptions { root, reporter, offline }).await?)
     }
 
     /// Takes the progress off the terminal, so that results stand alone.

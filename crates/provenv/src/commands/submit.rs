@@ -39,6 +39,9 @@ pub async fn submit(context: &Context, arguments: SubmitArgs) -> Result {
         let run = &finished.run;
         let mut text = String::new();
         let _ = writeln!(text, "{} {} with exit code {}", run.id, word(run), run.exit_code.unwrap_or(1));
+        if let Some(error) = &run.error {
+            let _ = writeln!(text, "  because      {error}");
+        }
         let _ = writeln!(text, "  environment  {}", run.environment);
         let _ = writeln!(text, "  receipt      {}", run.receipt);
         let _ = writeln!(text, "  image        {}", run.image);
