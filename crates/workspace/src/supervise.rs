@@ -21,7 +21,6 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Waits for the end of a command, handing on the signals that this process gets meanwhile. When the command ends, all that
 /// it started ends with it.
 pub(crate) async fn supervise(mut running: Running) -> Result<Ended> {
-    let listen = |kind| signal(kind).doing(|| "could not listen for signals".to_owned());
     let (mut interrupt, mut terminate, mut hangup) =
         (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
     let handle = running.handle();
@@ -33,9 +32,9 @@ pub(crate) async fn supervise(mut running: Running) -> Result<Ended> {
         let signal = tokio::select! {
             ended = &mut waiting => return Ok(Ended { exit: ended??, stopped: asked.is_some() }),
             () = until(deadline) => { handle.kill_tree()?; killed = true; continue }
-            _ = interrupt.recv() => Signal::SIGINT,
-            _ = terminate.recv() => Signal::SIGTERM,
-            _ = hangup.recv() => Signal::SIGHUP,
+            () = heard(&mut interrupt) => Signal::SIGINT,
+            () = heard(&mut terminate) => Signal::SIGTERM,
+            () = heard(&mut hangup) => Signal::SIGHUP,
         };
         if asked.is_some() {
             // Asked twice: no more patience.
@@ -44,6 +43,31 @@ pub(crate) async fn supervise(mut running: Running) -> Result<Ended> {
             handle.signal(signal)?;
             asked = Some(tokio::time::Instant::now());
         }
+    }
+}
+
+/// `None` for a signal that this process was started to ignore, by `nohup` or as a job in a shell's background: to listen
+/// would be to heed it.
+fn listen(kind: SignalKind) -> Result<Option<tokio::signal::unix::Signal>> {
+    if is_ignored(kind) {
+        return Ok(None);
+    }
+    signal(kind).map(Some).doing(|| "could not listen for signals".to_owned())
+}
+
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (kind.as_raw_value() - 1) & 1 == 1
+}
+
+async fn heard(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
     }
 }
 

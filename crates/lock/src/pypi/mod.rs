@@ -86,7 +86,7 @@ impl Resolver {
         if pip.requirements.is_empty() {
             return Ok(PypiResolution::default());
         }
-        let executable = self.tool().await?;
+        let executable = uv::executable(&self.fetcher, &self.config, Some(runner)).await?;
         let (pip, config, fetcher) = (pip.clone(), self.config.clone(), self.fetcher.clone());
         // It copies folders and may run a keyring.
         let request = uv::blocking(move || request::Request::new(&pip, &config, &fetcher)).await?;
