@@ -1,7 +1,7 @@
 # `make quickstart` shows what Provenv does; `make test` runs all tests. Both build the same profile.
 
 CARGO ?= cargo
-PROVENV := target/release/provenv
+PROVENV := $(or $(CARGO_TARGET_DIR),target)/release/provenv
 # The quickstart keeps its own workspace, so that it can be thrown away as a whole.
 QUICKSTART := .cache/quickstart
 

@@ -27,8 +27,9 @@ PACKAGES = ["numpy", "pandas", "scikit-learn"]
 ADDED = "requests"
 CONTAINERFILE = """\
 FROM localhost/pybase:1
+COPY ca.pem /ca.pem
 COPY requirements.txt /r.txt
-RUN pip install --break-system-packages --no-cache-dir -r /r.txt
+RUN PIP_CERT=/ca.pem pip install --break-system-packages --no-cache-dir -r /r.txt
 CMD ["python3"]
 """
 ENVIRONMENT = """\
@@ -106,6 +107,8 @@ def container_tool(recorder: Recorder, tool: str, command: list[str], export, st
     context.mkdir(parents=True)
     requirements = context / "requirements.txt"
     (context / "Containerfile").write_text(CONTAINERFILE)
+    # Where a company's or a laboratory's own certificates are needed, the peers need them inside.
+    shutil.copy(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"), context / "ca.pem")
     requirements.write_text("\n".join(PACKAGES) + "\n")
     build = [*command, "-t", "localhost/app:1", "-f", str(context / "Containerfile"), str(context)]
 

@@ -29,14 +29,8 @@ const FORWARDED: [Signal; 10] = [
 
 /// A terminal sends these to all of its foreground group, so they are passed on to the command's group: a shell that waits
 /// for a program leaves the interrupt to that program.
-const TO_THE_GROUP: [Signal; 6] = [
-    Signal::SIGHUP,
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGCONT,
-    Signal::SIGTSTP,
-    Signal::SIGWINCH,
-];
+const TO_THE_GROUP: [Signal; 6] =
+    [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGCONT, Signal::SIGTSTP, Signal::SIGWINCH];
 
 /// Tells the helper to end the container at once and clean up, which `SIGKILL` would not let it do. (LXC has the same
 /// use for it.)

@@ -15,11 +15,15 @@ use crate::{Result, process, syscalls};
 
 /// Raised when trees made before would not do, such as for the starters in them.
 const FORMAT: &[u8] = b"1";
+const OWN_FORMAT: &[u8] = b"1 own";
 
 /// The folder for these layers, made if it is not there.
-pub(crate) fn tree(store: &Store, layers: &[PathBuf]) -> Result<PathBuf> {
+///
+/// A process without namespaces could write to the files: it gets copies (`own`), everybody else links.
+pub(crate) fn tree(store: &Store, layers: &[PathBuf], own: bool) -> Result<PathBuf> {
+    let format = if own { OWN_FORMAT } else { FORMAT };
     let names = layers.iter().map(|layer| layer.as_os_str().as_encoded_bytes());
-    let key = Digest::of(&std::iter::once(FORMAT).chain(names).collect::<Vec<_>>().join(&0)).hex();
+    let key = Digest::of(&std::iter::once(format).chain(names).collect::<Vec<_>>().join(&0)).hex();
     if let Some(tree) = store.tree("merged", &key) {
         return Ok(tree);
     }
@@ -29,7 +33,7 @@ pub(crate) fn tree(store: &Store, layers: &[PathBuf]) -> Result<PathBuf> {
     }
     let staged = store.stage_tree("merged", &key)?;
     for layer in layers {
-        lay(layer, staged.path())?;
+        lay(layer, staged.path(), own)?;
     }
     // Where the store will put it; starters hold absolute paths.
     let home = store.root().join("trees/merged").join(&key);
@@ -39,7 +43,7 @@ pub(crate) fn tree(store: &Store, layers: &[PathBuf]) -> Result<PathBuf> {
 
 /// Lays one layer over what is there, as an overlay would: folders merge, all else replaces, whiteouts
 /// (character devices 0:0) and opaque folders hide.
-fn lay(layer: &Path, target: &Path) -> io::Result<()> {
+fn lay(layer: &Path, target: &Path, own: bool) -> io::Result<()> {
     for entry in fs::read_dir(layer)? {
         let entry = entry?;
         let (from, to) = (entry.path(), target.join(entry.file_name()));
@@ -56,11 +60,15 @@ fn lay(layer: &Path, target: &Path) -> io::Result<()> {
             if !to.is_dir() {
                 fs::create_dir(&to)?;
             }
-            lay(&from, &to)?;
+            lay(&from, &to, own)?;
             fs::set_permissions(&to, entry.metadata()?.permissions())?;
         } else if kind.is_symlink() {
             symlink(fs::read_link(&from)?, &to)?;
         } else if !whiteout {
+            if own {
+                fs::copy(&from, &to)?;
+                continue;
+            }
             // Another user's file, another file system, or too many links already.
             fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop))?;
         }

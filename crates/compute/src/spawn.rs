@@ -60,7 +60,9 @@ impl Container {
                 container: self.clone(),
                 parent: i32::try_from(std::process::id()).expect("process ids are below 2^22"),
                 method,
-                merged: needs_merged.then(|| merged::tree(store, &self.layers)).transpose()?,
+                merged: needs_merged
+                    .then(|| merged::tree(store, &self.layers, matches!(method, Method::Process)))
+                    .transpose()?,
                 // The helper removes it: it outlives us if we are killed.
                 scratch: if needs_scratch { Some(store.scratch()?.keep()) } else { None },
                 terminal,

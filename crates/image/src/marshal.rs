@@ -12,6 +12,7 @@
 //!
 //! Loading gives equal objects. The source is `Python/marshal.c`.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 /// Marks an object that may be referred to again.
@@ -186,14 +187,18 @@ impl<'b> Parser<'b> {
 
     /// Puts the items of a set in the order of their bytes, written without references.
     fn order(&mut self, id: usize) -> Result<(), MarshalError> {
-        let mut keyed = Vec::new();
-        for &child in &self.objects[id].children {
-            let mut key = Vec::new();
-            expand(&self.objects, child, 0, &mut key)?;
-            keyed.push((key, child));
+        let mut children = self.objects[id].children.clone();
+        let mut too_deep = false;
+        children.sort_by(|&one, &other| {
+            compare(&self.objects, one, other, 0).unwrap_or_else(|| {
+                too_deep = true;
+                Ordering::Equal
+            })
+        });
+        if too_deep {
+            return Err(MarshalError::Cycle);
         }
-        keyed.sort();
-        self.objects[id].children = keyed.into_iter().map(|(_, child)| child).collect();
+        self.objects[id].children = children;
         Ok(())
     }
 
@@ -249,18 +254,29 @@ fn count_uses(objects: &[Object<'_>], root: usize) -> Vec<u32> {
     uses
 }
 
-/// Writes an object without references.
-fn expand(objects: &[Object<'_>], id: usize, depth: usize, out: &mut Vec<u8>) -> Result<(), MarshalError> {
+/// The order of two objects by their bytes, were they written without references. They are not: an object that stands in
+/// many places could fill the memory. Equal constants are one object, so that only what differs is looked into. `None` where
+/// they are nested too deeply, as what holds itself is.
+fn compare(objects: &[Object<'_>], one: usize, other: usize, depth: usize) -> Option<Ordering> {
+    if one == other {
+        return Some(Ordering::Equal);
+    }
     if depth > DEPTH {
-        return Err(MarshalError::Cycle);
+        return None;
     }
-    let object = &objects[id];
-    out.push(object.kind);
-    out.extend_from_slice(object.head);
-    for &child in &object.children {
-        expand(objects, child, depth + 1, out)?;
+    let (first, second) = (&objects[one], &objects[other]);
+    // A head begins with how much follows, so that none is the beginning of another.
+    let own = first.kind.cmp(&second.kind).then_with(|| first.head.cmp(second.head));
+    if own != Ordering::Equal {
+        return Some(own);
     }
-    Ok(())
+    for (&one, &other) in first.children.iter().zip(&second.children) {
+        match compare(objects, one, other, depth + 1)? {
+            Ordering::Equal => {}
+            order => return Some(order),
+        }
+    }
+    Some(first.children.len().cmp(&second.children.len()))
 }
 
 struct Writer<'o> {

@@ -18,7 +18,7 @@ const STYLES: Styles = Styles::styled()
 /// assembles it into an image that is the same bit for bit anywhere, keeps the record, and runs commands in it,
 /// without Docker, a daemon or root.
 #[derive(Debug, Parser)]
-#[command(name = "provenv", version, styles = STYLES, disable_help_subcommand = true)]
+#[command(name = "provenv", version, styles = STYLES)]
 #[command(after_help = "Examples:
   provenv run requirements.txt -- python train.py      run a script in an environment made from a file
   provenv submit job.yaml                              run a job and keep its log, outputs and receipt

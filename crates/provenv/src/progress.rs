@@ -29,6 +29,11 @@ impl Bars {
 
     /// Takes the bars away.
     pub fn clear(&self) {
+        // A bar that still ticks would draw over what a command writes.
+        let mut bars = self.bars.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for bar in std::mem::take(&mut *bars).into_values() {
+            bar.shown.finish_and_clear();
+        }
         let _ = self.group.clear();
     }
 

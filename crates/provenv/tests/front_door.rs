@@ -7,10 +7,12 @@ use support::{Done, PYTHON, Workspace, definition, serve};
 
 fn index() -> Index {
     Index::new()
-        .add(Wheel::new("tea", "1.0").requires("leaf>=1").entry_point("console_scripts", "pour", "tea:main").file(
-            "tea/__init__.py",
-            "import leaf\n\ndef main():\n    print('poured', leaf.KIND)\n",
-        ))
+        .add(
+            Wheel::new("tea", "1.0")
+                .requires("leaf>=1")
+                .entry_point("console_scripts", "pour", "tea:main")
+                .file("tea/__init__.py", "import leaf\n\ndef main():\n    print('poured', leaf.KIND)\n"),
+        )
         .add(Wheel::new("leaf", "1.0").file("leaf/__init__.py", "KIND = 'green'\n"))
 }
 
@@ -32,7 +34,11 @@ fn a_job_is_run_and_everything_of_it_is_kept() {
          sys.exit(int(os.environ.get('CODE', 0)))\n",
     );
     let done = workspace.run(["submit", "job.yaml"]).ok();
-    assert!(done.stdout.contains("poured green") && done.stdout.contains("cups 3 two lumps"), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("poured green") && done.stdout.contains("cups 3 two lumps"),
+        "{}",
+        done.stdout
+    );
     assert!(done.stderr.contains("registered now"), "{}", done.stderr);
 
     let run = workspace.json(["runs", "show", "latest"]);
@@ -48,7 +54,8 @@ fn a_job_is_run_and_everything_of_it_is_kept() {
     assert_eq!(log, "poured green\ncups 3 two lumps\n", "both streams, in order");
 
     // The same again is a hit; a script's own failure is its exit code.
-    let done: Done = workspace.command().args(["submit", "job.yaml", "--set-env", "CODE=7"]).output().unwrap().into();
+    let done: Done =
+        workspace.command().args(["submit", "job.yaml", "--set-env", "CODE=7"]).output().unwrap().into();
     assert_eq!(done.code, 7, "{}", done.stderr);
     assert!(done.stderr.contains("nothing to build"), "{}", done.stderr);
     let runs = workspace.json(["runs", "list"]);
@@ -63,7 +70,8 @@ fn a_command_runs_in_the_working_folder_with_its_own_exit_code() {
     let server = serve(&index());
     workspace.write(
         "environment.yaml",
-        &(definition(&server, "tea", &["tea"]) + "environment_variables: {MILK: 'yes', PYTHONUNBUFFERED: '1'}\n"),
+        &(definition(&server, "tea", &["tea"])
+            + "environment_variables: {MILK: 'yes', PYTHONUNBUFFERED: '1'}\n"),
     );
     workspace.write("here.txt", "seen");
     let script = "import os, sys; open('made.txt', 'w').write(open('here.txt').read() + os.environ['MILK']); sys.exit(9)";
@@ -103,7 +111,10 @@ fn what_is_no_part_of_the_image_builds_nothing() {
     workspace.write("a.yaml", &text);
     let first = workspace.json(["build", "a.yaml"]);
     assert_eq!(first["cached"], false);
-    workspace.write("b.yaml", &(text.replace("name: tea", "name: other\ndescription: new") + "environment_variables: {A: b}\n"));
+    workspace.write(
+        "b.yaml",
+        &(text.replace("name: tea", "name: other\ndescription: new") + "environment_variables: {A: b}\n"),
+    );
     let second = workspace.json(["build", "b.yaml"]);
     assert_eq!((&second["cached"], &second["image"]), (&true.into(), &first["image"]));
     // Spelling is nothing either; a package is something.
@@ -148,7 +159,11 @@ fn a_version_stays_until_somebody_upgrades() {
     let changed = &plan["changes"]["linux/amd64"]["ecosystems"]["pypi"]["changed"];
     assert_eq!(changed.as_array().unwrap().len(), 1, "only what was named: {plan}");
     assert_eq!((&changed[0]["name"], &changed[0]["new_version"]), (&"leaf".into(), &"2.0".into()));
-    assert_eq!(workspace.json(["env", "list", "tea"]).as_array().unwrap().len(), 1, "a dry run changes nothing");
+    assert_eq!(
+        workspace.json(["env", "list", "tea"]).as_array().unwrap().len(),
+        1,
+        "a dry run changes nothing"
+    );
 
     let upgraded = workspace.json(["upgrade", "tea", "leaf"]);
     assert_eq!(upgraded["to"], "2");

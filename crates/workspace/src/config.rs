@@ -42,12 +42,12 @@ pub enum ConfigError {
     #[error("could not read the settings")]
     Read(#[from] std::io::Error),
     /// It does not say what settings say.
-    #[error("{}: {}", .path.display(), .source.to_string().trim_end())]
+    #[error("{}: {message}", .path.display())]
     Parse {
         /// The file.
         path: PathBuf,
-        /// Where and why.
-        source: toml::de::Error,
+        /// Where and why, secrets masked.
+        message: String,
     },
 }
 
@@ -66,7 +66,10 @@ impl Config {
 
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = fs_err::read_to_string(path)?;
-        toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source })
+        toml::from_str(&text).map_err(|error| ConfigError::Parse {
+            path: path.to_owned(),
+            message: provenv_definition::mask_secrets(error.to_string().trim_end()),
+        })
     }
 }
 

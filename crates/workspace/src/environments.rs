@@ -225,11 +225,13 @@ pub(crate) fn content_digest(environment: &Environment) -> Digest {
     field(b"provenv.environment.1");
     field(definition_digest(&environment.definition).as_bytes());
     let variables: BTreeMap<_, _> = environment.environment_variables.iter().collect();
+    field(&(variables.len() as u64).to_be_bytes());
     for (name, value) in variables {
         field(name.as_bytes());
         field(value.as_bytes());
     }
     if let Some(config) = &environment.inference_config {
+        field(b"inference_config");
         for route in [&config.liveness_route, &config.readiness_route, &config.scoring_route] {
             field(&route.port.to_be_bytes());
             field(route.path.as_bytes());

@@ -50,6 +50,9 @@ pub enum Error {
     /// Handing the image to a registry.
     #[error(transparent)]
     Registry(#[from] provenv_registry::Error),
+    /// Foreign code would run without a sandbox.
+    #[error("resolving and building packages runs foreign code, and this machine allows no sandbox for it")]
+    Unconfined(#[source] provenv_compute::Error),
     /// Running a command.
     #[error(transparent)]
     Compute(#[from] provenv_compute::Error),
@@ -123,6 +126,11 @@ impl Error {
             Self::Reference(error) => error.hint(),
             Self::StoreInUse => Some("wait until the other build or run has ended, then try again".into()),
             Self::Registry(error) => error.hint(),
+            Self::Unconfined(_) => Some(format!(
+                "allow unprivileged user namespaces (sysctl user.max_user_namespaces, \
+                 kernel.apparmor_restrict_unprivileged_userns), or set {}=1 to let packages' code run as you",
+                crate::sandbox::UNCONFINED
+            )),
             Self::Compute(error) => error.hint(),
             Self::Catalogue(CatalogueError::VersionTaken { .. }) => {
                 Some("versions never change: leave `version` out to get the next number".into())

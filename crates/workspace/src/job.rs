@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use provenv_definition::yaml::{self, Kind, Node};
-use provenv_definition::{Diagnostic, ReadEnvironment, ReadError, Source, Span, codes, read_node};
+use provenv_definition::{
+    Diagnostic, ReadEnvironment, ReadError, Source, Span, codes, mask_secrets, read_node,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::config::parse_size;
@@ -125,7 +127,7 @@ impl Job {
         let job: Self = serde_yaml_ng::from_str(source.text()).map_err(|error| {
             let message = error.to_string();
             // The place is said by the remark itself.
-            let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
+            let message = mask_secrets(message.split(" at line ").next().unwrap_or(&message));
             let problem = Diagnostic::new(codes::INVALID_JOB, message)
                 .with_hint("a job needs `environment` and `command`; docs/reference/job.md lists all keys");
             ReadError::from(match error.location() {
@@ -172,7 +174,7 @@ impl Job {
     pub fn words(&self, outputs: &str, more: &[String]) -> Result<Vec<String>, String> {
         let mut arguments = Vec::new();
         for argument in &self.arguments {
-            arguments.push(self.replace(&argument.to_string(), outputs, str::to_owned)?);
+            arguments.push(self.replace(&argument.to_string(), outputs, as_it_is)?);
         }
         arguments.extend_from_slice(more);
         let mut words = match &self.command {
@@ -186,16 +188,16 @@ impl Job {
                 }
                 words
             }
-            CommandLine::Words(words) => words
-                .iter()
-                .map(|word| self.replace(word, outputs, str::to_owned))
-                .collect::<Result<_, _>>()?,
+            CommandLine::Words(words) => {
+                words.iter().map(|word| self.replace(word, outputs, as_it_is)).collect::<Result<_, _>>()?
+            }
         };
         words.extend(arguments);
         Ok(words)
     }
 
-    fn replace(&self, text: &str, outputs: &str, quote: fn(&str) -> String) -> Result<String, String> {
+    /// `text` with its placeholders replaced; `quote` is told what stands before, for a shell's sake.
+    fn replace(&self, text: &str, outputs: &str, quote: fn(&str, &str) -> String) -> Result<String, String> {
         let mut result = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${{") {
@@ -203,9 +205,9 @@ impl Job {
                 after.split_once("}}").ok_or_else(|| format!("`${{{{` without `}}}}` in `{text}`"))?;
             let name = name.trim();
             let value = match name.split_once('.') {
-                Some(("inputs", input)) => self.inputs.get(input).map(|value| quote(&value.to_string())),
+                Some(("inputs", input)) => self.inputs.get(input).map(Scalar::to_string),
                 Some(("outputs", output)) => {
-                    self.outputs.contains_key(output).then(|| quote(&format!("{outputs}/{output}")))
+                    self.outputs.contains_key(output).then(|| format!("{outputs}/{output}"))
                 }
                 _ => None,
             };
@@ -213,6 +215,7 @@ impl Job {
                 format!("`${{{{{name}}}}}` names nothing: list it under `inputs` or `outputs`")
             })?;
             result.push_str(before);
+            let value = quote(&result, &value);
             result.push_str(&value);
             rest = after;
         }
@@ -238,14 +241,45 @@ pub(crate) fn inline_environment(source: &Source) -> Result<ReadEnvironment, Rea
     }
 }
 
-/// A word as the shell reads it back.
-fn shell_quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+fn as_it_is(_: &str, value: &str) -> String {
+    value.to_owned()
+}
+
+/// A value that is one word to the shell, whether or not its author put the placeholder between quotes.
+fn shell_quote(before: &str, value: &str) -> String {
+    match open_quote(before) {
+        Some('\'') => value.replace('\'', r"'\''"),
+        Some(_) => value.chars().fold(String::new(), |mut text, c| {
+            if matches!(c, '"' | '\\' | '$' | '`') {
+                text.push('\\');
+            }
+            text.push(c);
+            text
+        }),
+        None if !value.is_empty()
+            && value.chars().all(|c| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c)) =>
+        {
+            value.to_owned()
+        }
+        None => format!("'{}'", value.replace('\'', r"'\''")),
     }
+}
+
+/// The quote that is open at the end of a shell line.
+fn open_quote(line: &str) -> Option<char> {
+    let mut open = None;
+    let mut characters = line.chars();
+    while let Some(c) = characters.next() {
+        match (open, c) {
+            (Some('\''), '\'') | (Some('"'), '"') => open = None,
+            (None, '\'' | '"') => open = Some(c),
+            (None | Some('"'), '\\') => {
+                characters.next();
+            }
+            _ => {}
+        }
+    }
+    open
 }
 
 #[cfg(test)]
@@ -269,6 +303,15 @@ mod tests {
             job.words("/out", &["x y".into()]).unwrap(),
             ["/bin/sh", "-c", r#"python t.py 'it'\''s two' --to /out/model "$@""#, "sh", "--n", "3", "x y"]
         );
+    }
+
+    #[test]
+    fn a_placeholder_may_stand_between_quotes() {
+        let job = read(
+            "environment: e\ncommand: \"t \\\"${{inputs.a}}\\\" '${{inputs.a}}' ${{inputs.a}}\"\ninputs: {a: \"it's $1\"}\n",
+        )
+        .unwrap();
+        assert_eq!(job.words("/out", &[]).unwrap()[2], r#"t "it's \$1" 'it'\''s $1' 'it'\''s $1'"#);
     }
 
     #[test]

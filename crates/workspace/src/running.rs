@@ -145,6 +145,8 @@ impl Workspace {
         let layers = self.unpack(&image.layers).await?;
 
         let id = run_id(&name);
+        // Held while this process watches: a run whose lease is free and which has no end is lost.
+        let _watching = self.store.lock_async("run", &id).await?;
         let run_folder = self.root.join("runs").join(&id);
         let code_folder = run_folder.join("code");
         let outputs_folder = run_folder.join("outputs");
@@ -157,14 +159,23 @@ impl Workspace {
         let code = match &job.code {
             Some(code) => {
                 let from = folder.join(code);
-                let copied = snapshot::copy(&from, &code_folder)
+                let copied = snapshot::copy(&from, &code_folder, &self.root)
                     .doing(|| format!("could not copy the code folder {}", from.display()))?;
                 Some(copied)
             }
             None => None,
         };
-        // The place that the outputs are mounted on.
-        fs_err::create_dir_all(code_folder.join("outputs")).doing(making)?;
+        // The place that the outputs are mounted on. A link there would lead the mount elsewhere.
+        let place = code_folder.join("outputs");
+        match fs_err::symlink_metadata(&place) {
+            Ok(there) if !there.is_dir() => {
+                return Err(refuse(
+                    "`outputs` in the code folder is no folder: outputs are kept there".to_owned(),
+                ));
+            }
+            Ok(_) => {}
+            Err(_) => fs_err::create_dir(&place).doing(making)?,
+        }
 
         let record = RunRecord {
             job: &job,
@@ -185,7 +196,6 @@ impl Workspace {
                 status: RunStatus::Running,
                 exit_code: None,
                 error: None,
-                pid: Some(i64::from(std::process::id())),
                 started_at: jiff::Timestamp::now(),
                 ended_at: None,
             })
@@ -195,7 +205,7 @@ impl Workspace {
             layers,
             command: words,
             cwd: CODE.into(),
-            hostname: Some(name.clone()),
+            hostname: Some(host_name(&name)),
             ..Container::default()
         };
         container.mounts = vec![
@@ -365,14 +375,21 @@ fn show_folder(mounts: &mut Vec<Mount>, folder: &Path) -> PathBuf {
 /// A readable identifier that sorts by time.
 fn run_id(name: &str) -> String {
     use std::hash::{BuildHasher, Hasher};
-    let plain: String = name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c.to_ascii_lowercase() } else { '-' })
-        .take(40)
-        .collect();
     let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
     let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-    format!("{plain}-{time}-{:04x}", random & 0xffff)
+    format!("{}-{time}-{:04x}", host_name(name), random & 0xffff)
+}
+
+/// The letters and digits of a name, as host names have them.
+fn host_name(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = name.chars().map(plain).collect();
+    let words: Vec<&str> = name.split('-').filter(|word| !word.is_empty()).collect();
+    let name: String = words.join("-").chars().take(40).collect();
+    match name.trim_end_matches('-') {
+        "" => "job".to_owned(),
+        name => name.to_owned(),
+    }
 }
 
 fn folder_name(folder: &Path) -> String {

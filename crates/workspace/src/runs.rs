@@ -73,7 +73,8 @@ impl Workspace {
     fn details_of(&self, row: RunRow) -> RunDetails {
         let folder = self.root.join("runs").join(&row.id);
         // Whoever watched it is gone without a word: killed, or the machine went down.
-        let lost = row.status == RunStatus::Running && row.pid.is_some_and(|pid| !is_alive(pid));
+        let lost = row.status == RunStatus::Running
+            && self.store.try_lock("run", &row.id).is_ok_and(|lease| lease.is_some());
         RunDetails {
             outputs: files_below(&folder.join("outputs"), &folder),
             status: if lost { RunStatus::Lost } else { row.status },
@@ -90,10 +91,6 @@ impl Workspace {
             folder,
         }
     }
-}
-
-fn is_alive(pid: i64) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
 }
 
 fn files_below(folder: &Path, root: &Path) -> Vec<(String, u64)> {

@@ -6,7 +6,7 @@ use std::process::Child;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use provenv_compute::{Container, Mount, Running, Stream, Streams, Writable};
+use provenv_compute::{Container, Isolation, Mount, Running, Stream, Streams, Writable};
 use provenv_definition::Platform;
 use provenv_image::python::PythonHost;
 use provenv_image::{Assembler, Layer};
@@ -81,8 +81,12 @@ impl<'a> BaseSandbox<'a> {
             ..Container::default()
         };
         let store = self.workspace.store.clone();
+        let reporter = Arc::clone(&self.workspace.reporter);
         tokio::task::spawn_blocking(move || {
-            let mut running = container.spawn(&store, Streams::captured())?;
+            let mut running = confined(container, &store)?;
+            for note in running.notes() {
+                reporter.note(note);
+            }
             // Both at once: a pipe that nobody empties stops the tool.
             let (stdout, stderr) = (running.stdout.take(), running.stderr.take());
             let errors = std::thread::spawn(move || read_all(stderr));
@@ -94,6 +98,28 @@ impl<'a> BaseSandbox<'a> {
         .await?
     }
 }
+
+/// Starts a tool, which may run foreign code such as an sdist's, apart from the host: where the machine does not allow that,
+/// only if the user does.
+fn confined(mut container: Container, store: &Store) -> Result<Running> {
+    let allowed = std::env::var_os(UNCONFINED).is_some_and(|value| !value.is_empty());
+    if allowed {
+        return Ok(container.spawn(store, Streams::captured())?);
+    }
+    container.isolation = Isolation::Overlay;
+    match container.spawn(store, Streams::captured()) {
+        Err(provenv_compute::Error::Forbidden { .. }) => {}
+        result => return Ok(result?),
+    }
+    container.isolation = Isolation::Merged;
+    match container.spawn(store, Streams::captured()) {
+        Err(refused @ provenv_compute::Error::Forbidden { .. }) => Err(Error::Unconfined(refused)),
+        result => Ok(result?),
+    }
+}
+
+/// Set by a user who lets tools and builds run without a sandbox.
+pub(crate) const UNCONFINED: &str = "PROVENV_ALLOW_UNCONFINED";
 
 fn read_all(stream: Option<impl Read>) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

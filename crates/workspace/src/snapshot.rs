@@ -7,14 +7,21 @@ use ignore::WalkBuilder;
 use provenv_definition::{Digest, Hasher};
 
 /// Copies `from` into the empty folder `to`, leaving out what `.amlignore`, or else `.gitignore`, says, and `.git`.
-/// Returns the digest of what was copied: paths, modes and contents.
-pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<Digest> {
+/// A workspace that lies in it stays out too. Returns the digest of what was copied: paths, modes and contents.
+pub(crate) fn copy(from: &Path, to: &Path, workspace: &Path) -> io::Result<Digest> {
+    if !from.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, "`code` names a folder, and this is none"));
+    }
+    let workspace = fs_err::canonicalize(workspace)?;
     let ignore_file = if from.join(".amlignore").is_file() { ".amlignore" } else { ".gitignore" };
     let walk = WalkBuilder::new(from)
         .standard_filters(false)
         .parents(false)
         .add_custom_ignore_filename(ignore_file)
-        .filter_entry(|entry| entry.file_name() != ".git")
+        .filter_entry(move |entry| {
+            entry.file_name() != ".git"
+                && !fs_err::canonicalize(entry.path()).is_ok_and(|path| path == workspace)
+        })
         .sort_by_file_name(Ord::cmp)
         .build();
     let mut hasher = Hasher::new();
@@ -64,13 +71,15 @@ mod tests {
         let from = tempfile::tempdir().unwrap();
         fs_err::write(from.path().join("train.py"), "print(1)\n").unwrap();
         fs_err::write(from.path().join(".gitignore"), "data/\n").unwrap();
-        let first = super::copy(from.path(), tempfile::tempdir().unwrap().path()).unwrap();
+        let workspace = tempfile::tempdir().unwrap();
+        let copy = |to: &std::path::Path| super::copy(from.path(), to, workspace.path()).unwrap();
+        let first = copy(tempfile::tempdir().unwrap().path());
         fs_err::create_dir_all(from.path().join("data")).unwrap();
         fs_err::write(from.path().join("data/big.csv"), "1,2\n").unwrap();
         let to = tempfile::tempdir().unwrap();
-        assert_eq!(super::copy(from.path(), to.path()).unwrap(), first);
+        assert_eq!(copy(to.path()), first);
         assert!(to.path().join("train.py").exists() && !to.path().join("data").exists());
         fs_err::write(from.path().join("train.py"), "print(2)\n").unwrap();
-        assert_ne!(super::copy(from.path(), tempfile::tempdir().unwrap().path()).unwrap(), first);
+        assert_ne!(copy(tempfile::tempdir().unwrap().path()), first);
     }
 }

@@ -39,7 +39,8 @@ def main(read, write, flush):
             code = compile(source, path, "exec", dont_inherit=True, optimize=0)
             answer = bytes(external._code_to_hash_pyc(code, _imp.source_hash(KEY, source), False))
             status = b"\0"
-        except Exception:
+        except (SyntaxError, ValueError, OverflowError, RecursionError):
+            # No others: want of memory is the machine's fault, not the module's, and must not decide what an image holds.
             answer, status = b"", b"\1"
         write(status + len(answer).to_bytes(4, "little") + answer)
         flush()

@@ -119,8 +119,10 @@ async fn build(session: &Session<'_>, package: &Package, origin: &Origin) -> Res
         Origin::Folder { path, subdirectory, .. } => (path.display().to_string(), subdirectory),
     };
     let source = subdirectory.as_ref().map_or(source.clone(), |sub| format!("{source}/{sub}"));
+    // Not the cache that other builds share: what a build writes there, they would use.
     let arguments =
-        ["--wheel", "--no-create-gitignore", "--out-dir", &format!("{WORK}/out"), &source].map(str::to_owned);
+        ["--no-cache", "--wheel", "--no-create-gitignore", "--out-dir", &format!("{WORK}/out"), &source]
+            .map(str::to_owned);
     if let Err(failure) = session.uv(&["build"], &arguments, work.path(), &mounts).await? {
         return Err(explain::build_failure(&label(package), &failure.stderr));
     }
@@ -155,6 +157,11 @@ async fn keep(session: &Session<'_>, package: &Package, folder: &Path) -> Result
     if session.tags.fit(&wheel).is_none() {
         return Err(refuse(format!("for {}", session.tags.description())));
     }
+    let secrets = session.request.secrets();
+    let leaks = path.clone();
+    if blocking(move || holds_secret(&leaks, &secrets)).await? {
+        return Err(Error::SecretInWheel { package: label(package) });
+    }
     let store = session.fetcher.store().clone();
     let blob = blocking(move || {
         let mut staged = store.stage()?;
@@ -163,6 +170,24 @@ async fn keep(session: &Session<'_>, package: &Package, folder: &Path) -> Result
     })
     .await?;
     Ok(Built { sha256: blob.digest, size: blob.size, wheel: name })
+}
+
+/// Whether a member of the wheel holds one of the values. A build sees the credentials of the indexes its own
+/// requirements come from, and what it keeps of them would end in an image.
+fn holds_secret(wheel: &Path, secrets: &[String]) -> Result<bool> {
+    if secrets.is_empty() {
+        return Ok(false);
+    }
+    let bad = |source| Error::BadWheel { path: wheel.to_owned(), source };
+    let mut archive = zip::ZipArchive::new(fs_err::File::open(wheel)?).map_err(bad)?;
+    for n in 0..archive.len() {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut archive.by_index(n).map_err(bad)?, &mut bytes)?;
+        if secrets.iter().any(|secret| memchr::memmem::find(&bytes, secret.as_bytes()).is_some()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Unpacks an archive in the sandbox; the one folder in it, as a path there.

@@ -144,6 +144,20 @@ pub enum Error {
         /// What was expected, e.g. "version 1.0 of it".
         expected: String,
     },
+    /// A wheel that was built here is none.
+    #[error("the wheel `{}` that was built cannot be read", .path.display())]
+    BadWheel {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: zip::result::ZipError,
+    },
+    /// A build kept a credential.
+    #[error("the build of {package} put a credential of an index into its wheel")]
+    SecretInWheel {
+        /// What was built.
+        package: String,
+    },
     /// None of the files that may be used has one of the hashes given.
     #[error("no file of `{package}` {version} has a hash that the definition gives")]
     Hash {
@@ -248,6 +262,9 @@ impl Error {
                  with --find-links"
                     .into()
             }
+            Self::SecretInWheel { .. } => "the wheel was thrown away; do not trust this package with credentials: \
+                 change them, and build it where there are none"
+                .into(),
             Self::BuiltWheel { .. } => {
                 "a package that is not pure Python must be built on a machine of the environment's platform".into()
             }

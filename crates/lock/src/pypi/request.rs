@@ -337,6 +337,11 @@ impl Request {
         self.snapshots.get(path).map(|snapshot| &snapshot.digest)
     }
 
+    /// The values that must not be seen anywhere.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        self.environment.secrets.iter().map(|(value, _)| value.clone()).collect()
+    }
+
     /// `text` with every secret replaced by its variable, or by asterisks.
     pub(super) fn hide(&self, text: &str) -> String {
         let secrets = self.environment.secrets.iter();

@@ -113,7 +113,8 @@ pub fn command(root: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_provenv"));
     command
         .env("PROVENV_WORKSPACE", root)
-        .env("PROVENV_CONFIG", "/nonexistent/config.toml")
+        .env("XDG_CONFIG_HOME", "/nonexistent")
+        .env_remove("PROVENV_CONFIG")
         .env("NO_COLOR", "1");
     command
 }

@@ -69,22 +69,21 @@ pub struct RunRow {
     pub exit_code: Option<i64>,
     /// Why it failed, where that is not the command's doing.
     pub error: Option<String>,
-    /// The process that watches it.
-    pub pid: Option<i64>,
     /// When it was submitted.
     pub started_at: jiff::Timestamp,
     /// When it ended.
     pub ended_at: Option<jiff::Timestamp>,
 }
 
-const COLUMNS: &str = "id, name, environment, version, receipt, manifest, body, status, exit_code, error, pid, started_at, ended_at";
+const COLUMNS: &str =
+    "id, name, environment, version, receipt, manifest, body, status, exit_code, error, started_at, ended_at";
 
 impl Catalogue {
     /// Records a new run.
     pub async fn begin_run(&self, run: &RunRow) -> Result<()> {
         sqlx::query(
-            "INSERT INTO runs (id, name, environment, version, receipt, manifest, body, status, pid, started_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            "INSERT INTO runs (id, name, environment, version, receipt, manifest, body, status, started_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(&run.id)
         .bind(&run.name)
@@ -94,7 +93,6 @@ impl Catalogue {
         .bind(run.manifest.to_string())
         .bind(&run.body)
         .bind(run.status.as_str())
-        .bind(run.pid)
         .bind(run.started_at.to_string())
         .execute(&self.pool)
         .await?;
@@ -154,7 +152,6 @@ fn read(row: &SqliteRow) -> Result<RunRow> {
         status: RunStatus::parse(&row.try_get::<String, _>("status")?),
         exit_code: row.try_get("exit_code")?,
         error: row.try_get("error")?,
-        pid: row.try_get("pid")?,
         started_at: row.try_get::<String, _>("started_at")?.parse().map_err(corrupt("time"))?,
         ended_at: ended_at.map(|text| text.parse()).transpose().map_err(corrupt("time"))?,
     })

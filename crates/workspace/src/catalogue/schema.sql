@@ -67,7 +67,6 @@ CREATE TABLE runs (
     status      TEXT NOT NULL CHECK (status IN ('running', 'completed', 'failed', 'canceled', 'lost')),
     exit_code   BIGINT,
     error       TEXT,
-    pid         BIGINT,
     started_at  TEXT NOT NULL,
     ended_at    TEXT
 );
