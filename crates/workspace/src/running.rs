@@ -376,7 +376,7 @@ fn show_folder(mounts: &mut Vec<Mount>, folder: &Path) -> PathBuf {
 fn run_id(name: &str) -> String {
     use std::hash::{BuildHasher, Hasher};
     let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
-    let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    let time = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S");
     format!("{}-{time}-{:04x}", host_name(name), random & 0xffff)
 }
 
