@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use super::family::{Family, Package, Place};
 use super::plan::{self, Policy};
 use super::{Assembler, Error, Kept, interpreter, source_of};
-use crate::entry::Entry;
+use crate::entry::{Entry, EntryKind};
 use crate::layer::{self, Layer};
 use crate::oci::{self, ImageConfig};
 use crate::python::PythonHost;
@@ -118,9 +118,11 @@ impl<'a> Build<'a> {
         }));
         let ((compiled, base), wheels) = try_join(system, wheels).await?;
 
+        let skeleton = virtualenv(python);
+        keep_interpreter(&skeleton, &wheels)?;
         let compiled = self.family(compiled).await?;
         let wheels = self.family(wheels).await?;
-        let venv = literal(self.store, "virtual environment", &virtualenv(python))?;
+        let venv = literal(self.store, "virtual environment", &skeleton)?;
         let debian_bytecode = async {
             let places: Vec<Place> = compiled.bytecode().collect();
             if places.is_empty() {
@@ -332,6 +334,23 @@ fn virtualenv(python: &PythonLock) -> Vec<Entry> {
         Entry::directory(format!("{PREFIX}/lib/python{major}.{minor}/site-packages")),
         Entry::file(format!("{PREFIX}/pyvenv.cfg"), 0o644, configuration),
     ]
+}
+
+/// Refuses a wheel that would put something of its own in the place of the interpreter, or of a folder above it: whoever
+/// starts `python` would start that.
+fn keep_interpreter(skeleton: &[Entry], wheels: &[Package]) -> Result<(), Error> {
+    for wheel in wheels {
+        for item in &wheel.segment.index.entries {
+            let hides = |entry: &Entry| {
+                let below = entry.path.strip_prefix(&item.path).is_some_and(|rest| rest.starts_with('/'));
+                below || (entry.path == item.path && !matches!(entry.kind, EntryKind::Directory))
+            };
+            if skeleton.iter().any(hides) {
+                return Err(Error::Interpreter { what: wheel.what.clone(), path: item.path.clone() });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A size that the lock knows.

@@ -38,6 +38,14 @@ pub enum Error {
         /// What the latter has in it.
         below: String,
     },
+    /// A wheel wants to be the interpreter.
+    #[error("{what} has a file of its own at /{path}, which is the virtual environment's")]
+    Interpreter {
+        /// The package.
+        what: String,
+        /// The path.
+        path: String,
+    },
     /// A worker thread ended before its time.
     #[error("a worker of the assembly ended before its time")]
     Worker(#[from] tokio::task::JoinError),
@@ -57,6 +65,9 @@ impl Error {
             Self::NoInterpreter(_) => Some("lock the environment again".to_owned()),
             Self::FileAndFolder { file, folder, .. } => {
                 Some(format!("{file} and {folder} cannot be in one environment: leave one of them out"))
+            }
+            Self::Interpreter { what, .. } => {
+                Some(format!("do not use {what}: it would run in the place of Python"))
             }
             Self::Worker(_) => None,
         }

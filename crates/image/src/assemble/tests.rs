@@ -275,6 +275,20 @@ async fn a_file_where_another_package_has_a_folder_is_refused() {
 }
 
 #[tokio::test]
+async fn a_wheel_cannot_take_the_place_of_the_interpreter() {
+    let world = World::new();
+    for path in ["bin/python", "pyvenv.cfg"] {
+        let member = format!("sly-1.0.data/data/{path}");
+        let lock = world.lock(vec![world.wheel("sly", "1.0", &[(&member, b"#!/bin/sh\n")])]);
+        let error = world.assembler("store").image(&lock, PLATFORM).await.unwrap_err();
+        assert!(
+            matches!(&error, Error::Interpreter { what, path: at } if what == "sly 1.0" && at.ends_with(path)),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_built_wheel_that_is_gone_is_named() {
     let world = World::new();
     let mut package = world.wheel("demo", "1.0", &[("demo.py", b"x = 1\n")]);
