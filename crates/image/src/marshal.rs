@@ -369,7 +369,9 @@ mod tests {
         assert_eq!(canonical(&[b'r', 0, 0, 0, 0], 11), Err(MarshalError::Reference));
         assert_eq!(canonical(&[b'(', 0xff, 0xff, 0xff, 0x7f], 11), Err(MarshalError::Truncated));
         assert_eq!(canonical(&[b')', 1].repeat(3000), 11), Err(MarshalError::Depth));
-        // A tuple that holds itself, as an item of a set.
-        assert!(canonical(&[b'>', 1, 0, 0, 0, b')' | 0x80, 1, b'r', 0, 0, 0, 0], 11).is_err());
+        // Two tuples that hold themselves, as items of a set: no end to comparing them.
+        let tuple = |number: u8| [b')' | 0x80, 1, b'r', number, 0, 0, 0];
+        let set = [&[b'>', 2, 0, 0, 0][..], &tuple(0), &tuple(1)].concat();
+        assert_eq!(canonical(&set, 11), Err(MarshalError::Cycle));
     }
 }
