@@ -270,6 +270,8 @@ impl Workspace {
         let by_digest = rows.iter().find(|row| is_digest && row.image.manifest.hex().starts_with(digits));
         let row = if let Some(row) = by_digest {
             row
+        } else if reference.starts_with("sha256:") {
+            return Err(missing());
         } else {
             let given = self.given(reference, folder).await?;
             let lock = if let Some(row) = &given.row {

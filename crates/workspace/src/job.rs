@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use provenv_definition::yaml::{self, Kind, Node};
 use provenv_definition::{
-    Diagnostic, ReadEnvironment, ReadError, Source, Span, codes, mask_secrets, read_node,
+    Diagnostic, ReadEnvironment, ReadError, Source, Span, codes, mask_secrets, nearest, read_node,
 };
 use serde::{Deserialize, Serialize};
 
@@ -128,8 +128,10 @@ impl Job {
             let message = error.to_string();
             // The place is said by the remark itself.
             let message = mask_secrets(message.split(" at line ").next().unwrap_or(&message));
-            let problem = Diagnostic::new(codes::INVALID_JOB, message)
-                .with_hint("a job needs `environment` and `command`; docs/reference/job.md lists all keys");
+            let (message, meant) = unknown_key(&message).unwrap_or((message, None));
+            let keys = "a job needs `environment` and `command`; docs/reference/job.md lists all keys";
+            let hint = meant.map_or(keys.to_owned(), |key| format!("did you mean `{key}`?"));
+            let problem = Diagnostic::new(codes::INVALID_JOB, message).with_hint(hint);
             ReadError::from(match error.location() {
                 Some(at) => {
                     problem.at(source.place(Span { line: at.line(), column: at.column(), length: 1 }))
@@ -222,6 +224,15 @@ impl Job {
         result.push_str(rest);
         Ok(result)
     }
+}
+
+/// What the parser says of a key that is none, in the words for definitions, and the key that was meant.
+fn unknown_key(message: &str) -> Option<(String, Option<String>)> {
+    let (what, expected) = message.split_once(", expected ")?;
+    let (place, given) = what.split_once("unknown field `")?;
+    let given = given.trim_end_matches('`');
+    let known = expected.split('`').skip(1).step_by(2);
+    Some((format!("{place}unknown key `{given}`"), nearest(given, known).map(str::to_owned)))
 }
 
 /// A job in which something does not fit together.

@@ -15,7 +15,7 @@ use crate::error::IoContext;
 use crate::job::{Job, invalid};
 use crate::locking::{Locked, platforms_of};
 use crate::runs::RunDetails;
-use crate::supervise::supervise;
+use crate::supervise::{Signals, supervise};
 use crate::{Error, Result, Workspace, job, snapshot};
 
 /// The working folder of a recorded run, inside.
@@ -98,8 +98,9 @@ impl Workspace {
         container.env = variables(&prepared.variables, &given.environment, &options.variables);
         confine(&mut container, options);
         ready(&given.warnings);
+        let signals = Signals::listen()?;
         let running = self.start(container, Streams::inherit()).await?;
-        let exit = supervise(running).await?.exit;
+        let exit = supervise(running, signals).await?.exit;
         if exit.out_of_memory {
             self.reporter.note(OUT_OF_MEMORY);
         }
@@ -184,6 +185,7 @@ impl Workspace {
             definition: locked.definition,
             lock: locked.receipt.lock,
         };
+        let signals = Signals::listen()?;
         self.catalogue
             .begin_run(&RunRow {
                 id: id.clone(),
@@ -230,7 +232,7 @@ impl Workspace {
 
         ready(&id, &registered, cached);
         let log = run_folder.join("log.txt");
-        let outcome = self.run_logged(container, &log, options.show_log).await;
+        let outcome = self.run_logged(container, &log, options.show_log, signals).await;
         match &outcome {
             Ok((exit, stopped)) => {
                 let status = match exit.code {
@@ -292,7 +294,13 @@ impl Workspace {
 
     /// Runs with standard output and error going both to `log` and, where `show` says so, to the terminal, in the order
     /// they come. Says how it ended, and whether it was asked to stop.
-    async fn run_logged(&self, container: Container, log: &Path, show: bool) -> Result<(Exit, bool)> {
+    async fn run_logged(
+        &self,
+        container: Container,
+        log: &Path,
+        show: bool,
+        signals: Signals,
+    ) -> Result<(Exit, bool)> {
         let pipe = || "could not make a pipe".to_owned();
         let mut file = fs_err::File::create(log).doing(|| "could not write the log of the run".to_owned())?;
         let (mut reader, writer) = std::io::pipe().doing(pipe)?;
@@ -316,7 +324,7 @@ impl Workspace {
                 watched = watched && stdout.write_all(&buffer[..count]).and_then(|()| stdout.flush()).is_ok();
             }
         });
-        let ended = supervise(running).await?;
+        let ended = supervise(running, signals).await?;
         pump.await?.doing(|| "could not keep the log of the run".to_owned())?;
         Ok((ended.exit, ended.stopped))
     }

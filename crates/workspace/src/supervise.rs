@@ -18,11 +18,27 @@ pub(crate) struct Ended {
 /// How long a command has to end after it was asked to, before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// The signals that are handed on to a command. They are kept from the moment this is made, which is before the command
+/// starts and before its run is on record: one that came between would end this process, and the run would be lost.
+pub(crate) struct Signals {
+    interrupt: Option<tokio::signal::unix::Signal>,
+    terminate: Option<tokio::signal::unix::Signal>,
+    hangup: Option<tokio::signal::unix::Signal>,
+}
+
+impl Signals {
+    pub fn listen() -> Result<Self> {
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Waits for the end of a command, handing on the signals that this process gets meanwhile. When the command ends, all that
 /// it started ends with it.
-pub(crate) async fn supervise(mut running: Running) -> Result<Ended> {
-    let (mut interrupt, mut terminate, mut hangup) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
+pub(crate) async fn supervise(mut running: Running, mut signals: Signals) -> Result<Ended> {
     let handle = running.handle();
     let mut waiting = tokio::task::spawn_blocking(move || running.wait());
     let mut asked: Option<tokio::time::Instant> = None;
@@ -32,9 +48,9 @@ pub(crate) async fn supervise(mut running: Running) -> Result<Ended> {
         let signal = tokio::select! {
             ended = &mut waiting => return Ok(Ended { exit: ended??, stopped: asked.is_some() }),
             () = until(deadline) => { handle.kill_tree()?; killed = true; continue }
-            () = heard(&mut interrupt) => Signal::SIGINT,
-            () = heard(&mut terminate) => Signal::SIGTERM,
-            () = heard(&mut hangup) => Signal::SIGHUP,
+            () = heard(&mut signals.interrupt) => Signal::SIGINT,
+            () = heard(&mut signals.terminate) => Signal::SIGTERM,
+            () = heard(&mut signals.hangup) => Signal::SIGHUP,
         };
         if asked.is_some() {
             // Asked twice: no more patience.

@@ -78,7 +78,8 @@ impl Error {
                 "{artifact} has the digest that the lock names, so it was published like this: \
                  take another version of the package, or tell its publisher"
             )),
-            Self::Write(source) if source.kind() == io::ErrorKind::StorageFull => {
+            Self::Store(error) => error.hint(),
+            Self::Write(source) if provenv_store::is_no_space(source) => {
                 Some("free some space, e.g. with `provenv store gc`".to_owned())
             }
             Self::Python { .. } | Self::PythonDied { .. } => {

@@ -124,7 +124,7 @@ pub fn definition(server: &Server, name: &str, packages: &[&str]) -> String {
     let mut text =
         format!("name: {name}\npython: \"{PYTHON}\"\npip:\n- --index-url {}\n", server.at("/simple/"));
     for package in packages {
-        text.push_str(&format!("- {package}\n"));
+        text.extend(["- ", package, "\n"]);
     }
     text
 }
@@ -252,7 +252,7 @@ pub fn is_root() -> bool {
 pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     let begun = std::time::Instant::now();
     while !so() {
-        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "not in a minute: {what}");
+        assert!(begun.elapsed() < std::time::Duration::from_mins(1), "not in a minute: {what}");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }
