@@ -236,8 +236,15 @@ fn digests_in(text: &str) -> Vec<String> {
 fn link(from: &Path, to: &Path) {
     if from.exists() {
         fs_err::create_dir_all(to.parent().unwrap()).unwrap();
-        let status = Command::new("cp").arg("-al").arg(from).arg(to).status().unwrap();
-        assert!(status.success());
+        let copy =
+            |how: &str| Command::new("cp").arg(how).arg(from).arg(to).output().unwrap().status.success();
+        // Hard links end at a file system; what they left is gone over.
+        assert!(
+            copy("-al") || (fs_err::remove_dir_all(to).is_ok() && copy("-a")),
+            "{} to {}",
+            from.display(),
+            to.display()
+        );
     }
 }
 
