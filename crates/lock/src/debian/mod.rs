@@ -8,7 +8,7 @@
 //! # The base
 //!
 //! [`BASE`] is what a training script takes for granted, with Python, its whole standard library, and all that these
-//! depend on: 64 packages of bookworm, 27 MB to fetch, 103 MB unpacked. Dependencies are taken as they are written; none is
+//! depend on: 64 packages of bookworm, 27 MB to fetch. Dependencies are taken as they are written; none is
 //! left out or replaced. In particular:
 //! - `dpkg` and `debconf` come along because `dash`, `python3-minimal`, `tzdata` and `ca-certificates` name them: 1.6 MB
 //!   to fetch. `debconf` needs Perl and cannot run without it, which no one will notice as no maintainer script runs.

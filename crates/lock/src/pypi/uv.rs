@@ -1,7 +1,7 @@
 //! The `uv` executable: one version, pinned by the digests of its wheels, kept in the store.
 //!
 //! The wheels are manylinux2014 ones (glibc 2.17), so that the executable runs on every base from bullseye on. There
-//! is a static one for x86-64 too, but musl's allocator and resolver make it slower. uv itself needs no Python.
+//! is a static one for x86-64 too, which was not tried. uv itself needs no Python.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
