@@ -96,7 +96,13 @@ impl Workspace {
         if all {
             roots.trees.retain(|(kind, _)| kind == "tool");
         }
-        let report = tokio::task::spawn_blocking(move || collector.collect(&roots, dry_run)).await??;
+        // Nobody may build until the catalogue has forgotten what is gone, and uv's cache is not in use.
+        let (_collector, report) = tokio::task::spawn_blocking(move || {
+            let report = collector.collect(&roots, dry_run);
+            (collector, report)
+        })
+        .await?;
+        let report = report?;
         let cache = self.store.root().join("cache");
         let mut removed: Vec<(String, u64)> =
             report.removed.iter().map(|(item, bytes)| (item.to_string(), *bytes)).collect();
@@ -133,11 +139,7 @@ impl Workspace {
                 roots.records.insert(((*kind).to_owned(), key));
             }
         }
-        for kind in ["tool"] {
-            for key in self.store.tree_keys(kind)? {
-                roots.trees.insert((kind.to_owned(), key));
-            }
-        }
+        roots.trees.extend(self.store.tree_keys("tool")?.into_iter().map(|key| ("tool".to_owned(), key)));
         Ok(())
     }
 
