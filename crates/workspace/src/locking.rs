@@ -105,6 +105,8 @@ impl Workspace {
                 "an upgrade starts from the newest version: give the name alone, not `{name}`"
             )));
         }
+        // Of two at once, the second starts from what the first registered.
+        let _lease = self.store.lock_async("upgrade", &Digest::of(name.as_bytes()).hex()).await?;
         let row = self
             .catalogue
             .environment(name, None)
