@@ -62,6 +62,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The registry does not know a blob that it was sent.
+    #[error("{registry} does not know all layers of the image: {reason}")]
+    Incomplete {
+        /// The registry's host.
+        registry: String,
+        /// Its own words.
+        reason: String,
+    },
     /// A file with credentials cannot be read.
     #[error("failed to read credentials from `{path}`: {reason}")]
     AuthFile {
@@ -91,6 +99,9 @@ impl Error {
             Self::Moved { .. } => {
                 "somebody else pushed to the same tag: push again, or use another tag".to_owned()
             }
+            Self::Incomplete { .. } => {
+                "it lost a layer, or others collect or push there now: push again".to_owned()
+            }
             Self::AuthFile { .. } | Self::Helper { .. } => "log in again to write it anew".to_owned(),
             Self::Registry { .. } => return None,
         })
@@ -105,6 +116,8 @@ pub(crate) enum Failure {
     NotFound,
     /// Worth another try.
     Passing(String),
+    /// A blob that the manifest names is not there, or not yet.
+    BlobUnknown(String),
     /// The answer is no.
     Final(String),
 }
@@ -131,6 +144,8 @@ impl From<OciDistributionError> for Failure {
                     Self::NotFound
                 } else if is(&[OciErrorCode::Toomanyrequests]) {
                     Self::Passing(reason)
+                } else if is(&[OciErrorCode::ManifestBlobUnknown, OciErrorCode::BlobUnknown]) {
+                    Self::BlobUnknown(reason)
                 } else {
                     Self::Final(reason)
                 }
@@ -139,6 +154,8 @@ impl From<OciDistributionError> for Failure {
                 let reason = format!("status {code} {}", said(&message)).trim_end().to_owned();
                 match code {
                     401 | 403 => Self::Denied(None),
+                    // "BLOB_UNKNOWN" is a code too.
+                    400 | 404 if message.contains("BLOB_UNKNOWN") => Self::BlobUnknown(reason),
                     404 => Self::NotFound,
                     408 | 429 | 500.. => Self::Passing(reason),
                     _ => Self::Final(reason),

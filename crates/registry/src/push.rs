@@ -12,7 +12,7 @@ use oci_client::client::{Client, ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
 use provenv_definition::Digest;
-use provenv_fetch::{Phase, Reporter};
+use provenv_fetch::{Phase, Reporter, Silent};
 use provenv_image::oci::{Image, MANIFEST_TYPE};
 use provenv_store::Store;
 use tokio_util::io::ReaderStream;
@@ -70,18 +70,23 @@ pub async fn push(
     if session.digest().await?.as_deref() == Some(image.manifest.to_string().as_str()) {
         return Ok(Pushed { reference: name, sent: 0, skipped: image.size() });
     }
-    // The manifest is the first of the blobs, and a call of its own.
-    let blobs = image.blobs().into_iter().skip(1);
     reporter.expect(Phase::Publishing, 1, image.size());
     let item = reference.to_string();
     reporter.begin(Phase::Publishing, &item);
-    let sent = stream::iter(blobs)
-        .map(|(digest, size)| session.blob(store, digest, size, reporter))
-        .buffer_unordered(PARALLEL)
-        .try_fold(0, |sum, sent| async move { Ok(sum + sent) })
-        .await?;
-    let manifest = store.read(&image.manifest)?;
-    session.manifest(Bytes::from(manifest)).await?;
+    let manifest = Bytes::from(store.read(&image.manifest)?);
+    let mut sent = session.blobs(store, image, reporter).await?;
+    // While another push writes the same blob, a registry may not know it for a moment (distribution 2.8 and 3.0: the
+    // link to the blob is written in place).
+    for attempt in 1.. {
+        match session.manifest(manifest.clone()).await {
+            Err(Error::Incomplete { .. }) if attempt < TRIES => pause(attempt).await,
+            done => {
+                done?;
+                break;
+            }
+        }
+        sent += session.blobs(store, image, &Silent).await?;
+    }
     reporter.advance(Phase::Publishing, image.manifest_size);
     let actual = session.digest().await?.unwrap_or_else(|| "nothing".to_owned());
     if actual != image.manifest.to_string() {
@@ -89,7 +94,7 @@ pub async fn push(
     }
     reporter.end(Phase::Publishing, &item);
     let sent = sent + image.manifest_size;
-    Ok(Pushed { reference: name, sent, skipped: image.size() - sent })
+    Ok(Pushed { reference: name, sent, skipped: image.size().saturating_sub(sent) })
 }
 
 /// The digest of the manifest that `reference` names in its registry; `None` where there is none.
@@ -139,6 +144,16 @@ impl<'a> Session<'a> {
             }
         };
         self.retry("look up an image in", ask).await
+    }
+
+    /// Sends the configuration and the layers that are not there; gives back the bytes sent.
+    async fn blobs(&self, store: &Store, image: &Image, reporter: &dyn Reporter) -> Result<u64, Error> {
+        // The manifest is the first of the blobs, and a call of its own.
+        stream::iter(image.blobs().into_iter().skip(1))
+            .map(|(digest, size)| self.blob(store, digest, size, reporter))
+            .buffer_unordered(PARALLEL)
+            .try_fold(0, |sum, sent| async move { Ok(sum + sent) })
+            .await
     }
 
     /// Sends a blob unless it is there; gives back the bytes sent.
@@ -201,7 +216,10 @@ impl<'a> Session<'a> {
                 }
                 Failure::Passing(reason) => {
                     tracing::debug!(act, attempt, reason, "trying again");
-                    tokio::time::sleep(Duration::from_millis(200) * 2u32.pow(attempt)).await;
+                    pause(attempt).await;
+                }
+                Failure::BlobUnknown(reason) => {
+                    return Err(Error::Incomplete { registry: registry(), reason });
                 }
                 Failure::Denied(reason) => {
                     return Err(Error::Denied {
@@ -220,6 +238,11 @@ impl<'a> Session<'a> {
         }
         unreachable!("the loop ends at the last try")
     }
+}
+
+/// Waits before another try, longer each time.
+async fn pause(attempt: u32) {
+    tokio::time::sleep(Duration::from_millis(200) * 2u32.pow(attempt)).await;
 }
 
 /// A small request, which is not waited for without end.
