@@ -35,6 +35,7 @@ lint: ## clippy, every target
 
 .PHONY: bench
 bench: build ## time Provenv beside buildah, podman and docker; results in bench/runs/
+	$(CARGO) build --release --locked --package provenv-image --example limit
 	bench/run.sh $(PROVENV)
 
 .PHONY: manual

@@ -4,5 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 provenv=$(realpath "$1")
 shift
-tests/install-peers.sh buildah podman runc skopeo mmdebstrap
-exec python3 bench/bench.py --provenv "$provenv" "$@"
+tests/install-peers.sh buildah podman runc skopeo mmdebstrap docker.io
+# What the bytes and modules alone cost, beside what Provenv takes.
+limit=$(dirname "$provenv")/examples/limit
+exec python3 bench/bench.py --provenv "$provenv" $([ ! -x "$limit" ] || echo --limit "$limit") "$@"

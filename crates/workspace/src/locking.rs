@@ -244,8 +244,13 @@ impl Workspace {
         let ((mut lock, mut indexes, sandbox), ()) = tokio::try_join!(base, tool)?;
         let mut tools = Vec::new();
         if let Some(python) = lock.python.clone() {
-            let pypi =
-                resolver.resolve(&definition.pip, &python, platform, &sandbox, previous, upgrade).await?;
+            let resolve = resolver.resolve(&definition.pip, &python, platform, &sandbox, previous, upgrade);
+            // While uv waits for the network, the processors compile what every image on this base holds.
+            let pypi = tokio::select! {
+                biased;
+                pypi = resolve => pypi?,
+                () = async { sandbox.warm().await; std::future::pending().await } => unreachable!("it never ends"),
+            };
             lock.pypi = pypi.packages;
             indexes.extend(pypi.indexes);
             tools = pypi.tools;

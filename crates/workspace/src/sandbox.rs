@@ -56,6 +56,13 @@ impl<'a> BaseSandbox<'a> {
         self.workspace.unpack(&base.layers).await.map(drop)
     }
 
+    /// Goes on with what images on this base need, for as long as the caller cares to wait.
+    pub(crate) async fn warm(&self) {
+        let Ok(assembler) = self.workspace.assembler(None).await else { return };
+        // An error comes up again where its result is needed.
+        let _ = assembler.warm(&self.base, self.platform).await;
+    }
+
     async fn run_tool(&self, command: ToolCommand) -> Result<ToolOutput> {
         let mut lock = self.base.clone();
         if !command.extra_packages.is_empty() {

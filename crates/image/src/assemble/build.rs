@@ -105,11 +105,7 @@ impl<'a> Build<'a> {
         let system = async {
             let base = self.debian().await?;
             tell.send_replace(Some(base.layers.layers.clone()));
-            let packages = try_join_all(base.family.packages.iter().map(|package| async {
-                let bytecode = self.bytecode(package, &interpreter, python, told.clone()).await?;
-                Ok::<_, Error>(Package { bytecode: Some(Arc::new(bytecode)), ..package.clone() })
-            }));
-            Ok::<_, Error>((packages.await?, base))
+            Ok::<_, Error>((self.compiled(&base, &interpreter, python, &told).await?, base))
         };
         let wheels = try_join_all(self.lock.pypi.iter().map(|package| async {
             let package = self.wheel(package, python).await?;
@@ -141,6 +137,30 @@ impl<'a> Build<'a> {
         let notes = [base.family.notes(), wheels.notes()].concat();
         let uncompiled = [&compiled, &wheels].iter().flat_map(|family| family.uncompiled()).collect();
         Ok(Kept { image: None, layers: layers.layers, joined: layers.joined, notes, uncompiled })
+    }
+
+    /// The base and its bytecode, which an image will need.
+    pub async fn warm(&self) -> Result<(), Error> {
+        let Some(python) = &self.lock.python else { return Ok(()) };
+        let interpreter = interpreter(self.lock)?;
+        let base = self.debian().await?;
+        let (_tell, told) = watch::channel(Some(base.layers.layers.clone()));
+        self.compiled(&base, &interpreter, python, &told).await.map(drop)
+    }
+
+    /// The packages of `base` with their bytecode.
+    async fn compiled(
+        &self,
+        base: &Base,
+        interpreter: &Digest,
+        python: &PythonLock,
+        told: &watch::Receiver<Option<Vec<Layer>>>,
+    ) -> Result<Vec<Package>, Error> {
+        try_join_all(base.family.packages.iter().map(|package| async {
+            let bytecode = self.bytecode(package, interpreter, python, told.clone()).await?;
+            Ok(Package { bytecode: Some(Arc::new(bytecode)), ..package.clone() })
+        }))
+        .await
     }
 
     /// The layers of the Debian packages and the base state.

@@ -87,6 +87,12 @@ impl Assembler {
         Ok(BaseLayers { layers: kept.layers })
     }
 
+    /// Makes parts of any image on this base while nothing else is known of it yet. Can be given up at any moment; what is
+    /// made until then is kept.
+    pub async fn warm(&self, lock: &PlatformLock, platform: Platform) -> Result<(), Error> {
+        Build::new(self, lock, platform).warm().await
+    }
+
     /// The image of `lock`. One that was made before costs a look-up.
     ///
     /// Hold a pin on the store from before this call until something names the image.
