@@ -31,6 +31,9 @@ use build::Build;
 /// The kind of record that finished images and bases are kept under.
 const IMAGES: &str = "image";
 
+/// More cores than these are not used: each takes some memory, and the network and the disk are the limit by then.
+const CORES: usize = 8;
+
 /// Makes images of locks.
 #[derive(Clone)]
 pub struct Assembler {
@@ -72,7 +75,7 @@ impl Kept {
 impl Assembler {
     /// An assembler that keeps what it makes in the fetcher's store.
     pub fn new(fetcher: Fetcher, python: Arc<dyn PythonHost>) -> Self {
-        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(CORES);
         Self { store: fetcher.store().clone(), fetcher, python, cores }
     }
 
