@@ -71,7 +71,10 @@ impl Container {
             match attempt(&spec, &mut streams)? {
                 Outcome::Started(child, control, more) => {
                     notes.extend(more);
-                    return Ok(Running::new(child, control, isolation_of(method), notes));
+                    let merged = spec.merged.as_deref().and_then(Path::file_name);
+                    let merged =
+                        merged.map(|key| (merged::TREE.to_owned(), key.to_string_lossy().into_owned()));
+                    return Ok(Running::new(child, control, isolation_of(method), merged, notes));
                 }
                 Outcome::Failed(failure) => match next_method(method, failure.kind, self.isolation) {
                     Some(next) => {

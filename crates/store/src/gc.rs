@@ -1,12 +1,13 @@
-//! Garbage collection: what no root names is removed, while nobody holds a pin.
+//! Garbage collection: what no root and no hold names is removed, while nobody has a pin.
 
 use std::collections::HashSet;
 use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use fs_err::File;
 use provenv_definition::Digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::lock::{self, Mode};
 use crate::record::names;
@@ -14,7 +15,7 @@ use crate::store::sync_folder;
 use crate::{Result, Store};
 
 /// All that must stay.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Roots {
     /// Blobs, those that records and locks name too.
     pub blobs: HashSet<Digest>,
@@ -22,6 +23,15 @@ pub struct Roots {
     pub records: HashSet<(String, String)>,
     /// Trees by kind and key.
     pub trees: HashSet<(String, String)>,
+}
+
+impl Roots {
+    /// Adds all of `other`.
+    pub fn extend(&mut self, other: Self) {
+        self.blobs.extend(other.blobs);
+        self.records.extend(other.records);
+        self.trees.extend(other.trees);
+    }
 }
 
 /// A thing in the store.
@@ -67,8 +77,8 @@ impl GcReport {
     }
 }
 
-/// The right to remove things: nobody else uses the store while it lives. Find the roots after you have it, or a
-/// build that ended in between loses what it made.
+/// The right to remove things: nobody has a pin while it lives. Find the roots after you have it, or a build that ended in
+/// between loses what it made.
 #[derive(Debug)]
 pub struct Collector {
     store: Store,
@@ -89,14 +99,17 @@ impl Store {
 }
 
 impl Collector {
-    /// Removes what `roots` does not name, or with `dry_run` only says what it would remove.
+    /// Removes what neither `roots` nor a living process's [`Hold`](crate::Hold) names, or with `dry_run` only says what it
+    /// would remove.
     ///
     /// Records go first, then trees, then blobs, so that whatever stops it, no record is left whose blob is gone.
     pub fn collect(&self, roots: &Roots, dry_run: bool) -> Result<GcReport> {
+        let mut roots = roots.clone();
+        roots.extend(self.store.held()?);
         let mut report = GcReport::default();
-        self.records(roots, dry_run, &mut report)?;
-        self.trees(roots, dry_run, &mut report)?;
-        self.blobs(roots, dry_run, &mut report)?;
+        self.records(&roots, dry_run, &mut report)?;
+        self.trees(&roots, dry_run, &mut report)?;
+        self.blobs(&roots, dry_run, &mut report)?;
         self.quarantine(dry_run, &mut report)?;
         if !dry_run {
             self.lock_files()?;
@@ -135,7 +148,9 @@ impl Collector {
                 let item = (kind.clone(), key?);
                 let path = folder.join(&kind).join(&item.1);
                 let bytes = folder_bytes(&path);
-                if report.keep(roots.trees.contains(&item), Item::Tree(item.0, item.1), bytes) || dry_run {
+                // In a store that several users share, an unpacked folder can only be removed by the one who made it.
+                let keep = roots.trees.contains(&item) || !may_remove(&path)?;
+                if report.keep(keep, Item::Tree(item.0, item.1), bytes) || dry_run {
                     continue;
                 }
                 self.store.discard_tree(&path)?;
@@ -196,9 +211,14 @@ impl GcReport {
     }
 }
 
+/// Whether a folder is ours to remove: its files have the modes of an image, which give nobody else the right.
+fn may_remove(folder: &Path) -> Result<bool> {
+    let user = nix::unistd::geteuid();
+    Ok(user.is_root() || fs_err::metadata(folder)?.uid() == user.as_raw())
+}
+
 /// The bytes of all files below `folder`, a file with several names counted once.
 pub(crate) fn folder_bytes(folder: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
     let mut seen = HashSet::new();
     let mut bytes = 0;
     for entry in walkdir::WalkDir::new(folder) {

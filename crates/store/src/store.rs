@@ -159,7 +159,7 @@ fn create(root: &Path) -> Result<()> {
     }
     // Last, so that a folder with a format is complete; and not in `tmp/`, where whoever opens the store in the same
     // moment would sweep it away.
-    let mut file = tempfile::Builder::new().prefix(".format-").tempfile_in(root)?;
+    let mut file = scratch::file_in(root, ".format-")?;
     writeln!(file, "{FORMAT_PREFIX}{FORMAT}")?;
     file.as_file().sync_all()?;
     file.persist(root.join("format")).map_err(|error| error.error)?;

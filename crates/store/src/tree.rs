@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use fs_err::File;
 
 use crate::record::names;
-use crate::scratch::remove_tree;
+use crate::scratch::{file_in, remove_tree};
 use crate::store::name;
 use crate::store::{rename_into, sync_folder};
 use crate::{Result, Store};
@@ -108,7 +108,7 @@ impl StagedTree {
             flush_file_system(&self.path)?;
             return Ok(false);
         };
-        let file = tempfile::Builder::new().prefix("mark-").tempfile_in(self.store.own_tmp()?)?;
+        let file = file_in(self.store.own_tmp()?, "mark-")?;
         fs_err::write(file.path(), boot)?;
         file.as_file().sync_all()?;
         let file = file.into_temp_path();
