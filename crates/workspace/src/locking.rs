@@ -290,7 +290,11 @@ impl Workspace {
     }
 
     fn pypi_config(&self) -> provenv_lock::pypi::PypiConfig {
-        provenv_lock::pypi::PypiConfig { index: self.config.pypi.index.clone(), ..Default::default() }
+        provenv_lock::pypi::PypiConfig {
+            index: self.config.pypi.index.clone(),
+            build_network: self.config.pypi.build_network,
+            ..Default::default()
+        }
     }
 }
 

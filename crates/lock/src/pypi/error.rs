@@ -133,6 +133,8 @@ pub enum Error {
         log: String,
         /// A program that it says is missing, e.g. a compiler.
         missing: Option<&'static str>,
+        /// Whether it says that there is no network.
+        network: bool,
     },
     /// A build made a wheel of another package, version or platform.
     #[error("building `{package}` made `{wheel}`, which is not {expected}")]
@@ -144,19 +146,13 @@ pub enum Error {
         /// What was expected, e.g. "version 1.0 of it".
         expected: String,
     },
-    /// A wheel that was built here is none.
-    #[error("the wheel `{}` that was built cannot be read", .path.display())]
-    BadWheel {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: zip::result::ZipError,
-    },
-    /// A build kept a credential.
-    #[error("the build of {package} put a credential of an index into its wheel")]
-    SecretInWheel {
-        /// What was built.
+    /// A source says what cannot be, e.g. of its version, or of what its build needs.
+    #[error("the source of `{package}` cannot be used: {reason}")]
+    BadSource {
+        /// The package.
         package: String,
+        /// What it says.
+        reason: String,
     },
     /// None of the files that may be used has one of the hashes given.
     #[error("no file of `{package}` {version} has a hash that the definition gives")]
@@ -257,14 +253,17 @@ impl Error {
                 "the build needs `{program}`, which the base and build-essential do not have: ask for a version that \
                  has wheels, or build the wheel elsewhere and give its folder with --find-links"
             ),
+            Self::Build { network: true, .. } => {
+                "a package is built without network, from what its pyproject.toml says it needs: ask for a version that \
+                 has wheels, or, if you trust the package, set `build_network = true` under [pypi] in the settings; \
+                 credentials stay out of its sight"
+                    .into()
+            }
             Self::Build { .. } => {
                 "ask for a version that has wheels for this Python, or build the wheel elsewhere and give its folder \
                  with --find-links"
                     .into()
             }
-            Self::SecretInWheel { .. } => "the wheel was thrown away; do not trust this package with credentials: \
-                 change them, and build it where there are none"
-                .into(),
             Self::BuiltWheel { .. } => {
                 "a package that is not pure Python must be built on a machine of the environment's platform".into()
             }

@@ -38,6 +38,18 @@ const PROGRAMS: &[&str] = &["gcc", "cc", "g++", "c++", "make", "cargo", "gfortra
 /// What `build-essential` and `python3-dev` bring.
 const BUILD_ESSENTIAL: &[&str] = &["gcc", "cc", "c++", "g++", "make", "Python.h"];
 
+/// Signs of a missing network.
+const NO_NETWORK: &[&str] = &[
+    "Temporary failure in name resolution",
+    "Name or service not known",
+    "Network is unreachable",
+    "Could not resolve host",
+    "Couldn't resolve host",
+    "unable to resolve host",
+    "Failed to establish a new connection",
+    "network was disabled",
+];
+
 /// A program that the log of a build says is missing.
 fn missing_program(log: &str) -> Option<&'static str> {
     // Python's own words: `[Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'`.
@@ -122,7 +134,13 @@ pub(super) fn build_failure(package: &str, stderr: &str) -> Error {
     let told = |line: &&str| !line.trim().is_empty() && !line.starts_with("hint: ");
     let lines: Vec<&str> = stderr.lines().filter(told).collect();
     let log = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
-    Error::Build { package: package.to_owned(), log, missing: missing_program(stderr) }
+    let network = NO_NETWORK.iter().any(|sign| stderr.contains(sign));
+    Error::Build { package: package.to_owned(), log, missing: missing_program(stderr), network }
+}
+
+/// The requirement whose package uv could not ask what it needs, if it has a name.
+pub(super) fn unbuilt(stderr: &str) -> Option<&str> {
+    stderr.lines().find(|line| line.contains("Failed to ") && line.contains("build `")).and_then(quoted)
 }
 
 /// uv's words from its `error:` on, without that label; all of them where there is none. Its advice to use an option
