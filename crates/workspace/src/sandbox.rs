@@ -104,7 +104,14 @@ impl<'a> BaseSandbox<'a> {
 fn confined(mut container: Container, store: &Store) -> Result<Running> {
     let allowed = std::env::var_os(UNCONFINED).is_some_and(|value| !value.is_empty());
     if allowed {
-        return Ok(container.spawn(store, Streams::captured())?);
+        return match container.spawn(store, Streams::captured()) {
+            // A plain process cannot be kept from the network; the user has been asked for more than that.
+            Err(provenv_compute::Error::Forbidden { isolation: Isolation::Process, .. }) => {
+                container.network = true;
+                Ok(container.spawn(store, Streams::captured())?)
+            }
+            result => Ok(result?),
+        };
     }
     container.isolation = Isolation::Overlay;
     match container.spawn(store, Streams::captured()) {
