@@ -103,6 +103,9 @@ pub enum Command {
     /// Images: list, show
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Builds: list, show, logs
+    #[command(subcommand)]
+    Builds(BuildsCommand),
     /// Runs: list, show, logs
     #[command(subcommand)]
     Runs(RunsCommand),
@@ -311,6 +314,33 @@ pub enum ImageCommand {
         /// Only the log of the build
         #[arg(long)]
         log: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BuildsCommand {
+    /// List attempts to assemble an image, newest first
+    #[command(after_help = "Examples:
+  provenv builds list
+  provenv builds list -n 5 -o json
+
+A build that has no end and whose process is gone is shown as lost.")]
+    List {
+        /// At most so many
+        #[arg(long, short = 'n', default_value_t = 50)]
+        limit: u32,
+    },
+    /// Show a build
+    #[command(after_help = "Example:\n  provenv builds show latest")]
+    Show {
+        /// Its identifier, or `latest`
+        build: String,
+    },
+    /// Print a build's log
+    #[command(after_help = "Example:\n  provenv builds logs latest")]
+    Logs {
+        /// Its identifier, or `latest`
+        build: String,
     },
 }
 

@@ -44,8 +44,8 @@ pub enum Error {
     /// A registry reference that makes no sense.
     #[error(transparent)]
     Reference(#[from] provenv_registry::ReferenceError),
-    /// Somebody builds while garbage was to be collected.
-    #[error("the store is in use by another provenv")]
+    /// Somebody builds all the time while garbage was to be collected.
+    #[error("the store is in use: builds in this workspace have not ended for 5 minutes")]
     StoreInUse,
     /// Handing the image to a registry.
     #[error(transparent)]
@@ -71,6 +71,9 @@ pub enum Error {
     /// No such run.
     #[error("there is no run `{0}` in this workspace")]
     NoRun(String),
+    /// No such build.
+    #[error("there is no build `{0}` in this workspace")]
+    NoBuild(String),
     /// No such image.
     #[error("there is no image `{0}` in this workspace")]
     NoImage(String),
@@ -124,7 +127,7 @@ impl Error {
             Self::Export(error) => error.hint(),
             Self::Destination(error) => error.hint(),
             Self::Reference(error) => error.hint(),
-            Self::StoreInUse => Some("wait until the other build or run has ended, then try again".into()),
+            Self::StoreInUse => Some("`provenv builds list` shows them; try again when they have ended".into()),
             Self::Registry(error) => error.hint(),
             Self::Unconfined(_) => Some(format!(
                 "allow unprivileged user namespaces (sysctl user.max_user_namespaces, \
@@ -140,6 +143,7 @@ impl Error {
                 Some("`provenv env list` shows what is registered; a file is given as a path, e.g. ./environment.yaml".into())
             }
             Self::NoRun(_) => Some("`provenv runs list` shows the runs".into()),
+            Self::NoBuild(_) => Some("`provenv builds list` shows the builds".into()),
             Self::NoImage(_) => Some("`provenv image list` shows the images".into()),
             Self::NoName => Some("give it one: `name:` in the file, or --name".into()),
             Self::NotReproducible { .. } => {
@@ -163,6 +167,22 @@ fn io_hint(error: &std::io::Error) -> Option<String> {
         std::io::ErrorKind::PermissionDenied => Some("check who owns it, or use another folder".into()),
         _ => None,
     }
+}
+
+/// An error with its causes on one line, as the catalogue and logs keep it.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let message = cause.to_string();
+        // Many errors repeat their cause in their own message.
+        if !text.contains(message.trim_end()) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        source = cause.source();
+    }
+    text
 }
 
 /// Names what was being done when an I/O operation fails.

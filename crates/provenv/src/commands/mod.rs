@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod build;
+mod builds;
 mod completions;
 mod env;
 mod image;
@@ -153,6 +154,7 @@ pub async fn execute(cli: Cli) -> Result {
         Command::Build(arguments) => build::build(&context, arguments).await,
         Command::Upgrade(arguments) => upgrade::upgrade(&context, arguments).await,
         Command::Image(command) => image::image(&context, command).await,
+        Command::Builds(command) => builds::builds(&context, command).await,
         Command::Runs(command) => runs::runs(&context, command).await,
         Command::Store(command) => store::store(&context, command).await,
         Command::Completions { shell } => completions::completions(shell),

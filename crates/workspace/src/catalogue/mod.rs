@@ -13,6 +13,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
+pub use builds::{BuildRow, BuildStatus};
 pub use environments::{EnvironmentRow, NewEnvironment};
 pub use runs::{RunRow, RunStatus};
 
