@@ -195,6 +195,50 @@ fn an_sdist_is_built_in_the_sandbox_and_kept() {
 }
 
 #[test]
+fn a_build_sees_no_secret_and_has_no_network() {
+    const SECRET: &str = "hunter2-for-the-index";
+    let Some(workspace) = Workspace::new() else { return };
+    // What foreign code would try first. It ends with an error where it finds something.
+    let open = serve(&Index::new());
+    let spy = format!(
+        r#"
+import glob, socket
+looked = glob.glob("/proc/[0-9]*/environ") + glob.glob("/root/.*") + glob.glob("/home/*/.*")
+looked += glob.glob("/provenv/**", recursive=True) + [os.path.expanduser("~/.netrc"), os.environ.get("NETRC", "")]
+for path in looked:
+    if os.path.isfile(path):
+        try:
+            if bytes(reversed(b"{backwards}")) in open(path, "rb").read():
+                sys.exit("the secret is in " + path)
+        except PermissionError:
+            pass
+try:
+    socket.create_connection(("127.0.0.1", {port}), 5)
+    sys.exit("there is a network")
+except OSError as error:
+    REPORT = [sorted(os.environ), len(looked), str(error)]
+"#,
+        // The script itself is among what it reads.
+        backwards = SECRET.chars().rev().collect::<String>(),
+        port = open.url.rsplit(':').next().unwrap(),
+    );
+    let index = Index::new()
+        .add(Wheel::new("helper", "1.0"))
+        .add(Sdist::new("mould", "1.0").build_requires("helper").runs(&spy))
+        .add(Sdist::new("older", "1.0").old_metadata().requires("helper").runs(&spy));
+    let server = serve(&index);
+    server.require_auth("anna", SECRET);
+    workspace.write("environment.yaml", &definition(&server, "spied", &["mould", "older"]));
+    let netrc = workspace.write("netrc", &format!("machine 127.0.0.1 login anna password {SECRET}\n"));
+    let script = "import mould, older; print(mould.REPORT); print(older.REPORT)";
+    let mut command = workspace.command();
+    command.env("NETRC", netrc).args(["run", "environment.yaml", "--", "python", "-c", script]);
+    let done = Done::from(command.output().unwrap()).ok();
+    assert_eq!(done.stdout.matches("SOURCE_DATE_EPOCH").count(), 2, "{}", done.stdout);
+    assert!(!done.stdout.contains("NETRC") && !done.stdout.contains("UV_INDEX"), "{}", done.stdout);
+}
+
+#[test]
 fn after_a_collection_a_registered_environment_is_as_it_was() {
     let Some(workspace) = Workspace::new() else { return };
     let server = serve(&index());
