@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let sha256 = Digest::of(&bytes);
         let start = Instant::now();
         let segment = if path.extension().is_some_and(|extension| extension == "whl") {
-            provenv_image::segment::wheel(&store, &path, &sha256, &name, (3, 11))?
+            provenv_image::segment::wheel(&store, &path, &sha256, &name, (3, 11))?.segment
         } else {
             provenv_image::segment::deb(&store, &path, &sha256, &name)?.segment
         };
