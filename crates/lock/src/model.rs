@@ -201,6 +201,10 @@ pub struct Receipt {
     /// The receipt this one was upgraded from, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Digest>,
+    /// Whether the lock came as a file: it was resolved elsewhere, which indexes said what is not known here, and
+    /// [`Receipt::resolved_at`] is when it was taken over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_file: bool,
 }
 
 /// One index as it was when it was asked.

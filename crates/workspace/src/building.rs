@@ -1,6 +1,6 @@
 //! Locks become images, and images are shown.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use provenv_definition::{Diagnostic, Digest, Platform};
@@ -21,6 +21,8 @@ use crate::{Error, Reporter, Result, Workspace, identifier};
 pub struct BuildOptions {
     /// Where it goes besides the store.
     pub to: Vec<String>,
+    /// A file with the lock to build from.
+    pub lock: Option<PathBuf>,
     /// Assemble again and compare.
     pub force: bool,
     /// Which platform; the definition's first otherwise.
@@ -137,7 +139,7 @@ impl Workspace {
         let destinations = options.to.iter().map(|text| Target::parse(text)).collect::<Result<Vec<_>>>()?;
         let pin = self.store.pin()?;
         let given = self.given(reference, folder).await?;
-        let locked = self.locked(&given).await?;
+        let locked = self.locked_by(&given, options.lock.as_deref()).await?;
         let platform = options.platform.unwrap_or_else(|| platforms_of(&given.environment.definition)[0]);
         let (image, cached) = self.image(&locked, platform).await?;
         if options.force && cached {

@@ -141,7 +141,10 @@ impl Workspace {
             if given.environment.name.is_none() {
                 given.environment.name = Some(name.clone());
             }
-            let registered = self.register(&given.environment).await?;
+            let registered = self
+                .register(&given.environment, None)
+                .await
+                .map_err(|error| error.located(&given.environment.definition, &given.origins))?;
             given.row = self.catalogue.environment(&registered.name, Some(&registered.version)).await?;
             registered
         };
@@ -264,7 +267,7 @@ impl Workspace {
             return self.given(reference, folder).await;
         }
         let read = job::inline_environment(source).map_err(|error| Error::Definition(error.0))?;
-        Ok(Given { environment: read.environment, row: None, warnings: read.warnings })
+        Ok(read.into())
     }
 
     /// Lock and image of what was given, for this machine.

@@ -49,8 +49,19 @@ pub struct NewEnvironment<'a> {
     pub environment: &'a Environment,
     /// Who registers it.
     pub created_by: &'a str,
-    /// Registers a new version even if the newest has the same content (another receipt: an upgrade).
-    pub always_new: bool,
+    /// Which version of the name would be the same as this.
+    pub same: Same,
+}
+
+/// When a version that is there is the one to be registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Same {
+    /// It has the same content, whatever its lock.
+    Content,
+    /// It has the same content and the same lock: this one was given.
+    ContentAndLock,
+    /// Never: an upgrade.
+    Never,
 }
 
 const COLUMNS: &str = "name, version, definition, receipt, lock, body, created_at, created_by";
@@ -62,14 +73,19 @@ impl Catalogue {
         let wanted = new.version.map(str::to_owned);
         let same: Option<(String,)> = match &wanted {
             Some(version) => {
-                let there: Option<(String,)> =
-                    sqlx::query_as("SELECT content FROM environments WHERE name = $1 AND version = $2")
+                let there: Option<(String, String)> =
+                    sqlx::query_as("SELECT content, lock FROM environments WHERE name = $1 AND version = $2")
                         .bind(new.name)
                         .bind(version)
                         .fetch_optional(&mut *transaction)
                         .await?;
                 match there {
-                    Some((content,)) if content == new.content.to_string() => Some((version.clone(),)),
+                    Some((content, lock))
+                        if content == new.content.to_string()
+                            && (new.same == Same::Content || lock == new.lock.to_string()) =>
+                    {
+                        Some((version.clone(),))
+                    }
                     Some(_) => {
                         return Err(CatalogueError::VersionTaken {
                             name: new.name.to_owned(),
@@ -79,13 +95,16 @@ impl Catalogue {
                     None => None,
                 }
             }
-            None if new.always_new => None,
+            None if new.same == Same::Never => None,
             None => {
+                let lock = (new.same == Same::ContentAndLock).then(|| new.lock.to_string());
                 sqlx::query_as(
-                    "SELECT version FROM environments WHERE name = $1 AND content = $2 ORDER BY ordinal DESC LIMIT 1",
+                    "SELECT version FROM environments WHERE name = $1 AND content = $2 AND ($3 IS NULL OR lock = $3)
+                     ORDER BY ordinal DESC LIMIT 1",
                 )
                 .bind(new.name)
                 .bind(new.content.to_string())
+                .bind(lock)
                 .fetch_optional(&mut *transaction)
                 .await?
             }
@@ -235,6 +254,7 @@ mod tests {
             indexes: Vec::new(),
             tools: Vec::new(),
             previous: None,
+            from_file: false,
         };
         let receipt = catalogue.record_resolution(&definition, &lock, &receipt).await.unwrap();
         assert_eq!(catalogue.needed_locks().await.unwrap(), []);
