@@ -258,6 +258,20 @@ async fn a_guess_that_is_wrong_does_no_harm() {
 }
 
 #[tokio::test]
+async fn a_suite_that_nobody_asked_for_is_not_spoken_of() {
+    let mut expired = Suite::new("forky").with_base("3.14.0");
+    expired.valid_until = Some(Timestamp::now() - 1.hour());
+    let world = World::new(&archive([bookworm(), expired.clone()]));
+    let error = world.error(&definition(None, Some("3.14"), &[])).await;
+    assert_eq!(error.to_string(), "no suite of Debian has Python 3.14: bookworm has 3.11.2");
+    assert_eq!(*world.notes.0.lock().unwrap(), [""; 0]);
+    // Unless there is nothing else to say.
+    let world = World::new(&archive([expired]));
+    let error = world.error(&definition(None, Some("3.14"), &[])).await;
+    assert!(matches!(error, Error::Release { source: ReleaseError::Expired(_), .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_suite_is_known_by_its_class_and_named_by_its_code_name() {
     let mut suite = bookworm();
     "oldstable".clone_into(&mut suite.class);

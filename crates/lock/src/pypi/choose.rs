@@ -145,7 +145,7 @@ fn best<'a>(
     }
     if fitting.is_empty() {
         if package.archive.as_ref().is_some_and(is_wheel) {
-            let explanation = package.archive.as_ref().map(File::file_name).unwrap_or_default();
+            let explanation = package.archive.as_ref().map(File::file_name).unwrap_or_default().into();
             return Err(Error::NoFile { target: session.tags.description().to_owned(), explanation });
         }
         return Ok(None);
@@ -210,7 +210,7 @@ pub(super) async fn origin(session: &Session<'_>, package: &Package) -> Result<O
     let Some(file) = file else {
         return Err(Error::NoFile {
             target: session.tags.description().to_owned(),
-            explanation: format!("no wheel of `{}` fits, and there is no sdist", package.name),
+            explanation: format!("no wheel of `{}` fits, and there is no sdist", package.name).into(),
         });
     };
     Ok(Origin::Archive {

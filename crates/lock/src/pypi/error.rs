@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use provenv_definition::{Digest, SafeUrl};
 
+use super::explain::Explanation;
 use super::uv;
 
 /// What goes wrong when Python packages are chosen. No message holds credentials.
@@ -76,13 +77,13 @@ pub enum Error {
         /// Its name.
         package: String,
         /// uv's words.
-        explanation: String,
+        explanation: Explanation,
     },
     /// No choice of versions satisfies everything.
     #[error("no choice of versions satisfies the requirements\n{explanation}")]
     Conflict {
         /// uv's words.
-        explanation: String,
+        explanation: Explanation,
     },
     /// No version is for this Python.
     #[error("a package is not made for Python {python}\n{explanation}")]
@@ -90,7 +91,7 @@ pub enum Error {
         /// The environment's version of Python.
         python: String,
         /// uv's words.
-        explanation: String,
+        explanation: Explanation,
     },
     /// There are files, but none that may be used here.
     #[error("a package has no file that may be used on {target}\n{explanation}")]
@@ -98,31 +99,31 @@ pub enum Error {
         /// Python, machine and glibc.
         target: String,
         /// uv's words, or ours.
-        explanation: String,
+        explanation: Explanation,
     },
     /// An index did not accept who we are.
     #[error("an index refused to answer\n{explanation}")]
     Unauthorized {
         /// uv's words.
-        explanation: String,
+        explanation: Explanation,
     },
     /// An index could not be reached.
     #[error("an index could not be reached\n{explanation}")]
     Network {
         /// uv's words.
-        explanation: String,
+        explanation: Explanation,
     },
     /// The network is not to be used, and uv's cache does not have it.
     #[error("a package is not cached, and the network is not to be used\n{explanation}")]
     Offline {
         /// uv's words.
-        explanation: String,
+        explanation: Explanation,
     },
     /// A repository could not be had.
     #[error("a git repository could not be fetched\n{explanation}")]
     Git {
         /// uv's or git's words.
-        explanation: String,
+        explanation: Explanation,
     },
     /// An sdist, repository or folder does not become a wheel.
     #[error("could not build `{package}`\n{log}")]
@@ -178,7 +179,7 @@ pub enum Error {
         /// Its exit code.
         code: i32,
         /// Its words.
-        explanation: String,
+        explanation: Explanation,
     },
     /// uv's answer cannot be read.
     #[error("could not read the lock that uv wrote")]
@@ -209,8 +210,30 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the user can do about it.
+    /// What the user can do about it, and what uv says to it, a line each.
     pub fn hint(&self) -> Option<String> {
+        let uv = self.explanation().map(|explanation| &explanation.hints[..]).unwrap_or_default();
+        let lines: Vec<String> = self.own_hint().into_iter().chain(uv.iter().cloned()).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+
+    /// uv's words, or git's.
+    pub(super) fn explanation(&self) -> Option<&Explanation> {
+        match self {
+            Self::NoPackage { explanation, .. }
+            | Self::Conflict { explanation }
+            | Self::Python { explanation, .. }
+            | Self::NoFile { explanation, .. }
+            | Self::Unauthorized { explanation }
+            | Self::Network { explanation }
+            | Self::Offline { explanation }
+            | Self::Git { explanation }
+            | Self::Uv { explanation, .. } => Some(explanation),
+            _ => None,
+        }
+    }
+
+    fn own_hint(&self) -> Option<String> {
         Some(match self {
             Self::NoUv { .. } => format!(
                 "uv is fetched from the index of PROVENV_PYPI_INDEX, UV_DEFAULT_INDEX, UV_INDEX_URL, PIP_INDEX_URL, \
@@ -293,8 +316,8 @@ impl Error {
     }
 }
 
-fn conflict_hint(explanation: &str) -> String {
-    if explanation.contains("first index") || explanation.contains("index-strategy") {
+fn conflict_hint(explanation: &Explanation) -> String {
+    if explanation.hints.iter().any(|hint| hint.contains("subsequent index")) {
         "a package is taken from the first index that has it, the extra ones before the default, so that a stranger's \
          cannot stand in for it: drop the extra index or take the version it has"
             .into()

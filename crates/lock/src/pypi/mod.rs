@@ -4,6 +4,7 @@
 //! module says what it is run with ([`request`], [`session`]), reads what it chose ([`pylock`]), takes the wheel that fits
 //! best ([`choose`], [`tags`]), and has wheels built where there are none ([`build`], [`workshop`]).
 
+mod blame;
 mod build;
 mod choose;
 mod compile;
@@ -27,6 +28,7 @@ use provenv_fetch::Fetcher;
 use url::Url;
 
 pub use error::Error;
+pub use explain::Explanation;
 pub use host::Host;
 
 use crate::tool::ToolRunner;

@@ -222,6 +222,6 @@ async fn clone(session: &Session<'_>, vcs: &Vcs, work: &Path) -> Result<String> 
     let command = ["/bin/sh", "-c", script, "sh", &vcs.url, &vcs.commit_id].map(str::to_owned);
     match session.fetch(&command, work).await? {
         Ok(_) => Ok(format!("{WORK}/source")),
-        Err(failure) => Err(Error::Git { explanation: failure.stderr.trim_end().to_owned() }),
+        Err(failure) => Err(Error::Git { explanation: failure.stderr.trim_end().to_owned().into() }),
     }
 }
