@@ -39,8 +39,7 @@ pub(crate) fn tree(store: &Store, layers: &[PathBuf], own: bool) -> Result<PathB
         lay(layer, staged.path(), own)?;
     }
     // Where the store will put it; starters hold absolute paths.
-    let home = store.root().join("trees").join(TREE).join(&key);
-    process::add_starters(staged.path(), &home)?;
+    process::add_starters(staged.path(), staged.target())?;
     Ok(staged.commit()?)
 }
 

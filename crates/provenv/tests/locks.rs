@@ -123,22 +123,22 @@ fn of_two_upgrades_at_once_one_goes_ahead() {
     workspace.write("tea.yaml", &definition(&server, "tea", &["leaf"]));
     workspace.json(["env", "register", "tea.yaml"]);
     let _newer = move_on(&server);
-    let upgrades: Vec<Child> = (0..2)
+    let begun: Vec<Child> = (0..2)
         .map(|_| {
             let mut upgrade = workspace.command();
             upgrade.args(["upgrade", "tea", "-o", "json"]);
             upgrade.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
         })
         .collect();
-    let mut upgraded: Vec<_> = upgrades
+    let mut ends: Vec<_> = begun
         .into_iter()
         .map(|upgrade| {
-            let upgraded = Done::from(upgrade.wait_with_output().unwrap()).ok().json();
-            (upgraded["from"].clone(), upgraded["to"].clone())
+            let done = Done::from(upgrade.wait_with_output().unwrap()).ok().json();
+            (done["from"].clone(), done["to"].clone())
         })
         .collect();
-    upgraded.sort_by_key(|(from, _)| from.to_string());
+    ends.sort_by_key(|(from, _)| from.to_string());
     // The second starts from what the first has registered, and finds nothing newer.
-    assert_eq!(upgraded, [("1".into(), "2".into()), ("2".into(), serde_json::Value::Null)]);
+    assert_eq!(ends, [("1".into(), "2".into()), ("2".into(), serde_json::Value::Null)]);
     assert_eq!(workspace.json(["env", "list", "tea"]).as_array().unwrap().len(), 2);
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use fs_err::File;
@@ -141,16 +140,15 @@ impl Collector {
     }
 
     fn trees(&self, roots: &Roots, dry_run: bool, report: &mut GcReport) -> Result<()> {
-        let folder = self.store.root().join("trees");
+        // Those of other users are theirs to collect.
+        let folder = self.store.trees();
         for kind in names(&folder)? {
             let kind = kind?;
             for key in names(&folder.join(&kind))? {
                 let item = (kind.clone(), key?);
                 let path = folder.join(&kind).join(&item.1);
                 let bytes = folder_bytes(&path);
-                // In a store that several users share, an unpacked folder can only be removed by the one who made it.
-                let keep = roots.trees.contains(&item) || !may_remove(&path)?;
-                if report.keep(keep, Item::Tree(item.0, item.1), bytes) || dry_run {
+                if report.keep(roots.trees.contains(&item), Item::Tree(item.0, item.1), bytes) || dry_run {
                     continue;
                 }
                 self.store.discard_tree(&path)?;
@@ -211,14 +209,9 @@ impl GcReport {
     }
 }
 
-/// Whether a folder is ours to remove: its files have the modes of an image, which give nobody else the right.
-fn may_remove(folder: &Path) -> Result<bool> {
-    let user = nix::unistd::geteuid();
-    Ok(user.is_root() || fs_err::metadata(folder)?.uid() == user.as_raw())
-}
-
 /// The bytes of all files below `folder`, a file with several names counted once.
 pub(crate) fn folder_bytes(folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
     let mut seen = HashSet::new();
     let mut bytes = 0;
     for entry in walkdir::WalkDir::new(folder) {

@@ -8,6 +8,7 @@
 //! | `blobs/sha256/<2 digits>/<62 digits>` | bytes, named by their digest, mode 0444 |
 //! | `records/<kind>/<key>` | a small fact in JSON |
 //! | `trees/<kind>/<key>/` | an unpacked folder, which can be made again from blobs |
+//! | `trees/.of-<uid>/<kind>/<key>/` | the same of a user who does not own the store |
 //! | `tmp/<random>/` | what one living process has in the making |
 //! | `locks/` | lock files |
 //! | `quarantine/` | blobs found corrupt by [`Store::scrub`] |
@@ -22,7 +23,8 @@
 //! the moment that a root, or a [`Hold`] of this process, names what was found or made.
 //!
 //! **Who may use it.** Files and folders get the modes that the umask gives, like git's: a store is shared within a group
-//! by a umask of 002 and the set-group-ID bit on its folder.
+//! by a umask of 002 and the set-group-ID bit on its folder. Blobs and records are everybody's, unpacked folders each
+//! user's own.
 
 mod boot;
 mod error;

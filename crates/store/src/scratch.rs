@@ -102,6 +102,14 @@ fn is_alive(folder: &Path) -> io::Result<bool> {
     }
 }
 
+/// Gives a new folder the user's own group, which nothing made in it inherits. In a shared store it would have the store's, and
+/// in a user namespace, where that group is nobody's, no container could use it.
+pub(crate) fn keep_to_oneself(folder: &Path) -> io::Result<()> {
+    fs_err::os::unix::fs::chown(folder, None, Some(nix::unistd::getegid().as_raw()))?;
+    let mode = fs_err::metadata(folder)?.permissions().mode() & 0o777;
+    fs_err::set_permissions(folder, std::fs::Permissions::from_mode(mode))
+}
+
 /// A new file in `folder` with the mode that the umask gives.
 pub(crate) fn file_in(folder: &Path, prefix: &str) -> io::Result<NamedTempFile> {
     let mode = std::fs::Permissions::from_mode(0o666);

@@ -106,7 +106,7 @@ impl Workspace {
         })
         .await?;
         let report = report?;
-        let cache = self.store.root().join("cache");
+        let cache = self.store.cache("uv");
         let mut removed: Vec<(String, u64)> =
             report.removed.iter().map(|(item, bytes)| (item.to_string(), *bytes)).collect();
         if all && cache.exists() {

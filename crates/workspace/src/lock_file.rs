@@ -46,12 +46,11 @@ impl Workspace {
     /// The receipt of a registered version, or the current one of a file's definition.
     pub async fn receipt_of(&self, reference: &str, folder: &Path) -> Result<(Receipt, Vec<Diagnostic>)> {
         let given = self.given(reference, folder).await?;
-        let receipt = match &given.row {
-            Some(row) => self.catalogue.receipt(&row.receipt).await?,
-            None => {
-                let definition = definition_digest(&given.environment.definition);
-                self.catalogue.current_receipt(&definition).await?.map(|(_, receipt)| receipt)
-            }
+        let receipt = if let Some(row) = &given.row {
+            self.catalogue.receipt(&row.receipt).await?
+        } else {
+            let definition = definition_digest(&given.environment.definition);
+            self.catalogue.current_receipt(&definition).await?.map(|(_, receipt)| receipt)
         };
         let receipt = receipt.ok_or_else(|| Error::NoReceipt(reference.to_owned()))?;
         Ok((receipt, given.warnings))
