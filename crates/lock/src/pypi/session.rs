@@ -131,7 +131,7 @@ impl<'a> Session<'a> {
 
         let mut asking = plain.clone();
         // Beside the store's own folders: uv keeps it sound against other processes and crashes by itself.
-        let cache = fetcher.store().root().join("cache/uv");
+        let cache = fetcher.store().cache("uv");
         fs_err::create_dir_all(&cache)?;
         asking.mounts.push(mount(cache, CACHE, false));
         asking.mounts.extend_from_slice(request.mounts());
