@@ -181,6 +181,24 @@ fn a_version_stays_until_somebody_upgrades() {
 }
 
 #[test]
+fn another_mirror_with_the_same_packages_is_no_upgrade() {
+    let Some(workspace) = Workspace::new() else { return };
+    workspace.write("environment.yaml", &format!("name: tea\npython: \"{PYTHON}\"\npip: [tea, brew]\n"));
+    let at = |server: &provenv_testing::server::Server, arguments: &[&str]| {
+        let mut command = workspace.command();
+        command.env("PROVENV_PYPI_INDEX", server.at("/simple/")).args(arguments);
+        Done::from(command.output().unwrap()).ok()
+    };
+    let index = index().add(Sdist::new("brew", "1.0"));
+    at(&serve(&index), &["env", "register", "environment.yaml"]);
+    let moved = serve(&index);
+    assert_eq!(at(&moved, &["upgrade", "tea"]).stdout, "nothing to upgrade: tea:1 holds the newest packages\n");
+    assert_eq!(workspace.json(["env", "list", "tea"]).as_array().unwrap().len(), 1);
+    // It was asked, though.
+    assert!(moved.hits("/simple/tea/") > 0);
+}
+
+#[test]
 fn an_sdist_is_built_in_the_sandbox_and_kept() {
     let Some(workspace) = Workspace::new() else { return };
     let server = serve(&Index::new().add(Sdist::new("brew", "1.0")));

@@ -139,7 +139,7 @@ impl Workspace {
             })
             .collect();
         let mut upgraded = Upgraded { name: name.to_owned(), from: row.version.clone(), to: None, changes };
-        if dry_run || lock.digest() == row.lock {
+        if dry_run || lock.holds_the_same(&old) {
             return Ok(upgraded);
         }
         receipt.previous = Some(row.receipt);
