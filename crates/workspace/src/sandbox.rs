@@ -128,10 +128,17 @@ fn confined(mut container: Container, store: &Store) -> Result<Running> {
 /// Set by a user who lets tools and builds run without a sandbox.
 pub(crate) const UNCONFINED: &str = "PROVENV_ALLOW_UNCONFINED";
 
+/// What is kept of what a tool prints: foreign code may print for ever.
+const MOST_OUTPUT: usize = 16 << 20;
+
+/// Reads to the end, and keeps at least the last [`MOST_OUTPUT`] bytes.
 fn read_all(stream: Option<impl Read>) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    if let Some(mut stream) = stream {
-        stream.read_to_end(&mut bytes)?;
+    let Some(mut stream) = stream else { return Ok(bytes) };
+    while stream.by_ref().take(1 << 16).read_to_end(&mut bytes)? > 0 {
+        if bytes.len() > 2 * MOST_OUTPUT {
+            bytes.drain(..bytes.len() - MOST_OUTPUT);
+        }
     }
     Ok(bytes)
 }
@@ -167,5 +174,18 @@ impl Workspace {
         .await?
         .map_err(Error::from)?;
         Ok(folders)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_endless_output_the_end_is_kept() {
+        let endless = std::io::repeat(b'x').take(200 << 20).chain(&b"last words"[..]);
+        let kept = read_all(Some(endless)).unwrap();
+        assert!(kept.ends_with(b"xlast words") && kept.len() >= MOST_OUTPUT && kept.capacity() < 100 << 20);
+        assert_eq!(read_all(Some(&b"short"[..])).unwrap(), b"short");
     }
 }
