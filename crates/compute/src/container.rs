@@ -16,6 +16,9 @@ pub struct Container {
     pub mounts: Vec<Mount>,
     /// Program and arguments. A program without `/` is looked for in the `PATH` of [`Container::env`].
     pub command: Vec<String>,
+    /// The command to run instead where it is a plain process: there the mounts' paths inside are not, and only words that
+    /// are paths are translated by themselves. For shell lines that name such paths.
+    pub plain_command: Option<Vec<String>>,
     /// All variables the command gets; nothing of the caller's own is handed on. Values may be secret: they
     /// are shown to nobody but the command.
     pub env: Vec<(String, String)>,
@@ -133,7 +136,8 @@ impl Container {
         if self.command.first().is_none_or(String::is_empty) {
             return invalid("it has no command".to_owned());
         }
-        let texts = self.command.iter().chain(self.env.iter().flat_map(|(name, value)| [name, value]));
+        let commands = self.command.iter().chain(self.plain_command.iter().flatten());
+        let texts = commands.chain(self.env.iter().flat_map(|(name, value)| [name, value]));
         if texts.into_iter().any(|text| text.contains('\0')) {
             return invalid("its command or variables hold a NUL character".to_owned());
         }

@@ -79,6 +79,9 @@ fn contain(spec: &Spec, control: &UnixStream) -> Result<i32, Failure> {
         Method::Process => prctl::set_child_subreaper(true).map_err(Failure::setup("adopt orphans"))?,
     }
 
+    let _links =
+        (spec.method == Method::Process).then(|| process::Links::lay(&spec.container.mounts, &mut notes));
+
     let (released, release) = pipe2(OFlag::O_CLOEXEC).map_err(Failure::setup("make a pipe"))?;
     let child = match syscalls::fork().map_err(Failure::setup("start a process"))? {
         ForkResult::Child => {

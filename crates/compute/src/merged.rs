@@ -13,6 +13,9 @@ use provenv_store::Store;
 
 use crate::{Result, process, syscalls};
 
+/// Kind of the store's trees that hold merged layers.
+pub(crate) const TREE: &str = "merged";
+
 /// Raised when trees made before would not do, such as for the starters in them.
 const FORMAT: &[u8] = b"1";
 const OWN_FORMAT: &[u8] = b"1 own";
@@ -24,20 +27,19 @@ pub(crate) fn tree(store: &Store, layers: &[PathBuf], own: bool) -> Result<PathB
     let format = if own { OWN_FORMAT } else { FORMAT };
     let names = layers.iter().map(|layer| layer.as_os_str().as_encoded_bytes());
     let key = Digest::of(&std::iter::once(format).chain(names).collect::<Vec<_>>().join(&0)).hex();
-    if let Some(tree) = store.tree("merged", &key) {
+    if let Some(tree) = store.tree(TREE, &key) {
         return Ok(tree);
     }
-    let _lease = store.lock("merged", &key)?;
-    if let Some(tree) = store.tree("merged", &key) {
+    let _lease = store.lock(TREE, &key)?;
+    if let Some(tree) = store.tree(TREE, &key) {
         return Ok(tree);
     }
-    let staged = store.stage_tree("merged", &key)?;
+    let staged = store.stage_tree(TREE, &key)?;
     for layer in layers {
         lay(layer, staged.path(), own)?;
     }
     // Where the store will put it; starters hold absolute paths.
-    let home = store.root().join("trees/merged").join(&key);
-    process::add_starters(staged.path(), &home)?;
+    process::add_starters(staged.path(), staged.target())?;
     Ok(staged.commit()?)
 }
 

@@ -1,7 +1,9 @@
 //! A plain process in the merged layers, for machines that allow no namespaces.
 //!
 //! Nothing is hidden: the image's programs are found through *starters*, small shell scripts that hand a program to
-//! the image's own loader with the image's own libraries, and the paths of mounts are rewritten in the command. The
+//! the image's own loader with the image's own libraries, and the paths of mounts are rewritten in the command. A mount
+//! in another mount's folder is a link there while the command runs; a file that is to have another name has it by a
+//! link in a folder of its own, as programs go by endings. The
 //! starters are laid out as a virtualenv of their own, so that Python finds its packages and `sys.executable` starts
 //! the same Python again.
 //!
@@ -19,6 +21,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 
+use crate::Mount;
 use crate::protocol::{Failure, FailureKind, Spec};
 
 /// The virtualenv of starters in a merged image.
@@ -198,6 +201,7 @@ fn quoted(path: &Path) -> String {
 /// The order as it reads without namespaces: paths are the host's, programs are starters.
 pub(crate) fn rewrite(spec: &Spec, notes: &mut Vec<String>) -> Result<Spec, Failure> {
     let home = spec.merged.as_deref().expect("the caller has made it for this method");
+    let scratch = spec.scratch.as_deref();
     let mut spec = Spec { merged: None, scratch: None, container: spec.container.clone(), ..*spec };
     let container = &mut spec.container;
     if !container.network {
@@ -207,15 +211,16 @@ pub(crate) fn rewrite(spec: &Spec, notes: &mut Vec<String>) -> Result<Spec, Fail
     if container.mounts.iter().any(|mount| mount.read_only) {
         notes.push("read-only mounts can be written to".to_owned());
     }
-    let mounts = std::mem::take(&mut container.mounts);
-    let outside = |path: &str| -> Option<String> {
-        let path = Path::new(path);
-        let mount = mounts.iter().rev().find(|mount| path.starts_with(&mount.guest))?;
-        let below = path.strip_prefix(&mount.guest).expect("it was just seen to start so");
-        // Joining an empty path would add a slash.
-        let host = if below == Path::new("") { mount.host.clone() } else { mount.host.join(below) };
-        Some(host.display().to_string())
-    };
+    let mut mounts = std::mem::take(&mut container.mounts);
+    for (number, mount) in mounts.iter_mut().enumerate().filter(|(_, mount)| is_renamed(mount)) {
+        let scratch = scratch.expect("the caller has made it for such mounts").join(number.to_string());
+        let link = scratch.join(mount.guest.file_name().unwrap_or_default());
+        fs::create_dir_all(&scratch)
+            .and_then(|()| symlink(&mount.host, &link))
+            .map_err(Failure::setup(format!("show `{}`", mount.guest.display())))?;
+        mount.host = link;
+    }
+    let outside = |path: &str| on_host(&mounts, Path::new(path)).map(|path| path.display().to_string());
     let translate = |word: &mut String| {
         if let Some(path) = outside(word) {
             *word = path;
@@ -223,6 +228,9 @@ pub(crate) fn rewrite(spec: &Spec, notes: &mut Vec<String>) -> Result<Spec, Fail
             *word = format!("{option}={path}");
         }
     };
+    if let Some(command) = container.plain_command.take() {
+        container.command = command;
+    }
     container.command.iter_mut().for_each(translate);
     container.env.iter_mut().for_each(|(_, value)| translate(value));
     container.cwd = match outside(&container.cwd.display().to_string()) {
@@ -244,6 +252,64 @@ pub(crate) fn rewrite(spec: &Spec, notes: &mut Vec<String>) -> Result<Spec, Fail
         container.env.push(("SSL_CERT_FILE".to_owned(), certificates.display().to_string()));
     }
     Ok(spec)
+}
+
+/// Whether a mount gives a file another name.
+fn is_renamed(mount: &Mount) -> bool {
+    mount.host.file_name() != mount.guest.file_name() && mount.host.is_file()
+}
+
+/// Whether any mount does: they need a folder for it.
+pub(crate) fn renames(mounts: &[Mount]) -> bool {
+    mounts.iter().any(is_renamed)
+}
+
+/// Where a path inside is on the host, if a mount shows it.
+fn on_host(mounts: &[Mount], path: &Path) -> Option<PathBuf> {
+    let mount = mounts.iter().rev().find(|mount| path.starts_with(&mount.guest))?;
+    let below = path.strip_prefix(&mount.guest).expect("it was just seen to start so");
+    // Joining an empty path would add a slash.
+    Some(if below == Path::new("") { mount.host.clone() } else { mount.host.join(below) })
+}
+
+/// Links in the place of mounts that lie in other mounts' folders, so that a path relative to the working folder leads where
+/// it would lead inside. Taken away when dropped.
+pub(crate) struct Links {
+    /// Each link, and whether an empty folder was in its place.
+    laid: Vec<(PathBuf, bool)>,
+}
+
+impl Links {
+    /// Lays what can be laid: nothing of the host's is hidden or removed but an empty folder.
+    pub fn lay(mounts: &[Mount], notes: &mut Vec<String>) -> Self {
+        let mut laid = Vec::new();
+        for (number, mount) in mounts.iter().enumerate() {
+            let Some(place) = on_host(&mounts[..number], &mount.guest) else { continue };
+            if fs::canonicalize(&place).is_ok_and(|there| fs::canonicalize(&mount.host).ok() == Some(there)) {
+                continue;
+            }
+            let was_folder = fs::remove_dir(&place).is_ok();
+            match symlink(&mount.host, &place) {
+                Ok(()) => laid.push((place, was_folder)),
+                Err(error) => notes.push(format!(
+                    "`{}` is not where the command may look for it, `{}`: {error}",
+                    mount.host.display(),
+                    place.display()
+                )),
+            }
+        }
+        Self { laid }
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        for (place, was_folder) in self.laid.iter().rev() {
+            if fs::remove_file(place).is_ok() && *was_folder {
+                let _ = fs::create_dir(place);
+            }
+        }
+    }
 }
 
 /// Kills what the command left behind. It all has become ours, because we adopt orphans.

@@ -27,7 +27,8 @@ pub(crate) struct Spec {
     pub method: Method,
     /// The layers merged into one folder, where the method needs it.
     pub merged: Option<PathBuf>,
-    /// An empty folder for the overlay's own, which the helper removes; `None` takes memory.
+    /// An empty folder, which the helper removes: for the overlay's own, where `None` takes memory, or for a plain process's
+    /// mounts of files under other names.
     pub scratch: Option<PathBuf>,
     /// Whether standard input is the caller's terminal, to be the command's.
     pub terminal: bool,

@@ -37,6 +37,7 @@ pub struct Running {
     control: UnixStream,
     handle: Handle,
     isolation: Isolation,
+    merged: Option<(String, String)>,
     notes: Vec<String>,
 }
 
@@ -53,6 +54,7 @@ impl Running {
         mut child: Child,
         control: UnixStream,
         isolation: Isolation,
+        merged: Option<(String, String)>,
         notes: Vec<String>,
     ) -> Self {
         let pid = Pid::from_raw(i32::try_from(child.id()).expect("process ids are below 2^22"));
@@ -64,6 +66,7 @@ impl Running {
             control,
             handle: Handle { pid, ended: Arc::default() },
             isolation,
+            merged,
             notes,
         }
     }
@@ -71,6 +74,11 @@ impl Running {
     /// How it is kept apart from the host: never [`Isolation::Auto`].
     pub fn isolation(&self) -> Isolation {
         self.isolation
+    }
+
+    /// Kind and key of the store's tree in which its layers are merged, where it runs in one.
+    pub fn merged(&self) -> Option<&(String, String)> {
+        self.merged.as_ref()
     }
 
     /// What a user should know: what this machine could not provide.

@@ -14,7 +14,7 @@ use provenv_store::Store;
 
 use crate::helper::{FLAG, MARK};
 use crate::protocol::{Failure, FailureKind, Method, Report, Spec, receive_report, send_spec};
-use crate::{Container, Error, Isolation, Result, Running, Stream, Streams, Writable, merged};
+use crate::{Container, Error, Isolation, Result, Running, Stream, Streams, Writable, merged, process};
 
 static HELPER: OnceLock<PathBuf> = OnceLock::new();
 
@@ -53,8 +53,10 @@ impl Container {
         let mut notes = Vec::new();
         let mut method = first_method(self.isolation);
         loop {
-            let needs_scratch =
-                self.writable == Writable::Disk && matches!(method, Method::Namespaces { overlay: true, .. });
+            let needs_scratch = match method {
+                Method::Namespaces { overlay, .. } => overlay && self.writable == Writable::Disk,
+                Method::Process => process::renames(&self.mounts),
+            };
             let needs_merged = !matches!(method, Method::Namespaces { overlay: true, .. });
             let spec = Spec {
                 container: self.clone(),
@@ -71,7 +73,10 @@ impl Container {
             match attempt(&spec, &mut streams)? {
                 Outcome::Started(child, control, more) => {
                     notes.extend(more);
-                    return Ok(Running::new(child, control, isolation_of(method), notes));
+                    let merged = spec.merged.as_deref().and_then(Path::file_name);
+                    let merged =
+                        merged.map(|key| (merged::TREE.to_owned(), key.to_string_lossy().into_owned()));
+                    return Ok(Running::new(child, control, isolation_of(method), merged, notes));
                 }
                 Outcome::Failed(failure) => match next_method(method, failure.kind, self.isolation) {
                     Some(next) => {

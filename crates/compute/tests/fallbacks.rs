@@ -2,12 +2,14 @@
 
 mod support;
 
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use fs_err as fs;
 use provenv_compute::{Container, Isolation, Mount};
-use support::{NOBODY, User, texts};
+use support::{NOBODY, User, eventually, texts};
 
 /// The driver where no user namespace may be made, as root with all rights, or as root without any.
 fn without_user_namespaces(user: &User, container: &Container, rights: bool) -> Option<Output> {
@@ -129,6 +131,54 @@ fn a_plain_process_keeps_what_it_can_of_a_container() {
         container.network = false;
         let output = user.run(&container);
         assert!(texts(&output).1.contains("cut the network off for a plain process"), "{output:?}");
+    }
+}
+
+#[test]
+fn a_plain_process_finds_mounts_in_mounts_and_files_by_their_names() {
+    for user in User::all() {
+        let (code, outputs, blobs) =
+            (user.mkdir("it's code"), user.mkdir("kept outputs"), user.mkdir("blobs"));
+        fs::create_dir(code.join("outputs")).unwrap();
+        chown(code.join("outputs"), Some(user.uid), Some(user.uid)).unwrap();
+        fs::write(blobs.join("e3b0"), "archive\n").unwrap();
+        let mount =
+            |host: &Path, guest: &str| Mount { host: host.into(), guest: guest.into(), read_only: false };
+        let mut container = user.shell("cat $1; echo x > outputs/x; echo y > /code/outputs/y");
+        container.command.extend(["sh".into(), "/source/a.tar.gz".into()]);
+        let mut plain = container.command.clone();
+        plain[2] = format!("cat \"$1\"; echo $1; echo x > outputs/x; echo y > '{}/y'", outputs.display());
+        container.plain_command = Some(plain);
+        container.mounts = vec![
+            mount(&code, "/code"),
+            mount(&outputs, "/code/outputs"),
+            mount(&blobs.join("e3b0"), "/source/a.tar.gz"),
+        ];
+        container.cwd = "/code".into();
+        for isolation in [Isolation::Process, Isolation::Merged, Isolation::Overlay] {
+            container.isolation = isolation;
+            let printed = user.prints(&container);
+            assert!(printed.starts_with("archive\n"), "{isolation:?}: {printed}");
+            assert_eq!(isolation == Isolation::Process, printed.ends_with("/a.tar.gz\n"), "{printed}");
+            for file in ["x", "y"] {
+                assert_eq!(
+                    fs::read_to_string(outputs.join(file)).unwrap(),
+                    format!("{file}\n"),
+                    "{isolation:?}"
+                );
+                fs::remove_file(outputs.join(file)).unwrap();
+            }
+            let place = code.join("outputs");
+            assert!(!place.is_symlink() && fs::read_dir(&place).unwrap().next().is_none(), "{isolation:?}");
+        }
+        eventually("what was made for it is gone", || user.scratch_folders() == 0);
+
+        // What is there is never hidden or removed.
+        fs::write(code.join("outputs/mine"), "z\n").unwrap();
+        container.isolation = Isolation::Process;
+        let (_, said) = texts(&user.run(&container));
+        assert!(said.contains("is not where the command may look for it"), "{said}");
+        assert_eq!(fs::read_to_string(code.join("outputs/mine")).unwrap(), "z\n");
     }
 }
 

@@ -28,7 +28,7 @@ pub use model::{
     Suite, SystemPackage,
 };
 pub use platform::{Platform, PlatformParseError};
-pub use read::{Format, ReadEnvironment, ReadError, read, read_node, read_str};
+pub use read::{Format, Origins, ReadEnvironment, ReadError, read, read_node, read_str};
 pub use requirement::{Marker, Requirement, RequirementError, normalise_name};
 pub use safe_url::SafeUrl;
 pub use secrets::{holds_secret, is_secret_name, mask_secrets};

@@ -40,20 +40,25 @@ pub struct ReadEnvironment {
     pub format: Format,
     /// Every file that was read, the first one first.
     pub files: Vec<PathBuf>,
-    pub(crate) origins: Origins,
+    /// Where its parts stand.
+    pub origins: Origins,
 }
 
 /// Where the parts of an environment stand in the user's files.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Origins {
-    pub name: Option<Place>,
-    pub version: Option<Place>,
-    pub image: Option<Place>,
+pub struct Origins {
+    pub(crate) name: Option<Place>,
+    pub(crate) version: Option<Place>,
+    pub(crate) image: Option<Place>,
+    /// `python`.
     pub python: Option<Place>,
+    /// Each of [`PipRequirements::requirements`](crate::PipRequirements::requirements).
     pub requirements: Vec<Place>,
+    /// Each of [`PipRequirements::constraints`](crate::PipRequirements::constraints).
     pub constraints: Vec<Place>,
+    /// Each of [`Definition::system_packages`](crate::Definition::system_packages).
     pub system_packages: Vec<Place>,
-    pub variables: HashMap<String, Place>,
+    pub(crate) variables: HashMap<String, Place>,
 }
 
 /// A file that cannot be used, with everything that is wrong with it, warnings included.

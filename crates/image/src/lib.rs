@@ -5,6 +5,7 @@ pub mod base_state;
 pub mod entry;
 pub mod export;
 pub mod layer;
+pub mod linking;
 mod marshal;
 pub mod oci;
 mod path;

@@ -41,6 +41,20 @@ impl Lock {
     pub fn digest(&self) -> Digest {
         Digest::of(&self.to_bytes())
     }
+
+    /// Whether `other` holds the same packages, byte by byte. From where, and whether an index tells their size, does not
+    /// count.
+    pub fn holds_the_same(&self, other: &Self) -> bool {
+        let placeless = |lock: &Self| {
+            let mut lock = lock.clone();
+            for artifact in lock.platforms.values_mut().flat_map(PlatformLock::artifacts) {
+                artifact.url = SafeUrl::new(url::Url::parse("file:///").expect("a URL"));
+                artifact.size = 0;
+            }
+            lock
+        };
+        placeless(self) == placeless(other)
+    }
 }
 
 /// What was chosen for one platform.
@@ -65,6 +79,15 @@ impl PlatformLock {
     pub fn holds(&self, name: &str) -> bool {
         self.debian.iter().any(|package| package.name == name)
             || self.pypi.iter().any(|package| package.name == name)
+    }
+
+    fn artifacts(&mut self) -> impl Iterator<Item = &mut Artifact> {
+        let debian = self.debian.iter_mut().map(|package| &mut package.artifact);
+        let pypi = self.pypi.iter_mut().filter_map(|package| match &mut package.source {
+            PypiSource::Wheel(artifact) => Some(artifact),
+            PypiSource::Built { sdist, .. } => sdist.as_mut(),
+        });
+        debian.chain(pypi)
     }
 }
 
@@ -201,6 +224,10 @@ pub struct Receipt {
     /// The receipt this one was upgraded from, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Digest>,
+    /// Whether the lock came as a file: it was resolved elsewhere, which indexes said what is not known here, and
+    /// [`Receipt::resolved_at`] is when it was taken over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_file: bool,
 }
 
 /// One index as it was when it was asked.

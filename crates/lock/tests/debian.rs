@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use jiff::{Timestamp, ToSpan as _};
 use provenv_definition::{Base, Definition, Platform, Suite as SuiteName};
 use provenv_fetch::{Fetcher, Options, Phase, Reporter};
-use provenv_lock::debian::{Archive, DebianConfig, DebianResolution, Error, ReleaseError, SignatureError};
+use provenv_lock::debian::{
+    Archive, BASE, DebianConfig, DebianResolution, Error, ReleaseError, SignatureError,
+};
 use provenv_store::Store;
 use provenv_testing::debian::{Deb, DebianArchive, Hash, Key, Lifetime, Suite};
 use provenv_testing::server::{Fault, Server};
@@ -80,8 +82,12 @@ fn archive_of(key: Key, suites: impl IntoIterator<Item = Suite>) -> DebianArchiv
     archive
 }
 
+fn suite(name: &str, python: &str) -> Suite {
+    Suite::new(name).with_base(&BASE, python)
+}
+
 fn bookworm() -> Suite {
-    Suite::new("bookworm").with_base("3.11.2")
+    suite("bookworm", "3.11.2")
 }
 
 fn definition(suite: Option<&str>, python: Option<&str>, packages: &[&str]) -> Definition {
@@ -218,11 +224,7 @@ async fn what_cannot_be_met_or_be_together_is_explained() {
 
 #[tokio::test]
 async fn a_python_is_found_in_the_suite_that_has_it() {
-    let world = World::new(&archive([
-        bookworm(),
-        Suite::new("trixie").with_base("3.13.5"),
-        Suite::new("bullseye").with_base("3.9.2"),
-    ]));
+    let world = World::new(&archive([bookworm(), suite("trixie", "3.13.5"), suite("bullseye", "3.9.2")]));
     let of = async |python: &str| {
         let resolution = world.resolve(&definition(None, Some(python), &[])).await.unwrap();
         (resolution.suite.0, resolution.python.unwrap().version)
@@ -249,12 +251,23 @@ async fn a_python_is_found_in_the_suite_that_has_it() {
 #[tokio::test]
 async fn a_guess_that_is_wrong_does_no_harm() {
     // This archive's trixie has another Python than the world's, and forky has what trixie should.
-    let world = World::new(&archive([
-        Suite::new("trixie").with_base("3.12.1"),
-        Suite::new("forky").with_base("3.13.9"),
-    ]));
+    let world = World::new(&archive([suite("trixie", "3.12.1"), suite("forky", "3.13.9")]));
     let resolution = world.resolve(&definition(None, Some("3.13"), &[])).await.unwrap();
     assert_eq!(resolution.suite.0, "forky");
+}
+
+#[tokio::test]
+async fn a_suite_that_nobody_asked_for_is_not_spoken_of() {
+    let mut expired = suite("forky", "3.14.0");
+    expired.valid_until = Some(Timestamp::now() - 1.hour());
+    let world = World::new(&archive([bookworm(), expired.clone()]));
+    let error = world.error(&definition(None, Some("3.14"), &[])).await;
+    assert_eq!(error.to_string(), "no suite of Debian has Python 3.14: bookworm has 3.11.2");
+    assert_eq!(*world.notes.0.lock().unwrap(), [""; 0]);
+    // Unless there is nothing else to say.
+    let world = World::new(&archive([expired]));
+    let error = world.error(&definition(None, Some("3.14"), &[])).await;
+    assert!(matches!(error, Error::Release { source: ReleaseError::Expired(_), .. }), "{error}");
 }
 
 #[tokio::test]
@@ -362,7 +375,7 @@ async fn releases_out_of_their_time_or_place_are_refused() {
     assert!(matches!(&error, Error::Release { source: ReleaseError::Future(_), .. }), "{error}");
     assert!(error.hint().unwrap().contains("clock"));
     // A good release of another suite in this one's place.
-    let mut other = Suite::new("buster").with_base("3.7.3");
+    let mut other = suite("buster", "3.7.3");
     "bookworm".clone_into(&mut other.folder);
     let error = World::new(&archive([other])).error(&plain()).await;
     assert!(matches!(&error, Error::Release { source: ReleaseError::WrongSuite { .. }, .. }), "{error}");

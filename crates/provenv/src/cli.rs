@@ -103,6 +103,9 @@ pub enum Command {
     /// Images: list, show
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Builds: list, show, logs
+    #[command(subcommand)]
+    Builds(BuildsCommand),
     /// Runs: list, show, logs
     #[command(subcommand)]
     Runs(RunsCommand),
@@ -188,7 +191,8 @@ pub enum EnvCommand {
     /// Register an environment: lock it and give it a version
     #[command(after_help = "Examples:
   provenv env register environment.yaml
-  provenv env register requirements.txt --name digits")]
+  provenv env register requirements.txt --name digits
+  provenv env register environment.yaml --lock environment.lock.json")]
     Register {
         /// The definition
         #[arg(value_hint = ValueHint::FilePath)]
@@ -199,6 +203,9 @@ pub enum EnvCommand {
         /// Its version [default: the next number]
         #[arg(long)]
         version: Option<String>,
+        /// Take this lock, which `provenv lock` wrote here or elsewhere, and resolve nothing
+        #[arg(long, value_name = "LOCK", value_hint = ValueHint::FilePath)]
+        lock: Option<PathBuf>,
     },
     /// List registered environments
     List {
@@ -209,10 +216,17 @@ pub enum EnvCommand {
         all: bool,
     },
     /// Show a registered environment, or a file as Provenv reads it
+    #[command(after_help = "Examples:
+  provenv env show digits:2
+  provenv env show digits:2 --receipt              when it was resolved, from which indexes, by what
+  provenv lock digits:2 --file -                   its lock")]
     Show {
         /// NAME, NAME:VERSION, NAME@latest or a file
         #[arg(value_name = "ENV", value_hint = ValueHint::FilePath)]
         environment: String,
+        /// Only the receipt, in JSON
+        #[arg(long)]
+        receipt: bool,
     },
     /// Compare two environments: definitions and locked packages
     #[command(after_help = "Example:\n  provenv env diff digits:1 digits:2")]
@@ -241,7 +255,10 @@ pub enum EnvCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   provenv lock environment.yaml                    write environment.lock.json beside it
-  provenv lock requirements.txt --file -           write to standard output")]
+  provenv lock requirements.txt --file -           write to standard output
+  provenv lock environment.yaml --check            is environment.lock.json of this definition?
+
+A lock is built from with `provenv build environment.yaml --lock environment.lock.json`, on any machine.")]
 pub struct LockArgs {
     /// A file, or a registered environment
     #[arg(value_name = "FILE|ENV", value_hint = ValueHint::FilePath)]
@@ -252,6 +269,9 @@ pub struct LockArgs {
     /// Resolve again, though the definition has a receipt
     #[arg(long)]
     pub upgrade: bool,
+    /// Write nothing and resolve nothing: check that the lock file is of this definition, and fail if not
+    #[arg(long, conflicts_with = "upgrade")]
+    pub check: bool,
 }
 
 #[derive(Debug, Args)]
@@ -260,6 +280,7 @@ pub struct LockArgs {
   provenv build digits:2 --to oci:image
   provenv build digits --to docker-archive:digits.tar
   provenv build digits --to registry.example/team/digits:2
+  provenv build environment.yaml --lock environment.lock.json
   provenv build digits --force                     assemble again and compare")]
 pub struct BuildArgs {
     /// A file, or a registered environment
@@ -269,6 +290,9 @@ pub struct BuildArgs {
     /// registry reference; may be given several times
     #[arg(long, value_name = "DESTINATION")]
     pub to: Vec<String>,
+    /// Build exactly from this lock, which `provenv lock` wrote here or elsewhere, and resolve nothing
+    #[arg(long, value_name = "LOCK", value_hint = ValueHint::FilePath)]
+    pub lock: Option<PathBuf>,
     /// Assemble again from the same lock and compare digests
     #[arg(long)]
     pub force: bool,
@@ -311,6 +335,33 @@ pub enum ImageCommand {
         /// Only the log of the build
         #[arg(long)]
         log: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BuildsCommand {
+    /// List attempts to assemble an image, newest first
+    #[command(after_help = "Examples:
+  provenv builds list
+  provenv builds list -n 5 -o json
+
+A build that has no end and whose process is gone is shown as lost.")]
+    List {
+        /// At most so many
+        #[arg(long, short = 'n', default_value_t = 50)]
+        limit: u32,
+    },
+    /// Show a build
+    #[command(after_help = "Example:\n  provenv builds show latest")]
+    Show {
+        /// Its identifier, or `latest`
+        build: String,
+    },
+    /// Print a build's log
+    #[command(after_help = "Example:\n  provenv builds logs latest")]
+    Logs {
+        /// Its identifier, or `latest`
+        build: String,
     },
 }
 

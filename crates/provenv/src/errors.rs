@@ -1,14 +1,23 @@
 //! What went wrong, on standard error, in rustc's manner.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use console::style;
-use provenv_definition::{Diagnostic, Severity};
+use provenv_definition::{Diagnostic, Place, Severity, Span};
 
-/// An error as a user reads it: what was being done, why it failed, what to do next.
-pub fn render(error: &dyn std::error::Error, hint: Option<&str>) -> String {
-    let mut text = format!("{} {error}\n", style("error:").red().bold());
+/// An error as a user reads it: what was being done, where in the user's file that comes from, why it failed, what to do
+/// next.
+pub fn render(error: &dyn std::error::Error, places: &[Place], hint: Option<&str>) -> String {
     let mut said = error.to_string();
+    let (headline, more) = said.split_once('\n').unwrap_or((&said, ""));
+    let mut text = format!("{} {headline}\n", style("error:").red().bold());
+    for place in places {
+        text += &quote(&place.file, Some(place.span), place.line_text.as_deref());
+    }
+    if !more.is_empty() {
+        text.extend([more, "\n"]);
+    }
     let mut source = error.source();
     while let Some(cause) = source {
         let message = cause.to_string();
@@ -20,7 +29,7 @@ pub fn render(error: &dyn std::error::Error, hint: Option<&str>) -> String {
         source = cause.source();
     }
     if let Some(hint) = hint {
-        let _ = writeln!(text, "{} {hint}", style("hint:").cyan().bold());
+        let _ = writeln!(text, "{} {}", style("hint:").cyan().bold(), hint.replace('\n', "\n      "));
     }
     text
 }
@@ -34,13 +43,22 @@ pub fn render_diagnostic(diagnostic: &Diagnostic) -> String {
     };
     let mut text = format!("{label} {}\n", diagnostic.message);
     if let Some(file) = &diagnostic.file {
-        let place = match diagnostic.span {
-            Some(span) => format!("{}:{}:{}", file.display(), span.line, span.column),
-            None => file.display().to_string(),
-        };
-        let _ = writeln!(text, "  {} {place}", style("-->").blue().bold());
+        text += &quote(file, diagnostic.span, diagnostic.line_text.as_deref());
     }
-    if let (Some(span), Some(line)) = (diagnostic.span, &diagnostic.line_text) {
+    if let Some(hint) = &diagnostic.hint {
+        let _ = writeln!(text, "  {} {hint}", style("= hint:").cyan().bold());
+    }
+    text
+}
+
+/// A place in a user's file, and what stands there.
+fn quote(file: &Path, span: Option<Span>, line: Option<&str>) -> String {
+    let place = match span {
+        Some(span) => format!("{}:{}:{}", file.display(), span.line, span.column),
+        None => file.display().to_string(),
+    };
+    let mut text = format!("  {} {place}\n", style("-->").blue().bold());
+    if let (Some(span), Some(line)) = (span, line) {
         let number = span.line.to_string();
         let margin = " ".repeat(number.len());
         let bar = style("|").blue().bold();
@@ -54,9 +72,6 @@ pub fn render_diagnostic(diagnostic: &Diagnostic) -> String {
         let _ = writeln!(text, "{margin} {bar}");
         let _ = writeln!(text, "{} {bar} {line}", style(&number).blue().bold());
         let _ = writeln!(text, "{margin} {bar} {before}{}", style(carets).red().bold());
-    }
-    if let Some(hint) = &diagnostic.hint {
-        let _ = writeln!(text, "  {} {hint}", style("= hint:").cyan().bold());
     }
     text
 }

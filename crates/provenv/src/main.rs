@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprint!("{}", errors::render(&error, None));
+            eprint!("{}", errors::render(&error, &[], None));
             return ExitCode::FAILURE;
         }
     };

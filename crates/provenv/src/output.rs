@@ -81,6 +81,16 @@ pub fn bytes(count: u64) -> String {
     indicatif::BinaryBytes(count).to_string()
 }
 
+/// How long something took, or takes until now.
+pub fn took(from: jiff::Timestamp, to: Option<jiff::Timestamp>) -> String {
+    let seconds = to.unwrap_or_else(jiff::Timestamp::now).duration_since(from).as_secs_f64();
+    if seconds < 60.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{:.0} min {:.0} s", (seconds / 60.0).floor(), seconds % 60.0)
+    }
+}
+
 /// A time as people read it: local, to the second.
 pub fn time(at: jiff::Timestamp) -> String {
     at.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()

@@ -181,6 +181,24 @@ fn a_version_stays_until_somebody_upgrades() {
 }
 
 #[test]
+fn another_mirror_with_the_same_packages_is_no_upgrade() {
+    let Some(workspace) = Workspace::new() else { return };
+    workspace.write("environment.yaml", &format!("name: tea\npython: \"{PYTHON}\"\npip: [tea, brew]\n"));
+    let at = |server: &provenv_testing::server::Server, arguments: &[&str]| {
+        let mut command = workspace.command();
+        command.env("PROVENV_PYPI_INDEX", server.at("/simple/")).args(arguments);
+        Done::from(command.output().unwrap()).ok()
+    };
+    let index = index().add(Sdist::new("brew", "1.0"));
+    at(&serve(&index), &["env", "register", "environment.yaml"]);
+    let moved = serve(&index);
+    assert_eq!(at(&moved, &["upgrade", "tea"]).stdout, "nothing to upgrade: tea:1 holds the newest packages\n");
+    assert_eq!(workspace.json(["env", "list", "tea"]).as_array().unwrap().len(), 1);
+    // It was asked, though.
+    assert!(moved.hits("/simple/tea/") > 0);
+}
+
+#[test]
 fn an_sdist_is_built_in_the_sandbox_and_kept() {
     let Some(workspace) = Workspace::new() else { return };
     let server = serve(&Index::new().add(Sdist::new("brew", "1.0")));
@@ -192,6 +210,50 @@ fn an_sdist_is_built_in_the_sandbox_and_kept() {
     assert!(package["source"]["built"]["sdist"]["sha256"].is_string(), "{package}");
     // The wheel is pinned: an image made again is the same.
     assert_eq!(workspace.json(["build", "environment.yaml", "--force"])["reproduced"], true);
+}
+
+#[test]
+fn a_build_sees_no_secret_and_has_no_network() {
+    const SECRET: &str = "hunter2-for-the-index";
+    let Some(workspace) = Workspace::new() else { return };
+    // What foreign code would try first. It ends with an error where it finds something.
+    let open = serve(&Index::new());
+    let spy = format!(
+        r#"
+import glob, socket
+looked = glob.glob("/proc/[0-9]*/environ") + glob.glob("/root/.*") + glob.glob("/home/*/.*")
+looked += glob.glob("/provenv/**", recursive=True) + [os.path.expanduser("~/.netrc"), os.environ.get("NETRC", "")]
+for path in looked:
+    if os.path.isfile(path):
+        try:
+            if bytes(reversed(b"{backwards}")) in open(path, "rb").read():
+                sys.exit("the secret is in " + path)
+        except PermissionError:
+            pass
+try:
+    socket.create_connection(("127.0.0.1", {port}), 5)
+    sys.exit("there is a network")
+except OSError as error:
+    REPORT = [sorted(os.environ), len(looked), str(error)]
+"#,
+        // The script itself is among what it reads.
+        backwards = SECRET.chars().rev().collect::<String>(),
+        port = open.url.rsplit(':').next().unwrap(),
+    );
+    let index = Index::new()
+        .add(Wheel::new("helper", "1.0"))
+        .add(Sdist::new("mould", "1.0").build_requires("helper").runs(&spy))
+        .add(Sdist::new("older", "1.0").old_metadata().requires("helper").runs(&spy));
+    let server = serve(&index);
+    server.require_auth("anna", SECRET);
+    workspace.write("environment.yaml", &definition(&server, "spied", &["mould", "older"]));
+    let netrc = workspace.write("netrc", &format!("machine 127.0.0.1 login anna password {SECRET}\n"));
+    let script = "import mould, older; print(mould.REPORT); print(older.REPORT)";
+    let mut command = workspace.command();
+    command.env("NETRC", netrc).args(["run", "environment.yaml", "--", "python", "-c", script]);
+    let done = Done::from(command.output().unwrap()).ok();
+    assert_eq!(done.stdout.matches("SOURCE_DATE_EPOCH").count(), 2, "{}", done.stdout);
+    assert!(!done.stdout.contains("NETRC") && !done.stdout.contains("UV_INDEX"), "{}", done.stdout);
 }
 
 #[test]

@@ -274,6 +274,57 @@ fn a_registry_takes_it_and_is_sent_nothing_twice() {
     }
 }
 
+#[test]
+fn a_push_killed_at_any_moment_can_be_done_again() {
+    let Some(setup) = Setup::new() else { return };
+    let Some(registry) = Registry::start(setup.workspace.path()) else { return };
+    if !have("skopeo") {
+        return;
+    }
+    setup.workspace.write("plain.yaml", &format!("name: plain\npython: \"{}\"\n", support::PYTHON));
+    let plain = setup.workspace.json(["build", "plain.yaml"])["image"].as_str().unwrap().to_owned();
+    let seed = fastrand::u64(..);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut died = 0;
+    for round in 0..8 {
+        // A repository of its own, so that every byte is to be sent; in every other one the tag names an image already.
+        let reference = format!("127.0.0.1:{}/team/tea-{round}:1", registry.port);
+        let before = (round % 2 == 0).then(|| {
+            setup.workspace.json(["build", "plain.yaml", "--to", &reference]);
+            plain.clone()
+        });
+        let mut push = setup.workspace.command();
+        push.args(["build", "environment.yaml", "--to", &reference])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut push = push.spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(random.u64(30..900)));
+        died += usize::from(push.try_wait().unwrap().is_none());
+        push.kill().unwrap();
+        push.wait().unwrap();
+        let source = format!("docker://{reference}");
+        let named = || {
+            let mut inspect = Command::new("skopeo");
+            inspect.args(["inspect", "--tls-verify=false", "--format", "{{.Digest}}", &source]);
+            let done = Done::from(inspect.output().unwrap());
+            (done.code == 0).then(|| done.stdout.trim().to_owned())
+        };
+        let now = named();
+        assert!(now == before || now.as_deref() == Some(&*setup.image), "seed {seed}: {now:?}");
+        let copy = || {
+            let target = format!("dir:pulled-{round}");
+            setup.peer("skopeo", &["--insecure-policy", "copy", "--src-tls-verify=false", &source, &target]);
+        };
+        if now.is_some() {
+            copy();
+        }
+        setup.export(&reference);
+        assert_eq!(named().as_deref(), Some(&*setup.image), "seed {seed}");
+        copy();
+    }
+    assert!(died > 0, "every push was faster than its end");
+}
+
 /// Into an environment of the same Python without packages, uv installs from the same index.
 #[test]
 fn site_packages_are_what_uv_lays_down() {

@@ -323,6 +323,10 @@ fn packages_that_cannot_be_had_are_explained() {
     assert_refusal!(workspace, wanted(&["no-such-package"]), @r#"
     1
     error: no index has the package `no-such-package`
+      --> [DIR]/environment.yaml:5:3
+      |
+    5 | - no-such-package
+      |   ^^^^^^^^^^^^^^^
     No solution found when resolving dependencies
       cause: Because no-such-package was not found in the package registry and you require no-such-package, we can conclude that your requirements are unsatisfiable.
     hint: check the spelling of `no-such-package`, and that the index that has it is among the definition's
@@ -330,6 +334,10 @@ fn packages_that_cannot_be_had_are_explained() {
     assert_refusal!(workspace, wanted(&["tea>=7"]), @r#"
     1
     error: no choice of versions satisfies the requirements
+      --> [DIR]/environment.yaml:5:3
+      |
+    5 | - tea>=7
+      |   ^^^^^^
     No solution found when resolving dependencies
       cause: Because only tea==1.0 is available and you require tea>=7, we can conclude that your requirements are unsatisfiable.
     hint: loosen or drop one of the bounds that are named above
@@ -337,6 +345,14 @@ fn packages_that_cannot_be_had_are_explained() {
     assert_refusal!(workspace, wanted(&["pot", "cup"]), @r#"
     1
     error: no choice of versions satisfies the requirements
+      --> [DIR]/environment.yaml:5:3
+      |
+    5 | - pot
+      |   ^^^
+      --> [DIR]/environment.yaml:6:3
+      |
+    6 | - cup
+      |   ^^^
     No solution found when resolving dependencies
       cause: Because all versions of cup depend on leaf>=2 and all versions of pot depend on leaf<1.5, we can conclude that all versions of cup and all versions of pot are incompatible.
              And because you require pot and cup, we can conclude that your requirements are unsatisfiable.
@@ -345,6 +361,10 @@ fn packages_that_cannot_be_had_are_explained() {
     assert_refusal!(workspace, wanted(&["newer"]), @r#"
     1
     error: a package is not made for Python 3.11.x
+      --> [DIR]/environment.yaml:5:3
+      |
+    5 | - newer
+      |   ^^^^^
     No solution found when resolving dependencies
       cause: Because the current Python version (3.11.x) does not satisfy Python>=3.14 and newer==1.0 depends on Python>=3.14, we can conclude that newer==1.0 cannot be used.
              And because only newer==1.0 is available and you require newer, we can conclude that your requirements are unsatisfiable.
@@ -353,17 +373,21 @@ fn packages_that_cannot_be_had_are_explained() {
     assert_refusal!(workspace, wanted(&["cracked"]), @r#"
     1
     error: could not build `cracked==1.0`
-    Building wheel from source distribution...
+      --> [DIR]/environment.yaml:5:3
+      |
+    5 | - cracked
+      |   ^^^^^^^
     there is a crack in it
-    error: Failed to build `/provenv/source/cracked-1.0.tar.gz`
-      cause: The build backend returned an error
-      cause: Call to `backend.build_wheel` failed (exit status: 1)
     hint: ask for a version that has wheels for this Python, or build the wheel elsewhere and give its folder with --find-links
     "#);
     let zeros = "0".repeat(64);
     assert_refusal!(workspace, wanted(&[&format!("leaf==1.0 --hash=sha256:{zeros}")]), @r#"
     1
     error: no file of `leaf` 1.0 has a hash that the definition gives
+      --> [DIR]/environment.yaml:5:3
+      |
+    5 | - leaf==1.0 --hash=[DIGEST]
+      |   ^^^^^^^^^
     hint: the definition admits [DIGEST]; the index has [DIGEST]
     "#);
 }
@@ -376,12 +400,20 @@ fn system_packages_and_pythons_that_no_suite_has() {
     assert_refusal!(workspace, done, @r#"
     1
     error: no suite of Debian has Python 3.7: [SUITES]
+      --> [DIR]/environment.yaml:2:9
+      |
+    2 | python: "3.7"
+      |         ^^^^^
     hint: ask for one of these, or leave `python` out
     "#);
     let text = format!("name: tea\npython: \"{PYTHON}\"\nsystem_packages: [libgompp1]\n");
     assert_refusal!(workspace, build(&workspace, &text), @r#"
     1
     error: there is no package `libgompp1` in bookworm
+      --> [DIR]/environment.yaml:3:19
+      |
+    3 | system_packages: [libgompp1]
+      |                   ^^^^^^^^^
     hint: did you mean `libgomp1`?
     "#);
     let text = "name: tea\nbase: debian/potato\n";
@@ -415,11 +447,14 @@ fn a_network_that_is_not_there() {
     assert_refusal!(workspace, workspace.run(["--offline", "build", "environment.yaml"]), @r#"
     1
     error: a package is not cached, and the network is not to be used
+      --> [DIR]/environment.yaml:3:51
+      |
+    3 | pip: [--index-url http://[HOST]/simple/, tea]
+      |                                                   ^^^
     No solution found when resolving dependencies
       cause: Because tea was not found in the cache and you require tea, we can conclude that your requirements are unsatisfiable.
-
-    hint: Packages were unavailable because the network was disabled. When the network is disabled, registry packages may only be read from the cache.
     hint: run once with the network
+          Packages were unavailable because the network was disabled. When the network is disabled, registry packages may only be read from the cache
     "#);
 
     let empty = Workspace::empty();
@@ -568,7 +603,7 @@ fn a_workspace_that_cannot_be() {
     2
     error: unrecognized subcommand 'biuld'
 
-      tip: a similar subcommand exists: 'build'
+      tip: some similar subcommands exist: 'builds', 'build'
 
     Usage: provenv [OPTIONS] <COMMAND>
 

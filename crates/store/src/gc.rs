@@ -1,4 +1,4 @@
-//! Garbage collection: what no root names is removed, while nobody holds a pin.
+//! Garbage collection: what no root and no hold names is removed, while nobody has a pin.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use fs_err::File;
 use provenv_definition::Digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::lock::{self, Mode};
 use crate::record::names;
@@ -14,7 +14,7 @@ use crate::store::sync_folder;
 use crate::{Result, Store};
 
 /// All that must stay.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Roots {
     /// Blobs, those that records and locks name too.
     pub blobs: HashSet<Digest>,
@@ -22,6 +22,15 @@ pub struct Roots {
     pub records: HashSet<(String, String)>,
     /// Trees by kind and key.
     pub trees: HashSet<(String, String)>,
+}
+
+impl Roots {
+    /// Adds all of `other`.
+    pub fn extend(&mut self, other: Self) {
+        self.blobs.extend(other.blobs);
+        self.records.extend(other.records);
+        self.trees.extend(other.trees);
+    }
 }
 
 /// A thing in the store.
@@ -67,8 +76,8 @@ impl GcReport {
     }
 }
 
-/// The right to remove things: nobody else uses the store while it lives. Find the roots after you have it, or a
-/// build that ended in between loses what it made.
+/// The right to remove things: nobody has a pin while it lives. Find the roots after you have it, or a build that ended in
+/// between loses what it made.
 #[derive(Debug)]
 pub struct Collector {
     store: Store,
@@ -89,14 +98,17 @@ impl Store {
 }
 
 impl Collector {
-    /// Removes what `roots` does not name, or with `dry_run` only says what it would remove.
+    /// Removes what neither `roots` nor a living process's [`Hold`](crate::Hold) names, or with `dry_run` only says what it
+    /// would remove.
     ///
     /// Records go first, then trees, then blobs, so that whatever stops it, no record is left whose blob is gone.
     pub fn collect(&self, roots: &Roots, dry_run: bool) -> Result<GcReport> {
+        let mut roots = roots.clone();
+        roots.extend(self.store.held()?);
         let mut report = GcReport::default();
-        self.records(roots, dry_run, &mut report)?;
-        self.trees(roots, dry_run, &mut report)?;
-        self.blobs(roots, dry_run, &mut report)?;
+        self.records(&roots, dry_run, &mut report)?;
+        self.trees(&roots, dry_run, &mut report)?;
+        self.blobs(&roots, dry_run, &mut report)?;
         self.quarantine(dry_run, &mut report)?;
         if !dry_run {
             self.lock_files()?;
@@ -128,7 +140,8 @@ impl Collector {
     }
 
     fn trees(&self, roots: &Roots, dry_run: bool, report: &mut GcReport) -> Result<()> {
-        let folder = self.store.root().join("trees");
+        // Those of other users are theirs to collect.
+        let folder = self.store.trees();
         for kind in names(&folder)? {
             let kind = kind?;
             for key in names(&folder.join(&kind))? {

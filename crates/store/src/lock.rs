@@ -16,10 +16,18 @@ pub struct Lease {
     _file: File,
 }
 
-/// While it lives, garbage collection removes nothing.
+/// While it lives, garbage collection removes nothing: for the time in which something is found or made. What is used for
+/// longer is named by a [`Hold`](crate::Hold).
 #[derive(Debug)]
 pub struct SharedPin {
+    store: Store,
     _file: File,
+}
+
+impl SharedPin {
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -59,7 +67,7 @@ impl Store {
 
     /// Keeps garbage collection away; waits while one is running.
     pub fn pin(&self) -> Result<SharedPin> {
-        Ok(SharedPin { _file: wait(&self.gc_lock(), Mode::Shared)? })
+        Ok(SharedPin { store: self.clone(), _file: wait(&self.gc_lock(), Mode::Shared)? })
     }
 
     pub(crate) fn gc_lock(&self) -> std::path::PathBuf {

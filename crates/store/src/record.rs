@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::scratch::file_in;
 use crate::store::{name, rename_into};
 use crate::{Error, Result, Store};
 
@@ -28,7 +29,7 @@ impl Store {
             key: key.to_owned(),
             source,
         })?;
-        let mut file = tempfile::Builder::new().prefix("record-").tempfile_in(self.own_tmp()?)?;
+        let mut file = file_in(self.own_tmp()?, "record-")?;
         file.write_all(&bytes)?;
         file.as_file().sync_all()?;
         let file = file.into_temp_path();

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use fs_err::File;
+use tempfile::NamedTempFile;
 
 use crate::lock::{self, Mode};
 
@@ -28,7 +29,9 @@ impl Scratch {
         let _making = lock::wait(&sweep_lock(root), Mode::Shared)?;
         let tmp = root.join("tmp");
         fs_err::create_dir_all(&tmp)?;
-        let path = tempfile::Builder::new().prefix("").rand_bytes(12).tempdir_in(tmp)?.keep();
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("").rand_bytes(12).permissions(std::fs::Permissions::from_mode(0o777));
+        let path = builder.tempdir_in(tmp)?.keep();
         let alive = File::create(path.join(ALIVE))?;
         alive.lock()?;
         Ok(Self { path, _alive: alive })
@@ -61,12 +64,9 @@ pub(crate) fn sweep(root: &Path) -> io::Result<()> {
     let Some(_sweeping) = lock::attempt(&sweep_lock(root), Mode::Exclusive)? else { return Ok(()) };
     for entry in fs_err::read_dir(&tmp)? {
         let path = entry?.path();
-        let alive = match File::open(path.join(ALIVE)) {
-            Ok(file) => file.try_lock().is_err(),
-            // Nobody is making one now, as we hold the sweep lock: its process died before it could lock.
-            Err(_) => false,
-        };
-        if !alive {
+        // Nobody is making one now, as we hold the sweep lock: where there is no lock file, its process died before.
+        // One that we may not look into is another user's to sweep.
+        if is_alive(&path).is_ok_and(|alive| !alive) {
             tracing::debug!(path = %path.display(), "removing what a dead process left");
             // What cannot be removed today, such as another user's, does not keep anybody from working.
             if let Err(error) = remove_tree(&path) {
@@ -75,6 +75,45 @@ pub(crate) fn sweep(root: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The folders of living processes.
+pub(crate) fn living(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let tmp = root.join("tmp");
+    let mut living = Vec::new();
+    if has_entries(&tmp)? {
+        for entry in fs_err::read_dir(&tmp)? {
+            let path = entry?.path();
+            if is_alive(&path)? {
+                living.push(path);
+            }
+        }
+    }
+    Ok(living)
+}
+
+fn is_alive(folder: &Path) -> io::Result<bool> {
+    match File::open(folder.join(ALIVE)) {
+        Ok(file) => Ok(file.try_lock().is_err()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives a new folder the user's own group, which nothing made in it inherits. In a shared store it would have the store's, and
+/// in a user namespace, where that group is nobody's, no container could use it.
+pub(crate) fn keep_to_oneself(folder: &Path) -> io::Result<()> {
+    fs_err::os::unix::fs::chown(folder, None, Some(nix::unistd::getegid().as_raw()))?;
+    let mode = fs_err::metadata(folder)?.permissions().mode() & 0o777;
+    fs_err::set_permissions(folder, std::fs::Permissions::from_mode(mode))
+}
+
+/// A new file in `folder` with the mode that the umask gives.
+pub(crate) fn file_in(folder: &Path, prefix: &str) -> io::Result<NamedTempFile> {
+    let mode = std::fs::Permissions::from_mode(0o666);
+    tempfile::Builder::new().prefix(prefix).permissions(mode).tempfile_in(folder)
 }
 
 fn has_entries(folder: &Path) -> io::Result<bool> {

@@ -9,6 +9,7 @@ use provenv_definition::{Digest, Hasher};
 use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
 
+use crate::scratch::file_in;
 use crate::store::rename_into;
 use crate::{Error, Result, Store};
 
@@ -44,10 +45,7 @@ pub struct Staged {
 
 impl Staged {
     pub(crate) fn new(store: &Store) -> Result<Self> {
-        let named = tempfile::Builder::new()
-            .prefix("blob-")
-            .permissions(std::fs::Permissions::from_mode(0o600))
-            .tempfile_in(store.own_tmp()?)?;
+        let named = file_in(store.own_tmp()?, "blob-")?;
         let (file, path) = named.into_parts();
         let file = File::from_parts(file, path.to_path_buf());
         Ok(Self {
@@ -111,7 +109,9 @@ impl Staged {
         if let Some(blob) = self.store.blob(digest, self.size)? {
             return Ok(blob);
         }
-        self.file.set_permissions(std::fs::Permissions::from_mode(0o444))?;
+        // Nobody writes to it any more; who may read it is for the umask to say.
+        let mode = self.file.metadata()?.permissions().mode() & 0o444;
+        self.file.set_permissions(std::fs::Permissions::from_mode(mode))?;
         self.file.sync_all()?;
         rename_into(&self.path, &self.store.path(&digest))?;
         // The name in `tmp/` is gone; dropping the path would only fail to remove it.

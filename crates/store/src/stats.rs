@@ -30,7 +30,7 @@ impl Usage {
 pub struct Stats {
     /// Blobs.
     pub blobs: Usage,
-    /// Unpacked folders.
+    /// Unpacked folders of this user's.
     pub trees: Usage,
     /// Records.
     pub records: Usage,
@@ -47,8 +47,8 @@ impl Store {
         for (_, bytes) in self.blobs()? {
             stats.blobs.add(bytes);
         }
-        for (area, usage) in [("trees", &mut stats.trees), ("records", &mut stats.records)] {
-            let folder = self.root().join(area);
+        let records = self.root().join("records");
+        for (folder, usage) in [(self.trees(), &mut stats.trees), (records, &mut stats.records)] {
             for kind in names(&folder)? {
                 let folder = folder.join(kind?);
                 for key in names(&folder)? {

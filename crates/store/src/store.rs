@@ -1,6 +1,7 @@
 //! The store itself: opening it, and reading blobs.
 
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -22,6 +23,8 @@ pub struct Store(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     root: PathBuf,
+    /// The folder below `trees/` and `cache/` that this user's are in, where somebody else owns the store.
+    own: Option<String>,
     /// Made when first needed, so that reading alone writes nothing.
     scratch: OnceLock<Scratch>,
     boot: OnceLock<Option<String>>,
@@ -40,7 +43,9 @@ impl Store {
             Err(error) => return Err(error.into()),
         }
         scratch::sweep(&root)?;
-        Ok(Self(Arc::new(Inner { root, scratch: OnceLock::new(), boot: OnceLock::new() })))
+        let user = nix::unistd::geteuid().as_raw();
+        let own = (fs_err::metadata(&root)?.uid() != user).then(|| format!(".of-{user}"));
+        Ok(Self(Arc::new(Inner { root, own, scratch: OnceLock::new(), boot: OnceLock::new() })))
     }
 
     /// The store's folder, absolute.
@@ -102,7 +107,24 @@ impl Store {
 
     /// An empty folder on the store's file system, removed when dropped. Keep the store as long.
     pub fn scratch(&self) -> Result<tempfile::TempDir> {
-        Ok(tempfile::TempDir::new_in(self.own_tmp()?)?)
+        let folder = tempfile::TempDir::new_in(self.own_tmp()?)?;
+        scratch::keep_to_oneself(folder.path())?;
+        Ok(folder)
+    }
+
+    /// A folder for what tools cache, this user's own: `cache/<what>`. It may not be there.
+    pub fn cache(&self, what: &str) -> PathBuf {
+        self.own("cache").join(what)
+    }
+
+    /// The folder of unpacked folders, this user's own.
+    pub(crate) fn trees(&self) -> PathBuf {
+        self.own("trees")
+    }
+
+    fn own(&self, area: &str) -> PathBuf {
+        let folder = self.root().join(area);
+        self.0.own.as_ref().map_or(folder.clone(), |own| folder.join(own))
     }
 
     /// The folder below `tmp/` that is this handle's alone.
@@ -159,7 +181,7 @@ fn create(root: &Path) -> Result<()> {
     }
     // Last, so that a folder with a format is complete; and not in `tmp/`, where whoever opens the store in the same
     // moment would sweep it away.
-    let mut file = tempfile::Builder::new().prefix(".format-").tempfile_in(root)?;
+    let mut file = scratch::file_in(root, ".format-")?;
     writeln!(file, "{FORMAT_PREFIX}{FORMAT}")?;
     file.as_file().sync_all()?;
     file.persist(root.join("format")).map_err(|error| error.error)?;

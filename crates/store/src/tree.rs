@@ -1,4 +1,7 @@
 //! Trees: unpacked folders. They are made of blobs and can be made again, so they are not flushed file by file.
+//!
+//! In a store that users share, each has its own: files in them have the modes and owners of an image, and a container of
+//! one user cannot write over the files of another.
 
 use std::fmt;
 use std::io;
@@ -8,7 +11,7 @@ use std::path::{Path, PathBuf};
 use fs_err::File;
 
 use crate::record::names;
-use crate::scratch::remove_tree;
+use crate::scratch::{file_in, keep_to_oneself, remove_tree};
 use crate::store::name;
 use crate::store::{rename_into, sync_folder};
 use crate::{Result, Store};
@@ -23,13 +26,13 @@ pub struct StagedTree {
 impl Store {
     /// The finished folder. It must not be written to.
     pub fn tree(&self, kind: &str, key: &str) -> Option<PathBuf> {
-        let path = self.named("trees", kind, key).ok()?;
+        let path = self.tree_path(kind, key).ok()?;
         (path.is_dir() && self.is_whole(&path)).then_some(path)
     }
 
     /// The keys of all trees of a kind, sorted.
     pub fn tree_keys(&self, kind: &str) -> Result<Vec<String>> {
-        let folder = self.root().join("trees").join(name(kind)?);
+        let folder = self.trees().join(name(kind)?);
         let mut keys: Vec<String> = names(&folder)?.collect::<io::Result<_>>()?;
         keys.sort_unstable();
         Ok(keys)
@@ -37,13 +40,18 @@ impl Store {
 
     /// An empty folder to fill, which becomes the tree `kind`/`key` by a commit.
     pub fn stage_tree(&self, kind: &str, key: &str) -> Result<StagedTree> {
-        let target = self.named("trees", kind, key)?;
+        let target = self.tree_path(kind, key)?;
         let path = tempfile::Builder::new()
             .prefix("tree-")
             .permissions(std::fs::Permissions::from_mode(0o755))
             .tempdir_in(self.own_tmp()?)?
             .keep();
+        keep_to_oneself(&path)?;
         Ok(StagedTree { store: self.clone(), path, target })
+    }
+
+    fn tree_path(&self, kind: &str, key: &str) -> Result<PathBuf> {
+        Ok(self.trees().join(name(kind)?).join(name(key)?))
     }
 
     /// Whether all of the tree is there: it was flushed to disk, or the machine that wrote it is still up.
@@ -70,6 +78,11 @@ impl StagedTree {
     /// The folder to fill. Its own mode is kept, but its owner may always read and write it.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where it will be.
+    pub fn target(&self) -> &Path {
+        &self.target
     }
 
     /// Gives it its name. Where another process was faster, its tree is kept and this one removed.
@@ -108,7 +121,7 @@ impl StagedTree {
             flush_file_system(&self.path)?;
             return Ok(false);
         };
-        let file = tempfile::Builder::new().prefix("mark-").tempfile_in(self.store.own_tmp()?)?;
+        let file = file_in(self.store.own_tmp()?, "mark-")?;
         fs_err::write(file.path(), boot)?;
         file.as_file().sync_all()?;
         let file = file.into_temp_path();

@@ -1,4 +1,4 @@
-//! Garbage collection never takes what a root or a pin protects, and takes the rest.
+//! Garbage collection never takes what a root, a hold or a pin protects, and takes the rest.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
 use provenv_definition::Digest;
-use provenv_store::{Item, Roots, SharedPin, Store};
+use provenv_store::{Hold, Item, Roots, SharedPin, Store};
 use tempfile::TempDir;
 
 #[derive(Clone, Debug)]
@@ -16,6 +16,9 @@ enum Step {
     Tree(u8),
     Pin,
     Unpin,
+    /// Holds the things whose bit is set.
+    Hold(u16),
+    Release,
     /// Collects with the things whose bit is set as roots.
     Collect {
         roots: u16,
@@ -30,6 +33,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0_u8..8).prop_map(Step::Tree),
         1 => Just(Step::Pin),
         1 => Just(Step::Unpin),
+        1 => any::<u16>().prop_map(Step::Hold),
+        1 => Just(Step::Release),
         3 => (any::<u16>(), prop::bool::weighted(0.2)).prop_map(|(roots, dry_run)| Step::Collect { roots, dry_run }),
     ]
 }
@@ -37,6 +42,9 @@ fn step() -> impl Strategy<Value = Step> {
 fn content(id: u8) -> Vec<u8> {
     vec![id; 10 + usize::from(id)]
 }
+
+/// Roots, and what they root: blobs, records, trees.
+type Rooted = (Roots, HashSet<u8>, HashSet<u8>, HashSet<u8>);
 
 /// What should be there.
 #[derive(Default)]
@@ -60,7 +68,7 @@ impl Model {
     }
 
     /// Root things by the bits of `roots`: a rooted record brings its blob along.
-    fn roots(&self, roots: u16) -> (Roots, HashSet<u8>, HashSet<u8>, HashSet<u8>) {
+    fn roots(&self, roots: u16) -> Rooted {
         let picked =
             |offset: u16| (0..8_u8).filter(move |id| roots >> ((u16::from(*id) + offset) % 16) & 1 == 1);
         let records: HashSet<u8> = picked(3).filter(|id| self.records.contains_key(id)).collect();
@@ -87,6 +95,7 @@ proptest! {
         let store = Store::open(folder.path()).unwrap();
         let mut model = Model::default();
         let mut pins: Vec<SharedPin> = Vec::new();
+        let mut holds: Vec<(Hold, Rooted)> = Vec::new();
         for step in steps {
             match step {
                 Step::Put(id) => {
@@ -105,11 +114,21 @@ proptest! {
                 }
                 Step::Pin => pins.push(store.pin().unwrap()),
                 Step::Unpin => drop(pins.pop()),
+                Step::Hold(bits) => {
+                    let rooted = model.roots(bits);
+                    holds.push((store.pin().unwrap().hold(&rooted.0).unwrap(), rooted));
+                }
+                Step::Release => drop(holds.pop()),
                 Step::Collect { roots, dry_run } => {
                     let collector = store.try_collector().unwrap();
                     prop_assert_eq!(collector.is_some(), pins.is_empty());
                     let Some(collector) = collector else { continue };
-                    let (roots, blobs, records, trees) = model.roots(roots);
+                    let (roots, mut blobs, mut records, mut trees) = model.roots(roots);
+                    for (_, (_, held_blobs, held_records, held_trees)) in &holds {
+                        blobs.extend(held_blobs);
+                        records.extend(held_records);
+                        trees.extend(held_trees);
+                    }
                     let before = store.stats().unwrap();
                     let report = collector.collect(&roots, dry_run).unwrap();
                     let after = store.stats().unwrap();

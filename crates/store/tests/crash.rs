@@ -128,24 +128,38 @@ fn a_lease_ends_with_its_process() {
     if let Some(folder) = child_folder() {
         let store = Store::open(folder.join("store")).unwrap();
         let _lease = store.lock("artifact", "a").unwrap();
-        let _pin = store.pin().unwrap();
+        let pin = store.pin().unwrap();
+        let blob = store.put(b"used for long").unwrap();
+        let _hold = pin.hold(&Roots { blobs: [blob].into(), ..Roots::default() }).unwrap();
         fs_err::write(folder.join("held"), "").unwrap();
+        while folder.join("held").exists() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        drop(pin);
+        fs_err::write(folder.join("unpinned"), "").unwrap();
         std::thread::sleep(Duration::from_mins(10));
     }
     let folder = TempDir::new().unwrap();
     let mut holder = child("a_lease_ends_with_its_process", folder.path()).spawn().unwrap();
-    let begin = Instant::now();
-    while !folder.path().join("held").exists() {
-        assert!(begin.elapsed() < Duration::from_mins(1));
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    let wait_for = |name: &str| {
+        let begin = Instant::now();
+        while !folder.path().join(name).exists() {
+            assert!(begin.elapsed() < Duration::from_mins(1));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    };
+    wait_for("held");
     let store = Store::open(folder.path().join("store")).unwrap();
     assert!(store.try_lock("artifact", "a").unwrap().is_none());
     assert!(store.try_collector().unwrap().is_none());
+    fs_err::remove_file(folder.path().join("held")).unwrap();
+    wait_for("unpinned");
+    let collect = || store.try_collector().unwrap().unwrap().collect(&Roots::default(), false).unwrap();
+    assert_eq!((collect().removed, collect().kept), (vec![], 1));
     holder.kill().unwrap();
     holder.wait().unwrap();
     assert!(store.try_lock("artifact", "a").unwrap().is_some());
-    assert!(store.try_collector().unwrap().is_some());
+    assert_eq!(collect().removed.len(), 1, "a hold ends with its process too");
 }
 
 /// In a namespace of its own: mounts a small disk and fills it.

@@ -5,7 +5,7 @@
 //! use provenv_testing::server::Server;
 //!
 //! let mut archive = DebianArchive::new(Key::generate());
-//! archive.add(Suite::new("bookworm").with_base("3.11.2").with(Deb::new("git", "1:2.39").depends("libc6")));
+//! archive.add(Suite::new("bookworm").with_base(&["bash"], "3.11.2").with(Deb::new("git", "1:2.39").depends("libc6")));
 //! let server = Server::start(archive.tree());
 //! ```
 
@@ -13,6 +13,6 @@ mod archive;
 mod deb;
 mod key;
 
-pub use archive::{BASE, DebianArchive, Suite};
+pub use archive::{DebianArchive, Suite};
 pub use deb::{Compression, Deb};
 pub use key::{Hash, Key, Lifetime};

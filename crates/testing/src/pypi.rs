@@ -10,6 +10,7 @@
 //! # let _ = index_url;
 //! ```
 
+mod project;
 mod sdist;
 mod wheel;
 
@@ -21,6 +22,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use project::Project;
 pub use sdist::Sdist;
 pub use wheel::Wheel;
 
@@ -33,9 +35,7 @@ pub struct Release {
     pub file_name: String,
     /// Its bytes.
     pub bytes: Vec<u8>,
-    name: String,
-    version: String,
-    requires_python: Option<String>,
+    project: Project,
     metadata: Option<String>,
 }
 
@@ -44,9 +44,7 @@ impl From<Wheel> for Release {
         Self {
             file_name: wheel.file_name(),
             bytes: wheel.build(),
-            name: wheel.name().to_owned(),
-            version: wheel.version().to_owned(),
-            requires_python: wheel.python().map(str::to_owned),
+            project: wheel.project().clone(),
             metadata: Some(wheel.metadata()),
         }
     }
@@ -57,9 +55,7 @@ impl From<Sdist> for Release {
         Self {
             file_name: sdist.file_name(),
             bytes: sdist.build(),
-            name: sdist.name().to_owned(),
-            version: sdist.version().to_owned(),
-            requires_python: sdist.python().map(str::to_owned),
+            project: sdist.project().clone(),
             metadata: None,
         }
     }
@@ -173,7 +169,10 @@ impl Index {
 
     /// Normalised names and the names as they were given.
     fn names(&self) -> BTreeMap<String, &str> {
-        self.releases.iter().map(|release| (normalise(&release.name), release.name.as_str())).collect()
+        self.releases
+            .iter()
+            .map(|release| (normalise(&release.project.name), release.project.name.as_str()))
+            .collect()
     }
 
     fn path(&self, release: &Release) -> String {
@@ -181,11 +180,12 @@ impl Index {
     }
 
     fn page(&self, name: &str) -> String {
-        let releases = self.releases.iter().filter(|release| normalise(&release.name) == name);
+        let releases = self.releases.iter().filter(|release| normalise(&release.project.name) == name);
         match self.pages {
             Pages::Json => {
                 let files: Vec<Value> = releases.clone().map(|release| self.json(release)).collect();
-                let mut versions: Vec<&str> = releases.map(|release| release.version.as_str()).collect();
+                let mut versions: Vec<&str> =
+                    releases.map(|release| release.project.version.as_str()).collect();
                 versions.dedup();
                 json!({
                     "meta": { "api-version": "1.1" }, "name": name, "files": files, "versions": versions,
@@ -212,7 +212,7 @@ impl Index {
             "hashes": if self.without_hashes { json!({}) } else { digest(&release.bytes) },
             "yanked": self.yanked(release).map_or(json!(false), |reason| json!(reason)),
         });
-        if let Some(python) = &release.requires_python {
+        if let Some(python) = &release.project.requires_python {
             file["requires-python"] = json!(python);
         }
         if let Some(metadata) = &release.metadata {
@@ -227,7 +227,7 @@ impl Index {
             let _ = write!(link, "#sha256={}", hex::encode(Sha256::digest(&release.bytes)));
         }
         link.push('"');
-        if let Some(python) = &release.requires_python {
+        if let Some(python) = &release.project.requires_python {
             let _ = write!(
                 link,
                 " data-requires-python=\"{}\"",
@@ -241,7 +241,7 @@ impl Index {
     }
 
     fn yanked(&self, release: &Release) -> Option<&str> {
-        let key = (normalise(&release.name), release.version.clone());
+        let key = (normalise(&release.project.name), release.project.version.clone());
         self.yanked.get(&key).map(String::as_str)
     }
 }

@@ -1,6 +1,6 @@
 //! Locks become images, and images are shown.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use provenv_definition::{Diagnostic, Digest, Platform};
@@ -8,19 +8,21 @@ use provenv_image::export::Destination;
 use provenv_image::oci::Image;
 use provenv_image::segment::EPOCH;
 use provenv_lock::{BaseLock, Lock, PlatformLock, PypiSource};
-use provenv_store::Store;
+use provenv_store::{Roots, Store};
 use serde::Serialize;
 
 use crate::build_log::BuildLog;
-use crate::error::IoContext;
+use crate::error::{IoContext, with_causes};
 use crate::locking::{Locked, platforms_of};
-use crate::{Error, Reporter, Result, Workspace};
+use crate::{Error, Reporter, Result, Workspace, identifier};
 
 /// How an image is built.
 #[derive(Clone, Debug, Default)]
 pub struct BuildOptions {
     /// Where it goes besides the store.
     pub to: Vec<String>,
+    /// A file with the lock to build from.
+    pub lock: Option<PathBuf>,
     /// Assemble again and compare.
     pub force: bool,
     /// Which platform; the definition's first otherwise.
@@ -135,15 +137,17 @@ impl Workspace {
     /// Builds the image of a file or a registered environment.
     pub async fn build(&self, reference: &str, folder: &Path, options: &BuildOptions) -> Result<Built> {
         let destinations = options.to.iter().map(|text| Target::parse(text)).collect::<Result<Vec<_>>>()?;
-        // Until the image is where it goes: nothing else may name it.
-        let _pin = self.store.pin()?;
+        let pin = self.store.pin()?;
         let given = self.given(reference, folder).await?;
-        let locked = self.locked(&given).await?;
+        let locked = self.locked_by(&given, options.lock.as_deref()).await?;
         let platform = options.platform.unwrap_or_else(|| platforms_of(&given.environment.definition)[0]);
         let (image, cached) = self.image(&locked, platform).await?;
         if options.force && cached {
             self.rebuild(&locked, platform, &image).await?;
         }
+        // Nothing else may name the image, and a push may take long: from here on only it is kept from collection.
+        let _hold = pin.hold(&blobs_of(&image))?;
+        drop(pin);
         for destination in &destinations {
             destination.write(self, &image, options.insecure).await?;
         }
@@ -202,10 +206,9 @@ impl Workspace {
     /// One attempt, with a log and a record of its own.
     async fn assemble(&self, lock: &Lock, platform: Platform, again: bool) -> Result<Image> {
         let platform_lock = lock.platforms.get(&platform).ok_or(Error::NoPlatform(platform))?;
-        let started = jiff::Timestamp::now();
-        // Several may begin in one moment: the process tells them apart.
-        let process = std::process::id();
-        let id = format!("{}-{}-{process}", started.strftime("%Y%m%dT%H%M%S%3f"), lock.digest().short());
+        let id = identifier("build");
+        // Held while this process builds: a build whose lease is free and which has no end is lost.
+        let _building = self.store.lock_async("build", &id).await?;
         let log = format!("builds/{id}.log");
         let path = self.root.join(&log);
         let reporter = BuildLog::create(&path, Arc::clone(&self.reporter))
@@ -217,23 +220,28 @@ impl Workspace {
         ));
         self.catalogue.begin_build(&id, &lock.digest(), platform, &log).await?;
         let reporter = Arc::new(reporter);
-        let assembler = self.assembler(Some(Arc::clone(&reporter) as Arc<dyn Reporter>)).await?;
-        let result = if again {
-            assembler.image_again(platform_lock, platform).await
-        } else {
-            assembler.image(platform_lock, platform).await
-        };
+        let result = async {
+            let assembler = self.assembler(Some(Arc::clone(&reporter) as Arc<dyn Reporter>)).await?;
+            let image = if again {
+                assembler.image_again(platform_lock, platform).await
+            } else {
+                assembler.image(platform_lock, platform).await
+            };
+            image.map_err(Error::from)
+        }
+        .await;
         match &result {
             Ok(image) => {
                 reporter.line(&format!("image {}", image.manifest));
                 self.catalogue.end_build(&id, Ok(&image.manifest)).await?;
             }
             Err(error) => {
-                reporter.line(&format!("failed: {error}"));
-                self.catalogue.end_build(&id, Err(&error.to_string())).await?;
+                let why = with_causes(error);
+                reporter.line(&format!("failed: {why}"));
+                self.catalogue.end_build(&id, Err(&why)).await?;
             }
         }
-        Ok(result?)
+        result
     }
 
     /// The images of this workspace, newest first.
@@ -371,6 +379,11 @@ impl Target {
 /// Whether every blob of an image is there.
 pub(crate) fn is_whole(store: &Store, image: &Image) -> bool {
     image.blobs().iter().all(|(digest, _)| store.contains(digest))
+}
+
+/// The blobs of an image, for garbage collection to leave.
+pub(crate) fn blobs_of(image: &Image) -> Roots {
+    Roots { blobs: image.blobs().into_iter().map(|(digest, _)| digest).collect(), ..Roots::default() }
 }
 
 /// Every package of a lock, for people.

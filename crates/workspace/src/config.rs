@@ -33,6 +33,8 @@ pub struct DebianSettings {
 pub struct PypiSettings {
     /// The default index; that of uv's and pip's configuration otherwise.
     pub index: Option<Url>,
+    /// Whether builds of packages have the network.
+    pub build_network: bool,
 }
 
 /// A settings file that cannot be used.

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use provenv_definition::{Diagnostic, Digest, Environment, Hasher, Platform, definition_digest};
+use provenv_definition::{
+    Diagnostic, Digest, Environment, Hasher, Origins, Platform, ReadEnvironment, definition_digest,
+};
 use provenv_lock::diff::{LockDiff, diff};
 use serde::Serialize;
 
-use crate::catalogue::{EnvironmentRow, NewEnvironment};
+use crate::catalogue::{EnvironmentRow, NewEnvironment, Same};
 use crate::locking::Locked;
 use crate::{Error, Reference, Result, Workspace, user_name};
 
@@ -74,6 +76,14 @@ pub(crate) struct Given {
     pub row: Option<EnvironmentRow>,
     /// What is to be said about its file.
     pub warnings: Vec<Diagnostic>,
+    /// Where in its file what stands.
+    pub origins: Origins,
+}
+
+impl From<ReadEnvironment> for Given {
+    fn from(read: ReadEnvironment) -> Self {
+        Self { environment: read.environment, row: None, warnings: read.warnings, origins: read.origins }
+    }
 }
 
 impl Workspace {
@@ -82,7 +92,7 @@ impl Workspace {
         match Reference::parse(reference, folder) {
             Reference::File(path) => {
                 let read = provenv_definition::read(&path).map_err(|error| Error::Definition(error.0))?;
-                Ok(Given { environment: read.environment, row: None, warnings: read.warnings })
+                Ok(read.into())
             }
             Reference::Registered { name, version } => {
                 let row = self
@@ -90,14 +100,21 @@ impl Workspace {
                     .environment(&name, version.as_deref())
                     .await?
                     .ok_or_else(|| Error::NoEnvironment(reference.to_owned()))?;
-                Ok(Given { environment: row.environment.clone(), row: Some(row), warnings: Vec::new() })
+                let (environment, origins) = (row.environment.clone(), Origins::default());
+                Ok(Given { environment, row: Some(row), warnings: Vec::new(), origins })
             }
         }
     }
 
     /// The lock of what was given: that of its receipt if registered, else the definition's current one.
     pub(crate) async fn locked(&self, given: &Given) -> Result<Locked> {
-        let Some(row) = &given.row else { return self.lock(&given.environment.definition, false).await };
+        let Some(row) = &given.row else {
+            let definition = &given.environment.definition;
+            return self
+                .lock(definition, false)
+                .await
+                .map_err(|error| error.located(definition, &given.origins));
+        };
         let missing = || Error::NoEnvironment(format!("{}:{}", row.name, row.version));
         Ok(Locked {
             definition: row.definition,
@@ -108,15 +125,19 @@ impl Workspace {
         })
     }
 
-    /// Registers `environment`: locks it, and gives it a version unless this name has this content already.
-    pub async fn register(&self, environment: &Environment) -> Result<Registered> {
+    /// Registers `environment`: locks it, and gives it a version unless this name has this content already. With the lock
+    /// of a file, the version gets that one, and only one that has it is the same.
+    pub async fn register(&self, environment: &Environment, lock: Option<&Path>) -> Result<Registered> {
         let name = environment.name.as_deref().ok_or(Error::NoName)?;
         let mut problems = provenv_definition::check(environment);
         problems.retain(Diagnostic::is_error);
         if !problems.is_empty() {
             return Err(Error::Definition(problems));
         }
-        let locked = self.lock(&environment.definition, false).await?;
+        let (locked, same) = match lock {
+            Some(file) => (self.adopt(&environment.definition, file).await?, Same::ContentAndLock),
+            None => (self.lock(&environment.definition, false).await?, Same::Content),
+        };
         let (row, created) = self
             .catalogue
             .register(&NewEnvironment {
@@ -128,7 +149,7 @@ impl Workspace {
                 lock: locked.receipt.lock,
                 environment,
                 created_by: &user_name(),
-                always_new: false,
+                same,
             })
             .await?;
         Ok(Registered {

@@ -1,6 +1,8 @@
 //! What can go wrong in a use case, and what to do about it.
 
-use provenv_definition::{Diagnostic, Digest, Platform};
+use std::path::PathBuf;
+
+use provenv_definition::{Diagnostic, Digest, Place, Platform};
 
 use crate::catalogue::CatalogueError;
 use crate::config::ConfigError;
@@ -23,6 +25,15 @@ pub enum Error {
     /// Downloads.
     #[error(transparent)]
     Fetch(#[from] provenv_fetch::Error),
+    /// What is wrong, and where in the user's file it comes from.
+    #[error("{error}")]
+    Located {
+        /// The places, at least one.
+        places: Vec<Place>,
+        /// What is wrong.
+        #[source]
+        error: Box<Error>,
+    },
     /// Choosing Debian packages.
     #[error(transparent)]
     Debian(#[from] provenv_lock::debian::Error),
@@ -44,8 +55,8 @@ pub enum Error {
     /// A registry reference that makes no sense.
     #[error(transparent)]
     Reference(#[from] provenv_registry::ReferenceError),
-    /// Somebody builds while garbage was to be collected.
-    #[error("the store is in use by another provenv")]
+    /// Somebody builds all the time while garbage was to be collected.
+    #[error("the store is in use: builds in this workspace have not ended for 5 minutes")]
     StoreInUse,
     /// Handing the image to a registry.
     #[error(transparent)]
@@ -65,12 +76,63 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A file that is no lock.
+    #[error("`{}` is not a lock", file.display())]
+    NotALock {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A lock of a later version.
+    #[error("the lock `{}` has format {found}, and this version knows formats up to {known}", file.display())]
+    NewerLock {
+        /// The file.
+        file: PathBuf,
+        /// Its format.
+        found: u64,
+        /// The newest format known here.
+        known: u32,
+    },
+    /// A lock of another definition.
+    #[error("the lock `{}` is of another definition: {actual}, and this one is {expected}", file.display())]
+    OtherDefinition {
+        /// The file.
+        file: PathBuf,
+        /// Digest of the definition.
+        expected: Digest,
+        /// Digest of the definition that was locked.
+        actual: Digest,
+    },
+    /// A lock of the same definition, but not that of the version.
+    #[error("`{}` is not the lock of {environment}", file.display())]
+    OtherLock {
+        /// The file.
+        file: PathBuf,
+        /// The registered version.
+        environment: String,
+    },
+    /// A lock that needs what only another store has.
+    #[error("the lock `{}` needs {wheel}, which was built elsewhere and is not in this store", file.display())]
+    BuiltElsewhere {
+        /// The file.
+        file: PathBuf,
+        /// The wheel.
+        wheel: String,
+    },
+    /// A definition that nobody has locked here.
+    #[error("`{0}` was never locked in this workspace")]
+    NoReceipt(String),
     /// No such environment.
     #[error("there is no environment `{0}` in this workspace")]
     NoEnvironment(String),
     /// No such run.
     #[error("there is no run `{0}` in this workspace")]
     NoRun(String),
+    /// No such build.
+    #[error("there is no build `{0}` in this workspace")]
+    NoBuild(String),
     /// No such image.
     #[error("there is no image `{0}` in this workspace")]
     NoImage(String),
@@ -117,6 +179,7 @@ impl Error {
         match self {
             Self::Store(error) => error.hint(),
             Self::Fetch(error) => error.hint(),
+            Self::Located { error, .. } => error.hint(),
             Self::Debian(error) => error.hint(),
             Self::Pypi(error) => error.hint(),
             Self::Image(error) => error.hint(),
@@ -124,7 +187,7 @@ impl Error {
             Self::Export(error) => error.hint(),
             Self::Destination(error) => error.hint(),
             Self::Reference(error) => error.hint(),
-            Self::StoreInUse => Some("wait until the other build or run has ended, then try again".into()),
+            Self::StoreInUse => Some("`provenv builds list` shows them; try again when they have ended".into()),
             Self::Registry(error) => error.hint(),
             Self::Unconfined(_) => Some(format!(
                 "allow unprivileged user namespaces (sysctl user.max_user_namespaces, \
@@ -139,7 +202,20 @@ impl Error {
             Self::NoEnvironment(_) => {
                 Some("`provenv env list` shows what is registered; a file is given as a path, e.g. ./environment.yaml".into())
             }
+            Self::NotALock { .. } => Some("`provenv lock` writes one".into()),
+            Self::NewerLock { .. } => Some("use the newer provenv for it".into()),
+            Self::OtherDefinition { .. } => {
+                Some("the definition has changed since it was locked: `provenv lock` writes its lock of today".into())
+            }
+            Self::OtherLock { .. } => {
+                Some("a registered version's lock never changes: give the definition's file instead".into())
+            }
+            Self::BuiltElsewhere { .. } => {
+                Some("lock the definition here with `provenv lock`, or ask for versions that have wheels".into())
+            }
+            Self::NoReceipt(_) => Some("`provenv lock` locks it".into()),
             Self::NoRun(_) => Some("`provenv runs list` shows the runs".into()),
+            Self::NoBuild(_) => Some("`provenv builds list` shows the builds".into()),
             Self::NoImage(_) => Some("`provenv image list` shows the images".into()),
             Self::NoName => Some("give it one: `name:` in the file, or --name".into()),
             Self::NotReproducible { .. } => {
@@ -163,6 +239,22 @@ fn io_hint(error: &std::io::Error) -> Option<String> {
         std::io::ErrorKind::PermissionDenied => Some("check who owns it, or use another folder".into()),
         _ => None,
     }
+}
+
+/// An error with its causes on one line, as the catalogue and logs keep it.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let message = cause.to_string();
+        // Many errors repeat their cause in their own message.
+        if !text.contains(message.trim_end()) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        source = cause.source();
+    }
+    text
 }
 
 /// Names what was being done when an I/O operation fails.

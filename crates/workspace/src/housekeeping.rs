@@ -2,14 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use provenv_definition::Digest;
-use provenv_store::Roots;
+use provenv_store::{Collector, Roots};
 use serde::Serialize;
 
 use crate::building::is_whole;
 use crate::error::IoContext;
 use crate::{Error, Phase, Result, Workspace};
+
+/// The longest wait for builds to end before a collection.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// How much there is of what.
 #[derive(Clone, Debug, Serialize)]
@@ -79,12 +83,11 @@ impl Workspace {
     }
 
     /// Removes what no registered version and no run needs: images, artifacts and segments that nothing refers to. With
-    /// `all` also what can be made again from those: unpacked layers and caches of indexes.
+    /// `all` also what can be made again from those: unpacked layers and caches of indexes. What living runs stand on stays
+    /// in any case.
     pub async fn collect_garbage(&self, dry_run: bool, all: bool) -> Result<GcSummary> {
         // First the right to remove, then the roots: what is built in between would be missed.
-        let store = self.store.clone();
-        let collector =
-            tokio::task::spawn_blocking(move || store.try_collector()).await??.ok_or(Error::StoreInUse)?;
+        let collector = self.collector().await?;
         let mut roots = Roots::default();
         for digest in self.catalogue.needed_locks().await? {
             let Some(lock) = self.catalogue.lock(&digest).await? else { continue };
@@ -103,7 +106,7 @@ impl Workspace {
         })
         .await?;
         let report = report?;
-        let cache = self.store.root().join("cache");
+        let cache = self.store.cache("uv");
         let mut removed: Vec<(String, u64)> =
             report.removed.iter().map(|(item, bytes)| (item.to_string(), *bytes)).collect();
         if all && cache.exists() {
@@ -126,6 +129,25 @@ impl Workspace {
             kept: report.kept,
             kept_bytes: report.kept_bytes,
         })
+    }
+
+    /// The right to collect: waits for those who are finding or making something, not for runs.
+    async fn collector(&self) -> Result<Collector> {
+        let begun = Instant::now();
+        let mut said = false;
+        loop {
+            if let Some(collector) = self.store.try_collector()? {
+                return Ok(collector);
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err(Error::StoreInUse);
+            }
+            if !said {
+                self.reporter.note("waiting for builds in this workspace to end");
+                said = true;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Keeps the tools, the wheels that were built here, and unless `all` goes, what was learned from indexes.

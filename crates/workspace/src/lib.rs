@@ -4,13 +4,16 @@
 
 mod build_log;
 mod building;
+mod builds;
 mod catalogue;
 mod config;
 mod environments;
 mod error;
 mod housekeeping;
 mod job;
+mod lock_file;
 mod locking;
+mod places;
 mod reference;
 mod running;
 mod runs;
@@ -26,12 +29,14 @@ use provenv_store::Store;
 use tokio::sync::OnceCell;
 
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
-pub use catalogue::{CatalogueError, RunStatus};
+pub use builds::BuildDetails;
+pub use catalogue::{BuildStatus, CatalogueError, RunStatus};
 pub use config::{Config, ConfigError, default_workspace, parse_size};
 pub use environments::{EnvironmentDetails, EnvironmentDiff, Registered};
 pub use error::Error;
 pub use housekeeping::{GcSummary, ScrubSummary, StatsSummary};
 pub use job::Job;
+pub use lock_file::CheckedLock;
 pub use locking::{Locked, Upgraded};
 pub use provenv_compute::sandbox_main_if_asked;
 pub use provenv_fetch::{Phase, Reporter, Silent};
@@ -98,6 +103,14 @@ impl Workspace {
             })
             .await
     }
+}
+
+/// A readable identifier that sorts by time, of letters that the store takes.
+fn identifier(what: &str) -> String {
+    use std::hash::{BuildHasher, Hasher};
+    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    let time = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S");
+    format!("{what}-{time}-{:06x}", random & 0xff_ffff)
 }
 
 /// The user's name, for the record.

@@ -9,7 +9,7 @@ use provenv_lock::diff::LockDiff;
 use provenv_lock::{BaseLock, IndexState, Lock, PlatformLock, Receipt, ToolVersion, Upgrade};
 use serde::Serialize;
 
-use crate::catalogue::NewEnvironment;
+use crate::catalogue::{NewEnvironment, Same};
 use crate::environments::content_digest;
 use crate::sandbox::BaseSandbox;
 use crate::{Error, Phase, Result, Workspace, user_name};
@@ -58,7 +58,8 @@ impl Workspace {
             )));
         }
         let locked = if again {
-            self.lock(&given.environment.definition, true).await?
+            let definition = &given.environment.definition;
+            self.lock(definition, true).await.map_err(|error| error.located(definition, &given.origins))?
         } else {
             self.locked(&given).await?
         };
@@ -89,7 +90,7 @@ impl Workspace {
         Ok(Locked { definition: digest, receipt_digest, receipt, lock, fresh: true })
     }
 
-    async fn current_lock(&self, definition: &Digest) -> Result<Option<Locked>> {
+    pub(crate) async fn current_lock(&self, definition: &Digest) -> Result<Option<Locked>> {
         let Some((receipt_digest, receipt)) = self.catalogue.current_receipt(definition).await? else {
             return Ok(None);
         };
@@ -138,7 +139,7 @@ impl Workspace {
             })
             .collect();
         let mut upgraded = Upgraded { name: name.to_owned(), from: row.version.clone(), to: None, changes };
-        if dry_run || lock.digest() == row.lock {
+        if dry_run || lock.holds_the_same(&old) {
             return Ok(upgraded);
         }
         receipt.previous = Some(row.receipt);
@@ -156,7 +157,7 @@ impl Workspace {
                 lock: receipt.lock,
                 environment: &environment,
                 created_by: &user_name(),
-                always_new: true,
+                same: Same::Never,
             })
             .await?;
         upgraded.to = Some(new.version);
@@ -197,6 +198,7 @@ impl Workspace {
             indexes,
             tools,
             previous: None,
+            from_file: false,
         };
         Ok((lock, receipt))
     }
@@ -295,7 +297,11 @@ impl Workspace {
     }
 
     fn pypi_config(&self) -> provenv_lock::pypi::PypiConfig {
-        provenv_lock::pypi::PypiConfig { index: self.config.pypi.index.clone(), ..Default::default() }
+        provenv_lock::pypi::PypiConfig {
+            index: self.config.pypi.index.clone(),
+            build_network: self.config.pypi.build_network,
+            ..Default::default()
+        }
     }
 }
 

@@ -7,16 +7,19 @@ use indexmap::IndexMap;
 use provenv_compute::{Container, Exit, Limits, Mount, Running, Stream, Streams};
 use provenv_definition::{Diagnostic, Digest, Environment, Platform, Source};
 use provenv_image::oci::{Image, ImageConfig};
+use provenv_image::unpack::TREE;
+use provenv_store::{Hold, SharedPin};
 use serde::Serialize;
 
+use crate::building::blobs_of;
 use crate::catalogue::{RunRow, RunStatus};
 use crate::environments::{Given, Registered};
-use crate::error::IoContext;
+use crate::error::{IoContext, with_causes};
 use crate::job::{Job, invalid};
 use crate::locking::{Locked, platforms_of};
 use crate::runs::RunDetails;
 use crate::supervise::{Signals, supervise};
-use crate::{Error, Result, Workspace, job, snapshot};
+use crate::{Error, Result, Workspace, identifier, job, snapshot};
 
 /// The working folder of a recorded run, inside.
 const CODE: &str = "/mnt/provenv/code";
@@ -86,7 +89,7 @@ impl Workspace {
         options: &RunOptions,
         ready: impl FnOnce(&[Diagnostic]) + Send,
     ) -> Result<i32> {
-        let _pin = self.store.pin()?;
+        let pin = self.store.pin()?;
         let given = self.given(reference, folder).await?;
         let prepared = self.prepared(&given).await?;
         let layers = self.unpack(&prepared.image.layers).await?;
@@ -99,7 +102,7 @@ impl Workspace {
         confine(&mut container, options);
         ready(&given.warnings);
         let signals = Signals::listen()?;
-        let running = self.start(container, Streams::inherit()).await?;
+        let (running, _hold) = self.start(container, Streams::inherit(), &prepared.image, pin).await?;
         let exit = supervise(running, signals).await?.exit;
         if exit.out_of_memory {
             self.reporter.note(OUT_OF_MEMORY);
@@ -123,7 +126,7 @@ impl Workspace {
         let refuse = |message: String| Error::Definition(vec![invalid(&source, message)]);
         let words = job.words(OUTPUTS, &options.arguments).map_err(refuse)?;
 
-        let _pin = self.store.pin()?;
+        let pin = self.store.pin()?;
         let mut given = self.job_environment(&job, &source, folder).await?;
         let registered = if let Some(row) = &given.row {
             Registered {
@@ -138,14 +141,17 @@ impl Workspace {
             if given.environment.name.is_none() {
                 given.environment.name = Some(name.clone());
             }
-            let registered = self.register(&given.environment).await?;
+            let registered = self
+                .register(&given.environment, None)
+                .await
+                .map_err(|error| error.located(&given.environment.definition, &given.origins))?;
             given.row = self.catalogue.environment(&registered.name, Some(&registered.version)).await?;
             registered
         };
         let Prepared { locked, image, variables: image_variables, cached } = self.prepared(&given).await?;
         let layers = self.unpack(&image.layers).await?;
 
-        let id = run_id(&name);
+        let id = identifier(&host_name(&name));
         // Held while this process watches: a run whose lease is free and which has no end is lost.
         let _watching = self.store.lock_async("run", &id).await?;
         let run_folder = self.root.join("runs").join(&id);
@@ -167,17 +173,15 @@ impl Workspace {
             None => None,
         };
         // The place that the outputs are mounted on. A link there would lead the mount elsewhere.
-        let place = code_folder.join("outputs");
-        match fs_err::symlink_metadata(&place) {
-            Ok(there) if !there.is_dir() => {
-                return Err(refuse(
-                    "`outputs` in the code folder is no folder: outputs are kept there".to_owned(),
-                ));
+        fs_err::create_dir(code_folder.join(snapshot::OUTPUTS)).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                refuse("`outputs` in the code folder is no folder: outputs are kept there".to_owned())
             }
-            Ok(_) => {}
-            Err(_) => fs_err::create_dir(&place).doing(making)?,
-        }
+            _ => Error::Io { what: making(), source: error },
+        })?;
 
+        // Where there are no namespaces, a shell line must name the outputs as the host does.
+        let plain = job.words(&outputs_folder.display().to_string(), &options.arguments).map_err(refuse)?;
         let record = RunRecord {
             job: &job,
             command: &words,
@@ -206,6 +210,7 @@ impl Workspace {
         let mut container = Container {
             layers,
             command: words,
+            plain_command: Some(plain),
             cwd: CODE.into(),
             hostname: Some(host_name(&name)),
             ..Container::default()
@@ -232,7 +237,7 @@ impl Workspace {
 
         ready(&id, &registered, cached);
         let log = run_folder.join("log.txt");
-        let outcome = self.run_logged(container, &log, options.show_log, signals).await;
+        let outcome = self.run_logged(container, &image, pin, &log, options.show_log, signals).await;
         match &outcome {
             Ok((exit, stopped)) => {
                 let status = match exit.code {
@@ -244,7 +249,7 @@ impl Workspace {
                 self.catalogue.end_run(&id, status, Some(exit.code), why).await?;
             }
             Err(error) => {
-                self.catalogue.end_run(&id, RunStatus::Failed, None, Some(&error.to_string())).await?;
+                self.catalogue.end_run(&id, RunStatus::Failed, None, Some(&with_causes(error))).await?;
             }
         }
         outcome?;
@@ -262,7 +267,7 @@ impl Workspace {
             return self.given(reference, folder).await;
         }
         let read = job::inline_environment(source).map_err(|error| Error::Definition(error.0))?;
-        Ok(Given { environment: read.environment, row: None, warnings: read.warnings })
+        Ok(read.into())
     }
 
     /// Lock and image of what was given, for this machine.
@@ -282,14 +287,25 @@ impl Workspace {
         Ok(Prepared { locked, image, variables, cached })
     }
 
-    /// Starts a container and passes on what this machine could not provide.
-    async fn start(&self, container: Container, streams: Streams) -> Result<Running> {
+    /// Starts a container on `image` and passes on what this machine could not provide. The pin is given for a hold of what
+    /// the container stands on: a run may last for weeks, and all else may be collected meanwhile.
+    async fn start(
+        &self,
+        container: Container,
+        streams: Streams,
+        image: &Image,
+        pin: SharedPin,
+    ) -> Result<(Running, Hold)> {
         let store = self.store.clone();
         let running = tokio::task::spawn_blocking(move || container.spawn(&store, streams)).await??;
+        let mut roots = blobs_of(image);
+        roots.trees.extend(image.layers.iter().map(|layer| (TREE.to_owned(), layer.diff_id.hex())));
+        roots.trees.extend(running.merged().cloned());
+        let hold = pin.hold(&roots)?;
         for note in running.notes() {
             self.reporter.note(note);
         }
-        Ok(running)
+        Ok((running, hold))
     }
 
     /// Runs with standard output and error going both to `log` and, where `show` says so, to the terminal, in the order
@@ -297,6 +313,8 @@ impl Workspace {
     async fn run_logged(
         &self,
         container: Container,
+        image: &Image,
+        pin: SharedPin,
         log: &Path,
         show: bool,
         signals: Signals,
@@ -309,7 +327,7 @@ impl Workspace {
             stderr: Stream::File(writer.try_clone().doing(pipe)?.into()),
             stdout: Stream::File(writer.into()),
         };
-        let running = self.start(container, streams).await?;
+        let (running, _hold) = self.start(container, streams, image, pin).await?;
         let pump = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
             let mut stdout = std::io::stdout();
             let mut watched = show;
@@ -378,14 +396,6 @@ fn show_folder(mounts: &mut Vec<Mount>, folder: &Path) -> PathBuf {
     let guest = if hides { PathBuf::from("/mnt/work") } else { folder.to_owned() };
     mounts.push(Mount { host: folder.to_owned(), guest: guest.clone(), read_only: false });
     guest
-}
-
-/// A readable identifier that sorts by time.
-fn run_id(name: &str) -> String {
-    use std::hash::{BuildHasher, Hasher};
-    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
-    let time = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S");
-    format!("{}-{time}-{:04x}", host_name(name), random & 0xffff)
 }
 
 /// The letters and digits of a name, as host names have them.

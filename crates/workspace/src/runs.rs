@@ -61,13 +61,7 @@ impl Workspace {
     /// Writes the log of a run to `to`.
     pub async fn run_log(&self, id: &str, to: &mut dyn Write) -> Result<()> {
         let run = self.run_details(id).await?;
-        let path = run.folder.join("log.txt");
-        let mut file =
-            fs_err::File::open(path).doing(|| format!("could not read the log of run {}", run.id))?;
-        match std::io::copy(&mut file, to) {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            result => result.map(|_| ()).doing(|| format!("could not write the log of run {}", run.id)),
-        }
+        copy_log(&run.folder.join("log.txt"), &format!("run {}", run.id), to)
     }
 
     fn details_of(&self, row: RunRow) -> RunDetails {
@@ -90,6 +84,15 @@ impl Workspace {
             name: row.name,
             folder,
         }
+    }
+}
+
+/// Writes a log to `to`; a reader that went away is no error.
+pub(crate) fn copy_log(log: &Path, whose: &str, to: &mut dyn Write) -> Result<()> {
+    let mut file = fs_err::File::open(log).doing(|| format!("could not read the log of {whose}"))?;
+    match std::io::copy(&mut file, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map(drop).doing(|| format!("could not write the log of {whose}")),
     }
 }
 

@@ -111,7 +111,14 @@ impl<'a> BaseSandbox<'a> {
 fn confined(mut container: Container, store: &Store) -> Result<Running> {
     let allowed = std::env::var_os(UNCONFINED).is_some_and(|value| !value.is_empty());
     if allowed {
-        return Ok(container.spawn(store, Streams::captured())?);
+        return match container.spawn(store, Streams::captured()) {
+            // A plain process cannot be kept from the network; the user has been asked for more than that.
+            Err(provenv_compute::Error::Forbidden { isolation: Isolation::Process, .. }) => {
+                container.network = true;
+                Ok(container.spawn(store, Streams::captured())?)
+            }
+            result => Ok(result?),
+        };
     }
     container.isolation = Isolation::Overlay;
     match container.spawn(store, Streams::captured()) {
@@ -128,10 +135,17 @@ fn confined(mut container: Container, store: &Store) -> Result<Running> {
 /// Set by a user who lets tools and builds run without a sandbox.
 pub(crate) const UNCONFINED: &str = "PROVENV_ALLOW_UNCONFINED";
 
+/// What is kept of what a tool prints: foreign code may print for ever.
+const MOST_OUTPUT: usize = 16 << 20;
+
+/// Reads to the end, and keeps at least the last [`MOST_OUTPUT`] bytes.
 fn read_all(stream: Option<impl Read>) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    if let Some(mut stream) = stream {
-        stream.read_to_end(&mut bytes)?;
+    let Some(mut stream) = stream else { return Ok(bytes) };
+    while stream.by_ref().take(1 << 16).read_to_end(&mut bytes)? > 0 {
+        if bytes.len() > 2 * MOST_OUTPUT {
+            bytes.drain(..bytes.len() - MOST_OUTPUT);
+        }
     }
     Ok(bytes)
 }
@@ -167,5 +181,18 @@ impl Workspace {
         .await?
         .map_err(Error::from)?;
         Ok(folders)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_endless_output_the_end_is_kept() {
+        let endless = std::io::repeat(b'x').take(200 << 20).chain(&b"last words"[..]);
+        let kept = read_all(Some(endless)).unwrap();
+        assert!(kept.ends_with(b"xlast words") && kept.len() >= MOST_OUTPUT && kept.capacity() < 100 << 20);
+        assert_eq!(read_all(Some(&b"short"[..])).unwrap(), b"short");
     }
 }

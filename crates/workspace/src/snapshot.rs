@@ -6,8 +6,11 @@ use std::path::Path;
 use ignore::WalkBuilder;
 use provenv_definition::{Digest, Hasher};
 
+/// The folder in the working folder that a run's outputs are seen in.
+pub(crate) const OUTPUTS: &str = "outputs";
+
 /// Copies `from` into the empty folder `to`, leaving out what `.amlignore`, or else `.gitignore`, says, and `.git`.
-/// A workspace that lies in it stays out too. Returns the digest of what was copied: paths, modes and contents.
+/// A workspace that lies in it stays out too, and so does a folder `outputs`, in whose place are the run's own. Returns the digest of what was copied: paths, modes and contents.
 pub(crate) fn copy(from: &Path, to: &Path, workspace: &Path) -> io::Result<Digest> {
     if !from.is_dir() {
         return Err(io::Error::new(io::ErrorKind::NotADirectory, "`code` names a folder, and this is none"));
@@ -19,7 +22,11 @@ pub(crate) fn copy(from: &Path, to: &Path, workspace: &Path) -> io::Result<Diges
         .parents(false)
         .add_custom_ignore_filename(ignore_file)
         .filter_entry(move |entry| {
-            entry.file_name() != ".git"
+            let outputs = entry.depth() == 1
+                && entry.file_name() == OUTPUTS
+                && entry.file_type().is_some_and(|kind| kind.is_dir());
+            !outputs
+                && entry.file_name() != ".git"
                 && !fs_err::canonicalize(entry.path()).is_ok_and(|path| path == workspace)
         })
         .sort_by_file_name(Ord::cmp)
@@ -76,9 +83,12 @@ mod tests {
         let first = copy(tempfile::tempdir().unwrap().path());
         fs_err::create_dir_all(from.path().join("data")).unwrap();
         fs_err::write(from.path().join("data/big.csv"), "1,2\n").unwrap();
+        fs_err::create_dir_all(from.path().join("outputs")).unwrap();
+        fs_err::write(from.path().join("outputs/of an earlier run"), "").unwrap();
         let to = tempfile::tempdir().unwrap();
         assert_eq!(copy(to.path()), first);
         assert!(to.path().join("train.py").exists() && !to.path().join("data").exists());
+        assert!(!to.path().join("outputs").exists());
         fs_err::write(from.path().join("train.py"), "print(2)\n").unwrap();
         assert_ne!(copy(tempfile::tempdir().unwrap().path()), first);
     }

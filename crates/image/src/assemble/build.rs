@@ -16,9 +16,10 @@ use super::plan::{self, Policy};
 use super::{Assembler, Error, Kept, interpreter, source_of};
 use crate::entry::{Entry, EntryKind};
 use crate::layer::{self, Layer};
+use crate::linking::{self, MissingLibrary};
 use crate::oci::{self, ImageConfig};
 use crate::python::PythonHost;
-use crate::segment::{self, Bytecode, Compiler, DebFacts, PREFIX};
+use crate::segment::{self, Bytecode, Compiler, DebFacts, PREFIX, WheelFacts};
 use crate::{base_state, unpack};
 
 /// Packages that are compiled at a time: one would leave the workers idle at its end.
@@ -59,6 +60,8 @@ impl Layers {
 struct Base {
     family: Arc<Family>,
     layers: Layers,
+    /// What the dynamic linker finds.
+    libraries: BTreeSet<String>,
 }
 
 impl<'a> Build<'a> {
@@ -79,9 +82,10 @@ impl<'a> Build<'a> {
 
     /// The base alone.
     pub async fn base(&self) -> Result<Kept, Error> {
-        let Base { family, layers } = self.debian().await?;
+        let Base { family, layers, .. } = self.debian().await?;
         let Layers { layers, joined } = layers;
-        Ok(Kept { image: None, layers, joined, notes: family.notes().to_vec(), uncompiled: Vec::new() })
+        let notes = family.notes().to_vec();
+        Ok(Kept { image: None, layers, joined, notes, uncompiled: Vec::new(), missing: Vec::new() })
     }
 
     /// The whole image.
@@ -108,11 +112,16 @@ impl<'a> Build<'a> {
             Ok::<_, Error>((self.compiled(&base, &interpreter, python, &told).await?, base))
         };
         let wheels = try_join_all(self.lock.pypi.iter().map(|package| async {
-            let package = self.wheel(package, python).await?;
+            let (package, made) = self.wheel(package, python).await?;
             let bytecode = self.bytecode(&package, &interpreter, python, told.clone()).await?;
-            Ok::<_, Error>(Package { bytecode: Some(Arc::new(bytecode)), ..package })
+            Ok::<_, Error>((Package { bytecode: Some(Arc::new(bytecode)), ..package }, made))
         }));
         let ((compiled, base), wheels) = try_join(system, wheels).await?;
+        let (wheels, made): (Vec<Package>, Vec<WheelFacts>) = wheels.into_iter().unzip();
+        let linkages = wheels.iter().zip(&made).map(|(wheel, made)| (wheel.what.as_str(), &made.linkage));
+        let missing = linking::missing(linkages, &base.libraries, base_state::machine(self.platform));
+        let pairs = wheels.iter().zip(&made).filter_map(|(wheel, made)| case_note(&wheel.what, made));
+        let wheel_notes: Vec<String> = pairs.chain(missing.iter().map(MissingLibrary::note)).collect();
 
         let skeleton = virtualenv(python);
         keep_interpreter(&skeleton, &wheels)?;
@@ -134,9 +143,9 @@ impl<'a> Build<'a> {
         layers.extend(debian_bytecode);
         layers.extend(venv);
         layers.extend(python_layers);
-        let notes = [base.family.notes(), wheels.notes()].concat();
+        let notes = [base.family.notes(), wheels.notes(), &wheel_notes].concat();
         let uncompiled = [&compiled, &wheels].iter().flat_map(|family| family.uncompiled()).collect();
-        Ok(Kept { image: None, layers: layers.layers, joined: layers.joined, notes, uncompiled })
+        Ok(Kept { image: None, layers: layers.layers, joined: layers.joined, notes, uncompiled, missing })
     }
 
     /// The base and its bytecode, which an image will need.
@@ -171,17 +180,19 @@ impl<'a> Build<'a> {
         let (packages, facts): (Vec<Package>, Vec<(DebPackage, DebFacts)>) = made.into_iter().unzip();
 
         let (store, platform) = (self.store.clone(), self.platform);
-        let state =
-            self.blocking(move || literal(&store, "base state", &base_state::entries(&facts, platform)));
+        let state = self.blocking(move || {
+            let entries = base_state::entries(&facts, platform);
+            literal(&store, "base state", &entries).map(|state| (state, base_state::libraries_in(&entries)))
+        });
         let packages = async {
             let family = self.family(packages).await?;
             let places = family.files().collect();
             let layers = self.spread(&family, &plan::SYSTEM, places).await?;
             Ok((family, layers))
         };
-        let ((family, mut layers), state) = try_join(packages, state).await?;
+        let ((family, mut layers), (state, libraries)) = try_join(packages, state).await?;
         layers.extend(state);
-        Ok(Base { family, layers })
+        Ok(Base { family, layers, libraries })
     }
 
     async fn deb(&self, package: &DebPackage) -> Result<(Package, (DebPackage, DebFacts)), Error> {
@@ -197,7 +208,11 @@ impl<'a> Build<'a> {
         Ok((Package { name, what, sha256, segment, bytecode: None }, (package.clone(), made.facts)))
     }
 
-    async fn wheel(&self, package: &PypiPackage, python: &PythonLock) -> Result<Package, Error> {
+    async fn wheel(
+        &self,
+        package: &PypiPackage,
+        python: &PythonLock,
+    ) -> Result<(Package, WheelFacts), Error> {
         let (sha256, size) = source_of(package);
         self.reporter.expect(Phase::Assembling, 1, size);
         let path = match &package.source {
@@ -215,8 +230,9 @@ impl<'a> Build<'a> {
         let what = format!("{} {}", package.name, package.version);
         let (store, name, minor) = (self.store.clone(), package.wheel.clone(), python.minor());
         let work = move || segment::wheel(&store, &path, &sha256, &name, minor);
-        let segment = Arc::new(self.item(&what, size, work).await?);
-        Ok(Package { name: package.name.clone(), what, sha256, segment, bytecode: None })
+        let made = self.item(&what, size, work).await?;
+        let segment = Arc::new(made.segment);
+        Ok((Package { name: package.name.clone(), what, sha256, segment, bytecode: None }, made.facts))
     }
 
     /// The bytecode of a package's modules, once the base is there.
@@ -371,6 +387,14 @@ fn keep_interpreter(skeleton: &[Entry], wheels: &[Package]) -> Result<(), Error>
         }
     }
     Ok(())
+}
+
+/// What is to be said of a wheel with two paths that differ only in case.
+fn case_note(what: &str, made: &WheelFacts) -> Option<String> {
+    let (one, other) = made.case_pair.as_ref()?;
+    Some(format!(
+        "{what} has /{one} and /{other}, which differ only in case: a file system that ignores case cannot hold both"
+    ))
 }
 
 /// A size that the lock knows.

@@ -23,6 +23,7 @@ pub use error::Error;
 pub use reach::reach;
 
 use crate::layer::Layer;
+use crate::linking::MissingLibrary;
 use crate::oci::Image;
 use crate::python::PythonHost;
 use crate::segment;
@@ -63,6 +64,9 @@ struct Kept {
     notes: Vec<String>,
     /// Modules that do not compile with the image's Python, by path.
     uncompiled: Vec<String>,
+    /// Libraries that wheels are linked with and nothing has.
+    #[serde(default)]
+    missing: Vec<MissingLibrary>,
 }
 
 impl Kept {
@@ -120,6 +124,11 @@ impl Assembler {
     /// What was said when the image of `lock` was made: paths that two packages claim, modules that do not compile.
     pub fn notes(&self, lock: &PlatformLock, platform: Platform) -> Result<Vec<String>, Error> {
         Ok(self.kept(&image_key(lock, platform))?.map(|kept| kept.notes).unwrap_or_default())
+    }
+
+    /// What was found to be missing when the image of `lock` was made.
+    pub fn missing(&self, lock: &PlatformLock, platform: Platform) -> Result<Vec<MissingLibrary>, Error> {
+        Ok(self.kept(&image_key(lock, platform))?.map(|kept| kept.missing).unwrap_or_default())
     }
 
     fn kept(&self, key: &str) -> Result<Option<Kept>, Error> {

@@ -109,8 +109,16 @@ fn is_library(file: &str) -> bool {
     (file.starts_with("lib") || file.starts_with("ld-")) && file.contains(".so") && !file.ends_with("-gdb.py")
 }
 
+/// The names in a cache, as [`cache`] writes it.
+pub(super) fn names_in(cache: &[u8]) -> BTreeSet<String> {
+    let count = cache.get(20..24).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
+    let strings = cache.get(HEADER + count as usize * ENTRY..).unwrap_or_default();
+    let paths = strings.split(|byte| *byte == 0).filter_map(|path| std::str::from_utf8(path).ok());
+    paths.filter_map(|path| path.rsplit_once('/')).map(|(_, name)| name.to_owned()).collect()
+}
+
 /// `e_machine` of the platform.
-fn machine(platform: Platform) -> u16 {
+pub(crate) fn machine(platform: Platform) -> u16 {
     match platform {
         Platform::LinuxAmd64 => 62,
         Platform::LinuxArm64 => 183,

@@ -33,7 +33,7 @@ mod packages;
 mod root;
 mod users;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use provenv_definition::Platform;
 use provenv_lock::DebPackage;
@@ -52,6 +52,17 @@ pub fn wants(path: &str) -> bool {
     ];
     const FILES: [&str; 3] = ["etc/ca-certificates.conf", "etc/ld.so.conf", "usr/share/readline/inputrc"];
     FILES.contains(&path) || FOLDERS.iter().any(|folder| path.starts_with(folder))
+}
+
+pub(crate) use libraries::machine;
+
+/// The libraries that the dynamic linker finds in the system's folders, by the `/etc/ld.so.cache` of a base state.
+pub(crate) fn libraries_in(entries: &[Entry]) -> BTreeSet<String> {
+    let cache = entries.iter().find(|entry| entry.path == "etc/ld.so.cache");
+    match cache.map(|entry| &entry.kind) {
+        Some(EntryKind::File(bytes)) => libraries::names_in(bytes),
+        _ => BTreeSet::new(),
+    }
 }
 
 /// The entries of the base state, sorted by path, each path once.

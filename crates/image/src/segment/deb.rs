@@ -15,14 +15,17 @@ use super::error::{Error, Fault, Problem};
 use super::model::{DebFacts, DebSegment, ItemKind, Library};
 use super::reader::Reader;
 use super::writer::Writer;
-use super::{BOMB_FLOOR, BOMB_RATIO, elf};
+use super::{BOMB_FLOOR, BOMB_RATIO, MOST_MEMBERS, case, elf};
 use crate::entry::Directory;
 use crate::{base_state, path};
 
 /// Folders of the root that are links into `usr`, made by the base state: what packages put there is put behind the link.
 const MERGED: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-/// A control archive or a file that the base state wants is never this large.
-const TEXT_LIMIT: u64 = 64 << 20;
+/// A control archive, and what the base state wants of a package, all together, are never this large: they are in memory.
+const TEXT_LIMIT: u64 = 16 << 20;
+/// What xz may take to unpack: `xz -9`, the most that dpkg-deb can be told, takes 65 MiB. A file may ask for 4 GiB in its first
+/// bytes. zstd's own limit, 128 MiB, is what its highest level takes.
+const XZ_MEMORY: u64 = 96 << 20;
 
 /// Makes the segment of the package in `file`, which is called `name`.
 pub(crate) fn make(store: &Store, file: File, name: &str) -> Result<DebSegment, Error> {
@@ -37,7 +40,12 @@ pub(crate) fn make(store: &Store, file: File, name: &str) -> Result<DebSegment, 
         let mut data = None;
         while let Some(member) = ar.next()? {
             if let Some(suffix) = member.strip_prefix("control.tar") {
-                control(decoder(suffix, &mut ar)?, &mut facts)?;
+                let mut limited = Limited { inner: decoder(suffix, &mut ar)?, left: TEXT_LIMIT };
+                let result = control(&mut limited, &mut facts);
+                if limited.left == 0 {
+                    return Err(Fault::Refused(None, Problem::Bomb(TEXT_LIMIT)));
+                }
+                result?;
             } else if let Some(suffix) = member.strip_prefix("data.tar") {
                 if data.is_some() {
                     return Err(Fault::malformed("has two data archives"));
@@ -68,7 +76,10 @@ fn decoder<'r>(suffix: &str, inner: impl Read + 'r) -> Result<Box<dyn Read + 'r>
     Ok(match suffix {
         "" => Box::new(inner),
         ".gz" => Box::new(flate2::read::GzDecoder::new(inner)),
-        ".xz" => Box::new(liblzma::read::XzDecoder::new(inner)),
+        ".xz" => {
+            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, 0);
+            Box::new(liblzma::read::XzDecoder::new_stream(inner, stream.map_err(|e| Fault::Read(e.into()))?))
+        }
         ".zst" => Box::new(zstd::Decoder::new(inner).map_err(Fault::Read)?),
         other => return Err(Fault::malformed(format!("is compressed as `{}`", other.escape_debug()))),
     })
@@ -91,13 +102,31 @@ impl<R: Read> Read for Limited<R> {
 
 /// Whatever stops a stream inside the archive is the archive's fault: the file itself is on our disk.
 fn damaged(error: &io::Error) -> Fault {
-    let problem =
-        if error.kind() == io::ErrorKind::UnexpectedEof { Problem::Truncated } else { Problem::Damaged };
+    let problem = if error.kind() == io::ErrorKind::UnexpectedEof {
+        Problem::Truncated
+    } else if is_memory_limit(error) {
+        Problem::Memory(XZ_MEMORY)
+    } else {
+        Problem::Damaged
+    };
     Fault::Refused(None, problem)
 }
 
+/// Whether a decoder refused to take as much memory as an archive asks for. The tar reader wraps what it is told.
+fn is_memory_limit(error: &io::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if matches!(inner.downcast_ref(), Some(liblzma::stream::Error::MemLimit)) {
+            return true;
+        }
+        let io = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = io.map(|error| error as _).or_else(|| inner.source());
+    }
+    false
+}
+
 fn control(reader: impl Read, facts: &mut DebFacts) -> Result<(), Fault> {
-    let mut archive = Archive::new(reader.take(TEXT_LIMIT));
+    let mut archive = Archive::new(reader);
     for entry in archive.entries().map_err(|error| damaged(&error))? {
         let mut entry = entry.map_err(|error| damaged(&error))?;
         if entry.header().entry_type() != EntryType::Regular {
@@ -125,6 +154,8 @@ struct Copy {
     /// Files left out, so that a further name of one can be told from a damaged archive.
     left_out: HashSet<String>,
     symlinks: BTreeSet<String>,
+    /// Bytes of the files that the base state wants.
+    kept: u64,
 }
 
 impl Copy {
@@ -135,6 +166,7 @@ impl Copy {
             files: HashMap::new(),
             left_out: HashSet::new(),
             symlinks: BTreeSet::new(),
+            kept: 0,
         })
     }
 
@@ -145,9 +177,12 @@ impl Copy {
         }
         // Nothing may lie behind the end of the archive but padding; what the decoder still has is checked by it.
         io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|error| damaged(&error))?;
+        let links: HashMap<String, &String> =
+            self.symlinks.iter().map(|link| (case::folded(link), link)).collect();
         for path in self.files.keys().chain(self.directories.keys()).chain(&self.symlinks) {
-            if let Some(link) = path::parents(path).find(|parent| self.symlinks.contains(*parent)) {
-                return Err(Fault::member(path, Problem::ThroughSymlink(link.to_owned())));
+            // Where case does not count too: an extractor there would follow `X` on the way to `x/y`.
+            if let Some(link) = path::parents(path).find_map(|parent| links.get(&case::folded(parent))) {
+                return Err(Fault::member(path, Problem::ThroughSymlink((*link).clone())));
             }
             if let Some(file) = path::parents(path).find(|parent| self.files.contains_key(*parent)) {
                 return Err(Fault::member(path, Problem::FileAndFolder(file.to_owned())));
@@ -165,6 +200,11 @@ impl Copy {
     }
 
     fn entry<R: Read>(&mut self, mut entry: tar::Entry<'_, R>, facts: &mut DebFacts) -> Result<(), Fault> {
+        if self.files.len() + self.directories.len() + self.symlinks.len() + self.left_out.len()
+            >= MOST_MEMBERS
+        {
+            return Err(Fault::Refused(None, Problem::TooMany(MOST_MEMBERS)));
+        }
         let shown = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let name = String::from_utf8(entry.path_bytes().into_owned())
             .map_err(|_| Fault::member(&shown, Problem::NotUtf8))?;
@@ -258,8 +298,11 @@ impl Copy {
         let size = entry.size();
         self.out.entry(path, ItemKind::File, size, mode, owner)?;
         let mut kept = base_state::wants(path).then(Vec::new);
-        if kept.is_some() && size > TEXT_LIMIT {
-            return Err(Fault::Refused(None, Problem::Bomb(TEXT_LIMIT)));
+        if kept.is_some() {
+            self.kept = self.kept.saturating_add(size);
+            if self.kept > TEXT_LIMIT {
+                return Err(Fault::Refused(None, Problem::Bomb(TEXT_LIMIT)));
+            }
         }
         let mut buffer = vec![0; 64 << 10];
         let mut done = 0;
@@ -342,7 +385,7 @@ fn libraries(store: &Store, segment: &super::Segment) -> Result<Vec<Library>, Er
     let mut found = Vec::new();
     for item in candidates {
         let object = elf::read(&mut |from, length| reader.read_part(&item, from, length))?;
-        if let Some(elf::SharedObject { soname, class64, machine, flags }) = object {
+        if let Some(elf::Object { shared: true, soname, class64, machine, flags, .. }) = object {
             found.push(Library { path: item.path, soname, class64, machine, flags });
         }
     }

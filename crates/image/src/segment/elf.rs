@@ -1,86 +1,172 @@
-//! As much of ELF as `ldconfig` wants to know: class, machine, flags and `DT_SONAME`, read where they stand, without the
-//! rest of the file (System V ABI, chapters 4 and 5).
+//! As much of ELF as `ldconfig` and the dynamic linker want to know: class, machine, flags, `DT_SONAME` and `DT_NEEDED`,
+//! read where they stand, without the rest of the file (System V ABI, chapters 4 and 5).
 
-use super::error::Error;
-
-/// What an ELF shared object says of itself.
+/// What an ELF object says of itself.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct SharedObject {
-    pub soname: Option<String>,
+pub(crate) struct Object {
+    /// `ET_DYN`: a shared object, or an executable that can be loaded anywhere; else an executable.
+    pub shared: bool,
     pub class64: bool,
+    /// `e_machine`.
     pub machine: u16,
+    /// `e_flags`.
     pub flags: u32,
+    pub soname: Option<String>,
+    /// The libraries it is linked with, in their order.
+    pub needed: Vec<String>,
 }
 
 /// Gives up to so many bytes of a file from an offset.
-pub(crate) type ReadAt<'a> = dyn FnMut(u64, u64) -> Result<Vec<u8>, Error> + 'a;
+pub(crate) type ReadAt<'a, E> = dyn FnMut(u64, u64) -> Result<Vec<u8>, E> + 'a;
 
-/// Shared objects, which executables may be too.
+/// What every ELF file begins with.
+pub(crate) const MAGIC: &[u8] = b"\x7fELF";
+
+const ET_EXEC: u64 = 2;
 const ET_DYN: u64 = 3;
 const PT_LOAD: u64 = 1;
 const PT_DYNAMIC: u64 = 2;
+const DT_NEEDED: u64 = 1;
 const DT_STRTAB: u64 = 5;
 const DT_SONAME: u64 = 14;
-/// A dynamic section larger than this is none.
+/// A dynamic section, or a table of program headers, larger than this is none.
 const LIMIT: u64 = 1 << 20;
+/// No library's name is longer.
+const NAME: u64 = 4096;
+/// Names that lie this close to each other are read at once.
+const NAMES: u64 = 8 << 20;
 
-/// Reads a little-endian shared object; `None` for anything else.
-pub(crate) fn read(read_at: &mut ReadAt<'_>) -> Result<Option<SharedObject>, Error> {
-    let header = read_at(0, 64)?;
-    let little_endian = header.get(5) == Some(&1);
-    if !header.starts_with(b"\x7fELF") || header.len() < 52 || !little_endian {
-        return Ok(None);
+/// A row of the table of program headers.
+struct ProgramHeader {
+    kind: u64,
+    offset: u64,
+    address: u64,
+    size: u64,
+}
+
+/// The head of a file, which says where the rest is.
+struct Head {
+    object: Object,
+    /// Bytes of an address.
+    word: usize,
+    /// Where the table of program headers is, and how large a row of it.
+    table: (u64, u64),
+    row: usize,
+}
+
+impl Head {
+    /// Reads the head of a little-endian object; `None` for anything else.
+    fn read(header: &[u8]) -> Option<Self> {
+        let little_endian = header.get(5) == Some(&1);
+        if !header.starts_with(MAGIC) || header.len() < 52 || !little_endian {
+            return None;
+        }
+        let class64 = header[4] == 2;
+        let kind = number(header, 16, 2);
+        if (class64 && header.len() < 64) || (kind != ET_DYN && kind != ET_EXEC) {
+            return None;
+        }
+        // The same fields, at the places of each class.
+        let word = if class64 { 8 } else { 4 };
+        let [phoff, flags, phentsize, phnum] = if class64 { [32, 48, 54, 56] } else { [28, 36, 42, 44] };
+        #[expect(clippy::cast_possible_truncation, reason = "two and four bytes")]
+        let object = Object {
+            shared: kind == ET_DYN,
+            class64,
+            machine: number(header, 18, 2) as u16,
+            flags: number(header, flags, 4) as u32,
+            soname: None,
+            needed: Vec::new(),
+        };
+        let row = number(header, phentsize, 2);
+        let length = row * number(header, phnum, 2);
+        let table = (number(header, phoff, word), length.min(LIMIT));
+        Some(Self { object, word, table, row: usize::try_from(row).unwrap_or(0) })
     }
-    let class64 = header[4] == 2;
-    if (class64 && header.len() < 64) || number(&header, 16, 2) != ET_DYN {
-        return Ok(None);
+
+    fn program_headers(&self, table: &[u8]) -> Vec<ProgramHeader> {
+        let word = self.word;
+        let [offset, address, size] = if self.object.class64 { [8, 16, 32] } else { [4, 8, 16] };
+        if self.row < size + word {
+            return Vec::new();
+        }
+        let field = |row: &[u8], at| number(row, at, word);
+        table
+            .chunks_exact(self.row)
+            .map(|row| ProgramHeader {
+                kind: number(row, 0, 4),
+                offset: field(row, offset),
+                address: field(row, address),
+                size: field(row, size),
+            })
+            .collect()
     }
-    // The same fields, at the places of each class.
-    let word = if class64 { 8 } else { 4 };
-    let [phoff, flags, phentsize, phnum] = if class64 { [32, 48, 54, 56] } else { [28, 36, 42, 44] };
-    #[expect(clippy::cast_possible_truncation, reason = "two and four bytes")]
-    let mut object = SharedObject {
-        soname: None,
-        class64,
-        machine: number(&header, 18, 2) as u16,
-        flags: number(&header, flags, 4) as u32,
+}
+
+/// Where the dynamic section of a file lies that begins with `head`, and how long it is, if `head` reaches far enough to tell.
+pub(crate) fn dynamic_section(head: &[u8]) -> Option<(u64, u64)> {
+    let found = Head::read(head.get(..64)?)?;
+    let at = usize::try_from(found.table.0).ok()?;
+    let table = head.get(at..at.checked_add(usize::try_from(found.table.1).ok()?)?)?;
+    let headers = found.program_headers(table);
+    let dynamic = headers.iter().find(|header| header.kind == PT_DYNAMIC)?;
+    Some((dynamic.offset, dynamic.size.min(LIMIT)))
+}
+
+/// Reads a little-endian shared object or executable; `None` for anything else.
+pub(crate) fn read<E>(read_at: &mut ReadAt<'_, E>) -> Result<Option<Object>, E> {
+    let Some(mut head) = Head::read(&read_at(0, 64)?) else { return Ok(None) };
+    let headers = head.program_headers(&read_at(head.table.0, head.table.1)?);
+    let Some(dynamic) = headers.iter().find(|header| header.kind == PT_DYNAMIC) else {
+        return Ok(Some(head.object));
     };
-    let entry = number(&header, phentsize, 2);
-    let table = read_at(number(&header, phoff, word), entry * number(&header, phnum, 2))?;
-    let [offset, address, size] = if class64 { [8, 16, 32] } else { [4, 8, 16] };
-    let least = size + word;
-    if usize::try_from(entry).unwrap_or(0) < least {
-        return Ok(Some(object));
-    }
-    let segments: Vec<_> = table
-        .chunks_exact(usize::try_from(entry).unwrap_or(usize::MAX))
-        .map(|row| {
-            let field = |at| number(row, at, word);
-            (number(row, 0, 4), field(offset), field(address), field(size))
-        })
+    let section = read_at(dynamic.offset, dynamic.size.min(LIMIT))?;
+    let word = head.word;
+    let tags: Vec<(u64, u64)> = section
+        .chunks_exact(2 * word)
+        .map(|pair| (number(pair, 0, word), number(pair, word, word)))
+        .take_while(|pair| pair.0 != 0)
         .collect();
-    let Some(dynamic) = segments.iter().find(|segment| segment.0 == PT_DYNAMIC) else {
-        return Ok(Some(object));
+    let names: Vec<(u64, u64)> =
+        tags.iter().filter(|(tag, _)| *tag == DT_NEEDED || *tag == DT_SONAME).copied().collect();
+    let strings = tags.iter().find(|(tag, _)| *tag == DT_STRTAB).and_then(|&(_, address)| {
+        let load = headers.iter().find(|load| {
+            load.kind == PT_LOAD && load.address <= address && address - load.address < load.size
+        })?;
+        (address - load.address).checked_add(load.offset)
+    });
+    let (Some(strings), Some(first), Some(last)) =
+        (strings, names.iter().map(|name| name.1).min(), names.iter().map(|name| name.1).max())
+    else {
+        return Ok(Some(head.object));
     };
-    let dynamic = read_at(dynamic.1, dynamic.3.min(LIMIT))?;
-    let tag = |wanted| {
-        dynamic
-            .chunks_exact(2 * word)
-            .map(|pair| (number(pair, 0, word), number(pair, word, word)))
-            .take_while(|pair| pair.0 != 0)
-            .find(|pair| pair.0 == wanted)
-            .map(|pair| pair.1)
+    let together = last - first <= NAMES;
+    let all = match strings.checked_add(first) {
+        Some(at) if together => read_at(at, last - first + NAME)?,
+        _ => Vec::new(),
     };
-    if let (Some(name), Some(strings)) = (tag(DT_SONAME), tag(DT_STRTAB))
-        && let Some(load) =
-            segments.iter().find(|load| load.0 == PT_LOAD && load.2 <= strings && strings - load.2 < load.3)
-        && let Some(at) = (strings - load.2).checked_add(load.1).and_then(|at| at.checked_add(name))
-    {
-        let bytes = read_at(at, 4096)?;
+    for (tag, at) in names {
+        let apart;
+        let bytes = if together {
+            all.get(usize::try_from(at - first).unwrap_or(usize::MAX)..).unwrap_or_default()
+        } else if let Some(at) = strings.checked_add(at) {
+            apart = read_at(at, NAME)?;
+            &apart
+        } else {
+            continue;
+        };
         let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(0);
-        object.soname = String::from_utf8(bytes[..end].to_vec()).ok().filter(|name| !name.is_empty());
+        let Some(name) = std::str::from_utf8(&bytes[..end]).ok().filter(|name| !name.is_empty()) else {
+            continue;
+        };
+        let name = name.to_owned();
+        if tag == DT_SONAME {
+            head.object.soname = Some(name);
+        } else {
+            head.object.needed.push(name);
+        }
     }
-    Ok(Some(object))
+    Ok(Some(head.object))
 }
 
 /// A little-endian number; 0 where it lies beyond the end.

@@ -110,6 +110,12 @@ pub enum Problem {
     ThroughSymlink(String),
     #[error("links to `{}`, which is no file of this archive before it", .0.escape_debug())]
     DanglingHardlink(String),
+    #[error("differs only in case from `{}`, and would take its place on a file system that ignores case", .0.escape_debug())]
+    Case(String),
+    #[error("has more than {0} members, which no package has")]
+    TooMany(usize),
+    #[error("needs more than {} MiB of memory to be unpacked", .0 >> 20)]
+    Memory(u64),
     #[error("is a {0}")]
     Device(&'static str),
     #[error("is encrypted")]

@@ -2,6 +2,7 @@
 
 mod ar;
 mod bytecode;
+mod case;
 mod compiler;
 mod deb;
 mod elf;
@@ -9,6 +10,7 @@ mod error;
 mod facts;
 mod gzip;
 mod inflate;
+mod linkage;
 mod model;
 mod reader;
 mod record;
@@ -32,7 +34,11 @@ pub(crate) use bytecode::cached as bytecode_path;
 pub(crate) use compiler::Compiler;
 pub use error::{Error, Problem};
 pub(crate) use gzip::GzipWriter;
-pub use model::{Alternative, DebFacts, DebSegment, Index, Item, ItemKind, Library, Segment, Whole};
+pub use linkage::{Linkage, Linked};
+pub use model::{
+    Alternative, DebFacts, DebSegment, Index, Item, ItemKind, Library, Segment, WheelFacts, WheelSegment,
+    Whole,
+};
 pub(crate) use reader::{Piece, Reader};
 pub(crate) use writer::{Writer, prelude};
 
@@ -50,6 +56,8 @@ pub const RECORDS: &str = "segment";
 /// An archive may unpack to this many bytes, and so many more for each byte it has. Real packages stay below 30.
 const BOMB_FLOOR: u64 = 64 << 20;
 const BOMB_RATIO: u64 = 200;
+/// An archive may have this many members: what is kept of each takes memory. Real packages stay below a tenth of it.
+const MOST_MEMBERS: usize = 500_000;
 
 /// The segment of the wheel in `artifact`, which is called `name`, for a Python of this version.
 pub fn wheel(
@@ -58,11 +66,11 @@ pub fn wheel(
     sha256: &Digest,
     name: &str,
     (major, minor): (u32, u32),
-) -> Result<Segment, Error> {
+) -> Result<WheelSegment, Error> {
     once(
         store,
         &wheel_key(sha256, (major, minor)),
-        |segment: &Segment| there(store, segment),
+        |kept: &WheelSegment| there(store, &kept.segment),
         || wheel::make(store, open(artifact, name)?, name, (major, minor)),
     )
 }

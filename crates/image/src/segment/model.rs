@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use provenv_definition::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::linkage::Linkage;
 use crate::entry::Directory;
 
 /// One artifact as compressed tar bytes: entries without their parent directories and without the end of the
@@ -79,6 +80,24 @@ pub enum ItemKind {
     Symlink(String),
     /// Another name of a file in the same segment.
     Hardlink(String),
+}
+
+/// A wheel as a segment, with what is to be known of it beyond its files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WheelSegment {
+    /// Its files.
+    pub segment: Segment,
+    /// What is known beyond them.
+    pub facts: WheelFacts,
+}
+
+/// What is known of a wheel beyond the files it lays down.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WheelFacts {
+    /// What its objects link with.
+    pub linkage: Linkage,
+    /// Two of its paths that differ only in case, if there are such.
+    pub case_pair: Option<(String, String)>,
 }
 
 /// A `.deb` as a segment, with what the base state needs to know of it.

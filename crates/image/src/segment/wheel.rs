@@ -5,7 +5,7 @@
 //! `REQUESTED` and no `direct_url.json` (a segment depends on the artifact alone, not on why or whence it came), and that
 //! `RECORD` lists what is there.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::str::FromStr as _;
 
 use fs_err::File;
@@ -16,11 +16,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::{Error, Fault, Problem};
 use super::inflate::{self, GZIP_HEADER, Stream, StreamError, WHOLE, gzip_footer};
-use super::model::{ItemKind, Segment};
+use super::linkage::{self, Glimpse, Linkage};
+use super::model::{ItemKind, Segment, WheelFacts, WheelSegment};
 use super::record::{Check, Installed, Record};
 use super::writer::Writer;
 use super::zip::{Member, Zip, to_usize};
-use super::{PREFIX, scripts};
+use super::{PREFIX, case, elf, scripts};
 use crate::entry::Directory;
 use crate::path;
 
@@ -35,14 +36,17 @@ const INSTALLER: &[u8] = b"provenv\n";
 
 /// Makes the segment of the wheel in `file`, which is called `name`, for a Python of this minor version. Checks every
 /// byte against the archive's own checksums and its `RECORD`.
-pub(crate) fn make(store: &Store, file: File, name: &str, minor: (u32, u32)) -> Result<Segment, Error> {
+pub(crate) fn make(store: &Store, file: File, name: &str, minor: (u32, u32)) -> Result<WheelSegment, Error> {
     let make = || {
         let zip = Zip::open(file)?;
         let wheel = Wheel::read(&zip, name, minor)?;
         let plan = wheel.plan(&zip, minor)?;
-        plan.write(store, &zip, &wheel)
+        let (segment, linkage) = plan.write(store, &zip, &wheel)?;
+        let paths: Vec<&str> = segment.index.entries.iter().map(|item| item.path.as_str()).collect();
+        let case_pair = case::first_pair(paths.into_iter());
+        Ok(WheelSegment { segment, facts: WheelFacts { linkage, case_pair } })
     };
-    make().map_err(|fault| fault.of(name))
+    make().map_err(|fault: Fault| fault.of(name))
 }
 
 /// What a wheel says of itself.
@@ -200,6 +204,7 @@ impl Plan<'_> {
                 return Err(Fault::member(path, Problem::Duplicate));
             }
         }
+        self.check_case(&files)?;
         for path in &files {
             if let Some(parent) = path::parents(path).find(|parent| files.contains(*parent)) {
                 return Err(Fault::member(path, Problem::FileAndFolder(parent.to_owned())));
@@ -208,7 +213,30 @@ impl Plan<'_> {
         Ok(())
     }
 
-    fn write(&self, store: &Store, zip: &Zip, wheel: &Wheel) -> Result<Segment, Fault> {
+    /// No path that would, on a file system that ignores case, take the place of what says what is installed, or of the
+    /// virtual environment's own files. Other pairs are two files on Linux, and real packages have such.
+    fn check_case(&self, files: &HashSet<String>) -> Result<(), Fault> {
+        let description = format!("{}/", self.dist_info);
+        let description_folded = case::folded(&description);
+        let own = ["pyvenv.cfg", "bin/python", "bin/python3"].map(|file| format!("{PREFIX}/{file}"));
+        let mut described: HashMap<String, &str> = HashMap::new();
+        for path in files {
+            let folded = case::folded(path);
+            let clash = if path.starts_with(&description) {
+                described.insert(folded, path).map(str::to_owned)
+            } else if folded.starts_with(&description_folded) {
+                Some(self.dist_info.clone())
+            } else {
+                own.iter().find(|own| **own == folded && *own != path).cloned()
+            };
+            if let Some(other) = clash {
+                return Err(Fault::member(path, Problem::Case(other)));
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, store: &Store, zip: &Zip, wheel: &Wheel) -> Result<(Segment, Linkage), Fault> {
         let mut parents = BTreeSet::new();
         for path in self.paths(wheel) {
             parents.extend(path::parents(&path).map(str::to_owned));
@@ -222,6 +250,7 @@ impl Plan<'_> {
             inflater: Decompressor::new(),
             raw: Vec::new(),
             plain: Vec::new(),
+            linkage: Linkage::new(),
         };
         let mut installed = Installed::default();
         for file in &self.files {
@@ -241,7 +270,7 @@ impl Plan<'_> {
         let own_path = format!("{}/RECORD", self.dist_info);
         let record = installed.finish(&self.relative(&own_path));
         copy.out.file(&own_path, record.as_bytes(), 0o644, ROOT)?;
-        Ok(copy.out.finish()?)
+        Ok((copy.out.finish()?, copy.linkage))
     }
 
     /// `path` as `RECORD` says it: from site-packages.
@@ -256,6 +285,15 @@ impl Plan<'_> {
 
 const ROOT: (u32, u32) = (0, 0);
 
+/// What comes of copying a file: its bytes checked, and what it is linked with if it is an object.
+type Copied = (Check, Option<elf::Object>);
+
+/// Up to so many bytes from an offset.
+fn part(bytes: &[u8], from: u64, length: u64) -> &[u8] {
+    let cut = |point: u64| to_usize(point).min(bytes.len());
+    &bytes[cut(from)..cut(from.saturating_add(length))]
+}
+
 /// Members on their way from the archive to the segment.
 struct Copy<'z> {
     zip: &'z Zip,
@@ -264,6 +302,7 @@ struct Copy<'z> {
     inflater: Decompressor,
     raw: Vec<u8>,
     plain: Vec<u8>,
+    linkage: Linkage,
 }
 
 impl Copy<'_> {
@@ -286,20 +325,23 @@ impl Copy<'_> {
         }
         self.out.entry(&file.path, ItemKind::File, member.size, mode, ROOT)?;
         let check = self.record.check(&member.name);
-        let check = if !member.deflated {
+        let (check, object) = if !member.deflated {
             self.stored(member, check)?
         } else if member.size > WHOLE {
             self.large(member, check)?
         } else {
             self.spliced(member, check)?
         };
+        if let Some(object) = object {
+            linkage::add(&mut self.linkage, &file.path, object);
+        }
         let sha256 = check.finish(member.size).map_err(fault)?;
         self.out.end_file(member.size)?;
         Ok((sha256, member.size))
     }
 
     /// A deflated member becomes a gzip member.
-    fn spliced(&mut self, member: &Member, mut check: Check) -> Result<Check, Fault> {
+    fn spliced(&mut self, member: &Member, mut check: Check) -> Result<Copied, Fault> {
         self.raw.clear();
         self.raw.extend_from_slice(&GZIP_HEADER);
         self.raw.resize(GZIP_HEADER.len() + to_usize(member.compressed), 0);
@@ -313,13 +355,15 @@ impl Copy<'_> {
         } else {
             self.out.gzip.member(&self.raw, &self.plain)?;
         }
-        Ok(check)
+        let object = elf::read(&mut |from, length| Ok::<_, Fault>(part(&self.plain, from, length).to_vec()))?;
+        Ok((check, object))
     }
 
     /// The same for one that is too large to have in memory.
-    fn large(&mut self, member: &Member, mut check: Check) -> Result<Check, Fault> {
+    fn large(&mut self, member: &Member, mut check: Check) -> Result<Copied, Fault> {
         let fault = |problem| Fault::member(&member.name, problem);
         let mut stream = Stream::new(member.size, member.compressed);
+        let mut glimpse = Glimpse::new();
         self.out.gzip.raw(&GZIP_HEADER)?;
         self.pieces(member, |out, piece| {
             out.gzip.raw(piece)?;
@@ -327,6 +371,7 @@ impl Copy<'_> {
                 .feed(piece, |bytes| {
                     out.gzip.plain(bytes);
                     check.update(bytes);
+                    glimpse.feed(bytes);
                     Ok(())
                 })
                 .map_err(StreamError::into)
@@ -337,11 +382,33 @@ impl Copy<'_> {
         self.out.gzip.raw(&footer)?;
         let framing = (GZIP_HEADER.len() + footer.len()) as u64;
         self.out.gzip.end_member(member.compressed + framing, member.size);
-        Ok(check)
+        let object = glimpse.object(|from, length| self.again(member, from, length))?;
+        Ok((check, object))
+    }
+
+    /// A part of a large member, inflated again from its beginning.
+    fn again(&mut self, member: &Member, from: u64, length: u64) -> Result<Vec<u8>, Fault> {
+        let (to, mut at, mut done) = (from.saturating_add(length), 0, 0);
+        let mut found = Vec::new();
+        let mut stream = Stream::new(member.size, member.compressed);
+        while done < member.compressed && at < to {
+            let length = (member.compressed - done).min(PIECE);
+            self.raw.resize(to_usize(length), 0);
+            self.zip.raw(member, done, &mut self.raw)?;
+            done += length;
+            let feeding = stream.feed(&self.raw, |bytes| {
+                let cut = |point: u64| to_usize(point.saturating_sub(at)).min(bytes.len());
+                found.extend_from_slice(&bytes[cut(from)..cut(to)]);
+                at += bytes.len() as u64;
+                Ok(())
+            });
+            feeding.map_err(|error| Fault::member(&member.name, error.into()))?;
+        }
+        Ok(found)
     }
 
     /// A member that is not compressed is compressed here.
-    fn stored(&mut self, member: &Member, mut check: Check) -> Result<Check, Fault> {
+    fn stored(&mut self, member: &Member, mut check: Check) -> Result<Copied, Fault> {
         let mut crc = Crc::new();
         self.pieces(member, |out, piece| {
             crc.update(piece);
@@ -351,7 +418,12 @@ impl Copy<'_> {
         if crc.sum() != member.crc {
             return Err(Fault::member(&member.name, Problem::Crc));
         }
-        Ok(check)
+        let object = elf::read(&mut |from, length| {
+            let mut bytes = vec![0; to_usize(length.min(member.size.saturating_sub(from)))];
+            self.zip.raw(member, from, &mut bytes)?;
+            Ok::<_, Fault>(bytes)
+        })?;
+        Ok((check, object))
     }
 
     fn pieces(

@@ -11,7 +11,7 @@ use fs_err::File;
 use libdeflater::{Crc, Decompressor};
 
 use super::error::{Fault, Problem};
-use super::{BOMB_FLOOR, BOMB_RATIO, inflate};
+use super::{BOMB_FLOOR, BOMB_RATIO, MOST_MEMBERS, inflate};
 use crate::path;
 
 /// An archive whose directory has been read and checked.
@@ -209,6 +209,9 @@ impl End {
         }
         if !single {
             return Err(Fault::malformed("is one part of a split zip archive"));
+        }
+        if end.count > MOST_MEMBERS as u64 {
+            return Err(Fault::Refused(None, Problem::TooMany(MOST_MEMBERS)));
         }
         if end.size > DIRECTORY_LIMIT || end.count > end.size / 46 {
             return Err(Fault::malformed("the size of its directory is a lie"));

@@ -135,7 +135,7 @@ pub enum Error {
         wanted: String,
         /// The suite that was asked for, if any.
         suite: Option<String>,
-        /// Which suite has which; the text may also say why it is not known.
+        /// Which suite has which.
         available: Vec<(String, String)>,
     },
     /// The definition stands on something else.
@@ -213,6 +213,17 @@ impl Error {
             Self::Io { .. } | Self::ForeignBase(_) => return None,
         };
         Some(hint.to_owned())
+    }
+
+    /// The system package of the definition that this is about.
+    pub fn system_package(&self) -> Option<&str> {
+        let id = match self {
+            Self::NoPackage { name, .. } | Self::Virtual { name, .. } | Self::NoVersion { name, .. } => name,
+            Self::Unmet { chain, .. } => chain.first()?,
+            Self::Conflict { right, .. } => right.first()?,
+            _ => return None,
+        };
+        Some(id.split('=').next().unwrap_or(id))
     }
 
     pub(super) fn from_universe(error: UniverseError, suite: &str) -> Self {

@@ -44,6 +44,9 @@ const FIELDS: [&str; 13] = [
     "SHA256",
 ];
 
+/// The longest paragraph, in bytes. The longest of Debian's has 30 kB.
+const LONGEST_PARAGRAPH: usize = 1 << 26;
+
 /// Reads `packages` (plain text of a `Packages` file) and writes it to `out` in this module's form.
 pub(super) fn build(mut packages: impl Read, out: &mut impl Write) -> io::Result<()> {
     let mut builder = Builder::default();
@@ -57,6 +60,9 @@ pub(super) fn build(mut packages: impl Read, out: &mut impl Write) -> io::Result
             memchr::memmem::rfind(&buffer, b"\n\n").map_or(0, |end| end + 2)
         };
         builder.add(&buffer[..end], out)?;
+        if buffer.len() - end > LONGEST_PARAGRAPH {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a paragraph of it has no end"));
+        }
         if read == 0 {
             return builder.finish(out);
         }
@@ -222,7 +228,7 @@ impl Index {
         let name = heap.get(from..from.saturating_add(number(4) as usize)).ok_or_else(corrupt)?;
         // A damaged length must not make us ask for gigabytes.
         let length = number(12);
-        if length > 1 << 26 { Err(corrupt()) } else { Ok((name, number(8), length)) }
+        if length as usize > LONGEST_PARAGRAPH { Err(corrupt()) } else { Ok((name, number(8), length)) }
     }
 }
 
@@ -278,6 +284,12 @@ Version: 6
         let index = index_of(&long);
         assert_eq!(index.named("next").unwrap(), ["Package: next\nVersion: 1\n"]);
         assert!(index.named("long").unwrap()[0].len() > 1_200_000);
+    }
+
+    #[test]
+    fn a_paragraph_without_end_is_refused() {
+        let error = build(io::repeat(b'a'), &mut io::sink()).unwrap_err();
+        assert!(error.to_string().contains("no end"), "{error}");
     }
 
     #[test]

@@ -21,6 +21,7 @@
 
 mod apt;
 mod config;
+mod decompress;
 mod error;
 mod index;
 mod openpgp;

@@ -40,7 +40,7 @@ impl Archive {
             }
             let mut available: Vec<_> =
                 has.map(|version| (open.codename.clone(), version)).into_iter().collect();
-            available.extend(self.search(wanted, platform, Some(&open.codename)).await?.1);
+            available.extend(self.search(wanted, platform, Some(&open.codename)).await?.available);
             return Err(Error::NoPython {
                 wanted: wanted.to_string(),
                 suite: Some(open.codename),
@@ -48,42 +48,57 @@ impl Archive {
             });
         }
         match self.search(wanted, platform, None).await? {
-            (Some(suite), _) => opener.open(&suite, platform, Extent::Full).await,
-            (None, available) => Err(Error::NoPython { wanted: wanted.to_string(), suite: None, available }),
+            Search { found: Some(suite), .. } => opener.open(&suite, platform, Extent::Full).await,
+            Search { available, unusable: Some(error), .. } if available.is_empty() => Err(error),
+            Search { available, .. } => {
+                Err(Error::NoPython { wanted: wanted.to_string(), suite: None, available })
+            }
         }
     }
 
-    /// The first suite that has the Python asked for, and the Pythons of those that were looked at.
+    /// Looks for the first suite that has the Python asked for.
     async fn search(
         &self,
         wanted: &PythonRequest,
         platform: Platform,
         except: Option<&str>,
-    ) -> Result<(Option<String>, Vec<(String, String)>)> {
+    ) -> Result<Search> {
         let opener = self.opener()?;
         let mut suites: Vec<_> = SUITES.iter().filter(|(suite, _)| Some(*suite) != except).collect();
         suites.sort_by_key(|(_, guess)| *guess != Some((wanted.major, wanted.minor)));
-        let mut available = Vec::new();
+        let mut search = Search::default();
         for (suite, _) in suites {
             let open = match opener.open(suite, platform, Extent::Main).await {
                 Ok(open) => open,
                 Err(Error::UnknownSuite { .. }) => continue,
                 // One that cannot be trusted, or is not built for the platform, does not spoil the others.
                 Err(error @ (Error::Release { .. } | Error::Signature { .. })) => {
-                    self.fetcher.reporter().note(&format!("{suite} is left out: {error}"));
+                    tracing::debug!(suite, %error, "left out");
+                    search.unusable.get_or_insert(error);
                     continue;
                 }
                 Err(error) => return Err(error),
             };
             if let Some(version) = default_python(&open, platform)? {
                 if answers(&version, wanted) {
-                    return Ok((Some((*suite).to_owned()), available));
+                    search.found = Some((*suite).to_owned());
+                    break;
                 }
-                available.push(((*suite).to_owned(), version));
+                search.available.push(((*suite).to_owned(), version));
             }
         }
-        Ok((None, available))
+        Ok(search)
     }
+}
+
+/// What came of looking through the suites.
+#[derive(Default)]
+struct Search {
+    found: Option<String>,
+    /// The others that were looked at, and their Pythons.
+    available: Vec<(String, String)>,
+    /// Why the first of those that cannot be used cannot.
+    unusable: Option<Error>,
 }
 
 fn answers(version: &str, wanted: &PythonRequest) -> bool {

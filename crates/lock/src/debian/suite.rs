@@ -10,6 +10,7 @@ use provenv_store::Store;
 use url::Url;
 
 use super::config::{CLASSES, DebianConfig, Keys, Mirror, Mirrors};
+use super::decompress;
 use super::error::{Error, Result};
 use super::index::{self, Index};
 use super::openpgp::SignatureError;
@@ -306,12 +307,7 @@ fn build(
     name: &str,
 ) -> std::result::Result<Option<Index>, BuildError> {
     let file = fs_err::File::open(path).map_err(BuildError::Read)?;
-    let reader: Box<dyn std::io::Read> =
-        match Path::new(name).extension().and_then(|extension| extension.to_str()) {
-            Some("xz") => Box::new(liblzma::read::XzDecoder::new_multi_decoder(file)),
-            Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(file)),
-            _ => Box::new(file),
-        };
+    let reader = decompress::plain(file, name).map_err(BuildError::Read)?;
     let mut staged = store.stage()?;
     index::build(reader, &mut staged).map_err(BuildError::Read)?;
     let blob = staged.commit()?;

@@ -1,5 +1,5 @@
 //! Wheels that nobody has made yet: built once in the sandbox, with the environment's own Python, from an sdist, a
-//! repository or a folder, and from then on known by their content.
+//! repository or a folder, and from then on known by their content ([`Workshop`] says where and how).
 //!
 //! A build may give other bytes each time, so its result is recorded under all that it depends on and that we know:
 //! the source's digest or commit, Python's minor version, platform and glibc. Whoever asks for the same gets the same
@@ -10,16 +10,18 @@ use std::path::{Path, PathBuf};
 use provenv_definition::{Digest, normalise_name};
 use serde::{Deserialize, Serialize};
 
+use super::metadata::Metadata;
 use super::pylock::{Package, Vcs};
-use super::request::show;
-use super::session::{Session, WORK};
+use super::session::Session;
 use super::tags::WheelName;
 use super::uv::blocking;
-use super::{Error, Result, explain};
+use super::workshop::Workshop;
+use super::{Error, Result};
 use crate::{Artifact, PypiPackage, PypiSource};
 
-/// The kind of record that keeps what was built.
+/// The kinds of record that keep what was built, and what a package says it needs.
 const KIND: &str = "built-wheel";
+const METADATA: &str = "built-metadata";
 
 /// What a wheel is built from.
 pub(super) enum Origin {
@@ -53,7 +55,8 @@ impl Origin {
         }
     }
 
-    fn identity(&self) -> String {
+    /// What it is, by content or commit.
+    pub(super) fn identity(&self) -> String {
         let (what, subdirectory) = match self {
             Self::Archive { artifact, subdirectory, .. } => (artifact.sha256.to_string(), subdirectory),
             Self::Repository(vcs) => (format!("git+{}@{}", vcs.url, vcs.commit_id), &vcs.subdirectory),
@@ -71,19 +74,24 @@ pub(super) async fn wheel(
     requested: bool,
 ) -> Result<PypiPackage> {
     let store = session.fetcher.store();
-    let (major, minor) = session.python.minor();
-    let key =
-        format!("{}\n{major}.{minor}\n{}\n{}", origin.identity(), session.platform, session.python.glibc);
-    let key = Digest::of(key.as_bytes()).hex();
-    let _lease = store.lock_async(KIND, &key).await?;
-    let known = store.record::<Built>(KIND, &key)?.filter(|built| store.contains(&built.sha256));
-    let built = if let Some(built) = known {
+    let key = key(session, origin);
+    let known = || -> Result<Option<Built>> {
+        Ok(store.record::<Built>(KIND, &key)?.filter(|built| store.contains(&built.sha256)))
+    };
+    let built = if let Some(built) = known()? {
         built
     } else {
         session.fetcher.reporter().note(&format!("building a wheel of {}", package.name));
-        let built = build(session, package, origin).await?;
-        store.set_record(KIND, &key, &built)?;
-        built
+        // Before the lease: two that need each other must not wait for each other.
+        let workshop = Workshop::open(session, package, origin).await?;
+        let _lease = store.lock_async(KIND, &key).await?;
+        if let Some(built) = known()? {
+            built
+        } else {
+            let built = keep(session, package, &workshop.wheel().await?).await?;
+            store.set_record(KIND, &key, &built)?;
+            built
+        }
     };
     let (sdist, repository) = match origin {
         Origin::Archive { artifact, .. } => (Some(artifact.clone()), None),
@@ -100,42 +108,45 @@ pub(super) async fn wheel(
     })
 }
 
-async fn build(session: &Session<'_>, package: &Package, origin: &Origin) -> Result<Built> {
-    let work = session.work()?;
-    let mut mounts = Vec::new();
-    let (source, subdirectory) = match origin {
-        Origin::Archive { artifact, file, subdirectory } => {
-            let size = Some(artifact.size).filter(|size| *size > 0);
-            let blob = session.fetcher.artifact(&artifact.url, &artifact.sha256, size).await?;
-            let guest = format!("/provenv/source/{file}");
-            mounts.push(show(&blob, &guest));
-            if subdirectory.is_some() {
-                (unpack(session, package, &guest, work.path(), &mounts).await?, subdirectory)
-            } else {
-                (guest, subdirectory)
-            }
-        }
-        Origin::Repository(vcs) => (clone(session, vcs, work.path()).await?, &vcs.subdirectory),
-        Origin::Folder { path, subdirectory, .. } => (path.display().to_string(), subdirectory),
+/// What `package` says it needs, asked of its backend unless it was before.
+pub(super) async fn metadata(session: &Session<'_>, package: &Package, origin: &Origin) -> Result<Metadata> {
+    let store = session.fetcher.store();
+    let key = key(session, origin);
+    let text = if let Some(text) = store.record::<String>(METADATA, &key)? {
+        text
+    } else {
+        session.fetcher.reporter().note(&format!("asking {} what it needs", label(package)));
+        let text = Workshop::open(session, package, origin).await?.metadata().await?;
+        store.set_record(METADATA, &key, &text)?;
+        text
     };
-    let source = subdirectory.as_ref().map_or(source.clone(), |sub| format!("{source}/{sub}"));
-    // Not the cache that other builds share: what a build writes there, they would use.
-    let arguments =
-        ["--no-cache", "--wheel", "--no-create-gitignore", "--out-dir", &format!("{WORK}/out"), &source]
-            .map(str::to_owned);
-    if let Err(failure) = session.uv(&["build"], &arguments, work.path(), &mounts).await? {
-        return Err(explain::build_failure(&label(package), &failure.stderr));
-    }
-    keep(session, package, &work.path().join("out")).await
+    Metadata::parse(&label(package), &text)
+}
+
+fn key(session: &Session<'_>, origin: &Origin) -> String {
+    let (major, minor) = session.python.minor();
+    let key =
+        format!("{}\n{major}.{minor}\n{}\n{}", origin.identity(), session.platform, session.python.glibc);
+    Digest::of(key.as_bytes()).hex()
 }
 
 /// Takes the one wheel in `folder` into the store, if it is what was to be built.
 async fn keep(session: &Session<'_>, package: &Package, folder: &Path) -> Result<Built> {
-    let mut files = fs_err::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
-    files.sort_by_key(fs_err::DirEntry::file_name);
-    let path =
-        files.into_iter().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "whl"));
-    let Some(path) = path else {
+    // A link of the build's would lead to any file of this machine.
+    let real = |path: &Path, is: fn(&std::fs::FileType) -> bool| {
+        fs_err::symlink_metadata(path).is_ok_and(|metadata| is(&metadata.file_type()))
+    };
+    let mut paths = Vec::new();
+    if real(folder, std::fs::FileType::is_dir) {
+        for entry in fs_err::read_dir(folder)? {
+            paths.push(entry?.path());
+        }
+    }
+    paths.sort();
+    paths.retain(|path| {
+        path.extension().is_some_and(|e| e == "whl") && real(path, std::fs::FileType::is_file)
+    });
+    let Some(path) = paths.into_iter().next() else {
         return Err(Error::BuiltWheel {
             package: label(package),
             wheel: "nothing".to_owned(),
@@ -157,11 +168,6 @@ async fn keep(session: &Session<'_>, package: &Package, folder: &Path) -> Result
     if session.tags.fit(&wheel).is_none() {
         return Err(refuse(format!("for {}", session.tags.description())));
     }
-    let secrets = session.request.secrets();
-    let leaks = path.clone();
-    if blocking(move || holds_secret(&leaks, &secrets)).await? {
-        return Err(Error::SecretInWheel { package: label(package) });
-    }
     let store = session.fetcher.store().clone();
     let blob = blocking(move || {
         let mut staged = store.stage()?;
@@ -172,60 +178,8 @@ async fn keep(session: &Session<'_>, package: &Package, folder: &Path) -> Result
     Ok(Built { sha256: blob.digest, size: blob.size, wheel: name })
 }
 
-/// Whether a member of the wheel holds one of the values. A build sees the credentials of the indexes its own
-/// requirements come from, and what it keeps of them would end in an image.
-fn holds_secret(wheel: &Path, secrets: &[String]) -> Result<bool> {
-    if secrets.is_empty() {
-        return Ok(false);
-    }
-    let bad = |source| Error::BadWheel { path: wheel.to_owned(), source };
-    let mut archive = zip::ZipArchive::new(fs_err::File::open(wheel)?).map_err(bad)?;
-    for n in 0..archive.len() {
-        let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut archive.by_index(n).map_err(bad)?, &mut bytes)?;
-        if secrets.iter().any(|secret| memchr::memmem::find(&bytes, secret.as_bytes()).is_some()) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Unpacks an archive in the sandbox; the one folder in it, as a path there.
-async fn unpack(
-    session: &Session<'_>,
-    package: &Package,
-    archive: &str,
-    work: &Path,
-    mounts: &[crate::tool::ToolMount],
-) -> Result<String> {
-    let script = "import shutil, sys; shutil.unpack_archive(sys.argv[1], 'unpacked')";
-    let command = [&session.python.executable, "-c", script, archive].map(str::to_owned);
-    if let Err(failure) = session.run(&command, work, mounts).await? {
-        return Err(explain::build_failure(&label(package), &failure.stderr));
-    }
-    let mut names = fs_err::read_dir(work.join("unpacked"))?.collect::<Result<Vec<_>, _>>()?;
-    names.sort_by_key(fs_err::DirEntry::file_name);
-    Ok(match &names[..] {
-        [only] => format!("{WORK}/unpacked/{}", only.file_name().to_string_lossy()),
-        _ => format!("{WORK}/unpacked"),
-    })
-}
-
-/// A repository with all its history, which some builds take their version from, and its submodules; as a path in
-/// the sandbox.
-async fn clone(session: &Session<'_>, vcs: &Vcs, work: &Path) -> Result<String> {
-    let script = "set -eu; git clone --quiet --no-checkout \"$1\" source; cd source; \
-                  git checkout --quiet --detach \"$2\" 2>/dev/null || \
-                  { git fetch --quiet origin \"$2\"; git checkout --quiet --detach \"$2\"; }; \
-                  git submodule --quiet update --init --recursive";
-    let command = ["/bin/sh", "-c", script, "sh", &vcs.url, &vcs.commit_id].map(str::to_owned);
-    match session.run(&command, work, &[]).await? {
-        Ok(_) => Ok(format!("{WORK}/source")),
-        Err(failure) => Err(Error::Git { explanation: failure.stderr.trim_end().to_owned() }),
-    }
-}
-
-fn label(package: &Package) -> String {
+/// A package for messages.
+pub(super) fn label(package: &Package) -> String {
     match &package.version {
         Some(version) => format!("{}=={version}", package.name),
         None => package.name.clone(),
@@ -233,7 +187,7 @@ fn label(package: &Package) -> String {
 }
 
 /// File names write `+` of local versions as it is or as `_`.
-fn same_version(one: &str, other: &str) -> bool {
+pub(super) fn same_version(one: &str, other: &str) -> bool {
     let parse = |text: &str| text.replace('_', "+").parse::<pep440_rs::Version>();
     match (parse(one), parse(other)) {
         (Ok(one), Ok(other)) => one == other,

@@ -9,7 +9,6 @@ use url::Url;
 
 use super::build::{self, Origin};
 use super::pylock::{File, Package, Pylock};
-use super::request::Request;
 use super::session::Session;
 use super::tags::WheelName;
 use super::{Error, Result};
@@ -21,11 +20,11 @@ const BUILDS_AT_ONCE: usize = 2;
 /// A wheel for every package of `lock`, sorted by name.
 pub(super) async fn packages(
     session: &Session<'_>,
-    request: &Request,
-    lock: Pylock,
+    lock: &Pylock,
     previous: &[PypiPackage],
     upgrade: &Upgrade,
 ) -> Result<Vec<PypiPackage>> {
+    let request = session.request;
     if request.has_hashes() {
         let unhashed: Vec<String> = lock
             .packages
@@ -49,7 +48,9 @@ pub(super) async fn packages(
             .find(|kept| !moves && kept.name == name && Some(&kept.version) == package.version.as_ref())
     };
     let mut packages: Vec<PypiPackage> = futures::stream::iter(&lock.packages)
-        .map(|package| one(session, request, package, kept(package)))
+        .map(|package| {
+            one(session, package, request.hashes(package), request.requests(package), kept(package))
+        })
         .buffer_unordered(BUILDS_AT_ONCE)
         .try_collect()
         .await?;
@@ -57,18 +58,47 @@ pub(super) async fn packages(
     Ok(packages)
 }
 
+/// A wheel for every package of `lock`, which a build needs: the definition's hashes are not about these.
+pub(super) async fn needed(session: &Session<'_>, lock: &Pylock) -> Result<Vec<PypiPackage>> {
+    let mut packages = Vec::new();
+    for package in &lock.packages {
+        packages.push(one(session, package, BTreeSet::new(), false, None).await?);
+    }
+    Ok(packages)
+}
+
+/// Whether the definition lets the code of this source run.
+pub(super) fn admit_source(session: &Session<'_>, package: &Package, origin: &Origin) -> Result<()> {
+    if session.making.is_empty() && session.request.has_hashes() {
+        let admitted = session.request.hashes(package);
+        if admitted.is_empty() {
+            return Err(Error::Unhashed { packages: vec![normalise_name(&package.name)] });
+        }
+        return admit(package, origin, &admitted);
+    }
+    Ok(())
+}
+
+fn admit(package: &Package, origin: &Origin, admitted: &BTreeSet<Digest>) -> Result<()> {
+    match origin {
+        Origin::Archive { artifact, .. } if !admitted.is_empty() && !admitted.contains(&artifact.sha256) => {
+            Err(hash_error(package, admitted, vec![artifact.sha256]))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// One package. `kept` is what the lock before had of the same version: it stays if it is still offered.
 async fn one(
     session: &Session<'_>,
-    request: &Request,
     package: &Package,
+    admitted: BTreeSet<Digest>,
+    requested: bool,
     kept: Option<&PypiPackage>,
 ) -> Result<PypiPackage> {
-    let admitted = request.hashes(package);
-    let requested = request.requests(package);
     let files = package.archive.iter().filter(|file| is_wheel(file)).chain(&package.wheels);
     if let Some((wheel, file)) = best(session, package, files, &admitted, kept)? {
-        let source = PypiSource::Wheel(artifact(session, request, &package.name, file).await?);
+        let source = PypiSource::Wheel(artifact(session, &package.name, file).await?);
         let version = package.version.clone().unwrap_or(wheel.version);
         return Ok(PypiPackage {
             name: normalise_name(&package.name),
@@ -79,13 +109,8 @@ async fn one(
         });
     }
 
-    let origin = origin(session, request, package).await?;
-    if let Origin::Archive { artifact, .. } = &origin
-        && !admitted.is_empty()
-        && !admitted.contains(&artifact.sha256)
-    {
-        return Err(hash_error(package, &admitted, vec![artifact.sha256]));
-    }
+    let origin = origin(session, package).await?;
+    admit(package, &origin, &admitted)?;
     if let Some(kept) =
         kept.filter(|kept| origin.made(kept) && session.fetcher.store().contains(kept.digest()))
     {
@@ -120,7 +145,7 @@ fn best<'a>(
     }
     if fitting.is_empty() {
         if package.archive.as_ref().is_some_and(is_wheel) {
-            let explanation = package.archive.as_ref().map(File::file_name).unwrap_or_default();
+            let explanation = package.archive.as_ref().map(File::file_name).unwrap_or_default().into();
             return Err(Error::NoFile { target: session.tags.description().to_owned(), explanation });
         }
         return Ok(None);
@@ -157,7 +182,7 @@ fn hash_error(package: &Package, admitted: &BTreeSet<Digest>, actual: Vec<Digest
 }
 
 /// What has to be built, where no wheel fits.
-async fn origin(session: &Session<'_>, request: &Request, package: &Package) -> Result<Origin> {
+pub(super) async fn origin(session: &Session<'_>, package: &Package) -> Result<Origin> {
     if let Some(vcs) = &package.vcs {
         let mut url: Url = vcs.url.parse().map_err(|source| Error::url(&vcs.url, source))?;
         // ssh's user is part of the address.
@@ -175,29 +200,30 @@ async fn origin(session: &Session<'_>, request: &Request, package: &Package) -> 
     }
     if let Some(directory) = &package.directory {
         let path = PathBuf::from(&directory.path);
-        let Some(digest) = request.snapshot(&path) else {
+        let Some(snapshot) = session.request.snapshot(&path) else {
             return Err(Error::NoSource { package: package.name.clone() });
         };
-        return Ok(Origin::Folder { path, digest: *digest, subdirectory: directory.subdirectory.clone() });
+        let (digest, subdirectory) = (snapshot.digest, directory.subdirectory.clone());
+        return Ok(Origin::Folder { path, digest, subdirectory });
     }
     let file = package.archive.as_ref().or(package.sdist.as_ref());
     let Some(file) = file else {
         return Err(Error::NoFile {
             target: session.tags.description().to_owned(),
-            explanation: format!("no wheel of `{}` fits, and there is no sdist", package.name),
+            explanation: format!("no wheel of `{}` fits, and there is no sdist", package.name).into(),
         });
     };
     Ok(Origin::Archive {
-        artifact: artifact(session, request, &package.name, file).await?,
+        artifact: artifact(session, &package.name, file).await?,
         file: file.file_name(),
         subdirectory: file.subdirectory.clone(),
     })
 }
 
 /// The file with its digest and size, fetched to learn them where the index does not say.
-async fn artifact(session: &Session<'_>, request: &Request, package: &str, file: &File) -> Result<Artifact> {
+async fn artifact(session: &Session<'_>, package: &str, file: &File) -> Result<Artifact> {
     let location = file.location(package)?;
-    let url: SafeUrl = request.lock_url(&location)?;
+    let url: SafeUrl = session.request.environment().lock_url(&location)?;
     let Some(sha256) = sha256(file) else {
         let blob = session.fetcher.unverified(&location).await?;
         return Ok(Artifact { url, size: blob.size, sha256: blob.digest });

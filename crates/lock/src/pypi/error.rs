@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use provenv_definition::{Digest, SafeUrl};
 
+use super::explain::Explanation;
 use super::uv;
 
 /// What goes wrong when Python packages are chosen. No message holds credentials.
@@ -76,13 +77,13 @@ pub enum Error {
         /// Its name.
         package: String,
         /// uv's words.
-        explanation: String,
+        explanation: Explanation,
     },
     /// No choice of versions satisfies everything.
     #[error("no choice of versions satisfies the requirements\n{explanation}")]
     Conflict {
         /// uv's words.
-        explanation: String,
+        explanation: Explanation,
     },
     /// No version is for this Python.
     #[error("a package is not made for Python {python}\n{explanation}")]
@@ -90,7 +91,7 @@ pub enum Error {
         /// The environment's version of Python.
         python: String,
         /// uv's words.
-        explanation: String,
+        explanation: Explanation,
     },
     /// There are files, but none that may be used here.
     #[error("a package has no file that may be used on {target}\n{explanation}")]
@@ -98,31 +99,31 @@ pub enum Error {
         /// Python, machine and glibc.
         target: String,
         /// uv's words, or ours.
-        explanation: String,
+        explanation: Explanation,
     },
     /// An index did not accept who we are.
     #[error("an index refused to answer\n{explanation}")]
     Unauthorized {
         /// uv's words.
-        explanation: String,
+        explanation: Explanation,
     },
     /// An index could not be reached.
     #[error("an index could not be reached\n{explanation}")]
     Network {
         /// uv's words.
-        explanation: String,
+        explanation: Explanation,
     },
     /// The network is not to be used, and uv's cache does not have it.
     #[error("a package is not cached, and the network is not to be used\n{explanation}")]
     Offline {
         /// uv's words.
-        explanation: String,
+        explanation: Explanation,
     },
     /// A repository could not be had.
     #[error("a git repository could not be fetched\n{explanation}")]
     Git {
         /// uv's or git's words.
-        explanation: String,
+        explanation: Explanation,
     },
     /// An sdist, repository or folder does not become a wheel.
     #[error("could not build `{package}`\n{log}")]
@@ -133,6 +134,8 @@ pub enum Error {
         log: String,
         /// A program that it says is missing, e.g. a compiler.
         missing: Option<&'static str>,
+        /// Whether it says that there is no network.
+        network: bool,
     },
     /// A build made a wheel of another package, version or platform.
     #[error("building `{package}` made `{wheel}`, which is not {expected}")]
@@ -144,19 +147,13 @@ pub enum Error {
         /// What was expected, e.g. "version 1.0 of it".
         expected: String,
     },
-    /// A wheel that was built here is none.
-    #[error("the wheel `{}` that was built cannot be read", .path.display())]
-    BadWheel {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: zip::result::ZipError,
-    },
-    /// A build kept a credential.
-    #[error("the build of {package} put a credential of an index into its wheel")]
-    SecretInWheel {
-        /// What was built.
+    /// A source says what cannot be, e.g. of its version, or of what its build needs.
+    #[error("the source of `{package}` cannot be used: {reason}")]
+    BadSource {
+        /// The package.
         package: String,
+        /// What it says.
+        reason: String,
     },
     /// None of the files that may be used has one of the hashes given.
     #[error("no file of `{package}` {version} has a hash that the definition gives")]
@@ -182,7 +179,7 @@ pub enum Error {
         /// Its exit code.
         code: i32,
         /// Its words.
-        explanation: String,
+        explanation: Explanation,
     },
     /// uv's answer cannot be read.
     #[error("could not read the lock that uv wrote")]
@@ -213,8 +210,30 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the user can do about it.
+    /// What the user can do about it, and what uv says to it, a line each.
     pub fn hint(&self) -> Option<String> {
+        let uv = self.explanation().map(|explanation| &explanation.hints[..]).unwrap_or_default();
+        let lines: Vec<String> = self.own_hint().into_iter().chain(uv.iter().cloned()).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+
+    /// uv's words, or git's.
+    pub(super) fn explanation(&self) -> Option<&Explanation> {
+        match self {
+            Self::NoPackage { explanation, .. }
+            | Self::Conflict { explanation }
+            | Self::Python { explanation, .. }
+            | Self::NoFile { explanation, .. }
+            | Self::Unauthorized { explanation }
+            | Self::Network { explanation }
+            | Self::Offline { explanation }
+            | Self::Git { explanation }
+            | Self::Uv { explanation, .. } => Some(explanation),
+            _ => None,
+        }
+    }
+
+    fn own_hint(&self) -> Option<String> {
         Some(match self {
             Self::NoUv { .. } => format!(
                 "uv is fetched from the index of PROVENV_PYPI_INDEX, UV_DEFAULT_INDEX, UV_INDEX_URL, PIP_INDEX_URL, \
@@ -257,14 +276,17 @@ impl Error {
                 "the build needs `{program}`, which the base and build-essential do not have: ask for a version that \
                  has wheels, or build the wheel elsewhere and give its folder with --find-links"
             ),
+            Self::Build { network: true, .. } => {
+                "a package is built without network, from what its pyproject.toml says it needs: ask for a version that \
+                 has wheels, or, if you trust the package, set `build_network = true` under [pypi] in the settings; \
+                 credentials stay out of its sight"
+                    .into()
+            }
             Self::Build { .. } => {
                 "ask for a version that has wheels for this Python, or build the wheel elsewhere and give its folder \
                  with --find-links"
                     .into()
             }
-            Self::SecretInWheel { .. } => "the wheel was thrown away; do not trust this package with credentials: \
-                 change them, and build it where there are none"
-                .into(),
             Self::BuiltWheel { .. } => {
                 "a package that is not pure Python must be built on a machine of the environment's platform".into()
             }
@@ -294,8 +316,8 @@ impl Error {
     }
 }
 
-fn conflict_hint(explanation: &str) -> String {
-    if explanation.contains("first index") || explanation.contains("index-strategy") {
+fn conflict_hint(explanation: &Explanation) -> String {
+    if explanation.hints.iter().any(|hint| hint.contains("subsequent index")) {
         "a package is taken from the first index that has it, the extra ones before the default, so that a stranger's \
          cannot stand in for it: drop the extra index or take the version it has"
             .into()

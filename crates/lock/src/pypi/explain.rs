@@ -1,6 +1,29 @@
 //! What uv means when it fails. Its words are kept; their kind decides what we say besides.
 
+use std::fmt;
+
 use super::Error;
+
+/// uv's words, its hints apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Explanation {
+    /// What is wrong, in one or more lines.
+    pub text: String,
+    /// What uv says besides, without its label.
+    pub hints: Vec<String>,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<String> for Explanation {
+    fn from(text: String) -> Self {
+        Self { text, hints: Vec::new() }
+    }
+}
 
 /// How much of a build's log is shown.
 const LOG_LINES: usize = 30;
@@ -38,6 +61,18 @@ const PROGRAMS: &[&str] = &["gcc", "cc", "g++", "c++", "make", "cargo", "gfortra
 /// What `build-essential` and `python3-dev` bring.
 const BUILD_ESSENTIAL: &[&str] = &["gcc", "cc", "c++", "g++", "make", "Python.h"];
 
+/// Signs of a missing network.
+const NO_NETWORK: &[&str] = &[
+    "Temporary failure in name resolution",
+    "Name or service not known",
+    "Network is unreachable",
+    "Could not resolve host",
+    "Couldn't resolve host",
+    "unable to resolve host",
+    "Failed to establish a new connection",
+    "network was disabled",
+];
+
 /// A program that the log of a build says is missing.
 fn missing_program(log: &str) -> Option<&'static str> {
     // Python's own words: `[Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'`.
@@ -66,8 +101,9 @@ pub(super) fn warnings(stderr: &str) -> impl Iterator<Item = &str> {
 /// What a failed resolution means.
 pub(super) fn failure(code: i32, stderr: &str, python: &str, target: &str) -> Error {
     let explanation = explanation(stderr);
-    let says = |text: &str| explanation.contains(text);
-    let headline = explanation.lines().next().unwrap_or_default();
+    // Some of what tells the kinds apart stands in the hints.
+    let says = |text: &str| stderr.contains(text);
+    let headline = explanation.text.lines().next().unwrap_or_default();
     if says("Git operation failed") {
         return Error::Git { explanation };
     }
@@ -86,13 +122,13 @@ pub(super) fn failure(code: i32, stderr: &str, python: &str, target: &str) -> Er
     }
     if says("No solution found") {
         // Only where it is the whole reason: in a longer explanation it may be an aside.
-        let missing = cause(&explanation).and_then(|cause| {
+        let missing = cause(&explanation.text).and_then(|cause| {
             let (package, rest) = cause.strip_prefix("Because ")?.split_once(" was not found in the ")?;
             let aside = rest.contains(" depends on ") || rest.contains(" depend on ");
             (!package.contains(' ') && !aside).then(|| package.to_owned())
         });
         let missing = missing.or_else(|| {
-            let (before, _) = explanation.split_once(" was not found in the ")?;
+            let (before, _) = explanation.text.split_once(" was not found in the ")?;
             Some(before.rsplit(' ').next()?.to_owned())
         });
         return if let Some(package) = missing {
@@ -122,18 +158,39 @@ pub(super) fn build_failure(package: &str, stderr: &str) -> Error {
     let told = |line: &&str| !line.trim().is_empty() && !line.starts_with("hint: ");
     let lines: Vec<&str> = stderr.lines().filter(told).collect();
     let log = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
-    Error::Build { package: package.to_owned(), log, missing: missing_program(stderr) }
+    let network = NO_NETWORK.iter().any(|sign| stderr.contains(sign));
+    Error::Build { package: package.to_owned(), log, missing: missing_program(stderr), network }
 }
 
-/// uv's words from its `error:` on, without that label; all of them where there is none. Its advice to use an option
-/// that we set ourselves is left out.
-fn explanation(stderr: &str) -> String {
+/// The requirement whose package uv could not ask what it needs, if it has a name.
+pub(super) fn unbuilt(stderr: &str) -> Option<&str> {
+    stderr.lines().find(|line| line.contains("Failed to ") && line.contains("build `")).and_then(quoted)
+}
+
+/// uv's words from its `error:` on, without that label; all of them where there is none. Its hints come last.
+fn explanation(stderr: &str) -> Explanation {
     let lines: Vec<&str> = stderr.lines().collect();
     let start = lines.iter().position(|line| line.starts_with("error: ")).unwrap_or(0);
-    let ours = |line: &str| line.starts_with("hint: ") && line.contains("`--python-version`");
-    let lines: Vec<&str> = lines[start..].iter().copied().filter(|line| !ours(line)).collect();
-    let text = lines.join("\n");
-    text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()
+    let text = lines[start..].join("\n");
+    let mut parts = text.split("\nhint: ");
+    let first = parts.next().unwrap_or_default();
+    Explanation {
+        text: first.strip_prefix("error: ").unwrap_or(first).trim_end().to_owned(),
+        hints: parts.filter_map(our_hint).collect(),
+    }
+}
+
+/// One of uv's hints, as it is right for our users: uv's own options are not theirs.
+fn our_hint(hint: &str) -> Option<String> {
+    // We set that one ourselves.
+    if hint.contains("`--python-version`") {
+        return None;
+    }
+    // Our own hint says what there is instead.
+    let hint = hint.split(" By default, uv will only consider").next().unwrap_or(hint);
+    let words: Vec<&str> = hint.split_whitespace().collect();
+    let hint = words.join(" ").replace("`--prerelease=allow`", "`--pre`");
+    Some(hint.trim_end_matches('.').to_owned()).filter(|hint| !hint.is_empty())
 }
 
 /// The first cause.
@@ -240,7 +297,27 @@ mod tests {
                       unsatisfiable.";
         let Error::NoPackage { package, explanation } = failure(1, stderr, "", "") else { panic!() };
         assert_eq!(package, "left-pad");
-        assert!(explanation.starts_with("No solution found") && explanation.ends_with("unsatisfiable."));
+        let text = &explanation.text;
+        assert!(text.starts_with("No solution found") && text.ends_with("unsatisfiable."));
+    }
+
+    #[test]
+    fn hints_are_told_apart_and_name_no_option_of_uv() {
+        let stderr = "   Updating x\nerror: No solution found when resolving dependencies\n  cause: Because a was not \
+                      found in the cache.\n\nhint: Packages were unavailable because the network was disabled. When it \
+                      is, wait.\n\nhint: Pre-releases are available (try: `--prerelease=allow`)\nhint: `b` was found, but \
+                      not\nat that version. By default, uv will only consider the first; use `--index-strategy x`.\n\
+                      hint: use `--python-version`";
+        let Error::Offline { explanation } = failure(1, stderr, "", "") else { panic!() };
+        assert!(explanation.text.ends_with("in the cache."), "{explanation:?}");
+        assert_eq!(
+            explanation.hints,
+            [
+                "Packages were unavailable because the network was disabled. When it is, wait",
+                "Pre-releases are available (try: `--pre`)",
+                "`b` was found, but not at that version"
+            ]
+        );
     }
 
     #[test]

@@ -1,20 +1,25 @@
 //! Python packages: what pip would be given becomes wheels with digests.
 //!
-//! The `uv` executable chooses the versions, run in the sandbox with the environment's own Python; this module says
-//! what it is run with ([`request`], [`session`]), reads what it chose ([`pylock`]), takes the wheel that fits best
-//! ([`choose`], [`tags`]), and has wheels built where there are none ([`build`]).
+//! The `uv` executable chooses the versions ([`compile`]), run in the sandbox with the environment's own Python; this
+//! module says what it is run with ([`request`], [`session`]), reads what it chose ([`pylock`]), takes the wheel that fits
+//! best ([`choose`], [`tags`]), and has wheels built where there are none ([`build`], [`workshop`]).
 
+mod blame;
 mod build;
 mod choose;
+mod compile;
+mod environment;
 mod error;
 mod explain;
 mod host;
+mod metadata;
 mod pylock;
 mod request;
 mod session;
 mod source;
 mod tags;
 mod uv;
+mod workshop;
 
 use std::path::PathBuf;
 
@@ -23,6 +28,7 @@ use provenv_fetch::Fetcher;
 use url::Url;
 
 pub use error::Error;
+pub use explain::Explanation;
 pub use host::Host;
 
 use crate::tool::ToolRunner;
@@ -37,6 +43,8 @@ pub struct PypiConfig {
     pub index: Option<Url>,
     /// A wheel of the pinned uv on this machine, for where it cannot be fetched.
     pub uv_wheel: Option<PathBuf>,
+    /// Whether builds of packages have the network, though never credentials of indexes.
+    pub build_network: bool,
     /// Variables and configuration files of this machine.
     pub host: Host,
 }
@@ -92,7 +100,7 @@ impl Resolver {
         let request = uv::blocking(move || request::Request::new(&pip, &config, &fetcher)).await?;
         let session = session::Session::new(
             &self.fetcher,
-            &self.config.host,
+            &self.config,
             &request,
             runner,
             python,
@@ -100,8 +108,8 @@ impl Resolver {
             executable,
         )?;
         let previous = previous.map_or(&[][..], |lock| &lock.pypi);
-        let lock = request::compile(&session, &request, previous, upgrade).await?;
-        let packages = choose::packages(&session, &request, lock, previous, upgrade).await?;
+        let lock = compile::compile(&session, request.question(previous, upgrade)).await?;
+        let packages = choose::packages(&session, &lock, previous, upgrade).await?;
         Ok(PypiResolution {
             packages,
             indexes: request.indexes(),

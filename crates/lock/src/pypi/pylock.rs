@@ -16,6 +16,9 @@ pub(super) struct Pylock {
     created_by: String,
     #[serde(default)]
     pub packages: Vec<Package>,
+    /// What uv said besides.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
 }
 
 /// One package.
@@ -88,6 +91,7 @@ impl Pylock {
             lock_version: "1.0".into(),
             created_by: "provenv".into(),
             packages: packages.map(package).collect(),
+            warnings: Vec::new(),
         }
     }
 
@@ -140,15 +144,15 @@ impl File {
         }
     }
 
-    /// Its file name, empty where its location has none.
+    /// Its file name, empty where its location has none. No slash is in it, not even an escaped one.
     pub(super) fn file_name(&self) -> String {
         let last = |text: &str| text.rsplit('/').next().unwrap_or_default().to_owned();
         match (&self.name, &self.path, &self.url) {
-            (Some(name), _, _) => name.clone(),
+            (Some(name), _, _) => last(name),
             (None, Some(path), _) => last(path),
             (None, None, Some(url)) => {
                 let path = url.split(['?', '#']).next().unwrap_or_default();
-                percent_decode(&last(path))
+                last(&percent_decode(&last(path)))
             }
             (None, None, None) => String::new(),
         }
@@ -212,6 +216,8 @@ mod tests {
             wheels = [{ url = "https://h.test/a/torch-2.1.0%2Bcpu-py3-none-any.whl#x", hashes = {} }]
         "#;
         let lock = Pylock::parse(text).unwrap();
+        assert_eq!(lock.packages[0].wheels[0].file_name(), "torch-2.1.0+cpu-py3-none-any.whl");
+        let lock = Pylock::parse(&text.replace("a/torch", "..%2f..%2Fetc%2Ftorch")).unwrap();
         assert_eq!(lock.packages[0].wheels[0].file_name(), "torch-2.1.0+cpu-py3-none-any.whl");
     }
 

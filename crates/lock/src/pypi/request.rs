@@ -1,22 +1,20 @@
-//! What a definition asks of pip, put for uv: requirement files without credentials, and an environment with them.
+//! What a definition asks of pip, put for uv: requirements without credentials, and an environment with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
 use provenv_definition::{Digest, PipRequirement, PipRequirements, Requirement, SafeUrl, normalise_name};
-use provenv_fetch::{Credentials, Fetcher};
+use provenv_fetch::Fetcher;
 use url::Url;
 
-use super::pylock::{Package, Pylock, percent_encode};
-use super::session::{Session, WORK, mount};
-use super::source::{Snapshot, bare, local_path, same_place, variables, without_revision};
-use super::{Host, PypiConfig, Result, explain, uv};
+use super::compile::Question;
+use super::environment::Environment;
+use super::pylock::Package;
+use super::session::mount;
+use super::source::{Snapshot, bare, local_path, same_place, without_revision};
+use super::{Host, PypiConfig, Result, uv};
 use crate::tool::ToolMount;
 use crate::{IndexState, PypiPackage, Upgrade};
-
-/// Shorter values are no secrets worth the damage that hiding them does to messages.
-const SHORTEST_SECRET: usize = 4;
 
 /// A definition's pip part, ready to be run.
 pub(super) struct Request {
@@ -34,54 +32,11 @@ pub(super) struct Request {
 
 /// One requirement.
 struct Asked {
-    /// For uv: `${…}` stands for credentials.
-    text: String,
-    name: Option<String>,
+    /// For uv: `${…}` in its URL stands for credentials.
+    requirement: Requirement,
     /// Of a direct URL, for comparing.
     place: Option<String>,
     hashes: Vec<Digest>,
-}
-
-/// Variables for the sandbox, and what of them must not be seen.
-#[derive(Default)]
-struct Environment {
-    variables: Vec<(String, String)>,
-    git_settings: Vec<(String, String)>,
-    /// Secret values with what is shown in their stead.
-    secrets: Vec<(String, String)>,
-}
-
-impl Environment {
-    fn set(&mut self, name: &str, value: &str) {
-        if !self.variables.iter().any(|(known, _)| known == name) {
-            self.variables.push((name.to_owned(), value.to_owned()));
-        }
-    }
-
-    fn hide(&mut self, value: &str, shown: &str) {
-        if value.len() >= SHORTEST_SECRET {
-            self.secrets.push((value.to_owned(), shown.to_owned()));
-        }
-    }
-
-    fn hide_credentials(&mut self, credentials: &Credentials) {
-        for value in [&credentials.username, &credentials.password] {
-            self.hide(value, "****");
-            self.hide(&encode(value), "****");
-        }
-    }
-
-    /// `text` with its `${NAME}`s replaced. `shown` is the URL for messages.
-    fn expand(&mut self, text: &str, host: &Host, shown: &SafeUrl) -> Result<String> {
-        let mut expanded = text.to_owned();
-        for name in variables(text) {
-            let value = host.variable(name).ok_or_else(|| super::Error::variable(shown, name))?;
-            expanded = expanded.replace(&format!("${{{name}}}"), value);
-            self.hide(value, &format!("${{{name}}}"));
-            self.set(name, value);
-        }
-        Ok(expanded)
-    }
 }
 
 impl Request {
@@ -156,10 +111,7 @@ impl Request {
         if url.scheme() == "file" {
             self.mount_local(&local_path(url)?);
         } else if let Some(credentials) = fetcher.credentials(url) {
-            self.environment.hide_credentials(&credentials);
-            let variable = format!("UV_INDEX_PROVENV_{}", name.to_ascii_uppercase());
-            self.environment.set(&format!("{variable}_USERNAME"), &credentials.username);
-            self.environment.set(&format!("{variable}_PASSWORD"), &credentials.password);
+            self.environment.set_index(name, &credentials);
         }
         let mut bare = bare(url);
         bare.set_query(url.query());
@@ -200,8 +152,7 @@ impl Request {
         }
         Ok(Asked {
             // `-e` is left out: what is installed in an image is a copy.
-            text: parsed.to_string(),
-            name: parsed.name.as_deref().map(normalise_name),
+            requirement: parsed,
             place,
             hashes: requirement.hashes.clone(),
         })
@@ -243,16 +194,7 @@ impl Request {
                 let _ = location.set_username("");
                 let _ = location.set_password(None);
                 if let Some(credentials) = fetcher.credentials(&url) {
-                    self.environment.hide_credentials(&credentials);
-                    // Not in the URL: git hands that to a helper as an argument.
-                    let pair = format!("{}:{}", credentials.username, credentials.password);
-                    let pair = base64::engine::general_purpose::STANDARD.encode(pair);
-                    self.environment.hide(&pair, "****");
-                    let origin = url.origin().ascii_serialization();
-                    self.environment.git_settings.push((
-                        format!("http.{origin}/.extraHeader"),
-                        format!("Authorization: Basic {pair}"),
-                    ));
+                    self.environment.set_git(&url, &credentials);
                 }
                 Ok((format!("git+{}", shown(location)), place))
             }
@@ -260,25 +202,20 @@ impl Request {
                 let Some(credentials) = fetcher.credentials(&url) else {
                     return Ok((text.to_owned(), place));
                 };
-                self.environment.hide_credentials(&credentials);
-                let number = self.environment.variables.len();
-                let (user, password) =
-                    (format!("PROVENV_USER_{number}"), format!("PROVENV_PASSWORD_{number}"));
-                self.environment.set(&user, &encode(&credentials.username));
-                self.environment.set(&password, &encode(&credentials.password));
+                let user = self.environment.set_url(&credentials);
                 let mut location = url.clone();
                 let _ = location.set_username("");
                 let _ = location.set_password(None);
                 let location = shown(location);
                 let (scheme, rest) = location.split_once("://").unwrap_or(("https", &location));
-                Ok((format!("{scheme}://${{{user}}}:${{{password}}}@{rest}"), place))
+                Ok((format!("{scheme}://{user}{rest}"), place))
             }
         }
     }
 
     fn mount_local(&mut self, path: &Path) {
         if !self.mounts.iter().any(|mount| mount.guest == path) {
-            self.mounts.push(ToolMount { host: path.to_owned(), guest: path.to_owned(), read_only: true });
+            self.mounts.push(mount(path.to_owned(), path, true));
         }
     }
 
@@ -288,29 +225,19 @@ impl Request {
         }
         let snapshot = Snapshot::take(&path, fetcher.store().scratch()?)?;
         let host = snapshot.folder.path().to_owned();
-        self.mounts.push(ToolMount { host, guest: path.clone(), read_only: false });
+        self.mounts.push(mount(host, &path, true));
         self.snapshots.insert(path, snapshot);
         Ok(())
     }
 
-    pub(super) fn mounts(&self) -> Vec<ToolMount> {
-        self.mounts.clone()
+    /// Local files and folders that requirements and indexes name.
+    pub(super) fn mounts(&self) -> &[ToolMount] {
+        &self.mounts
     }
 
-    /// Index URLs, credentials, and git's settings.
-    pub(super) fn env(&self) -> Vec<(String, String)> {
-        let mut env = self.environment.variables.clone();
-        if self.git {
-            // A repository may belong to another user than the one inside.
-            let owner = ("safe.directory".to_owned(), "*".to_owned());
-            let settings: Vec<_> = std::iter::once(&owner).chain(&self.environment.git_settings).collect();
-            env.push(("GIT_CONFIG_COUNT".to_owned(), settings.len().to_string()));
-            for (number, (key, value)) in settings.into_iter().enumerate() {
-                env.push((format!("GIT_CONFIG_KEY_{number}"), key.clone()));
-                env.push((format!("GIT_CONFIG_VALUE_{number}"), value.clone()));
-            }
-        }
-        env
+    /// Index URLs, credentials, and what must not be seen of them.
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
     }
 
     pub(super) fn index_arguments(&self) -> &[String] {
@@ -332,39 +259,21 @@ impl Request {
         self.indexes.iter().map(|url| IndexState { url: url.clone(), sha256: None, date: None }).collect()
     }
 
-    /// The digest of a local folder's content.
-    pub(super) fn snapshot(&self, path: &Path) -> Option<&Digest> {
-        self.snapshots.get(path).map(|snapshot| &snapshot.digest)
+    /// The copy of a local folder.
+    pub(super) fn snapshot(&self, path: &Path) -> Option<&Snapshot> {
+        self.snapshots.get(path)
     }
 
-    /// The values that must not be seen anywhere.
-    pub(super) fn secrets(&self) -> Vec<String> {
-        self.environment.secrets.iter().map(|(value, _)| value.clone()).collect()
-    }
-
-    /// `text` with every secret replaced by its variable, or by asterisks.
-    pub(super) fn hide(&self, text: &str) -> String {
-        let secrets = self.environment.secrets.iter();
-        let hidden = secrets.fold(text.to_owned(), |text, (value, shown)| text.replace(value, shown));
-        provenv_definition::mask_secrets(&hidden)
-    }
-
-    /// A URL for the lock: without credentials, and with variables where the definition has them.
-    pub(super) fn lock_url(&self, url: &Url) -> Result<SafeUrl> {
-        let mut url = url.clone();
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        url.set_fragment(None);
-        let mut text = url.to_string();
-        // In a lock it would stand for a value of the user's environment, sent to whoever named it.
-        let plain = text.to_ascii_lowercase().replace("%24", "$").replace("%7b", "{");
-        if plain.contains("${") {
-            return Err(super::Error::VariableFromIndex { url: text });
+    /// All of it, for uv.
+    pub(super) fn question<'a>(&self, previous: &'a [PypiPackage], upgrade: &'a Upgrade) -> Question<'a> {
+        let all = |asked: &[Asked]| asked.iter().map(|asked| asked.requirement.clone()).collect();
+        Question {
+            requirements: all(&self.requirements),
+            constraints: all(&self.constraints),
+            arguments: self.arguments.clone(),
+            previous,
+            upgrade,
         }
-        for (value, shown) in self.environment.secrets.iter().filter(|(_, shown)| shown.starts_with("${")) {
-            text = text.replace(value, shown);
-        }
-        text.parse().map_err(|error| super::Error::url(&text, error))
     }
 
     /// The requirement, if any, that names this package itself.
@@ -381,7 +290,7 @@ impl Request {
                 .and_then(|file| file.url.as_deref().or(file.path.as_deref()))
                 .map(same_place)
         };
-        self.requirements.iter().filter(move |asked| match &asked.name {
+        self.requirements.iter().filter(move |asked| match &asked.requirement.name {
             Some(asked) => *asked == name,
             None => asked.place.is_some() && asked.place == place,
         })
@@ -400,64 +309,10 @@ impl Request {
     /// The digests that the definition admits for this package; empty where it gives none.
     pub(super) fn hashes(&self, package: &Package) -> BTreeSet<Digest> {
         let name = normalise_name(&package.name);
-        let constraints = self.constraints.iter().filter(|asked| asked.name.as_ref() == Some(&name));
+        let constraints =
+            self.constraints.iter().filter(|asked| asked.requirement.name.as_ref() == Some(&name));
         self.asked(package).chain(constraints).flat_map(|asked| asked.hashes.iter().copied()).collect()
     }
-}
-
-/// Lets uv choose versions.
-pub(super) async fn compile(
-    session: &Session<'_>,
-    request: &Request,
-    previous: &[PypiPackage],
-    upgrade: &Upgrade,
-) -> Result<Pylock> {
-    let work = session.work()?;
-    let lines = |asked: &[Asked]| asked.iter().flat_map(|asked| [&*asked.text, "\n"]).collect::<String>();
-    fs_err::write(work.path().join("requirements.in"), lines(&request.requirements))?;
-    let output = work.path().join("pylock.toml");
-
-    let mut arguments = request.arguments.clone();
-    match upgrade {
-        Upgrade::All => arguments.push("--upgrade".to_owned()),
-        Upgrade::None => {}
-        Upgrade::Packages(names) => {
-            for name in names {
-                arguments.extend(["--upgrade-package".to_owned(), normalise_name(name)]);
-            }
-        }
-    }
-    if !previous.is_empty() && *upgrade != Upgrade::All {
-        fs_err::write(&output, Pylock::preferring(previous.iter()).to_text())?;
-    }
-    if !request.constraints.is_empty() {
-        fs_err::write(work.path().join("constraints.in"), lines(&request.constraints))?;
-        arguments.extend(["--constraints".to_owned(), format!("{WORK}/constraints.in")]);
-    }
-    let fixed = [
-        &format!("{WORK}/requirements.in"),
-        "--output-file",
-        &format!("{WORK}/pylock.toml"),
-        "--format",
-        "pylock.toml",
-        "--generate-hashes",
-        "--no-header",
-        "--no-annotate",
-        "--python-version",
-        &session.python.version,
-        "--python-platform",
-        &session.python_platform(),
-    ];
-    arguments.extend(fixed.map(str::to_owned));
-    match session.uv(&["pip", "compile"], &arguments, work.path(), &[]).await? {
-        Ok(stderr) => {
-            for warning in explain::warnings(&stderr) {
-                session.fetcher.reporter().note(warning);
-            }
-        }
-        Err(failure) => return Err(session.explain(&failure)),
-    }
-    Pylock::parse(&fs_err::read_to_string(&output)?)
 }
 
 /// A URL with its variables as they were written.
@@ -468,14 +323,4 @@ fn shown(url: Url) -> String {
     bare.set_query(None);
     bare.set_fragment(None);
     format!("{}{query}{fragment}", SafeUrl::new(bare))
-}
-
-/// For a URL's user information.
-fn encode(text: &str) -> String {
-    percent_encode(text, b"-._~")
-}
-
-/// A file or folder for one run, read-only.
-pub(super) fn show(host: &Path, guest: &str) -> ToolMount {
-    mount(host.to_owned(), guest, true)
 }

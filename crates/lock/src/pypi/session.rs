@@ -1,4 +1,7 @@
-//! uv and its helpers in the sandbox: what is mounted, what they are told, what their failures mean.
+//! Programs in the sandbox: what each may see and reach, and what their failures mean.
+//!
+//! There are two ways in. What asks indexes and repositories gets their credentials and the network, and is only ever uv
+//! or git: Python does not start there. What runs a package's code gets neither.
 
 use std::path::{Path, PathBuf};
 
@@ -6,21 +9,30 @@ use provenv_definition::Platform;
 use provenv_fetch::Fetcher;
 use tempfile::TempDir;
 
+use super::environment::git_variables;
 use super::request::Request;
 use super::tags::{Tags, glibc_minor};
-use super::{Error, Host, Result, explain};
+use super::{Error, PypiConfig, Result, explain};
 use crate::PythonLock;
 use crate::tool::{ToolCommand, ToolMount, ToolOutput, ToolRunner};
 
 /// Where things are inside the sandbox. User's own paths are mounted where they are outside, so that messages make
 /// sense.
-const UV: &str = "/provenv/bin/uv";
+pub(super) const UV: &str = "/provenv/bin/uv";
 const CACHE: &str = "/provenv/cache";
 const CERTIFICATES: &str = "/provenv/certificates.pem";
 const SSH_SOCKET: &str = "/provenv/ssh-agent";
 const KNOWN_HOSTS: &str = "/provenv/known-hosts";
 /// The folder that a run reads from and writes to.
 pub(super) const WORK: &str = "/provenv/work";
+/// The virtual environment that a build runs in.
+pub(super) const BUILD_ENVIRONMENT: &str = "/provenv/work/environment";
+
+/// Python's home where no code of a package may run. It does not exist, so Python ends before it reads a line; only in
+/// isolated mode (`-I`), as uv asks it who it is, does it not heed the variable. What a refused build prints holds it.
+pub(super) const NO_BUILDS: &str = "/provenv/no-builds";
+
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// 1980-01-01, before which zip archives, and so wheels, have no times.
 const EPOCH: &str = "315532800";
@@ -29,6 +41,7 @@ const EPOCH: &str = "315532800";
 const KNOWN_GLIBC: &[u32] = &[17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40];
 
 /// One resolution's way into the sandbox.
+#[derive(Clone)]
 pub(super) struct Session<'a> {
     pub fetcher: &'a Fetcher,
     pub request: &'a Request,
@@ -36,79 +49,155 @@ pub(super) struct Session<'a> {
     pub platform: Platform,
     /// What fits the environment's Python.
     pub tags: Tags,
+    /// What is being built, each for the one before it.
+    pub making: Vec<String>,
     runner: &'a dyn ToolRunner,
+    /// For what asks indexes and repositories.
+    asking: Reach,
+    /// For what runs a package's code.
+    building: Reach,
+    extra_packages: Vec<String>,
+}
+
+/// What a program sees of this machine, and how far it gets.
+#[derive(Clone)]
+struct Reach {
     mounts: Vec<ToolMount>,
     env: Vec<(String, String)>,
-    extra_packages: Vec<String>,
+    network: bool,
+}
+
+impl Reach {
+    fn set(&mut self, name: &str, value: &str) {
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The machine's way out of the building.
+    fn add_network(&mut self, config: &PypiConfig) {
+        self.network = true;
+        self.env.extend(config.host.passed_on());
+        if let Some(certificates) = config.host.ca_bundle() {
+            self.mounts.push(mount(certificates, CERTIFICATES, true));
+            for name in ["SSL_CERT_FILE", "GIT_SSL_CAINFO", "PIP_CERT", "REQUESTS_CA_BUNDLE"] {
+                self.set(name, CERTIFICATES);
+            }
+        }
+    }
+
+    /// A running agent, and the hosts that the user knows.
+    fn add_ssh(&mut self, config: &PypiConfig) {
+        let variable = |name| config.host.variable(name).map(PathBuf::from);
+        let mut command = "ssh -o BatchMode=yes".to_owned();
+        if let Some(socket) = variable("SSH_AUTH_SOCK").filter(|path| path.exists()) {
+            self.mounts.push(mount(socket, SSH_SOCKET, false));
+            self.set("SSH_AUTH_SOCK", SSH_SOCKET);
+        }
+        let known_hosts = variable("HOME").map(|home| home.join(".ssh/known_hosts"));
+        if let Some(known_hosts) = known_hosts.filter(|path| path.is_file()) {
+            self.mounts.push(mount(known_hosts, KNOWN_HOSTS, true));
+            command.push_str(" -o UserKnownHostsFile=");
+            command.push_str(KNOWN_HOSTS);
+        }
+        self.set("GIT_SSH_COMMAND", &command);
+    }
 }
 
 impl<'a> Session<'a> {
     pub(super) fn new(
         fetcher: &'a Fetcher,
-        host: &Host,
+        config: &PypiConfig,
         request: &'a Request,
         runner: &'a dyn ToolRunner,
         python: &'a PythonLock,
         platform: Platform,
         uv: PathBuf,
     ) -> Result<Self> {
-        // Beside the store's own folders: uv keeps it sound against other processes and crashes by itself.
-        let cache = fetcher.store().root().join("cache/uv");
-        fs_err::create_dir_all(&cache)?;
-        let mut mounts = vec![mount(uv, UV, true), mount(cache, CACHE, false)];
-        mounts.extend(request.mounts());
-
-        let fixed = [
-            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        let mut plain = Reach { mounts: vec![mount(uv, UV, true)], env: Vec::new(), network: false };
+        for (name, value) in [
             ("HOME", WORK),
             ("LC_ALL", "C.UTF-8"),
             ("TZ", "UTC"),
             ("NO_COLOR", "1"),
             ("PYTHONHASHSEED", "0"),
             ("SOURCE_DATE_EPOCH", EPOCH),
-            ("UV_CACHE_DIR", CACHE),
             ("UV_NO_CONFIG", "1"),
             ("UV_NO_PROGRESS", "1"),
             ("UV_PYTHON_DOWNLOADS", "never"),
             ("GIT_TERMINAL_PROMPT", "0"),
-        ];
-        let mut env: Vec<_> =
-            fixed.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        env.extend(host.passed_on());
-        if fetcher.options().offline {
-            env.push(("UV_OFFLINE".to_owned(), "1".to_owned()));
+        ] {
+            plain.set(name, value);
         }
-        env.extend(request.env());
-        if let Some(certificates) = host.ca_bundle() {
-            mounts.push(mount(certificates, CERTIFICATES, true));
-            for name in ["SSL_CERT_FILE", "GIT_SSL_CAINFO", "PIP_CERT", "REQUESTS_CA_BUNDLE"] {
-                env.push((name.to_owned(), CERTIFICATES.to_owned()));
-            }
+        let online = !fetcher.options().offline;
+
+        let mut asking = plain.clone();
+        // Beside the store's own folders: uv keeps it sound against other processes and crashes by itself.
+        let cache = fetcher.store().cache("uv");
+        fs_err::create_dir_all(&cache)?;
+        asking.mounts.push(mount(cache, CACHE, false));
+        asking.mounts.extend_from_slice(request.mounts());
+        for (name, value) in [
+            ("PATH", PATH),
+            ("PYTHONHOME", NO_BUILDS),
+            ("UV_CACHE_DIR", CACHE),
+            ("UV_CONFIG_FILE", &format!("{WORK}/uv.toml")),
+        ] {
+            asking.set(name, value);
+        }
+        asking.env.extend_from_slice(request.environment().variables());
+        asking.add_network(config);
+        asking.network = online;
+        if !online {
+            asking.set("UV_OFFLINE", "1");
+        }
+
+        let mut building = plain;
+        for (name, value) in [
+            ("PATH", format!("{BUILD_ENVIRONMENT}/bin:{PATH}").as_str()),
+            ("VIRTUAL_ENV", BUILD_ENVIRONMENT),
+            // Not the cache that others share: what a build writes there, they would use.
+            ("UV_NO_CACHE", "1"),
+            ("UV_LINK_MODE", "copy"),
+            ("UV_OFFLINE", "1"),
+        ] {
+            building.set(name, value);
+        }
+        if config.build_network && online {
+            building.add_network(config);
         }
 
         let mut extra_packages = Vec::new();
         if request.git() {
             extra_packages.extend(["ca-certificates".to_owned(), "git".to_owned()]);
+            asking.env.extend(request.environment().git());
+            building.env.extend(git_variables(&[]));
         }
         if request.ssh() {
             extra_packages.push("openssh-client".to_owned());
-            let mut command = "ssh -o BatchMode=yes".to_owned();
-            if let Some(socket) =
-                host.variable("SSH_AUTH_SOCK").map(PathBuf::from).filter(|path| path.exists())
-            {
-                mounts.push(mount(socket, SSH_SOCKET, false));
-                env.push(("SSH_AUTH_SOCK".to_owned(), SSH_SOCKET.to_owned()));
-            }
-            let known_hosts = host.variable("HOME").map(|home| Path::new(home).join(".ssh/known_hosts"));
-            if let Some(known_hosts) = known_hosts.filter(|path| path.is_file()) {
-                mounts.push(mount(known_hosts, KNOWN_HOSTS, true));
-                command.push_str(" -o UserKnownHostsFile=");
-                command.push_str(KNOWN_HOSTS);
-            }
-            env.push(("GIT_SSH_COMMAND".to_owned(), command));
+            asking.add_ssh(config);
         }
         let tags = Tags::new(python.minor(), &python.glibc, platform);
-        Ok(Self { fetcher, request, python, platform, tags, runner, mounts, env, extra_packages })
+        let making = Vec::new();
+        Ok(Self {
+            fetcher,
+            request,
+            python,
+            platform,
+            tags,
+            making,
+            runner,
+            asking,
+            building,
+            extra_packages,
+        })
+    }
+
+    /// For what the build of `package` needs, which runs on this machine whatever the image is for.
+    pub(super) fn beneath(&self, package: String) -> Self {
+        let mut session = self.clone();
+        session.platform = Platform::host();
+        session.tags = Tags::new(self.python.minor(), &self.python.glibc, session.platform);
+        session.making.push(package);
+        session
     }
 
     /// An empty folder for [`WORK`].
@@ -123,74 +212,86 @@ impl<'a> Session<'a> {
         format!("{}-manylinux_2_{known}", self.platform.machine())
     }
 
-    /// Runs `uv SUBCOMMAND ARGUMENTS` with the index options of the definition, in `work`. What it wrote to stderr
-    /// comes back: warnings, and the log of a build.
-    pub(super) async fn uv(
-        &self,
-        subcommand: &[&str],
-        arguments: &[String],
-        work: &Path,
-        mounts: &[ToolMount],
-    ) -> Result<Result<String, Failure>> {
-        let mut command: Vec<String> = vec![UV.to_owned()];
-        command.extend(subcommand.iter().map(|&word| word.to_owned()));
-        command.extend(["--color", "never", "--python", &self.python.executable].map(str::to_owned));
-        command.push("--no-sources".to_owned());
+    /// Runs `uv pip compile ARGUMENTS` with the index options of the definition, in `work`, which holds a `uv.toml`. What
+    /// it wrote to stderr comes back. A package whose code would have to run makes it fail with [`NO_BUILDS`].
+    pub(super) async fn resolve(&self, arguments: &[String], work: &Path) -> Result<Result<String, Failure>> {
+        let fixed = [UV, "pip", "compile", "--color", "never", "--python", &self.python.executable];
+        let mut command = fixed.map(str::to_owned).to_vec();
+        // Without isolation no build requirements are looked for in vain.
+        command.extend(["--no-sources", "--no-build-isolation"].map(str::to_owned));
         command.extend_from_slice(self.request.index_arguments());
         command.extend_from_slice(arguments);
-        self.run(&command, work, mounts).await
+        Ok(self.once(&self.asking, &command, work, &[], &[]).await?.map(|output| output.stderr))
     }
 
-    /// Runs `command` in `work`. A failure for want of a compiler is tried once more with one: most builds need none,
-    /// and it is a lot to unpack.
-    pub(super) async fn run(
+    /// Runs `command`, which fetches, in `work`.
+    pub(super) async fn fetch(&self, command: &[String], work: &Path) -> Result<Result<Output, Failure>> {
+        self.once(&self.asking, command, work, &[], &[]).await
+    }
+
+    /// Runs `command`, which may run a package's code, in `work`, without network and credentials. A failure for want of
+    /// a compiler is tried once more with one: most builds need none, and it is a lot to unpack.
+    pub(super) async fn build(
         &self,
         command: &[String],
         work: &Path,
         mounts: &[ToolMount],
-    ) -> Result<Result<String, Failure>> {
-        let mut result = self.once(command, work, mounts, &[]).await?;
+    ) -> Result<Result<Output, Failure>> {
+        let mut result = self.once(&self.building, command, work, mounts, &[]).await?;
         if let Err(failure) = &result
             && explain::wants_compiler(&failure.stderr)
         {
             self.fetcher.reporter().note("a build needs a compiler: trying again with build-essential");
-            result = self.once(command, work, mounts, &["build-essential", "python3-dev"]).await?;
+            let more = ["build-essential", "python3-dev"];
+            result = self.once(&self.building, command, work, mounts, &more).await?;
         }
         Ok(result)
     }
 
     async fn once(
         &self,
+        reach: &Reach,
         command: &[String],
         work: &Path,
         mounts: &[ToolMount],
         packages: &[&str],
-    ) -> Result<Result<String, Failure>> {
-        let mut all = self.mounts.clone();
+    ) -> Result<Result<Output, Failure>> {
+        let mut all = reach.mounts.clone();
         all.push(mount(work.to_owned(), WORK, false));
         all.extend_from_slice(mounts);
         let mut extra_packages = self.extra_packages.clone();
         extra_packages.extend(packages.iter().map(|&name| name.to_owned()));
         let tool = ToolCommand {
             command: command.to_vec(),
-            env: self.env.clone(),
+            env: reach.env.clone(),
             mounts: all,
             cwd: WORK.into(),
-            network: !self.fetcher.options().offline,
+            network: reach.network,
             extra_packages,
         };
         let program = command.first().cloned().unwrap_or_default();
         let output: ToolOutput =
             self.runner.run(tool).await.map_err(|source| Error::Sandbox { program, source })?;
-        let stderr = self.request.hide(&String::from_utf8_lossy(&output.stderr));
+        let stderr = self.request.environment().conceal(&String::from_utf8_lossy(&output.stderr));
         tracing::debug!(code = output.code, %stderr, "ran in the sandbox");
-        Ok(if output.code == 0 { Ok(stderr) } else { Err(Failure { code: output.code, stderr }) })
+        Ok(if output.code == 0 {
+            Ok(Output { stdout: String::from_utf8_lossy(&output.stdout).into_owned(), stderr })
+        } else {
+            Err(Failure { code: output.code, stderr })
+        })
     }
 
     /// What a failed resolution means.
     pub(super) fn explain(&self, failure: &Failure) -> Error {
         explain::failure(failure.code, &failure.stderr, &self.python.version, self.tags.description())
     }
+}
+
+/// What a program printed.
+pub(super) struct Output {
+    pub stdout: String,
+    /// Secrets hidden.
+    pub stderr: String,
 }
 
 /// A program's failure, with secrets hidden.
@@ -200,6 +301,6 @@ pub(super) struct Failure {
 }
 
 /// A mount at a fixed place.
-pub(super) fn mount(host: PathBuf, guest: &str, read_only: bool) -> ToolMount {
+pub(super) fn mount(host: PathBuf, guest: impl Into<PathBuf>, read_only: bool) -> ToolMount {
     ToolMount { host, guest: guest.into(), read_only }
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use provenv_definition::{Platform, normalise_name};
 
 /// The tags that an interpreter takes, each with its rank: 0 is the best.
+#[derive(Clone)]
 pub(super) struct Tags {
     ranks: HashMap<String, usize>,
     /// `cp311`, `2.36`, `x86_64` …, for messages.

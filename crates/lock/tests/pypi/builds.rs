@@ -170,3 +170,147 @@ async fn builds_ask_the_definitions_index() {
     asked.extra_index_urls = vec![index.at("/simple/").parse().unwrap()];
     assert_eq!(machine.resolve(&asked).await[0].name, "mine");
 }
+
+/// Fails a build that finds the secret anywhere it can look, and tells in the module what it looked at.
+const SPY: &str = r#"
+import glob, os
+for path in glob.glob("/proc/self/environ") + [os.path.expanduser("~/.netrc")]:
+    if os.path.exists(path) and b"hunter2" in open(path, "rb").read():
+        sys.exit("found the secret in " + path)
+if "hunter2" in str(os.environ):
+    sys.exit("found the secret in the environment")
+REPORT = sorted(os.environ)
+"#;
+
+/// What the module of a built wheel holds.
+fn module(machine: &Machine, package: &PypiPackage) -> String {
+    let bytes = machine.store.read(package.digest()).unwrap();
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
+    let module = format!("{}/__init__.py", package.name.replace('-', "_"));
+    std::io::read_to_string(archive.by_name(&module).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_build_has_what_it_needs_and_no_credentials() {
+    let variables =
+        [("PROVENV_INDEX_127_0_0_1_USERNAME", "anna"), ("PROVENV_INDEX_127_0_0_1_PASSWORD", "hunter2")];
+    let asks = format!(
+        "{SPY}\ndef get_requires_for_build_wheel(c=None):\n    import helper\n    return ['more>=1']\n"
+    );
+    let metadata = "\ndef prepare_metadata_for_build_wheel(folder, c=None):\n    import helper, more\n    \
+                    os.mkdir(os.path.join(folder, 'x.dist-info'))\n    \
+                    open(os.path.join(folder, 'x.dist-info/METADATA'), 'w').write(read('PKG-INFO'))\n    \
+                    return 'x.dist-info'\n";
+    let old = Sdist::new("old", "1.0").old_metadata().requires("a").build_requires("helper");
+    let index = Index::new()
+        .add(Wheel::new("a", "1.0"))
+        .add(Wheel::new("helper", "1.0"))
+        // Built too, for the others' sake.
+        .add(Sdist::new("more", "1.0").old_metadata().runs(SPY))
+        .add(old.runs(&(asks.clone() + metadata)))
+        .add(Sdist::new("new", "1.0").build_requires("helper").runs(&asks));
+    let Some(machine) = Machine::with(index, &variables).await else { return };
+    machine.server.require_auth("anna", "hunter2");
+    let packages = machine.resolve(&pip(&["old", "new"])).await;
+    assert_eq!(packages.iter().map(|package| &*package.name).collect::<Vec<_>>(), ["a", "new", "old"]);
+    for built in &packages[1..] {
+        let module = module(&machine, built);
+        assert!(module.contains("SOURCE_DATE_EPOCH") && !module.contains("PROVENV_INDEX"), "{module}");
+    }
+    // Only uv has the network, and no Python starts beside it.
+    for tool in machine.runner.commands.lock().unwrap().iter() {
+        let asks = tool.command[1..3] == ["pip", "compile"];
+        assert_eq!(tool.network, asks, "{:?}", tool.command);
+        assert_eq!(tool.env.iter().any(|(_, value)| value.contains("hunter2")), asks);
+        assert_eq!(tool.env.iter().any(|(name, _)| name == "PYTHONHOME"), asks);
+        assert_eq!(tool.mounts.iter().any(|mount| mount.guest.ends_with("cache")), asks);
+    }
+    // What a package says it needs is asked once.
+    let asked = |machine: &Machine| machine.notes().iter().filter(|note| note.contains("asking old")).count();
+    assert_eq!(machine.resolve(&pip(&["old", "new"])).await, packages);
+    assert_eq!(asked(&machine), 1);
+}
+
+#[tokio::test]
+async fn sources_without_a_name_are_asked_for_it() {
+    let Some(machine) = Machine::new(Index::new().add(Wheel::new("a", "1.0"))).await else { return };
+    // Neither the file's name nor a static field tells it.
+    let sdist = Sdist::new("hidden", "1.0").old_metadata().requires("a");
+    fs_err::write(machine.path("archive.tar.gz"), sdist.build()).unwrap();
+    Sdist::new("repository", "1.0").old_metadata().write_source(&machine.path("repository")).unwrap();
+    fs_err::remove_file(machine.path("repository/PKG-INFO")).unwrap();
+    fs_err::write(
+        machine.path("repository/backend.py"),
+        "def prepare_metadata_for_build_wheel(folder, c=None):\n    import os\n    os.mkdir(folder + '/x.dist-info')\n    \
+         open(folder + '/x.dist-info/METADATA', 'w').write('Name: called\\nVersion: 3\\nRequires-Dist: a\\n')\n    \
+         return 'x.dist-info'\n\
+         def build_wheel(folder, c=None, m=None):\n    import zipfile\n    \
+         archive = zipfile.ZipFile(folder + '/called-3-py3-none-any.whl', 'w')\n    \
+         archive.writestr('called-3.dist-info/METADATA', '')\n    archive.close()\n    \
+         return 'called-3-py3-none-any.whl'\n",
+    )
+    .unwrap();
+    machine.commit("repository");
+    let asked = [machine.url("archive.tar.gz"), format!("git+{}", machine.url("repository"))];
+    let packages = machine.resolve(&pip(&[&asked[0], &asked[1]])).await;
+    let names: Vec<_> =
+        packages.iter().map(|package| (&*package.name, &*package.version, package.requested)).collect();
+    assert_eq!(names, [("a", "1.0", false), ("called", "3", true), ("hidden", "1.0", true)]);
+}
+
+#[tokio::test]
+async fn what_a_source_may_not_ask_for_is_refused() {
+    let index = |requirement: &str| Index::new().add(Sdist::new("greedy", "1.0").build_requires(requirement));
+    for requirement in
+        ["x @ https://h.test/${UV_INDEX_PROVENV_DEFAULT_PASSWORD}/x.whl", "x @ file:///etc", "-r /etc/passwd"]
+    {
+        let Some(machine) = Machine::new(index(requirement)).await else { return };
+        let error = machine.fail(&pip(&["greedy"])).await;
+        assert!(matches!(error, Error::BadSource { .. }), "{requirement}: {error}");
+    }
+    // Neither may it need itself.
+    let circle = Index::new()
+        .add(Sdist::new("hen", "1.0").build_requires("egg"))
+        .add(Sdist::new("egg", "1.0").build_requires("hen"));
+    let Some(machine) = Machine::new(circle).await else { return };
+    let error = machine.fail(&pip(&["hen"])).await;
+    assert!(matches!(&error, Error::BadSource { reason, .. } if reason.contains("itself")), "{error}");
+}
+
+#[tokio::test]
+async fn a_link_is_no_wheel() {
+    let code = "\ndef build_wheel(folder, c=None, m=None):\n    name = 'sly-1.0-py3-none-any.whl'\n    \
+                os.symlink('/etc/passwd', os.path.join(folder, name))\n    return name\n";
+    let Some(machine) = Machine::new(Index::new().add(Sdist::new("sly", "1.0").runs(code))).await else {
+        return;
+    };
+    let error = machine.fail(&pip(&["sly"])).await;
+    assert!(matches!(&error, Error::BuiltWheel { wheel, .. } if wheel == "nothing"), "{error}");
+}
+
+#[tokio::test]
+async fn code_that_the_hashes_do_not_admit_is_not_run() {
+    let mark = tempfile::tempdir().unwrap();
+    let code = format!("\nopen({:?}, 'w')\n", mark.path().join("ran"));
+    let sdist = Sdist::new("other", "1.0").old_metadata().runs(&code);
+    let Some(machine) = Machine::new(Index::new().add(sdist.clone())).await else { return };
+    let mut asked = pip(&["other==1.0"]);
+    asked.requirements[0].hashes = vec![Digest::of(b"another file")];
+    let error = machine.fail(&asked).await;
+    assert!(matches!(error, Error::Hash { .. }), "{error}");
+    assert!(!mark.path().join("ran").exists());
+    asked.requirements[0].hashes = vec![Digest::of(&sdist.build())];
+    machine.resolve(&asked).await;
+    assert!(mark.path().join("ran").exists());
+}
+
+#[tokio::test]
+async fn a_build_that_wants_the_network_says_how_to_allow_it() {
+    let sdist = Sdist::new("greedy", "1.0").fails("curl: (6) Could not resolve host: files.test");
+    let Some(mut machine) = Machine::new(Index::new().add(sdist)).await else { return };
+    golden_error!(machine, machine.fail(&pip(&["greedy"])).await);
+    machine.config.build_network = true;
+    machine.fail(&pip(&["greedy"])).await;
+    let commands = machine.runner.commands.lock().unwrap();
+    assert!(commands.last().unwrap().network);
+}

@@ -160,6 +160,7 @@ impl Machine {
         let config = PypiConfig {
             index: Some(server.at("/simple/").parse().unwrap()),
             uv_wheel: None,
+            build_network: false,
             host: Host::new(host, folder.path()),
         };
         let notes = Arc::new(Notes::default());
@@ -253,7 +254,6 @@ pub fn settings(machine: &Machine) -> insta::Settings {
     settings.add_filter(&machine.folder.path().display().to_string().replace('.', r"\."), "[folder]");
     settings.add_filter("sha256:[0-9a-f]{64}", "sha256:[digest]");
     settings.add_filter("@[0-9a-f]{40}", "@[commit]");
-    settings.add_filter("`/[^`]*/([a-z]+-[0-9.]+\\.tar\\.gz)", "`[source]/$1");
     settings.add_filter("\"size\": [0-9]+", "\"size\": \"[size]\"");
     settings.set_omit_expression(true);
     settings.set_prepend_module_to_snapshot(false);

@@ -14,7 +14,7 @@ fn resolver(folder: &Path, variables: &[(&str, &str)]) -> Resolver {
     let fetcher =
         Fetcher::new(store, Arc::new(Silent), Options { retries: 0, ..Options::default() }).unwrap();
     let variables = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
-    Resolver::new(fetcher, PypiConfig { index: None, uv_wheel: None, host: Host::new(variables, folder) })
+    Resolver::new(fetcher, PypiConfig { host: Host::new(variables, folder), ..PypiConfig::default() })
 }
 
 #[tokio::test]

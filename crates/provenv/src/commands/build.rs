@@ -11,6 +11,7 @@ use crate::output;
 pub async fn build(context: &Context, arguments: BuildArgs) -> Result {
     let options = BuildOptions {
         to: arguments.to,
+        lock: arguments.lock,
         force: arguments.force,
         platform: arguments.platform,
         insecure: arguments.insecure,

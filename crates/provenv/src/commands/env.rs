@@ -16,23 +16,35 @@ use crate::output::{self, Table};
 
 pub async fn env(context: &Context, command: EnvCommand) -> Result {
     match command {
-        EnvCommand::Register { file, name, version } => register(context, file, name, version).await,
+        EnvCommand::Register { file, name, version, lock } => {
+            register(context, file, name, version, lock).await
+        }
         EnvCommand::List { name, all } => list(context, name.as_deref(), all).await,
-        EnvCommand::Show { environment } => show(context, &environment).await,
+        EnvCommand::Show { environment, receipt: true } => receipt(context, &environment).await,
+        EnvCommand::Show { environment, receipt: false } => show(context, &environment).await,
         EnvCommand::Diff { old, new } => diff(context, &old, &new).await,
         EnvCommand::Digest { environment } => digest(context, &environment).await,
         EnvCommand::Check { files } => check(context, &files),
     }
 }
 
-async fn register(context: &Context, file: PathBuf, name: Option<String>, version: Option<String>) -> Result {
+async fn register(
+    context: &Context,
+    file: PathBuf,
+    name: Option<String>,
+    version: Option<String>,
+    lock: Option<PathBuf>,
+) -> Result {
     let read = provenv_definition::read(&file).map_err(|error| Failure::Definition(error.0))?;
     context.remark(&read.warnings);
     let mut environment = read.environment;
     environment.name = name.or(environment.name);
     environment.version = version.or(environment.version);
     let workspace = context.workspace().await?;
-    let registered = workspace.register(&environment).await?;
+    let registered = workspace
+        .register(&environment, lock.as_deref())
+        .await
+        .map_err(|error| error.located(&environment.definition, &read.origins))?;
     workspace.close().await;
     context.show(&registered, |registered| {
         let state =
@@ -73,6 +85,15 @@ async fn show(context: &Context, reference: &str) -> Result {
     workspace.close().await;
     context.remark(&warnings);
     context.show(&details, details_text)
+}
+
+async fn receipt(context: &Context, reference: &str) -> Result {
+    let workspace = context.workspace().await?;
+    let (receipt, warnings) = workspace.receipt_of(reference, &here()?).await?;
+    workspace.close().await;
+    context.remark(&warnings);
+    let json = serde_json::to_string_pretty(&receipt).map_err(std::io::Error::other)?;
+    context.show(&receipt, |_| json + "\n")
 }
 
 fn details_text(details: &EnvironmentDetails) -> String {

@@ -22,6 +22,9 @@ struct Locked {
 }
 
 pub async fn lock(context: &Context, arguments: LockArgs) -> Result {
+    if arguments.check {
+        return check(context, &arguments).await;
+    }
     let workspace = context.workspace().await?;
     let (locked, warnings) = workspace.lock_of(&arguments.environment, &here()?, arguments.upgrade).await?;
     workspace.close().await;
@@ -51,6 +54,22 @@ pub async fn lock(context: &Context, arguments: LockArgs) -> Result {
         let how = if result.resolved { "resolved now" } else { "from the definition's receipt" };
         let file = result.file.as_deref().unwrap_or(Path::new("-")).display();
         format!("{} packages, {how}\n  lock  {}\n  file  {file}\n", result.packages, result.lock)
+    })
+}
+
+async fn check(context: &Context, arguments: &LockArgs) -> Result {
+    let file = arguments.file.clone().unwrap_or_else(|| beside(&arguments.environment));
+    let workspace = context.workspace().await?;
+    let (checked, warnings) = workspace.check_lock(&arguments.environment, &here()?, &file).await?;
+    workspace.close().await;
+    context.remark(&warnings);
+    context.show(&checked, |checked| {
+        format!(
+            "{} packages, of this definition\n  lock  {}\n  file  {}\n",
+            checked.packages,
+            checked.lock,
+            checked.file.display()
+        )
     })
 }
 

@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod build;
+mod builds;
 mod completions;
 mod env;
 mod image;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use provenv_definition::Diagnostic;
+use provenv_definition::{Diagnostic, Place};
 use provenv_workspace::{Error, OpenOptions, Reporter, Silent, Workspace, default_workspace};
 use serde::Serialize;
 
@@ -28,6 +29,8 @@ use crate::{errors, output};
 pub enum Failure {
     /// The user's file has errors.
     Definition(Vec<Diagnostic>),
+    /// What the user's file asks for cannot be had: where it stands, why, and what to do next.
+    Located(Vec<Place>, Box<dyn std::error::Error>, Option<String>),
     /// Anything else, with what to do next.
     Other(Box<dyn std::error::Error>, Option<String>),
     /// A command in an environment could not be started, with the exit code that shells give for it.
@@ -39,8 +42,9 @@ impl Failure {
     pub fn render(&self) -> String {
         match self {
             Self::Definition(diagnostics) => diagnostics.iter().map(errors::render_diagnostic).collect(),
+            Self::Located(places, error, hint) => errors::render(error.as_ref(), places, hint.as_deref()),
             Self::Other(error, hint) | Self::NotStarted(error, hint, _) => {
-                errors::render(error.as_ref(), hint.as_deref())
+                errors::render(error.as_ref(), &[], hint.as_deref())
             }
         }
     }
@@ -50,6 +54,10 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Definition(diagnostics) => Self::Definition(diagnostics),
+            Error::Located { places, error } => {
+                let hint = error.hint();
+                Self::Located(places, error, hint)
+            }
             error => {
                 let hint = error.hint();
                 match error.exit_code() {
@@ -153,6 +161,7 @@ pub async fn execute(cli: Cli) -> Result {
         Command::Build(arguments) => build::build(&context, arguments).await,
         Command::Upgrade(arguments) => upgrade::upgrade(&context, arguments).await,
         Command::Image(command) => image::image(&context, command).await,
+        Command::Builds(command) => builds::builds(&context, command).await,
         Command::Runs(command) => runs::runs(&context, command).await,
         Command::Store(command) => store::store(&context, command).await,
         Command::Completions { shell } => completions::completions(shell),

@@ -88,11 +88,6 @@ fn status(run: &RunDetails) -> String {
 }
 
 fn took(run: &RunDetails) -> String {
-    let end = run.ended_at.unwrap_or_else(jiff::Timestamp::now);
-    let seconds = end.duration_since(run.started_at).as_secs_f64();
-    if seconds < 60.0 {
-        format!("{seconds:.1} s")
-    } else {
-        format!("{:.0} min {:.0} s", (seconds / 60.0).floor(), seconds % 60.0)
-    }
+    // Nobody knows when a lost one ended.
+    if run.status == RunStatus::Lost { String::new() } else { output::took(run.started_at, run.ended_at) }
 }

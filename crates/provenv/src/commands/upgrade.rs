@@ -20,7 +20,7 @@ pub async fn upgrade(context: &Context, arguments: UpgradeArgs) -> Result {
         let from = format!("{}:{}", upgraded.name, upgraded.from);
         let _ = match &upgraded.to {
             Some(to) => writeln!(text, "{}:{to} registered; {from} stays as it is", upgraded.name),
-            None if text.is_empty() => writeln!(text, "{from} holds the newest packages already"),
+            None if text.is_empty() => writeln!(text, "nothing to upgrade: {from} holds the newest packages"),
             None => writeln!(text, "nothing was changed (dry run)"),
         };
         text
@@ -38,25 +38,11 @@ pub fn changes_text(changes: &BTreeMap<Platform, LockDiff>) -> String {
             let _ = writeln!(text, "{}", style(platform).bold());
         }
         for (ecosystem, changes) in &diff.ecosystems {
-            for package in &changes.removed {
+            let gone = changes.removed.iter().map(|package| (style("-").red(), package));
+            let new = changes.added.iter().map(|package| (style("+").green(), package));
+            for (sign, package) in gone.chain(new) {
                 let size = output::bytes(package.size);
-                let _ = writeln!(
-                    text,
-                    "{} {ecosystem} {} {} ({size})",
-                    style("-").red(),
-                    package.name,
-                    package.version
-                );
-            }
-            for package in &changes.added {
-                let size = output::bytes(package.size);
-                let _ = writeln!(
-                    text,
-                    "{} {ecosystem} {} {} ({size})",
-                    style("+").green(),
-                    package.name,
-                    package.version
-                );
+                let _ = writeln!(text, "{sign} {ecosystem} {} {} ({size})", package.name, package.version);
             }
             for change in &changes.changed {
                 let _ = writeln!(

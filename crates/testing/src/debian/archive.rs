@@ -10,28 +10,6 @@ use super::deb::Deb;
 use super::key::{Hash, Key};
 use crate::server::FileTree;
 
-/// What Provenv's base asks an archive for by name.
-pub const BASE: [&str; 18] = [
-    "base-files",
-    "base-passwd",
-    "bash",
-    "ca-certificates",
-    "coreutils",
-    "dash",
-    "findutils",
-    "grep",
-    "gzip",
-    "hostname",
-    "libc-bin",
-    "libstdc++6",
-    "media-types",
-    "ncurses-base",
-    "netbase",
-    "sed",
-    "tar",
-    "tzdata",
-];
-
 /// A suite in the making.
 #[derive(Clone, Debug)]
 pub struct Suite {
@@ -81,11 +59,11 @@ impl Suite {
         self
     }
 
-    /// Adds tiny stand-ins for all that a base asks for, with this Python (e.g. `3.11.2`) and a glibc 2.36.
+    /// Adds tiny stand-ins for the packages `base` and what they need, with this Python (e.g. `3.11.2`) and a glibc 2.36.
     #[must_use]
-    pub fn with_base(mut self, python: &str) -> Self {
+    pub fn with_base(mut self, base: &[&str], python: &str) -> Self {
         let minor = python.rsplit_once('.').map_or(python, |(minor, _)| minor);
-        for name in BASE {
+        for &name in base {
             let deb = Deb::new(name, "1.0-1").field("Priority", "required");
             self.packages.push(match name {
                 "base-files" => deb.architecture("all"),

@@ -1,17 +1,18 @@
-//! Sdists and source folders with a build backend of their own, so that building them asks no index for anything.
+//! Sdists and source folders with a build backend of their own, so that building them asks no index for anything that
+//! they are not told to ask for.
 
-use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
+
+use super::project::Project;
 
 /// An sdist to be made. The same calls give the same bytes.
 #[derive(Clone, Debug)]
 pub struct Sdist {
-    name: String,
-    version: String,
-    requires: Vec<String>,
-    requires_python: Option<String>,
+    project: Project,
+    build_requires: Vec<String>,
     failure: Option<String>,
+    code: String,
     tags: String,
     needs_build_for_metadata: bool,
 }
@@ -22,6 +23,7 @@ import os
 import sys
 import zipfile
 
+REPORT = None
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -41,7 +43,7 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
     info = stem + ".dist-info"
     purelib = str(tags.endswith("any")).lower()
     files = {
-        module + "/__init__.py": "VERSION = %r\n" % fields["Version"],
+        module + "/__init__.py": "VERSION = %r\nREPORT = %r\n" % (fields["Version"], REPORT),
         info + "/METADATA": metadata,
         info + "/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: %s\nTag: %s\n" % (purelib, tags),
     }
@@ -57,18 +59,16 @@ def build_sdist(directory, config_settings=None):
     sys.exit("this backend makes no sdists")
 "#;
 
-const PYPROJECT: &str =
-    "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
+const PYPROJECT: &str = "build-backend = \"backend\"\nbackend-path = [\".\"]\n";
 
 impl Sdist {
     /// `name` as the author writes it, `version` in normal form.
     pub fn new(name: &str, version: &str) -> Self {
         Self {
-            name: name.to_owned(),
-            version: version.to_owned(),
-            requires: Vec::new(),
-            requires_python: None,
+            project: Project::new(name, version),
+            build_requires: Vec::new(),
             failure: None,
+            code: String::new(),
             tags: "py3-none-any".to_owned(),
             needs_build_for_metadata: false,
         }
@@ -77,14 +77,14 @@ impl Sdist {
     /// One `Requires-Dist` (PEP 508).
     #[must_use]
     pub fn requires(mut self, requirement: &str) -> Self {
-        self.requires.push(requirement.to_owned());
+        self.project.requires.push(requirement.to_owned());
         self
     }
 
     /// `Requires-Python`.
     #[must_use]
     pub fn requires_python(mut self, specifier: &str) -> Self {
-        self.requires_python = Some(specifier.to_owned());
+        self.project.requires_python = Some(specifier.to_owned());
         self
     }
 
@@ -109,42 +109,36 @@ impl Sdist {
         self
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    /// One entry of `[build-system] requires`.
+    #[must_use]
+    pub fn build_requires(mut self, requirement: &str) -> Self {
+        self.build_requires.push(requirement.to_owned());
+        self
     }
 
-    pub(super) fn version(&self) -> &str {
-        &self.version
+    /// Python that runs whenever the build backend is imported; what it assigns to `REPORT` is in the module.
+    #[must_use]
+    pub fn runs(mut self, code: &str) -> Self {
+        code.clone_into(&mut self.code);
+        self
     }
 
-    pub(super) fn python(&self) -> Option<&str> {
-        self.requires_python.as_deref()
+    pub(super) fn project(&self) -> &Project {
+        &self.project
     }
 
     /// `name-version.tar.gz`.
     pub fn file_name(&self) -> String {
-        format!("{}.tar.gz", self.stem())
-    }
-
-    fn stem(&self) -> String {
-        format!("{}-{}", self.name.to_ascii_lowercase().replace(['-', '.'], "_"), self.version)
+        format!("{}.tar.gz", self.project.stem())
     }
 
     fn files(&self) -> Vec<(&'static str, String)> {
         let version = if self.needs_build_for_metadata { "2.1" } else { "2.2" };
-        let mut metadata =
-            format!("Metadata-Version: {version}\nName: {}\nVersion: {}\n", self.name, self.version);
-        if let Some(python) = &self.requires_python {
-            let _ = writeln!(metadata, "Requires-Python: {python}");
-        }
-        for requirement in &self.requires {
-            let _ = writeln!(metadata, "Requires-Dist: {requirement}");
-        }
         let mut files = vec![
-            ("PKG-INFO", metadata),
+            ("PKG-INFO", self.project.metadata(version, &[])),
             ("TAGS", self.tags.clone()),
-            ("backend.py", BACKEND.to_owned()),
-            ("pyproject.toml", PYPROJECT.to_owned()),
+            ("backend.py", format!("{BACKEND}\n{}", self.code)),
+            ("pyproject.toml", format!("[build-system]\nrequires = {:?}\n{PYPROJECT}", self.build_requires)),
         ];
         if let Some(failure) = &self.failure {
             files.push(("FAILURE", failure.clone()));
@@ -171,7 +165,7 @@ impl Sdist {
             header.set_size(text.len() as u64);
             header.set_mtime(315_532_800);
             archive
-                .append_data(&mut header, format!("{}/{name}", self.stem()), text.as_bytes())
+                .append_data(&mut header, format!("{}/{name}", self.project.stem()), text.as_bytes())
                 .expect("memory takes all");
         }
         archive.into_inner().and_then(flate2::write::GzEncoder::finish).expect("memory takes all")

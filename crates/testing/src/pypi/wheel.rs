@@ -7,15 +7,14 @@ use base64::Engine as _;
 use sha2::{Digest as _, Sha256};
 use zip::write::SimpleFileOptions;
 
+use super::project::Project;
+
 /// A wheel to be made: pure and without a dependency unless told otherwise. The same calls give the same bytes.
 #[derive(Clone, Debug)]
 pub struct Wheel {
-    name: String,
-    version: String,
+    project: Project,
     build: Option<String>,
     tags: String,
-    requires_python: Option<String>,
-    requires: Vec<String>,
     extras: Vec<String>,
     entry_points: Vec<(String, String, String)>,
     files: Vec<(String, Vec<u8>, u32)>,
@@ -26,12 +25,9 @@ impl Wheel {
     /// `name` as the author writes it, `version` in normal form.
     pub fn new(name: &str, version: &str) -> Self {
         Self {
-            name: name.to_owned(),
-            version: version.to_owned(),
+            project: Project::new(name, version),
             build: None,
             tags: "py3-none-any".to_owned(),
-            requires_python: None,
-            requires: Vec::new(),
             extras: Vec::new(),
             entry_points: Vec::new(),
             files: Vec::new(),
@@ -56,14 +52,14 @@ impl Wheel {
     /// `Requires-Python`.
     #[must_use]
     pub fn requires_python(mut self, specifier: &str) -> Self {
-        self.requires_python = Some(specifier.to_owned());
+        self.project.requires_python = Some(specifier.to_owned());
         self
     }
 
     /// One `Requires-Dist` (PEP 508).
     #[must_use]
     pub fn requires(mut self, requirement: &str) -> Self {
-        self.requires.push(requirement.to_owned());
+        self.project.requires.push(requirement.to_owned());
         self
     }
 
@@ -105,16 +101,8 @@ impl Wheel {
         self
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(super) fn version(&self) -> &str {
-        &self.version
-    }
-
-    pub(super) fn python(&self) -> Option<&str> {
-        self.requires_python.as_deref()
+    pub(super) fn project(&self) -> &Project {
+        &self.project
     }
 
     /// `name-version[-build]-python-abi-platform.whl`.
@@ -125,32 +113,22 @@ impl Wheel {
 
     /// The name of the module that every wheel holds.
     pub fn module(&self) -> String {
-        self.name.to_ascii_lowercase().replace(['-', '.'], "_")
+        self.project.module()
     }
 
     fn stem(&self) -> String {
-        format!("{}-{}", self.module(), self.version)
+        self.project.stem()
     }
 
     /// The text of `METADATA`.
     pub fn metadata(&self) -> String {
-        let mut text = format!("Metadata-Version: 2.1\nName: {}\nVersion: {}\n", self.name, self.version);
-        if let Some(python) = &self.requires_python {
-            let _ = writeln!(text, "Requires-Python: {python}");
-        }
-        for extra in &self.extras {
-            let _ = writeln!(text, "Provides-Extra: {extra}");
-        }
-        for requirement in &self.requires {
-            let _ = writeln!(text, "Requires-Dist: {requirement}");
-        }
-        text
+        self.project.metadata("2.1", &self.extras)
     }
 
     /// The bytes of the file.
     pub fn build(&self) -> Vec<u8> {
         let info = format!("{}.dist-info", self.stem());
-        let module = format!("VERSION = \"{}\"\n", self.version);
+        let module = format!("VERSION = \"{}\"\n", self.project.version);
         let mut files = vec![(format!("{}/__init__.py", self.module()), module.into_bytes(), 0o644)];
         // The module is the caller's to give, too.
         files.retain(|(path, _, _)| self.files.iter().all(|(given, _, _)| given != path));

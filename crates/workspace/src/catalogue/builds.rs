@@ -1,10 +1,72 @@
 //! Attempts to assemble an image, and where their logs are.
 
 use provenv_definition::{Digest, Platform};
+use serde::Serialize;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 
-use super::{Catalogue, Result};
+use super::{Catalogue, Result, corrupt};
+
+/// How far a build is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BuildStatus {
+    /// It assembles.
+    Running,
+    /// It arrived at an image.
+    Succeeded,
+    /// It did not.
+    Failed,
+    /// The process died before it ended. Found out by whoever looks, and not in the catalogue.
+    Lost,
+}
+
+/// One attempt.
+#[derive(Clone, Debug)]
+pub struct BuildRow {
+    /// Its identifier.
+    pub id: String,
+    /// The lock that it assembles.
+    pub lock: Digest,
+    /// What the image is for.
+    pub platform: Platform,
+    /// How far it is.
+    pub status: BuildStatus,
+    /// The image it arrived at.
+    pub manifest: Option<Digest>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Its log, as a path below the workspace.
+    pub log: String,
+    /// When it began.
+    pub started_at: jiff::Timestamp,
+    /// When it ended.
+    pub ended_at: Option<jiff::Timestamp>,
+}
+
+const COLUMNS: &str = "id, lock, platform, status, manifest, error, log, started_at, ended_at";
 
 impl Catalogue {
+    /// A build by its identifier.
+    pub async fn build(&self, id: &str) -> Result<Option<BuildRow>> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM builds WHERE id = $1")))
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Every build, newest first, at most `limit`.
+    pub async fn builds(&self, limit: u32) -> Result<Vec<BuildRow>> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM builds ORDER BY started_at DESC, id LIMIT $1"
+        )))
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
     /// A build begins.
     pub async fn begin_build(&self, id: &str, lock: &Digest, platform: Platform, log: &str) -> Result<()> {
         sqlx::query(
@@ -48,4 +110,24 @@ impl Catalogue {
         .await?;
         Ok(row.map(|(log,)| log))
     }
+}
+
+fn read(row: &SqliteRow) -> Result<BuildRow> {
+    let manifest: Option<String> = row.try_get("manifest")?;
+    let ended_at: Option<String> = row.try_get("ended_at")?;
+    Ok(BuildRow {
+        id: row.try_get("id")?,
+        lock: row.try_get::<String, _>("lock")?.parse().map_err(corrupt("digest"))?,
+        platform: row.try_get::<String, _>("platform")?.parse().map_err(corrupt("platform"))?,
+        status: match row.try_get::<String, _>("status")?.as_str() {
+            "running" => BuildStatus::Running,
+            "succeeded" => BuildStatus::Succeeded,
+            _ => BuildStatus::Failed,
+        },
+        manifest: manifest.map(|text| text.parse()).transpose().map_err(corrupt("digest"))?,
+        error: row.try_get("error")?,
+        log: row.try_get("log")?,
+        started_at: row.try_get::<String, _>("started_at")?.parse().map_err(corrupt("time"))?,
+        ended_at: ended_at.map(|text| text.parse()).transpose().map_err(corrupt("time"))?,
+    })
 }

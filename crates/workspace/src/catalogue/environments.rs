@@ -1,6 +1,9 @@
 //! Environments: names, versions and what they point to.
 
+use std::collections::BTreeSet;
+
 use provenv_definition::{Digest, Environment};
+use provenv_lock::Receipt;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -46,8 +49,19 @@ pub struct NewEnvironment<'a> {
     pub environment: &'a Environment,
     /// Who registers it.
     pub created_by: &'a str,
-    /// Registers a new version even if the newest has the same content (another receipt: an upgrade).
-    pub always_new: bool,
+    /// Which version of the name would be the same as this.
+    pub same: Same,
+}
+
+/// When a version that is there is the one to be registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Same {
+    /// It has the same content, whatever its lock.
+    Content,
+    /// It has the same content and the same lock: this one was given.
+    ContentAndLock,
+    /// Never: an upgrade.
+    Never,
 }
 
 const COLUMNS: &str = "name, version, definition, receipt, lock, body, created_at, created_by";
@@ -59,14 +73,19 @@ impl Catalogue {
         let wanted = new.version.map(str::to_owned);
         let same: Option<(String,)> = match &wanted {
             Some(version) => {
-                let there: Option<(String,)> =
-                    sqlx::query_as("SELECT content FROM environments WHERE name = $1 AND version = $2")
+                let there: Option<(String, String)> =
+                    sqlx::query_as("SELECT content, lock FROM environments WHERE name = $1 AND version = $2")
                         .bind(new.name)
                         .bind(version)
                         .fetch_optional(&mut *transaction)
                         .await?;
                 match there {
-                    Some((content,)) if content == new.content.to_string() => Some((version.clone(),)),
+                    Some((content, lock))
+                        if content == new.content.to_string()
+                            && (new.same == Same::Content || lock == new.lock.to_string()) =>
+                    {
+                        Some((version.clone(),))
+                    }
                     Some(_) => {
                         return Err(CatalogueError::VersionTaken {
                             name: new.name.to_owned(),
@@ -76,13 +95,16 @@ impl Catalogue {
                     None => None,
                 }
             }
-            None if new.always_new => None,
+            None if new.same == Same::Never => None,
             None => {
+                let lock = (new.same == Same::ContentAndLock).then(|| new.lock.to_string());
                 sqlx::query_as(
-                    "SELECT version FROM environments WHERE name = $1 AND content = $2 ORDER BY ordinal DESC LIMIT 1",
+                    "SELECT version FROM environments WHERE name = $1 AND content = $2 AND ($3 IS NULL OR lock = $3)
+                     ORDER BY ordinal DESC LIMIT 1",
                 )
                 .bind(new.name)
                 .bind(new.content.to_string())
+                .bind(lock)
                 .fetch_optional(&mut *transaction)
                 .await?
             }
@@ -152,12 +174,23 @@ impl Catalogue {
 
     /// The locks that registered versions and runs point to, each once.
     pub async fn needed_locks(&self) -> Result<Vec<Digest>> {
-        let rows: Vec<(String,)> = sqlx::query_as(
-            "SELECT lock FROM environments UNION SELECT images.lock FROM images JOIN runs ON runs.manifest = images.manifest",
+        let rows: Vec<(String,)> =
+            sqlx::query_as("SELECT DISTINCT lock FROM environments").fetch_all(&self.pool).await?;
+        let mut locks: BTreeSet<Digest> = rows
+            .into_iter()
+            .map(|(digest,)| digest.parse().map_err(corrupt("digest")))
+            .collect::<Result<_>>()?;
+        // By the receipt, which is for ever: the image may be gone from the store, and its row with it.
+        let receipts: Vec<(String,)> = sqlx::query_as(
+            "SELECT body FROM documents WHERE digest IN (SELECT receipt FROM runs) AND kind = 'receipt'",
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter().map(|(digest,)| digest.parse().map_err(corrupt("digest"))).collect()
+        for (body,) in receipts {
+            let receipt: Receipt = serde_json::from_str(&body).map_err(corrupt("receipt"))?;
+            locks.insert(receipt.lock);
+        }
+        Ok(locks.into_iter().collect())
     }
 
     /// Every version, of one name or of all, newest first within a name.
@@ -197,4 +230,49 @@ fn read(row: &SqliteRow) -> Result<EnvironmentRow> {
         created_at: row.try_get::<String, _>("created_at")?.parse().map_err(corrupt("time"))?,
         created_by: row.try_get("created_by")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use provenv_definition::{Definition, Digest, definition_digest};
+    use provenv_lock::{Lock, Receipt};
+
+    use crate::catalogue::{Catalogue, RunRow, RunStatus};
+
+    #[tokio::test]
+    async fn a_run_needs_its_lock_though_its_image_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalogue = Catalogue::open(&folder.path().join("catalogue.db")).await.unwrap();
+        let definition = Definition::default();
+        let digest = definition_digest(&definition);
+        let lock = Lock { format: Lock::FORMAT, definition: digest, platforms: [].into() };
+        let receipt = Receipt {
+            format: 1,
+            definition: digest,
+            lock: lock.digest(),
+            resolved_at: jiff::Timestamp::UNIX_EPOCH,
+            indexes: Vec::new(),
+            tools: Vec::new(),
+            previous: None,
+            from_file: false,
+        };
+        let receipt = catalogue.record_resolution(&definition, &lock, &receipt).await.unwrap();
+        assert_eq!(catalogue.needed_locks().await.unwrap(), []);
+        let run = RunRow {
+            id: "run".to_owned(),
+            name: "run".to_owned(),
+            environment: "tea".to_owned(),
+            version: "1".to_owned(),
+            receipt,
+            manifest: Digest::of(b"an image that no row names"),
+            body: String::new(),
+            status: RunStatus::Running,
+            exit_code: None,
+            error: None,
+            started_at: jiff::Timestamp::UNIX_EPOCH,
+            ended_at: None,
+        };
+        catalogue.begin_run(&run).await.unwrap();
+        assert_eq!(catalogue.needed_locks().await.unwrap(), [lock.digest()]);
+    }
 }

@@ -13,7 +13,8 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-pub use environments::{EnvironmentRow, NewEnvironment};
+pub use builds::{BuildRow, BuildStatus};
+pub use environments::{EnvironmentRow, NewEnvironment, Same};
 pub use runs::{RunRow, RunStatus};
 
 /// The schemas, oldest first; the database's `user_version` says how many are in.
@@ -43,7 +44,9 @@ pub enum CatalogueError {
         known: usize,
     },
     /// A version that is there already, with another content.
-    #[error("{name}:{version} is registered already with another definition or other variables")]
+    #[error(
+        "{name}:{version} is registered already with another definition, other variables or another lock"
+    )]
     VersionTaken {
         /// The environment.
         name: String,
@@ -70,6 +73,8 @@ pub struct Catalogue {
 impl Catalogue {
     /// Opens the database at `path`, made and migrated where needed. Many processes may do so at once.
     pub async fn open(path: &Path) -> Result<Self> {
+        // SQLite would make it writable to nobody but its owner, whatever the umask; its other files take after this one.
+        fs_err::OpenOptions::new().create(true).append(true).open(path).map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

@@ -189,3 +189,81 @@ fn unknown_compression() {
 fn not_a_package() {
     refused_bytes(b"<html>not found</html>", "is not a Debian package");
 }
+
+#[test]
+fn written_through_a_symbolic_link_in_another_case() {
+    let link = || TarMember::of("./usr/X", EntryType::Symlink, "/etc");
+    refused(&[link(), TarMember::file("./usr/x/passwd", b"x")], "through the symbolic link `usr/X`");
+    refused(&[TarMember::file("./usr/x/passwd", b"x"), link()], "through the symbolic link `usr/X`");
+}
+
+/// An xz stream that asks for 4 GiB before its first byte: the size of the dictionary is a byte of the first block's header,
+/// which has a checksum (xz file format, sections 3.1 and 5.3.1).
+fn with_dictionary_of_4_gib(mut xz: Vec<u8>) -> Vec<u8> {
+    const HEADER: usize = 12;
+    let length = (usize::from(xz[HEADER]) + 1) * 4;
+    let block = &mut xz[HEADER..HEADER + length];
+    assert_eq!(block[..4], [block[0], 0, 0x21, 1], "one filter, LZMA2, without sizes");
+    block[4] = 40;
+    let sum = libdeflater::crc32(&block[..length - 4]);
+    block[length - 4..].copy_from_slice(&sum.to_le_bytes());
+    xz
+}
+
+#[test]
+fn dictionary_bomb() {
+    let huge = &with_dictionary_of_4_gib(xz(&tar(&[TarMember::file("./x", b"x")])));
+    let control = xz(&tar(&[TarMember::file("./control", b"Package: demo\n")]));
+    let parts: [(&str, &[u8]); 3] =
+        [("debian-binary", b"2.0\n"), ("control.tar.xz", &control), ("data.tar.xz", huge)];
+    refused_bytes(&ar(&parts), "needs more than 96 MiB of memory");
+    let parts: [(&str, &[u8]); 3] =
+        [("debian-binary", b"2.0\n"), ("control.tar.xz", huge), ("data.tar.xz", &control)];
+    refused_bytes(&ar(&parts), "needs more than 96 MiB of memory");
+}
+
+#[test]
+fn window_bomb() {
+    // The same in zstd: a frame header that asks for 1 GiB, then an empty last block.
+    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 20 << 3, 0x01, 0x00, 0x00];
+    let control = xz(&tar(&[TarMember::file("./control", b"Package: demo\n")]));
+    let parts: [(&str, &[u8]); 3] =
+        [("debian-binary", b"2.0\n"), ("control.tar.xz", &control), ("data.tar.zst", &frame)];
+    refused_bytes(&ar(&parts), "damaged");
+}
+
+#[test]
+fn too_much_that_would_be_kept_in_memory() {
+    let members: Vec<TarMember> = (0..20)
+        .map(|n| TarMember::file(&format!("./usr/share/base-files/{n}"), &super::support::noise(1 << 20)))
+        .collect();
+    refused(&members, "out of proportion");
+    let text = "x".repeat(20 << 20);
+    refused_bytes(&deb(&[TarMember::file("./x", b"x")], &[("md5sums", &text)]), "out of proportion");
+}
+
+#[test]
+fn too_many_members() {
+    let link = TarMember::of("./x", EntryType::Directory, "");
+    let one = &tar(&[link])[..512];
+    let mut data = Vec::new();
+    let mut number = 0_u32;
+    // Empty folders by numbers: only the name and the checksum change.
+    while data.len() < 500_001 * 512 {
+        let mut header = tar::Header::from_byte_slice(one).clone();
+        let name = format!("./{number:06}");
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_cksum();
+        data.extend_from_slice(header.as_bytes());
+        number += 1;
+    }
+    // Noise behind a file's header keeps the proportion.
+    data.extend(tar(&[TarMember::file("./noise", &super::support::noise(2 << 20))]));
+    let control = xz(&tar(&[TarMember::file("./control", b"Package: demo\n")]));
+    let parts: [(&str, &[u8]); 3] = [
+        ("debian-binary", b"2.0\n"),
+        ("control.tar.xz", &control),
+        ("data.tar.gz", &super::support::gzip(&data)),
+    ];
+    refused_bytes(&ar(&parts), "more than 500000 members");
+}

@@ -382,3 +382,47 @@ fn a_symbolic_link_is_a_file_with_its_target_for_text() {
     assert!(entry.kind.is_file());
     assert_eq!(entry.bytes, b"/etc/passwd");
 }
+
+#[test]
+fn description_in_another_case() {
+    for name in ["demo-1.0.DIST-INFO/RECORD", "Demo-1.0.dist-info/x", "demo-1.0.di\u{17f}t-info/METADATA"] {
+        let members = wheel_members(&[("demo.py", b"x\n"), (name, b"x")]);
+        let text = Fixture::new().wheel(WHEEL, &zip(&members)).unwrap_err().to_string();
+        assert!(text.contains("differs only in case") || text.contains("several .dist-info"), "{text}");
+    }
+    refused(&with(ZipMember::new("demo-1.0.dist-info/metadata", b"x")), "differs only in case");
+    refused(&with(ZipMember::new("demo-1.0.dist-info/Installer", b"x")), "differs only in case");
+    let below = "demo-1.0.data/data/LIB/python3.11/site-packages/demo-1.0.dist-info/RECORD";
+    refused(&with(ZipMember::new(below, b"x")), "differs only in case");
+}
+
+#[test]
+fn interpreter_in_another_case() {
+    for name in ["scripts/Python", "data/bin/PYTHON3", "data/Bin/python", "data/PyVenv.cfg"] {
+        refused(&with(ZipMember::new(&format!("demo-1.0.data/{name}"), b"x")), "differs only in case");
+    }
+}
+
+#[test]
+fn too_many_members() {
+    // The count alone is looked at: the end record says so many.
+    let mut bytes = with(ZipMember::new("x", b"x"));
+    let end = bytes.len() - 22;
+    let mut wide = b"PK\x06\x06".to_vec();
+    wide.extend_from_slice(&44_u64.to_le_bytes());
+    wide.extend_from_slice(&[0; 12]);
+    for number in [600_000_u64, 600_000] {
+        wide.extend_from_slice(&number.to_le_bytes());
+    }
+    let field = |at: usize| u64::from(u32::from_le_bytes(bytes[end + at..end + at + 4].try_into().unwrap()));
+    for number in [field(12), field(16)] {
+        wide.extend_from_slice(&number.to_le_bytes());
+    }
+    wide.extend_from_slice(b"PK\x06\x07");
+    wide.extend_from_slice(&[0; 4]);
+    wide.extend_from_slice(&(end as u64).to_le_bytes());
+    wide.extend_from_slice(&1_u32.to_le_bytes());
+    bytes[end + 8..end + 12].fill(0xff);
+    bytes.splice(end..end, wide);
+    refused(&bytes, "more than 500000 members");
+}

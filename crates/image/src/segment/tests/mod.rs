@@ -4,6 +4,7 @@ pub mod bytecode;
 mod deb;
 mod hostile_deb;
 mod hostile_wheel;
+mod linkage;
 mod real;
 pub mod support;
 mod wheel;

@@ -98,8 +98,9 @@ fn every_file_equals_what_uv_lays_down() {
         let path = wheel.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
         let digest = provenv_definition::Digest::of(&fs_err::read(&path).unwrap());
-        let segment = crate::segment::wheel(&fixture.store, &path, &digest, name, (3, minor)).unwrap();
-        for (path, entry) in fixture.contents(&fixture.layer(&segment)) {
+        let made = crate::segment::wheel(&fixture.store, &path, &digest, name, (3, minor)).unwrap();
+        let segment = &made.segment;
+        for (path, entry) in fixture.contents(&fixture.layer(segment)) {
             let Some(path) = path.strip_prefix("opt/provenv/") else { continue };
             if entry.kind.is_file() {
                 if path.ends_with("/RECORD") {

@@ -1,0 +1,200 @@
+//! uv's choice of versions, for which no package's code is run where credentials are.
+//!
+//! What a package needs is not always written down: an old sdist must be asked. uv would run its build backend there and
+//! then, beside the credentials of the indexes. So Python does not start for it ([`Session::resolve`]); uv says which
+//! package it could not ask, that one is asked where nothing secret is and no network ([`build::metadata`]), uv is told
+//! the answer, and chooses again.
+
+use provenv_definition::{Requirement, normalise_name};
+
+use super::choose;
+use super::metadata::{self, Metadata};
+use super::pylock::{Package, Pylock};
+use super::session::{NO_BUILDS, Session, WORK};
+use super::{Error, Result, build, explain};
+use crate::{PypiPackage, Upgrade};
+
+/// Stands for the name of a package that has none yet.
+const UNNAMED: &str = "provenv-unnamed";
+
+/// What uv is asked.
+pub(super) struct Question<'a> {
+    pub requirements: Vec<Requirement>,
+    pub constraints: Vec<Requirement>,
+    /// Options of uv's.
+    pub arguments: Vec<String>,
+    /// Versions that are preferred, as far as `upgrade` lets them.
+    pub previous: &'a [PypiPackage],
+    pub upgrade: &'a Upgrade,
+}
+
+/// What was learnt of a package.
+struct Fact {
+    metadata: Metadata,
+    /// Where the requirement itself says where the package is, so that there is one version only.
+    direct: bool,
+    /// The commit, if it is a repository's.
+    commit: Option<String>,
+}
+
+/// Lets uv choose versions.
+pub(super) async fn compile(session: &Session<'_>, mut question: Question<'_>) -> Result<Pylock> {
+    let mut facts: Vec<Fact> = Vec::new();
+    loop {
+        let failure = match run(session, &question, &facts).await? {
+            Ok(lock) => {
+                // A branch may have moved on between the two looks at it.
+                let before = facts.len();
+                facts.retain(|fact| !lock.packages.iter().any(|package| fact.is_stale(package)));
+                if facts.len() < before {
+                    continue;
+                }
+                for warning in &lock.warnings {
+                    session.fetcher.reporter().note(warning);
+                }
+                return Ok(lock);
+            }
+            Err(failure) => failure,
+        };
+        if !failure.stderr.contains(NO_BUILDS) {
+            return Err(session.explain(&failure));
+        }
+        let unknown = || session.explain(&failure);
+        let fact = if let Some(text) = explain::unbuilt(&failure.stderr) {
+            let requirement: Requirement = text.parse().map_err(|_| unknown())?;
+            let name = requirement.name.clone().ok_or_else(unknown)?;
+            // As the definition has it, with its credentials.
+            let own = question.requirements.iter().find(|own| own.name.as_ref() == Some(&name));
+            let own = own.filter(|_| requirement.url.is_some()).unwrap_or(&requirement);
+            learn(session, &question, own).await?
+        } else {
+            let unnamed = question.requirements.iter().position(|requirement| requirement.name.is_none());
+            let at = unnamed.ok_or_else(unknown)?;
+            let fact = learn(session, &question, &question.requirements[at]).await?;
+            question.requirements[at].name = Some(fact.metadata.name.clone());
+            fact
+        };
+        if facts.iter().any(|known| known.is_of(&fact.metadata) && known.commit == fact.commit) {
+            // uv was told this already, and it did not help.
+            return Err(unknown());
+        }
+        facts.retain(|known| !known.is_of(&fact.metadata));
+        facts.push(fact);
+    }
+}
+
+impl Fact {
+    fn is_of(&self, other: &Metadata) -> bool {
+        self.metadata.name == other.name && (self.direct || self.metadata.version == other.version)
+    }
+
+    fn is_stale(&self, package: &Package) -> bool {
+        self.commit.is_some()
+            && normalise_name(&package.name) == self.metadata.name
+            && package.vcs.as_ref().map(|vcs| &vcs.commit_id) != self.commit.as_ref()
+    }
+}
+
+/// Asks a package what it needs.
+async fn learn(session: &Session<'_>, question: &Question<'_>, requirement: &Requirement) -> Result<Fact> {
+    let mut package = locate(session, question, requirement).await?;
+    if requirement.name.is_none() {
+        package.name = session.request.environment().conceal(&requirement.to_string());
+    }
+    let origin = choose::origin(session, &package).await?;
+    choose::admit_source(session, &package, &origin)?;
+    let metadata = build::metadata(session, &package, &origin).await?;
+    let direct = requirement.url.is_some();
+    let wrong = requirement.name.as_ref().is_some_and(|name| *name != metadata.name)
+        || (!direct
+            && !package.version.as_ref().is_some_and(|asked| build::same_version(asked, &metadata.version)));
+    if wrong {
+        let reason = format!("it says that it is {} {}", metadata.name, metadata.version);
+        return Err(Error::BadSource { package: build::label(&package), reason });
+    }
+    Ok(Fact { metadata, direct, commit: package.vcs.map(|vcs| vcs.commit_id) })
+}
+
+/// Where a package is, whatever it needs.
+async fn locate(
+    session: &Session<'_>,
+    question: &Question<'_>,
+    requirement: &Requirement,
+) -> Result<Package> {
+    let mut requirement = requirement.clone();
+    let name = requirement.name.get_or_insert_with(|| UNNAMED.to_owned()).clone();
+    let fact = Fact { metadata: Metadata::nothing(&name, "0"), direct: true, commit: None };
+    requirement.marker = None;
+    requirement.extras.clear();
+    let alone = Question {
+        arguments: question.arguments.iter().cloned().chain(["--no-deps".to_owned()]).collect(),
+        constraints: Vec::new(),
+        // Commits are preferred as in the question itself.
+        previous: question.previous,
+        upgrade: question.upgrade,
+        requirements: vec![requirement],
+    };
+    let mut lock = match run(session, &alone, &[fact]).await? {
+        Ok(lock) => lock,
+        Err(failure) => return Err(session.explain(&failure)),
+    };
+    lock.packages.retain(|package| normalise_name(&package.name) == name);
+    lock.packages.pop().ok_or(Error::NoSource { package: name })
+}
+
+/// Asks uv once.
+async fn run(
+    session: &Session<'_>,
+    question: &Question<'_>,
+    facts: &[Fact],
+) -> Result<Result<Pylock, super::session::Failure>> {
+    let work = session.work()?;
+    let write = |name: &str, text: String| fs_err::write(work.path().join(name), text);
+    let lines = |all: &[Requirement]| {
+        all.iter().flat_map(|requirement| [requirement.to_string(), "\n".to_owned()]).collect::<String>()
+    };
+    write("requirements.in", lines(&question.requirements))?;
+    write("uv.toml", metadata::settings(facts.iter().map(|fact| &fact.metadata)))?;
+    let output = work.path().join("pylock.toml");
+
+    let mut arguments = question.arguments.clone();
+    match question.upgrade {
+        Upgrade::All => arguments.push("--upgrade".to_owned()),
+        Upgrade::None => {}
+        Upgrade::Packages(names) => {
+            for name in names {
+                arguments.extend(["--upgrade-package".to_owned(), normalise_name(name)]);
+            }
+        }
+    }
+    if !question.previous.is_empty() && *question.upgrade != Upgrade::All {
+        fs_err::write(&output, Pylock::preferring(question.previous.iter()).to_text())?;
+    }
+    if !question.constraints.is_empty() {
+        write("constraints.in", lines(&question.constraints))?;
+        arguments.extend(["--constraints".to_owned(), format!("{WORK}/constraints.in")]);
+    }
+    let fixed = [
+        &format!("{WORK}/requirements.in"),
+        "--output-file",
+        &format!("{WORK}/pylock.toml"),
+        "--format",
+        "pylock.toml",
+        "--generate-hashes",
+        "--no-header",
+        "--no-annotate",
+        "--python-version",
+        &session.python.version,
+        "--python-platform",
+        &session.python_platform(),
+    ];
+    arguments.extend(fixed.map(str::to_owned));
+    match session.resolve(&arguments, work.path()).await? {
+        Ok(stderr) => {
+            let mut lock = Pylock::parse(&fs_err::read_to_string(&output)?)?;
+            lock.warnings = explain::warnings(&stderr).map(str::to_owned).collect();
+            Ok(Ok(lock))
+        }
+        Err(failure) => Ok(Err(failure)),
+    }
+}

@@ -1,0 +1,89 @@
+//! `provenv builds`.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use console::style;
+use provenv_workspace::{BuildDetails, BuildStatus};
+
+use super::{Context, Result};
+use crate::cli::BuildsCommand;
+use crate::output::{self, Table};
+
+pub async fn builds(context: &Context, command: BuildsCommand) -> Result {
+    let workspace = context.workspace().await?;
+    match command {
+        BuildsCommand::List { limit } => {
+            let builds = workspace.builds(limit).await?;
+            context.show(&builds, |builds| {
+                if builds.is_empty() {
+                    return "no builds yet: `provenv build FILE` makes one\n".to_owned();
+                }
+                let mut table =
+                    Table::new(["BUILD", "STATUS", "PLATFORM", "IMAGE", "STARTED", "TOOK", "ENVIRONMENTS"]);
+                for build in builds {
+                    table.row([
+                        build.id.clone(),
+                        status(build),
+                        build.platform.to_string(),
+                        build.image.map(|image| image.short()).unwrap_or_default(),
+                        output::time(build.started_at),
+                        took(build),
+                        build.environments.join(" "),
+                    ]);
+                }
+                table.to_string()
+            })
+        }
+        BuildsCommand::Show { build } => {
+            let build = workspace.build_details(&build).await?;
+            context.show(&build, details_text)
+        }
+        BuildsCommand::Logs { build } => {
+            workspace.build_log(&build, &mut std::io::stdout().lock()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn details_text(build: &BuildDetails) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{} {value}", style(format!("{name:<12}")).bold());
+    };
+    line("build", &build.id);
+    line("status", &status(build));
+    if let Some(error) = &build.error {
+        line("error", error);
+    }
+    line("platform", build.platform.as_str());
+    line("lock", &build.lock.to_string());
+    if let Some(image) = &build.image {
+        line("image", &image.to_string());
+    }
+    if !build.environments.is_empty() {
+        line("used by", &build.environments.join(" "));
+    }
+    line("started", &output::time(build.started_at));
+    line("took", &took(build));
+    line("log", &build.log.display().to_string());
+    text
+}
+
+fn status(build: &BuildDetails) -> String {
+    let styled = match build.status {
+        BuildStatus::Running => style("running").cyan(),
+        BuildStatus::Succeeded => style("succeeded").green(),
+        BuildStatus::Failed => style("failed").red(),
+        BuildStatus::Lost => style("lost").red(),
+    };
+    styled.to_string()
+}
+
+fn took(build: &BuildDetails) -> String {
+    // Nobody knows when a lost one ended.
+    if build.status == BuildStatus::Lost {
+        return String::new();
+    }
+    output::took(build.started_at, build.ended_at)
+}

@@ -1,0 +1,62 @@
+//! The record of builds: those that arrived, those that failed, those that were killed; each with its log.
+
+mod support;
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use provenv_testing::pypi::{Index, Wheel};
+use provenv_testing::server::Fault;
+use support::{Workspace, definition, eventually, serve};
+
+const WHEEL: &str = "/files/tea-1.0-py3-none-any.whl";
+
+#[test]
+fn every_build_is_on_record_with_its_log() {
+    let server = serve(&Index::new().add(Wheel::new("tea", "1.0").file("tea.py", "x = 1\n")));
+    let Some(workspace) = Workspace::new() else { return };
+    workspace.write("tea.yaml", &definition(&server, "tea", &["tea"]));
+    assert!(workspace.run(["builds", "list"]).ok().stdout.contains("no builds yet"));
+    workspace.json(["env", "register", "tea.yaml"]);
+
+    server.fault_always(WHEEL, Fault::Status(404));
+    assert_eq!(workspace.run(["build", "tea.yaml"]).code, 1);
+    server.clear_faults();
+    let failed = workspace.json(["builds", "show", "latest"]);
+    assert_eq!((&failed["status"], &failed["image"]), (&"failed".into(), &serde_json::Value::Null));
+    assert!(failed["error"].as_str().unwrap().contains(&server.at(WHEEL)), "{failed}");
+    let log = workspace.run(["builds", "logs", "latest"]).ok().stdout;
+    assert!(log.contains("assembles lock") && log.contains("failed: ") && log.contains("404"), "{log}");
+
+    server.fault(WHEEL, Fault::Slow(60, Duration::from_millis(150)));
+    let before = server.hits(WHEEL);
+    let mut begun = workspace.command();
+    begun.args(["build", "tea.yaml"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut begun = begun.spawn().unwrap();
+    eventually("the build fetches", || server.hits(WHEEL) > before);
+    assert_eq!(workspace.json(["builds", "show", "latest"])["status"], "running");
+    begun.kill().unwrap();
+    begun.wait().unwrap();
+    let lost = workspace.json(["builds", "show", "latest"]);
+    assert_eq!((&lost["status"], &lost["ended_at"]), (&"lost".into(), &serde_json::Value::Null), "{lost}");
+
+    let built = workspace.json(["build", "tea.yaml"]);
+    let builds = workspace.json(["builds", "list"]);
+    let statuses: Vec<&str> =
+        builds.as_array().unwrap().iter().map(|build| build["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["succeeded", "lost", "failed"]);
+    assert_eq!(builds[0]["image"], built["image"]);
+    assert_eq!(builds[0]["environments"], serde_json::json!(["tea:1"]));
+    let table = workspace.run(["builds", "list", "-n", "2"]).ok().stdout;
+    assert_eq!(table.lines().count(), 3, "{table}");
+    assert!(table.contains("succeeded") && table.contains("lost") && table.contains("tea:1"), "{table}");
+    let shown = workspace.run(["builds", "show", failed["id"].as_str().unwrap()]).ok().stdout;
+    assert!(shown.contains("failed") && shown.contains("404"), "{shown}");
+
+    let unknown = workspace.run(["builds", "logs", "build-1"]);
+    assert_eq!(unknown.code, 1);
+    assert!(
+        unknown.stderr.contains("no build `build-1`")
+            && unknown.stderr.contains("hint: `provenv builds list`")
+    );
+}

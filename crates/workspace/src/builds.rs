@@ -1,0 +1,81 @@
+//! The record of builds: listed, shown, their logs.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use provenv_definition::{Digest, Platform};
+use serde::Serialize;
+
+use crate::catalogue::{BuildRow, BuildStatus, EnvironmentRow};
+use crate::runs::copy_log;
+use crate::{Error, Result, Workspace};
+
+/// An attempt to assemble an image, as shown to people and programs.
+#[derive(Clone, Debug, Serialize)]
+pub struct BuildDetails {
+    /// Its identifier.
+    pub id: String,
+    /// How far it is.
+    pub status: BuildStatus,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What the image is for.
+    pub platform: Platform,
+    /// The lock that it assembled.
+    pub lock: Digest,
+    /// The image it arrived at.
+    pub image: Option<Digest>,
+    /// The registered environments that point to the lock.
+    pub environments: Vec<String>,
+    /// When it began.
+    pub started_at: jiff::Timestamp,
+    /// When it ended.
+    pub ended_at: Option<jiff::Timestamp>,
+    /// The file with its log.
+    pub log: PathBuf,
+}
+
+impl Workspace {
+    /// Builds, newest first.
+    pub async fn builds(&self, limit: u32) -> Result<Vec<BuildDetails>> {
+        let environments = self.catalogue.environments(None).await?;
+        let rows = self.catalogue.builds(limit).await?;
+        Ok(rows.into_iter().map(|row| self.build_of(row, &environments)).collect())
+    }
+
+    /// A build by its identifier, or the newest for `latest`.
+    pub async fn build_details(&self, id: &str) -> Result<BuildDetails> {
+        let row = match id {
+            "latest" => self.catalogue.builds(1).await?.pop(),
+            id => self.catalogue.build(id).await?,
+        };
+        let row = row.ok_or_else(|| Error::NoBuild(id.to_owned()))?;
+        Ok(self.build_of(row, &self.catalogue.environments(None).await?))
+    }
+
+    /// Writes the log of a build to `to`.
+    pub async fn build_log(&self, id: &str, to: &mut dyn Write) -> Result<()> {
+        let build = self.build_details(id).await?;
+        copy_log(&build.log, &format!("build {}", build.id), to)
+    }
+
+    fn build_of(&self, row: BuildRow, environments: &[EnvironmentRow]) -> BuildDetails {
+        // Whoever built is gone without a word: killed, or the machine went down.
+        let lost = row.status == BuildStatus::Running
+            && self.store.try_lock("build", &row.id).is_ok_and(|lease| lease.is_some());
+        let names = environments.iter().filter(|environment| environment.lock == row.lock);
+        BuildDetails {
+            status: if lost { BuildStatus::Lost } else { row.status },
+            error: row.error,
+            platform: row.platform,
+            lock: row.lock,
+            image: row.manifest,
+            environments: names.map(|row| format!("{}:{}", row.name, row.version)).collect(),
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            log: self.root.join(row.log),
+            id: row.id,
+        }
+    }
+}
