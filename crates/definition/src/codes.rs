@@ -154,6 +154,10 @@ codes! {
     "PV111" MOVING_REPOSITORY "moving-repository" Info
         "a repository without a commit"
         "A branch or tag may point elsewhere tomorrow. The lock pins the commit it finds.";
+    "PV112" UNKNOWN_PYTHON "unknown-python" Warning
+        "a Python that no known suite has"
+        "The interpreter is Debian's own: 3.9 in bullseye, 3.11 in bookworm, 3.13 in trixie, and what later suites have. \
+         Whether the archive in use has another can only be known when the environment is locked.";
 }
 
 #[cfg(test)]

@@ -189,6 +189,12 @@ impl Error {
                      (machine {host}), as `${{VARIABLE}}` in the URL, or in a keyring"
                 )
             }
+            Self::Status { status: 500.., .. } => {
+                "the server, or a proxy before it, has a problem of its own: try again later, or use another index or \
+                 mirror"
+                    .into()
+            }
+            Self::Status { status: 429, .. } => "the server wants fewer requests: try again later".into(),
             Self::NotFound { .. } => "check the URL; the file may have been withdrawn from the index".into(),
             Self::Dns { .. } => {
                 "is there a network, and is the name right? behind a proxy, set HTTPS_PROXY; what is cached can be \

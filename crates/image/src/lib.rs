@@ -14,5 +14,5 @@ pub mod segment;
 mod tarball;
 pub mod unpack;
 
-pub use assemble::{Assembler, BaseLayers, Error, reach};
+pub use assemble::{Assembler, BaseLayers, Error, missing, notes, reach};
 pub use layer::Layer;

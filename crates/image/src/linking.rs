@@ -5,7 +5,7 @@
 //! because the package loads it first, it may be found, and an alarm that is none would teach people to ignore alarms. What
 //! comes with a device's driver is not expected to be there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,18 +22,36 @@ pub struct MissingLibrary {
     pub object: String,
 }
 
-impl MissingLibrary {
-    /// What it is and what to do, in one line.
-    pub fn note(&self) -> String {
-        let object = crate::path::file_name(&self.object);
-        let advice = match debian_package(&self.library) {
-            Some(package) => format!("add `{package}`, which should have it, to system_packages"),
-            None => "add the Debian package that has it to system_packages".to_owned(),
-        };
-        format!(
-            "{} needs {}, which nothing in the image provides ({object} is linked with it): {advice}",
-            self.package, self.library
-        )
+/// What to say of what is missing: a line for each package, with what to do.
+pub fn notes(missing: &[MissingLibrary]) -> Vec<String> {
+    let mut packages: BTreeMap<&str, Vec<&MissingLibrary>> = BTreeMap::new();
+    for one in missing {
+        packages.entry(&one.package).or_default().push(one);
+    }
+    packages
+        .into_iter()
+        .map(|(package, missing)| {
+            let names: Vec<&str> = missing.iter().map(|one| one.library.as_str()).collect();
+            let object = crate::path::file_name(&missing[0].object);
+            let advice = advice(names.iter().copied());
+            format!(
+                "{package} needs {}, which nothing in the image provides (for {object}): {advice}",
+                names.join(", ")
+            )
+        })
+        .collect()
+}
+
+/// What to add so that `libraries` are there.
+pub fn advice<'l>(libraries: impl Iterator<Item = &'l str>) -> String {
+    let packages: Option<BTreeSet<String>> = libraries.map(debian_package).collect();
+    match packages {
+        Some(packages) => {
+            let names: Vec<String> = packages.iter().map(|name| format!("`{name}`")).collect();
+            let what = if names.len() == 1 { "it" } else { "them" };
+            format!("add {}, which should have {what}, to system_packages", names.join(", "))
+        }
+        None => "add the Debian packages that have them to system_packages".to_owned(),
     }
 }
 
@@ -102,8 +120,6 @@ pub fn debian_package(library: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::segment::Linked;
 
@@ -139,11 +155,11 @@ mod tests {
         let wheels =
             [("boost 1", &boost), ("blas 1", &blas), ("science 1", &science), ("foreign 1", &foreign)];
         let present = BTreeSet::from(["libc.so.6".to_owned()]);
-        let [one] = &missing(wheels.into_iter(), &present, 62)[..] else { panic!() };
+        let missing = missing(wheels.into_iter(), &present, 62);
         assert_eq!(
-            one.note(),
-            "boost 1 needs libgomp.so.1, which nothing in the image provides (libgomp.so.1.user is linked with it): \
-             add `libgomp1`, which should have it, to system_packages"
+            notes(&missing),
+            ["boost 1 needs libgomp.so.1, which nothing in the image provides (for libgomp.so.1.user): \
+              add `libgomp1`, which should have it, to system_packages"]
         );
     }
 }

@@ -4,13 +4,16 @@
 //! image's digest: a golden test holds their bytes. (The types of `oci-spec` would write the same today; nothing promises that
 //! their next version does.)
 
+mod dockerfile;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use provenv_definition::{Digest, Platform};
 use provenv_lock::{BaseLock, PlatformLock};
 use provenv_store::Store;
 use serde::{Deserialize, Serialize};
+
+pub use dockerfile::equivalent_dockerfile;
 
 use crate::layer::Layer;
 use crate::segment::{EPOCH, PREFIX};
@@ -229,37 +232,6 @@ fn manifest_bytes(config: Digest, config_size: u64, layers: &[Layer]) -> Vec<u8>
         layers: layers.iter().map(layer).collect(),
     };
     serde_json::to_vec(&manifest).expect("a manifest is plain data")
-}
-
-/// A Dockerfile that asks for the same packages in the same versions, for people to read. It is no way to the same
-/// image: what it would bring depends on the day and the mirrors.
-pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
-    let BaseLock::Debian { suite } = &lock.base;
-    let config = ImageConfig::of(lock);
-    let mut text = format!("FROM debian:{suite}-slim\n");
-    if !lock.debian.is_empty() {
-        text.push_str("RUN apt-get update && apt-get install --yes --no-install-recommends");
-        for package in &lock.debian {
-            let _ = write!(text, " \\\n    {}={}", package.name, package.version);
-        }
-        text.push_str(" \\\n && rm -rf /var/lib/apt/lists/*\n");
-    }
-    if let Some(python) = &lock.python {
-        let _ = writeln!(text, "RUN {} -m venv --without-pip /{PREFIX}", python.executable);
-    }
-    for (name, value) in &config.env {
-        let _ = writeln!(text, "ENV {name}=\"{value}\"");
-    }
-    if !lock.pypi.is_empty() {
-        let _ = write!(text, "RUN pip --python /{PREFIX}/bin/python install --no-deps");
-        for package in &lock.pypi {
-            let _ = write!(text, " \\\n    {}=={}", package.name, package.version);
-        }
-        text.push('\n');
-    }
-    let command = serde_json::to_string(&config.command).expect("a list of texts is plain data");
-    let _ = writeln!(text, "CMD {command}");
-    text
 }
 
 #[cfg(test)]

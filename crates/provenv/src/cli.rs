@@ -34,8 +34,8 @@ pub struct Cli {
 /// Options that every command takes.
 #[derive(Clone, Debug, Args)]
 pub struct GlobalArgs {
-    /// The workspace: a folder [default: the user's data folder]
-    #[arg(long, short = 'w', global = true, env = "PROVENV_WORKSPACE", value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Global options")]
+    /// The workspace: a folder [env: PROVENV_WORKSPACE] [default: the user's data folder]
+    #[arg(long, short = 'w', global = true, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Global options")]
     pub workspace: Option<PathBuf>,
     /// How results are written
     #[arg(long, short = 'o', global = true, value_enum, default_value_t, help_heading = "Global options")]
@@ -324,17 +324,17 @@ pub struct UpgradeArgs {
 pub enum ImageCommand {
     /// List the images of this workspace
     List,
-    /// Show an image: digests, size, layers, packages, base, equivalent Dockerfile
+    /// Show an image: digests, size, base, what is in it; with an option, one part in full
+    #[command(after_help = "Examples:
+  provenv image show digits
+  provenv image show digits --packages
+  provenv image show digits -o json                all of it, for programs")]
     Show {
         /// An environment, a file, or a manifest's digest
         #[arg(value_name = "ENV|FILE|DIGEST", value_hint = ValueHint::FilePath)]
         image: String,
-        /// Only the equivalent Dockerfile
-        #[arg(long, conflicts_with = "log")]
-        dockerfile: bool,
-        /// Only the log of the build
-        #[arg(long)]
-        log: bool,
+        #[command(flatten)]
+        part: ImagePart,
     },
 }
 
@@ -363,6 +363,25 @@ A build that has no end and whose process is gone is shown as lost.")]
         /// Its identifier, or `latest`
         build: String,
     },
+}
+
+/// The part of an image that is shown in full.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+#[expect(clippy::struct_excessive_bools, reason = "flags that exclude each other")]
+pub struct ImagePart {
+    /// Its layers
+    #[arg(long)]
+    pub layers: bool,
+    /// Its packages
+    #[arg(long)]
+    pub packages: bool,
+    /// A Dockerfile that makes about the same
+    #[arg(long)]
+    pub dockerfile: bool,
+    /// The log of the build
+    #[arg(long)]
+    pub log: bool,
 }
 
 #[derive(Debug, Subcommand)]

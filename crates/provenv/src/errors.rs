@@ -5,11 +5,14 @@ use std::path::Path;
 
 use console::style;
 use provenv_definition::{Diagnostic, Place, Severity, Span};
+use serde::Serialize;
+
+use crate::cli::OutputFormat;
 
 /// An error as a user reads it: what was being done, where in the user's file that comes from, why it failed, what to do
 /// next.
 pub fn render(error: &dyn std::error::Error, places: &[Place], hint: Option<&str>) -> String {
-    let mut said = error.to_string();
+    let said = error.to_string();
     let (headline, more) = said.split_once('\n').unwrap_or((&said, ""));
     let mut text = format!("{} {headline}\n", style("error:").red().bold());
     for place in places {
@@ -18,20 +21,102 @@ pub fn render(error: &dyn std::error::Error, places: &[Place], hint: Option<&str
     if !more.is_empty() {
         text.extend([more, "\n"]);
     }
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let message = cause.to_string();
-        // Many errors repeat their cause in their own message.
-        if !said.contains(message.trim_end()) {
-            let _ = writeln!(text, "  {} {}", style("because:").dim(), message.replace('\n', "\n    "));
-        }
-        said = message;
-        source = cause.source();
+    for cause in causes(error) {
+        let _ = writeln!(text, "  {} {}", style("because:").dim(), cause.replace('\n', "\n    "));
     }
     if let Some(hint) = hint {
         let _ = writeln!(text, "{} {}", style("hint:").cyan().bold(), hint.replace('\n', "\n      "));
     }
     text
+}
+
+/// Why an error came about, the nearest cause first.
+fn causes(error: &dyn std::error::Error) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let message = cause.to_string();
+        // Many errors repeat their cause in their own message.
+        if !said.contains(message.trim_end()) {
+            causes.push(message.clone());
+        }
+        said = message;
+        source = cause.source();
+    }
+    causes
+}
+
+/// An error as a program reads it: one line of JSON, or a YAML document.
+pub fn record(
+    format: OutputFormat,
+    error: &dyn std::error::Error,
+    places: &[Place],
+    hint: Option<&str>,
+) -> String {
+    let places = places.iter().map(|place| RecordPlace {
+        file: &place.file,
+        span: place.span,
+        line_text: place.line_text.as_deref(),
+    });
+    let message = error.to_string();
+    written(
+        format,
+        &ErrorRecord {
+            message: &message,
+            causes: causes(error),
+            hint,
+            places: places.collect(),
+            remarks: Vec::new(),
+        },
+    )
+}
+
+/// What is wrong with a user's file, in the order of its lines.
+pub fn of_file(format: OutputFormat, remarks: &[Diagnostic]) -> String {
+    let remarks = sorted(remarks);
+    if format == OutputFormat::Table {
+        return remarks.into_iter().map(render_diagnostic).collect();
+    }
+    let message = "the definition cannot be used";
+    written(format, &ErrorRecord { message, causes: Vec::new(), hint: None, places: Vec::new(), remarks })
+}
+
+fn written(format: OutputFormat, error: &ErrorRecord<'_>) -> String {
+    let record = std::collections::BTreeMap::from([("error", error)]);
+    let text = if format == OutputFormat::Yaml {
+        serde_yaml_ng::to_string(&record).map_err(|error| error.to_string())
+    } else {
+        serde_json::to_string(&record).map(|text| text + "\n").map_err(|error| error.to_string())
+    };
+    text.unwrap_or_else(|problem| format!("error: {} ({problem})\n", error.message))
+}
+
+#[derive(Serialize)]
+struct ErrorRecord<'a> {
+    message: &'a str,
+    causes: Vec<String>,
+    hint: Option<&'a str>,
+    /// Where in the user's file it comes from, if that is known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    places: Vec<RecordPlace<'a>>,
+    /// On the user's file, if it is that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remarks: Vec<&'a Diagnostic>,
+}
+
+#[derive(Serialize)]
+struct RecordPlace<'a> {
+    file: &'a Path,
+    span: Span,
+    line_text: Option<&'a str>,
+}
+
+/// Remarks in the order of the lines they are about; those on a file as a whole come first.
+pub fn sorted(remarks: &[Diagnostic]) -> Vec<&Diagnostic> {
+    let mut sorted: Vec<&Diagnostic> = remarks.iter().collect();
+    sorted.sort_by_key(|remark| (&remark.file, remark.span.map(|span| (span.line, span.column))));
+    sorted
 }
 
 /// A remark on a user's file, its line quoted.

@@ -29,13 +29,14 @@ fn main() -> ExitCode {
         }
     };
     let own_failure = cli.command.own_failure();
+    let format = cli.global.output;
     let result = runtime.block_on(commands::execute(cli));
     // Downloads that nobody waits for any more must not hold the exit up.
     runtime.shutdown_background();
     match result {
         Ok(code) => code,
         Err(failure) => {
-            eprint!("{}", failure.render());
+            eprint!("{}", failure.render(format));
             match failure {
                 Failure::Definition(_) if own_failure == 1 => ExitCode::from(2),
                 Failure::NotStarted(_, _, code) => ExitCode::from(code),

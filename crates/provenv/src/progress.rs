@@ -1,11 +1,13 @@
-//! Bars on standard error while work goes on; nothing where nobody watches.
+//! Progress on standard error while work goes on: bars on a terminal, lines elsewhere.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use provenv_workspace::{Phase, Reporter};
+
+use crate::output;
 
 /// One bar a phase, shown from its first report to the end.
 pub struct Bars {
@@ -86,14 +88,84 @@ impl Reporter for Bars {
     }
 }
 
-/// Notes only: for logs and pipes.
-pub struct NotesOnly;
+/// Plain lines for logs and pipes: when a phase begins, how far it is now and then, and what it came to.
+pub struct Lines {
+    phases: Mutex<BTreeMap<Phase, Count>>,
+}
 
-impl Reporter for NotesOnly {
-    fn expect(&self, _: Phase, _: u64, _: u64) {}
-    fn begin(&self, _: Phase, _: &str) {}
-    fn advance(&self, _: Phase, _: u64) {}
-    fn end(&self, _: Phase, _: &str) {}
+/// How far a phase is.
+struct Count {
+    items: u64,
+    done: u64,
+    bytes: u64,
+    begun: Instant,
+    /// When it was last spoken of.
+    said: Instant,
+}
+
+/// How long nothing is said of a phase that goes on.
+const SILENCE: Duration = Duration::from_secs(10);
+
+impl Lines {
+    pub fn new() -> Self {
+        Self { phases: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Says what each phase came to, once.
+    pub fn finish(&self) {
+        let mut phases = self.phases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for (phase, count) in std::mem::take(&mut *phases) {
+            let seconds = count.begun.elapsed().as_secs_f64();
+            eprintln!("{}: done {}in {seconds:.1} s", verb(phase), count.amount());
+        }
+    }
+
+    fn with(&self, phase: Phase, change: impl FnOnce(&mut Count)) {
+        let mut phases = self.phases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let now = Instant::now();
+        let count = phases.entry(phase).or_insert_with(|| {
+            eprintln!("{}", verb(phase));
+            Count { items: 0, done: 0, bytes: 0, begun: now, said: now }
+        });
+        change(count);
+        if now.duration_since(count.said) >= SILENCE {
+            count.said = now;
+            eprintln!("{}: {}of {} so far", verb(phase), count.amount(), count.items.max(count.done));
+        }
+    }
+}
+
+impl Count {
+    /// `3 (1.5 MiB) `, as far as it is known.
+    fn amount(&self) -> String {
+        match (self.done, self.bytes) {
+            (0, 0) => String::new(),
+            (done, 0) => format!("{done} "),
+            (done, bytes) => format!("{done} ({}) ", output::bytes(bytes)),
+        }
+    }
+}
+
+impl Reporter for Lines {
+    fn expect(&self, phase: Phase, items: u64, _: u64) {
+        // What is expected and then found to be there already is not worth a line.
+        if items > 0 {
+            self.with(phase, |count| count.items += items);
+        }
+    }
+
+    fn begin(&self, phase: Phase, _: &str) {
+        self.with(phase, |_| ());
+    }
+
+    fn advance(&self, phase: Phase, bytes: u64) {
+        self.with(phase, |count| count.bytes += bytes);
+    }
+
+    fn end(&self, phase: Phase, _: &str) {
+        self.with(phase, |count| count.done += 1);
+    }
+
     fn note(&self, message: &str) {
         eprintln!("note: {message}");
     }

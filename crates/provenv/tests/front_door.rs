@@ -192,7 +192,10 @@ fn another_mirror_with_the_same_packages_is_no_upgrade() {
     let index = index().add(Sdist::new("brew", "1.0"));
     at(&serve(&index), &["env", "register", "environment.yaml"]);
     let moved = serve(&index);
-    assert_eq!(at(&moved, &["upgrade", "tea"]).stdout, "nothing to upgrade: tea:1 holds the newest packages\n");
+    assert_eq!(
+        at(&moved, &["upgrade", "tea"]).stdout,
+        "nothing to upgrade: tea:1 holds the newest packages\n"
+    );
     assert_eq!(workspace.json(["env", "list", "tea"]).as_array().unwrap().len(), 1);
     // It was asked, though.
     assert!(moved.hits("/simple/tea/") > 0);

@@ -40,6 +40,8 @@ macro_rules! assert_refusal {
             (r"retries in [\d.]+s", "retries in [TIME]"),
             // What the mirror of the day carries.
             (r"(?m)^note: .*\n", ""),
+            // How far it was.
+            (r"(?m)^(resolving|fetching|assembling|unpacking|publishing)(: .*)?\n", ""),
             (r"(has Python [\d.]+): .*", "$1: [SUITES]"),
             (r"at https?://\S+/debian\b", "at [MIRROR]"),
         ]}, {
@@ -562,8 +564,8 @@ fn a_workspace_that_cannot_be() {
     command.env("PROVENV_WORKSPACE", &file).args(["env", "list"]);
     assert_refusal!(workspace, Done::from(command.output().unwrap()), @r#"
     1
-    error: failed to read or write the store
-      because: failed to open file `[DIR]/file/store/format`: Not a directory (os error 20)
+    error: the workspace cannot be at [DIR]/file: [DIR]/file is a file
+    hint: name a folder with --workspace or PROVENV_WORKSPACE; it is made where it is missing
     "#);
 
     workspace.write("newer/store/format", "provenv store 99\n");

@@ -1,5 +1,6 @@
 //! Test support: what stands in for the outside world in tests. Never part of what is shipped.
 
 pub mod debian;
+pub mod elf;
 pub mod pypi;
 pub mod server;

@@ -101,6 +101,8 @@ pub struct ImageDetails {
     pub layers: Vec<LayerSummary>,
     /// Its packages, by ecosystem and name.
     pub packages: Vec<PackageSummary>,
+    /// What there is to know about it: paths that two packages have, libraries that are missing.
+    pub notes: Vec<String>,
     /// A Dockerfile that would do about the same.
     pub dockerfile: String,
     /// The log of the build.
@@ -316,6 +318,7 @@ impl Workspace {
                 })
                 .collect(),
             packages: packages(platform_lock),
+            notes: provenv_image::notes(&self.store, platform_lock, row.platform)?,
             dockerfile: provenv_image::oci::equivalent_dockerfile(platform_lock),
             log,
         })

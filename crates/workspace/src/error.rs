@@ -153,6 +153,14 @@ pub enum Error {
         /// The one made now.
         second: Digest,
     },
+    /// A file in place of the workspace's folder.
+    #[error("the workspace cannot be at {}: {} is a file", .root.display(), .file.display())]
+    NotAFolder {
+        /// Where the workspace should be.
+        root: PathBuf,
+        /// It, or what is above it.
+        file: PathBuf,
+    },
     /// No folder to keep the workspace in.
     #[error("no folder for the workspace: neither XDG_DATA_HOME nor HOME is set")]
     NoHome,
@@ -220,6 +228,9 @@ impl Error {
             Self::NoName => Some("give it one: `name:` in the file, or --name".into()),
             Self::NotReproducible { .. } => {
                 Some("this is a defect of provenv: please report it with the lock; the image on record was kept".into())
+            }
+            Self::NotAFolder { .. } => {
+                Some("name a folder with --workspace or PROVENV_WORKSPACE; it is made where it is missing".into())
             }
             Self::NoHome => Some("name a folder with --workspace".into()),
             Self::Io { source, .. } => io_hint(source),

@@ -13,6 +13,7 @@ mod housekeeping;
 mod job;
 mod lock_file;
 mod locking;
+mod missing;
 mod places;
 mod reference;
 mod running;
@@ -72,6 +73,10 @@ pub struct Workspace {
 impl Workspace {
     /// Opens the workspace, made where it is missing. Many processes may have it open.
     pub async fn open(options: OpenOptions) -> Result<Self> {
+        if let Some(file) = options.root.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir())
+        {
+            return Err(Error::NotAFolder { root: options.root.clone(), file: file.to_owned() });
+        }
         let store = Store::open(options.root.join("store"))?;
         let catalogue = catalogue::Catalogue::open(&options.root.join("catalogue.db")).await?;
         Ok(Self {

@@ -8,6 +8,7 @@ use provenv_compute::{Container, Exit, Limits, Mount, Running, Stream, Streams};
 use provenv_definition::{Diagnostic, Digest, Environment, Platform, Source};
 use provenv_image::oci::{Image, ImageConfig};
 use provenv_image::unpack::TREE;
+use provenv_lock::PlatformLock;
 use provenv_store::{Hold, SharedPin};
 use serde::Serialize;
 
@@ -106,6 +107,8 @@ impl Workspace {
         let exit = supervise(running, signals).await?.exit;
         if exit.out_of_memory {
             self.reporter.note(OUT_OF_MEMORY);
+        } else {
+            self.note_missing(&prepared.lock, exit.code)?;
         }
         Ok(exit.code)
     }
@@ -148,7 +151,8 @@ impl Workspace {
             given.row = self.catalogue.environment(&registered.name, Some(&registered.version)).await?;
             registered
         };
-        let Prepared { locked, image, variables: image_variables, cached } = self.prepared(&given).await?;
+        let Prepared { locked, image, variables: image_variables, cached, .. } =
+            self.prepared(&given).await?;
         let layers = self.unpack(&image.layers).await?;
 
         let id = identifier(&host_name(&name));
@@ -245,6 +249,9 @@ impl Workspace {
                     _ if *stopped => RunStatus::Canceled,
                     _ => RunStatus::Failed,
                 };
+                if status == RunStatus::Failed {
+                    self.note_missing_in(&log);
+                }
                 let why = exit.out_of_memory.then_some(OUT_OF_MEMORY);
                 self.catalogue.end_run(&id, status, Some(exit.code), why).await?;
             }
@@ -283,8 +290,8 @@ impl Workspace {
         let locked = self.locked(given).await?;
         let (image, cached) = self.image(&locked, host).await?;
         let lock = locked.lock.platforms.get(&host).ok_or(Error::NoPlatform(host))?;
-        let variables = ImageConfig::of(lock).env;
-        Ok(Prepared { locked, image, variables, cached })
+        let (lock, variables) = (lock.clone(), ImageConfig::of(lock).env);
+        Ok(Prepared { locked, lock, image, variables, cached })
     }
 
     /// Starts a container on `image` and passes on what this machine could not provide. The pin is given for a hold of what
@@ -351,6 +358,8 @@ impl Workspace {
 /// What a command needs before it can run.
 struct Prepared {
     locked: Locked,
+    /// What of the lock is for this machine.
+    lock: PlatformLock,
     image: Image,
     /// The image's own variables.
     variables: Vec<(String, String)>,

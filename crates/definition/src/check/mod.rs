@@ -39,9 +39,16 @@ fn check_at(environment: &Environment, origins: &Origins) -> Vec<Diagnostic> {
     names(environment, origins, &mut remarks);
     variables(environment, origins, &mut remarks);
     if let Base::Image { reference } = &environment.definition.base {
+        let message = "an image of a registry cannot be built on yet";
+        let remark = Diagnostic::new(codes::NOT_SUPPORTED, message).with_hint("use `base: debian`");
+        remarks.push(placed(remark, origins.image.as_ref()));
         remarks.extend(moving_tag(reference).map(|remark| placed(remark, origins.image.as_ref())));
     }
     if let Some(python) = &environment.definition.python {
+        remarks.extend(
+            unknown_python(&environment.definition.base, python)
+                .map(|remark| placed(remark, origins.python.as_ref())),
+        );
         remarks.extend(end_of_life(python).map(|remark| placed(remark, origins.python.as_ref())));
     }
     packages::system_packages(environment, origins, &mut remarks);
@@ -116,6 +123,29 @@ fn moving_tag(reference: &str) -> Option<Diagnostic> {
     Some(
         Diagnostic::new(codes::MOVING_TAG, message).with_hint("name a version, or a digest with `@sha256:…`"),
     )
+}
+
+/// The Python of each suite that is known.
+const PYTHONS: [(&str, u32); 3] = [("bullseye", 9), ("bookworm", 11), ("trixie", 13)];
+
+fn unknown_python(base: &Base, python: &PythonRequest) -> Option<Diagnostic> {
+    let Base::Debian { suite } = base else { return None };
+    let known: Vec<_> = match suite {
+        Some(suite) => PYTHONS.iter().filter(|(name, _)| *name == suite.0).collect(),
+        None => PYTHONS.iter().collect(),
+    };
+    // Of another suite nothing is known.
+    if known.is_empty() || (python.major == 3 && known.iter().any(|(_, minor)| *minor == python.minor)) {
+        return None;
+    }
+    let has: Vec<String> = PYTHONS.iter().map(|(name, minor)| format!("3.{minor} ({name})")).collect();
+    let message = format!("Debian's suites are not known to have Python {}.{}", python.major, python.minor);
+    let message = match suite {
+        Some(suite) => format!("Debian {} does not have Python {}.{}", suite.0, python.major, python.minor),
+        None => message,
+    };
+    let hint = format!("ask for one of {}", has.join(", "));
+    Some(Diagnostic::new(codes::UNKNOWN_PYTHON, message).with_hint(hint))
 }
 
 fn end_of_life(python: &PythonRequest) -> Option<Diagnostic> {

@@ -16,7 +16,7 @@ use super::plan::{self, Policy};
 use super::{Assembler, Error, Kept, interpreter, source_of};
 use crate::entry::{Entry, EntryKind};
 use crate::layer::{self, Layer};
-use crate::linking::{self, MissingLibrary};
+use crate::linking;
 use crate::oci::{self, ImageConfig};
 use crate::python::PythonHost;
 use crate::segment::{self, Bytecode, Compiler, DebFacts, PREFIX, WheelFacts};
@@ -121,7 +121,7 @@ impl<'a> Build<'a> {
         let linkages = wheels.iter().zip(&made).map(|(wheel, made)| (wheel.what.as_str(), &made.linkage));
         let missing = linking::missing(linkages, &base.libraries, base_state::machine(self.platform));
         let pairs = wheels.iter().zip(&made).filter_map(|(wheel, made)| case_note(&wheel.what, made));
-        let wheel_notes: Vec<String> = pairs.chain(missing.iter().map(MissingLibrary::note)).collect();
+        let wheel_notes: Vec<String> = pairs.chain(linking::notes(&missing)).collect();
 
         let skeleton = virtualenv(python);
         keep_interpreter(&skeleton, &wheels)?;
@@ -182,7 +182,8 @@ impl<'a> Build<'a> {
         let (store, platform) = (self.store.clone(), self.platform);
         let state = self.blocking(move || {
             let entries = base_state::entries(&facts, platform);
-            literal(&store, "base state", &entries).map(|state| (state, base_state::libraries_in(&entries)))
+            let libraries = base_state::libraries(&entries, &facts, platform);
+            literal(&store, "base state", &entries).map(|state| (state, libraries))
         });
         let packages = async {
             let family = self.family(packages).await?;

@@ -121,19 +121,27 @@ impl Assembler {
         again.image(lock, platform).await
     }
 
-    /// What was said when the image of `lock` was made: paths that two packages claim, modules that do not compile.
-    pub fn notes(&self, lock: &PlatformLock, platform: Platform) -> Result<Vec<String>, Error> {
-        Ok(self.kept(&image_key(lock, platform))?.map(|kept| kept.notes).unwrap_or_default())
-    }
-
-    /// What was found to be missing when the image of `lock` was made.
-    pub fn missing(&self, lock: &PlatformLock, platform: Platform) -> Result<Vec<MissingLibrary>, Error> {
-        Ok(self.kept(&image_key(lock, platform))?.map(|kept| kept.missing).unwrap_or_default())
-    }
-
     fn kept(&self, key: &str) -> Result<Option<Kept>, Error> {
         Ok(self.store.record::<Kept>(IMAGES, key)?.filter(|kept| kept.is_in(&self.store)))
     }
+}
+
+/// What was said when the image of `lock` was made: paths that two packages claim, libraries that are missing.
+pub fn notes(
+    store: &Store,
+    lock: &PlatformLock,
+    platform: Platform,
+) -> Result<Vec<String>, provenv_store::Error> {
+    Ok(store.record::<Kept>(IMAGES, &image_key(lock, platform))?.map(|kept| kept.notes).unwrap_or_default())
+}
+
+/// The libraries that were found to be missing when the image of `lock` was made.
+pub fn missing(
+    store: &Store,
+    lock: &PlatformLock,
+    platform: Platform,
+) -> Result<Vec<MissingLibrary>, provenv_store::Error> {
+    Ok(store.record::<Kept>(IMAGES, &image_key(lock, platform))?.map(|kept| kept.missing).unwrap_or_default())
 }
 
 /// The key of an image's record.

@@ -257,7 +257,7 @@ async fn of_two_packages_with_one_path_the_later_name_wins_and_it_is_said() {
     let expected =
         format!("alpha 1.0 and beta 1.0 both have /{site}/shared.py; the image has that of beta 1.0");
     assert_eq!(notes, [expected]);
-    assert_eq!(world.assembler("store").notes(&lock, PLATFORM).unwrap(), notes);
+    assert_eq!(super::notes(&world.store("store"), &lock, PLATFORM).unwrap(), notes);
 }
 
 #[tokio::test]

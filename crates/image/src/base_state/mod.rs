@@ -56,13 +56,28 @@ pub fn wants(path: &str) -> bool {
 
 pub(crate) use libraries::machine;
 
-/// The libraries that the dynamic linker finds in the system's folders, by the `/etc/ld.so.cache` of a base state.
-pub(crate) fn libraries_in(entries: &[Entry]) -> BTreeSet<String> {
+/// The names by which the dynamic linker finds libraries of the system: those in the `/etc/ld.so.cache` of a base state, and
+/// files in the folders that it looks through by itself.
+pub(crate) fn libraries(
+    entries: &[Entry],
+    debs: &[(DebPackage, DebFacts)],
+    platform: Platform,
+) -> BTreeSet<String> {
     let cache = entries.iter().find(|entry| entry.path == "etc/ld.so.cache");
-    match cache.map(|entry| &entry.kind) {
+    let mut names = match cache.map(|entry| &entry.kind) {
         Some(EntryKind::File(bytes)) => libraries::names_in(bytes),
         _ => BTreeSet::new(),
+    };
+    let folders = [format!("usr/lib/{}", platform.multiarch()), "usr/lib".to_owned()];
+    for path in debs.iter().flat_map(|(_, facts)| &facts.paths) {
+        if let Some((folder, name)) = path.rsplit_once('/')
+            && folders.iter().any(|known| known == folder)
+            && name.contains(".so")
+        {
+            names.insert(name.to_owned());
+        }
     }
+    names
 }
 
 /// The entries of the base state, sorted by path, each path once.

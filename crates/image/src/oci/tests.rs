@@ -89,7 +89,8 @@ fn the_dockerfile_names_every_package() {
     for part in [
         "FROM debian:bookworm-slim",
         "bash=5.2.15-2+b13",
-        "demo==1.0",
+        "'demo==1.0 --hash=sha256:",
+        "COPY --from=build /opt/provenv /opt/provenv",
         "ENV LANG=\"C.UTF-8\"",
         "CMD [\"python3\"]",
     ] {

@@ -20,23 +20,27 @@ pub async fn build(context: &Context, arguments: BuildArgs) -> Result {
     let built = workspace.build(&arguments.environment, &here()?, &options).await?;
     workspace.close().await;
     context.remark(&built.warnings);
-    context.show(&built, |built| {
-        let state = match (built.cached, built.reproduced) {
-            (_, true) => "assembled again: the same, bit for bit",
-            (true, _) => "was there already",
-            _ => "assembled",
-        };
-        let mut text = format!(
-            "{} ({state})\n  platform  {}\n  size      {} in {} layers\n  lock      {}\n",
-            built.image,
-            built.platform,
-            output::bytes(built.size),
-            built.layers,
-            built.lock
-        );
-        for destination in &built.exported {
-            let _ = writeln!(text, "  to        {destination}");
-        }
-        text
-    })
+    context.show_brief(
+        &built,
+        |built| built.image.to_string(),
+        |built| {
+            let state = match (built.cached, built.reproduced) {
+                (_, true) => "assembled again: the same, bit for bit",
+                (true, _) => "was there already",
+                _ => "assembled",
+            };
+            let mut text = format!(
+                "{} ({state})\n  platform  {}\n  size      {} in {} layers\n  lock      {}\n",
+                built.image,
+                built.platform,
+                output::bytes(built.size),
+                built.layers,
+                built.lock
+            );
+            for destination in &built.exported {
+                let _ = writeln!(text, "  to        {destination}");
+            }
+            text
+        },
+    )
 }

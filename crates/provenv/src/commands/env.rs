@@ -46,14 +46,21 @@ async fn register(
         .await
         .map_err(|error| error.located(&environment.definition, &read.origins))?;
     workspace.close().await;
-    context.show(&registered, |registered| {
-        let state =
-            if registered.created { "registered" } else { "was registered already, with the same content" };
-        format!(
-            "{}:{} {state}\n  definition  {}\n  lock        {}\n",
-            registered.name, registered.version, registered.definition, registered.lock
-        )
-    })
+    context.show_brief(
+        &registered,
+        |registered| format!("{}:{}", registered.name, registered.version),
+        |registered| {
+            let state = if registered.created {
+                "registered"
+            } else {
+                "was registered already, with the same content"
+            };
+            format!(
+                "{}:{} {state}\n  definition  {}\n  lock        {}\n",
+                registered.name, registered.version, registered.definition, registered.lock
+            )
+        },
+    )
 }
 
 async fn list(context: &Context, name: Option<&str>, all: bool) -> Result {
@@ -169,7 +176,7 @@ fn check(context: &Context, files: &[PathBuf]) -> Result {
     context.show(&checked, |checked| {
         let mut text = String::new();
         for file in checked {
-            for remark in &file.remarks {
+            for remark in crate::errors::sorted(&file.remarks) {
                 text.push_str(&crate::errors::render_diagnostic(remark));
             }
             let count = |severity| file.remarks.iter().filter(|remark| remark.severity == severity).count();

@@ -7,13 +7,13 @@ use console::style;
 use provenv_workspace::ImageDetails;
 
 use super::{Context, Result, here};
-use crate::cli::ImageCommand;
+use crate::cli::{ImageCommand, ImagePart};
 use crate::output::{self, Table};
 
 pub async fn image(context: &Context, command: ImageCommand) -> Result {
     match command {
         ImageCommand::List => list(context).await,
-        ImageCommand::Show { image, dockerfile, log } => show(context, &image, dockerfile, log).await,
+        ImageCommand::Show { image, part } => show(context, &image, &part).await,
     }
 }
 
@@ -42,18 +42,44 @@ async fn list(context: &Context) -> Result {
     })
 }
 
-async fn show(context: &Context, reference: &str, dockerfile: bool, log: bool) -> Result {
+async fn show(context: &Context, reference: &str, part: &ImagePart) -> Result {
     let workspace = context.workspace().await?;
     let details = workspace.image_details(reference, &here()?).await?;
     workspace.close().await;
-    if dockerfile || log {
+    if part.dockerfile || part.log {
         context.settle();
-        let text = if dockerfile { Some(details.dockerfile) } else { details.log };
+        let text = if part.dockerfile { Some(details.dockerfile) } else { details.log };
         output::write(text.unwrap_or_default().as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
+    if part.layers {
+        return context.show(&details.layers, |layers| {
+            let mut table = Table::new(["LAYER", "SIZE", "WHAT"]);
+            for layer in layers {
+                table.row([layer.digest.short(), output::bytes(layer.size), layer.what.clone()]);
+            }
+            table.to_string()
+        });
+    }
+    if part.packages {
+        return context.show(&details.packages, |packages| {
+            let mut table = Table::new(["PACKAGE", "VERSION", "FROM", "SIZE"]);
+            for package in packages {
+                table.row([
+                    package.name.clone(),
+                    package.version.clone(),
+                    package.ecosystem.to_owned(),
+                    output::bytes(package.size),
+                ]);
+            }
+            table.to_string()
+        });
+    }
     context.show(&details, details_text)
 }
+
+/// How many of the largest layers a summary names.
+const LARGEST: usize = 5;
 
 fn details_text(details: &ImageDetails) -> String {
     let mut text = String::new();
@@ -63,37 +89,27 @@ fn details_text(details: &ImageDetails) -> String {
     line("image", &details.digest.to_string());
     line("config", &details.config.to_string());
     line("platform", &details.platform.to_string());
-    line("size", &output::bytes(details.size));
+    line("size", &format!("{} in {} layers", output::bytes(details.size), details.layers.len()));
     line("base", &details.base);
     if let Some(python) = &details.python {
         line("python", python);
     }
+    let from = |ecosystem| details.packages.iter().filter(|package| package.ecosystem == ecosystem).count();
+    line("packages", &format!("{} of Debian, {} of Python", from("deb"), from("pypi")));
     line("lock", &details.lock.to_string());
     line("definition", &details.definition.to_string());
     if !details.environments.is_empty() {
         line("used by", &details.environments.join(" "));
     }
-    let mut layers = Table::new(["LAYER", "SIZE", "WHAT"]);
-    for layer in &details.layers {
-        layers.row([layer.digest.short(), output::bytes(layer.size), layer.what.clone()]);
+    let mut layers: Vec<_> = details.layers.iter().collect();
+    layers.sort_by_key(|layer| std::cmp::Reverse(layer.size));
+    for (n, layer) in layers.iter().take(LARGEST).enumerate() {
+        let name = if n == 0 { "largest" } else { "" };
+        line(name, &format!("{:>10}  {}", output::bytes(layer.size), layer.what));
     }
-    let mut packages = Table::new(["PACKAGE", "VERSION", "FROM", "SIZE"]);
-    for package in &details.packages {
-        packages.row([
-            package.name.clone(),
-            package.version.clone(),
-            package.ecosystem.to_owned(),
-            output::bytes(package.size),
-        ]);
+    for note in &details.notes {
+        line("note", note);
     }
-    let _ = write!(
-        text,
-        "\n{layers}\n{packages}\n{}\n{}",
-        style("equivalent Dockerfile").bold(),
-        details.dockerfile
-    );
-    if details.log.is_some() {
-        let _ = writeln!(text, "\nthe log of the build: provenv image show {} --log", details.digest.short());
-    }
+    let _ = writeln!(text, "\nmore: --packages, --layers, --dockerfile, --log");
     text
 }

@@ -50,11 +50,15 @@ pub async fn lock(context: &Context, arguments: LockArgs) -> Result {
         resolved: locked.fresh,
         file: Some(file),
     };
-    context.show(&result, |result| {
-        let how = if result.resolved { "resolved now" } else { "from the definition's receipt" };
-        let file = result.file.as_deref().unwrap_or(Path::new("-")).display();
-        format!("{} packages, {how}\n  lock  {}\n  file  {file}\n", result.packages, result.lock)
-    })
+    context.show_brief(
+        &result,
+        |result| result.lock.to_string(),
+        |result| {
+            let how = if result.resolved { "resolved now" } else { "from the definition's receipt" };
+            let file = result.file.as_deref().unwrap_or(Path::new("-")).display();
+            format!("{} packages, {how}\n  lock  {}\n  file  {file}\n", result.packages, result.lock)
+        },
+    )
 }
 
 async fn check(context: &Context, arguments: &LockArgs) -> Result {

@@ -22,7 +22,7 @@ use provenv_workspace::{Error, OpenOptions, Reporter, Silent, Workspace, default
 use serde::Serialize;
 
 use crate::cli::{Cli, Command, GlobalArgs, OutputFormat};
-use crate::progress::{Bars, NotesOnly};
+use crate::progress::{Bars, Lines};
 use crate::{errors, output};
 
 /// Why a command could not do what it should.
@@ -39,13 +39,15 @@ pub enum Failure {
 
 impl Failure {
     /// The text for standard error.
-    pub fn render(&self) -> String {
-        match self {
-            Self::Definition(diagnostics) => diagnostics.iter().map(errors::render_diagnostic).collect(),
-            Self::Located(places, error, hint) => errors::render(error.as_ref(), places, hint.as_deref()),
-            Self::Other(error, hint) | Self::NotStarted(error, hint, _) => {
-                errors::render(error.as_ref(), &[], hint.as_deref())
-            }
+    pub fn render(&self, format: OutputFormat) -> String {
+        let (places, error, hint): (&[Place], _, _) = match self {
+            Self::Definition(remarks) => return errors::of_file(format, remarks),
+            Self::Located(places, error, hint) => (places, error, hint),
+            Self::Other(error, hint) | Self::NotStarted(error, hint, _) => (&[], error, hint),
+        };
+        match format {
+            OutputFormat::Table => errors::render(error.as_ref(), places, hint.as_deref()),
+            format => errors::record(format, error.as_ref(), places, hint.as_deref()),
         }
     }
 }
@@ -80,37 +82,55 @@ pub type Result<T = ExitCode> = std::result::Result<T, Failure>;
 /// What commands share: the global options and the progress on the terminal.
 pub struct Context {
     global: GlobalArgs,
-    bars: Option<Arc<Bars>>,
+    progress: Progress,
+}
+
+/// Who tells of progress.
+enum Progress {
+    /// On a terminal.
+    Bars(Arc<Bars>),
+    /// In logs and pipes.
+    Lines(Arc<Lines>),
+    /// With `--quiet`.
+    None,
 }
 
 impl Context {
     pub fn new(global: &GlobalArgs) -> Self {
-        let watched = std::io::stderr().is_terminal() && !global.quiet;
-        Self { global: global.clone(), bars: watched.then(|| Arc::new(Bars::new())) }
+        let progress = match std::io::stderr().is_terminal() {
+            _ if global.quiet => Progress::None,
+            true => Progress::Bars(Arc::new(Bars::new())),
+            false => Progress::Lines(Arc::new(Lines::new())),
+        };
+        Self { global: global.clone(), progress }
     }
 
     /// The workspace that was asked for.
     async fn workspace(&self) -> Result<Workspace> {
-        let root = match &self.global.workspace {
-            Some(root) => root.clone(),
+        // Not clap's way of reading a variable, which would show the option in every line on usage.
+        let variable = || std::env::var_os("PROVENV_WORKSPACE").filter(|root| !root.is_empty());
+        let root = match self.global.workspace.clone().or_else(|| variable().map(PathBuf::from)) {
+            Some(root) => root,
             None => default_workspace().ok_or(Error::NoHome)?,
         };
         let root = std::path::absolute(root)?;
         let offline = self.global.offline
             || std::env::var("PROVENV_OFFLINE")
                 .is_ok_and(|value| !matches!(&*value, "" | "0" | "false" | "no"));
-        let reporter: Arc<dyn Reporter> = match &self.bars {
-            Some(bars) => Arc::clone(bars) as Arc<dyn Reporter>,
-            None if self.global.quiet => Arc::new(Silent),
-            None => Arc::new(NotesOnly),
+        let reporter: Arc<dyn Reporter> = match &self.progress {
+            Progress::Bars(bars) => Arc::clone(bars) as Arc<dyn Reporter>,
+            Progress::Lines(lines) => Arc::clone(lines) as Arc<dyn Reporter>,
+            Progress::None => Arc::new(Silent),
         };
         Ok(Workspace::open(OpenOptions { root, reporter, offline }).await?)
     }
 
-    /// Takes the progress off the terminal, so that results stand alone.
+    /// Takes the progress off the terminal, or sums it up, so that results stand alone.
     fn settle(&self) {
-        if let Some(bars) = &self.bars {
-            bars.clear();
+        match &self.progress {
+            Progress::Bars(bars) => bars.clear(),
+            Progress::Lines(lines) => lines.finish(),
+            Progress::None => {}
         }
     }
 
@@ -121,13 +141,23 @@ impl Context {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// Shows a result of which a script needs one word: that alone with `--quiet`.
+    fn show_brief<T: Serialize>(
+        &self,
+        value: &T,
+        word: impl FnOnce(&T) -> String,
+        table: impl FnOnce(&T) -> String,
+    ) -> Result {
+        if self.global.quiet { self.show(value, |value| word(value) + "\n") } else { self.show(value, table) }
+    }
+
     /// Shows remarks on a file.
     fn remark(&self, diagnostics: &[Diagnostic]) {
         if self.global.quiet {
             return;
         }
         self.settle();
-        for diagnostic in diagnostics {
+        for diagnostic in errors::sorted(diagnostics) {
             eprint!("{}", errors::render_diagnostic(diagnostic));
         }
     }

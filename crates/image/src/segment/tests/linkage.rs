@@ -1,6 +1,8 @@
 //! What the objects in a wheel are linked with, whatever their size and wherever in the file it is said.
 
-use super::support::{Fixture, WHEEL, ZipMember, elf, noise, wheel_members, zip};
+use provenv_testing::elf::write_over as elf;
+
+use super::support::{Fixture, WHEEL, ZipMember, noise, wheel_members, zip};
 
 /// A right wheel with one object, and what became known of it: what it provides and needs.
 fn linked(object: ZipMember) -> (Vec<String>, Vec<(String, String)>) {

@@ -1,0 +1,193 @@
+//! What Provenv says and how: notes on missing libraries, progress in logs, results for scripts, errors for programs.
+
+mod support;
+
+use provenv_testing::pypi::{Index, Wheel};
+use provenv_testing::server::Server;
+use serde_json::Value;
+use support::{Workspace, definition, serve};
+
+/// An index with a package whose object needs a library that no base has, and one that brings its own.
+fn index() -> Server {
+    let boost = provenv_testing::elf::object("_boost.so", &["libc.so.6", "libgomp.so.1", "libcuda.so.1"]);
+    let own = provenv_testing::elf::object("_own.so", &["libm.so.6", "libown-1a2b.so.5"]);
+    let library = provenv_testing::elf::object("libown-1a2b.so.5", &["libc.so.6"]);
+    serve(
+        &Index::new()
+            .add(
+                Wheel::new("boost", "1.0")
+                    .tag("cp311-cp311-manylinux_2_17_x86_64")
+                    .file("boost/_boost.so", boost)
+                    .file("boost/__init__.py", "import ctypes\nctypes.CDLL('libgomp.so.1')\n"),
+            )
+            .add(
+                Wheel::new("own", "1.0")
+                    .tag("cp311-cp311-manylinux_2_17_x86_64")
+                    .file("own/_own.so", own)
+                    .file("own.libs/libown-1a2b.so.5", library),
+            ),
+    )
+}
+
+const NOTE: &str = "boost 1.0 needs libgomp.so.1, which nothing in the image provides (for _boost.so): \
+                    add `libgomp1`, which should have it, to system_packages";
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_missing_library_is_said_when_built_when_shown_and_when_a_command_fails() {
+    let Some(workspace) = Workspace::new() else { return };
+    let server = index();
+    workspace.write("boost.yaml", &definition(&server, "boost", &["boost", "own"]));
+    let built = workspace.run(["build", "boost.yaml"]).ok();
+    assert!(built.stderr.contains(&format!("note: {NOTE}\n")), "{}", built.stderr);
+    assert!(!built.stderr.contains("libown") && !built.stderr.contains("libcuda"), "{}", built.stderr);
+    let shown = workspace.run(["image", "show", "boost.yaml"]).ok();
+    assert!(shown.stdout.contains(NOTE), "{}", shown.stdout);
+    assert_eq!(workspace.json(["image", "show", "boost.yaml"])["notes"][0], NOTE);
+
+    let failed = workspace.run(["run", "boost.yaml", "--", "python", "-c", "import boost"]);
+    assert_eq!(failed.code, 1);
+    assert!(failed.stderr.contains(&format!("note: {NOTE}\n")), "{}", failed.stderr);
+    let fine = workspace.run(["run", "boost.yaml", "--", "true"]).ok();
+    assert!(!fine.stderr.contains("libgomp"), "{}", fine.stderr);
+    workspace.write("job.yaml", "name: j\nenvironment: boost.yaml\ncommand: python -c 'import boost'\n");
+    let submitted = workspace.run(["submit", "job.yaml"]);
+    assert_eq!(submitted.code, 1);
+    let hint = "nothing in the image provides libgomp.so.1: add `libgomp1`, which should have it, to system_packages";
+    assert!(submitted.stderr.contains(hint), "{}", submitted.stderr);
+    // A job that fails for another reason is told nothing of libraries.
+    workspace.write("other.yaml", "name: o\nenvironment: boost.yaml\ncommand: exit 3\n");
+    let other = workspace.run(["submit", "other.yaml"]);
+    assert_eq!(other.code, 3);
+    assert!(!other.stderr.contains("libgomp"), "{}", other.stderr);
+}
+
+#[test]
+fn a_log_shows_phases_and_quiet_shows_what_a_script_needs() {
+    let Some(workspace) = Workspace::new() else { return };
+    let server = serve(&Index::new().add(Wheel::new("tea", "1.0")));
+    workspace.write("environment.yaml", &definition(&server, "tea", &["tea"]));
+    let first = workspace.run(["build", "environment.yaml"]).ok();
+    for phase in ["resolving", "assembling"] {
+        assert!(first.stderr.contains(&format!("{phase}\n")), "{}", first.stderr);
+        assert!(first.stderr.contains(&format!("{phase}: done ")), "{}", first.stderr);
+    }
+    // Nothing to do, nothing to say.
+    assert_eq!(workspace.run(["build", "environment.yaml"]).ok().stderr, "");
+
+    let digest = workspace.json(["build", "environment.yaml"])["image"].as_str().unwrap().to_owned();
+    let quiet = workspace.run(["-q", "build", "environment.yaml"]).ok();
+    assert_eq!((quiet.stdout, quiet.stderr), (format!("{digest}\n"), String::new()));
+    let registered = workspace.run(["-q", "env", "register", "environment.yaml"]).ok();
+    assert_eq!(registered.stdout, "tea:1\n");
+    let lock = workspace.json(["lock", "environment.yaml"])["lock"].as_str().unwrap().to_owned();
+    assert_eq!(workspace.run(["-q", "lock", "environment.yaml"]).ok().stdout, format!("{lock}\n"));
+}
+
+#[test]
+fn an_image_is_shown_in_short_and_its_parts_in_full() {
+    let Some(workspace) = Workspace::new() else { return };
+    let server = serve(&Index::new().add(Wheel::new("tea", "1.0")));
+    workspace.write("environment.yaml", &definition(&server, "tea", &["tea"]));
+    workspace.run(["build", "environment.yaml"]).ok();
+    let show =
+        |part: &[&str]| workspace.run([&["image", "show", "environment.yaml"], part].concat()).ok().stdout;
+    let summary = show(&[]);
+    assert!(summary.lines().count() < 25 && summary.contains("of Debian, 1 of Python"), "{summary}");
+    let packages = show(&["--packages"]);
+    assert!(
+        packages.lines().any(|line| line.starts_with("libc6 ")) && packages.contains("tea"),
+        "{packages}"
+    );
+    assert!(show(&["--layers"]).contains("base state"));
+    assert!(show(&["--dockerfile"]).contains("FROM debian:bookworm-slim"));
+    assert!(show(&["--log"]).contains("image sha256:"));
+    let all = workspace.json(["image", "show", "environment.yaml"]);
+    assert!(all["layers"].is_array() && all["packages"].is_array() && all["dockerfile"].is_string());
+    let two = workspace.run(["image", "show", "environment.yaml", "--log", "--layers"]);
+    assert_eq!(two.code, 2, "{}", two.stderr);
+}
+
+#[test]
+fn errors_are_objects_where_results_are() {
+    let workspace = Workspace::empty();
+    let failed = workspace.run(["-o", "json", "env", "show", "nosuch"]);
+    assert_eq!((failed.code, failed.stdout.as_str()), (1, ""));
+    let last = failed.stderr.lines().last().unwrap();
+    let error: Value = serde_json::from_str(last).unwrap();
+    assert_eq!(error["error"]["message"], "there is no environment `nosuch` in this workspace");
+    assert!(error["error"]["hint"].as_str().unwrap().contains("provenv env list"));
+
+    workspace.write("environment.yaml", "pip: [numpy]\nwrong: 1\nname: 2x!\nother: 1\n");
+    let failed = workspace.run(["-o", "json", "build", "environment.yaml"]);
+    let error: Value = serde_json::from_str(failed.stderr.lines().last().unwrap()).unwrap();
+    let lines: Vec<_> =
+        error["error"]["remarks"].as_array().unwrap().iter().map(|remark| &remark["span"]["line"]).collect();
+    assert_eq!(lines, [2, 4]);
+    let failed = workspace.run(["-o", "yaml", "env", "show", "nosuch"]);
+    assert!(failed.stderr.starts_with("error:\n  message: there is no environment"), "{}", failed.stderr);
+}
+
+#[test]
+fn a_file_in_place_of_the_workspace_is_said() {
+    let workspace = Workspace::empty();
+    let file = workspace.write("file", "");
+    for root in [file.clone(), file.join("below")] {
+        let done = workspace.run(["--workspace", root.to_str().unwrap(), "env", "list"]);
+        assert_eq!(done.code, 1);
+        let expected =
+            format!("error: the workspace cannot be at {}: {} is a file\n", root.display(), file.display());
+        assert!(done.stderr.starts_with(&expected) && done.stderr.contains("hint: "), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn usage_speaks_of_what_was_given_alone() {
+    let done = Workspace::empty().run(["run"]);
+    assert_eq!(done.code, 2);
+    assert!(done.stderr.contains(" run <ENV> -- <COMMAND>..."), "{}", done.stderr);
+}
+
+#[test]
+fn checks_warn_of_what_a_build_would_refuse() {
+    let workspace = Workspace::empty();
+    workspace.write("image.yaml", "name: i\nimage: python:3.12-slim\npip: [six==1.17.0]\n");
+    let done = workspace.run(["env", "check", "image.yaml"]);
+    assert_eq!(done.code, 1, "{}", done.stdout);
+    assert!(
+        done.stdout.contains("error[PV007]: an image of a registry cannot be built on yet"),
+        "{}",
+        done.stdout
+    );
+    for (text, expected) in [
+        ("python: \"3.12\"\n", "warning[PV112]: Debian's suites are not known to have Python 3.12"),
+        (
+            "base: debian/bookworm\npython: \"3.13\"\n",
+            "warning[PV112]: Debian bookworm does not have Python 3.13",
+        ),
+    ] {
+        workspace.write("python.yaml", text);
+        let done = workspace.run(["env", "check", "python.yaml"]);
+        assert_eq!(done.code, 0, "{}", done.stdout);
+        assert!(done.stdout.contains(expected), "{}", done.stdout);
+    }
+    for text in ["python: \"3.13\"\n", "base: debian/forky\npython: \"3.14\"\n"] {
+        workspace.write("python.yaml", text);
+        let done = workspace.run(["env", "check", "python.yaml"]);
+        assert!(!done.stdout.contains("PV112"), "{}", done.stdout);
+    }
+}
+
+#[test]
+fn remarks_come_in_the_order_of_lines() {
+    let workspace = Workspace::empty();
+    workspace.write("environment.yaml", "pip: [numpy]\npython: \"3.12\"\nname: azureml-x\n");
+    let done = workspace.run(["env", "check", "environment.yaml"]);
+    let codes: Vec<&str> = done
+        .stdout
+        .lines()
+        .filter_map(|line| line.split_once(['[', ']'])?.1.get(..5))
+        .filter(|code| code.starts_with("PV"))
+        .collect();
+    assert_eq!(codes, ["PV103", "PV112", "PV101"], "{}", done.stdout);
+}
