@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::io;
+use std::path::PathBuf;
 
 use provenv_definition::{Digest, SafeUrl};
 
@@ -161,6 +162,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A file that should hold certificates does not.
+    #[error("failed to read the certificates in {}", .file.display())]
+    Certificates {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The HTTP client cannot be set up.
     #[error("failed to set up the HTTP client")]
     Client(#[source] reqwest::Error),
@@ -217,6 +226,9 @@ impl Error {
                  of it was used"
                     .into()
             }
+            Self::Certificates { .. } => "it is named in SSL_CERT_FILE, PIP_CERT, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or \
+                                          pip.conf, and must hold certificates as PEM"
+                .into(),
             Self::Offline(_) => "run once with the network".into(),
             Self::Variable { variable, .. } => format!("export {variable} before running provenv"),
             Self::GaveUp { source, .. } => return source.hint(),

@@ -1,15 +1,15 @@
 //! The fetcher: what it can be asked, and what it holds.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use provenv_definition::{Digest, SafeUrl};
 use provenv_store::{Blob, Store};
-use reqwest::Client;
 use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client};
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 use url::Url;
@@ -37,6 +37,9 @@ pub struct Options {
     pub limit: u64,
     /// Where credentials come from.
     pub credentials: CredentialSources,
+    /// A file with certificates (PEM) that are trusted besides the system's, which are those of `SSL_CERT_FILE` where it
+    /// is set.
+    pub certificates: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -50,6 +53,7 @@ impl Default for Options {
             document_limit: 512 << 20,
             limit: 32 << 30,
             credentials: CredentialSources::default(),
+            certificates: None,
         }
     }
 }
@@ -256,8 +260,13 @@ impl Fetcher {
         if let Some(client) = slot.get() {
             return Ok(client.clone());
         }
+        let own = match &self.inner.options.certificates {
+            Some(file) => certificates(file)?,
+            None => Vec::new(),
+        };
         let builder = || {
             Client::builder()
+                .tls_certs_merge(own.clone())
                 .user_agent(concat!("provenv/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(self.inner.options.connect_timeout)
                 .read_timeout(self.inner.options.stall_timeout)
@@ -278,6 +287,13 @@ impl Fetcher {
         };
         Ok(slot.get_or_init(|| client).clone())
     }
+}
+
+/// The certificates in a file.
+fn certificates(file: &Path) -> Result<Vec<Certificate>> {
+    let failed = |source| Error::Certificates { file: file.to_owned(), source };
+    let text = fs_err::read(file).map_err(failed)?;
+    Certificate::from_pem_bundle(&text).map_err(|error| failed(std::io::Error::other(error)))
 }
 
 /// Makes the bytes a blob if they are what was expected.

@@ -4,3 +4,4 @@ pub mod debian;
 pub mod elf;
 pub mod pypi;
 pub mod server;
+pub mod tls;

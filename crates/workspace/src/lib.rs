@@ -103,7 +103,12 @@ impl Workspace {
     async fn fetcher(&self) -> Result<&Fetcher> {
         self.fetcher
             .get_or_try_init(|| async {
-                let options = provenv_fetch::Options { offline: self.offline, ..Default::default() };
+                let options = provenv_fetch::Options {
+                    offline: self.offline,
+                    // What uv trusts in the sandbox, fetching must trust too.
+                    certificates: provenv_lock::pypi::Host::default().named_ca_bundle(),
+                    ..Default::default()
+                };
                 Ok(Fetcher::new(self.store.clone(), Arc::clone(&self.reporter), options)?)
             })
             .await

@@ -261,6 +261,14 @@ impl Error {
                  ${VARIABLE} in the index's URL, or in a keyring"
                     .into()
             }
+            Self::Network { explanation } if explanation.text.contains("certificate") => {
+                "this machine does not trust the authority of the server's certificate: add it to the system's, or name a \
+                 file with it in SSL_CERT_FILE"
+                    .into()
+            }
+            Self::Network { explanation } if explanation.text.contains("HTTP status server error") => {
+                "the index, or a proxy before it, has a problem of its own: try again later, or use another index".into()
+            }
             Self::Network { .. } => {
                 "is there a network, and is the index's URL right? behind a proxy, set HTTPS_PROXY; with a CA of your \
                  own, set SSL_CERT_FILE"

@@ -94,6 +94,12 @@ impl Host {
 
     /// The file with the certificates that this machine trusts.
     pub(super) fn ca_bundle(&self) -> Option<PathBuf> {
+        let usual = || CA_BUNDLES.iter().map(|file| self.root.join(file)).find(|file| file.is_file());
+        self.named_ca_bundle().or_else(usual)
+    }
+
+    /// The file with certificates that the user names, in a variable or for pip.
+    pub fn named_ca_bundle(&self) -> Option<PathBuf> {
         let named = ["SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
             .into_iter()
             .filter_map(|name| self.variable(name))
@@ -103,8 +109,7 @@ impl Host {
         let pip = || {
             files.filter_map(|file| ini_value(&file, "cert")).map(PathBuf::from).find(|file| file.is_file())
         };
-        let usual = || CA_BUNDLES.iter().map(|file| self.root.join(file)).find(|file| file.is_file());
-        named.or_else(pip).or_else(usual)
+        named.or_else(pip)
     }
 
     fn user_folders(&self, file: &str) -> Vec<PathBuf> {
