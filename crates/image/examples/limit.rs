@@ -40,7 +40,7 @@ impl Artifact {
     fn segment(&self, store: &Store) -> Result<Segment> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         Ok(if self.is_wheel() {
-            segment::wheel(store, &self.path, &self.sha256, &name, (3, 11))?
+            segment::wheel(store, &self.path, &self.sha256, &name, (3, 11))?.segment
         } else {
             segment::deb(store, &self.path, &self.sha256, &name)?.segment
         })
