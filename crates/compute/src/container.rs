@@ -126,6 +126,9 @@ impl Streams {
     }
 }
 
+/// With less, the kernel kills what sets up the container, and nobody hears why. Bytes.
+const LEAST_MEMORY: u64 = 4 << 20;
+
 impl Container {
     /// Refuses what no kernel could run.
     pub(crate) fn check(&self) -> Result<()> {
@@ -150,6 +153,11 @@ impl Container {
         }
         if let Some(cpus) = self.limits.cpus.filter(|cpus| !cpus.is_finite() || *cpus <= 0.0) {
             return invalid(format!("{cpus} is not a number of processors"));
+        }
+        if let Some(memory) = self.limits.memory.filter(|memory| *memory < LEAST_MEMORY) {
+            return invalid(format!(
+                "{memory} bytes of memory are too few for any command: a number without K, M or G means bytes"
+            ));
         }
         Ok(())
     }

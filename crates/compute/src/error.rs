@@ -113,7 +113,9 @@ impl Error {
     /// What a user can do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::HelperEnded { .. } => "the program's main() must call sandbox_main_if_asked() first",
+            Self::HelperEnded { .. } => {
+                "it was killed from outside, perhaps for want of memory: try again, or with a higher limit"
+            }
             Self::CommandNotFound { .. } => "add the package that has it to `system_packages` or to pip",
             Self::CommandNotExecutable { .. } => {
                 "a script needs a first line such as `#!/usr/bin/env python3` \

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprint!("{}", errors::render(&error, &[], None));
+            output::say(&errors::render(&error, &[], None));
             return ExitCode::FAILURE;
         }
     };
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(failure) => {
-            eprint!("{}", failure.render(format));
+            output::say(&failure.render(format));
             match failure {
                 Failure::Definition(_) if own_failure == 1 => ExitCode::from(2),
                 Failure::NotStarted(_, _, code) => ExitCode::from(code),
@@ -61,8 +61,11 @@ fn set_panic_message() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
         let message = panic.payload_as_str().unwrap_or("no message");
-        eprintln!("error: provenv {} has a defect{place}: {message}", env!("CARGO_PKG_VERSION"));
-        eprintln!("hint: please report this with the command you gave; nothing half-made was kept");
+        output::say(&format!(
+            "error: provenv {} has a defect{place}: {message}\nhint: please report this with the command you gave; nothing \
+             half-made was kept\n",
+            env!("CARGO_PKG_VERSION")
+        ));
     }));
 }
 
@@ -100,6 +103,7 @@ fn set_logging(verbose: u8) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .without_time()
         .init();

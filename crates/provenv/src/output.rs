@@ -33,6 +33,11 @@ pub fn write(bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Writes to standard error. Where nobody can hear it (a closed pipe, a full disk), the work itself goes on.
+pub fn say(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
 /// Columns that line up.
 pub struct Table {
     rows: Vec<Vec<String>>,

@@ -116,7 +116,7 @@ impl Lines {
         let mut phases = self.phases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for (phase, count) in std::mem::take(&mut *phases) {
             let seconds = count.begun.elapsed().as_secs_f64();
-            eprintln!("{}: done {}in {seconds:.1} s", verb(phase), count.amount());
+            output::say(&format!("{}: done {}in {seconds:.1} s\n", verb(phase), count.amount()));
         }
     }
 
@@ -124,13 +124,18 @@ impl Lines {
         let mut phases = self.phases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let now = Instant::now();
         let count = phases.entry(phase).or_insert_with(|| {
-            eprintln!("{}", verb(phase));
+            output::say(&format!("{}\n", verb(phase)));
             Count { items: 0, done: 0, bytes: 0, begun: now, said: now }
         });
         change(count);
         if now.duration_since(count.said) >= SILENCE {
             count.said = now;
-            eprintln!("{}: {}of {} so far", verb(phase), count.amount(), count.items.max(count.done));
+            output::say(&format!(
+                "{}: {}of {} so far\n",
+                verb(phase),
+                count.amount(),
+                count.items.max(count.done)
+            ));
         }
     }
 }
@@ -167,7 +172,7 @@ impl Reporter for Lines {
     }
 
     fn note(&self, message: &str) {
-        eprintln!("note: {message}");
+        output::say(&format!("note: {message}\n"));
     }
 }
 

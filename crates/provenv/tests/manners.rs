@@ -129,6 +129,21 @@ fn errors_are_objects_where_results_are() {
 }
 
 #[test]
+fn what_cannot_be_said_changes_nothing() {
+    let Some(workspace) = Workspace::new() else { return };
+    let server = serve(&Index::new().add(Wheel::new("tea", "1.0")));
+    workspace.write("environment.yaml", &definition(&server, "tea", &["tea"]));
+    workspace.write("job.yaml", "name: j\nenvironment: environment.yaml\ncommand: echo heard; exit 4\n");
+    // Every write to it fails, as to a closed pipe.
+    let full = fs_err::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = workspace.command();
+    command.args(["submit", "job.yaml", "-v"]).stderr(full.into_parts().0);
+    let done = command.output().unwrap();
+    assert_eq!(done.status.code(), Some(4), "{done:?}");
+    assert_eq!(workspace.json(["runs", "list"])[0]["exit_code"], 4);
+}
+
+#[test]
 fn a_file_in_place_of_the_workspace_is_said() {
     let workspace = Workspace::empty();
     let file = workspace.write("file", "");

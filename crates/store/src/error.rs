@@ -83,7 +83,8 @@ impl Error {
                 "free some space on that file system, run `provenv store gc`, or keep the store elsewhere".into()
             }
             Self::Permission(_) => {
-                "the store must belong to the user who runs this: check its owner and mode, or use another folder"
+                "the store must be writable for the user who runs this, as its owner or by a group: check its owner and mode, or \
+                 use another folder"
                     .into()
             }
             Self::NewerFormat { .. } => "use the newer version of provenv, or another folder for the store".into(),

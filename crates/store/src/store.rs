@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use fs_err::File;
+use nix::unistd::AccessFlags;
 use provenv_definition::Digest;
 
 use crate::scratch::{self, Scratch};
@@ -41,6 +42,11 @@ impl Store {
                 return Err(Error::NotAStore(root.join("format")));
             }
             Err(error) => return Err(error.into()),
+        }
+        // Half of what follows would fail anyway, each in its own words.
+        if nix::unistd::access(&root, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK).is_err() {
+            let error = format!("`{}` may not be written by this user", root.display());
+            return Err(Error::Permission(io::Error::new(io::ErrorKind::PermissionDenied, error)));
         }
         scratch::sweep(&root)?;
         let user = nix::unistd::geteuid().as_raw();

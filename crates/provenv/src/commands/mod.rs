@@ -158,7 +158,7 @@ impl Context {
         }
         self.settle();
         for diagnostic in errors::sorted(diagnostics) {
-            eprint!("{}", errors::render_diagnostic(diagnostic));
+            output::say(&errors::render_diagnostic(diagnostic));
         }
     }
 
@@ -166,7 +166,7 @@ impl Context {
     fn say(&self, text: &str) {
         if !self.global.quiet {
             self.settle();
-            eprintln!("{text}");
+            output::say(&format!("{text}\n"));
         }
     }
 
