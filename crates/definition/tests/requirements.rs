@@ -153,6 +153,14 @@ fn every_mistake_is_named_with_its_place() {
         ),
         ("-r", "PV011 1:1 \"-r\" a value is missing after `-r`"),
         ("--hash=sha256:aa", "PV011 1:1 \"--hash=sha256:aa\" `--hash` belongs to a requirement"),
+        (
+            "a\n--index-url packages.test/simple",
+            "PV014 2:13 \"packages.test/simple\" `packages.test/simple` is neither a URL nor a folder that exists (is `https://` missing? `https://packages.test/simple`; a folder is written `./packages.test/simple`)",
+        ),
+        (
+            "--extra-index-url packages.test:80/simple",
+            "PV014 1:19 \"packages.test:80/simple\" `packages.test:80/simple` is neither a URL nor a folder that exists (is `https://` missing? `https://packages.test:80/simple`; a folder is written `./packages.test:80/simple`)",
+        ),
         ("-i ftp://h.test", "PV014 1:4 \"ftp://h.test\" `ftp` URLs cannot be fetched (use https or file)"),
         (
             "git+git@h.test:a/b",

@@ -3,7 +3,7 @@
 use super::lines::LogicalLine;
 use super::options::{Given, OptionKind};
 use super::{PipReader, Role, absolute_folder};
-use crate::requirement::{index_url, is_name, normalise_name};
+use crate::requirement::{index_url, is_name, links_url, normalise_name};
 use crate::secrets::shown;
 use crate::{Diagnostic, SafeUrl, codes};
 
@@ -66,7 +66,8 @@ impl PipReader {
     }
 
     fn url(&mut self, line: &LogicalLine<'_>, given: &Given) -> Option<SafeUrl> {
-        match index_url(&given.value, &absolute_folder(line.source())) {
+        let read = if given.kind == OptionKind::FindLinks { links_url } else { index_url };
+        match read(&given.value, &absolute_folder(line.source())) {
             Ok(url) => Some(url),
             Err(error) => {
                 self.report(line, given.value_offset, error);

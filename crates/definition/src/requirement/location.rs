@@ -158,8 +158,23 @@ fn encode_fragment(fragment: &str) -> String {
     url.as_ref().and_then(Url::fragment).unwrap_or_default().to_owned()
 }
 
-/// The URL of an index or of a page of links, or a folder that serves as one.
+/// The URL of an index, or a folder that serves as one: a host without `https://` before it is neither, and must not be
+/// taken for a folder that may come.
 pub(crate) fn index_url(text: &str, folder: &Path) -> Result<SafeUrl, RequirementError> {
+    let url = links_url(text, folder)?;
+    let is_path = is_url(text) || text.starts_with(['.', '/', '~', '$']);
+    if !is_path && !url.as_url().to_file_path().is_ok_and(|path| path.exists()) {
+        return Err(invalid(format!("`{}` is neither a URL nor a folder that exists", shown(text)), text)
+            .with_hint(format!(
+                "is `https://` missing? `https://{0}`; a folder is written `./{0}`",
+                shown(text)
+            )));
+    }
+    Ok(url)
+}
+
+/// The URL of a page of links, or a folder that serves as one.
+pub(crate) fn links_url(text: &str, folder: &Path) -> Result<SafeUrl, RequirementError> {
     refuse_credentials(text)?;
     if let Some(at) = template_start(text) {
         return Err(RequirementError::template(text, at));

@@ -20,7 +20,7 @@ use crate::secrets::{shown, template_start};
 
 pub use error::RequirementError;
 use location::Location;
-pub(crate) use location::{index_url, looks_bare};
+pub(crate) use location::{index_url, links_url, looks_bare};
 pub use marker::Marker;
 pub(crate) use name::is_name;
 pub use name::normalise_name;

@@ -63,6 +63,22 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// This machine names an index that cannot be asked.
+    #[error("the index `{url}` in {place} is not an http, https or file URL")]
+    Index {
+        /// The variable, or the file and its line.
+        place: String,
+        /// The text, credentials masked.
+        url: String,
+    },
+    /// A `uv.toml`, which may name an index, cannot be read.
+    #[error("{}: {message}", .path.display())]
+    UvSettings {
+        /// The file.
+        path: PathBuf,
+        /// Where and why, secrets masked.
+        message: String,
+    },
     /// The sandbox could not be started.
     #[error("could not run `{program}` in the sandbox")]
     Sandbox {
@@ -245,6 +261,13 @@ impl Error {
                 format!("PROVENV_UV_WHEEL must name the file `{}`", uv::wheel().0)
             }
             Self::Variable { variable, .. } => format!("export {variable} before running provenv"),
+            Self::Index { url, .. } => {
+                let rest = url.split_once("://").map_or(&**url, |(_, rest)| rest).trim_start_matches("./");
+                format!("write `https://{rest}`, or the absolute path of a folder")
+            }
+            Self::UvSettings { .. } => {
+                "mend it: another index than the one meant could bring a stranger's packages".into()
+            }
             Self::NoLocal { .. } => "check the path; relative ones start from the definition's folder".into(),
             Self::NoPackage { package, .. } => {
                 format!("check the spelling of `{package}`, and that the index that has it is among the definition's")

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use url::Url;
 
+use super::{Error, Result};
+
 /// Variables and files of a machine.
 #[derive(Clone)]
 pub struct Host {
@@ -81,15 +83,24 @@ impl Host {
 
     /// The default index: of variables, then of the user's files, then of the system's, uv's before pip's. It may hold
     /// credentials.
-    pub(super) fn index(&self) -> Option<Url> {
-        ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"]
-            .into_iter()
-            .filter_map(|name| self.variable(name))
-            .find_map(index_url)
-            .or_else(|| self.uv_files(self.user_folders("uv/uv.toml")))
-            .or_else(|| pip_index(self.pip_user_files()))
-            .or_else(|| self.uv_files(vec![self.root.join("etc/uv/uv.toml")]))
-            .or_else(|| pip_index(self.pip_system_files()))
+    ///
+    /// One that cannot be used is an error: to go on with another one would bring a stranger's packages.
+    pub(super) fn index(&self) -> Result<Option<Url>> {
+        for name in ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"] {
+            if let Some(url) = self.index_of(name)? {
+                return Ok(Some(url));
+            }
+        }
+        let uv = |files| self.uv_files(files);
+        Ok(uv(self.user_folders("uv/uv.toml"))?
+            .or(pip_index(self.pip_user_files())?)
+            .or(uv(vec![self.root.join("etc/uv/uv.toml")])?)
+            .or(pip_index(self.pip_system_files())?))
+    }
+
+    /// The index that a variable names, if it is set.
+    pub(super) fn index_of(&self, variable: &str) -> Result<Option<Url>> {
+        self.variable(variable).map(|text| index_url(text, variable)).transpose()
     }
 
     /// The file with the certificates that this machine trusts.
@@ -107,7 +118,8 @@ impl Host {
             .find(|file| file.is_file());
         let files = self.pip_user_files().into_iter().chain(self.pip_system_files());
         let pip = || {
-            files.filter_map(|file| ini_value(&file, "cert")).map(PathBuf::from).find(|file| file.is_file())
+            let values = files.filter_map(|file| ini_value(&file, "cert"));
+            values.map(|(_, value)| PathBuf::from(value)).find(|file| file.is_file())
         };
         named.or_else(pip)
     }
@@ -130,29 +142,51 @@ impl Host {
         vec![self.root.join("etc/xdg/pip/pip.conf"), self.root.join("etc/pip.conf")]
     }
 
-    fn uv_files(&self, files: Vec<PathBuf>) -> Option<Url> {
+    fn uv_files(&self, files: Vec<PathBuf>) -> Result<Option<Url>> {
         let named = self.variable("UV_CONFIG_FILE").map(PathBuf::from);
-        named.into_iter().chain(files).find_map(|file| uv_index(&file))
+        named.into_iter().chain(files).find_map(|file| uv_index(&file).transpose()).transpose()
     }
 }
 
-/// `[name=]url`, as `UV_DEFAULT_INDEX` has it.
-fn index_url(text: &str) -> Option<Url> {
+/// `[name=]url`, as `UV_DEFAULT_INDEX` has it, or an absolute path; `place` says where it stands.
+fn index_url(text: &str, place: &str) -> Result<Url> {
     let text = text.trim();
     let url = match text.split_once('=') {
         Some((name, url)) if !name.contains([':', '/']) => url,
         _ => text,
     };
-    Url::parse(url).ok()
+    let parsed = if url.starts_with('/') { Url::from_file_path(url).ok() } else { Url::parse(url).ok() };
+    match parsed {
+        Some(parsed) => fetchable(parsed, place),
+        None => Err(no_index(url, place)),
+    }
+}
+
+/// `url`, if an index can be asked there. `host:8080/simple` is a URL, with the scheme `host`.
+pub(super) fn fetchable(url: Url, place: &str) -> Result<Url> {
+    let can = matches!(url.scheme(), "http" | "https" | "file");
+    if can { Ok(url) } else { Err(no_index(url.as_str(), place)) }
+}
+
+fn no_index(url: &str, place: &str) -> Error {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    // What stands before `@` may be a password, whatever the rest is.
+    let rest = rest.rsplit('@').next().unwrap_or(rest);
+    let url = if scheme.is_empty() { rest.to_owned() } else { format!("{scheme}://{rest}") };
+    Error::Index { place: place.to_owned(), url: provenv_definition::mask_secrets(&url) }
 }
 
 /// The default index of the first `pip.conf` that has one.
-fn pip_index(files: Vec<PathBuf>) -> Option<Url> {
-    files.into_iter().filter_map(|file| ini_value(&file, "index-url")).find_map(|value| index_url(&value))
+fn pip_index(files: Vec<PathBuf>) -> Result<Option<Url>> {
+    let found = files.into_iter().find_map(|file| {
+        let (line, value) = ini_value(&file, "index-url").filter(|(_, value)| !value.is_empty())?;
+        Some((value, format!("line {line} of {}", file.display())))
+    });
+    found.map(|(value, place)| index_url(&value, &place)).transpose()
 }
 
 /// The default index of a `uv.toml`.
-fn uv_index(file: &Path) -> Option<Url> {
+fn uv_index(file: &Path) -> Result<Option<Url>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "kebab-case")]
     struct Settings {
@@ -173,24 +207,28 @@ fn uv_index(file: &Path) -> Option<Url> {
         index_url: Option<String>,
     }
 
-    let settings: Settings = toml::from_str(&fs_err::read_to_string(file).ok()?).ok()?;
+    let Ok(text) = fs_err::read_to_string(file) else { return Ok(None) };
+    let settings: Settings = toml::from_str(&text).map_err(|error| Error::UvSettings {
+        path: file.to_owned(),
+        message: provenv_definition::mask_secrets(error.to_string().trim_end()),
+    })?;
     let default = settings.index.into_iter().find(|index| index.default).map(|index| index.url);
-    let url = settings.pip.and_then(|pip| pip.index_url).or(default).or(settings.index_url)?;
-    index_url(&url)
+    let url = settings.pip.and_then(|pip| pip.index_url).or(default).or(settings.index_url);
+    url.map(|url| index_url(&url, &file.display().to_string())).transpose()
 }
 
-/// The value of `key` in a `pip.conf`: of `[install]`, else of `[global]`.
-fn ini_value(file: &Path, key: &str) -> Option<String> {
+/// The value of `key` in a `pip.conf` and the number of its line: of `[install]`, else of `[global]`.
+fn ini_value(file: &Path, key: &str) -> Option<(usize, String)> {
     let text = fs_err::read_to_string(file).ok()?;
     let mut section = "";
     let mut found = BTreeMap::new();
-    for line in text.lines().map(str::trim) {
+    for (number, line) in (1..).zip(text.lines().map(str::trim)) {
         if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
             section = name.trim();
         } else if let Some((name, value)) = line.split_once(['=', ':'])
             && name.trim().replace('_', "-") == key
         {
-            found.insert(section, value.trim().to_owned());
+            found.insert(section, (number, value.trim().to_owned()));
         }
     }
     found.remove("install").or_else(|| found.remove("global"))
@@ -205,7 +243,7 @@ mod tests {
     }
 
     fn index(root: &Path, variables: &[(&str, &str)]) -> Option<String> {
-        host(root, variables).index().map(Into::into)
+        host(root, variables).index().unwrap().map(Into::into)
     }
 
     fn write(root: &Path, file: &str, text: &str) {
@@ -245,11 +283,30 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_not_right_do_not_count() {
+    fn an_index_that_is_none_is_not_passed_over() {
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), "etc/uv/uv.toml", "index-url = [");
-        write(folder.path(), "etc/pip.conf", "[global]\nindex-url = not a URL\n");
-        assert_eq!(index(folder.path(), &[]), None);
+        let root = folder.path();
+        let error = |variables: &[(&str, &str)]| host(root, variables).index().unwrap_err().to_string();
+        let without = "packages.test/simple";
+        for name in ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"] {
+            for url in [without, "packages.test:8080/simple", "ftp://packages.test/simple", "./simple"] {
+                let text = error(&[(name, url)]);
+                assert!(text.contains(name) && text.contains(url), "{text}");
+            }
+        }
+        let text = error(&[("PIP_INDEX_URL", "me:hunter2@packages.test/simple")]);
+        assert!(!text.contains("hunter2"), "{text}");
+        assert_eq!(index(root, &[("PIP_INDEX_URL", "/srv/simple")]).unwrap(), "file:///srv/simple");
+
+        write(root, "etc/pip.conf", &format!("[global]\nindex-url = {without}\n"));
+        let text = error(&[]);
+        assert!(text.contains("line 2") && text.contains("etc/pip.conf") && text.contains(without), "{text}");
+        write(root, "etc/uv/uv.toml", &format!("index-url = '{without}'"));
+        let text = error(&[]);
+        assert!(text.contains("uv.toml") && text.contains(without), "{text}");
+        write(root, "etc/uv/uv.toml", "index-url = [");
+        let text = error(&[]);
+        assert!(text.contains("uv.toml") && text.contains("line 1"), "{text}");
     }
 
     #[test]

@@ -80,8 +80,10 @@ impl Request {
         if pip.no_index {
             self.index_arguments.push("--no-index".to_owned());
         } else {
-            let default =
-                pip.index_url.as_ref().map(|url| url.as_url().clone()).or_else(|| uv::index(config));
+            let default = match &pip.index_url {
+                Some(url) => Some(url.as_url().clone()),
+                None => uv::index(config)?,
+            };
             if let Some(url) = default {
                 let index = self.add_index(&url, "default", config, fetcher)?;
                 self.environment.set("UV_DEFAULT_INDEX", &index);

@@ -11,6 +11,7 @@ use provenv_definition::{Digest, Platform, SafeUrl};
 use provenv_fetch::Fetcher;
 use url::Url;
 
+use super::host::fetchable;
 use super::{Error, PypiConfig, Result};
 use crate::tool::{ToolCommand, ToolMount, ToolRunner};
 
@@ -90,7 +91,7 @@ async fn fetch(fetcher: &Fetcher, config: &PypiConfig, runner: Option<&dyn ToolR
     }
 
     let mut reasons = Vec::new();
-    let index = match index(config) {
+    let index = match index(config)? {
         Some(index) => Some(index),
         None => pips_default(config).await,
     };
@@ -118,9 +119,14 @@ async fn fetch(fetcher: &Fetcher, config: &PypiConfig, runner: Option<&dyn ToolR
 }
 
 /// The index that the user or this machine names, with its credentials.
-pub(super) fn index(config: &PypiConfig) -> Option<Url> {
-    let variable = config.host.variable("PROVENV_PYPI_INDEX").and_then(|url| Url::parse(url).ok());
-    variable.or_else(|| config.index.clone()).or_else(|| config.host.index())
+pub(super) fn index(config: &PypiConfig) -> Result<Option<Url>> {
+    if let Some(url) = config.host.index_of("PROVENV_PYPI_INDEX")? {
+        return Ok(Some(url));
+    }
+    match &config.index {
+        Some(url) => fetchable(url.clone(), "`index` under [pypi] of the settings").map(Some),
+        None => config.host.index(),
+    }
 }
 
 /// The index that pip asks where nobody names another. Only asked for, because a download by pip takes several times as
