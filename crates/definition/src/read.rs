@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::pip::{PipReader, Role, comment_start};
-use crate::yaml::{self, Node};
+use crate::yaml::{self, Kind, Node};
 use crate::{Diagnostic, Environment, Place, Source, codes, native};
 
 /// The format a file was read as.
@@ -108,6 +108,11 @@ pub fn read_node(source: &Source, node: &Node) -> Result<ReadEnvironment, ReadEr
 fn read_source(source: &Source) -> Result<ReadEnvironment, ReadError> {
     match format_of(source)? {
         Format::Native => match yaml::parse(source)? {
+            Some(node) if is_job(&node) => {
+                let hint = format!("`provenv submit {}` runs it", source.path().display());
+                let problem = Diagnostic::new(codes::UNSUPPORTED_FORMAT, "this is a job, not an environment");
+                Err(problem.with_hint(hint).in_file(source.path()).into())
+            }
             Some(node) => read_node(source, &node),
             None => Err(Diagnostic::new(codes::INVALID_YAML, "the file is empty")
                 .with_hint("an environment needs at least one key, e.g. `pip`")
@@ -135,6 +140,13 @@ fn read_source(source: &Source) -> Result<ReadEnvironment, ReadError> {
             settle(read, pip.diagnostics)
         }
     }
+}
+
+/// Whether it has the keys that every job has and no environment.
+fn is_job(node: &Node) -> bool {
+    let Kind::Mapping(pairs) = &node.kind else { return false };
+    let has = |name| pairs.iter().any(|(key, _)| key.text() == Some(name));
+    has("environment") && has("command")
 }
 
 /// An environment with its warnings, or all that is wrong.

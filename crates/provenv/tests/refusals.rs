@@ -323,9 +323,30 @@ fn what_is_not_there_is_named() {
     "#);
     workspace.write("nameless.yaml", "python: \"3.11\"\n");
     assert_refusal!(workspace, workspace.run(["env", "register", "nameless.yaml"]), @r#"
-    1
+    2
     error: the environment has no name
     hint: give it one: `name:` in the file, or --name
+    "#);
+    assert_refusal!(workspace, workspace.run(["upgrade", "digits:1"]), @r#"
+    2
+    error: an upgrade starts from the newest version, not from `digits:1`
+    hint: give the name alone: `provenv upgrade digits`
+    "#);
+    assert_refusal!(workspace, workspace.run(["upgrade", "environment.yaml"]), @r#"
+    2
+    error: `environment.yaml` is a file, and an upgrade moves a registered environment
+    hint: `provenv lock environment.yaml --upgrade` locks a file anew; `provenv env list` shows what is registered
+    "#);
+    assert_refusal!(workspace, workspace.run(["image", "show", "123456"]), @r#"
+    1
+    error: there is no image `123456` in this workspace
+    hint: `provenv image list` shows the images
+    "#);
+    workspace.write("unlocked.yaml", "name: tea\n");
+    assert_refusal!(workspace, workspace.run(["lock", "unlocked.yaml", "--check"]), @r#"
+    1
+    error: there is no lock `unlocked.lock.json`
+    hint: `provenv lock unlocked.yaml` writes it
     "#);
 }
 
@@ -335,32 +356,32 @@ fn destinations_are_checked_before_anything_is_done() {
     workspace.write("environment.yaml", "name: tea\n");
     let to = |destination: &str| workspace.run(["build", "environment.yaml", "--to", destination]);
     assert_refusal!(workspace, to("nonsense"), @r#"
-    1
+    2
     error: `nonsense` does not name a registry
     hint: write HOST/NAME:TAG, such as localhost:5000/digits:1
     "#);
     assert_refusal!(workspace, to("oci:"), @r#"
-    1
+    2
     error: `oci:` names no file or folder
     hint: write oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME:TAG]
     "#);
     assert_refusal!(workspace, to("oci:folder:not a tag"), @r#"
-    1
+    2
     error: `not a tag` is not a tag
     hint: a tag has up to 128 letters, digits, `_`, `.` and `-`
     "#);
     assert_refusal!(workspace, to("docker-archive:file.tar:Upper"), @r#"
-    1
+    2
     error: `Upper` is not the name of an image
     hint: write a lower-case name and a tag, such as digits:1
     "#);
     assert_refusal!(workspace, to("team/tea:1"), @r#"
-    1
+    2
     error: `team/tea:1` does not name a registry
     hint: write HOST/NAME:TAG, such as localhost:5000/digits:1
     "#);
     assert_refusal!(workspace, to("registry.example/Tea:1"), @r#"
-    1
+    2
     error: `registry.example/Tea:1` is not a reference
       because: invalid reference format
     hint: write HOST/NAME:TAG, such as localhost:5000/digits:1

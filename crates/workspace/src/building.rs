@@ -283,7 +283,10 @@ impl Workspace {
         } else if reference.starts_with("sha256:") {
             return Err(missing());
         } else {
-            let given = self.given(reference, folder).await?;
+            let given = self.given(reference, folder).await.map_err(|error| match error {
+                Error::NoEnvironment(_) if is_digest => missing(),
+                error => error,
+            })?;
             let lock = if let Some(row) = &given.row {
                 row.lock
             } else {

@@ -95,11 +95,15 @@ impl Workspace {
                 Ok(read.into())
             }
             Reference::Registered { name, version } => {
-                let row = self
-                    .catalogue
-                    .environment(&name, version.as_deref())
-                    .await?
-                    .ok_or_else(|| Error::NoEnvironment(reference.to_owned()))?;
+                let Some(row) = self.catalogue.environment(&name, version.as_deref()).await? else {
+                    let rows = self.catalogue.environments(Some(&name)).await?;
+                    let mut known: Vec<String> = rows.into_iter().map(|row| row.version).collect();
+                    known.reverse();
+                    return Err(match version {
+                        Some(version) if !known.is_empty() => Error::NoVersion { name, version, known },
+                        _ => Error::NoEnvironment(reference.to_owned()),
+                    });
+                };
                 let (environment, origins) = (row.environment.clone(), Origins::default());
                 Ok(Given { environment, row: Some(row), warnings: Vec::new(), origins })
             }

@@ -127,6 +127,32 @@ pub enum Error {
     /// No such environment.
     #[error("there is no environment `{0}` in this workspace")]
     NoEnvironment(String),
+    /// A version that an environment does not have.
+    #[error("`{name}` has no version {version}: there {} {}", if known.len() == 1 { "is" } else { "are" }, known.join(", "))]
+    NoVersion {
+        /// The environment.
+        name: String,
+        /// The version that was asked for.
+        version: String,
+        /// Those it has.
+        known: Vec<String>,
+    },
+    /// Arguments that make no sense together.
+    #[error("{message}")]
+    Arguments {
+        /// What is wrong.
+        message: String,
+        /// What to write instead.
+        hint: String,
+    },
+    /// There is no lock to check.
+    #[error("there is no lock `{}`", file.display())]
+    NoLock {
+        /// The file.
+        file: PathBuf,
+        /// What it would be the lock of.
+        reference: String,
+    },
     /// No such run.
     #[error("there is no run `{0}` in this workspace")]
     NoRun(String),
@@ -174,10 +200,12 @@ fn first_of(diagnostics: &[Diagnostic]) -> String {
 }
 
 impl Error {
-    /// The exit code that a shell gives where a command could not be started: 127, 126 or 125.
+    /// The exit code, where it is another than that of any failure: that which a shell gives where a command could not be
+    /// started (127, 126 or 125), and 2 for wrong arguments.
     pub fn exit_code(&self) -> Option<u8> {
         match self {
             Self::Compute(error) => u8::try_from(error.exit_code()).ok(),
+            Self::Destination(_) | Self::Reference(_) | Self::NoName | Self::Arguments { .. } => Some(2),
             _ => None,
         }
     }
@@ -221,6 +249,9 @@ impl Error {
             Self::BuiltElsewhere { .. } => {
                 Some("lock the definition here with `provenv lock`, or ask for versions that have wheels".into())
             }
+            Self::NoVersion { name, .. } => Some(format!("`provenv env list {name}` shows them")),
+            Self::Arguments { hint, .. } => Some(hint.clone()),
+            Self::NoLock { reference, .. } => Some(format!("`provenv lock {reference}` writes it")),
             Self::NoReceipt(_) => Some("`provenv lock` locks it".into()),
             Self::NoRun(_) => Some("`provenv runs list` shows the runs".into()),
             Self::NoBuild(_) => Some("`provenv builds list` shows the builds".into()),

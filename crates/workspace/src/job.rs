@@ -124,12 +124,25 @@ fn size<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>
 impl Job {
     /// Reads and checks a job file; says where it is wrong.
     pub fn parse(source: &Source) -> Result<Self, ReadError> {
+        let refused = not_a_job(source);
+        let node = match (yaml::parse(source), refused) {
+            (_, Some(problem)) => return Err(problem.into()),
+            (node, None) => node?,
+        };
         let job: Self = serde_yaml_ng::from_str(source.text()).map_err(|error| {
             let message = error.to_string();
             // The place is said by the remark itself.
             let message = mask_secrets(message.split(" at line ").next().unwrap_or(&message));
-            let (message, meant) = unknown_key(&message).unwrap_or((message, None));
             let keys = "a job needs `environment` and `command`; docs/reference/job.md lists all keys";
+            let wrong = wrong_type(&message).or_else(|| wrong_scalar(node.as_ref()?));
+            if let Some((key, message)) = wrong {
+                let problem = Diagnostic::new(codes::INVALID_JOB, message).with_hint(keys);
+                return ReadError::from(match node.as_ref().and_then(|node| find(node, &key)) {
+                    Some(key) => problem.at(source.place(key.span)),
+                    None => problem.in_file(source.path()),
+                });
+            }
+            let (message, meant) = unknown_key(&message).unwrap_or((message, None));
             let hint = meant.map_or(keys.to_owned(), |key| format!("did you mean `{key}`?"));
             let problem = Diagnostic::new(codes::INVALID_JOB, message).with_hint(hint);
             ReadError::from(match error.location() {
@@ -166,8 +179,8 @@ impl Job {
             }
         }
         match &self.command {
-            CommandLine::Shell(line) if line.trim().is_empty() => Err("the command is empty".to_owned()),
-            CommandLine::Words(words) if words.is_empty() => Err("the command is empty".to_owned()),
+            CommandLine::Shell(line) if line.trim().is_empty() => Err("`command` is empty".to_owned()),
+            CommandLine::Words(words) if words.is_empty() => Err("`command` is empty".to_owned()),
             _ => self.words("", &[]).map(|_| ()),
         }
     }
@@ -235,9 +248,112 @@ fn unknown_key(message: &str) -> Option<(String, Option<String>)> {
     Some((format!("{place}unknown key `{given}`"), nearest(given, known).map(str::to_owned)))
 }
 
+/// What the parser says of a value of the wrong kind, in the words of people who write YAML, and the path of its key.
+fn wrong_type(message: &str) -> Option<(Vec<String>, String)> {
+    if message.contains("untagged enum CommandLine") {
+        return Some((vec!["command".to_owned()], "`command` must be a text or a list of texts".to_owned()));
+    }
+    let (place, what) = message.split_once("invalid type: ")?;
+    let (given, expected) = what.split_once(", expected ")?;
+    let wanted = match expected {
+        "a sequence" => "a list",
+        "a string" | "a path string" | "path string" => "a text",
+        _ if expected.starts_with("struct ") || expected == "a map" => "a mapping (`key: value`)",
+        _ => expected,
+    };
+    let given = match given.split([' ', '`']).next() {
+        Some("sequence") => "a list",
+        Some("map") => "a mapping",
+        Some("string") => "a text",
+        Some("integer" | "floating") => "a number",
+        Some("boolean") => "a truth value",
+        _ => "nothing",
+    };
+    let path = place.trim_end_matches(": ");
+    Some((path.split('.').map(str::to_owned).collect(), format!("`{path}` must be {wanted}, not {given}")))
+}
+
+/// The first list or mapping where a plain value must stand, which the parser does not name.
+fn wrong_scalar(node: &Node) -> Option<(Vec<String>, String)> {
+    let Kind::Mapping(pairs) = &node.kind else { return None };
+    pairs.iter().find_map(|(key, value)| {
+        let key = key.text()?;
+        let wrong = |name: &str, node: &Node| {
+            let must = format!("`{name}` must be a text, a number or a truth value, not {}", node.kind_name());
+            (node.scalar().is_none()).then_some(must)
+        };
+        match (key, &value.kind) {
+            ("inputs" | "tags" | "environment_variables", Kind::Mapping(pairs)) => {
+                pairs.iter().find_map(|(name, value)| {
+                    let name = name.text()?;
+                    Some((vec![key.to_owned(), name.to_owned()], wrong(&format!("{key}.{name}"), value)?))
+                })
+            }
+            ("arguments", Kind::Sequence(items)) => items
+                .iter()
+                .find_map(|item| Some((vec![key.to_owned()], wrong("an item of arguments", item)?))),
+            _ => None,
+        }
+    })
+}
+
+/// The key at the end of a path of keys.
+fn find<'n>(node: &'n Node, path: &[String]) -> Option<&'n Node> {
+    let (first, rest) = path.split_first()?;
+    let Kind::Mapping(pairs) = &node.kind else { return None };
+    let (key, value) = pairs.iter().find(|(key, _)| key.text() == Some(first))?;
+    if rest.is_empty() { Some(key) } else { find(value, rest) }
+}
+
+/// What to say of a file that is no job at all: nothing where it has a key that only jobs need.
+fn not_a_job(source: &Source) -> Option<Diagnostic> {
+    let node = yaml::parse(source).ok().flatten();
+    let is_mapping = match node.as_ref().map(|node| &node.kind) {
+        Some(Kind::Mapping(pairs)) => {
+            let job = |key: &Node| matches!(key.text(), Some("command" | "environment" | "code" | "inputs"));
+            if pairs.iter().any(|(key, _)| job(key)) {
+                return None;
+            }
+            true
+        }
+        _ => false,
+    };
+    let file = source.path().display();
+    if provenv_definition::read(source.path()).is_ok() {
+        let problem = Diagnostic::new(codes::INVALID_JOB, "this is an environment, not a job").with_hint(format!(
+            "`provenv run {file} -- COMMAND` runs a command in it; a job is a YAML file with `environment: {file}` and `command`"
+        ));
+        return Some(problem.in_file(source.path()));
+    }
+    // What is a mapping with other keys is told which are missing; what is no YAML, where.
+    (!is_mapping && node.is_some()).then(|| {
+        Diagnostic::new(codes::INVALID_JOB, "this is not a job")
+            .with_hint("a job is a YAML file with `environment` and `command`; see docs/reference/job.md")
+            .in_file(source.path())
+    })
+}
+
 /// A job in which something does not fit together.
 pub(crate) fn invalid(source: &Source, message: impl Into<String>) -> Diagnostic {
-    Diagnostic::new(codes::INVALID_JOB, message).in_file(source.path())
+    let message = message.into();
+    // Every remark names the key or the value that it is about, and these stand in the file as they are.
+    let quoted = message.split('`').nth(1).filter(|quoted| !quoted.is_empty());
+    let line = quoted.and_then(|quoted| {
+        let mut lines = source.lines().enumerate();
+        lines.find_map(|(number, line)| {
+            let column = line.find(quoted)?;
+            Some(Span {
+                line: number + 1,
+                column: line[..column].chars().count() + 1,
+                length: quoted.chars().count(),
+            })
+        })
+    });
+    let problem = Diagnostic::new(codes::INVALID_JOB, message);
+    match line {
+        Some(span) => problem.at(source.place(span)),
+        None => problem.in_file(source.path()),
+    }
 }
 
 /// The environment that a job file holds in place of a name, every remark with its place in that file.

@@ -34,6 +34,9 @@ impl Workspace {
         file: &Path,
     ) -> Result<(CheckedLock, Vec<Diagnostic>)> {
         let given = self.given(reference, folder).await?;
+        if !file.exists() {
+            return Err(Error::NoLock { file: file.to_owned(), reference: reference.to_owned() });
+        }
         let lock = read_for(&given.environment.definition, file)?;
         given.is_of(&lock, file)?;
         let packages =

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use provenv_definition::{Base, Definition, Diagnostic, Digest, Platform, definition_digest};
+use provenv_definition::{Base, Definition, Diagnostic, Digest, Platform, definition_digest, nearest};
 use provenv_lock::debian::Archive;
 use provenv_lock::diff::LockDiff;
 use provenv_lock::{BaseLock, IndexState, Lock, PlatformLock, Receipt, ToolVersion, Upgrade};
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::catalogue::{NewEnvironment, Same};
 use crate::environments::content_digest;
 use crate::sandbox::BaseSandbox;
-use crate::{Error, Phase, Result, Workspace, user_name};
+use crate::{Error, Phase, Reference, Result, Workspace, user_name};
 
 /// A definition with the lock it resolves to in this workspace.
 #[derive(Clone, Debug)]
@@ -101,10 +101,22 @@ impl Workspace {
     /// Resolves `environment` again: `packages` only, or everything. Registers the next version unless it is a dry run
     /// or nothing changes.
     pub async fn upgrade(&self, name: &str, packages: &[String], dry_run: bool) -> Result<Upgraded> {
-        if name.contains([':', '@']) {
-            return Err(Error::Unsupported(format!(
-                "an upgrade starts from the newest version: give the name alone, not `{name}`"
-            )));
+        let bare = match Reference::parse(name, Path::new(".")) {
+            Reference::File(_) => {
+                return Err(Error::Arguments {
+                    message: format!("`{name}` is a file, and an upgrade moves a registered environment"),
+                    hint: format!(
+                        "`provenv lock {name} --upgrade` locks a file anew; `provenv env list` shows what is registered"
+                    ),
+                });
+            }
+            Reference::Registered { name, .. } => name,
+        };
+        if bare != name {
+            return Err(Error::Arguments {
+                message: format!("an upgrade starts from the newest version, not from `{name}`"),
+                hint: format!("give the name alone: `provenv upgrade {bare}`"),
+            });
         }
         // Of two at once, the second starts from what the first registered.
         let _lease = self.store.lock_async("upgrade", &Digest::of(name.as_bytes()).hex()).await?;
@@ -122,10 +134,17 @@ impl Workspace {
             for package in packages {
                 let known = old.platforms.values().any(|platform| platform.holds(package));
                 if !known {
-                    return Err(Error::Unsupported(format!(
-                        "{name}:{} does not hold `{package}`",
-                        row.version
-                    )));
+                    let held = old.platforms.values().flat_map(|platform| {
+                        let debian = platform.debian.iter().map(|package| package.name.as_str());
+                        debian.chain(platform.pypi.iter().map(|package| package.name.as_str()))
+                    });
+                    return Err(Error::Arguments {
+                        message: format!("{name}:{} does not hold `{package}`", row.version),
+                        hint: match nearest(package, held) {
+                            Some(meant) => format!("did you mean `{meant}`?"),
+                            None => format!("`provenv image show {name} --packages` shows what it holds"),
+                        },
+                    });
                 }
             }
             Upgrade::Packages(packages.iter().cloned().collect())

@@ -128,6 +128,16 @@ impl Workspace {
             job.name.clone().or_else(|| job.display_name.clone()).unwrap_or_else(|| folder_name(folder));
         let refuse = |message: String| Error::Definition(vec![invalid(&source, message)]);
         let words = job.words(OUTPUTS, &options.arguments).map_err(refuse)?;
+        if let Some(code) = &job.code {
+            let from = folder.join(code);
+            let code = code.display();
+            if !from.exists() {
+                return Err(refuse(format!("`{code}`, the folder with the code, does not exist")));
+            }
+            if !from.is_dir() {
+                return Err(refuse(format!("`{code}` is a file, and `code` names a folder")));
+            }
+        }
 
         let pin = self.store.pin()?;
         let mut given = self.job_environment(&job, &source, folder).await?;
