@@ -3,7 +3,6 @@
 mod support;
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Fault;
@@ -28,7 +27,7 @@ fn every_build_is_on_record_with_its_log() {
     let log = workspace.run(["builds", "logs", "latest"]).ok().stdout;
     assert!(log.contains("assembles lock") && log.contains("failed: ") && log.contains("404"), "{log}");
 
-    server.fault(WHEEL, Fault::Slow(60, Duration::from_millis(150)));
+    server.fault(WHEEL, Fault::StallAfter(10));
     let before = server.hits(WHEEL);
     let mut begun = workspace.command();
     begun.args(["build", "tea.yaml"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -122,7 +122,7 @@ fn a_collection_waits_for_a_build_and_says_so() {
     workspace.write("used.yaml", &definition(&server, "used", &PACKAGES[..2]));
     workspace.json(["lock", "used.yaml"]);
     let path = "/files/two-1.0-py3-none-any.whl";
-    server.fault(path, Fault::Slow(60, Duration::from_millis(150)));
+    server.fault(path, Fault::Slow(20, Duration::from_millis(200)));
     let before = server.hits(path);
     let build = begin(&workspace, &["build", "used.yaml", "-o", "json"]);
     eventually("the build fetches", || server.hits(path) > before);

@@ -41,7 +41,13 @@ impl Store {
     pub(crate) fn held(&self) -> Result<Roots> {
         let mut roots = Roots::default();
         for folder in scratch::living(self.root())? {
-            for entry in fs_err::read_dir(&folder)? {
+            let entries = match fs_err::read_dir(&folder) {
+                Ok(entries) => entries,
+                // Its process has just ended.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error.into()),
+            };
+            for entry in entries {
                 let entry = entry?;
                 if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
                     continue;

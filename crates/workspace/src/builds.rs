@@ -41,7 +41,11 @@ impl Workspace {
     pub async fn builds(&self, limit: u32) -> Result<Vec<BuildDetails>> {
         let environments = self.catalogue.environments(None).await?;
         let rows = self.catalogue.builds(limit).await?;
-        Ok(rows.into_iter().map(|row| self.build_of(row, &environments)).collect())
+        let mut builds = Vec::with_capacity(rows.len());
+        for row in rows {
+            builds.push(self.build_of(row, &environments).await?);
+        }
+        Ok(builds)
     }
 
     /// A build by its identifier, or the newest for `latest`.
@@ -51,7 +55,7 @@ impl Workspace {
             id => self.catalogue.build(id).await?,
         };
         let row = row.ok_or_else(|| Error::NoBuild(id.to_owned()))?;
-        Ok(self.build_of(row, &self.catalogue.environments(None).await?))
+        self.build_of(row, &self.catalogue.environments(None).await?).await
     }
 
     /// Writes the log of a build to `to`.
@@ -60,12 +64,17 @@ impl Workspace {
         copy_log(&build.log, &format!("build {}", build.id), to)
     }
 
-    fn build_of(&self, row: BuildRow, environments: &[EnvironmentRow]) -> BuildDetails {
-        // Whoever built is gone without a word: killed, or the machine went down.
-        let lost = row.status == BuildStatus::Running
-            && self.store.try_lock("build", &row.id).is_ok_and(|lease| lease.is_some());
+    async fn build_of(&self, mut row: BuildRow, environments: &[EnvironmentRow]) -> Result<BuildDetails> {
+        let mut lost = false;
+        if row.status == BuildStatus::Running
+            && let Ok(Some(_lease)) = self.store.try_lock("build", &row.id)
+        {
+            // Whoever built is gone: with its last word said since the row was read, or without one, killed.
+            row = self.catalogue.build(&row.id).await?.unwrap_or(row);
+            lost = row.status == BuildStatus::Running;
+        }
         let names = environments.iter().filter(|environment| environment.lock == row.lock);
-        BuildDetails {
+        Ok(BuildDetails {
             status: if lost { BuildStatus::Lost } else { row.status },
             error: row.error,
             platform: row.platform,
@@ -76,6 +85,6 @@ impl Workspace {
             ended_at: row.ended_at,
             log: self.root.join(row.log),
             id: row.id,
-        }
+        })
     }
 }

@@ -46,7 +46,11 @@ impl Workspace {
     /// Runs, newest first.
     pub async fn runs(&self, limit: u32) -> Result<Vec<RunDetails>> {
         let rows = self.catalogue.runs(limit).await?;
-        Ok(rows.into_iter().map(|row| self.details_of(row)).collect())
+        let mut runs = Vec::with_capacity(rows.len());
+        for row in rows {
+            runs.push(self.details_of(row).await?);
+        }
+        Ok(runs)
     }
 
     /// A run by its identifier, or the newest for `latest`.
@@ -55,7 +59,7 @@ impl Workspace {
             "latest" => self.catalogue.runs(1).await?.pop(),
             id => self.catalogue.run(id).await?,
         };
-        row.map(|row| self.details_of(row)).ok_or_else(|| Error::NoRun(id.to_owned()))
+        self.details_of(row.ok_or_else(|| Error::NoRun(id.to_owned()))?).await
     }
 
     /// Writes the log of a run to `to`.
@@ -64,12 +68,17 @@ impl Workspace {
         copy_log(&run.folder.join("log.txt"), &format!("run {}", run.id), to)
     }
 
-    fn details_of(&self, row: RunRow) -> RunDetails {
+    async fn details_of(&self, mut row: RunRow) -> Result<RunDetails> {
         let folder = self.root.join("runs").join(&row.id);
-        // Whoever watched it is gone without a word: killed, or the machine went down.
-        let lost = row.status == RunStatus::Running
-            && self.store.try_lock("run", &row.id).is_ok_and(|lease| lease.is_some());
-        RunDetails {
+        let mut lost = false;
+        if row.status == RunStatus::Running
+            && let Ok(Some(_lease)) = self.store.try_lock("run", &row.id)
+        {
+            // Whoever watched it is gone: with its last word said since the row was read, or without one, killed.
+            row = self.catalogue.run(&row.id).await?.unwrap_or(row);
+            lost = row.status == RunStatus::Running;
+        }
+        Ok(RunDetails {
             outputs: files_below(&folder.join("outputs"), &folder),
             status: if lost { RunStatus::Lost } else { row.status },
             exit_code: row.exit_code,
@@ -83,7 +92,7 @@ impl Workspace {
             id: row.id,
             name: row.name,
             folder,
-        }
+        })
     }
 }
 

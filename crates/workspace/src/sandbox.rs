@@ -109,7 +109,8 @@ impl<'a> BaseSandbox<'a> {
 /// Starts a tool, which may run foreign code such as an sdist's, apart from the host: where the machine does not allow that,
 /// only if the user does.
 fn confined(mut container: Container, store: &Store) -> Result<Running> {
-    let allowed = std::env::var_os(UNCONFINED).is_some_and(|value| !value.is_empty());
+    let allowed = std::env::var_os(UNCONFINED)
+        .is_some_and(|value| !["", "0", "false", "no"].contains(&value.to_string_lossy().as_ref()));
     if allowed {
         return match container.spawn(store, Streams::captured()) {
             // A plain process cannot be kept from the network; the user has been asked for more than that.

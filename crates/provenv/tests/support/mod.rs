@@ -110,8 +110,10 @@ impl Workspace {
 
 /// The binary in a workspace, without the caller's settings.
 pub fn command(root: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_provenv"));
+    // A shell lets what it starts in its background ignore interrupts, and that is handed down: not what is tested here.
+    let mut command = Command::new("env");
     command
+        .args(["--default-signal=INT,QUIT", env!("CARGO_BIN_EXE_provenv")])
         .env("PROVENV_WORKSPACE", root)
         .env("XDG_CONFIG_HOME", "/nonexistent")
         .env_remove("PROVENV_CONFIG")
