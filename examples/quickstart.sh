@@ -5,7 +5,7 @@ provenv=$1
 export PROVENV_WORKSPACE=$2
 cd "$(dirname "$0")/.."
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+say() { if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
 run() { printf '$ provenv %s\n' "$*"; "$provenv" "$@"; }
 seconds() { date +%s.%N; }
 
