@@ -384,7 +384,9 @@ fn libraries(store: &Store, segment: &super::Segment) -> Result<Vec<Library>, Er
         .collect();
     let mut found = Vec::new();
     for item in candidates {
-        let object = elf::read(&mut |from, length| reader.read_part(&item, from, length))?;
+        let object = elf::read(&mut |parts| {
+            parts.iter().map(|&(from, length)| reader.read_part(&item, from, length)).collect()
+        })?;
         if let Some(elf::Object { shared: true, soname, class64, machine, flags, .. }) = object {
             found.push(Library { path: item.path, soname, class64, machine, flags });
         }

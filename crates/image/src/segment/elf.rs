@@ -16,8 +16,9 @@ pub(crate) struct Object {
     pub needed: Vec<String>,
 }
 
-/// Gives up to so many bytes of a file from an offset.
-pub(crate) type ReadAt<'a, E> = dyn FnMut(u64, u64) -> Result<Vec<u8>, E> + 'a;
+/// Gives parts of a file, each by its offset and length, shorter where the file ends before. Parts are asked for in order and do
+/// not overlap, so that they can be had in one pass.
+pub(crate) type ReadParts<'a, E> = dyn FnMut(&[(u64, u64)]) -> Result<Vec<Vec<u8>>, E> + 'a;
 
 /// What every ELF file begins with.
 pub(crate) const MAGIC: &[u8] = b"\x7fELF";
@@ -31,10 +32,10 @@ const DT_STRTAB: u64 = 5;
 const DT_SONAME: u64 = 14;
 /// A dynamic section, or a table of program headers, larger than this is none.
 const LIMIT: u64 = 1 << 20;
-/// No library's name is longer.
-const NAME: u64 = 4096;
-/// Names that lie this close to each other are read at once.
-const NAMES: u64 = 8 << 20;
+/// No library's name is longer: it is a file's.
+const NAME: usize = 255;
+/// No object is linked with more libraries. Names may overlap, so that a few bytes could be a great many.
+const MOST_NAMES: usize = 1024;
 
 /// A row of the table of program headers.
 struct ProgramHeader {
@@ -113,8 +114,10 @@ pub(crate) fn dynamic_section(head: &[u8]) -> Option<(u64, u64)> {
     Some((dynamic.offset, dynamic.size.min(LIMIT)))
 }
 
-/// Reads a little-endian shared object or executable; `None` for anything else.
-pub(crate) fn read<E>(read_at: &mut ReadAt<'_, E>) -> Result<Option<Object>, E> {
+/// Reads a little-endian shared object or executable; `None` for anything else. One with more names, or longer ones, than an
+/// honest object has is given without any.
+pub(crate) fn read<E>(read: &mut ReadParts<'_, E>) -> Result<Option<Object>, E> {
+    let mut read_at = |from, length| read(&[(from, length)]).map(|parts| parts.concat());
     let Some(mut head) = Head::read(&read_at(0, 64)?) else { return Ok(None) };
     let headers = head.program_headers(&read_at(head.table.0, head.table.1)?);
     let Some(dynamic) = headers.iter().find(|header| header.kind == PT_DYNAMIC) else {
@@ -122,51 +125,63 @@ pub(crate) fn read<E>(read_at: &mut ReadAt<'_, E>) -> Result<Option<Object>, E> 
     };
     let section = read_at(dynamic.offset, dynamic.size.min(LIMIT))?;
     let word = head.word;
-    let tags: Vec<(u64, u64)> = section
-        .chunks_exact(2 * word)
-        .map(|pair| (number(pair, 0, word), number(pair, word, word)))
-        .take_while(|pair| pair.0 != 0)
-        .collect();
-    let names: Vec<(u64, u64)> =
-        tags.iter().filter(|(tag, _)| *tag == DT_NEEDED || *tag == DT_SONAME).copied().collect();
-    let strings = tags.iter().find(|(tag, _)| *tag == DT_STRTAB).and_then(|&(_, address)| {
+    let tags = || {
+        let pairs = section.chunks_exact(2 * word);
+        pairs.map(|pair| (number(pair, 0, word), number(pair, word, word))).take_while(|(tag, _)| *tag != 0)
+    };
+    let strings = tags().find(|(tag, _)| *tag == DT_STRTAB).and_then(|(_, address)| {
         let load = headers.iter().find(|load| {
             load.kind == PT_LOAD && load.address <= address && address - load.address < load.size
         })?;
         (address - load.address).checked_add(load.offset)
     });
-    let (Some(strings), Some(first), Some(last)) =
-        (strings, names.iter().map(|name| name.1).min(), names.iter().map(|name| name.1).max())
-    else {
+    let Some(strings) = strings else { return Ok(Some(head.object)) };
+    let names: Vec<(u64, u64)> = tags()
+        .filter(|(tag, _)| *tag == DT_NEEDED || *tag == DT_SONAME)
+        .filter_map(|(tag, at)| Some((tag, strings.checked_add(at)?)))
+        .take(MOST_NAMES + 1)
+        .collect();
+    if names.len() > MOST_NAMES {
         return Ok(Some(head.object));
-    };
-    let together = last - first <= NAMES;
-    let all = match strings.checked_add(first) {
-        Some(at) if together => read_at(at, last - first + NAME)?,
-        _ => Vec::new(),
-    };
+    }
+    let parts = together(names.iter().map(|name| name.1).collect());
+    let bytes = read(&parts)?;
+    let (mut soname, mut needed) = (None, Vec::new());
     for (tag, at) in names {
-        let apart;
-        let bytes = if together {
-            all.get(usize::try_from(at - first).unwrap_or(usize::MAX)..).unwrap_or_default()
-        } else if let Some(at) = strings.checked_add(at) {
-            apart = read_at(at, NAME)?;
-            &apart
-        } else {
+        let n = parts.partition_point(|part| part.0 <= at).saturating_sub(1);
+        let part = &bytes[n];
+        let begin = usize::try_from(at - parts[n].0).unwrap_or(usize::MAX).min(part.len());
+        let room = &part[begin..part.len().min(begin.saturating_add(NAME + 1))];
+        let end = match room.iter().position(|&byte| byte == 0) {
+            None if room.len() > NAME => return Ok(Some(head.object)),
+            end => end.unwrap_or(0),
+        };
+        let Some(name) = std::str::from_utf8(&room[..end]).ok().filter(|name| !name.is_empty()) else {
             continue;
         };
-        let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(0);
-        let Some(name) = std::str::from_utf8(&bytes[..end]).ok().filter(|name| !name.is_empty()) else {
-            continue;
-        };
-        let name = name.to_owned();
         if tag == DT_SONAME {
-            head.object.soname = Some(name);
+            soname = Some(name.to_owned());
         } else {
-            head.object.needed.push(name);
+            needed.push(name.to_owned());
         }
     }
+    head.object.soname = soname;
+    head.object.needed = needed;
     Ok(Some(head.object))
+}
+
+/// The parts of a file that hold the names at `places`: in order, and those that are near each other as one.
+fn together(mut places: Vec<u64>) -> Vec<(u64, u64)> {
+    const NEAR: u64 = 4096;
+    places.sort_unstable();
+    let mut parts: Vec<(u64, u64)> = Vec::new();
+    for at in places {
+        match parts.last_mut() {
+            Some((begin, length)) if at - *begin <= *length + NEAR => *length = at - *begin + NAME as u64 + 1,
+            _ => parts.push((at, NAME as u64 + 1)),
+        }
+    }
+    parts
 }
 
 /// A little-endian number; 0 where it lies beyond the end.

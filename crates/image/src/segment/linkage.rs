@@ -19,18 +19,48 @@ pub struct Linked {
     pub needs: BTreeMap<String, String>,
 }
 
-/// Takes in the object at `path`.
-pub(crate) fn add(linkage: &mut Linkage, path: &str, object: elf::Object) {
-    // Wheels with a part for Alpine carry it beside the one that is used here.
-    let musl = object.needed.iter().any(|name| name.starts_with("libc.musl-"));
-    if !object.class64 || musl {
-        return;
+/// What is kept of all objects of a wheel, in bytes: thousands of objects take less than a tenth of it.
+const LIMIT: usize = 4 << 20;
+/// What a name takes besides its bytes, about.
+const ROW: usize = 64;
+
+/// The linkage of a wheel whose objects pass by.
+pub(crate) struct Gathering {
+    linkage: Linkage,
+    /// Bytes that it may still take; `None` once it wanted more.
+    left: Option<usize>,
+}
+
+impl Gathering {
+    pub fn new() -> Self {
+        Self { linkage: Linkage::new(), left: Some(LIMIT) }
     }
-    let linked = linkage.entry(object.machine).or_default();
-    linked.provides.insert(path::file_name(path).to_owned());
-    linked.provides.extend(object.soname);
-    for name in object.needed {
-        linked.needs.entry(name).or_insert_with(|| path.to_owned());
+
+    /// Takes in the object at `path`.
+    pub fn add(&mut self, path: &str, object: elf::Object) {
+        // Wheels with a part for Alpine carry it beside the one that is used here.
+        let musl = object.needed.iter().any(|name| name.starts_with("libc.musl-"));
+        if !object.class64 || musl || self.left.is_none() {
+            return;
+        }
+        let linked = self.linkage.entry(object.machine).or_default();
+        let mut took = ROW;
+        for name in object.soname.into_iter().chain([path::file_name(path).to_owned()]) {
+            took += name.len() + ROW;
+            linked.provides.insert(name);
+        }
+        for name in object.needed {
+            linked.needs.entry(name).or_insert_with_key(|name| {
+                took += name.len() + path.len() + ROW;
+                path.to_owned()
+            });
+        }
+        self.left = self.left.and_then(|left| left.checked_sub(took));
+    }
+
+    /// What the wheel's objects need and provide; nothing if it is more than that of an honest wheel.
+    pub fn finish(self) -> Linkage {
+        if self.left.is_some() { self.linkage } else { Linkage::new() }
     }
 }
 
@@ -86,10 +116,11 @@ impl Glimpse {
         self.head.starts_with(elf::MAGIC)
     }
 
-    /// What the file says of itself. `again` reads a part of it that was not kept.
+    /// What the file says of itself. `again` reads parts of it, in their order, that were not kept; it is asked three times at
+    /// the most.
     pub fn object<E>(
         &self,
-        mut again: impl FnMut(u64, u64) -> Result<Vec<u8>, E>,
+        mut again: impl FnMut(&[(u64, u64)]) -> Result<Vec<Vec<u8>>, E>,
     ) -> Result<Option<elf::Object>, E> {
         if !self.is_object() {
             return Ok(None);
@@ -97,13 +128,19 @@ impl Glimpse {
         let section_at = self.section.map_or(0, |section| section.0);
         let kept =
             [(0, &self.head), (section_at, &self.dynamic), (self.at - self.tail.len() as u64, &self.tail)];
-        elf::read(&mut |from, length| {
-            let length = length.min(self.at.saturating_sub(from));
-            let found = kept.iter().find_map(|(begin, bytes)| {
+        let find = |from: u64, length: u64| {
+            let length = usize::try_from(length.min(self.at.saturating_sub(from))).ok()?;
+            if length == 0 {
+                return Some(Vec::new());
+            }
+            kept.iter().find_map(|(begin, bytes)| {
                 let from = usize::try_from(from.checked_sub(*begin)?).ok()?;
-                bytes.get(from..from.checked_add(usize::try_from(length).ok()?)?)
-            });
-            found.map_or_else(|| again(from, length), |bytes| Ok(bytes.to_vec()))
+                Some(bytes.get(from..from.checked_add(length)?)?.to_vec())
+            })
+        };
+        elf::read(&mut |parts| {
+            let found: Option<_> = parts.iter().map(|&(from, length)| find(from, length)).collect();
+            found.map_or_else(|| again(parts), Ok)
         })
     }
 }

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::{Error, Fault, Problem};
 use super::inflate::{self, GZIP_HEADER, Stream, StreamError, WHOLE, gzip_footer};
-use super::linkage::{self, Glimpse, Linkage};
+use super::linkage::{Gathering, Glimpse, Linkage};
 use super::model::{ItemKind, Segment, WheelFacts, WheelSegment};
 use super::record::{Check, Installed, Record};
 use super::writer::Writer;
@@ -250,7 +250,7 @@ impl Plan<'_> {
             inflater: Decompressor::new(),
             raw: Vec::new(),
             plain: Vec::new(),
-            linkage: Linkage::new(),
+            linkage: Gathering::new(),
         };
         let mut installed = Installed::default();
         for file in &self.files {
@@ -270,7 +270,7 @@ impl Plan<'_> {
         let own_path = format!("{}/RECORD", self.dist_info);
         let record = installed.finish(&self.relative(&own_path));
         copy.out.file(&own_path, record.as_bytes(), 0o644, ROOT)?;
-        Ok((copy.out.finish()?, copy.linkage))
+        Ok((copy.out.finish()?, copy.linkage.finish()))
     }
 
     /// `path` as `RECORD` says it: from site-packages.
@@ -288,9 +288,9 @@ const ROOT: (u32, u32) = (0, 0);
 /// What comes of copying a file: its bytes checked, and what it is linked with if it is an object.
 type Copied = (Check, Option<elf::Object>);
 
-/// Up to so many bytes from an offset.
-fn part(bytes: &[u8], from: u64, length: u64) -> &[u8] {
-    let cut = |point: u64| to_usize(point).min(bytes.len());
+/// What of `bytes`, which begin at `at` of a file, is in the part of it of so many bytes from an offset.
+fn part(bytes: &[u8], at: u64, (from, length): (u64, u64)) -> &[u8] {
+    let cut = |point: u64| to_usize(point.saturating_sub(at)).min(bytes.len());
     &bytes[cut(from)..cut(from.saturating_add(length))]
 }
 
@@ -302,7 +302,7 @@ struct Copy<'z> {
     inflater: Decompressor,
     raw: Vec<u8>,
     plain: Vec<u8>,
-    linkage: Linkage,
+    linkage: Gathering,
 }
 
 impl Copy<'_> {
@@ -333,7 +333,7 @@ impl Copy<'_> {
             self.spliced(member, check)?
         };
         if let Some(object) = object {
-            linkage::add(&mut self.linkage, &file.path, object);
+            self.linkage.add(&file.path, object);
         }
         let sha256 = check.finish(member.size).map_err(fault)?;
         self.out.end_file(member.size)?;
@@ -355,7 +355,9 @@ impl Copy<'_> {
         } else {
             self.out.gzip.member(&self.raw, &self.plain)?;
         }
-        let object = elf::read(&mut |from, length| Ok::<_, Fault>(part(&self.plain, from, length).to_vec()))?;
+        let object = elf::read(&mut |parts| {
+            Ok::<_, Fault>(parts.iter().map(|&wanted| part(&self.plain, 0, wanted).to_vec()).collect())
+        })?;
         Ok((check, object))
     }
 
@@ -382,14 +384,15 @@ impl Copy<'_> {
         self.out.gzip.raw(&footer)?;
         let framing = (GZIP_HEADER.len() + footer.len()) as u64;
         self.out.gzip.end_member(member.compressed + framing, member.size);
-        let object = glimpse.object(|from, length| self.again(member, from, length))?;
+        let object = glimpse.object(|parts| self.again(member, parts))?;
         Ok((check, object))
     }
 
-    /// A part of a large member, inflated again from its beginning.
-    fn again(&mut self, member: &Member, from: u64, length: u64) -> Result<Vec<u8>, Fault> {
-        let (to, mut at, mut done) = (from.saturating_add(length), 0, 0);
-        let mut found = Vec::new();
+    /// Parts of a large member, which is inflated again from its beginning, once for all of them.
+    fn again(&mut self, member: &Member, parts: &[(u64, u64)]) -> Result<Vec<Vec<u8>>, Fault> {
+        let to = parts.iter().map(|(from, length)| from.saturating_add(*length)).max().unwrap_or(0);
+        let (mut at, mut done) = (0, 0);
+        let mut found = vec![Vec::new(); parts.len()];
         let mut stream = Stream::new(member.size, member.compressed);
         while done < member.compressed && at < to {
             let length = (member.compressed - done).min(PIECE);
@@ -397,8 +400,9 @@ impl Copy<'_> {
             self.zip.raw(member, done, &mut self.raw)?;
             done += length;
             let feeding = stream.feed(&self.raw, |bytes| {
-                let cut = |point: u64| to_usize(point.saturating_sub(at)).min(bytes.len());
-                found.extend_from_slice(&bytes[cut(from)..cut(to)]);
+                for (found, &wanted) in found.iter_mut().zip(parts) {
+                    found.extend_from_slice(part(bytes, at, wanted));
+                }
                 at += bytes.len() as u64;
                 Ok(())
             });
@@ -418,10 +422,15 @@ impl Copy<'_> {
         if crc.sum() != member.crc {
             return Err(Fault::member(&member.name, Problem::Crc));
         }
-        let object = elf::read(&mut |from, length| {
-            let mut bytes = vec![0; to_usize(length.min(member.size.saturating_sub(from)))];
-            self.zip.raw(member, from, &mut bytes)?;
-            Ok::<_, Fault>(bytes)
+        let object = elf::read(&mut |parts| {
+            let read = |&(from, length): &(u64, u64)| {
+                let mut bytes = vec![0; to_usize(length.min(member.size.saturating_sub(from)))];
+                if !bytes.is_empty() {
+                    self.zip.raw(member, from, &mut bytes)?;
+                }
+                Ok::<_, Fault>(bytes)
+            };
+            parts.iter().map(read).collect()
         })?;
         Ok((check, object))
     }
