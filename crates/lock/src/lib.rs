@@ -6,9 +6,11 @@ pub mod model;
 pub mod pypi;
 pub mod tool;
 mod upgrade;
+pub mod validate;
 
 pub use model::{
     Artifact, BaseLock, DebPackage, IndexState, Lock, PlatformLock, PypiPackage, PypiSource, PythonLock,
     Receipt, ToolVersion,
 };
 pub use upgrade::Upgrade;
+pub use validate::{InvalidLock, Places};

@@ -319,6 +319,7 @@ impl Workspace {
         provenv_lock::pypi::PypiConfig {
             index: self.config.pypi.index.clone(),
             build_network: self.config.pypi.build_network,
+            logs: Some(self.root.join("builds")),
             ..Default::default()
         }
     }

@@ -24,7 +24,7 @@ impl Error {
             ways.iter().map(|way| way()).find(|found| !found.is_empty()).unwrap_or_default()
         };
         match self {
-            Self::NoPackage { package, explanation } => {
+            Self::NoPackage { package, explanation } | Self::NotLinked { package, explanation } => {
                 let text = &explanation.text;
                 first(&[&|| named_in(package), &|| named_in(&required(text)), &|| named_in(text)])
             }
@@ -39,7 +39,9 @@ impl Error {
             Self::Requirement { requirement: text, .. }
             | Self::Url { url: text, .. }
             | Self::Variable { url: text, .. } => place_in(text),
-            Self::NoLocal { path } => place_in(&format!("file://{}", path.display())),
+            Self::NoLocal { path } | Self::NoProject { path } => {
+                place_in(&format!("file://{}", path.display()))
+            }
             // These are about an index.
             Self::Network { .. } | Self::Unauthorized { .. } => Vec::new(),
             _ => match self.explanation() {

@@ -98,7 +98,8 @@ impl Environment {
     pub(super) fn conceal(&self, text: &str) -> String {
         let hidden =
             self.secrets.iter().fold(text.to_owned(), |text, (value, shown)| text.replace(value, shown));
-        provenv_definition::mask_secrets(&hidden)
+        // Of one text only the beginning is shown, and of a log the end counts.
+        hidden.split_inclusive('\n').map(provenv_definition::mask_secrets).collect()
     }
 
     /// A URL for the lock: without credentials, and with variables where the definition has them.

@@ -95,6 +95,20 @@ pub enum Error {
         /// uv's words.
         explanation: Explanation,
     },
+    /// No index may be asked, and what is linked does not have the package.
+    #[error("`{package}` is in none of the places that may be asked\n{explanation}")]
+    NotLinked {
+        /// Its name.
+        package: String,
+        /// uv's words.
+        explanation: Explanation,
+    },
+    /// A local folder that is not the source of a package.
+    #[error("`{}` is not a Python project: it has no pyproject.toml and no setup.py", .path.display())]
+    NoProject {
+        /// The folder.
+        path: PathBuf,
+    },
     /// No choice of versions satisfies everything.
     #[error("no choice of versions satisfies the requirements\n{explanation}")]
     Conflict {
@@ -142,14 +156,18 @@ pub enum Error {
         explanation: Explanation,
     },
     /// An sdist, repository or folder does not become a wheel.
-    #[error("could not build `{package}`\n{log}")]
+    #[error("could not build `{package}`\n{log}{}", .kept.as_ref().map(|path| format!("\nall it said is in `{}`", path.display())).unwrap_or_default())]
     Build {
         /// What was built.
         package: String,
         /// The last lines of what the build said.
         log: String,
+        /// The file with all that it said.
+        kept: Option<PathBuf>,
         /// A program that it says is missing, e.g. a compiler.
         missing: Option<&'static str>,
+        /// The Debian package that has what it says is missing, in words.
+        debian: Option<String>,
         /// Whether it says that there is no network.
         network: bool,
     },
@@ -237,6 +255,7 @@ impl Error {
     pub(super) fn explanation(&self) -> Option<&Explanation> {
         match self {
             Self::NoPackage { explanation, .. }
+            | Self::NotLinked { explanation, .. }
             | Self::Conflict { explanation }
             | Self::Python { explanation, .. }
             | Self::NoFile { explanation, .. }
@@ -272,9 +291,22 @@ impl Error {
             Self::NoPackage { package, .. } => {
                 format!("check the spelling of `{package}`, and that the index that has it is among the definition's")
             }
+            Self::NotLinked { package, .. } => format!(
+                "`--no-index` forbids asking an index: name a folder or page that has `{package}` with --find-links, or \
+                 drop `--no-index`"
+            ),
+            Self::NoProject { .. } => {
+                "name the folder of the project, which is often the one above or below; a folder of modules without either \
+                 file needs no line: send it along with the job"
+                    .into()
+            }
             Self::Conflict { explanation } => conflict_hint(explanation),
             Self::Python { python, .. } => format!(
                 "ask for another version of the package, or for another Python than {python} with the key `python`"
+            ),
+            Self::NoFile { target, explanation } if !explanation.text.contains("building from source") => format!(
+                "none of its wheels is for {target}, and there is no source that one could be built from: ask for another \
+                 version, or for another Python with the key `python`"
             ),
             Self::NoFile { .. } => {
                 "ask for another version or another Python, or allow building it from source (only-binary)".into()
@@ -303,6 +335,10 @@ impl Error {
                  in the URL, and git+ssh a running ssh-agent"
                     .into()
             }
+            Self::Build { debian: Some(package), .. } => format!(
+                "add {package} to `system_packages` in the environment's YAML: the build has what is there; or ask for a \
+                 version that has wheels for this Python"
+            ),
             Self::Build { missing: Some(program), .. } => format!(
                 "the build needs `{program}`, which the base and build-essential do not have: ask for a version that \
                  has wheels, or build the wheel elsewhere and give its folder with --find-links"
@@ -314,8 +350,8 @@ impl Error {
                     .into()
             }
             Self::Build { .. } => {
-                "ask for a version that has wheels for this Python, or build the wheel elsewhere and give its folder \
-                 with --find-links"
+                "ask for a version that has wheels for this Python, add what the build lacks to `system_packages`, or build \
+                 the wheel elsewhere and give its folder with --find-links"
                     .into()
             }
             Self::BuiltWheel { .. } => {

@@ -1,6 +1,7 @@
 //! What uv means when it fails. Its words are kept; their kind decides what we say besides.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use super::Error;
 
@@ -88,9 +89,73 @@ fn missing_program(log: &str) -> Option<&'static str> {
     not_found.copied().next().or_else(sign)
 }
 
-/// Whether trying again with a compiler is worthwhile.
+/// Programs and headers that builds look for, and the Debian packages that have them.
+const DEBIAN: &[(&str, &str)] = &[
+    ("pg_config", "libpq-dev"),
+    ("libpq-fe.h", "libpq-dev"),
+    ("mysql_config", "default-libmysqlclient-dev"),
+    ("mysql.h", "default-libmysqlclient-dev"),
+    ("curl-config", "libcurl4-openssl-dev"),
+    ("curl/curl.h", "libcurl4-openssl-dev"),
+    ("xslt-config", "libxslt1-dev"),
+    ("libxml/xmlversion.h", "libxml2-dev"),
+    ("gdal-config", "libgdal-dev"),
+    ("ffi.h", "libffi-dev"),
+    ("gmp.h", "libgmp-dev"),
+    ("hdf5.h", "libhdf5-dev"),
+    ("jpeglib.h", "libjpeg-dev"),
+    ("lber.h", "libldap-dev"),
+    ("ldap.h", "libldap-dev"),
+    ("openssl/ssl.h", "libssl-dev"),
+    ("openssl/opensslv.h", "libssl-dev"),
+    ("portaudio.h", "portaudio19-dev"),
+    ("sasl/sasl.h", "libsasl2-dev"),
+    ("sql.h", "unixodbc-dev"),
+    ("sqlite3.h", "libsqlite3-dev"),
+    ("zlib.h", "zlib1g-dev"),
+    ("cmake", "cmake"),
+    ("swig", "swig"),
+    ("gfortran", "gfortran"),
+    ("cargo", "cargo"),
+    ("rustc", "rustc"),
+    ("pkg-config", "pkg-config"),
+];
+
+/// What a build says where it does not find one of these: `fatal error: ffi.h: No such file or directory`.
+const NOT_FOUND: &[&str] =
+    &["not found", "No such file", "unable to find", "could not find", "command not found"];
+
+/// The Debian package with what the log of a build says is missing; `lib…-dev` where nobody knows its name.
+fn debian_package(log: &str) -> Option<String> {
+    let missing = || {
+        log.lines()
+            .filter(|line| NOT_FOUND.iter().any(|sign| line.to_lowercase().contains(&sign.to_lowercase())))
+    };
+    let part_of_name = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+    let names = |line: &str, what: &str| {
+        line.split(|c| !part_of_name(c))
+            .any(|word| word == what || (word.starts_with('/') && word.rsplit('/').next() == Some(what)))
+    };
+    let known = DEBIAN.iter().find(|(what, _)| missing().any(|line| names(line, what)));
+    if let Some((_, package)) = known {
+        return Some(format!("`{package}`"));
+    }
+    let header = missing().find_map(|line| {
+        let header = line.split(": No such file").next()?.rsplit(' ').next()?;
+        (line.contains("fatal error: ") && header != "Python.h").then_some(header)
+    });
+    header.map(|header| format!("the `-dev` package that has `{header}`"))
+}
+
+/// Whether trying again with a compiler, and the perl that comes with it, is worthwhile.
 pub(super) fn wants_compiler(log: &str) -> bool {
-    missing_program(log).is_some_and(|program| BUILD_ESSENTIAL.contains(&program))
+    let script = || {
+        log.lines().any(|line| {
+            (line.contains("_config") || line.contains("-config")) && debian_package(line).is_some()
+        })
+    };
+    let perl = || log.contains("/usr/bin/perl") || log.contains("perl: not found");
+    missing_program(log).is_some_and(|program| BUILD_ESSENTIAL.contains(&program)) || script() || perl()
 }
 
 /// Warnings that uv gives on its way, without their label.
@@ -112,7 +177,7 @@ pub(super) fn failure(code: i32, stderr: &str, python: &str, target: &str) -> Er
         || says("Failed to build")
     {
         let package = quoted(headline).unwrap_or("a package").to_owned();
-        return build_failure(&package, stderr);
+        return build_failure(&package, "", stderr, None);
     }
     if says("network was disabled") || says("Network connectivity is disabled") {
         return Error::Offline { explanation };
@@ -132,6 +197,10 @@ pub(super) fn failure(code: i32, stderr: &str, python: &str, target: &str) -> Er
             Some(before.rsplit(' ').next()?.to_owned())
         });
         return if let Some(package) = missing {
+            // What uv says where it may ask no index.
+            if says("was not found in the provided package locations") {
+                return Error::NotLinked { package, explanation };
+            }
             Error::NoPackage { package, explanation }
         } else if says("requires Python") || says("depends on Python") || says("Python version") {
             Error::Python { python: python.to_owned(), explanation }
@@ -152,14 +221,28 @@ pub(super) fn failure(code: i32, stderr: &str, python: &str, target: &str) -> Er
     Error::Uv { code, explanation }
 }
 
-/// What a failed build means: the last lines that it printed.
-pub(super) fn build_failure(package: &str, stderr: &str) -> Error {
+/// What a failed build means: the last lines that it printed, those of stderr before those of stdout. All of it is `kept`
+/// in a file.
+pub(super) fn build_failure(package: &str, stdout: &str, stderr: &str, kept: Option<PathBuf>) -> Error {
     // uv's hint says that the build failed.
     let told = |line: &&str| !line.trim().is_empty() && !line.starts_with("hint: ");
-    let lines: Vec<&str> = stderr.lines().filter(told).collect();
-    let log = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
-    let network = NO_NETWORK.iter().any(|sign| stderr.contains(sign));
-    Error::Build { package: package.to_owned(), log, missing: missing_program(stderr), network }
+    let end = |text: &str, most: usize| -> Vec<String> {
+        let mut lines: Vec<String> = text.lines().rev().filter(told).take(most).map(str::to_owned).collect();
+        lines.reverse();
+        lines
+    };
+    let errors = end(stderr, LOG_LINES);
+    let mut lines = end(stdout, LOG_LINES - errors.len());
+    lines.extend(errors);
+    let all = format!("{stderr}\n{stdout}");
+    Error::Build {
+        package: package.to_owned(),
+        log: lines.join("\n"),
+        kept,
+        missing: missing_program(&all),
+        debian: debian_package(&all),
+        network: NO_NETWORK.iter().any(|sign| all.contains(sign)),
+    }
 }
 
 /// The requirement whose package uv could not ask what it needs, if it has a name.
@@ -182,8 +265,8 @@ fn explanation(stderr: &str) -> Explanation {
 
 /// One of uv's hints, as it is right for our users: uv's own options are not theirs.
 fn our_hint(hint: &str) -> Option<String> {
-    // We set that one ourselves.
-    if hint.contains("`--python-version`") {
+    // The one we set ourselves; of the other our own hint says more.
+    if hint.contains("`--python-version`") || hint.contains("index lookups were disabled") {
         return None;
     }
     // Our own hint says what there is instead.
@@ -225,7 +308,7 @@ mod tests {
                 "Because nope was not found in the provided package locations and you require nope, we can \
                  conclude that your requirements are unsatisfiable."
             ),
-            "NoPackage"
+            "NotLinked"
         );
         assert_eq!(
             no_solution(
@@ -324,7 +407,7 @@ mod tests {
     fn a_build_that_lacks_a_compiler_says_so() {
         let log = "error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory";
         assert!(wants_compiler(log));
-        let Error::Build { missing, .. } = build_failure("a", log) else { panic!() };
+        let Error::Build { missing, .. } = build_failure("a", "", log, None) else { panic!() };
         assert_eq!(missing, Some("gcc"));
         assert!(wants_compiler("error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'"));
         assert!(wants_compiler("FileNotFoundError: [Errno 2] No such file or directory: '/usr/bin/c++'"));
@@ -335,7 +418,34 @@ mod tests {
     #[test]
     fn only_the_end_of_a_log_is_kept() {
         let log = (0..1000).map(|line| format!("line {line}")).collect::<Vec<_>>().join("\n\n");
-        let Error::Build { log, .. } = build_failure("a", &log) else { panic!() };
-        assert_eq!((log.lines().count(), log.lines().last()), (LOG_LINES, Some("line 999")));
+        let Error::Build { log: shown, .. } = build_failure("a", "", &log, None) else { panic!() };
+        assert_eq!((shown.lines().count(), shown.lines().last()), (LOG_LINES, Some("line 999")));
+        let Error::Build { log: shown, .. } = build_failure("a", &log, "fatal: x", None) else { panic!() };
+        assert_eq!(shown.lines().count(), LOG_LINES);
+        assert!(shown.ends_with("line 999\nfatal: x"), "{shown}");
+    }
+
+    #[test]
+    fn the_debian_package_is_named() {
+        for (log, package) in [
+            ("Error: pg_config executable not found.", "`libpq-dev`"),
+            ("/bin/sh: 1: mysql_config: not found", "`default-libmysqlclient-dev`"),
+            ("./psycopg.h:36:10: fatal error: libpq-fe.h: No such file or directory", "`libpq-dev`"),
+            ("c/_cffi.c:15:10: fatal error: ffi.h: No such file or directory", "`libffi-dev`"),
+            ("FileNotFoundError: [Errno 2] No such file or directory: 'cmake'", "`cmake`"),
+            (
+                "a.c:1:10: fatal error: deep/odd.h: No such file or directory",
+                "the `-dev` package that has `deep/odd.h`",
+            ),
+        ] {
+            assert_eq!(debian_package(log).as_deref(), Some(package), "{log}");
+        }
+        for log in
+            ["fatal error: Python.h: No such file or directory", "No such file: 'VERSION'", "cmake failed"]
+        {
+            assert_eq!(debian_package(log), None, "{log}");
+        }
+        assert!(wants_compiler("Error: pg_config executable not found."));
+        assert!(!wants_compiler("a.c:1:10: fatal error: ffi.h: No such file or directory"));
     }
 }

@@ -45,6 +45,8 @@ pub struct PypiConfig {
     pub uv_wheel: Option<PathBuf>,
     /// Whether builds of packages have the network, though never credentials of indexes.
     pub build_network: bool,
+    /// The folder for what failed builds of packages said; nothing is kept without.
+    pub logs: Option<PathBuf>,
     /// Variables and configuration files of this machine.
     pub host: Host,
 }

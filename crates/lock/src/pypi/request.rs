@@ -180,6 +180,12 @@ impl Request {
             "file" => {
                 let path = local_path(&url)?;
                 if path.is_dir() {
+                    let fragment = url.fragment().unwrap_or_default();
+                    let below = fragment.split('&').find_map(|part| part.strip_prefix("subdirectory="));
+                    let project = below.map_or_else(|| path.clone(), |below| path.join(below));
+                    if !["pyproject.toml", "setup.py"].iter().any(|file| project.join(file).exists()) {
+                        return Err(super::Error::NoProject { path: project });
+                    }
                     self.mount_snapshot(path, fetcher)?;
                 } else {
                     self.mount_local(&path);

@@ -49,6 +49,8 @@ pub(super) struct Session<'a> {
     pub platform: Platform,
     /// What fits the environment's Python.
     pub tags: Tags,
+    /// Where what failed builds said is kept.
+    pub logs: Option<PathBuf>,
     /// What is being built, each for the one before it.
     pub making: Vec<String>,
     runner: &'a dyn ToolRunner,
@@ -183,6 +185,7 @@ impl<'a> Session<'a> {
             python,
             platform,
             tags,
+            logs: config.logs.clone(),
             making,
             runner,
             asking,
@@ -239,10 +242,11 @@ impl<'a> Session<'a> {
     ) -> Result<Result<Output, Failure>> {
         let mut result = self.once(&self.building, command, work, mounts, &[]).await?;
         if let Err(failure) = &result
-            && explain::wants_compiler(&failure.stderr)
+            && explain::wants_compiler(&format!("{}\n{}", failure.stderr, failure.stdout))
         {
             self.fetcher.reporter().note("a build needs a compiler: trying again with build-essential");
-            let more = ["build-essential", "python3-dev"];
+            // A base has no perl, which scripts of -dev packages such as `pg_config` are written in.
+            let more = ["build-essential", "perl-base", "python3-dev"];
             result = self.once(&self.building, command, work, mounts, &more).await?;
         }
         Ok(result)
@@ -272,12 +276,13 @@ impl<'a> Session<'a> {
         let program = command.first().cloned().unwrap_or_default();
         let output: ToolOutput =
             self.runner.run(tool).await.map_err(|source| Error::Sandbox { program, source })?;
-        let stderr = self.request.environment().conceal(&String::from_utf8_lossy(&output.stderr));
+        let conceal = |bytes: &[u8]| self.request.environment().conceal(&String::from_utf8_lossy(bytes));
+        let stderr = conceal(&output.stderr);
         tracing::debug!(code = output.code, %stderr, "ran in the sandbox");
         Ok(if output.code == 0 {
             Ok(Output { stdout: String::from_utf8_lossy(&output.stdout).into_owned(), stderr })
         } else {
-            Err(Failure { code: output.code, stderr })
+            Err(Failure { code: output.code, stdout: conceal(&output.stdout), stderr })
         })
     }
 
@@ -297,6 +302,7 @@ pub(super) struct Output {
 /// A program's failure, with secrets hidden.
 pub(super) struct Failure {
     pub code: i32,
+    pub stdout: String,
     pub stderr: String,
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Tags {
 
 /// The parts of a wheel's file name: `name-version[-build]-python-abi-platform.whl`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct WheelName<'a> {
+pub(crate) struct WheelName<'a> {
     /// Normalised.
     pub name: String,
     /// As it is written, which is PEP 440's normal form or near it.
@@ -29,7 +29,7 @@ pub(super) struct WheelName<'a> {
 
 impl<'a> WheelName<'a> {
     /// Reads a file name; `None` where it is not one of a wheel.
-    pub(super) fn parse(file: &'a str) -> Option<Self> {
+    pub(crate) fn parse(file: &'a str) -> Option<Self> {
         let parts: Vec<&str> = file.strip_suffix(".whl")?.split('-').collect();
         let (name, version, build, tags) = match parts[..] {
             [name, version, python, abi, platform] => (name, version, "", [python, abi, platform]),

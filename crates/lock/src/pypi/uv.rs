@@ -166,7 +166,7 @@ async fn from_index(fetcher: &Fetcher, index: &Url, file: &str, digest: &Digest)
     let link = link(&text, file)
         .and_then(|link| document.url.as_url().join(&link).ok())
         .ok_or_else(|| Error::NoUv { reasons: vec![format!("`{}` has no `{file}`", SafeUrl::new(page))] })?;
-    Ok(fetcher.artifact(&SafeUrl::new(link), digest, None).await?)
+    Ok(fetcher.linked_artifact(&SafeUrl::new(link), digest, None).await?)
 }
 
 /// The URL of `file` on an index page.
@@ -212,7 +212,7 @@ async fn from_pip(
     }
     let folder = fetcher.store().scratch()?;
     let mut reason = "there is no pip on PATH".to_owned();
-    for program in [&["pip3"][..], &["pip"], &["python3", "-m", "pip"]] {
+    for program in [&["pip3"][..], &["pip"], &["python3", "-I", "-m", "pip"]] {
         let Some(path) = on_path(config, program[0]) else { continue };
         fetcher.reporter().note(&format!("fetching uv {VERSION} by `{}`", program.join(" ")));
         let mut command = tokio::process::Command::new(path);
@@ -228,6 +228,9 @@ async fn from_pip(
             .args(["--quiet", "--no-cache-dir", "--dest"])
             .arg(folder.path())
             .arg(format!("uv=={VERSION}"))
+            // Not the user's: Python runs what is called like a module there.
+            .current_dir(folder.path())
+            .env("PYTHONSAFEPATH", "1")
             .stdin(std::process::Stdio::null())
             .kill_on_drop(true);
         match command.output().await {

@@ -4,7 +4,7 @@
 //! environment's own packages, and installed from the store; then the backend is asked what else it needs (PEP 517), and
 //! that is chosen in the same way.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use provenv_definition::Requirement;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::build::{Origin, label};
 use super::compile::{Question, compile};
 use super::pylock::{Package, Vcs};
-use super::session::{BUILD_ENVIRONMENT, Output, Session, UV, WORK, mount};
+use super::session::{BUILD_ENVIRONMENT, Failure, Output, Session, UV, WORK, mount};
 use super::{Error, Result, choose, explain, metadata};
 use crate::tool::ToolMount;
 use crate::{PypiPackage, PypiSource, Upgrade};
@@ -25,6 +25,9 @@ const INSTALL: &str = "set -eu; uv=\"$1\" python=\"$2\" environment=\"$3\"; shif
                        [ -e \"$environment\" ] || \"$uv\" venv --quiet --python \"$python\" \"$environment\"; \
                        [ $# -eq 0 ] || \"$uv\" pip install --quiet --no-index --no-deps \
                        --python \"$environment/bin/python\" \"$@\"";
+
+/// Stands before and after the backend's answer.
+const MARK: &str = "\u{1e}provenv\u{1e}";
 
 /// Where a build leaves its wheel, in [`WORK`].
 const OUT: &str = "out";
@@ -95,7 +98,7 @@ impl<'s, 'a> Workshop<'s, 'a> {
     }
 
     /// Makes the wheel; the folder on this machine that holds it.
-    pub(super) async fn wheel(&self) -> Result<std::path::PathBuf> {
+    pub(super) async fn wheel(&self) -> Result<PathBuf> {
         self.run("build").await?;
         Ok(self.work.path().join(OUT))
     }
@@ -156,12 +159,35 @@ impl<'s, 'a> Workshop<'s, 'a> {
         let backend = self.system.build_backend.as_deref().unwrap_or(LEGACY);
         let paths = serde_json::to_string(&self.system.backend_path).expect("a list of texts");
         let command = [&python, "-c", BACKEND, action, &self.source, backend, &paths, &out];
-        Ok(self.sandbox(&command.map(str::to_owned)).await?.stdout)
+        let stdout = self.sandbox(&command.map(str::to_owned)).await?.stdout;
+        Ok(stdout.rsplit(MARK).nth(1).unwrap_or_default().to_owned())
     }
 
     async fn sandbox(&self, command: &[String]) -> Result<Output> {
         let result = self.session.build(command, self.work.path(), &self.mounts).await?;
-        result.map_err(|failure| explain::build_failure(&self.package, &failure.stderr))
+        result.map_err(|failure| {
+            let kept = self.keep_log(command, &failure);
+            explain::build_failure(&self.package, &failure.stdout, &failure.stderr, kept)
+        })
+    }
+
+    /// Writes all that a failed build said to a file, in place of what the last failure left there. A log that cannot be
+    /// written must not hide why the build failed.
+    fn keep_log(&self, command: &[String], failure: &Failure) -> Option<PathBuf> {
+        let folder = self.session.logs.as_ref()?;
+        let name =
+            self.package.chars().map(|c| if c.is_ascii_alphanumeric() || "._".contains(c) { c } else { '-' });
+        let path =
+            folder.join(format!("wheel-{}.log", name.take(100).collect::<String>().replace("--", "-")));
+        let step =
+            command.iter().skip_while(|word| *word != BACKEND).nth(1).map_or("prepare", |word| &**word);
+        let Failure { code, stdout, stderr } = failure;
+        let text = format!(
+            "{step} of {}: exit code {code}\n\n--- standard output ---\n{stdout}\n--- standard error ---\n{stderr}\n",
+            self.package
+        );
+        fs_err::create_dir_all(folder).and_then(|()| fs_err::write(&path, text)).ok()?;
+        Some(path)
     }
 
     fn bad(&self, reason: String) -> Error {
@@ -172,11 +198,14 @@ impl<'s, 'a> Workshop<'s, 'a> {
     fn missing(&self, error: Error) -> Error {
         match error {
             Error::NoPackage { .. }
+            | Error::NotLinked { .. }
             | Error::Conflict { .. }
             | Error::Python { .. }
             | Error::NoFile { .. } => explain::build_failure(
                 &self.package,
+                "",
                 &format!("what it needs to be built cannot be had: {error}"),
+                None,
             ),
             error => error,
         }

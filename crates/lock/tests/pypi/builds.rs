@@ -65,6 +65,33 @@ async fn a_failing_build_shows_its_last_words() {
 }
 
 #[tokio::test]
+async fn all_that_a_failing_build_said_is_kept() {
+    let code = "\nimport sys\nprint('fatal: no libfoo', 'https://me:hunter2@host.test/', file=sys.stderr)\n\
+                for n in range(200): print('chatter', n)\nsys.exit(1)\n";
+    let sdist = Sdist::new("chatty", "1.0").old_metadata().runs(code);
+    let Some(machine) = Machine::new(Index::new().add(sdist)).await else { return };
+    let error = machine.fail(&pip(&["chatty"])).await;
+    let Error::Build { log, kept: Some(kept), .. } = &error else { panic!("{error:?}") };
+    assert!(log.contains("chatter 199\nfatal: no libfoo"), "{log}");
+    assert!(kept.starts_with(machine.path("builds")) && error.to_string().contains(kept.to_str().unwrap()));
+    let all = fs_err::read_to_string(kept).unwrap();
+    assert!(
+        all.contains("chatter 0\n") && all.contains("fatal: no libfoo") && !all.contains("hunter2"),
+        "{all}"
+    );
+}
+
+#[tokio::test]
+async fn a_folder_without_a_project_is_named() {
+    let Some(machine) = Machine::new(Index::new()).await else { return };
+    fs_err::create_dir(machine.path("bare")).unwrap();
+    let asked = pip(&[&machine.url("bare")]);
+    let error = machine.fail(&asked).await;
+    assert!(error.to_string().contains("no pyproject.toml"), "{error}");
+    assert_eq!(error.concerns(&asked.requirements), [0]);
+}
+
+#[tokio::test]
 async fn a_missing_compiler_is_brought_once() {
     let sdist =
         Sdist::new("wants-gcc", "1.0").fails("error: command 'gcc' failed: No such file or directory");
@@ -77,7 +104,7 @@ async fn a_missing_compiler_is_brought_once() {
         commands.iter().filter(|tool| tool.command.iter().any(|word| word == "build")).collect();
     assert_eq!(builds.len(), 2);
     assert!(builds[0].extra_packages.is_empty());
-    assert_eq!(builds[1].extra_packages, ["build-essential", "python3-dev"]);
+    assert_eq!(builds[1].extra_packages, ["build-essential", "perl-base", "python3-dev"]);
 }
 
 #[tokio::test]

@@ -56,6 +56,21 @@ async fn no_file_for_this_platform() {
 }
 
 #[tokio::test]
+async fn no_wheel_is_for_this_python() {
+    let index = Index::new().add(Wheel::new("old", "1.15").tag("cp37-cp37m-manylinux2010_x86_64"));
+    let Some(machine) = Machine::new(index).await else { return };
+    golden_error!(machine, machine.fail(&pip(&["old==1.15"])).await);
+}
+
+#[tokio::test]
+async fn without_index_only_what_is_linked_can_be_had() {
+    let Some(machine) = Machine::new(Index::new().add(Wheel::new("a", "1.0"))).await else { return };
+    let mut asked = pip(&["a"]);
+    asked.no_index = true;
+    golden_error!(machine, machine.fail(&asked).await);
+}
+
+#[tokio::test]
 async fn the_index_is_out_of_reach() {
     let Some(machine) = Machine::new(Index::new()).await else { return };
     let mut asked = pip(&["a"]);

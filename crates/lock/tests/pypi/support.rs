@@ -161,6 +161,7 @@ impl Machine {
             index: Some(server.at("/simple/").parse().unwrap()),
             uv_wheel: None,
             build_network: false,
+            logs: Some(folder.path().join("builds")),
             host: Host::new(host, folder.path()),
         };
         let notes = Arc::new(Notes::default());

@@ -8,9 +8,9 @@ import tempfile
 import zipfile
 
 action, source, name, paths, folder = sys.argv[1:]
-# What a backend prints is its log; only the answer goes to stdout.
+# What a backend prints is its log; the answer stands between two of these.
+MARK = "\x1eprovenv\x1e"
 answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
-os.dup2(2, 1)
 sys.argv[1:] = []
 os.chdir(source)
 # The working folder is not to be searched (PEP 517), which `-c` does.
@@ -34,10 +34,12 @@ def metadata():
 
 if action == "requires":
     hook = getattr(backend, "get_requires_for_build_wheel", None)
-    answer.write(json.dumps(list(hook()) if hook else []))
+    said = json.dumps(list(hook()) if hook else [])
 elif action == "metadata":
-    answer.write(metadata())
+    said = metadata()
 else:
     os.makedirs(folder, exist_ok=True)
-    answer.write(backend.build_wheel(folder))
+    said = backend.build_wheel(folder)
+sys.stdout.flush()
+answer.write(MARK + said + MARK)
 answer.close()

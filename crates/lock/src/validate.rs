@@ -1,0 +1,289 @@
+//! What a lock must be before it is built from, whoever wrote it: names, versions and file names that are nothing else,
+//! and URLs that lead only where the definition's owner sends for.
+
+use std::path::{Component, Path, PathBuf};
+
+use percent_encoding::percent_decode_str;
+use provenv_definition::{Definition, Platform, SystemPackage, normalise_name};
+use url::Url;
+
+use crate::pypi::WheelName;
+use crate::{Artifact, BaseLock, DebPackage, Lock, PlatformLock, PypiPackage, PypiSource, PythonLock};
+
+/// No package is as large, and sums of so many stay numbers.
+const LARGEST: u64 = 1 << 40;
+
+/// What is wrong with a lock.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {problem}")]
+pub struct InvalidLock {
+    what: String,
+    problem: String,
+}
+
+type Result = std::result::Result<(), InvalidLock>;
+
+/// What is at fault is shown with its control characters escaped.
+fn invalid(what: impl AsRef<str>, problem: impl Into<String>) -> InvalidLock {
+    InvalidLock { what: what.as_ref().escape_debug().to_string(), problem: problem.into() }
+}
+
+fn require(holds: bool, what: &str, problem: &str) -> Result {
+    if holds { Ok(()) } else { Err(invalid(what, problem)) }
+}
+
+impl Lock {
+    /// Whether every field is what its name says.
+    pub fn validate(&self) -> Result {
+        require(
+            self.format == Self::FORMAT,
+            &format!("format {}", self.format),
+            "is none that there ever was",
+        )?;
+        for (platform, lock) in &self.platforms {
+            lock.validate(*platform)?;
+        }
+        Ok(())
+    }
+
+    /// Whether its URLs lead only where `own`, the places that its user names, allow: a variable only at an origin that is
+    /// named with it, a `file:` only below a folder that is named. `has` says which artifacts are here already.
+    pub fn check_urls(&self, own: &Places, has: impl Fn(&Artifact) -> bool) -> Result {
+        for lock in self.platforms.values() {
+            for package in &lock.debian {
+                own.allow(&package.name, package.artifact.url.as_url(), has(&package.artifact))?;
+            }
+            for package in &lock.pypi {
+                let artifact = match &package.source {
+                    PypiSource::Wheel(artifact) => Some(artifact),
+                    PypiSource::Built { sdist, .. } => sdist.as_ref(),
+                };
+                if let Some(artifact) = artifact {
+                    own.allow(&package.name, artifact.url.as_url(), has(artifact))?;
+                }
+                if let PypiSource::Built { repository: Some(repository), .. } = &package.source {
+                    let inner = repository.strip_prefix("git+").and_then(|inner| Url::parse(inner).ok());
+                    let inner =
+                        inner.ok_or_else(|| invalid(&package.name, "has a repository that is no URL"))?;
+                    own.allow_variables(&package.name, &inner)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The artifacts' URLs at origins that nobody in `own` names.
+    pub fn strange_urls<'a>(&'a self, own: &'a Places) -> impl Iterator<Item = &'a Url> {
+        let debian = self.platforms.values().flat_map(|lock| &lock.debian).map(|package| &package.artifact);
+        let pypi =
+            self.platforms.values().flat_map(|lock| &lock.pypi).filter_map(|package| match &package.source {
+                PypiSource::Wheel(artifact) => Some(artifact),
+                PypiSource::Built { sdist, .. } => sdist.as_ref(),
+            });
+        let urls = debian.chain(pypi).map(|artifact| artifact.url.as_url());
+        urls.filter(|url| {
+            url.scheme() != "file" && !own.urls.iter().any(|known| known.origin() == url.origin())
+        })
+    }
+}
+
+impl PlatformLock {
+    fn validate(&self, platform: Platform) -> Result {
+        let BaseLock::Debian { suite } = &self.base;
+        require(is_word(&suite.0, "-.+_"), &format!("the suite `{suite}`"), "is no code name")?;
+        for package in &self.debian {
+            package.validate(platform)?;
+        }
+        sorted(self.debian.iter().map(|package| package.name.as_str()))?;
+        if let Some(python) = &self.python {
+            python.validate()?;
+        }
+        let python = self.python.is_some() || self.pypi.is_empty();
+        require(python, "the lock", "has Python packages and no Python")?;
+        for package in &self.pypi {
+            package.validate()?;
+        }
+        sorted(self.pypi.iter().map(|package| package.name.as_str()))
+    }
+}
+
+/// Names in order, each once: equal locks are equal bytes, and one package is not two.
+fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Result {
+    let names: Vec<&str> = names.collect();
+    match names.windows(2).find(|pair| pair[0] >= pair[1]) {
+        Some(pair) if pair[0] == pair[1] => Err(invalid(pair[0], "is there twice")),
+        Some(pair) => Err(invalid(pair[1], "is not in the order of names")),
+        None => Ok(()),
+    }
+}
+
+/// Letters, digits and `others`, the first a letter or digit.
+fn is_word(text: &str, others: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
+}
+
+impl DebPackage {
+    /// Debian Policy 5.6.1, 5.6.12 and 5.6.8.
+    fn validate(&self, platform: Platform) -> Result {
+        let is_name = self
+            .name
+            .parse()
+            .is_ok_and(|parsed: SystemPackage| parsed.version.is_none() && parsed.name == self.name);
+        require(is_name, &format!("`{}`", self.name), "is not the name of a Debian package")?;
+        let version = format!("the version `{}` of {}", self.version, self.name);
+        require(is_word(&self.version, ".+-~:"), &version, "is none of Debian")?;
+        let known = self.architecture == "all" || self.architecture == platform.architecture();
+        let architecture = format!("the architecture `{}` of {}", self.architecture, self.name);
+        require(known, &architecture, &format!("is not that of {platform}"))?;
+        self.artifact.validate(&self.name)
+    }
+}
+
+impl PythonLock {
+    fn validate(&self) -> Result {
+        let version = format!("the Python version `{}`", self.version);
+        let mut parts = self.version.splitn(3, '.');
+        let minor = match (parts.next(), parts.next()) {
+            (Some("3"), Some(minor)) => minor,
+            _ => "",
+        };
+        let is_number = (1..=3).contains(&minor.len()) && minor.bytes().all(|byte| byte.is_ascii_digit());
+        require(
+            is_number && parts.all(|patch| is_word(patch, ".+~")),
+            &version,
+            "is no version of Python 3",
+        )?;
+        let executable = format!("the interpreter `{}`", self.executable);
+        let expected = format!("/usr/bin/python3.{minor}");
+        require(self.executable == expected, &executable, &format!("is not `{expected}`"))?;
+        let glibc = self.glibc.split_once('.').is_some_and(|(major, minor)| {
+            [major, minor]
+                .iter()
+                .all(|part| (1..=4).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_digit()))
+        });
+        require(glibc, &format!("the version `{}` of glibc", self.glibc), "is no version such as 2.36")
+    }
+}
+
+impl PypiPackage {
+    /// The grammar of names (PEP 503), versions (PEP 440) and file names of wheels (PEP 427).
+    fn validate(&self) -> Result {
+        let normal =
+            is_word(&self.name, "-") && normalise_name(&self.name) == self.name && !self.name.ends_with('-');
+        require(normal, &format!("`{}`", self.name), "is not the normalised name of a Python package")?;
+        let version = self.version.parse::<pep440_rs::Version>().ok();
+        let version = version.filter(|_| is_word(&self.version, ".+!-_")).ok_or_else(|| {
+            invalid(format!("the version `{}` of {}", self.version, self.name), "is none of PEP 440")
+        })?;
+        let wheel = WheelName::parse(&self.wheel).filter(|_| is_word(&self.wheel, "._+!-"));
+        let fits = wheel.is_some_and(|wheel| wheel.name == self.name && wheel.version.parse() == Ok(version));
+        let file = format!("the file `{}`", self.wheel);
+        require(fits, &file, &format!("is no wheel of {} {}", self.name, self.version))?;
+        match &self.source {
+            PypiSource::Wheel(artifact) => artifact.validate(&self.name),
+            PypiSource::Built { size, sdist, repository, .. } => {
+                require(*size <= LARGEST, &self.name, "is larger than can be")?;
+                let plain =
+                    repository.as_ref().is_none_or(|repository| !repository.contains(char::is_control));
+                require(plain, &self.name, "has a repository that is no URL")?;
+                sdist.as_ref().map_or(Ok(()), |sdist| sdist.validate(&self.name))
+            }
+        }
+    }
+}
+
+impl Artifact {
+    fn validate(&self, name: &str) -> Result {
+        require(self.size <= LARGEST, name, "is larger than can be")?;
+        let scheme = matches!(self.url.as_url().scheme(), "http" | "https" | "file");
+        require(scheme, name, "has a URL that is neither http, https nor file")
+    }
+}
+
+/// Places that the user of a lock names: in the definition and in the settings.
+#[derive(Default)]
+pub struct Places {
+    urls: Vec<Url>,
+    folders: Vec<PathBuf>,
+}
+
+impl Places {
+    /// Those of a definition.
+    pub fn of(definition: &Definition) -> Self {
+        let mut places = Self::default();
+        let pip = &definition.pip;
+        for url in pip.index_url.iter().chain(&pip.extra_index_urls) {
+            places.add(url.as_url());
+            places.add_above(url.as_url());
+        }
+        for url in &pip.find_links {
+            places.add(url.as_url());
+            // The links of a page are relative to where it is.
+            if url.as_url().to_file_path().is_ok_and(|path| !path.is_dir()) {
+                places.add_above(url.as_url());
+            }
+        }
+        for requirement in pip.requirements.iter().chain(&pip.constraints) {
+            let text = &requirement.requirement;
+            let location = text.split_once(" @ ").map_or(text.as_str(), |(_, location)| location);
+            let location = location.split(" ;").next().unwrap_or(location).trim();
+            if let Ok(url) = Url::parse(location.strip_prefix("git+").unwrap_or(location)) {
+                places.add(&url);
+            }
+        }
+        places
+    }
+
+    /// One more.
+    pub fn add(&mut self, url: &Url) {
+        if url.scheme() == "file" {
+            self.folders.extend(url.to_file_path());
+        } else {
+            self.urls.push(url.clone());
+        }
+    }
+
+    /// Pages of an index link to files beside them.
+    fn add_above(&mut self, url: &Url) {
+        if let Ok(path) = url.to_file_path()
+            && let Some(above) = path.parent().filter(|above| above.parent().is_some())
+        {
+            self.folders.push(above.to_owned());
+        }
+    }
+
+    fn allow(&self, name: &str, url: &Url, is_here: bool) -> Result {
+        self.allow_variables(name, url)?;
+        if url.scheme() != "file" || is_here {
+            return Ok(());
+        }
+        let below = |path: &Path| {
+            !path.components().any(|part| part == Component::ParentDir)
+                && self.folders.iter().any(|folder| path.starts_with(folder))
+        };
+        let allowed = url.to_file_path().is_ok_and(|path| below(&path));
+        require(allowed, name, "comes from a file of this machine in no folder that the definition names")
+    }
+
+    fn allow_variables(&self, name: &str, url: &Url) -> Result {
+        let asked = variables(url);
+        let allowed = asked.is_empty()
+            || self.urls.iter().any(|own| {
+                let known = variables(own);
+                own.origin() == url.origin() && asked.iter().all(|variable| known.contains(variable))
+            });
+        require(allowed, name, "has a URL with a variable that the definition does not have for its host")
+    }
+}
+
+/// What stands after each `${` of a URL, however it is escaped.
+fn variables(url: &Url) -> Vec<String> {
+    let text = percent_decode_str(url.as_str()).decode_utf8_lossy();
+    let after = text.split("${").skip(1);
+    after.map(|rest| rest.split('}').next().unwrap_or(rest).to_owned()).collect()
+}
+
+#[cfg(test)]
+#[path = "validate_tests.rs"]
+mod tests;
