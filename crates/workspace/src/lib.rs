@@ -41,7 +41,7 @@ pub use lock_file::CheckedLock;
 pub use locking::{Locked, Upgraded};
 pub use provenv_compute::sandbox_main_if_asked;
 pub use provenv_fetch::{Phase, Reporter, Silent};
-pub use provenv_lock::diff::LockDiff;
+pub use provenv_lock::diff::{EcosystemDiff, LockDiff, PackageChange, PackageVersion};
 pub use reference::Reference;
 pub use running::{Finished, RunOptions, SubmitOptions};
 pub use runs::RunDetails;
