@@ -1,5 +1,8 @@
 //! Names that archives give their members, and paths in an image.
 
+/// No path has more parts: each may have to be kept, with all before it.
+const DEEPEST: usize = 128;
+
 /// Why a name cannot be a path inside an image.
 pub fn problem(name: &str) -> Option<&'static str> {
     if name.is_empty() {
@@ -16,13 +19,15 @@ pub fn problem(name: &str) -> Option<&'static str> {
         Some("has a control character in it")
     } else if name.len() > 4095 || name.split('/').any(|part| part.len() > 255) {
         Some("is too long for a file system")
+    } else if name.split('/').count() > DEEPEST {
+        Some("has more than 128 parts")
     } else {
         None
     }
 }
 
 /// The folders above `path`, outermost first.
-pub fn parents(path: &str) -> impl Iterator<Item = &str> {
+pub fn parents(path: &str) -> impl DoubleEndedIterator<Item = &str> {
     path.match_indices('/').map(|(at, _)| &path[..at])
 }
 
@@ -40,8 +45,9 @@ mod tests {
         for name in ["a", "a/b", "a b/ü", "..a/b..", ".hidden", "dev-disk\\x2dby.device"] {
             assert_eq!(problem(name), None, "{name}");
         }
-        let long = "x".repeat(256);
-        for name in ["", "/a", "a/../b", "..", "a/..", "a//b", "./a", "a/", "a\0b", "a\nb", long.as_str()] {
+        let (long, deep) = ("x".repeat(256), "x/".repeat(128) + "x");
+        assert_eq!(problem(&deep[2..]), None);
+        for name in ["", "/a", "a/../b", "..", "a/..", "a//b", "./a", "a/", "a\0b", "a\nb", &long, &deep] {
             assert!(problem(name).is_some(), "{name:?}");
         }
     }

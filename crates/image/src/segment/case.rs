@@ -1,6 +1,6 @@
 //! Names that differ only in case: two on Linux, one on a file system that ignores case.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What a file system that ignores case takes `name` for: near enough to Unicode's full case folding, by way of capitals,
 /// so that `ſ` and the Kelvin sign are caught too.
@@ -11,9 +11,12 @@ pub(crate) fn folded(name: &str) -> String {
 /// The first two of `paths`, folders above them included, that differ only in case.
 pub(crate) fn first_pair<'p>(paths: impl Iterator<Item = &'p str>) -> Option<(String, String)> {
     let mut seen: HashMap<String, &str> = HashMap::new();
+    let mut known = HashSet::new();
     for path in paths {
-        let folders = crate::path::parents(path);
-        for part in folders.chain([path]) {
+        // What lies above a folder that is known is known too.
+        let parts = std::iter::once(path).chain(crate::path::parents(path).rev());
+        let new: Vec<&str> = parts.take_while(|part| known.insert(*part)).collect();
+        for part in new.into_iter().rev() {
             let before = *seen.entry(folded(part)).or_insert(part);
             if before != part {
                 return Some((before.to_owned(), part.to_owned()));

@@ -15,7 +15,7 @@ use super::error::{Error, Fault, Problem};
 use super::model::{DebFacts, DebSegment, ItemKind, Library};
 use super::reader::Reader;
 use super::writer::Writer;
-use super::{BOMB_FLOOR, BOMB_RATIO, MOST_MEMBERS, case, elf};
+use super::{BOMB_FLOOR, BOMB_RATIO, MOST_MEMBERS, NAMES, case, elf, folders};
 use crate::entry::Directory;
 use crate::{base_state, path};
 
@@ -38,26 +38,36 @@ pub(crate) fn make(store: &Store, file: File, name: &str) -> Result<DebSegment, 
         }
         let mut facts = DebFacts::default();
         let mut data = None;
+        // Bytes that may still be kept in memory.
+        let mut room = TEXT_LIMIT;
         while let Some(member) = ar.next()? {
             if let Some(suffix) = member.strip_prefix("control.tar") {
-                let mut limited = Limited { inner: decoder(suffix, &mut ar)?, left: TEXT_LIMIT };
+                if !facts.control.is_empty() {
+                    return Err(Fault::malformed("has two control archives"));
+                }
+                let mut limited = Limited { inner: decoder(suffix, &mut ar)?, left: room };
                 let result = control(&mut limited, &mut facts);
                 if limited.left == 0 {
                     return Err(Fault::Refused(None, Problem::Bomb(TEXT_LIMIT)));
                 }
                 result?;
+                if facts.control.is_empty() {
+                    return Err(Fault::malformed("has no control file"));
+                }
+                room = limited.left;
             } else if let Some(suffix) = member.strip_prefix("data.tar") {
                 if data.is_some() {
                     return Err(Fault::malformed("has two data archives"));
                 }
                 let mut limited = Limited { inner: decoder(suffix, &mut ar)?, left: limit };
-                let mut copy = Copy::new(store)?;
+                let mut copy = Copy::new(store, room)?;
                 let result = copy.run(&mut limited, &mut facts);
                 // An exhausted allowance reads as some other damage further up.
                 if limited.left == 0 {
                     return Err(Fault::Refused(None, Problem::Bomb(limit)));
                 }
                 result?;
+                room = copy.room;
                 data = Some(copy.out.finish()?);
             }
             // Members of other names, e.g. signatures, are to be ignored.
@@ -154,19 +164,22 @@ struct Copy {
     /// Files left out, so that a further name of one can be told from a damaged archive.
     left_out: HashSet<String>,
     symlinks: BTreeSet<String>,
-    /// Bytes of the files that the base state wants.
-    kept: u64,
+    /// Bytes that may still be kept of the files that the base state wants.
+    room: u64,
+    /// Bytes of all names and of what they link to.
+    names: usize,
 }
 
 impl Copy {
-    fn new(store: &Store) -> Result<Self, Fault> {
+    fn new(store: &Store, room: u64) -> Result<Self, Fault> {
         Ok(Self {
             out: Writer::new(store)?,
             directories: BTreeMap::new(),
             files: HashMap::new(),
             left_out: HashSet::new(),
             symlinks: BTreeSet::new(),
-            kept: 0,
+            room,
+            names: 0,
         })
     }
 
@@ -179,13 +192,14 @@ impl Copy {
         io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|error| damaged(&error))?;
         let links: HashMap<String, &String> =
             self.symlinks.iter().map(|link| (case::folded(link), link)).collect();
-        for path in self.files.keys().chain(self.directories.keys()).chain(&self.symlinks) {
+        let paths = self.files.keys().chain(self.directories.keys()).chain(&self.symlinks);
+        for (folder, path) in folders::above(paths.map(String::as_str))? {
             // Where case does not count too: an extractor there would follow `X` on the way to `x/y`.
-            if let Some(link) = path::parents(path).find_map(|parent| links.get(&case::folded(parent))) {
+            if let Some(link) = links.get(&case::folded(folder)) {
                 return Err(Fault::member(path, Problem::ThroughSymlink((*link).clone())));
             }
-            if let Some(file) = path::parents(path).find(|parent| self.files.contains_key(*parent)) {
-                return Err(Fault::member(path, Problem::FileAndFolder(file.to_owned())));
+            if self.files.contains_key(folder) {
+                return Err(Fault::member(path, Problem::FileAndFolder(folder.to_owned())));
             }
         }
         let written = |path: &&String| !left_out(path) || documentation_link(path);
@@ -224,6 +238,7 @@ impl Copy {
             checked(if kind == EntryType::Directory { plain.trim_end_matches('/') } else { plain })
                 .map_err(|problem| fault(Problem::Name(problem)))?,
         );
+        self.took(&path)?;
         if kind == EntryType::Directory {
             if self.files.contains_key(&path) || self.symlinks.contains(&path) {
                 return Err(fault(Problem::Duplicate));
@@ -264,6 +279,12 @@ impl Copy {
             EntryType::Symlink => {
                 let target = target.filter(|target| !target.is_empty() && !target.contains('\0'));
                 let target = target.ok_or_else(|| fault(Problem::Damaged))?;
+                if target.len() > 4095 {
+                    return Err(fault(Problem::Malformed(
+                        "links to a name too long for a file system".to_owned(),
+                    )));
+                }
+                self.took(&target)?;
                 if !left_out(&path) || documentation_link(&path) {
                     self.out.entry(&path, ItemKind::Symlink(target), 0, 0o777, (uid, gid))?;
                 }
@@ -273,6 +294,7 @@ impl Copy {
                 let target = target.ok_or_else(|| fault(Problem::Damaged))?;
                 let plain = target.strip_prefix("./").unwrap_or(&target);
                 let target = merged(checked(plain).map_err(|problem| fault(Problem::Name(problem)))?);
+                self.took(&target)?;
                 let Some(&(mode, uid, gid)) = self.files.get(&target) else {
                     return Err(fault(Problem::DanglingHardlink(target)));
                 };
@@ -287,6 +309,12 @@ impl Copy {
         Ok(())
     }
 
+    /// Counts a name that is kept.
+    fn took(&mut self, name: &str) -> Result<(), Fault> {
+        self.names += name.len();
+        if self.names > NAMES { Err(Fault::Refused(None, Problem::Names(NAMES))) } else { Ok(()) }
+    }
+
     fn file(
         &mut self,
         entry: &mut impl SizedRead,
@@ -299,10 +327,8 @@ impl Copy {
         self.out.entry(path, ItemKind::File, size, mode, owner)?;
         let mut kept = base_state::wants(path).then(Vec::new);
         if kept.is_some() {
-            self.kept = self.kept.saturating_add(size);
-            if self.kept > TEXT_LIMIT {
-                return Err(Fault::Refused(None, Problem::Bomb(TEXT_LIMIT)));
-            }
+            let room = self.room.checked_sub(size);
+            self.room = room.ok_or(Fault::Refused(None, Problem::Bomb(TEXT_LIMIT)))?;
         }
         let mut buffer = vec![0; 64 << 10];
         let mut done = 0;

@@ -25,6 +25,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// What is to be written to an image cannot be a path in it.
+    #[error("refused the path {path:?}, which {problem}")]
+    Path {
+        /// The path.
+        path: String,
+        /// Why it is none.
+        problem: &'static str,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] provenv_store::Error),
@@ -114,6 +122,10 @@ pub enum Problem {
     Case(String),
     #[error("has more than {0} members, which no package has")]
     TooMany(usize),
+    #[error("has more than {0} folders, which no package has")]
+    Folders(usize),
+    #[error("has names of more than {} MiB together, which no package has", .0 >> 20)]
+    Names(usize),
     #[error("needs more than {} MiB of memory to be unpacked", .0 >> 20)]
     Memory(u64),
     #[error("is a {0}")]

@@ -14,8 +14,9 @@ impl DebFacts {
             "md5sums" => self.md5sums = Some(text()),
             "conffiles" => self.conffiles = text().lines().map(|line| line.trim().to_owned()).collect(),
             _ if SCRIPTS.contains(&name) => {
-                self.maintainer_scripts.push(name.to_owned());
-                self.maintainer_scripts.sort();
+                if let Err(at) = self.maintainer_scripts.binary_search_by(|known| known.as_str().cmp(name)) {
+                    self.maintainer_scripts.insert(at, name.to_owned());
+                }
                 if name == "postinst" {
                     self.alternatives = alternatives(&text());
                 }

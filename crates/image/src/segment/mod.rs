@@ -8,6 +8,7 @@ mod deb;
 mod elf;
 mod error;
 mod facts;
+mod folders;
 mod gzip;
 mod inflate;
 mod linkage;
@@ -58,6 +59,10 @@ const BOMB_FLOOR: u64 = 64 << 20;
 const BOMB_RATIO: u64 = 200;
 /// An archive may have this many members: what is kept of each takes memory. Real packages stay below a tenth of it.
 const MOST_MEMBERS: usize = 500_000;
+/// Its files may lie in this many folders, and its paths and those of its folders take so many bytes together. Real packages
+/// stay below a tenth of both.
+const MOST_FOLDERS: usize = 100_000;
+const NAMES: usize = 64 << 20;
 
 /// The segment of the wheel in `artifact`, which is called `name`, for a Python of this version.
 pub fn wheel(

@@ -19,14 +19,18 @@ struct Row {
 }
 
 impl Record {
-    pub fn parse(text: &str) -> Result<Self, Fault> {
+    /// Reads the rows of those paths that are `wanted`: a megabyte could hold millions of others.
+    pub fn parse(text: &str, wanted: impl Fn(&str) -> bool) -> Result<Self, Fault> {
         let mut rows = HashMap::new();
-        for fields in csv(text) {
+        csv(text, |fields| {
             let [path, hash, size] = <[String; 3]>::try_from(fields)
-                .map_err(|fields| Fault::malformed(format!("RECORD has a row of {} fields", fields.len())))?;
+                .map_err(|_| Fault::malformed("RECORD has a row that is not of three fields"))?;
             // A row that occurs twice and says the same is harmless; one that says otherwise is caught by its hash.
-            rows.insert(path, Row { hash, size });
-        }
+            if wanted(&path) {
+                rows.insert(path, Row { hash, size });
+            }
+            Ok(())
+        })?;
         Ok(Self(rows))
     }
 
@@ -118,9 +122,9 @@ impl Installed {
     }
 }
 
-/// The rows of comma-separated text as Python's `csv` writes it; empty lines are none.
-fn csv(text: &str) -> Vec<Vec<String>> {
-    let mut rows = Vec::new();
+/// Gives `each` the rows of comma-separated text as Python's `csv` writes it; empty lines are none. Of a row with more than three
+/// fields it gives four.
+fn csv(text: &str, mut each: impl FnMut(Vec<String>) -> Result<(), Fault>) -> Result<(), Fault> {
     let mut row = Vec::new();
     let mut field = String::new();
     let mut quoted = false;
@@ -132,12 +136,17 @@ fn csv(text: &str) -> Vec<Vec<String>> {
                 field.push('"');
             }
             '"' => quoted = !quoted,
-            ',' if !quoted => row.push(std::mem::take(&mut field)),
+            ',' if !quoted => {
+                let field = std::mem::take(&mut field);
+                if row.len() < 3 {
+                    row.push(field);
+                }
+            }
             '\r' if !quoted => {}
             '\n' if !quoted => {
                 if !row.is_empty() || !field.is_empty() {
                     row.push(std::mem::take(&mut field));
-                    rows.push(std::mem::take(&mut row));
+                    each(std::mem::take(&mut row))?;
                 }
             }
             other => field.push(other),
@@ -145,9 +154,9 @@ fn csv(text: &str) -> Vec<Vec<String>> {
     }
     if !row.is_empty() || !field.is_empty() {
         row.push(field);
-        rows.push(row);
+        each(row)?;
     }
-    rows
+    Ok(())
 }
 
 #[cfg(test)]
@@ -160,7 +169,12 @@ mod tests {
         installed.add("a,\"b\".py", &[0; 32], 3);
         installed.add("a.py", &[0; 32], 3);
         let text = installed.finish("x.dist-info/RECORD");
-        let rows = csv(&text);
+        let mut rows = Vec::new();
+        csv(&text, |row| {
+            rows.push(row);
+            Ok(())
+        })
+        .unwrap();
         assert_eq!(
             rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(),
             ["a,\"b\".py", "a.py", "x.dist-info/RECORD"]
@@ -171,14 +185,15 @@ mod tests {
     #[test]
     fn a_member_is_held_to_its_row() {
         let digest = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(Sha256::digest(bytes));
-        let record = Record::parse(&format!(
-            "good,sha256={},1\nbad,sha256={},1\nshort,sha256={},2\nstrong,sha512={},1\nweak,md5=x,1\n",
+        let text = format!(
+            "good,sha256={},1\nbad,sha256={},1\nshort,sha256={},2\nstrong,sha512={},1\nweak,md5=x,1\nother,,\n",
             digest(b"a"),
             digest(b"b"),
             digest(b"a"),
             URL_SAFE_NO_PAD.encode(Sha512::digest(b"b")),
-        ))
-        .unwrap();
+        );
+        let record = Record::parse(&text, |name| name != "other").unwrap();
+        assert_eq!(record.0.len(), 5, "only what is wanted is kept");
         let run = |name: &str| {
             let mut check = record.check(name);
             check.update(b"a");

@@ -7,6 +7,9 @@ use crate::path;
 /// The interpreter that scripts are run by.
 const PYTHON: &str = "/opt/provenv/bin/python";
 
+/// No package has more commands.
+const MOST: usize = 4096;
+
 /// A command made from an entry point: its name and text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Script {
@@ -19,6 +22,7 @@ pub(crate) struct Script {
 /// pip's own wheel names the Python it was built by: as every installer does, `pip` is given the names of this one.
 pub(crate) fn entry_points(text: &str, (major, minor): (u32, u32)) -> Result<Vec<Script>, Fault> {
     let mut scripts: Vec<Script> = Vec::new();
+    let mut lines = 0;
     for wanted in ["console_scripts", "gui_scripts"] {
         let mut section = "";
         for line in text.lines().map(str::trim) {
@@ -28,6 +32,12 @@ pub(crate) fn entry_points(text: &str, (major, minor): (u32, u32)) -> Result<Vec
             if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
                 section = name.trim();
             } else if section == wanted {
+                lines += 1;
+                if lines > MOST {
+                    return Err(Fault::malformed(format!(
+                        "entry_points.txt names more than {MOST} commands"
+                    )));
+                }
                 let script = script(line)?;
                 if scripts.iter().all(|other| other.name != script.name) {
                     scripts.push(script);

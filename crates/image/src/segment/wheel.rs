@@ -21,7 +21,7 @@ use super::model::{ItemKind, Segment, WheelFacts, WheelSegment};
 use super::record::{Check, Installed, Record};
 use super::writer::Writer;
 use super::zip::{Member, Zip, to_usize};
-use super::{PREFIX, case, elf, scripts};
+use super::{PREFIX, case, elf, folders, scripts};
 use crate::entry::Directory;
 use crate::path;
 
@@ -88,7 +88,9 @@ impl Wheel {
         if version.split('.').next() != Some("1") {
             return Err(Fault::malformed(format!("is of wheel version `{version}`, and this reads 1.x")));
         }
-        let record = Record::parse(&text("RECORD")?.ok_or_else(missing("RECORD"))?)?;
+        let members: HashSet<&str> = zip.members.iter().map(|member| member.name.as_str()).collect();
+        let record =
+            Record::parse(&text("RECORD")?.ok_or_else(missing("RECORD"))?, |name| members.contains(name))?;
         let scripts = scripts::entry_points(&text("entry_points.txt")?.unwrap_or_default(), minor)?;
         Ok(Self { stem, project, record, scripts })
     }
@@ -195,27 +197,27 @@ impl Plan<'_> {
 
     /// No path twice, no file where another path has a folder.
     fn check(&self, wheel: &Wheel) -> Result<(), Fault> {
+        let paths: Vec<String> = self.paths(wheel).collect();
         let mut files = HashSet::new();
-        for path in self.paths(wheel) {
-            if let Some(problem) = path::problem(&path) {
+        for path in &paths {
+            if let Some(problem) = path::problem(path) {
                 return Err(Fault::member(path, Problem::Name(problem)));
             }
-            if !files.insert(path.clone()) {
+            if !files.insert(path.as_str()) {
                 return Err(Fault::member(path, Problem::Duplicate));
             }
         }
+        let folders = folders::above(files.iter().copied())?;
         self.check_case(&files)?;
-        for path in &files {
-            if let Some(parent) = path::parents(path).find(|parent| files.contains(*parent)) {
-                return Err(Fault::member(path, Problem::FileAndFolder(parent.to_owned())));
-            }
+        if let Some((folder, path)) = folders.iter().find(|(folder, _)| files.contains(*folder)) {
+            return Err(Fault::member(*path, Problem::FileAndFolder((*folder).to_owned())));
         }
         Ok(())
     }
 
     /// No path that would, on a file system that ignores case, take the place of what says what is installed, or of the
     /// virtual environment's own files. Other pairs are two files on Linux, and real packages have such.
-    fn check_case(&self, files: &HashSet<String>) -> Result<(), Fault> {
+    fn check_case(&self, files: &HashSet<&str>) -> Result<(), Fault> {
         let description = format!("{}/", self.dist_info);
         let description_folded = case::folded(&description);
         let own = ["pyvenv.cfg", "bin/python", "bin/python3"].map(|file| format!("{PREFIX}/{file}"));
@@ -227,22 +229,22 @@ impl Plan<'_> {
             } else if folded.starts_with(&description_folded) {
                 Some(self.dist_info.clone())
             } else {
-                own.iter().find(|own| **own == folded && *own != path).cloned()
+                own.iter().find(|own| **own == folded && own != path).cloned()
             };
             if let Some(other) = clash {
-                return Err(Fault::member(path, Problem::Case(other)));
+                return Err(Fault::member(*path, Problem::Case(other)));
             }
         }
         Ok(())
     }
 
     fn write(&self, store: &Store, zip: &Zip, wheel: &Wheel) -> Result<(Segment, Linkage), Fault> {
-        let mut parents = BTreeSet::new();
-        for path in self.paths(wheel) {
-            parents.extend(path::parents(&path).map(str::to_owned));
-        }
-        let parents: Vec<Directory> =
-            parents.into_iter().map(|path| Directory { path, mode: 0o755, uid: 0, gid: 0 }).collect();
+        let paths: Vec<String> = self.paths(wheel).collect();
+        let mut parents: Vec<Directory> = folders::above(paths.iter().map(String::as_str))?
+            .into_keys()
+            .map(|path| Directory { path: path.to_owned(), mode: 0o755, uid: 0, gid: 0 })
+            .collect();
+        parents.sort_by(|one, other| one.path.cmp(&other.path));
         let mut copy = Copy {
             zip,
             record: &wheel.record,

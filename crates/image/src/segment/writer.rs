@@ -6,6 +6,7 @@ use super::error::Error;
 use super::gzip::{GzipWriter, total};
 use super::model::{Index, Item, ItemKind, Segment, Whole};
 use crate::entry::Directory;
+use crate::path;
 use crate::tarball::{self, HeaderKind, padding};
 
 /// A segment in the making.
@@ -62,6 +63,7 @@ impl Writer {
         mode: u32,
         (uid, gid): (u32, u32),
     ) -> Result<(), Error> {
+        check(path)?;
         let header_kind = match &kind {
             ItemKind::File => HeaderKind::File(size),
             ItemKind::Symlink(target) => HeaderKind::Symlink(target),
@@ -91,6 +93,7 @@ impl Writer {
 
     /// Ends the segment.
     pub fn finish(mut self) -> Result<Segment, Error> {
+        self.directories.iter().try_for_each(|directory| check(&directory.path))?;
         self.gzip.flush()?;
         let (offset, before) = total(&self.gzip.members[..self.prelude]);
         let members = self.gzip.members.split_off(self.prelude);
@@ -117,6 +120,11 @@ impl Writer {
     }
 }
 
+/// Refuses what cannot be a path in an image, whoever wants it written.
+fn check(path: &str) -> Result<(), Error> {
+    path::problem(path).map_or(Ok(()), |problem| Err(Error::Path { path: path.to_owned(), problem }))
+}
+
 /// The headers of folders, in the order given.
 pub(crate) fn prelude(directories: &[Directory]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -124,4 +132,22 @@ pub(crate) fn prelude(directories: &[Directory]) -> Vec<u8> {
         tarball::header(&mut bytes, path, HeaderKind::Directory, *mode, *uid, *gid);
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_leads_out_of_the_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        for path in ["../x", "a/../../x", "/etc/passwd", "", "a\nb"] {
+            let mut writer = Writer::new(&store).unwrap();
+            let refused = writer.file(path, b"", 0o644, (0, 0));
+            assert!(matches!(refused, Err(Error::Path { .. })), "{path:?}");
+            writer.directory(Directory { path: path.to_owned(), mode: 0o755, uid: 0, gid: 0 });
+            assert!(matches!(writer.finish(), Err(Error::Path { .. })), "{path:?}");
+        }
+    }
 }

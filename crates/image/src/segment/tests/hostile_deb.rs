@@ -267,3 +267,64 @@ fn too_many_members() {
     ];
     refused_bytes(&ar(&parts), "more than 500000 members");
 }
+
+/// A file with a name that needs an entry of its own.
+fn with_long_name(name: &str) -> [TarMember; 2] {
+    let long = TarMember {
+        kind: EntryType::GNULongName,
+        ..TarMember::file("././@LongLink", format!("{name}\0").as_bytes())
+    };
+    [long, TarMember::file("x", b"")]
+}
+
+#[test]
+fn path_too_deep() {
+    refused(&with_long_name(&("./a".to_owned() + &"/a".repeat(128))), "has more than 128 parts");
+}
+
+#[test]
+fn folders_without_end() {
+    let members: Vec<TarMember> =
+        (0..1000).flat_map(|n| with_long_name(&format!("./{n}{}", "/a".repeat(110)))).collect();
+    refused(&members, "more than 100000 folders");
+}
+
+#[test]
+fn names_without_end() {
+    let deep = format!("/{}", "n".repeat(250)).repeat(15);
+    let members: Vec<TarMember> = (0..2500).flat_map(|n| with_long_name(&format!("./{n}{deep}"))).collect();
+    refused(&members, "names of more than 64 MiB");
+}
+
+#[test]
+fn symbolic_link_to_a_name_without_end() {
+    let target = "x".repeat(5000);
+    let long =
+        TarMember { kind: EntryType::GNULongLink, ..TarMember::file("././@LongLink", target.as_bytes()) };
+    refused(&[long, TarMember::of("./x", EntryType::Symlink, "x")], "links to a name too long");
+}
+
+#[test]
+fn control_twice() {
+    let control = xz(&tar(&[TarMember::file("./control", b"Package: demo\n")]));
+    let data = xz(&tar(&[TarMember::file("./x", b"x")]));
+    let parts: [(&str, &[u8]); 4] = [
+        ("debian-binary", b"2.0\n"),
+        ("control.tar.xz", &control),
+        ("control.tar.xz", &control),
+        ("data.tar.xz", &data),
+    ];
+    refused_bytes(&ar(&parts), "two control archives");
+}
+
+#[test]
+fn what_is_kept_in_memory_counts_together() {
+    let members: Vec<TarMember> = (0..9)
+        .map(|n| TarMember::file(&format!("./usr/share/base-files/{n}"), &super::support::noise(1 << 20)))
+        .collect();
+    let fixture = Fixture::new();
+    fixture.deb(&deb(&members, &[])).unwrap();
+    let text = "x".repeat(9 << 20);
+    fixture.deb(&deb(&[TarMember::file("./x", b"x")], &[("md5sums", &text)])).unwrap();
+    refused_bytes(&deb(&members, &[("md5sums", &text)]), "out of proportion");
+}

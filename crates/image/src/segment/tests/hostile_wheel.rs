@@ -426,3 +426,47 @@ fn too_many_members() {
     bytes.splice(end..end, wide);
     refused(&bytes, "more than 500000 members");
 }
+
+/// A right wheel with empty files of these names besides.
+fn with_names(names: impl Iterator<Item = String>) -> Vec<u8> {
+    let mut members = wheel_members(&[("demo.py", b"x\n")]);
+    members.extend(names.map(|name| ZipMember::stored(&name, b"")));
+    zip(&members)
+}
+
+#[test]
+fn path_too_deep() {
+    refused(&with_names(std::iter::once("a/".repeat(128) + "x.py")), "has more than 128 parts");
+    // Where it is laid down it is deeper than in the archive.
+    refused(&with_names(std::iter::once("a/".repeat(126) + "x.py")), "has more than 128 parts");
+}
+
+#[test]
+fn folders_without_end() {
+    refused(
+        &with_names((0..1000).map(|n| format!("{n}/{}x.py", "a/".repeat(110)))),
+        "more than 100000 folders",
+    );
+}
+
+#[test]
+fn names_without_end() {
+    let deep = format!("{}/", "n".repeat(250)).repeat(15);
+    refused(&with_names((0..2500).map(|n| format!("{n}/{deep}x.py"))), "names of more than 64 MiB");
+}
+
+#[test]
+fn commands_without_end() {
+    let points: String =
+        (0..5000).fold("[console_scripts]\n".to_owned(), |text, n| format!("{text}c{n} = demo:main\n"));
+    let file = ("demo-1.0.dist-info/entry_points.txt", points.as_bytes());
+    refused(&zip(&wheel_members(&[file])), "names more than 4096 commands");
+}
+
+#[test]
+fn record_row_without_end() {
+    let mut members = wheel_members(&[]);
+    let record = ",".repeat(1 << 20);
+    *members.last_mut().unwrap() = ZipMember::new("demo-1.0.dist-info/RECORD", record.as_bytes());
+    refused(&zip(&members), "a row that is not of three fields");
+}

@@ -339,7 +339,13 @@ pub fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// A Debian package with these data members and control files besides `control`.
 pub fn deb(data: &[TarMember], control: &[(&str, &str)]) -> Vec<u8> {
-    let mut members = vec![TarMember::file("./control", b"Package: demo\nVersion: 1\nArchitecture: amd64\n")];
+    deb_of("demo", data, control)
+}
+
+/// A `.deb` of the package `name`.
+pub fn deb_of(name: &str, data: &[TarMember], control: &[(&str, &str)]) -> Vec<u8> {
+    let paragraph = format!("Package: {name}\nVersion: 1\nArchitecture: amd64\n");
+    let mut members = vec![TarMember::file("./control", paragraph.as_bytes())];
     members.extend(control.iter().map(|(name, text)| TarMember::file(name, text.as_bytes())));
     ar(&[
         ("debian-binary", b"2.0\n"),
