@@ -119,7 +119,7 @@ pub enum Command {
         shell: clap_complete::Shell,
     },
     /// Write the manual pages into a folder
-    #[command(hide = true)]
+    #[command(after_help = "Example:\n  provenv man man && man man/provenv.1")]
     Man {
         /// The folder
         #[arg(value_hint = ValueHint::DirPath)]
@@ -286,8 +286,8 @@ pub struct BuildArgs {
     /// A file, or a registered environment
     #[arg(value_name = "FILE|ENV", value_hint = ValueHint::FilePath)]
     pub environment: String,
-    /// Where the image goes besides the store: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:TAG] or a
-    /// registry reference; may be given several times
+    /// Where the image goes besides the store: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG]
+    /// or a registry reference HOST/NAME[:TAG]; may be given several times
     #[arg(long, value_name = "DESTINATION")]
     pub to: Vec<String>,
     /// Build exactly from this lock, which `provenv lock` wrote here or elsewhere, and resolve nothing
@@ -408,7 +408,7 @@ pub enum RunsCommand {
 pub enum StoreCommand {
     /// How much there is of what
     Stats,
-    /// Remove what no registered version and no run needs
+    /// Remove what no registered version and no run needs; with -v, list it
     Gc {
         /// Show what would be removed and remove nothing
         #[arg(long)]

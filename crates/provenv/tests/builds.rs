@@ -4,6 +4,8 @@ mod support;
 
 use std::process::Stdio;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Fault;
 use support::{Workspace, definition, eventually, serve};
@@ -39,15 +41,31 @@ fn every_build_is_on_record_with_its_log() {
     let lost = workspace.json(["builds", "show", "latest"]);
     assert_eq!((&lost["status"], &lost["ended_at"]), (&"lost".into(), &serde_json::Value::Null), "{lost}");
 
+    server.fault(WHEEL, Fault::StallAfter(10));
+    let before = server.hits(WHEEL);
+    let mut begun = workspace.command();
+    begun.args(["build", "tea.yaml"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut begun = begun.spawn().unwrap();
+    eventually("the build fetches", || server.hits(WHEEL) > before);
+    kill(Pid::from_raw(begun.id().cast_signed()), Signal::SIGINT).unwrap();
+    assert_eq!(begun.wait().unwrap().code(), Some(130));
+    let canceled = workspace.json(["builds", "show", "latest"]);
+    assert_eq!(
+        (&canceled["status"], canceled["ended_at"].is_string()),
+        (&"canceled".into(), true),
+        "{canceled}"
+    );
+    assert!(workspace.run(["builds", "logs", "latest"]).ok().stdout.contains("canceled by SIGINT"));
+
     let built = workspace.json(["build", "tea.yaml"]);
     let builds = workspace.json(["builds", "list"]);
     let statuses: Vec<&str> =
         builds.as_array().unwrap().iter().map(|build| build["status"].as_str().unwrap()).collect();
-    assert_eq!(statuses, ["succeeded", "lost", "failed"]);
+    assert_eq!(statuses, ["succeeded", "canceled", "lost", "failed"]);
     assert_eq!(builds[0]["image"], built["image"]);
     assert_eq!(builds[0]["environments"], serde_json::json!(["tea:1"]));
-    let table = workspace.run(["builds", "list", "-n", "2"]).ok().stdout;
-    assert_eq!(table.lines().count(), 3, "{table}");
+    let table = workspace.run(["builds", "list", "-n", "3"]).ok().stdout;
+    assert_eq!(table.lines().count(), 4, "{table}");
     assert!(table.contains("succeeded") && table.contains("lost") && table.contains("tea:1"), "{table}");
     let shown = workspace.run(["builds", "show", failed["id"].as_str().unwrap()]).ok().stdout;
     assert!(shown.contains("failed") && shown.contains("404"), "{shown}");

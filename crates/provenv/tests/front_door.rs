@@ -50,6 +50,8 @@ fn a_job_is_run_and_everything_of_it_is_kept() {
     let outputs: Vec<&str> =
         run["outputs"].as_array().unwrap().iter().map(|output| output[0].as_str().unwrap()).collect();
     assert_eq!(outputs, ["outputs/note.txt", "outputs/pot/tea.txt"]);
+    let shown = workspace.run(["runs", "show", "latest"]).ok().stdout;
+    assert!(shown.contains("pour && python work.py 3 /mnt/provenv/code/outputs/pot\n"), "{shown}");
     let log = workspace.run(["runs", "logs", "latest"]).ok().stdout;
     assert_eq!(log, "poured green\ncups 3 two lumps\n", "both streams, in order");
 
@@ -58,8 +60,12 @@ fn a_job_is_run_and_everything_of_it_is_kept() {
         workspace.command().args(["submit", "job.yaml", "--set-env", "CODE=7"]).output().unwrap().into();
     assert_eq!(done.code, 7, "{}", done.stderr);
     assert!(done.stderr.contains("nothing to build"), "{}", done.stderr);
+    workspace.run(["submit", "job.yaml", "--", "two words", "3"]).ok();
+    let shown = workspace.run(["runs", "show", "latest"]).ok().stdout;
+    assert!(shown.contains("python work.py 3 /mnt/provenv/code/outputs/pot 'two words' 3\n"), "{shown}");
+    workspace.run(["submit", "job.yaml", "--set-env", "CODE=7"]);
     let runs = workspace.json(["runs", "list"]);
-    assert_eq!(runs.as_array().unwrap().len(), 2);
+    assert_eq!(runs.as_array().unwrap().len(), 4);
     assert_eq!(runs[0]["status"], "failed");
     assert_eq!(runs[0]["image"], runs[1]["image"]);
 }
@@ -90,6 +96,37 @@ fn a_command_runs_in_the_working_folder_with_its_own_exit_code() {
 }
 
 #[test]
+fn an_edited_folder_is_used_as_it_was_locked_and_that_is_said() {
+    let Some(workspace) = Workspace::new() else { return };
+    let server = serve(&index());
+    let write = |report: &str| {
+        let code = format!("REPORT = {report:?}");
+        Sdist::new("pk", "1").runs(&code).write_source(&workspace.path().join("pk")).unwrap();
+    };
+    write("first");
+    workspace.write("environment.yaml", &definition(&server, "tea", &["./pk"]));
+    let script = "import sys; sys.path.pop(0); import pk; print(pk.REPORT)";
+    let run = || workspace.run(["run", "environment.yaml", "--", "python", "-c", script]).ok();
+    let done = run();
+    assert!(done.stdout == "first\n" && !done.stderr.contains("has changed"), "{}", done.stderr);
+    // The same content at another time is no change; nor is what tools leave.
+    write("first");
+    workspace.write("pk/.pytest_cache/x", "");
+    assert!(!run().stderr.contains("has changed"));
+    write("second");
+    let done = run();
+    let said = "note: ./pk has changed since it was locked, and is used as it was then; \
+                `provenv lock ./environment.yaml --upgrade` takes it anew";
+    assert!(done.stdout == "first\n" && done.stderr.contains(said), "{}", done.stderr);
+    workspace.json(["env", "register", "environment.yaml"]);
+    let done = workspace.run(["build", "tea"]).ok();
+    assert!(done.stderr.contains("`provenv upgrade tea` takes it anew"), "{}", done.stderr);
+    workspace.run(["lock", "environment.yaml", "--upgrade"]).ok();
+    let done = run();
+    assert!(done.stdout == "second\n" && !done.stderr.contains("has changed"), "{}", done.stderr);
+}
+
+#[test]
 fn the_network_can_be_cut() {
     let Some(workspace) = Workspace::new() else { return };
     let server = serve(&index());
@@ -117,6 +154,12 @@ fn what_is_no_part_of_the_image_builds_nothing() {
     );
     let second = workspace.json(["build", "b.yaml"]);
     assert_eq!((&second["cached"], &second["image"]), (&true.into(), &first["image"]));
+    // An archive is called as the environment is, and gives way to the next.
+    let done = workspace.run(["build", "a.yaml", "--to", "docker-archive:tea.tar"]).ok();
+    assert!(done.stdout.contains("docker-archive:tea.tar:tea:latest"), "{}", done.stdout);
+    assert!(!done.stderr.contains("replaced"), "{}", done.stderr);
+    let done = workspace.run(["build", "a.yaml", "--to", "docker-archive:tea.tar:pot:2"]).ok();
+    assert!(done.stderr.contains("tea.tar was there and is replaced"), "{}", done.stderr);
     // Spelling is nothing either; a package is something.
     workspace.write("c.yaml", &text.replace("- tea", "- TEA # hot"));
     assert_eq!(workspace.json(["build", "c.yaml"])["image"], first["image"]);
@@ -296,7 +339,10 @@ fn help_completions_and_manual_pages_are_there() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(workspace.run(["completions", shell]).ok().stdout.contains("provenv"));
     }
-    workspace.run(["man", "pages"]).ok();
+    let written = workspace.run(["man", "pages"]).ok().stdout;
+    let pages = fs_err::read_dir(workspace.path().join("pages")).unwrap().count();
+    assert!(written.starts_with(&format!("{pages} manual pages in pages")), "{written}");
+    assert!(workspace.run(["--help"]).ok().stdout.contains("manual pages"));
     let page = fs_err::read_to_string(workspace.path().join("pages/provenv-submit.1")).unwrap();
     assert!(page.contains(".TH"), "{page}");
 }

@@ -31,6 +31,8 @@ pub enum Error {
         registry: String,
         /// Why.
         reason: String,
+        /// Whether it was spoken to by plain http already.
+        plain: bool,
     },
     /// The registry answered with an error.
     #[error("failed to {act} `{registry}`: it says: {reason}")]
@@ -90,6 +92,9 @@ impl Error {
             }
             Self::Denied { authenticated: true, .. } => {
                 "check that this user may push there; a new login may be needed".to_owned()
+            }
+            Self::Connection { registry, plain: true, .. } => {
+                format!("check that {registry} is right and can be reached; it was spoken to by plain http")
             }
             Self::Connection { registry, .. } => {
                 format!(

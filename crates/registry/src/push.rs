@@ -109,7 +109,12 @@ struct Session<'a> {
     client: Client,
     auth: RegistryAuth,
     reference: &'a Reference,
+    /// Whether it speaks plain http.
+    plain: bool,
 }
+
+/// The first thing that is done.
+const LOGIN: &str = "log in to";
 
 impl<'a> Session<'a> {
     async fn open(reference: &'a Reference, options: &Options) -> Result<Self, Error> {
@@ -125,9 +130,9 @@ impl<'a> Session<'a> {
             Some(login) => RegistryAuth::Basic(login.username, login.password),
             None => RegistryAuth::Anonymous,
         };
-        let session = Self { client, auth, reference };
+        let session = Self { client, auth, reference, plain };
         session
-            .retry("log in to", || {
+            .retry(LOGIN, || {
                 patient(session.client.auth(&reference.inner, &session.auth, RegistryOperation::Push))
             })
             .await?;
@@ -212,7 +217,9 @@ impl<'a> Session<'a> {
             };
             match failure {
                 Failure::Passing(reason) if attempt == TRIES => {
-                    return Err(Error::Connection { act, registry: registry(), reason });
+                    // The first request: nobody has got as far as a login.
+                    let act = if act == LOGIN { "reach" } else { act };
+                    return Err(Error::Connection { act, registry: registry(), reason, plain: self.plain });
                 }
                 Failure::Passing(reason) => {
                     tracing::debug!(act, attempt, reason, "trying again");

@@ -108,6 +108,7 @@ async fn a_registry_that_is_not_there_is_named() {
     let text = error.to_string();
     assert!(matches!(error, Error::Connection { .. }), "{error:?}");
     assert!(text.contains(&format!("127.0.0.1:{}", server.port)) && text.contains("refused"), "{text}");
+    assert!(text.starts_with("failed to reach ") && !error.hint().unwrap().contains("--insecure"), "{text}");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::build_log::BuildLog;
 use crate::error::{IoContext, with_causes};
 use crate::locking::{Locked, platforms_of};
+use crate::stopping::Stoppable;
 use crate::{Error, Reporter, Result, Workspace, identifier};
 
 /// How an image is built.
@@ -138,12 +139,29 @@ pub struct PackageSummary {
 impl Workspace {
     /// Builds the image of a file or a registered environment.
     pub async fn build(&self, reference: &str, folder: &Path, options: &BuildOptions) -> Result<Built> {
-        let destinations = options.to.iter().map(|text| Target::parse(text)).collect::<Result<Vec<_>>>()?;
+        let mut destinations =
+            options.to.iter().map(|text| Target::parse(text)).collect::<Result<Vec<_>>>()?;
         let pin = self.store.pin()?;
         let given = self.given(reference, folder).await?;
+        if let Some(name) = &given.environment.name {
+            let version = match &given.row {
+                Some(row) => Some(&row.version),
+                None => given.environment.version.as_ref(),
+            };
+            let name = format!("{}:{}", name.to_lowercase(), version.map_or("latest", String::as_str));
+            for destination in &mut destinations {
+                if let Target::File(destination) = destination {
+                    destination.name(&name);
+                }
+            }
+        }
         let locked = self.locked_by(&given, options.lock.as_deref()).await?;
         let platform = options.platform.unwrap_or_else(|| platforms_of(&given.environment.definition)[0]);
         let (image, cached) = self.image(&locked, platform).await?;
+        if !cached && let Some(lock) = locked.lock.platforms.get(&platform) {
+            let missing = provenv_image::missing(&self.store, lock, platform)?;
+            self.note_where(&given, missing.iter().map(|one| one.library.as_str()));
+        }
         if options.force && cached {
             self.rebuild(&locked, platform, &image).await?;
         }
@@ -162,7 +180,7 @@ impl Workspace {
             layers: image.layers.len(),
             cached: cached && !options.force,
             reproduced: cached && options.force,
-            exported: options.to.clone(),
+            exported: destinations.iter().map(Target::to_string).collect(),
             warnings: given.warnings,
         })
     }
@@ -222,6 +240,7 @@ impl Workspace {
         ));
         self.catalogue.begin_build(&id, &lock.digest(), platform, &log).await?;
         let reporter = Arc::new(reporter);
+        let stoppable = Stoppable::begin(self.catalogue.clone(), id.clone(), Arc::clone(&reporter))?;
         let result = async {
             let assembler = self.assembler(Some(Arc::clone(&reporter) as Arc<dyn Reporter>)).await?;
             let image = if again {
@@ -232,6 +251,7 @@ impl Workspace {
             image.map_err(Error::from)
         }
         .await;
+        stoppable.end();
         match &result {
             Ok(image) => {
                 reporter.line(&format!("image {}", image.manifest));
@@ -342,6 +362,15 @@ impl Workspace {
 enum Target {
     File(Destination),
     Registry(provenv_registry::Reference),
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(destination) => destination.fmt(f),
+            Self::Registry(reference) => reference.fmt(f),
+        }
+    }
 }
 
 impl Target {

@@ -1,17 +1,17 @@
 //! Environments: read, registered, found, compared.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use provenv_definition::{
-    Diagnostic, Digest, Environment, Hasher, Origins, Platform, ReadEnvironment, definition_digest,
+    Diagnostic, Digest, Environment, Format, Hasher, Origins, Platform, ReadEnvironment, definition_digest,
 };
 use provenv_lock::diff::{LockDiff, diff};
 use serde::Serialize;
 
 use crate::catalogue::{EnvironmentRow, NewEnvironment, Same};
 use crate::locking::Locked;
-use crate::{Error, Reference, Result, Workspace, user_name};
+use crate::{Error, Reference, Result, Workspace, folders, user_name};
 
 /// What registering came to.
 #[derive(Clone, Debug, Serialize)]
@@ -78,11 +78,22 @@ pub(crate) struct Given {
     pub warnings: Vec<Diagnostic>,
     /// Where in its file what stands.
     pub origins: Origins,
+    /// Its file, if it is one of its own.
+    pub file: Option<PathBuf>,
+    /// Whether that holds requirements as pip reads them, and nothing else can stand in it.
+    pub requirements: bool,
 }
 
 impl From<ReadEnvironment> for Given {
     fn from(read: ReadEnvironment) -> Self {
-        Self { environment: read.environment, row: None, warnings: read.warnings, origins: read.origins }
+        Self {
+            environment: read.environment,
+            row: None,
+            warnings: read.warnings,
+            origins: read.origins,
+            file: read.files.into_iter().next(),
+            requirements: read.format == Format::Requirements,
+        }
     }
 }
 
@@ -105,7 +116,8 @@ impl Workspace {
                     });
                 };
                 let (environment, origins) = (row.environment.clone(), Origins::default());
-                Ok(Given { environment, row: Some(row), warnings: Vec::new(), origins })
+                let (warnings, file) = (Vec::new(), None);
+                Ok(Given { environment, row: Some(row), warnings, origins, file, requirements: false })
             }
         }
     }
@@ -114,11 +126,17 @@ impl Workspace {
     pub(crate) async fn locked(&self, given: &Given) -> Result<Locked> {
         let Some(row) = &given.row else {
             let definition = &given.environment.definition;
-            return self
+            let locked = self
                 .lock(definition, false)
                 .await
-                .map_err(|error| error.located(definition, &given.origins));
+                .map_err(|error| error.located(definition, &given.origins))?;
+            let file = given.file.as_ref().map_or("FILE".to_owned(), |file| folders::shown(file));
+            let how = format!("provenv lock {file} --upgrade");
+            self.note_changed_folders(definition, &locked.receipt.lock, &how)?;
+            return Ok(locked);
         };
+        let how = format!("provenv upgrade {}", row.name);
+        self.note_changed_folders(&given.environment.definition, &row.lock, &how)?;
         let missing = || Error::NoEnvironment(format!("{}:{}", row.name, row.version));
         Ok(Locked {
             definition: row.definition,
@@ -140,7 +158,12 @@ impl Workspace {
         }
         let (locked, same) = match lock {
             Some(file) => (self.adopt(&environment.definition, file).await?, Same::ContentAndLock),
-            None => (self.lock(&environment.definition, false).await?, Same::Content),
+            None => {
+                let locked = self.lock(&environment.definition, false).await?;
+                let (definition, how) = (&environment.definition, "provenv lock FILE --upgrade");
+                self.note_changed_folders(definition, &locked.receipt.lock, how)?;
+                (locked, Same::Content)
+            }
         };
         let (row, created) = self
             .catalogue

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::building::is_whole;
 use crate::error::IoContext;
+use crate::folders::RECORDS;
 use crate::{Error, Phase, Result, Workspace};
 
 /// The longest wait for builds to end before a collection.
@@ -91,6 +92,7 @@ impl Workspace {
         let mut roots = Roots::default();
         for digest in self.catalogue.needed_locks().await? {
             let Some(lock) = self.catalogue.lock(&digest).await? else { continue };
+            roots.records.insert((RECORDS.to_owned(), digest.hex()));
             for (platform, lock) in &lock.platforms {
                 provenv_image::reach(&self.store, lock, *platform, &mut roots)?;
             }

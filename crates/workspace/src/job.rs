@@ -279,7 +279,8 @@ fn wrong_scalar(node: &Node) -> Option<(Vec<String>, String)> {
     pairs.iter().find_map(|(key, value)| {
         let key = key.text()?;
         let wrong = |name: &str, node: &Node| {
-            let must = format!("`{name}` must be a text, a number or a truth value, not {}", node.kind_name());
+            let must =
+                format!("`{name}` must be a text, a number or a truth value, not {}", node.kind_name());
             (node.scalar().is_none()).then_some(must)
         };
         match (key, &value.kind) {

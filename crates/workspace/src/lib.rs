@@ -9,6 +9,7 @@ mod catalogue;
 mod config;
 mod environments;
 mod error;
+mod folders;
 mod housekeeping;
 mod job;
 mod lock_file;
@@ -20,6 +21,7 @@ mod running;
 mod runs;
 mod sandbox;
 mod snapshot;
+mod stopping;
 mod supervise;
 
 use std::path::{Path, PathBuf};

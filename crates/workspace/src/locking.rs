@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::catalogue::{NewEnvironment, Same};
 use crate::environments::content_digest;
 use crate::sandbox::BaseSandbox;
-use crate::{Error, Phase, Reference, Result, Workspace, user_name};
+use crate::{Error, Phase, Reference, Result, Workspace, folders, user_name};
 
 /// A definition with the lock it resolves to in this workspace.
 #[derive(Clone, Debug)]
@@ -79,7 +79,9 @@ impl Workspace {
         }
         let previous = self.current_lock(&digest).await?;
         let upgrade = if again { Upgrade::All } else { Upgrade::None };
+        let folders = folders::states(definition);
         let (lock, mut receipt) = self.resolve(definition, None, &upgrade).await?;
+        self.remember_folders(&receipt.lock, &folders)?;
         if let Some(previous) = previous {
             if previous.receipt.lock == receipt.lock {
                 return Ok(Locked { fresh: true, ..previous });
@@ -149,6 +151,7 @@ impl Workspace {
             }
             Upgrade::Packages(packages.iter().cloned().collect())
         };
+        let folders = folders::states(definition);
         let (lock, mut receipt) = self.resolve(definition, Some(&old), &upgrade).await?;
         let changes: BTreeMap<Platform, LockDiff> = lock
             .platforms
@@ -161,6 +164,7 @@ impl Workspace {
         if dry_run || lock.holds_the_same(&old) {
             return Ok(upgraded);
         }
+        self.remember_folders(&receipt.lock, &folders)?;
         receipt.previous = Some(row.receipt);
         let receipt_digest = self.catalogue.record_resolution(definition, &lock, &receipt).await?;
         let mut environment = row.environment.clone();

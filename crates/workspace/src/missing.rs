@@ -1,5 +1,6 @@
 //! After a command has failed: the shared libraries that its image lacks, and what to add.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
@@ -7,6 +8,7 @@ use provenv_definition::Platform;
 use provenv_image::linking;
 use provenv_lock::PlatformLock;
 
+use crate::environments::Given;
 use crate::{Result, Workspace};
 
 /// The end of a log that is looked at.
@@ -16,19 +18,34 @@ const COMPLAINT: &str = ": cannot open shared object file";
 
 impl Workspace {
     /// Says again what the build found to be missing, where a command failed and what it wrote was not seen here.
-    pub(crate) fn note_missing(&self, lock: &PlatformLock, code: i32) -> Result<()> {
+    pub(crate) fn note_missing(&self, given: &Given, lock: &PlatformLock, code: i32) -> Result<()> {
         // Python's exit code for an exception, and the dynamic linker's own.
         if matches!(code, 1 | 127) {
             let missing = provenv_image::missing(&self.store, lock, Platform::host())?;
             for note in linking::notes(&missing) {
                 self.reporter.note(&note);
             }
+            self.note_where(given, missing.iter().map(|one| one.library.as_str()));
         }
         Ok(())
     }
 
+    /// Says where system packages are named, to whom has a file in which they cannot be.
+    pub(crate) fn note_where<'l>(&self, given: &Given, libraries: impl Iterator<Item = &'l str>) {
+        let packages: BTreeSet<String> = libraries.filter_map(linking::debian_package).collect();
+        let Some(file) = given.file.as_deref().filter(|_| given.requirements && !packages.is_empty()) else {
+            return;
+        };
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let packages = packages.into_iter().collect::<Vec<_>>().join(", ");
+        self.reporter.note(&format!(
+            "{name} cannot name system packages: write an environment.yaml beside it, with the lines \
+             `pip: {name}` and `system_packages: [{packages}]`"
+        ));
+    }
+
     /// Says what to add where the log of a failed run ends with a library that could not be opened.
-    pub(crate) fn note_missing_in(&self, log: &Path) {
+    pub(crate) fn note_missing_in(&self, given: &Given, log: &Path) {
         let read = || {
             let mut file = fs_err::File::open(log)?;
             let length = file.metadata()?.len();
@@ -42,6 +59,7 @@ impl Workspace {
         if let Some(library) = missing_library(&String::from_utf8_lossy(&text)) {
             let advice = linking::advice(std::iter::once(library));
             self.reporter.note(&format!("nothing in the image provides {library}: {advice}"));
+            self.note_where(given, std::iter::once(library));
         }
     }
 }

@@ -108,7 +108,7 @@ impl Workspace {
         if exit.out_of_memory {
             self.reporter.note(OUT_OF_MEMORY);
         } else {
-            self.note_missing(&prepared.lock, exit.code)?;
+            self.note_missing(&given, &prepared.lock, exit.code)?;
         }
         Ok(exit.code)
     }
@@ -260,7 +260,7 @@ impl Workspace {
                     _ => RunStatus::Failed,
                 };
                 if status == RunStatus::Failed {
-                    self.note_missing_in(&log);
+                    self.note_missing_in(&given, &log);
                 }
                 let why = exit.out_of_memory.then_some(OUT_OF_MEMORY);
                 self.catalogue.end_run(&id, status, Some(exit.code), why).await?;

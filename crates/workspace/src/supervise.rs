@@ -1,5 +1,6 @@
 //! Waiting for a command: signals are handed on, and who does not listen is killed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use provenv_compute::{Exit, Running, Signal};
@@ -26,13 +27,37 @@ pub(crate) struct Signals {
     hangup: Option<tokio::signal::unix::Signal>,
 }
 
+/// Whether a command gets the signals.
+static SUPERVISED: AtomicBool = AtomicBool::new(false);
+
+/// Whether a command gets the signals, or is about to.
+pub(crate) fn is_supervised() -> bool {
+    SUPERVISED.load(Ordering::SeqCst)
+}
+
 impl Signals {
+    /// For a command, which gets them from here on.
     pub fn listen() -> Result<Self> {
+        let signals = Self::listen_only()?;
+        SUPERVISED.store(true, Ordering::SeqCst);
+        Ok(signals)
+    }
+
+    pub fn listen_only() -> Result<Self> {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
             hangup: listen(SignalKind::hangup())?,
         })
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) -> Signal {
+        tokio::select! {
+            () = heard(&mut self.interrupt) => Signal::SIGINT,
+            () = heard(&mut self.terminate) => Signal::SIGTERM,
+            () = heard(&mut self.hangup) => Signal::SIGHUP,
+        }
     }
 }
 
@@ -48,9 +73,7 @@ pub(crate) async fn supervise(mut running: Running, mut signals: Signals) -> Res
         let signal = tokio::select! {
             ended = &mut waiting => return Ok(Ended { exit: ended??, stopped: asked.is_some() }),
             () = until(deadline) => { handle.kill_tree()?; killed = true; continue }
-            () = heard(&mut signals.interrupt) => Signal::SIGINT,
-            () = heard(&mut signals.terminate) => Signal::SIGTERM,
-            () = heard(&mut signals.hangup) => Signal::SIGHUP,
+            signal = signals.next() => signal,
         };
         if asked.is_some() {
             // Asked twice: no more patience.

@@ -62,6 +62,13 @@ impl DestinationError {
 }
 
 impl Destination {
+    /// Gives a docker archive without a name this one, if it can be one.
+    pub fn name(&mut self, name: &str) {
+        if let Self::DockerArchive { reference: named @ None, .. } = self {
+            *named = reference(name).ok();
+        }
+    }
+
     /// Reads `transport:path[:tag]`. The path ends at the next colon.
     pub fn parse(text: &str) -> Result<Self, DestinationError> {
         let (transport, rest) =

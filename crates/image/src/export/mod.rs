@@ -69,6 +69,11 @@ pub fn to(
 ) -> Result<(), Error> {
     reporter.expect(Phase::Publishing, 1, image.size());
     let item = destination.to_string();
+    if let Destination::OciArchive { path, .. } | Destination::DockerArchive { path, .. } = destination
+        && path.is_file()
+    {
+        reporter.note(&format!("{} was there and is replaced: an archive holds one image", path.display()));
+    }
     reporter.begin(Phase::Publishing, &item);
     match destination {
         Destination::OciLayout { path, tag } => layout::write(store, image, path, tag.as_deref(), reporter)?,

@@ -75,6 +75,7 @@ fn status(build: &BuildDetails) -> String {
         BuildStatus::Running => style("running").cyan(),
         BuildStatus::Succeeded => style("succeeded").green(),
         BuildStatus::Failed => style("failed").red(),
+        BuildStatus::Canceled => style("canceled").yellow(),
         BuildStatus::Lost => style("lost").red(),
     };
     styled.to_string()

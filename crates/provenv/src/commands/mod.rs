@@ -195,7 +195,7 @@ pub async fn execute(cli: Cli) -> Result {
         Command::Runs(command) => runs::runs(&context, command).await,
         Command::Store(command) => store::store(&context, command).await,
         Command::Completions { shell } => completions::completions(shell),
-        Command::Man { directory } => completions::manual(&directory),
+        Command::Man { directory } => completions::manual(&context, &directory),
     };
     context.settle();
     result

@@ -62,9 +62,8 @@ fn details_text(run: &RunDetails) -> String {
     line("image", &run.image.to_string());
     line("started", &output::time(run.started_at));
     line("took", &took(run));
-    if let Some(words) = run.job["command"].as_array() {
-        let words: Vec<&str> = words.iter().filter_map(serde_json::Value::as_str).collect();
-        line("command", &words.join(" "));
+    if let Some(command) = command(&run.job) {
+        line("command", &command);
     }
     if let Some(code) = run.job["code"].as_str() {
         line("code", code);
@@ -74,6 +73,30 @@ fn details_text(run: &RunDetails) -> String {
         line("output", &format!("{path} ({})", output::bytes(*size)));
     }
     text
+}
+
+/// What was run, as its user wrote it, fit for a shell.
+fn command(job: &serde_json::Value) -> Option<String> {
+    let words: Vec<&str> = job["command"].as_array()?.iter().filter_map(serde_json::Value::as_str).collect();
+    let (written, arguments) = match words.as_slice() {
+        // The words that a shell line was put between; `"$@"` stands for the arguments.
+        ["/bin/sh", "-c", line, rest @ ..] if job["job"]["command"].is_string() => {
+            (Some(line.trim_end_matches(" \"$@\"").to_owned()), rest.get(1..).unwrap_or_default())
+        }
+        words => (None, words),
+    };
+    let quoted = arguments.iter().map(|word| quoted(word));
+    Some(written.into_iter().chain(quoted).collect::<Vec<_>>().join(" "))
+}
+
+/// One word to a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 fn status(run: &RunDetails) -> String {

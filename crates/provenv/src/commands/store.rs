@@ -24,7 +24,8 @@ pub async fn store(context: &Context, command: StoreCommand) -> Result {
             let summary = workspace.collect_garbage(dry_run, all).await?;
             context.show(&summary, |summary| {
                 let mut text = String::new();
-                for (what, bytes) in &summary.removed {
+                let listed = if context.global.verbose > 0 { summary.removed.as_slice() } else { &[] };
+                for (what, bytes) in listed {
                     let _ = writeln!(text, "{what} ({})", output::bytes(*bytes));
                 }
                 let verb = if summary.dry_run { "would be removed" } else { "removed" };

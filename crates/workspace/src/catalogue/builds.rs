@@ -17,6 +17,8 @@ pub enum BuildStatus {
     Succeeded,
     /// It did not.
     Failed,
+    /// It was asked to stop.
+    Canceled,
     /// The process died before it ended. Found out by whoever looks, and not in the catalogue.
     Lost,
 }
@@ -99,6 +101,16 @@ impl Catalogue {
         Ok(())
     }
 
+    /// A build is asked to stop. To the schema it has failed, and what tells it apart is that it had no error.
+    pub async fn cancel_build(&self, id: &str) -> Result<()> {
+        sqlx::query("UPDATE builds SET status = 'failed', ended_at = $1 WHERE id = $2")
+            .bind(jiff::Timestamp::now().to_string())
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     /// The log of the newest attempt at a lock that arrived at `manifest`, as a path below the workspace.
     pub async fn build_log(&self, lock: &Digest, manifest: &Digest) -> Result<Option<String>> {
         let row: Option<(String,)> = sqlx::query_as(
@@ -122,6 +134,7 @@ fn read(row: &SqliteRow) -> Result<BuildRow> {
         status: match row.try_get::<String, _>("status")?.as_str() {
             "running" => BuildStatus::Running,
             "succeeded" => BuildStatus::Succeeded,
+            _ if row.try_get::<Option<String>, _>("error")?.is_none() => BuildStatus::Canceled,
             _ => BuildStatus::Failed,
         },
         manifest: manifest.map(|text| text.parse()).transpose().map_err(corrupt("digest"))?,
