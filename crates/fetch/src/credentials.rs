@@ -9,7 +9,7 @@
 //! 4. netrc: the file that `NETRC` names, or `~/.netrc`;
 //! 5. `keyring get <URL or host> <user>`, where the user is known and the program is there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -98,6 +98,8 @@ pub(crate) struct Keychain {
     netrc: OnceLock<Vec<Entry>>,
     /// `None` where none were found.
     known: Mutex<HashMap<Asked, Option<Credentials>>>,
+    /// Origins that a stranger named.
+    strange: Mutex<HashSet<String>>,
 }
 
 /// An origin and, where one is asked for, a user.
@@ -105,13 +107,25 @@ type Asked = (String, Option<String>);
 
 impl Keychain {
     pub(crate) fn new(sources: CredentialSources) -> Self {
-        Self { sources, netrc: OnceLock::new(), known: Mutex::default() }
+        Self { sources, netrc: OnceLock::new(), known: Mutex::default(), strange: Mutex::default() }
+    }
+
+    /// Notes that a stranger named the origin of `url`.
+    pub(crate) fn distrust(&self, url: &Url) {
+        let mut strange = self.strange.lock().unwrap_or_else(PoisonError::into_inner);
+        strange.insert(url.origin().ascii_serialization());
+    }
+
+    fn is_strange(&self, url: &Url) -> bool {
+        let strange = self.strange.lock().unwrap_or_else(PoisonError::into_inner);
+        strange.contains(&url.origin().ascii_serialization())
     }
 
     /// The credentials for `url`. May read a file and run `keyring`, the first time. `redirected`: a server sent us
     /// there, so that only what names the host counts.
     pub(crate) fn find(&self, url: &Url, redirected: bool) -> Result<Option<Credentials>> {
         let origin = url.origin().ascii_serialization();
+        let redirected = redirected || self.is_strange(url);
         // Variables are for those who wrote the definition to name. In a server's answer they would hand it any secret.
         let value = |text: &str| if redirected { Ok(None) } else { self.expand(url, text) };
         let username = value(url.username())?.filter(|username| !username.is_empty());
@@ -215,7 +229,7 @@ impl Keychain {
     /// stay as they are.
     pub(crate) fn with_variables(&self, url: &Url) -> Result<Url> {
         let mut expanded = url.clone();
-        if url.path().contains("$%7B") {
+        if url.path().contains("$%7B") && !self.is_strange(url) {
             let segment = |segment: &str| Ok(self.expand(url, segment)?.unwrap_or_default());
             let segments =
                 url.path_segments().into_iter().flatten().map(segment).collect::<Result<Vec<_>>>()?;
@@ -342,6 +356,21 @@ mod tests {
         assert_eq!(find(&keychain, "http://${SECRET}@evil.invalid/"), Some(pair("hunter2", "")));
         let url = Url::parse("http://u:${SECRET}@other.invalid/").unwrap();
         assert!(keychain.find(&url, true).unwrap().is_none());
+    }
+
+    #[test]
+    fn an_origin_that_a_stranger_named_gets_only_what_names_its_host() {
+        let text = "machine named.invalid login anna password one\ndefault login d password d";
+        let (_folder, keychain) = keychain(&[("SECRET", "hunter2")], text, None);
+        for host in ["named", "other", "path"] {
+            keychain.distrust(&Url::parse(&format!("http://{host}.invalid/")).unwrap());
+        }
+        assert_eq!(find(&keychain, "http://named.invalid/x"), Some(pair("anna", "one")));
+        assert_eq!(find(&keychain, "http://other.invalid/x"), None);
+        assert_eq!(find(&keychain, "http://${SECRET}@other.invalid/x"), None);
+        let path = Url::parse("http://path.invalid/${SECRET}/x").unwrap();
+        assert_eq!(keychain.with_variables(&path).unwrap(), path);
+        assert_eq!(find(&keychain, "http://own.invalid/x"), Some(pair("d", "d")));
     }
 
     #[test]

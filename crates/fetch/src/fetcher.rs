@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+use nix::fcntl::OFlag;
 use percent_encoding::percent_decode_str;
 use provenv_definition::{Digest, SafeUrl};
 use provenv_store::{Blob, Store};
@@ -134,6 +136,33 @@ impl Fetcher {
     /// Brings the bytes with this digest and, if given, size into the store, and says where they are. What is in the
     /// store already costs no exchange; what another task or process is fetching is waited for.
     pub async fn artifact(&self, url: &SafeUrl, sha256: &Digest, size: Option<u64>) -> Result<PathBuf> {
+        self.artifact_by(url, sha256, size, false).await
+    }
+
+    /// [`Fetcher::artifact`] at a URL that a server gave: no variable in it is replaced by its value, and of credentials it
+    /// gets only what names its host.
+    pub async fn linked_artifact(
+        &self,
+        url: &SafeUrl,
+        sha256: &Digest,
+        size: Option<u64>,
+    ) -> Result<PathBuf> {
+        self.artifact_by(url, sha256, size, true).await
+    }
+
+    /// Notes that the origin of `url` was named by a stranger: from here on what is asked of it is asked as if a server
+    /// had given the URL.
+    pub fn distrust(&self, url: &Url) {
+        self.inner.keychain.distrust(url);
+    }
+
+    async fn artifact_by(
+        &self,
+        url: &SafeUrl,
+        sha256: &Digest,
+        size: Option<u64>,
+        linked: bool,
+    ) -> Result<PathBuf> {
         let path = self.store().path(sha256);
         if self.has(sha256, size)? {
             return Ok(path);
@@ -151,7 +180,7 @@ impl Fetcher {
         }
         let expected =
             Expected { digest: Some(*sha256), size, limit: size.unwrap_or(self.inner.options.limit) };
-        self.bring(url.as_url(), expected, Some(&progress)).await?;
+        self.bring(url.as_url(), expected, Some(&progress), linked).await?;
         Ok(path)
     }
 
@@ -165,14 +194,20 @@ impl Fetcher {
         self.reporter().expect(Phase::Fetching, 1, 0);
         let progress = Progress::begin(self, item);
         let expected = Expected { digest: None, size: None, limit: self.inner.options.limit };
-        self.bring(url, expected, Some(&progress)).await
+        self.bring(url, expected, Some(&progress), false).await
     }
 
-    async fn bring(&self, url: &Url, expected: Expected, progress: Option<&Progress>) -> Result<Blob> {
+    async fn bring(
+        &self,
+        url: &Url,
+        expected: Expected,
+        progress: Option<&Progress>,
+        linked: bool,
+    ) -> Result<Blob> {
         if url.scheme() == "file" {
             return self.copy(url, expected, progress).await;
         }
-        let transfer = Transfer::new(self, url, expected, Encoding::AsItIs, progress);
+        let transfer = Transfer::new(self, url, expected, Encoding::AsItIs, progress).linked(linked);
         let outcome = transfer.run().await?;
         // `None` answers only to validators, and none were sent.
         outcome.blob.ok_or_else(|| Error::Status { url: SafeUrl::new(url.clone()).into(), status: 304 })
@@ -195,7 +230,10 @@ impl Fetcher {
                     "it names another machine's file",
                 ))
             })?;
-            let file = fs_err::File::open(&path).map_err(failed)?;
+            // A pipe without a writer would be waited for, for ever.
+            let mut options = fs_err::OpenOptions::new();
+            options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+            let file = options.open(&path).map_err(failed)?;
             let metadata = file.metadata().map_err(failed)?;
             if !metadata.is_file() {
                 return Err(failed(std::io::Error::new(

@@ -18,17 +18,18 @@ pub(crate) struct Answer {
     pub url: Url,
 }
 
-/// Asks for `url`.
+/// Asks for `url`. `linked`: a server named it, not the user.
 pub(crate) async fn get(
     fetcher: &Fetcher,
     url: &Url,
+    linked: bool,
     encoding: Encoding,
     headers: &HeaderMap,
 ) -> Result<Answer, Failure> {
     let client = fetcher.client(encoding)?;
     let safe = Box::new(SafeUrl::new(url.clone()));
-    let mut hop = fetcher.with_variables(url)?;
-    let mut credentials = fetcher.credentials_for(&hop, false).await?;
+    let mut hop = if linked { url.clone() } else { fetcher.with_variables(url)? };
+    let mut credentials = fetcher.credentials_for(&hop, linked).await?;
     for _ in 0..=MOST_REDIRECTS {
         if !matches!(hop.scheme(), "http" | "https") {
             return Err(Error::Scheme(SafeUrl::new(hop).into()).into());

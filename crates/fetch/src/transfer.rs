@@ -51,6 +51,8 @@ pub(crate) struct Transfer<'a> {
     encoding: Encoding,
     headers: HeaderMap,
     progress: Option<&'a Progress>,
+    /// Whether a server named the URL.
+    linked: bool,
     /// What has come so far.
     sink: Sink,
     /// What says whether a later answer is of the same bytes.
@@ -76,11 +78,18 @@ impl<'a> Transfer<'a> {
             encoding,
             headers: HeaderMap::new(),
             progress,
+            linked: false,
             sink: Sink::default(),
             validator: None,
             distrust: false,
             size_told: expected.size.is_some(),
         }
+    }
+
+    /// Says whether a server named the URL.
+    pub(crate) fn linked(mut self, linked: bool) -> Self {
+        self.linked = linked;
+        self
     }
 
     /// Sends these headers too.
@@ -129,7 +138,7 @@ impl<'a> Transfer<'a> {
         let offset = self.prepare_to_resume().await?;
         let headers = self.request_headers(offset);
         let Answer { mut response, url } =
-            request::get(self.fetcher, self.url, self.encoding, &headers).await?;
+            request::get(self.fetcher, self.url, self.linked, self.encoding, &headers).await?;
         let from = (url != *self.url).then(|| Box::new(SafeUrl::new(url.clone())));
         match response.status() {
             StatusCode::NOT_MODIFIED => return Ok(outcome(None, url, &response)),

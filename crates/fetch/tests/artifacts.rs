@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::{Bench, Totals, bytes, chain, options, url};
 use provenv_definition::{Digest, SafeUrl};
-use provenv_fetch::{Error, Options};
+use provenv_fetch::{CredentialSources, Error, Options};
 use provenv_testing::server::{Fault, FileTree, Server};
 
 const PATH: &str = "/files/a-1.0+x.whl";
@@ -396,4 +396,28 @@ async fn transfers_at_once_are_bounded() {
     // Six of 200 ms each, two at a time.
     let elapsed = begin.elapsed();
     assert!(elapsed >= Duration::from_millis(600), "{elapsed:?}");
+}
+
+#[tokio::test]
+async fn a_link_of_a_server_cannot_ask_for_a_variable() {
+    let (server, digest) = serve(b"content");
+    let credentials = CredentialSources::new(|_| Some("hunter2".to_owned()), None, None);
+    let bench = Bench::with(Options { credentials, ..options() });
+    let secret = url(&server, "/${SECRET}/x.whl");
+    bench.fetcher.linked_artifact(&secret, &digest, None).await.unwrap_err();
+    assert_eq!(server.hits("/hunter2/x.whl"), 0);
+    bench.fetcher.artifact(&secret, &digest, None).await.unwrap_err();
+    assert_eq!(server.hits("/hunter2/x.whl"), 1);
+    bench.fetcher.linked_artifact(&url(&server, PATH), &digest, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pipe_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let location = SafeUrl::new(url::Url::from_file_path(&pipe).unwrap());
+    let bench = Bench::new();
+    let error = bench.fetcher.artifact(&location, &Digest::of(b"x"), None).await.unwrap_err();
+    assert!(chain(&error).contains("no regular file"), "{}", chain(&error));
 }

@@ -27,6 +27,7 @@ use provenv_definition::{PipRequirements, Platform};
 use provenv_fetch::Fetcher;
 use url::Url;
 
+pub(crate) use tags::WheelName;
 pub use error::Error;
 pub use explain::Explanation;
 pub use host::Host;

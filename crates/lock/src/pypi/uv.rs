@@ -301,7 +301,8 @@ async fn from_pip_in_sandbox(
 
 fn on_path(config: &PypiConfig, program: &str) -> Option<PathBuf> {
     let path = config.host.variable("PATH")?;
-    std::env::split_paths(path).map(|folder| folder.join(program)).find(|file| file.is_file())
+    let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
