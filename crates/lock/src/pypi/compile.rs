@@ -8,11 +8,15 @@
 use provenv_definition::{Requirement, normalise_name};
 
 use super::choose;
+use super::environment::write_private;
 use super::metadata::{self, Metadata};
 use super::pylock::{Package, Pylock};
 use super::session::{NO_BUILDS, Session, WORK};
 use super::{Error, Result, build, explain};
 use crate::{PypiPackage, Upgrade};
+
+/// As often may a branch move on between two looks at it.
+const MOST_MOVES: usize = 3;
 
 /// Stands for the name of a package that has none yet.
 const UNNAMED: &str = "provenv-unnamed";
@@ -40,13 +44,20 @@ struct Fact {
 /// Lets uv choose versions.
 pub(super) async fn compile(session: &Session<'_>, mut question: Question<'_>) -> Result<Pylock> {
     let mut facts: Vec<Fact> = Vec::new();
+    let mut moves = 0;
     loop {
         let failure = match run(session, &question, &facts).await? {
             Ok(lock) => {
                 // A branch may have moved on between the two looks at it.
-                let before = facts.len();
-                facts.retain(|fact| !lock.packages.iter().any(|package| fact.is_stale(package)));
-                if facts.len() < before {
+                let stale = |fact: &Fact| lock.packages.iter().any(|package| fact.is_stale(package));
+                let gone = facts.iter().find(|fact| stale(fact)).map(|fact| fact.metadata.name.clone());
+                if let Some(package) = gone {
+                    facts.retain(|fact| !stale(fact));
+                    moves += 1;
+                    if moves > MOST_MOVES {
+                        let reason = "its repository changes with every look".to_owned();
+                        return Err(Error::BadSource { package, reason });
+                    }
                     continue;
                 }
                 for warning in &lock.warnings {
@@ -65,8 +76,14 @@ pub(super) async fn compile(session: &Session<'_>, mut question: Question<'_>) -
             let name = requirement.name.clone().ok_or_else(unknown)?;
             // As the definition has it, with its credentials.
             let own = question.requirements.iter().find(|own| own.name.as_ref() == Some(&name));
-            let own = own.filter(|_| requirement.url.is_some()).unwrap_or(&requirement);
-            learn(session, &question, own).await?
+            let own = own.filter(|_| requirement.url.is_some());
+            if let (None, Some(url)) = (own, &requirement.url)
+                && url.contains("${")
+            {
+                let reason = format!("it is asked for at `{url}`, which names a variable");
+                return Err(Error::BadSource { package: name, reason });
+            }
+            learn(session, &question, own.unwrap_or(&requirement)).await?
         } else {
             let unnamed = question.requirements.iter().position(|requirement| requirement.name.is_none());
             let at = unnamed.ok_or_else(unknown)?;
@@ -121,6 +138,7 @@ async fn locate(
     question: &Question<'_>,
     requirement: &Requirement,
 ) -> Result<Package> {
+    let direct = requirement.url.is_some();
     let mut requirement = requirement.clone();
     let name = requirement.name.get_or_insert_with(|| UNNAMED.to_owned()).clone();
     let fact = Fact { metadata: Metadata::nothing(&name, "0"), direct: true, commit: None };
@@ -139,7 +157,12 @@ async fn locate(
         Err(failure) => return Err(session.explain(&failure)),
     };
     lock.packages.retain(|package| normalise_name(&package.name) == name);
-    lock.packages.pop().ok_or(Error::NoSource { package: name })
+    let mut package = lock.packages.pop().ok_or(Error::NoSource { package: name })?;
+    if direct {
+        // The one we made up.
+        package.version = None;
+    }
+    Ok(package)
 }
 
 /// Asks uv once.
@@ -149,12 +172,14 @@ async fn run(
     facts: &[Fact],
 ) -> Result<Result<Pylock, super::session::Failure>> {
     let work = session.work()?;
-    let write = |name: &str, text: String| fs_err::write(work.path().join(name), text);
+    // Credentials are in all of them.
+    let write = |name: &str, text: String| write_private(&work.path().join(name), &text);
     let lines = |all: &[Requirement]| {
         all.iter().flat_map(|requirement| [requirement.to_string(), "\n".to_owned()]).collect::<String>()
     };
     write("requirements.in", lines(&question.requirements))?;
-    write("uv.toml", metadata::settings(facts.iter().map(|fact| &fact.metadata)))?;
+    let places = session.request.environment().settings();
+    write("uv.toml", metadata::settings(places, facts.iter().map(|fact| &fact.metadata)))?;
     let output = work.path().join("pylock.toml");
 
     let mut arguments = question.arguments.clone();

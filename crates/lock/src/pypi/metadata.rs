@@ -3,6 +3,7 @@
 use provenv_definition::{Requirement, normalise_name};
 use serde::Serialize;
 
+use super::environment::Settings;
 use super::{Error, Result};
 
 /// The core metadata that choosing versions needs.
@@ -64,18 +65,20 @@ impl Metadata {
     }
 }
 
-/// uv's settings that hold this metadata: it asks no backend then.
-pub(super) fn settings<'a>(known: impl Iterator<Item = &'a Metadata>) -> String {
+/// uv's settings: where to ask, and this metadata, for which it asks no backend then.
+pub(super) fn settings<'a>(places: &Settings, known: impl Iterator<Item = &'a Metadata>) -> String {
     #[derive(Serialize)]
     #[serde(rename_all = "kebab-case")]
-    struct Settings<'a> {
+    struct Known<'a> {
+        #[serde(skip_serializing_if = "Vec::is_empty")]
         dependency_metadata: Vec<&'a Metadata>,
     }
-    toml::to_string(&Settings { dependency_metadata: known.collect() }).expect("it is plain data")
+    let text = toml::to_string(places).expect("it is plain data");
+    text + &toml::to_string(&Known { dependency_metadata: known.collect() }).expect("it is plain data")
 }
 
-/// A requirement that a package has. It may name nothing on this machine: no path, and no variable, which uv would
-/// fill in.
+/// A requirement that a package has. It may name nothing on this machine: no path, and no variable. uv reads what
+/// packages write down by itself, so that this is not what keeps secrets from it.
 pub(super) fn foreign(text: &str) -> Result<Requirement, String> {
     let requirement: Requirement = text.parse().map_err(|error| format!("it requires `{text}`: {error}"))?;
     match &requirement.url {
@@ -95,11 +98,11 @@ mod tests {
                     c (>=1) ; extra == 'd'\nProvides-Extra: d\nRequires-Python: >=3.8\n\nRequires-Dist: nor-this\n";
         let metadata = Metadata::parse("a", text).unwrap();
         assert_eq!(
-            settings(std::iter::once(&metadata)),
+            settings(&Settings::default(), std::iter::once(&metadata)),
             "[[dependency-metadata]]\nname = \"a-b\"\nversion = \"1.0\"\nrequires-dist = [\"c (>=1) ; extra == 'd'\"]\n\
              requires-python = \">=3.8\"\nprovides-extra = [\"d\"]\n"
         );
-        assert_eq!(settings(std::iter::empty()), "dependency-metadata = []\n");
+        assert_eq!(settings(&Settings::default(), std::iter::empty()), "");
     }
 
     #[test]

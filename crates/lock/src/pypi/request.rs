@@ -8,7 +8,7 @@ use provenv_fetch::Fetcher;
 use url::Url;
 
 use super::compile::Question;
-use super::environment::Environment;
+use super::environment::{Environment, Index};
 use super::pylock::Package;
 use super::session::mount;
 use super::source::{Snapshot, bare, local_path, same_place, without_revision};
@@ -26,13 +26,14 @@ pub(super) struct Request {
     snapshots: BTreeMap<PathBuf, Snapshot>,
     mounts: Vec<ToolMount>,
     environment: Environment,
+    passed_on: Vec<(String, String)>,
     git: bool,
     ssh: bool,
 }
 
 /// One requirement.
 struct Asked {
-    /// For uv: `${…}` in its URL stands for credentials.
+    /// For uv: its URL has its credentials, and no variables.
     requirement: Requirement,
     /// Of a direct URL, for comparing.
     place: Option<String>,
@@ -51,9 +52,11 @@ impl Request {
             snapshots: BTreeMap::new(),
             mounts: Vec::new(),
             environment: Environment::default(),
+            passed_on: Vec::new(),
             git: false,
             ssh: false,
         };
+        request.passed_on = request.environment.take_proxies(&config.host);
         request.add_indexes(pip, config, fetcher)?;
         for requirement in &pip.requirements {
             let asked = request.read(requirement, &config.host, fetcher)?;
@@ -74,8 +77,8 @@ impl Request {
         Ok(request)
     }
 
-    /// Indexes go to uv by name, so that each gets its own credentials, and through variables, so that none of it is
-    /// seen in a list of processes.
+    /// Indexes go to uv by its settings, a file, so that none of it is seen in a list of processes, or by a package
+    /// that names a variable.
     fn add_indexes(&mut self, pip: &PipRequirements, config: &PypiConfig, fetcher: &Fetcher) -> Result<()> {
         if pip.no_index {
             self.index_arguments.push("--no-index".to_owned());
@@ -85,60 +88,48 @@ impl Request {
                 None => uv::index(config)?,
             };
             if let Some(url) = default {
-                let index = self.add_index(&url, "default", config, fetcher)?;
-                self.environment.set("UV_DEFAULT_INDEX", &index);
+                self.add_index(&url, true, config, fetcher)?;
             }
-            let mut extra = Vec::new();
-            for (number, url) in pip.extra_index_urls.iter().enumerate() {
-                extra.push(self.add_index(url.as_url(), &number.to_string(), config, fetcher)?);
-            }
-            if !extra.is_empty() {
-                self.environment.set("UV_INDEX", &extra.join(" "));
+            for url in &pip.extra_index_urls {
+                self.add_index(url.as_url(), false, config, fetcher)?;
             }
         }
-        let mut find_links = Vec::new();
         for link in &pip.find_links {
-            find_links.push(self.add_find_links(link, config, fetcher)?);
-        }
-        if !find_links.is_empty() {
-            self.environment.set("UV_FIND_LINKS", &find_links.join(","));
+            self.add_find_links(link, config, fetcher)?;
         }
         Ok(())
     }
 
-    /// `name=URL` without credentials, which are set apart.
-    fn add_index(&mut self, url: &Url, name: &str, config: &PypiConfig, fetcher: &Fetcher) -> Result<String> {
+    fn add_index(&mut self, url: &Url, default: bool, config: &PypiConfig, fetcher: &Fetcher) -> Result<()> {
         let safe = SafeUrl::new(url.clone());
         self.environment.expand(&safe.to_string(), &config.host, &safe)?;
+        let mut location = bare(url);
+        location.set_query(url.query());
+        let mut expanded = self.environment.expand(&shown(location), &config.host, &safe)?;
         if url.scheme() == "file" {
             self.mount_local(&local_path(url)?);
-        } else if let Some(credentials) = fetcher.credentials(url) {
-            self.environment.set_index(name, &credentials);
+        } else {
+            expanded = self.environment.with_credentials(&expanded, fetcher.credentials(url).as_ref());
         }
-        let mut bare = bare(url);
-        bare.set_query(url.query());
-        let expanded = self.environment.expand(&shown(bare), &config.host, &safe)?;
         self.indexes.push(safe);
-        Ok(format!("provenv-{name}={expanded}"))
+        self.environment.settings_mut().index.push(Index { url: expanded, default });
+        Ok(())
     }
 
-    fn add_find_links(&mut self, link: &SafeUrl, config: &PypiConfig, fetcher: &Fetcher) -> Result<String> {
+    fn add_find_links(&mut self, link: &SafeUrl, config: &PypiConfig, fetcher: &Fetcher) -> Result<()> {
         let url = link.as_url();
         let expanded = self.environment.expand(&link.to_string(), &config.host, link)?;
-        if url.scheme() == "file" {
+        let location = if url.scheme() == "file" {
             self.mount_local(&local_path(url)?);
-            return Ok(expanded.replace(',', "%2C"));
-        }
-        let expanded = Url::parse(&expanded).map_err(|error| super::Error::url(&link.to_string(), error))?;
-        let mut location = bare(&expanded);
-        if let Some(credentials) = fetcher.credentials(url) {
-            self.environment.hide_credentials(&credentials);
-            // Fail only for URLs that cannot have credentials.
-            let _ = location.set_username(&credentials.username);
-            let _ = location.set_password(Some(&credentials.password));
-        }
-        self.indexes.push(link.clone());
-        Ok(location.as_str().replace(',', "%2C"))
+            expanded
+        } else {
+            let expanded =
+                Url::parse(&expanded).map_err(|error| super::Error::url(&link.to_string(), error))?;
+            self.indexes.push(link.clone());
+            self.environment.with_credentials(bare(&expanded).as_str(), fetcher.credentials(url).as_ref())
+        };
+        self.environment.settings_mut().find_links.push(location);
+        Ok(())
     }
 
     /// A requirement without credentials, and with what its URL needs in the sandbox.
@@ -194,7 +185,8 @@ impl Request {
             }
             "ssh" => {
                 self.ssh = true;
-                Ok((text.to_owned(), same_place(without_revision(&expanded))))
+                let place = same_place(without_revision(&expanded));
+                Ok((if git { format!("git+{expanded}") } else { expanded }, place))
             }
             _ if git => {
                 place = same_place(without_revision(&expanded));
@@ -204,19 +196,18 @@ impl Request {
                 if let Some(credentials) = fetcher.credentials(&url) {
                     self.environment.set_git(&url, &credentials);
                 }
-                Ok((format!("git+{}", shown(location)), place))
+                let location = self.environment.expand(&shown(location), host, &safe)?;
+                Ok((format!("git+{location}"), place))
             }
             _ => {
                 let Some(credentials) = fetcher.credentials(&url) else {
-                    return Ok((text.to_owned(), place));
+                    return Ok((expanded, place));
                 };
-                let user = self.environment.set_url(&credentials);
                 let mut location = url.clone();
                 let _ = location.set_username("");
                 let _ = location.set_password(None);
-                let location = shown(location);
-                let (scheme, rest) = location.split_once("://").unwrap_or(("https", &location));
-                Ok((format!("{scheme}://{user}{rest}"), place))
+                let location = self.environment.expand(&shown(location), host, &safe)?;
+                Ok((self.environment.with_credentials(&location, Some(&credentials)), place))
             }
         }
     }
@@ -246,6 +237,11 @@ impl Request {
     /// Index URLs, credentials, and what must not be seen of them.
     pub(super) fn environment(&self) -> &Environment {
         &self.environment
+    }
+
+    /// The host's variables that uv and git get: no secrets.
+    pub(super) fn passed_on(&self) -> &[(String, String)] {
+        &self.passed_on
     }
 
     pub(super) fn index_arguments(&self) -> &[String] {

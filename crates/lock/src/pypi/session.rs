@@ -4,12 +4,13 @@
 //! or git: Python does not start there. What runs a package's code gets neither.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use provenv_definition::Platform;
 use provenv_fetch::Fetcher;
 use tempfile::TempDir;
 
-use super::environment::git_variables;
+use super::environment::write_private;
 use super::request::Request;
 use super::tags::{Tags, glibc_minor};
 use super::{Error, PypiConfig, Result, explain};
@@ -20,6 +21,8 @@ use crate::tool::{ToolCommand, ToolMount, ToolOutput, ToolRunner};
 /// sense.
 pub(super) const UV: &str = "/provenv/bin/uv";
 const CACHE: &str = "/provenv/cache";
+/// git looks here for `git/config`.
+const SETTINGS: &str = "/provenv/settings";
 const CERTIFICATES: &str = "/provenv/certificates.pem";
 const SSH_SOCKET: &str = "/provenv/ssh-agent";
 const KNOWN_HOSTS: &str = "/provenv/known-hosts";
@@ -59,6 +62,8 @@ pub(super) struct Session<'a> {
     /// For what runs a package's code.
     building: Reach,
     extra_packages: Vec<String>,
+    /// git's settings, removed with the last who needs them.
+    _settings: Option<Arc<TempDir>>,
 }
 
 /// What a program sees of this machine, and how far it gets.
@@ -75,9 +80,9 @@ impl Reach {
     }
 
     /// The machine's way out of the building.
-    fn add_network(&mut self, config: &PypiConfig) {
+    fn add_network(&mut self, config: &PypiConfig, variables: impl IntoIterator<Item = (String, String)>) {
         self.network = true;
-        self.env.extend(config.host.passed_on());
+        self.env.extend(variables);
         if let Some(certificates) = config.host.ca_bundle() {
             self.mounts.push(mount(certificates, CERTIFICATES, true));
             for name in ["SSL_CERT_FILE", "GIT_SSL_CAINFO", "PIP_CERT", "REQUESTS_CA_BUNDLE"] {
@@ -145,8 +150,16 @@ impl<'a> Session<'a> {
         ] {
             asking.set(name, value);
         }
-        asking.env.extend_from_slice(request.environment().variables());
-        asking.add_network(config);
+        asking.add_network(config, request.passed_on().iter().cloned());
+        let mut settings = None;
+        if let Some(text) = request.environment().git() {
+            let folder = fetcher.store().scratch()?;
+            fs_err::create_dir(folder.path().join("git"))?;
+            write_private(&folder.path().join("git/config"), &text)?;
+            asking.mounts.push(mount(folder.path().to_owned(), SETTINGS, true));
+            asking.set("XDG_CONFIG_HOME", SETTINGS);
+            settings = Some(Arc::new(folder));
+        }
         asking.network = online;
         if !online {
             asking.set("UV_OFFLINE", "1");
@@ -164,14 +177,18 @@ impl<'a> Session<'a> {
             building.set(name, value);
         }
         if config.build_network && online {
-            building.add_network(config);
+            building.add_network(config, config.host.passed_on());
         }
 
         let mut extra_packages = Vec::new();
         if request.git() {
             extra_packages.extend(["ca-certificates".to_owned(), "git".to_owned()]);
-            asking.env.extend(request.environment().git());
-            building.env.extend(git_variables(&[]));
+            for reach in [&mut asking, &mut building] {
+                // A repository may belong to another user than the one inside.
+                reach.set("GIT_CONFIG_COUNT", "1");
+                reach.set("GIT_CONFIG_KEY_0", "safe.directory");
+                reach.set("GIT_CONFIG_VALUE_0", "*");
+            }
         }
         if request.ssh() {
             extra_packages.push("openssh-client".to_owned());
@@ -191,6 +208,7 @@ impl<'a> Session<'a> {
             asking,
             building,
             extra_packages,
+            _settings: settings,
         })
     }
 
