@@ -322,3 +322,12 @@ fn files_that_cannot_be_read_say_why() {
         assert_eq!(error.0[0].code, "PV002", "{name}");
     }
 }
+
+#[test]
+fn a_requirement_is_one_line() {
+    for text in ["a ; sys_platform == 'x\nb'", "a @ https://h.test/a\r.whl", "a>=1\u{0}"] {
+        let error = text.parse::<provenv_definition::Requirement>().unwrap_err();
+        assert!(error.to_string().contains("control character"), "{text:?}: {error}");
+    }
+    assert!("a\t>=1\n".parse::<provenv_definition::Requirement>().is_ok());
+}

@@ -50,6 +50,11 @@ impl Requirement {
         }
         let start = text.len() - text.trim_start().len();
         let end = text.trim_end().len().max(start);
+        // Whoever reads it line by line would take a part of it for a requirement of its own.
+        let control = |c: char| c.is_control() && c != '\t';
+        if let Some((at, _)) = text[start..end].char_indices().find(|(_, c)| control(*c)) {
+            return Err(RequirementError::invalid("a control character is in it", start + at, 1));
+        }
         let result = if looks_bare(&text[start..end]) {
             Self::parse_bare(&text[start..end], folder)
         } else {

@@ -106,6 +106,12 @@ impl<'s, 'a> Workshop<'s, 'a> {
     /// Unpacks the source and reads how it wants to be built.
     async fn look(&mut self, subdirectory: &str) -> Result<()> {
         #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Looked {
+            Found(Found),
+            Refused { refused: String },
+        }
+        #[derive(Deserialize)]
         struct Found {
             source: String,
             pyproject: String,
@@ -118,8 +124,12 @@ impl<'s, 'a> Workshop<'s, 'a> {
 
         let command = [&self.session.python.executable, "-c", SOURCE, &self.source, subdirectory];
         let output = self.sandbox(&command.map(str::to_owned)).await?;
-        let found: Found =
+        let found: Looked =
             serde_json::from_str(&output.stdout).map_err(|error| self.bad(error.to_string()))?;
+        let found = match found {
+            Looked::Found(found) => found,
+            Looked::Refused { refused } => return Err(self.bad(refused)),
+        };
         let project: PyProject = toml::from_str(&found.pyproject)
             .map_err(|error| self.bad(format!("its pyproject.toml cannot be read: {}", error.message())))?;
         self.source = found.source;
