@@ -91,7 +91,7 @@ fn a_lock_that_does_not_fit_is_refused() {
         ("tea.yaml", "newer.json", "has format 2"),
         ("tea.yaml", "other.json", "`other.json` is not a lock"),
         ("tea.yaml", "none.json", "has nothing for linux/amd64"),
-        ("tea.yaml", "missing.json", "could not read the lock"),
+        ("tea.yaml", "missing.json", "missing.json"),
     ] {
         for arguments in
             [&["build", definition, "--lock", lock][..], &["lock", definition, "--check", "--file", lock]]
@@ -114,6 +114,50 @@ fn a_lock_that_does_not_fit_is_refused() {
     workspace.json(["build", "root.yaml", "--lock", "root.lock.json"]);
     let done = other.run(["build", "root.yaml", "--lock", "root.lock.json"]);
     assert!(done.code == 1 && done.stderr.contains("was built elsewhere"), "{}", done.stderr);
+}
+
+#[test]
+fn a_strangers_lock_gets_no_secret_no_path_and_no_say() {
+    let server = serve(&index());
+    let stranger = serve(&index());
+    let Some(workspace) = Workspace::new() else { return };
+    workspace.write("tea.yaml", &definition(&server, "tea", &["leaf"]));
+    workspace.json(["lock", "tea.yaml"]);
+    let text = fs_err::read_to_string(workspace.path().join("tea.lock.json")).unwrap();
+    let other = Workspace::new().unwrap();
+    other.write("tea.yaml", &definition(&server, "tea", &["leaf"]));
+    let hostile = |field: &str, value: serde_json::Value| {
+        let mut lock: serde_json::Value = serde_json::from_str(&text).unwrap();
+        *lock["platforms"]["linux/amd64"].pointer_mut(field).unwrap() = value;
+        other.write("hostile.json", &lock.to_string());
+        let mut build = other.command();
+        build.args(["build", "tea.yaml", "--lock", "hostile.json"]).env("MY_CLOUD_SECRET", "hunter2");
+        let done = Done::from(build.output().unwrap());
+        assert_eq!(done.code, 1, "{field}: {}", done.stdout);
+        done.stderr
+    };
+    let url = "/pypi/0/source/wheel/url";
+    for path in ["/x/${MY_CLOUD_SECRET}/leaf.whl", "/x/%24%7bMY_CLOUD_SECRET%7d/leaf.whl"] {
+        let said = hostile(url, stranger.at(path).into());
+        assert!(said.contains("leaf has a URL with a variable"), "{said}");
+    }
+    assert_eq!(stranger.hits("/x/hunter2/leaf.whl"), 0);
+    let said = hostile(url, "file:///etc/passwd".into());
+    assert!(said.contains("in no folder that the definition names"), "{said}");
+    let said = hostile("/debian/0/name", "../../../PWNED".into());
+    assert!(said.contains("is not the name of a Debian package"), "{said}");
+    let said = hostile("/python/executable", "../../etc/shadow".into());
+    assert!(said.contains("is not `/usr/bin/python3.11`"), "{said}");
+    let lock: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let swapped = lock["platforms"]["linux/amd64"]["debian"][1]["artifact"].clone();
+    let said = hostile("/debian/0/artifact", swapped);
+    assert!(said.contains("the lock names base-files ") && said.contains(" is base-passwd "), "{said}");
+    // A lock that no image came of is nobody's.
+    let said = hostile(url, stranger.at("/nothing.whl").into());
+    assert!(said.contains("nothing.whl"), "{said}");
+    assert_eq!(other.run(["env", "show", "tea.yaml", "--receipt"]).code, 1);
+    other.json(["build", "tea.yaml"]);
+    assert_eq!(stranger.hits("/nothing.whl"), 1);
 }
 
 #[test]

@@ -155,9 +155,21 @@ impl Workspace {
                 }
             }
         }
-        let locked = self.locked_by(&given, options.lock.as_deref()).await?;
-        let platform = options.platform.unwrap_or_else(|| platforms_of(&given.environment.definition)[0]);
-        let (image, cached) = self.image(&locked, platform).await?;
+        let definition = &given.environment.definition;
+        let platform = options.platform.unwrap_or_else(|| platforms_of(definition)[0]);
+        let (locked, image, cached) = match self.lock_in(&given, options.lock.as_deref()).await? {
+            Some(lock) => {
+                // Only a lock that became an image may be what others build from.
+                self.catalogue.keep_lock(&lock).await?;
+                let (image, cached) = self.image_of(&lock, &lock.digest(), platform).await?;
+                (self.take_over(definition, lock).await?, image, cached)
+            }
+            None => {
+                let locked = self.locked(&given).await?;
+                let (image, cached) = self.image(&locked, platform).await?;
+                (locked, image, cached)
+            }
+        };
         if !cached && let Some(lock) = locked.lock.platforms.get(&platform) {
             let missing = provenv_image::missing(&self.store, lock, platform)?;
             self.note_where(&given, missing.iter().map(|one| one.library.as_str()));
@@ -188,7 +200,10 @@ impl Workspace {
     /// The image of a lock: the one on record, or assembled now. Says whether it was there. Hold a pin on the store for as
     /// long as the image is used.
     pub(crate) async fn image(&self, locked: &Locked, platform: Platform) -> Result<(Image, bool)> {
-        let digest = &locked.receipt.lock;
+        self.image_of(&locked.lock, &locked.receipt.lock, platform).await
+    }
+
+    async fn image_of(&self, lock: &Lock, digest: &Digest, platform: Platform) -> Result<(Image, bool)> {
         if let Some(image) = self.known_image(digest, platform).await? {
             return Ok((image, true));
         }
@@ -203,7 +218,7 @@ impl Workspace {
         if let Some(image) = self.known_image(digest, platform).await? {
             return Ok((image, true));
         }
-        let image = self.assemble(&locked.lock, platform, false).await?;
+        let image = self.assemble(lock, platform, false).await?;
         self.catalogue.record_image(digest, EPOCH, &image).await?;
         Ok((image, false))
     }

@@ -85,6 +85,15 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// A lock that is not sound.
+    #[error("the lock `{}` cannot be trusted", file.display())]
+    InvalidLock {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: provenv_lock::InvalidLock,
+    },
     /// A lock of a later version.
     #[error("the lock `{}` has format {found}, and this version knows formats up to {known}", file.display())]
     NewerLock {
@@ -237,6 +246,9 @@ impl Error {
             Self::Catalogue(CatalogueError::Newer { .. }) => Some("use the newer provenv for this workspace".into()),
             Self::NoEnvironment(_) => {
                 Some("`provenv env list` shows what is registered; a file is given as a path, e.g. ./environment.yaml".into())
+            }
+            Self::InvalidLock { .. } => {
+                Some("`provenv lock` writes it anew; docs/reference/lock.md says what is checked".into())
             }
             Self::NotALock { .. } => Some("`provenv lock` writes one".into()),
             Self::NewerLock { .. } => Some("use the newer provenv for it".into()),

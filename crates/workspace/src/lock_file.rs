@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use provenv_definition::{Definition, Diagnostic, Digest, definition_digest};
-use provenv_lock::{Lock, PypiSource, Receipt, ToolVersion};
+use provenv_lock::{Artifact, Lock, Places, PypiSource, Receipt, ToolVersion};
 use serde::Serialize;
 
 use crate::environments::Given;
@@ -37,7 +37,7 @@ impl Workspace {
         if !file.exists() {
             return Err(Error::NoLock { file: file.to_owned(), reference: reference.to_owned() });
         }
-        let lock = read_for(&given.environment.definition, file)?;
+        let lock = self.read_for(&given.environment.definition, file)?;
         given.is_of(&lock, file)?;
         let packages =
             lock.platforms.values().map(|platform| platform.debian.len() + platform.pypi.len()).sum();
@@ -59,19 +59,27 @@ impl Workspace {
         Ok((receipt, given.warnings))
     }
 
-    /// The lock of what was given: the one in `file`, if there is one, else as [`Workspace::locked`] finds it.
-    pub(crate) async fn locked_by(&self, given: &Given, file: Option<&Path>) -> Result<Locked> {
-        let Some(file) = file else { return self.locked(given).await };
+    /// The lock in `file`, to be tried and then taken over; `None` where there is no file, or where it is the lock that the
+    /// registered version has anyway.
+    pub(crate) async fn lock_in(&self, given: &Given, file: Option<&Path>) -> Result<Option<Lock>> {
+        let Some(file) = file else { return Ok(None) };
         if given.row.is_some() {
-            given.is_of(&read_for(&given.environment.definition, file)?, file)?;
-            return self.locked(given).await;
+            given.is_of(&self.read_for(&given.environment.definition, file)?, file)?;
+            return Ok(None);
         }
-        self.adopt(&given.environment.definition, file).await
+        self.usable(&given.environment.definition, file).await.map(Some)
     }
 
     /// Takes the lock in `file` over as the current one of `definition`.
     pub(crate) async fn adopt(&self, definition: &Definition, file: &Path) -> Result<Locked> {
-        let lock = read_for(definition, file)?;
+        let lock = self.usable(definition, file).await?;
+        self.take_over(definition, lock).await
+    }
+
+    /// The lock in `file`, if all that it names can be had here. What it names that the definition does not is fetched as
+    /// a stranger's from here on.
+    async fn usable(&self, definition: &Definition, file: &Path) -> Result<Lock> {
+        let lock = self.read_for(definition, file)?;
         for package in lock.platforms.values().flat_map(|platform| &platform.pypi) {
             if let PypiSource::Built { sha256, .. } = &package.source
                 && !self.store.contains(sha256)
@@ -79,6 +87,15 @@ impl Workspace {
                 return Err(Error::BuiltElsewhere { file: file.to_owned(), wheel: package.wheel.clone() });
             }
         }
+        let fetcher = self.fetcher().await?;
+        for url in lock.strange_urls(&self.places(definition)) {
+            fetcher.distrust(url);
+        }
+        Ok(lock)
+    }
+
+    /// Makes `lock` the current one of `definition`.
+    pub(crate) async fn take_over(&self, definition: &Definition, lock: Lock) -> Result<Locked> {
         let digest = lock.definition;
         let _lease = self.store.lock_async("definition", &digest.hex()).await?;
         let current = self.current_lock(&digest).await?;
@@ -103,6 +120,39 @@ impl Workspace {
         let receipt_digest = self.catalogue.record_resolution(definition, &lock, &receipt).await?;
         Ok(Locked { definition: digest, receipt_digest, receipt, lock, fresh: false })
     }
+
+    /// The lock in `file`, if it is one of `definition`.
+    fn read_for(&self, definition: &Definition, file: &Path) -> Result<Lock> {
+        let bytes = fs_err::read(file).doing(|| "could not read the lock".to_owned())?;
+        let invalid = |source| Error::NotALock { file: file.to_owned(), source };
+        // The format first: what else is in a newer one is not known here.
+        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(invalid)?;
+        if let Some(found) = value["format"].as_u64().filter(|&found| found > u64::from(Lock::FORMAT)) {
+            return Err(Error::NewerLock { file: file.to_owned(), found, known: Lock::FORMAT });
+        }
+        let lock = Lock::from_bytes(&bytes).map_err(invalid)?;
+        let expected = definition_digest(definition);
+        if lock.definition != expected {
+            return Err(Error::OtherDefinition { file: file.to_owned(), expected, actual: lock.definition });
+        }
+        let mut platforms = platforms_of(definition).into_iter();
+        if let Some(missing) = platforms.find(|platform| !lock.platforms.contains_key(platform)) {
+            return Err(Error::NoPlatform(missing));
+        }
+        let has = |artifact: &Artifact| self.store.contains(&artifact.sha256);
+        let checked = lock.validate().and_then(|()| lock.check_urls(&self.places(definition), has));
+        checked.map_err(|source| Error::InvalidLock { file: file.to_owned(), source })?;
+        Ok(lock)
+    }
+
+    /// The places that `definition` and the settings name.
+    fn places(&self, definition: &Definition) -> Places {
+        let mut places = Places::of(definition);
+        let debian = &self.config.debian;
+        let settings = [&self.config.pypi.index, &debian.mirror, &debian.security_mirror];
+        settings.into_iter().flatten().for_each(|url| places.add(url));
+        places
+    }
 }
 
 impl Given {
@@ -115,25 +165,5 @@ impl Given {
             }),
             _ => Ok(()),
         }
-    }
-}
-
-/// The lock in `file`, if it is one of `definition`.
-fn read_for(definition: &Definition, file: &Path) -> Result<Lock> {
-    let bytes = fs_err::read(file).doing(|| "could not read the lock".to_owned())?;
-    let invalid = |source| Error::NotALock { file: file.to_owned(), source };
-    // The format first: what else is in a newer one is not known here.
-    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(invalid)?;
-    if let Some(found) = value["format"].as_u64().filter(|&found| found > u64::from(Lock::FORMAT)) {
-        return Err(Error::NewerLock { file: file.to_owned(), found, known: Lock::FORMAT });
-    }
-    let lock = Lock::from_bytes(&bytes).map_err(invalid)?;
-    let expected = definition_digest(definition);
-    if lock.definition != expected {
-        return Err(Error::OtherDefinition { file: file.to_owned(), expected, actual: lock.definition });
-    }
-    match platforms_of(definition).into_iter().find(|platform| !lock.platforms.contains_key(platform)) {
-        Some(missing) => Err(Error::NoPlatform(missing)),
-        None => Ok(lock),
     }
 }

@@ -202,8 +202,10 @@ impl<'a> Build<'a> {
         let what = format!("{} {}", package.name, package.version);
         let (store, sha256) = (self.store.clone(), artifact.sha256);
         let name = artifact.url.file_name().unwrap_or(&package.name).to_owned();
+        let file = name.clone();
         let made =
             self.item(&what, artifact.size, move || segment::deb(&store, &path, &sha256, &name)).await?;
+        base_state::check_identity(package, &made.facts, &file)?;
         let name = package.name.clone();
         let segment = Arc::new(made.segment);
         Ok((Package { name, what, sha256, segment, bytecode: None }, (package.clone(), made.facts)))

@@ -23,6 +23,16 @@ pub enum Error {
         /// Its file name.
         wheel: String,
     },
+    /// A package under another one's name.
+    #[error("the lock names {named}, and {file} is {found}")]
+    OtherPackage {
+        /// Name, version and architecture in the lock.
+        named: String,
+        /// The file.
+        file: String,
+        /// What it says of itself.
+        found: String,
+    },
     /// Python packages without a Python.
     #[error("the lock has Python packages and no Debian package {0}, which has the interpreter")]
     NoInterpreter(String),
@@ -62,6 +72,7 @@ impl Error {
             Self::BuiltGone { .. } => Some(
                 "`provenv upgrade` builds it again, under a new receipt if it comes out different".to_owned(),
             ),
+            Self::OtherPackage { .. } => Some("lock the environment again".to_owned()),
             Self::NoInterpreter(_) => Some("lock the environment again".to_owned()),
             Self::FileAndFolder { file, folder, .. } => {
                 Some(format!("{file} and {folder} cannot be in one environment: leave one of them out"))

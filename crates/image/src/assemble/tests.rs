@@ -15,7 +15,7 @@ use super::{Assembler, Error, reach};
 use crate::oci::Image;
 use crate::python::PythonHost;
 use crate::segment::tests::bytecode::{HostPython, pythons};
-use crate::segment::tests::support::{Fixture, Seen, TarMember, ZipMember, deb, noise, row, zip};
+use crate::segment::tests::support::{Fixture, Seen, TarMember, ZipMember, deb_of, noise, row, zip};
 
 const PLATFORM: Platform = Platform::LinuxAmd64;
 
@@ -86,7 +86,7 @@ impl World {
     }
 
     fn deb(&self, name: &str, members: &[TarMember]) -> DebPackage {
-        let artifact = self.artifact(&format!("{name}_1_amd64.deb"), &deb(members, &[]));
+        let artifact = self.artifact(&format!("{name}_1_amd64.deb"), &deb_of(name, members, &[]));
         DebPackage {
             name: name.to_owned(),
             version: "1".to_owned(),

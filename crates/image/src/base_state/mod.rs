@@ -55,6 +55,7 @@ pub fn wants(path: &str) -> bool {
 }
 
 pub(crate) use libraries::machine;
+pub(crate) use packages::check_identity;
 
 /// The names by which the dynamic linker finds libraries of the system: those in the `/etc/ld.so.cache` of a base state, and
 /// files in the folders that it looks through by itself.

@@ -11,6 +11,26 @@ use provenv_lock::DebPackage;
 use crate::segment::DebFacts;
 
 use super::State;
+use crate::assemble;
+
+/// Whether the control paragraph in `file` is of the package that the lock names.
+pub(crate) fn check_identity(
+    package: &DebPackage,
+    facts: &DebFacts,
+    file: &str,
+) -> Result<(), assemble::Error> {
+    let field = |name: &str| {
+        let mut fields = facts.control.lines().filter_map(|line| line.split_once(':'));
+        fields.find(|(key, _)| key.eq_ignore_ascii_case(name)).map_or("?", |(_, value)| value.trim())
+    };
+    let named = format!("{} {} ({})", package.name, package.version, package.architecture);
+    let found = format!("{} {} ({})", field("Package"), field("Version"), field("Architecture"));
+    if named == found {
+        Ok(())
+    } else {
+        Err(assemble::Error::OtherPackage { named, file: file.to_owned(), found })
+    }
+}
 
 pub(super) fn fill(state: &mut State) {
     let debs = state.debs.clone();

@@ -69,6 +69,17 @@ impl Catalogue {
         Ok(receipt_digest)
     }
 
+    /// Keeps a lock, as nobody's current one.
+    pub async fn keep_lock(&self, lock: &Lock) -> Result<()> {
+        let body = String::from_utf8(lock.to_bytes()).map_err(corrupt("lock"))?;
+        sqlx::query("INSERT INTO documents (digest, kind, body) VALUES ($1, 'lock', $2) ON CONFLICT (digest) DO NOTHING")
+            .bind(lock.digest().to_string())
+            .bind(body)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     async fn document(&self, digest: &Digest) -> Result<Option<String>> {
         let row: Option<(String,)> = sqlx::query_as("SELECT body FROM documents WHERE digest = $1")
             .bind(digest.to_string())
