@@ -99,7 +99,11 @@ impl Error {
 }
 
 fn of(member: Option<&str>) -> String {
-    member.map(|name| format!(" (member `{}`)", name.escape_debug())).unwrap_or_default()
+    const SHOWN: usize = 255;
+    let Some(name) = member else { return String::new() };
+    let more = if name.chars().nth(SHOWN).is_some() { "…" } else { "" };
+    let shown: String = name.chars().take(SHOWN).collect();
+    format!(" (member `{}{more}`)", shown.escape_debug())
 }
 
 /// What is wrong with an archive or one of its members.
