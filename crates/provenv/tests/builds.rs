@@ -43,7 +43,7 @@ fn every_build_is_on_record_with_its_log() {
 
     server.fault(WHEEL, Fault::StallAfter(10));
     let before = server.hits(WHEEL);
-    let mut begun = workspace.command();
+    let mut begun = workspace.listening();
     begun.args(["build", "tea.yaml"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut begun = begun.spawn().unwrap();
     eventually("the build fetches", || server.hits(WHEEL) > before);

@@ -454,7 +454,8 @@ fn packages_that_cannot_be_had_are_explained() {
     5 | - cracked
       |   ^^^^^^^
     there is a crack in it
-    hint: ask for a version that has wheels for this Python, or build the wheel elsewhere and give its folder with --find-links
+    all it said is in `[DIR]/workspace/builds/wheel-cracked-1.0.log`
+    hint: ask for a version that has wheels for this Python, add what the build lacks to `system_packages`, or build the wheel elsewhere and give its folder with --find-links
     "#);
     let zeros = "0".repeat(64);
     assert_refusal!(workspace, wanted(&[&format!("leaf==1.0 --hash=sha256:{zeros}")]), @r#"
@@ -663,10 +664,6 @@ fn a_workspace_that_cannot_be() {
     unknown field `miror`, expected one of `mirror`, `security_mirror`, `keyring`
     "#);
 
-    assert_refusal!(workspace, workspace.run(["run", "tea", "--memory", "12", "--", "true"]), @r"
-    125
-    error: cannot run this container: 12 bytes of memory are too few for any command: a number without K, M or G means bytes
-    ");
     assert_refusal!(workspace, workspace.run(["run", "tea", "--memory", "many", "--", "true"]), @r#"
     2
     error: invalid value 'many' for '--memory <SIZE>': `many` is not a size such as 512M or 2G

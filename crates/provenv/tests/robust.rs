@@ -476,12 +476,12 @@ fn signals_end_the_whole_tree_and_are_on_record() {
     for (number, signal, code) in [(10, Signal::SIGINT, 130), (20, Signal::SIGTERM, 143)] {
         let first = mark(number);
         let arguments = ["run", "environment.yaml", "--", "sh", "-c", &family(&first)];
-        let done = stopped(quiet(workspace.command().args(arguments)), &first, signal);
+        let done = stopped(quiet(workspace.listening().args(arguments)), &first, signal);
         assert_eq!(done.code, code, "run, {signal}");
 
         let mark = mark(number + 1);
         workspace.write("job.yaml", &family_job(&mark));
-        let done = stopped(quiet(workspace.command().args(["submit", "job.yaml"])), &mark, signal);
+        let done = stopped(quiet(workspace.listening().args(["submit", "job.yaml"])), &mark, signal);
         assert_eq!(done.code, code, "submit, {signal}");
         let run = workspace.json(["runs", "show", "latest"]);
         assert_eq!((&run["status"], &run["exit_code"]), (&"canceled".into(), &code.into()), "{run}");
@@ -495,7 +495,7 @@ fn a_command_that_does_not_listen_is_killed_when_asked_twice() {
     let Some((workspace, _)) = undisturbed(&server) else { return };
     let mark = mark(5);
     let script = format!("trap '' INT TERM; sleep {mark} & while :; do wait; done");
-    let mut child = quiet(workspace.command().args(["run", "environment.yaml", "--", "sh", "-c", &script]));
+    let mut child = quiet(workspace.listening().args(["run", "environment.yaml", "--", "sh", "-c", &script]));
     eventually("the command runs", || alive(&mark) == 1);
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
     // Two signals of one kind may be seen as one: the second is another.

@@ -157,16 +157,17 @@ impl Workspace {
         }
         let definition = &given.environment.definition;
         let platform = options.platform.unwrap_or_else(|| platforms_of(definition)[0]);
-        let (locked, image, cached) = if let Some(lock) = self.lock_in(&given, options.lock.as_deref()).await? {
-            // Only a lock that became an image may be what others build from.
-            self.catalogue.keep_lock(&lock).await?;
-            let (image, cached) = self.image_of(&lock, &lock.digest(), platform).await?;
-            (self.take_over(definition, lock).await?, image, cached)
-        } else {
-            let locked = self.locked(&given).await?;
-            let (image, cached) = self.image(&locked, platform).await?;
-            (locked, image, cached)
-        };
+        let (locked, image, cached) =
+            if let Some(lock) = self.lock_in(&given, options.lock.as_deref()).await? {
+                // Only a lock that became an image may be what others build from.
+                self.catalogue.keep_lock(&lock).await?;
+                let (image, cached) = self.image_of(&lock, &lock.digest(), platform).await?;
+                (self.take_over(definition, lock).await?, image, cached)
+            } else {
+                let locked = self.locked(&given).await?;
+                let (image, cached) = self.image(&locked, platform).await?;
+                (locked, image, cached)
+            };
         if !cached && let Some(lock) = locked.lock.platforms.get(&platform) {
             let missing = provenv_image::missing(&self.store, lock, platform)?;
             self.note_where(&given, missing.iter().map(|one| one.library.as_str()));

@@ -72,7 +72,9 @@ impl Error {
             Self::BuiltGone { .. } => Some(
                 "`provenv upgrade` builds it again, under a new receipt if it comes out different".to_owned(),
             ),
-            Self::OtherPackage { .. } | Self::NoInterpreter(_) => Some("lock the environment again".to_owned()),
+            Self::OtherPackage { .. } | Self::NoInterpreter(_) => {
+                Some("lock the environment again".to_owned())
+            }
             Self::FileAndFolder { file, folder, .. } => {
                 Some(format!("{file} and {folder} cannot be in one environment: leave one of them out"))
             }

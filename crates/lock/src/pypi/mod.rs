@@ -27,10 +27,10 @@ use provenv_definition::{PipRequirements, Platform};
 use provenv_fetch::Fetcher;
 use url::Url;
 
-pub(crate) use tags::WheelName;
 pub use error::Error;
 pub use explain::Explanation;
 pub use host::Host;
+pub(crate) use tags::WheelName;
 
 use crate::tool::ToolRunner;
 use crate::{IndexState, PlatformLock, PypiPackage, PythonLock, ToolVersion, Upgrade};

@@ -96,6 +96,13 @@ impl Workspace {
         command
     }
 
+    /// The same, hearing interrupts even where tests run in a shell's background, which ignores them and hands that down.
+    pub fn listening(&self) -> Command {
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT,QUIT", env!("CARGO_BIN_EXE_provenv")]).current_dir(self.path());
+        settings(command, &self.root())
+    }
+
     /// Runs it to its end.
     pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Done {
         self.command().args(arguments).output().unwrap().into()
@@ -110,10 +117,11 @@ impl Workspace {
 
 /// The binary in a workspace, without the caller's settings.
 pub fn command(root: &Path) -> Command {
-    // A shell lets what it starts in its background ignore interrupts, and that is handed down: not what is tested here.
-    let mut command = Command::new("env");
+    settings(Command::new(env!("CARGO_BIN_EXE_provenv")), root)
+}
+
+fn settings(mut command: Command, root: &Path) -> Command {
     command
-        .args(["--default-signal=INT,QUIT", env!("CARGO_BIN_EXE_provenv")])
         .env("PROVENV_WORKSPACE", root)
         .env("XDG_CONFIG_HOME", "/nonexistent")
         .env_remove("PROVENV_CONFIG")
