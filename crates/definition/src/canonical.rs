@@ -23,12 +23,27 @@
 //!
 //! # Fields
 //!
-//! *definition*: `base` (record *base*), `pip` (record *pip*), `platforms` (set of texts such as `linux/arm64`;
-//! left out where it holds `linux/amd64` alone, which an empty list also means), `python` (text, as `3.11`),
-//! `system_packages` (set of texts, `name` or `name=version`).
+//! *definition*: `base` (record *base*), `conda` (record *conda*), `pip` (record *pip*), `platforms` (set of texts such as `linux/arm64`;
+//! left out where it holds `linux/amd64` alone, which an empty list also means), `python` (text, as `3.11`), `r`
+//! (record *r*), `spark` (record *spark*), `system_packages` (set of texts, `name` or `name=version`). Of a user-managed
+//! definition `conda`, `pip` and `python` are left out: nothing of them is installed.
 //!
-//! *base*: `kind` (`debian` or `image`), `suite` (text; left out where any suite will do, which is another question
-//! than a given one), `reference` (text as given; `:latest` is added where it has neither tag nor digest).
+//! *base*: `kind` (`debian`, `image`, `dockerfile` or `context`), `suite` (text; left out where any suite will do, which
+//! is another question than a given one), `reference` (text as given; `:latest` is added where it has neither tag nor
+//! digest), `text` (the Dockerfile, line breaks as one line feed), `dockerfile` (text, the Dockerfile's path in the
+//! context), `content` (text, the digest of a context folder's content, see below), `url` (text, where a context that is
+//! no folder is).
+//!
+//! *conda*: `channels` (list of texts in the order given; later repetitions are left out, and so are `nodefaults` and
+//! slashes at the end of URLs), `packages` (set of *conda package*).
+//!
+//! *conda package*: `platforms` (set of texts, left out where it counts on all), `spec` (text).
+//!
+//! *spark*: `no_precache` (flag; left out where there are no packages), `packages` (set of texts,
+//! `group:artifact:version`), `repositories` (list of texts in the order given, as `extra_index_urls`).
+//!
+//! *r*: `bioconductor`, `github`, `urls` (sets of texts), `cran` (set of records with `name`, `repository` and `version`),
+//! `rscript_path`, `snapshot_date`, `version` (texts), `user_managed` (flag).
 //!
 //! *pip*: `constraints` and `requirements` (sets of *requirement*), `extra_index_urls` and `find_links` (lists of
 //! texts in the order given, because it says where a package is looked for first; later repetitions are left
@@ -58,7 +73,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::requirement::{Requirement, canonical_specifier};
-use crate::{Base, Definition, Digest, PipRequirement, PipRequirements, Platform, SafeUrl};
+use crate::{
+    Base, BuildContext, CondaRequirement, CondaRequirements, ContextLocation, CranPackage, Definition,
+    Digest, PipRequirement, PipRequirements, Platform, RPackages, SafeUrl, SparkPackages,
+};
 
 const DOMAIN: &[u8] = b"provenv definition\0";
 const EPOCH: u64 = 1;
@@ -156,16 +174,22 @@ impl Value {
 
 fn definition_value(definition: &Definition) -> Value {
     // Every field is named, so that a new one cannot be forgotten here.
-    let Definition { base, system_packages, python, pip, platforms } = definition;
+    let Definition { base, system_packages, python, conda, pip, spark, r, user_managed, platforms } =
+        definition;
+    // What is not installed does not count.
+    let installed = |value: Value| if *user_managed { Value::text("") } else { value };
     let mut platforms: BTreeSet<Platform> = platforms.iter().copied().collect();
     if platforms.len() == 1 {
         platforms.remove(&Platform::default());
     }
     Value::record([
         ("base", base_value(base)),
-        ("pip", pip_value(pip)),
+        ("conda", installed(conda_value(conda))),
+        ("pip", installed(pip_value(pip))),
         ("platforms", Value::texts(platforms)),
-        ("python", Value::optional(python.as_ref())),
+        ("python", installed(Value::optional(python.as_ref()))),
+        ("r", r_value(r)),
+        ("spark", spark_value(spark)),
         ("system_packages", Value::texts(system_packages)),
     ])
 }
@@ -183,7 +207,69 @@ fn base_value(base: &Base) -> Value {
                 ("reference", Value::text(format!("{reference}{tag}"))),
             ])
         }
+        Base::Dockerfile { text } => {
+            Value::record([("kind", Value::text("dockerfile")), ("text", Value::text(text))])
+        }
+        Base::Context(BuildContext { location, dockerfile }) => {
+            let (content, url) = match location {
+                ContextLocation::Folder { path: _, content } => (Value::text(content), Value::text("")),
+                ContextLocation::Url(url) => (Value::text(""), Value::text(url)),
+            };
+            Value::record([
+                ("content", content),
+                ("dockerfile", Value::text(dockerfile)),
+                ("kind", Value::text("context")),
+                ("url", url),
+            ])
+        }
     }
+}
+
+fn conda_value(conda: &CondaRequirements) -> Value {
+    let CondaRequirements { channels, packages } = conda;
+    let package = |CondaRequirement { spec, platforms }: &CondaRequirement| {
+        Value::record([("platforms", Value::texts(platforms)), ("spec", Value::text(spec))])
+    };
+    Value::record([
+        ("channels", first_of_each(channels.iter().map(ToString::to_string))),
+        ("packages", Value::set(packages.iter().map(package))),
+    ])
+}
+
+fn spark_value(spark: &SparkPackages) -> Value {
+    let SparkPackages { repositories, packages, no_precache } = spark;
+    Value::record([
+        ("no_precache", Value::flag(*no_precache && !packages.is_empty())),
+        ("packages", Value::texts(packages)),
+        ("repositories", first_of_each(repositories.iter().map(index_text))),
+    ])
+}
+
+fn r_value(r: &RPackages) -> Value {
+    let RPackages { version, user_managed, rscript_path, snapshot_date, cran, github, urls, bioconductor } =
+        r;
+    let package = |CranPackage { name, version, repository }: &CranPackage| {
+        Value::record([
+            ("name", Value::text(name)),
+            ("repository", Value::optional(repository.as_ref().map(index_text))),
+            ("version", Value::optional(version.as_ref())),
+        ])
+    };
+    Value::record([
+        ("bioconductor", Value::texts(bioconductor)),
+        ("cran", Value::set(cran.iter().map(package))),
+        ("github", Value::texts(github)),
+        ("rscript_path", Value::optional(rscript_path.as_ref())),
+        ("snapshot_date", Value::optional(snapshot_date.as_ref())),
+        ("urls", Value::texts(urls)),
+        ("user_managed", Value::flag(*user_managed)),
+        ("version", Value::optional(version.as_ref())),
+    ])
+}
+
+/// The URL of an index, in which slashes at the end mean nothing.
+fn index_text(url: &SafeUrl) -> String {
+    url.to_string().trim_end_matches('/').to_owned()
 }
 
 fn pip_value(pip: &PipRequirements) -> Value {
@@ -199,12 +285,11 @@ fn pip_value(pip: &PipRequirements) -> Value {
         no_binary,
         only_binary,
     } = pip;
-    let index = |url: &SafeUrl| url.to_string().trim_end_matches('/').to_owned();
     Value::record([
         ("constraints", Value::set(constraints.iter().map(requirement_value))),
-        ("extra_index_urls", first_of_each(extra_index_urls.iter().map(index))),
+        ("extra_index_urls", first_of_each(extra_index_urls.iter().map(index_text))),
         ("find_links", first_of_each(find_links.iter().map(ToString::to_string))),
-        ("index_url", Value::optional(index_url.as_ref().map(index))),
+        ("index_url", Value::optional(index_url.as_ref().map(index_text))),
         ("no_binary", Value::texts(no_binary)),
         ("no_index", Value::flag(*no_index)),
         ("only_binary", Value::texts(only_binary)),

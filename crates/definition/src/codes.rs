@@ -113,6 +113,20 @@ codes! {
     "PV023" TEMPLATE "template" Error
         "a template that was not filled in"
         "The text holds `{{ … }}`. Fill the template in first: Provenv reads plain files.";
+    "PV024" INVALID_TOML "invalid-toml" Error
+        "not valid TOML"
+        "The text breaks a rule of TOML 1.0.";
+    "PV025" INVALID_CONDA_SPEC "invalid-conda-spec" Error
+        "a malformed conda package specification"
+        "The text is none of the spellings that conda reads: `name`, `name=1.2`, `name >=1.2,<2`, `name=1.2=build`, \
+         `channel::name`, `name[version='>=1.2']`, or the URL of a package.";
+    "PV026" INVALID_CHANNEL "invalid-channel" Error
+        "not a conda channel"
+        "A channel is a name such as `conda-forge` or a URL.";
+    "PV027" INVALID_LOCK "invalid-lock" Error
+        "a lock that cannot be used"
+        "A part of the lock file is missing, of a wrong type, or says two things at once. Have the tool that wrote it \
+         write it again.";
 
     "PV050" INVALID_JOB "invalid-job" Error
         "a job file that cannot be used"
@@ -158,6 +172,10 @@ codes! {
         "a Python that no known suite has"
         "The interpreter is Debian's own: 3.9 in bullseye, 3.11 in bookworm, 3.13 in trixie, and what later suites have. \
          Whether the archive in use has another can only be known when the environment is locked.";
+    "PV113" NOT_BUILDABLE "not-buildable" Warning
+        "a part that this version cannot build"
+        "The definition is read, checked, hashed, kept and written back whole, and `lock` and `build` refuse it: an image \
+         without this part would not be the one that was asked for.";
 }
 
 #[cfg(test)]

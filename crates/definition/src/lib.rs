@@ -1,31 +1,41 @@
 //! What was asked for: the model of an environment, the formats it is read from and written to,
 //! the checks on it, and its canonical digest. This crate reads files and nothing else.
 
+mod azure;
 mod canonical;
 mod check;
 pub mod codes;
+mod conda;
 mod diagnostic;
 mod digest;
+mod dockerfile;
+pub mod document;
+mod folder;
+mod mlflow;
 mod model;
 mod native;
 mod pip;
+mod pixi;
 mod platform;
+mod python;
 mod read;
+mod recognise;
 mod requirement;
 mod safe_url;
 mod secrets;
 mod source;
 mod suggest;
 mod write;
-pub mod yaml;
 
 pub use canonical::{canonical_bytes, definition_digest};
 pub use check::check;
+pub use conda::CondaSpec;
 pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use digest::{Digest, DigestParseError, Hasher};
 pub use model::{
-    Base, Definition, Environment, InferenceConfig, PipRequirement, PipRequirements, PythonRequest, Route,
-    Suite, SystemPackage,
+    Base, BuildContext, CondaChannel, CondaRequirement, CondaRequirements, ContextLocation, CranPackage,
+    Definition, Environment, InferenceConfig, MavenPackage, PipRequirement, PipRequirements, PythonRequest,
+    RPackages, Route, SparkPackages, Suite, SystemPackage,
 };
 pub use platform::{Platform, PlatformParseError};
 pub use read::{Format, Origins, ReadEnvironment, ReadError, read, read_node, read_str};

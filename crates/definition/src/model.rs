@@ -30,6 +30,10 @@ pub struct Environment {
     /// Where a server inside the image answers, for scoring services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inference_config: Option<InferenceConfig>,
+    /// The Python that runs scripts where the image brings its own (Azure ML's `interpreterPath`); used when a command is
+    /// started, so no part of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interpreter_path: Option<String>,
     /// What the image holds.
     pub definition: Definition,
 }
@@ -46,12 +50,32 @@ pub struct Definition {
     /// The Python asked for; `None` leaves it to the base.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python: Option<PythonRequest>,
+    /// What conda would be given.
+    #[serde(default, skip_serializing_if = "CondaRequirements::is_empty")]
+    pub conda: CondaRequirements,
     /// What pip would be given.
     #[serde(default)]
     pub pip: PipRequirements,
+    /// Packages of Spark.
+    #[serde(default, skip_serializing_if = "SparkPackages::is_empty")]
+    pub spark: SparkPackages,
+    /// Packages of R.
+    #[serde(default, skip_serializing_if = "RPackages::is_empty")]
+    pub r: RPackages,
+    /// The base already has what is needed: nothing of `conda`, `python` and `pip` is installed, though it may be kept for
+    /// the record.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub user_managed: bool,
     /// What it is built for; empty means the default platform, `linux/amd64`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub platforms: Vec<Platform>,
+}
+
+impl Definition {
+    /// Why this version cannot build it, with what to do instead; `None` where it can.
+    pub fn unbuildable(&self) -> Option<(String, &'static str)> {
+        crate::check::unbuildable(self)
+    }
 }
 
 /// What an image stands on.
@@ -69,6 +93,38 @@ pub enum Base {
         /// The reference as the user wrote it.
         reference: String,
     },
+    /// What a Dockerfile makes that copies nothing from a build context.
+    Dockerfile {
+        /// Its text, line breaks as `\n`.
+        text: String,
+    },
+    /// What a Dockerfile makes of a build context.
+    Context(BuildContext),
+}
+
+/// Files that a Dockerfile copies from, and the Dockerfile among them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildContext {
+    /// Where the files are.
+    pub location: ContextLocation,
+    /// The Dockerfile's path in the context, with `/`.
+    pub dockerfile: String,
+}
+
+/// Where the files of a build context are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContextLocation {
+    /// A folder of this machine.
+    Folder {
+        /// Its absolute `file:` URL; does not count.
+        path: SafeUrl,
+        /// Digest of what is in it, but for what `.dockerignore` leaves out: all that counts.
+        content: Digest,
+    },
+    /// A git repository or an archive: `https://host/team/repository.git#branch:folder`, `https://host/context.tar.gz`.
+    Url(SafeUrl),
 }
 
 impl Default for Base {
@@ -251,6 +307,147 @@ pub struct PipRequirement {
     /// Installed in place (`-e`): reproducible only as a snapshot of its source.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub editable: bool,
+}
+
+/// What a conda `environment.yml` says, its `pip:` section apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CondaRequirements {
+    /// Where packages are looked for, first to last: only there. Order counts. `nodefaults` is left out, because no channel
+    /// is ever added to these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<CondaChannel>,
+    /// Packages asked for, in the user's order (which does not count).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<CondaRequirement>,
+}
+
+impl CondaRequirements {
+    /// Whether nothing at all is asked of conda.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A conda package asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CondaRequirement {
+    /// The spec in normal form; see [`CondaSpec`](crate::CondaSpec).
+    pub spec: String,
+    /// The platforms it counts on; empty means all (`sel(linux64): …`, `# [aarch64]`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<Platform>,
+}
+
+/// A channel by its name, such as `conda-forge` or `conda-forge/label/dev`, or by its URL.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CondaChannel {
+    /// Its URL, or the `file:` URL of a folder, without a slash at its end.
+    Url(SafeUrl),
+    /// Its name, which the channel alias completes.
+    Name(String),
+}
+
+impl fmt::Display for CondaChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Url(url) => f.write_str(url.to_string().trim_end_matches('/')),
+        }
+    }
+}
+
+/// What Spark is given by Maven coordinates.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SparkPackages {
+    /// Maven repositories; order counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<SafeUrl>,
+    /// Packages; order does not count.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<MavenPackage>,
+    /// Fetched when Spark starts, and not put into the image (`precache_packages: false`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_precache: bool,
+}
+
+impl SparkPackages {
+    /// Whether nothing at all is asked of Spark.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Maven coordinates.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MavenPackage {
+    /// E.g. `com.microsoft.azure`.
+    pub group: String,
+    /// E.g. `synapseml_2.12`.
+    pub artifact: String,
+    /// E.g. `0.9.5`.
+    pub version: String,
+}
+
+impl fmt::Display for MavenPackage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.group, self.artifact, self.version)
+    }
+}
+
+/// What R is given, as Azure ML's `r` section says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RPackages {
+    /// The version of R.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The base already has R and its packages.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub user_managed: bool,
+    /// Where `Rscript` is in the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rscript_path: Option<String>,
+    /// The day of the snapshot that packages are taken from, `YYYY-MM-DD`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_date: Option<String>,
+    /// Packages of CRAN; order does not count.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cran: Vec<CranPackage>,
+    /// Repositories of GitHub, `owner/name@ref`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub github: Vec<String>,
+    /// URLs of archives.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<SafeUrl>,
+    /// Packages of Bioconductor.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bioconductor: Vec<String>,
+}
+
+impl RPackages {
+    /// Whether nothing at all is asked of R.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A package of CRAN.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CranPackage {
+    /// Its name.
+    pub name: String,
+    /// Its exact version, if asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The repository it is taken from, if not CRAN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<SafeUrl>,
 }
 
 /// Where a server inside the image answers; no part of the definition digest.

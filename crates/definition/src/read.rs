@@ -6,18 +6,68 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::pip::{PipReader, Role, comment_start};
-use crate::yaml::{self, Kind, Node};
-use crate::{Diagnostic, Environment, Place, Source, codes, native};
+use crate::document::Node;
+use crate::pip::{PipReader, Role};
+use crate::recognise::{self, Recognised};
+use crate::{
+    Diagnostic, Environment, Place, Source, azure, conda, dockerfile, folder, mlflow, native, pixi, python,
+};
 
 /// The format a file was read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// Lines as pip reads them.
     Requirements,
     /// The native environment YAML, a superset of Azure ML's v2 environment.
     Native,
+    /// Conda's `environment.yml`.
+    CondaEnvironment,
+    /// URLs of conda packages after `@EXPLICIT`.
+    CondaExplicit,
+    /// Specs of conda packages one a line, as `conda list --export` writes them and `conda create --file` reads them.
+    CondaList,
+    /// `pyproject.toml`: PEP 621 and dependency groups.
+    Pyproject,
+    /// `pylock.toml` (PEP 751).
+    Pylock,
+    /// `uv.lock`.
+    UvLock,
+    /// `poetry.lock`.
+    PoetryLock,
+    /// `pixi.toml`, or `pyproject.toml` with `tool.pixi`.
+    PixiManifest,
+    /// `pixi.lock`.
+    PixiLock,
+    /// The YAML of conda-lock.
+    CondaLock,
+    /// `azureml_environment.json` with the files beside it, or the JSON alone.
+    AzureV1,
+    /// An environment inside an Azure ML v2 job or deployment.
+    AzureV2Inline,
+    /// `python_env.yaml` of an MLflow model.
+    MlflowPythonEnv,
+    /// A Dockerfile.
+    Dockerfile,
+    /// A conda environment on disk.
+    CondaPrefix,
+    /// A virtual environment, or another Python, on disk.
+    PythonPrefix,
+}
+
+impl Format {
+    /// Whether a file of this format says which artifacts were chosen, so that nothing is left to resolve.
+    pub fn is_lock(self) -> bool {
+        matches!(
+            self,
+            Self::CondaExplicit
+                | Self::Pylock
+                | Self::UvLock
+                | Self::PoetryLock
+                | Self::PixiLock
+                | Self::CondaLock
+        )
+    }
 }
 
 impl fmt::Display for Format {
@@ -25,6 +75,22 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Self::Requirements => "requirements",
             Self::Native => "native",
+            Self::CondaEnvironment => "conda-environment",
+            Self::CondaExplicit => "conda-explicit",
+            Self::CondaList => "conda-list",
+            Self::Pyproject => "pyproject",
+            Self::Pylock => "pylock",
+            Self::UvLock => "uv-lock",
+            Self::PoetryLock => "poetry-lock",
+            Self::PixiManifest => "pixi-manifest",
+            Self::PixiLock => "pixi-lock",
+            Self::CondaLock => "conda-lock",
+            Self::AzureV1 => "azure-v1",
+            Self::AzureV2Inline => "azure-v2-inline",
+            Self::MlflowPythonEnv => "mlflow-python-env",
+            Self::Dockerfile => "dockerfile",
+            Self::CondaPrefix => "conda-prefix",
+            Self::PythonPrefix => "python-prefix",
         })
     }
 }
@@ -49,7 +115,12 @@ pub struct ReadEnvironment {
 pub struct Origins {
     pub(crate) name: Option<Place>,
     pub(crate) version: Option<Place>,
-    pub(crate) image: Option<Place>,
+    /// What the image stands on: `image`, `base`, `build`, a Dockerfile.
+    pub(crate) base: Option<Place>,
+    /// Each of [`CondaRequirements::channels`](crate::CondaRequirements::channels).
+    pub channels: Vec<Place>,
+    /// Each of [`CondaRequirements::packages`](crate::CondaRequirements::packages).
+    pub conda: Vec<Place>,
     /// `python`.
     pub python: Option<Place>,
     /// Each of [`PipRequirements::requirements`](crate::PipRequirements::requirements).
@@ -88,8 +159,37 @@ impl From<Diagnostic> for ReadError {
     }
 }
 
-/// Reads the definition file `path`, and the files that it includes.
+impl ReadEnvironment {
+    /// An environment that is still to be filled, read from `source` as `format`.
+    pub(crate) fn new(format: Format, source: &Source) -> Self {
+        Self {
+            environment: Environment::default(),
+            warnings: Vec::new(),
+            format,
+            files: vec![source.path().to_owned()],
+            origins: Origins::default(),
+        }
+    }
+
+    /// Takes over what `pip` has read, without its diagnostics.
+    pub(crate) fn take_pip(&mut self, pip: PipReader) -> Vec<Diagnostic> {
+        self.environment.definition.pip = pip.pip;
+        self.origins.requirements = pip.requirements;
+        self.origins.constraints = pip.constraints;
+        self.files
+            .extend(pip.files.into_iter().filter(|file| !self.files.contains(file)).collect::<Vec<_>>());
+        pip.diagnostics
+    }
+}
+
+/// A reader's result: what it could read, and all there is to say about it.
+pub(crate) type Reading = (ReadEnvironment, Vec<Diagnostic>);
+
+/// Reads the definition at `path`, and the files that it includes. Of a folder, the file that says most is taken.
 pub fn read(path: &Path) -> Result<ReadEnvironment, ReadError> {
+    if path.is_dir() {
+        return folder::read(path);
+    }
     read_source(&Source::read(path)?)
 }
 
@@ -105,98 +205,47 @@ pub fn read_node(source: &Source, node: &Node) -> Result<ReadEnvironment, ReadEr
     settle(read, diagnostics)
 }
 
-fn read_source(source: &Source) -> Result<ReadEnvironment, ReadError> {
-    match format_of(source)? {
-        Format::Native => match yaml::parse(source)? {
-            Some(node) if is_job(&node) => {
-                let hint = format!("`provenv submit {}` runs it", source.path().display());
-                let problem = Diagnostic::new(codes::UNSUPPORTED_FORMAT, "this is a job, not an environment");
-                Err(problem.with_hint(hint).in_file(source.path()).into())
-            }
-            Some(node) => read_node(source, &node),
-            None => Err(Diagnostic::new(codes::INVALID_YAML, "the file is empty")
-                .with_hint("an environment needs at least one key, e.g. `pip`")
-                .in_file(source.path())
-                .into()),
+pub(crate) fn read_source(source: &Source) -> Result<ReadEnvironment, ReadError> {
+    let (read, diagnostics) = match recognise::format_of(source)? {
+        Recognised::Lines(Format::Requirements) => read_requirements(source),
+        Recognised::Lines(Format::Dockerfile) => dockerfile::read(source),
+        Recognised::Lines(Format::CondaExplicit) => conda::explicit::read(source),
+        Recognised::Lines(_) => conda::list::read(source),
+        Recognised::Document(format, node) => match format {
+            Format::CondaEnvironment => conda::environment::read(source, &node),
+            Format::CondaLock => conda::lock::read(source, &node),
+            Format::PixiLock => pixi::lock::read(source, &node),
+            Format::PixiManifest => pixi::manifest::read(source, &node),
+            Format::Pyproject => python::pyproject::read(source, &node),
+            Format::Pylock => python::pylock::read(source, &node),
+            Format::UvLock => python::uv_lock::read(source, &node),
+            Format::PoetryLock => python::poetry_lock::read(source, &node),
+            Format::AzureV1 => azure::v1::read(source, &node),
+            Format::AzureV2Inline => azure::inline::read(source, &node),
+            Format::MlflowPythonEnv => mlflow::read(source, &node),
+            _ => native::read(source, &node),
         },
-        Format::Requirements => {
-            let mut pip = PipReader::default();
-            pip.read_source(source, Role::Requirement);
-            pip.finish();
-            let mut environment = Environment::default();
-            environment.definition.pip = pip.pip;
-            let origins = Origins {
-                requirements: pip.requirements,
-                constraints: pip.constraints,
-                ..Origins::default()
-            };
-            let read = ReadEnvironment {
-                environment,
-                warnings: Vec::new(),
-                format: Format::Requirements,
-                files: pip.files,
-                origins,
-            };
-            settle(read, pip.diagnostics)
-        }
-    }
+    };
+    settle(read, diagnostics)
 }
 
-/// Whether it has the keys that every job has and no environment.
-fn is_job(node: &Node) -> bool {
-    let Kind::Mapping(pairs) = &node.kind else { return false };
-    let has = |name| pairs.iter().any(|(key, _)| key.text() == Some(name));
-    has("environment") && has("command")
+fn read_requirements(source: &Source) -> Reading {
+    let mut pip = PipReader::default();
+    pip.read_source(source, Role::Requirement);
+    pip.finish();
+    let mut read = ReadEnvironment::new(Format::Requirements, source);
+    let diagnostics = read.take_pip(pip);
+    (read, diagnostics)
 }
 
 /// An environment with its warnings, or all that is wrong.
-fn settle(mut read: ReadEnvironment, diagnostics: Vec<Diagnostic>) -> Result<ReadEnvironment, ReadError> {
+pub(crate) fn settle(
+    mut read: ReadEnvironment,
+    diagnostics: Vec<Diagnostic>,
+) -> Result<ReadEnvironment, ReadError> {
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(ReadError(diagnostics));
     }
     read.warnings = diagnostics;
     Ok(read)
-}
-
-/// The format by the file's name, or else by its content.
-fn format_of(source: &Source) -> Result<Format, ReadError> {
-    let name = source.path().file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let extension = source.path().extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    let unsupported = |what: &str| {
-        let diagnostic = Diagnostic::new(codes::UNSUPPORTED_FORMAT, format!("{what} is not read yet"))
-            .with_hint("use a `requirements.txt` or an environment YAML");
-        Err(diagnostic.in_file(source.path()).into())
-    };
-    match (&*name, &*extension) {
-        (
-            "pyproject.toml" | "pixi.toml" | "pylock.toml" | "pipfile" | "pipfile.lock" | "setup.py"
-            | "setup.cfg",
-            _,
-        )
-        | (_, "toml" | "lock" | "py" | "ipynb" | "cfg") => unsupported(&format!("a file like `{name}`")),
-        (name, _) if name.starts_with("dockerfile") || name.ends_with(".dockerfile") => {
-            unsupported("a Dockerfile")
-        }
-        (_, "yml" | "yaml" | "json") => Ok(Format::Native),
-        _ if source.lines().any(|line| line.trim() == "@EXPLICIT") => {
-            unsupported("an explicit list of conda packages")
-        }
-        (_, "txt" | "in" | "pip") => Ok(Format::Requirements),
-        _ if is_yaml(source) => Ok(Format::Native),
-        _ => Ok(Format::Requirements),
-    }
-}
-
-/// Whether the first line that says something is a YAML key or document start.
-fn is_yaml(source: &Source) -> bool {
-    let first = source.lines().map(|line| line[..comment_start(line)].trim()).find(|line| !line.is_empty());
-    first.is_some_and(|line| {
-        let key = line.split_once(':').filter(|(_, value)| value.is_empty() || value.starts_with(' '));
-        line == "---"
-            || line.starts_with(['{', '%'])
-            || key.is_some_and(|(key, _)| {
-                key.chars().all(|c| c.is_ascii_alphanumeric() || "_-$\"'".contains(c))
-                    && !key.starts_with('-')
-            })
-    })
 }

@@ -114,6 +114,19 @@ impl Source {
         Some(&self.text[*start..*end])
     }
 
+    /// Where the bytes `range` of the text stand; what goes on in later lines is left out.
+    pub(crate) fn span_of(&self, range: std::ops::Range<usize>) -> Span {
+        let index = self.lines.partition_point(|(start, _)| *start <= range.start).saturating_sub(1);
+        let (line_start, line_end) = self.lines[index];
+        let start = self.text.floor_char_boundary(range.start.clamp(line_start, line_end));
+        let end = self.text.floor_char_boundary(range.end.clamp(start, line_end));
+        Span {
+            line: index + 1,
+            column: self.text[line_start..start].chars().count() + 1,
+            length: self.text[start..end].chars().count().max(1),
+        }
+    }
+
     /// The place `span` with its line quoted, secrets masked.
     pub fn place(&self, span: Span) -> Place {
         let line = self.line(span.line).unwrap_or_default();

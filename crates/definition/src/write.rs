@@ -15,8 +15,16 @@ pub struct RequirementsFiles {
 
 /// The native environment YAML of `environment`; keys stand in a fixed order.
 pub fn write_native(environment: &Environment) -> String {
-    let Environment { name, version, description, tags, environment_variables, inference_config, definition } =
-        environment;
+    let Environment {
+        name,
+        version,
+        description,
+        tags,
+        environment_variables,
+        inference_config,
+        interpreter_path: _,
+        definition,
+    } = environment;
     let mut yaml = String::new();
     let mut field = |key: &str, value: &Option<String>| {
         if let Some(value) = value {
@@ -31,6 +39,7 @@ pub fn write_native(environment: &Environment) -> String {
         Base::Debian { suite: None } => {}
         Base::Debian { suite: Some(suite) } => field("base", &Some(format!("debian/{suite}"))),
         Base::Image { reference } => field("image", &Some(reference.clone())),
+        Base::Dockerfile { .. } | Base::Context(_) => {}
     }
     field("python", &definition.python.as_ref().map(ToString::to_string));
     list(&mut yaml, 0, "system_packages", definition.system_packages.iter().map(ToString::to_string));

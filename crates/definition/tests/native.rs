@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use provenv_definition::{Base, Diagnostic, Environment, Format, Suite, read, read_node, read_str, yaml};
+use provenv_definition::{Base, Diagnostic, Environment, Format, Suite, document, read, read_node, read_str};
 
 fn environment(text: &str) -> Environment {
     let found =
@@ -142,10 +142,6 @@ fn every_mistake_is_named_with_its_place() {
             "PV007 1:1+5 `build`: building from a Dockerfile is not supported yet (list Python packages under `pip` and Debian packages under `system_packages`)",
         ),
         (
-            "name: e\nchannels: [a]\ndependencies:\n- python=3.11\n- pip:\n  - a\n",
-            "PV002 1:1+1 this is a conda environment file, which is not supported yet (list its pip packages in a `requirements.txt`)",
-        ),
-        (
             "system_packages: [Git]",
             "PV020 1:19+3 `Git` is not the name of a Debian package (write `name` or `name=version`, as for apt-get)",
         ),
@@ -200,9 +196,9 @@ fn a_requirements_file_beside_is_read_with_its_own_places() {
 #[test]
 fn an_environment_inside_another_file_is_read() {
     let source = provenv_definition::Source::new("/project/job.yaml", "environment:\n  pip: [a, 'b =1']\n");
-    let root = yaml::parse(&source).unwrap().unwrap();
+    let root = document::parse_yaml(&source).unwrap().unwrap();
     let mut diagnostics = Vec::new();
-    let mut fields = yaml::Fields::new(&source, &root, "a job", &mut diagnostics).unwrap();
+    let mut fields = document::Fields::new(&source, &root, "a job", &mut diagnostics).unwrap();
     let errors = read_node(&source, fields.node("environment").unwrap()).unwrap_err().0;
     assert_eq!(
         render(&errors[0]),

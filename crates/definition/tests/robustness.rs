@@ -207,6 +207,7 @@ fn environment() -> impl Strategy<Value = Environment> {
             python,
             pip,
             platforms,
+            ..Definition::default()
         },
     );
     let route = ("/[a-z]{0,4}", 1_u16..).prop_map(|(path, port)| Route { port, path });
@@ -227,6 +228,7 @@ fn environment() -> impl Strategy<Value = Environment> {
                 environment_variables,
                 inference_config,
                 definition,
+                ..Environment::default()
             }
         },
     )

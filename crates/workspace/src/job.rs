@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
-use provenv_definition::yaml::{self, Kind, Node};
+use provenv_definition::document::{self, Kind, Node};
 use provenv_definition::{
     Diagnostic, ReadEnvironment, ReadError, Source, Span, codes, mask_secrets, nearest, read_node,
 };
@@ -125,7 +125,7 @@ impl Job {
     /// Reads and checks a job file; says where it is wrong.
     pub fn parse(source: &Source) -> Result<Self, ReadError> {
         let refused = not_a_job(source);
-        let node = match (yaml::parse(source), refused) {
+        let node = match (document::parse_yaml(source), refused) {
             (_, Some(problem)) => return Err(problem.into()),
             (node, None) => node?,
         };
@@ -308,7 +308,7 @@ fn find<'n>(node: &'n Node, path: &[String]) -> Option<&'n Node> {
 
 /// What to say of a file that is no job at all: nothing where it has a key that only jobs need.
 fn not_a_job(source: &Source) -> Option<Diagnostic> {
-    let node = yaml::parse(source).ok().flatten();
+    let node = document::parse_yaml(source).ok().flatten();
     let is_mapping = match node.as_ref().map(|node| &node.kind) {
         Some(Kind::Mapping(pairs)) => {
             let job = |key: &Node| matches!(key.text(), Some("command" | "environment" | "code" | "inputs"));
@@ -359,7 +359,7 @@ pub(crate) fn invalid(source: &Source, message: impl Into<String>) -> Diagnostic
 
 /// The environment that a job file holds in place of a name, every remark with its place in that file.
 pub(crate) fn inline_environment(source: &Source) -> Result<ReadEnvironment, ReadError> {
-    let node = yaml::parse(source)?;
+    let node = document::parse_yaml(source)?;
     let Some(Node { kind: Kind::Mapping(pairs), .. }) = node else {
         return Err(invalid(source, "the file is not a job").into());
     };

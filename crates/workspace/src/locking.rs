@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use provenv_definition::{Base, Definition, Diagnostic, Digest, Platform, definition_digest, nearest};
+use provenv_definition::{Definition, Diagnostic, Digest, Platform, definition_digest, nearest};
 use provenv_lock::debian::Archive;
 use provenv_lock::diff::LockDiff;
 use provenv_lock::{BaseLock, IndexState, Lock, PlatformLock, Receipt, ToolVersion, Upgrade};
@@ -233,13 +233,11 @@ impl Workspace {
         previous: Option<&PlatformLock>,
         upgrade: &Upgrade,
     ) -> Result<PlatformResolution> {
-        if let Base::Image { reference } = &definition.base {
-            return Err(Error::Unsupported(format!(
-                "a base from a registry (`{reference}`) cannot be built on yet: use `base: debian`"
-            )));
+        if let Some((message, hint)) = definition.unbuildable() {
+            return Err(Error::Unsupported(format!("{message}: {hint}")));
         }
         let resolver = provenv_lock::pypi::Resolver::new(self.fetcher().await?.clone(), self.pypi_config());
-        let wants_python_packages = !definition.pip.requirements.is_empty();
+        let wants_python_packages = !definition.user_managed && !definition.pip.requirements.is_empty();
         let base = self.resolve_base(definition, platform, previous, upgrade);
         if !wants_python_packages {
             let (lock, indexes) = base.await?;

@@ -1,5 +1,6 @@
 //! Checks of an environment that was read: what works today and will hurt later.
 
+mod buildable;
 mod packages;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -39,11 +40,9 @@ fn check_at(environment: &Environment, origins: &Origins) -> Vec<Diagnostic> {
     names(environment, origins, &mut remarks);
     variables(environment, origins, &mut remarks);
     if let Base::Image { reference } = &environment.definition.base {
-        let message = "an image of a registry cannot be built on yet";
-        let remark = Diagnostic::new(codes::NOT_SUPPORTED, message).with_hint("use `base: debian`");
-        remarks.push(placed(remark, origins.image.as_ref()));
-        remarks.extend(moving_tag(reference).map(|remark| placed(remark, origins.image.as_ref())));
+        remarks.extend(moving_tag(reference).map(|remark| placed(remark, origins.base.as_ref())));
     }
+    buildable::remarks(environment, origins, &mut remarks);
     if let Some(python) = &environment.definition.python {
         remarks.extend(
             unknown_python(&environment.definition.base, python)
@@ -55,6 +54,8 @@ fn check_at(environment: &Environment, origins: &Origins) -> Vec<Diagnostic> {
     packages::requirements(environment, origins, &mut remarks);
     remarks
 }
+
+pub(crate) use buildable::unbuildable;
 
 fn placed(remark: Diagnostic, place: Option<&Place>) -> Diagnostic {
     match place {

@@ -1,9 +1,9 @@
 //! What the image stands on: `base`, `image`, `os_type`.
 
 use super::Reader;
+use crate::document::Fields;
 use crate::secrets::shown;
 use crate::suggest::nearest;
-use crate::yaml::Fields;
 use crate::{Base, Diagnostic, Suite, codes};
 
 impl<'s> Reader<'s> {
@@ -13,7 +13,7 @@ impl<'s> Reader<'s> {
         match (image, base, base_place) {
             (None, None, _) => Base::default(),
             (Some(reference), None, _) if is_reference(&reference) => {
-                self.origins.image = image_place;
+                self.origins.base = image_place;
                 Base::Image { reference }
             }
             (Some(_), None, _) => {

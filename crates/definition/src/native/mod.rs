@@ -4,10 +4,10 @@
 mod base;
 mod routes;
 
+use crate::document::{Fields, Kind, Node};
 use crate::pip::{PipReader, Role};
-use crate::read::{Format, Origins, ReadEnvironment};
+use crate::read::{Format, Origins, ReadEnvironment, Reading};
 use crate::secrets::{shown, template_start};
-use crate::yaml::{Fields, Kind, Node};
 use crate::{Diagnostic, Environment, Place, Platform, PythonRequest, Source, SystemPackage, codes};
 
 /// Keys of Azure ML's that the service adds when it answers; they say nothing about what is asked for.
@@ -21,7 +21,7 @@ const DUMP_ONLY: &[&str] = &[
 ];
 
 /// Reads the mapping `node` of `source`; gives back all there is to say about it.
-pub(crate) fn read(source: &Source, node: &Node) -> (ReadEnvironment, Vec<Diagnostic>) {
+pub(crate) fn read(source: &Source, node: &Node) -> Reading {
     let mut reader = Reader { source, diagnostics: Vec::new(), origins: Origins::default() };
     let mut environment = Environment::default();
     let mut pip = PipReader::default();
@@ -30,20 +30,12 @@ pub(crate) fn read(source: &Source, node: &Node) -> (ReadEnvironment, Vec<Diagno
         fields.finish(&mut reader.diagnostics);
     }
     pip.finish();
-    reader.diagnostics.append(&mut pip.diagnostics);
-    environment.definition.pip = pip.pip;
-    reader.origins.requirements = pip.requirements;
-    reader.origins.constraints = pip.constraints;
-    let mut files = vec![source.path().to_owned()];
-    files.extend(pip.files);
-    let read = ReadEnvironment {
-        environment,
-        warnings: Vec::new(),
-        format: Format::Native,
-        files,
-        origins: reader.origins,
-    };
-    (read, reader.diagnostics)
+    let mut read = ReadEnvironment::new(Format::Native, source);
+    read.environment = environment;
+    read.origins = reader.origins;
+    let mut diagnostics = reader.diagnostics;
+    diagnostics.extend(read.take_pip(pip));
+    (read, diagnostics)
 }
 
 struct Reader<'s> {
@@ -91,15 +83,6 @@ impl<'s> Reader<'s> {
             if let Some((name, _)) = fields.entry(key).filter(|(_, value)| !value.is_null()) {
                 self.report(codes::NOT_HONOURED, name, format!("`{key}` is not kept: {reason}"), None);
             }
-        }
-        if looks_like_conda(fields) {
-            let message = "this is a conda environment file, which is not supported yet";
-            self.diagnostics.clear();
-            self.diagnostics.push(
-                Diagnostic::new(codes::UNSUPPORTED_FORMAT, message)
-                    .with_hint("list its pip packages in a `requirements.txt`")
-                    .at(self.source.place(fields.span())),
-            );
         }
     }
 
@@ -238,16 +221,4 @@ impl<'s> Reader<'s> {
             }
         }
     }
-}
-
-/// `dependencies` has no other meaning than conda's.
-fn looks_like_conda(fields: &mut Fields<'_>) -> bool {
-    let dependencies = fields.entry("dependencies");
-    let is_conda = dependencies.is_some_and(|(_, value)| matches!(value.kind, Kind::Sequence(_)));
-    if is_conda {
-        for key in ["channels", "prefix", "variables"] {
-            let _conda = fields.entry(key);
-        }
-    }
-    is_conda
 }

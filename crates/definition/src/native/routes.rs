@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::Reader;
-use crate::yaml::{Fields, Node};
+use crate::document::{Fields, Node};
 use crate::{InferenceConfig, Route, codes};
 
 impl<'s> Reader<'s> {

@@ -105,6 +105,9 @@ impl Archive {
         let suite = match &definition.base {
             Base::Debian { suite } => suite.as_ref(),
             Base::Image { reference } => return Err(Error::ForeignBase(reference.clone())),
+            Base::Dockerfile { .. } | Base::Context(_) => {
+                return Err(Error::ForeignBase("a Dockerfile".to_owned()));
+            }
         };
         let item = "Debian packages";
         self.fetcher.reporter().begin(Phase::Resolving, item);

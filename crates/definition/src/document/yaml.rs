@@ -3,24 +3,19 @@
 //! The tree is built from the parser's events: saphyr's own trees keep neither duplicate keys nor the text of
 //! `3.10`. Aliases are resolved, under a limit, so that a small file cannot become a large tree.
 
-mod fields;
-mod node;
-
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
+use super::{Kind, Node, Scalar};
 use crate::secrets::template_start;
 use crate::{Diagnostic, ReadError, Source, Span, codes};
-
-pub use fields::Fields;
-pub use node::{Kind, Node, Scalar};
 
 const MAX_DEPTH: usize = 64;
 const MAX_NODES: usize = 200_000;
 
 /// The single document of `source`; `None` where it is empty.
-pub fn parse(source: &Source) -> Result<Option<Node>, ReadError> {
+pub fn parse_yaml(source: &Source) -> Result<Option<Node>, ReadError> {
     let mut builder = Builder { source, stack: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None };
     let mut documents = 0;
     for event in Parser::new_from_str(source.text()) {
@@ -165,7 +160,7 @@ mod tests {
     use super::*;
 
     fn parse_text(text: &str) -> Result<Option<Node>, ReadError> {
-        parse(&Source::new("test.yaml", text))
+        parse_yaml(&Source::new("test.yaml", text))
     }
 
     #[test]

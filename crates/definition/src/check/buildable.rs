@@ -1,0 +1,50 @@
+//! What is read, hashed, kept and written back, and cannot be built by this version.
+
+use super::placed;
+use crate::read::Origins;
+use crate::{Base, Definition, Diagnostic, Environment, Place, codes};
+
+/// The first reason why this version cannot build `definition`, with what to do instead.
+pub(crate) fn unbuildable(definition: &Definition) -> Option<(String, &'static str)> {
+    reasons(definition, &Origins::default()).into_iter().next().map(|(message, hint, _)| (message, hint))
+}
+
+pub(super) fn remarks(environment: &Environment, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
+    for (message, hint, place) in reasons(&environment.definition, origins) {
+        let remark = Diagnostic::new(codes::NOT_BUILDABLE, message).with_hint(hint);
+        remarks.push(placed(remark, place));
+    }
+}
+
+fn reasons<'a>(
+    definition: &Definition,
+    origins: &'a Origins,
+) -> Vec<(String, &'static str, Option<&'a Place>)> {
+    let mut reasons = Vec::new();
+    let base = match &definition.base {
+        Base::Debian { .. } => None,
+        Base::Image { .. } => {
+            Some(("images of registries cannot be built on yet".to_owned(), "use `base: debian`"))
+        }
+        Base::Dockerfile { .. } | Base::Context(_) => Some((
+            "Dockerfiles are not built yet".to_owned(),
+            "use `base: debian` with `system_packages` and `pip`",
+        )),
+    };
+    reasons.extend(base.map(|(message, hint)| (message, hint, origins.base.as_ref())));
+    let mut unsupported = |present: bool, what: &str, hint, place| {
+        if present {
+            reasons.push((format!("{what} are not installed yet"), hint, place));
+        }
+    };
+    let installed = !definition.user_managed;
+    unsupported(
+        installed && !definition.conda.packages.is_empty(),
+        "conda packages",
+        "list Python packages under `pip` and Debian packages under `system_packages`",
+        origins.conda.first(),
+    );
+    unsupported(!definition.spark.packages.is_empty(), "packages of Spark", "leave `spark` out", None);
+    unsupported(!definition.r.is_empty(), "packages of R", "leave `r` out", None);
+    reasons
+}

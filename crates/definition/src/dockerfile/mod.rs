@@ -1,0 +1,9 @@
+//! Dockerfiles.
+
+use crate::read::{Format, ReadEnvironment, Reading};
+use crate::{Diagnostic, Source, codes};
+
+pub(crate) fn read(source: &Source) -> Reading {
+    let problem = Diagnostic::new(codes::UNSUPPORTED_FORMAT, "not read yet").in_file(source.path());
+    (ReadEnvironment::new(Format::Dockerfile, source), vec![problem])
+}

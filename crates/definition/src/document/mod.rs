@@ -1,0 +1,12 @@
+//! Structured documents (YAML, JSON, TOML) as one tree, with the place of every value and the text of every scalar as it
+//! was written.
+
+mod fields;
+mod node;
+mod toml;
+mod yaml;
+
+pub use fields::Fields;
+pub use node::{Kind, Node, Scalar};
+pub use toml::parse_toml;
+pub use yaml::parse_yaml;

@@ -1,0 +1,4 @@
+//! Pixi: manifest and lock.
+
+pub(crate) mod lock;
+pub(crate) mod manifest;

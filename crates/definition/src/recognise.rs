@@ -1,0 +1,163 @@
+//! Which format a file has: by its name where that is telling, else by its content.
+
+use crate::document::{self, Kind, Node};
+use crate::pip::comment_start;
+use crate::read::Format;
+use crate::{Diagnostic, ReadError, Source, codes};
+
+/// A file whose format is known.
+pub(crate) enum Recognised {
+    /// A format of lines.
+    Lines(Format),
+    /// A structured format, parsed.
+    Document(Format, Node),
+}
+
+/// The format of `source`.
+pub(crate) fn format_of(source: &Source) -> Result<Recognised, ReadError> {
+    let name = source.path().file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let extension = source.path().extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let toml = |format| Ok(Recognised::Document(format, document::parse_toml(source)?));
+    let unsupported = || {
+        let message = format!("a file like `{name}` is not read");
+        let diagnostic = Diagnostic::new(codes::UNSUPPORTED_FORMAT, message)
+            .with_hint("use a requirements file, an environment YAML, a lock or a Dockerfile");
+        Err(diagnostic.in_file(source.path()).into())
+    };
+    match (&*name, &*extension) {
+        ("uv.lock", _) => toml(Format::UvLock),
+        ("poetry.lock", _) => toml(Format::PoetryLock),
+        ("pixi.lock", _) => yaml(source),
+        ("pixi.toml", _) => toml(Format::PixiManifest),
+        (name, "toml") if name == "pylock.toml" || name.starts_with("pylock.") => toml(Format::Pylock),
+        (_, "toml") => {
+            let node = document::parse_toml(source)?;
+            Ok(Recognised::Document(toml_format(&node), node))
+        }
+        ("pipfile" | "pipfile.lock" | "setup.py" | "setup.cfg", _) | (_, "lock" | "py" | "ipynb" | "cfg") => {
+            unsupported()
+        }
+        (name, extension)
+            if name.starts_with("dockerfile")
+                || name.starts_with("containerfile")
+                || extension == "dockerfile" =>
+        {
+            Ok(Recognised::Lines(Format::Dockerfile))
+        }
+        (_, "yml" | "yaml" | "json") => yaml(source),
+        _ if source.lines().any(|line| line.trim() == "@EXPLICIT") => {
+            Ok(Recognised::Lines(Format::CondaExplicit))
+        }
+        _ if is_conda_list(source) => Ok(Recognised::Lines(Format::CondaList)),
+        (_, "txt" | "in" | "pip") => Ok(Recognised::Lines(Format::Requirements)),
+        _ if is_yaml(source) => yaml(source),
+        _ => Ok(Recognised::Lines(Format::Requirements)),
+    }
+}
+
+fn yaml(source: &Source) -> Result<Recognised, ReadError> {
+    match document::parse_yaml(source)? {
+        Some(node) => Ok(Recognised::Document(yaml_format(source, &node)?, node)),
+        None => Err(Diagnostic::new(codes::INVALID_YAML, "the file is empty")
+            .with_hint("an environment needs at least one key, e.g. `pip`")
+            .in_file(source.path())
+            .into()),
+    }
+}
+
+/// The value of a key of a mapping.
+pub(crate) fn value_of<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+    let Kind::Mapping(pairs) = &node.kind else { return None };
+    pairs.iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
+}
+
+fn yaml_format(source: &Source, node: &Node) -> Result<Format, ReadError> {
+    let value = |key| value_of(node, key);
+    let is_list = |node: Option<&Node>| node.is_some_and(|node| matches!(node.kind, Kind::Sequence(_)));
+    let is_mapping = |node: Option<&Node>| node.is_some_and(|node| matches!(node.kind, Kind::Mapping(_)));
+    let name = source.path().file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    if value("version").is_some() && value("environments").is_some() && value("packages").is_some() {
+        return Ok(Format::PixiLock);
+    }
+    if value("metadata").is_some() && is_list(value("package")) {
+        return Ok(Format::CondaLock);
+    }
+    if name == "python_env.yaml"
+        || (value("build_dependencies").is_some()
+            && (value("python").is_some() || value("dependencies").is_some()))
+    {
+        return Ok(Format::MlflowPythonEnv);
+    }
+    if is_mapping(value("python")) || is_mapping(value("docker")) || value("environmentVariables").is_some() {
+        return Ok(Format::AzureV1);
+    }
+    if is_list(value("dependencies")) || is_list(value("channels")) {
+        return Ok(Format::CondaEnvironment);
+    }
+    if is_mapping(value("environment")) || is_mapping(value("jobs")) {
+        return Ok(Format::AzureV2Inline);
+    }
+    if value("environment").is_some() && value("command").is_some() {
+        let hint = format!("`provenv submit {}` runs it", source.path().display());
+        let problem = Diagnostic::new(codes::UNSUPPORTED_FORMAT, "this is a job, not an environment");
+        return Err(problem.with_hint(hint).in_file(source.path()).into());
+    }
+    Ok(Format::Native)
+}
+
+/// Of a TOML file whose name says nothing.
+fn toml_format(node: &Node) -> Format {
+    let value = |key| value_of(node, key);
+    let has = |node: Option<&Node>, key| node.and_then(|node| value_of(node, key)).is_some();
+    if value("lock-version").is_some() {
+        Format::Pylock
+    } else if value("requires-python").is_some() && value("package").is_some() {
+        Format::UvLock
+    } else if value("package").is_some() && has(value("metadata"), "content-hash") {
+        Format::PoetryLock
+    } else if has(value("tool"), "pixi")
+        || (value("channels").is_some()
+            || has(value("workspace"), "channels")
+            || has(value("project"), "channels"))
+    {
+        Format::PixiManifest
+    } else {
+        Format::Pyproject
+    }
+}
+
+/// Whether it is what `conda list --export` writes: `name=version=build` lines after its comment.
+fn is_conda_list(source: &Source) -> bool {
+    let comment = source.lines().take(8).any(|line| {
+        line.starts_with('#')
+            && (line.contains("conda create --name")
+                || line.contains("$ conda create")
+                || line.contains("platform: "))
+    });
+    let exported = |line: &str| {
+        let parts: Vec<&str> = line.split('=').collect();
+        let is_word = |part: &&str| {
+            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "_.-+!*".contains(c))
+        };
+        parts.len() == 3 && parts.iter().all(is_word) && !parts[1].ends_with('!')
+    };
+    let mut lines = source.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    match lines.next() {
+        Some(first) => exported(first) || (comment && lines.all(|line| !line.starts_with('-'))),
+        None => false,
+    }
+}
+
+/// Whether the first line that says something is a YAML key or document start.
+fn is_yaml(source: &Source) -> bool {
+    let first = source.lines().map(|line| line[..comment_start(line)].trim()).find(|line| !line.is_empty());
+    first.is_some_and(|line| {
+        let key = line.split_once(':').filter(|(_, value)| value.is_empty() || value.starts_with(' '));
+        line == "---"
+            || line.starts_with(['{', '%'])
+            || key.is_some_and(|(key, _)| {
+                key.chars().all(|c| c.is_ascii_alphanumeric() || "_-$\"'".contains(c))
+                    && !key.starts_with('-')
+            })
+    })
+}
