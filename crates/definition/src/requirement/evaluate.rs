@@ -54,9 +54,7 @@ impl MarkerEnvironment {
             "platform_machine" => self.machine.to_owned(),
             "platform_python_implementation" => "CPython".to_owned(),
             "platform_system" => "Linux".to_owned(),
-            "python_version" => {
-                self.python_full_version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".")
-            }
+            "python_version" => self.python_full_version.splitn(3, '.').take(2).collect::<Vec<_>>().join("."),
             "sys_platform" => "linux".to_owned(),
             _ => String::new(),
         }
