@@ -35,6 +35,8 @@ pub(crate) fn wanted(path: &str, (major, minor): (u32, u32)) -> bool {
     // Debian keeps modules for all minor versions in `python3`.
     let inside = [
         format!("{}/lib/python{major}.{minor}/site-packages/", super::PREFIX),
+        // A conda Python's own modules.
+        format!("{}/lib/python{major}.{minor}/", super::PREFIX),
         format!("usr/lib/python{major}.{minor}/"),
         format!("usr/lib/python{major}/dist-packages/"),
     ]

@@ -4,6 +4,7 @@ mod ar;
 mod bytecode;
 mod case;
 mod compiler;
+mod conda;
 mod deb;
 mod elf;
 mod error;
@@ -33,11 +34,12 @@ use serde::de::DeserializeOwned;
 pub use bytecode::Bytecode;
 pub(crate) use bytecode::cached as bytecode_path;
 pub(crate) use compiler::Compiler;
+pub use conda::CondaPath;
 pub use error::{Error, Problem};
 pub(crate) use gzip::GzipWriter;
 pub use linkage::{Linkage, Linked};
 pub use model::{
-    Alternative, DebFacts, DebSegment, Index, Item, ItemKind, Library, Segment, WheelFacts, WheelSegment,
+    Alternative, CondaFacts, CondaSegment, DebFacts, DebSegment, Index, Item, ItemKind, Library, Segment, WheelFacts, WheelSegment,
     Whole,
 };
 pub(crate) use reader::{Piece, Reader};
@@ -90,6 +92,23 @@ pub fn deb(store: &Store, artifact: &Path, sha256: &Digest, name: &str) -> Resul
     )
 }
 
+/// The segment of the conda package in `artifact`, which is called `name`. Of a package for any Python it depends on the minor
+/// version of the environment's, `python`.
+pub fn conda(
+    store: &Store,
+    artifact: &Path,
+    sha256: &Digest,
+    name: &str,
+    python: Option<(u32, u32)>,
+) -> Result<CondaSegment, Error> {
+    once(
+        store,
+        &conda_key(sha256, python),
+        |kept: &CondaSegment| there(store, &kept.segment),
+        || conda::make(store, open(artifact, name)?, name, python),
+    )
+}
+
 /// The bytecode of the artifact `sha256`, whose segment is `source`. `interpreter` names the Python to the last bit: a patch
 /// release may compile otherwise. The compiler is asked for only where there is something to compile.
 pub(crate) fn bytecode<E>(
@@ -133,6 +152,12 @@ pub fn literal(store: &Store, entries: &[Entry]) -> Result<Segment, Error> {
 /// The key of a wheel's record.
 pub(crate) fn wheel_key(sha256: &Digest, (major, minor): (u32, u32)) -> String {
     key(&["wheel", &sha256.hex(), PREFIX, &format!("{major}.{minor}")])
+}
+
+/// The key of a conda package's record.
+pub(crate) fn conda_key(sha256: &Digest, python: Option<(u32, u32)>) -> String {
+    let python = python.map_or("none".to_owned(), |(major, minor)| format!("{major}.{minor}"));
+    key(&["conda", &sha256.hex(), PREFIX, &python])
 }
 
 /// The key of a `.deb`'s record.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use provenv_definition::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::conda::CondaPath;
 use super::linkage::Linkage;
 use crate::entry::Directory;
 
@@ -98,6 +99,26 @@ pub struct WheelFacts {
     pub linkage: Linkage,
     /// Two of its paths that differ only in case, if there are such.
     pub case_pair: Option<(String, String)>,
+}
+
+/// A conda package as a segment, with what `conda-meta` needs to know of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CondaSegment {
+    /// Its files.
+    pub segment: Segment,
+    /// What is known beyond them.
+    pub facts: CondaFacts,
+}
+
+/// What is known of a conda package beyond the files it lays down.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CondaFacts {
+    /// `info/index.json` as it stands.
+    pub index: String,
+    /// What it lays down, by path under the prefix.
+    pub paths: BTreeMap<String, CondaPath>,
+    /// Scripts that conda would run when it links or unlinks it, by path: none is run here.
+    pub scripts: Vec<String>,
 }
 
 /// A `.deb` as a segment, with what the base state needs to know of it.

@@ -56,8 +56,28 @@ pub(crate) fn entry_points(text: &str, (major, minor): (u32, u32)) -> Result<Vec
     Ok(scripts)
 }
 
-fn script(line: &str) -> Result<Script, Fault> {
-    let wrong = || Fault::malformed(format!("entry_points.txt has the line `{}`", line.escape_debug()));
+/// The command of a line of a conda package's `link.json`. Its text is conda's, byte for byte.
+pub(crate) fn conda_entry_point(line: &str, (major, minor): (u32, u32)) -> Result<Script, Fault> {
+    let Reference { name, module, function, import } = reference(line)?;
+    let text = format!(
+        "#!{PYTHON}{major}.{minor}\n# -*- coding: utf-8 -*-\nimport re\nimport sys\n\nfrom {module} import {import}\n\n\
+         if __name__ == '__main__':\n\tsys.argv[0] = re.sub(r'(-script\\.pyw?|\\.exe)?$', '', sys.argv[0])\n\
+         \tsys.exit({function}())\n"
+    );
+    Ok(Script { name: name.to_owned(), text })
+}
+
+/// `name = module:function`.
+struct Reference<'l> {
+    name: &'l str,
+    module: &'l str,
+    function: &'l str,
+    /// What is imported of the module.
+    import: &'l str,
+}
+
+fn reference(line: &str) -> Result<Reference<'_>, Fault> {
+    let wrong = || Fault::malformed(format!("an entry point is the line `{}`", line.escape_debug()));
     let (name, value) = line.split_once('=').ok_or_else(wrong)?;
     let name = name.trim();
     // Extras behind the reference were for a time when commands could depend on them; installers ignore them.
@@ -74,6 +94,11 @@ fn script(line: &str) -> Result<Script, Fault> {
         return Err(wrong());
     }
     let import = function.split('.').next().unwrap_or(function);
+    Ok(Reference { name, module, function, import })
+}
+
+fn script(line: &str) -> Result<Script, Fault> {
+    let Reference { name, module, function, import } = reference(line)?;
     let text = format!(
         r#"#!{PYTHON}
 # -*- coding: utf-8 -*-
