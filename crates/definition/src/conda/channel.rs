@@ -69,6 +69,13 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Given, RequirementError
     } else {
         Some(CondaChannel::Name(name(text)?))
     };
+    // A root is none, and has no text without its slash.
+    if let Some(CondaChannel::Url(url)) = &channel
+        && !url.as_url().has_host()
+        && url.as_url().path().len() < 2
+    {
+        return Err(invalid("the root of the file system is no channel", text));
+    }
     Ok(Given { channel, subdir })
 }
 
