@@ -18,6 +18,8 @@ use crate::{CondaChannel, Digest, SafeUrl, codes};
 const MAX_BYTES: usize = 4 << 10;
 const MAX_DEPTH: usize = 16;
 const MAX_EXPRESSION: usize = 128;
+/// Stands for a regular expression while the rest of a spec is read.
+const EXPRESSION: &str = "provenv_expression";
 
 const OPERATORS: [char; 5] = ['=', '<', '>', '!', '~'];
 
@@ -71,9 +73,19 @@ impl Parsed {
         refuse_depth(&text_without)?;
         let (channel, namespace, rest) = split_channel(&text_without);
         let channel = channel.map(|channel| channel::parse(channel, folder)).transpose()?;
-        let found = MatchSpec::from_str(&format!("{rest}{brackets}"), ParseMatchSpecOptions::lenient())
+        let (readable, expression) = take_expression(format!("{rest}{brackets}"));
+        let found = MatchSpec::from_str(&readable, ParseMatchSpecOptions::lenient())
             .map_err(|error| refusal(&error, text))?;
         let mut spec = convert(found, text, brackets, folder)?;
+        if let Some(expression) = expression {
+            let taken = spec.build.as_deref() == Some(EXPRESSION);
+            if !taken || expression.len() > MAX_EXPRESSION || !is_plain_expression(&expression) {
+                let at = text.find('^').unwrap_or(0);
+                let message = "a regular expression that is too involved for a build string";
+                return Err(invalid(message, at..text.len()).with_hint("use `*` for any run of characters"));
+            }
+            spec.build = Some(expression);
+        }
         if let Some(given) = channel {
             spec.channel = given.channel.or(spec.channel);
             spec.subdir = spec.subdir.or(given.subdir);
@@ -201,6 +213,9 @@ fn refuse_other_tools(text: &str) -> Result<(), RequirementError> {
         )
         .with_hint("conda does not fill in variables in packages: do it first"));
     }
+    if text.starts_with('^') {
+        return Err(invalid("a pattern is no name of a package", 0..head.len()));
+    }
     if text.starts_with(OPERATORS) {
         return Err(invalid("the name of a package is missing", 0..1)
             .with_hint("quote the whole item: YAML takes a `>` at its beginning for something else"));
@@ -324,14 +339,6 @@ fn convert(
 fn build_text(build: &str, text: &str, brackets: &str) -> Result<String, RequirementError> {
     let start = text.rfind(build).unwrap_or(0);
     let range = start..text.len().min(start + build.len());
-    if build.starts_with('^') {
-        return if build.len() <= MAX_EXPRESSION && is_plain_expression(build) {
-            Ok(build.to_owned())
-        } else {
-            Err(invalid("a regular expression that is too involved for a build string", range)
-                .with_hint("use `*` for any run of characters"))
-        };
-    }
     let bad = |c: char| c.is_whitespace() || !c.is_ascii() || "=,|<>~!'\"\\()".contains(c);
     let in_brackets = brackets.contains("build");
     if build.contains(bad) || (build.contains('-') && !in_brackets) {
@@ -345,7 +352,16 @@ fn build_text(build: &str, text: &str, brackets: &str) -> Result<String, Require
     Ok(build.to_owned())
 }
 
-/// Without what takes long to compile.
+/// Takes a regular expression of a build out of a spec: to compile each would let a small file take minutes.
+fn take_expression(text: String) -> (String, Option<String>) {
+    let before = |at: usize| text[..at].ends_with([' ', '=', '\'', '"']);
+    let Some(start) = text.find('^').filter(|start| before(*start)) else { return (text, None) };
+    let Some(end) = text.rfind('$').filter(|end| *end > start) else { return (text, None) };
+    let expression = text[start..=end].to_owned();
+    (format!("{}{EXPRESSION}{}", &text[..start], &text[end + 1..]), Some(expression))
+}
+
+/// Letters, groups, repetitions and alternatives, and nothing that is costly to match.
 fn is_plain_expression(text: &str) -> bool {
     let mut characters = text.chars();
     while let Some(c) = characters.next() {
