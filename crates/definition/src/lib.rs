@@ -44,4 +44,7 @@ pub use safe_url::SafeUrl;
 pub use secrets::{holds_secret, is_secret_name, mask_secrets};
 pub use source::Source;
 pub use suggest::nearest;
-pub use write::{RequirementsFiles, write_native, write_requirements};
+pub use write::{
+    NotCarried, RequirementsFiles, WriteError, WriteFormat, Written, WrittenFile, write, write_native,
+    write_requirements,
+};

@@ -127,7 +127,7 @@ fn moving_tag(reference: &str) -> Option<Diagnostic> {
 }
 
 /// The Python of each suite that is known.
-const PYTHONS: [(&str, u32); 3] = [("bullseye", 9), ("bookworm", 11), ("trixie", 13)];
+pub(crate) const PYTHONS: [(&str, u32); 3] = [("bullseye", 9), ("bookworm", 11), ("trixie", 13)];
 
 fn unknown_python(base: &Base, python: &PythonRequest) -> Option<Diagnostic> {
     let Base::Debian { suite } = base else { return None };
