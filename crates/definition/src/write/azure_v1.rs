@@ -175,13 +175,14 @@ struct Context<'e> {
     dockerfile_path: &'e str,
 }
 
+/// Whose images need a login; a definition holds none.
 #[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Registry {
     address: (),
     username: (),
     password: (),
-    registry_identity: (),
+    #[serde(rename = "registryIdentity")]
+    identity: (),
 }
 
 #[derive(Serialize)]
@@ -208,14 +209,19 @@ impl Spark {
     }
 }
 
+/// Libraries for Databricks alone, which a definition has none of.
 #[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Databricks {
-    maven_libraries: [(); 0],
-    pypi_libraries: [(); 0],
-    rcran_libraries: [(); 0],
-    jar_libraries: [(); 0],
-    egg_libraries: [(); 0],
+    #[serde(rename = "mavenLibraries")]
+    maven: [(); 0],
+    #[serde(rename = "pypiLibraries")]
+    pypi: [(); 0],
+    #[serde(rename = "rcranLibraries")]
+    rcran: [(); 0],
+    #[serde(rename = "jarLibraries")]
+    jar: [(); 0],
+    #[serde(rename = "eggLibraries")]
+    egg: [(); 0],
 }
 
 /// Azure ML's `r` section.

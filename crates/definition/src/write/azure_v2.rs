@@ -29,7 +29,7 @@ pub(super) fn write(environment: &Environment) -> Written {
         line(&mut yaml, 1, &format!("path: {}", scalar(path)));
         line(&mut yaml, 1, &format!("dockerfile_path: {}", scalar(dockerfile)));
     };
-    let built = match &definition.base {
+    let in_context = match &definition.base {
         Base::Debian { .. } => {
             rest.base("Azure ML builds on images only: its own default image is named instead");
             line(&mut yaml, 0, &format!("image: {AZURE_IMAGE}"));
@@ -58,7 +58,7 @@ pub(super) fn write(environment: &Environment) -> Written {
     };
 
     let mut carried = vec![Part::Name, Part::Version, Part::Description, Part::Tags, Part::Routes];
-    if built {
+    if in_context {
         for part in [Part::Python, Part::Conda, Part::Pip, Part::Constraints] {
             carried.push(part);
             rest.part(part, "Azure ML installs nothing on top of a build context");

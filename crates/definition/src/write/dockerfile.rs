@@ -3,6 +3,8 @@
 //! A Dockerfile that is the whole definition is written as it stands. Of everything else a Dockerfile can only say the steps,
 //! which read back as a Dockerfile and no longer as packages.
 
+use std::fmt::Write as _;
+
 use super::conda::{self, Style};
 use super::parts::{Part, Rest};
 use super::requirements::{constraints_file, write_requirements};
@@ -107,11 +109,11 @@ fn escape_of(text: &str) -> &'static str {
 /// The instructions that install packages.
 fn steps(definition: &Definition, joint: &str, rest: &mut Rest<'_>) -> String {
     let Definition { base, system_packages, python, conda, pip, user_managed, .. } = definition;
-    let installed = !user_managed;
-    let with_conda = installed && !conda.is_empty();
-    let with_pip = installed && !pip.requirements.is_empty();
+    let user_managed = *user_managed;
+    let with_conda = !user_managed && !conda.is_empty();
+    let with_pip = !user_managed && !pip.requirements.is_empty();
     let on_debian = matches!(base, Base::Debian { .. });
-    let own_python = installed && on_debian && !with_conda && (with_pip || python.is_some());
+    let own_python = !user_managed && on_debian && !with_conda && (with_pip || python.is_some());
 
     let mut debian: Vec<String> = system_packages.iter().map(ToString::to_string).collect();
     let mut executable = "python3".to_owned();
@@ -135,7 +137,7 @@ fn steps(definition: &Definition, joint: &str, rest: &mut Rest<'_>) -> String {
         }
         text.extend([joint, "&& rm -rf /var/lib/apt/lists/*\n"]);
     }
-    if !installed {
+    if user_managed {
         return text;
     }
     let constraints = constraints_file(definition).map(|file| file.text);
@@ -144,7 +146,7 @@ fn steps(definition: &Definition, joint: &str, rest: &mut Rest<'_>) -> String {
             Style { installed_only: true, constraints: Some("/tmp/constraints.txt"), ..Style::default() };
         let environment = conda::document(definition, style, rest);
         for file in ["/bin/micromamba", "/etc/ssl/certs/ca-certificates.crt"] {
-            text.push_str(&format!("COPY --from={MICROMAMBA} {file} {file}\n"));
+            let _ = writeln!(text, "COPY --from={MICROMAMBA} {file} {file}");
         }
         let mut step = Step::new(joint);
         step.file("/tmp/environment.yml", &environment);
@@ -154,7 +156,7 @@ fn steps(definition: &Definition, joint: &str, rest: &mut Rest<'_>) -> String {
         ));
         step.then("rm -rf /tmp/*");
         text.push_str(&step.text());
-        text.push_str(&format!("ENV PATH={PREFIX}/bin:$PATH\n"));
+        let _ = writeln!(text, "ENV PATH={PREFIX}/bin:$PATH");
         return text;
     }
     if !on_debian {
@@ -175,7 +177,7 @@ fn steps(definition: &Definition, joint: &str, rest: &mut Rest<'_>) -> String {
         }
         text.push_str(&step.text());
         if own_python {
-            text.push_str(&format!("ENV VIRTUAL_ENV={PREFIX} PATH={PREFIX}/bin:$PATH\n"));
+            let _ = writeln!(text, "ENV VIRTUAL_ENV={PREFIX} PATH={PREFIX}/bin:$PATH");
         }
     }
     text
