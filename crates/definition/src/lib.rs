@@ -11,6 +11,7 @@ mod digest;
 mod dockerfile;
 pub mod document;
 mod folder;
+pub mod locked;
 mod mlflow;
 mod model;
 mod native;
@@ -32,6 +33,7 @@ pub use check::check;
 pub use conda::CondaSpec;
 pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use digest::{Digest, DigestParseError, Hasher};
+pub use locked::{LockedArtifacts, LockedConda, LockedFile, LockedPypi, LockedSource};
 pub use model::{
     Base, BuildContext, CondaChannel, CondaRequirement, CondaRequirements, ContextLocation, CranPackage,
     Definition, Environment, InferenceConfig, MavenPackage, PipRequirement, PipRequirements, PythonRequest,
@@ -39,7 +41,7 @@ pub use model::{
 };
 pub use platform::{Platform, PlatformParseError};
 pub use read::{Format, Origins, ReadEnvironment, ReadError, read, read_node, read_str};
-pub use requirement::{Marker, Requirement, RequirementError, normalise_name};
+pub use requirement::{Marker, MarkerEnvironment, Requirement, RequirementError, normalise_name};
 pub use safe_url::SafeUrl;
 pub use secrets::{holds_secret, is_secret_name, mask_secrets};
 pub use source::Source;
