@@ -47,6 +47,6 @@ pub use secrets::{holds_secret, is_secret_name, mask_secrets};
 pub use source::Source;
 pub use suggest::nearest;
 pub use write::{
-    NotCarried, RequirementsFiles, WriteError, WriteFormat, Written, WrittenFile, write, write_native,
-    write_requirements,
+    NotCarried, RequirementsFiles, WriteError, WriteFormat, Written, WrittenFile, write, write_lock,
+    write_native, write_requirements,
 };

@@ -7,6 +7,7 @@ mod azure_v1;
 mod azure_v2;
 mod conda;
 mod dockerfile;
+mod lock;
 mod native;
 mod parts;
 mod requirements;
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 use crate::{Environment, Platform};
 
+pub use lock::write_lock;
 pub use native::write_native;
 pub use parts::NotCarried;
 pub use requirements::{RequirementsFiles, write_requirements};
@@ -121,6 +123,12 @@ pub enum WriteError {
     /// The format names files, and a definition does not.
     #[error("`{0}` names the very files to install, and a definition names none")]
     NeedsLock(WriteFormat),
+    /// Conda's locks begin with conda's Python.
+    #[error("`{0}` is made of conda packages, and the lock has none")]
+    NoCondaPackages(WriteFormat),
+    /// Not one of the formats of locks.
+    #[error("`{0}` is not a format of locks")]
+    NoLockFormat(WriteFormat),
     /// The Dockerfile lies elsewhere.
     #[error("the Dockerfile lies in the build context `{context}`")]
     NoDockerfile {
@@ -137,8 +145,9 @@ impl WriteError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NeedsLock(_) => Some("write the lock: add --locked"),
+            Self::NoCondaPackages(_) => Some("write it as pylock or requirements"),
             Self::NoDockerfile { .. } => Some("get the context and give its folder"),
-            Self::Io(_) => None,
+            Self::NoLockFormat(_) | Self::Io(_) => None,
         }
     }
 }
