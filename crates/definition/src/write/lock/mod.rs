@@ -72,7 +72,9 @@ impl Chosen<'_> {
             match PypiFile::of(package) {
                 Some(file) => files.push(file),
                 None => {
-                    lost("the format names one file of a package, and the lock leaves several to choose from");
+                    lost(
+                        "the format names one file of a package, and the lock leaves several to choose from",
+                    );
                 }
             }
         }
