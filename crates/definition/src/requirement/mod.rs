@@ -20,7 +20,8 @@ use crate::secrets::{shown, template_start};
 
 pub use error::RequirementError;
 use location::Location;
-pub(crate) use location::{index_url, links_url, looks_bare};
+pub(crate) use location::{artifact_url, index_url, links_url, looks_bare};
+pub(crate) use marker::Assumed;
 pub use marker::Marker;
 pub(crate) use name::is_name;
 pub use name::normalise_name;
