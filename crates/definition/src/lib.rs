@@ -42,7 +42,7 @@ pub use model::{
 };
 pub use platform::{Platform, PlatformParseError};
 pub use read::{Format, Origins, ReadEnvironment, ReadError, read, read_node, read_str};
-pub use requirement::{Marker, Requirement, RequirementError, normalise_name};
+pub use requirement::{Marker, MarkerEnvironment, Requirement, RequirementError, normalise_name};
 pub use safe_url::SafeUrl;
 pub use secrets::{holds_secret, is_secret_name, mask_secrets};
 pub use source::Source;
