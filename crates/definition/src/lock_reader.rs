@@ -8,6 +8,7 @@ use pep440_rs::Version;
 use crate::document::{Kind, Node};
 use crate::locked::{LockedArtifacts, LockedFile, LockedPypi, LockedSource};
 use crate::python::bounds::PythonBounds;
+use crate::python::folder_of;
 use crate::read::{Format, ReadEnvironment, Reading};
 use crate::recognise::value_of;
 use crate::requirement::{Requirement, RequirementError, artifact_url, is_name, normalise_name};
@@ -36,8 +37,6 @@ pub(crate) struct LockReader<'s> {
 
 impl<'s> LockReader<'s> {
     pub fn new(source: &'s Source) -> Self {
-        let folder = source.folder();
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         Self {
             source,
             diagnostics: Vec::new(),
@@ -47,7 +46,7 @@ impl<'s> LockReader<'s> {
             requirements: Vec::new(),
             known: HashMap::new(),
             indexes: Vec::new(),
-            folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
+            folder: folder_of(source),
             unhashed: None,
         }
     }
@@ -186,6 +185,18 @@ impl<'s> LockReader<'s> {
         }
     }
 
+    /// The absolute URL of a git repository, without `git+`.
+    pub fn repository(&mut self, text: &str, span: Span) -> Option<SafeUrl> {
+        let plain = text.strip_prefix("git+").unwrap_or(text);
+        let text = if plain.contains("://") { format!("git+{plain}") } else { plain.to_owned() };
+        let url = Requirement::parse(&format!("repository @ {text}"), &self.folder).and_then(|requirement| {
+            let url = requirement.url.unwrap_or_default();
+            let url = url.strip_prefix("git+").unwrap_or(&url);
+            url.parse().map_err(|_| RequirementError::not_a_url(&text))
+        });
+        url.map_err(|error| self.refuse(span, error)).ok()
+    }
+
     /// `sha256:…` or, where the key says so already, the digits alone. Other algorithms give `None`.
     pub fn sha256(&mut self, text: &str, span: Span) -> Option<Digest> {
         let digits = match text.split_once(':') {
@@ -219,8 +230,8 @@ impl<'s> LockReader<'s> {
     }
 
     /// The package `package`, with its pin as a requirement of the definition.
-    pub fn add(&mut self, package: LockedPypi, extras: &[String], span: Span) {
-        let requirement = match requirement_of(&package, extras) {
+    pub fn add(&mut self, package: LockedPypi, span: Span) {
+        let requirement = match requirement_of(&package) {
             Ok(requirement) => requirement,
             Err(error) => return self.refuse(span, error),
         };
@@ -277,7 +288,10 @@ impl<'s> LockReader<'s> {
         definition.pip.requirements = requirements;
         read.origins.requirements = places;
         let pypi = self.indexes.contains(&None);
-        let mut others = self.indexes.into_iter().flatten();
+        let others = self.indexes.into_iter().flatten();
+        let (folders, others): (Vec<_>, Vec<_>) = others.partition(|url| url.as_url().scheme() == "file");
+        definition.pip.find_links = folders;
+        let mut others = others.into_iter();
         if !pypi {
             definition.pip.index_url = others.next();
         }
@@ -290,7 +304,7 @@ impl<'s> LockReader<'s> {
 }
 
 /// `name==version ; marker`, or `name @ url ; marker` for what comes from no index.
-fn requirement_of(package: &LockedPypi, extras: &[String]) -> Result<Requirement, RequirementError> {
+fn requirement_of(package: &LockedPypi) -> Result<Requirement, RequirementError> {
     let marker = package.marker.as_ref().map_or(String::new(), |marker| format!(" ; {marker}"));
     let fragment = |subdirectory: &Option<String>| {
         subdirectory.as_ref().map_or(String::new(), |folder| format!("#subdirectory={folder}"))
@@ -311,8 +325,7 @@ fn requirement_of(package: &LockedPypi, extras: &[String]) -> Result<Requirement
             format!(" @ {url}{}", fragment(subdirectory))
         }
     };
-    let extras = if extras.is_empty() { String::new() } else { format!("[{}]", extras.join(",")) };
-    Requirement::parse(&format!("{}{extras}{target}{marker}", package.name), Path::new("/"))
+    Requirement::parse(&format!("{}{target}{marker}", package.name), Path::new("/"))
 }
 
 /// A file of an index that has nothing but a URL.

@@ -26,17 +26,17 @@ impl PythonBounds {
         let mut from = None;
         let mut below = None;
         for specifier in self.specifiers.iter() {
-            let release = specifier.version().release();
-            let [major, minor, patch @ ..] = release.iter().copied().collect::<Vec<_>>()[..].to_vec()[..] else {
-                continue;
-            };
-            let (major, minor) = (u32::try_from(major).ok()?, u32::try_from(minor).ok()?);
+            let release: Vec<u64> = specifier.version().release().iter().copied().collect();
+            let [major, minor, patch @ ..] = &release[..] else { continue };
+            let (major, minor) = (u32::try_from(*major).ok()?, u32::try_from(*minor).ok()?);
             let request = |patch: Option<u64>| {
                 let patch = patch.and_then(|patch| u32::try_from(patch).ok());
                 (major == 3).then_some(PythonRequest { major, minor, patch })
             };
             match specifier.operator() {
-                Operator::Equal | Operator::ExactEqual => return request(Some(patch.first().copied().unwrap_or(0))),
+                Operator::Equal | Operator::ExactEqual => {
+                    return request(Some(patch.first().copied().unwrap_or(0)));
+                }
                 Operator::EqualStar => return request(patch.first().copied()),
                 Operator::TildeEqual if !patch.is_empty() => return request(None),
                 Operator::GreaterThanEqual => from = Some((major, minor)),
@@ -86,7 +86,11 @@ mod tests {
             ("", ""),
         ] {
             let bounds = PythonBounds::parse(text).unwrap();
-            assert_eq!(bounds.pinned().map(|python| python.to_string()).unwrap_or_default(), pinned, "{text}");
+            assert_eq!(
+                bounds.pinned().map(|python| python.to_string()).unwrap_or_default(),
+                pinned,
+                "{text}"
+            );
         }
         assert!(PythonBounds::parse("three").is_err());
     }
