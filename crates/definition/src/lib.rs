@@ -11,6 +11,7 @@ mod digest;
 mod dockerfile;
 pub mod document;
 mod folder;
+mod lock_reader;
 pub mod locked;
 mod mlflow;
 mod model;
