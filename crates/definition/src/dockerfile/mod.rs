@@ -86,8 +86,9 @@ pub(crate) fn of_text(source: &Source, text: &str, span: Span) -> DockerfileBase
         found.base = Some(Base::Dockerfile { text: normal_text(text) });
         if let Some((what, place)) = takes {
             let message = format!("{what} takes files from a build context, and a text alone has none");
-            let remark = Diagnostic::new(codes::NO_BUILD_CONTEXT, message)
-                .with_hint("name the folder and its Dockerfile by `build`, or take the files from a URL or an image");
+            let remark = Diagnostic::new(codes::NO_BUILD_CONTEXT, message).with_hint(
+                "name the folder and its Dockerfile by `build`, or take the files from a URL or an image",
+            );
             found.diagnostics.push(remark.at(place));
         }
     }

@@ -4,7 +4,7 @@ use super::native::{line, list, map, scalar};
 use super::parts::{Part, Rest};
 use super::requirements::{constraints_file, options, requirement};
 use super::{Written, WrittenFile, subdir};
-use crate::{Base, CondaRequirement, Definition, Environment, Platform, PythonRequest};
+use crate::{Base, CondaRequirement, CondaSpec, Definition, Environment, Platform, PythonRequest};
 
 /// How the file is to be.
 #[derive(Clone, Copy, Default)]
@@ -68,7 +68,9 @@ pub(super) fn document(definition: &Definition, style: Style<'_>, rest: &mut Res
     }
     list(&mut yaml, 0, "channels", channels);
 
-    let named = |name: &str| conda.packages.iter().any(|package| package_name(&package.spec) == name);
+    let named = |name: &str| {
+        conda.packages.iter().any(|package| package_name(&package.spec).as_deref() == Some(name))
+    };
     let mut packages: Vec<String> = Vec::new();
     if let Some(python) = python {
         packages.extend(python_package(python, named("python"), rest));
@@ -87,12 +89,12 @@ pub(super) fn document(definition: &Definition, style: Style<'_>, rest: &mut Res
     }
     line(&mut yaml, 0, "dependencies:");
     for package in packages {
-        line(&mut yaml, 0, &format!("- {package}"));
+        line(&mut yaml, 1, &format!("- {package}"));
     }
     if !lines.is_empty() {
-        line(&mut yaml, 0, "- pip:");
+        line(&mut yaml, 1, "- pip:");
         for text in lines {
-            line(&mut yaml, 1, &format!("- {}", scalar(&text)));
+            line(&mut yaml, 2, &format!("- {}", scalar(&text)));
         }
     }
     yaml
@@ -122,8 +124,7 @@ fn package_line(package: &CondaRequirement, rest: &mut Rest<'_>) -> String {
     format!("{spec}  # [{selector}]")
 }
 
-/// The name in a spec.
-fn package_name(spec: &str) -> &str {
-    let spec = spec.rsplit("::").next().unwrap_or(spec);
-    spec.split(|c: char| c.is_whitespace() || "=<>!~[".contains(c)).next().unwrap_or(spec)
+/// The name of the package in a spec.
+fn package_name(spec: &str) -> Option<String> {
+    spec.parse::<CondaSpec>().ok().map(|spec| spec.name)
 }

@@ -15,7 +15,7 @@ pub(super) fn write(chosen: &Chosen<'_>, rest: &mut Vec<NotCarried>) -> WrittenF
     }
     let LockedArtifacts { conda: _, pypi, requires_python: _ } = chosen.artifacts;
     if !pypi.is_empty() {
-        note(format!("{} packages of PyPI", pypi.len()), "the file names conda packages only");
+        note(format!("the packages of PyPI ({})", pypi.len()), "the file names conda packages only");
     }
     WrittenFile::new("explicit.txt", text(chosen, platform))
 }

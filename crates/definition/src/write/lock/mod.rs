@@ -27,6 +27,9 @@ pub fn write_lock(
     platforms: &[Platform],
     format: WriteFormat,
 ) -> Result<Written, WriteError> {
+    if !format.is_lock() {
+        return Err(WriteError::NoLockFormat(format));
+    }
     let mut rest = Vec::new();
     let own: Vec<Platform> = artifacts.conda.keys().copied().collect();
     let has_conda = artifacts.conda.values().any(|packages| !packages.is_empty());
@@ -39,8 +42,7 @@ pub fn write_lock(
         WriteFormat::Pylock => pylock::write(artifacts, platforms, &mut rest),
         WriteFormat::CondaLock => conda_lock::write(&of_conda, &mut rest),
         WriteFormat::PixiLock => pixi_lock::write(&of_conda, &mut rest),
-        WriteFormat::Explicit => explicit::write(&of_conda, &mut rest),
-        other => return Err(WriteError::NoLockFormat(other)),
+        _ => explicit::write(&of_conda, &mut rest),
     };
     Ok(Written { files: vec![file], not_carried: rest })
 }
