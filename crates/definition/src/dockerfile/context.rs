@@ -91,8 +91,9 @@ fn ignore_file(folder: &Path, dockerfile: &str) -> Result<Ignore, ContextError> 
         }
         let bytes = fs_err::read(&path).map_err(|error| io(&error))?;
         let parsed = Ignore::parse(&String::from_utf8_lossy(&bytes));
-        return parsed
-            .map_err(|(line, reason)| ContextError::new(format!("line {line} of `{}`: {reason}", shown(&name))));
+        return parsed.map_err(|(line, reason)| {
+            ContextError::new(format!("line {line} of `{}`: {reason}", shown(&name)))
+        });
     }
     Ok(Ignore::default())
 }
@@ -120,7 +121,8 @@ impl Walk<'_> {
                 let entry = entry.map_err(|error| ContextError::io("list", at, &error))?;
                 let name = entry.file_name();
                 let Some(name) = name.to_str() else {
-                    let message = format!("a file name that is not UTF-8 in `{}` of the build context", shown(at));
+                    let message =
+                        format!("a file name that is not UTF-8 in `{}` of the build context", shown(at));
                     return Err(ContextError::new(message).hint("rename it"));
                 };
                 let child = if relative.is_empty() { name.to_owned() } else { format!("{relative}/{name}") };
@@ -180,7 +182,8 @@ impl Walk<'_> {
             });
         }
         if !kind.is_file() {
-            let message = format!("`{}` of the build context is neither file, folder nor link", shown(relative));
+            let message =
+                format!("`{}` of the build context is neither file, folder nor link", shown(relative));
             return Err(ContextError::new(message).hint("remove it, or leave it out by `.dockerignore`"));
         }
         let metadata = fs_err::symlink_metadata(path).map_err(|error| io(&error))?;

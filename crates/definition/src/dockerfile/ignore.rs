@@ -74,8 +74,7 @@ impl Ignore {
             // A pattern that could change nothing is not tried, and an exception that is not tried here is tried anew
             // on what the folder holds.
             let inherited = parent.0.get(index).copied().unwrap_or(false);
-            matched[index] =
-                inherited || (pattern.keeps == left_out && pattern.regex.is_match(path));
+            matched[index] = inherited || (pattern.keeps == left_out && pattern.regex.is_match(path));
             if matched[index] {
                 left_out = !pattern.keeps;
             }

@@ -134,7 +134,9 @@ impl Directives {
         match (name.as_str(), value) {
             ("escape", "\\") => {}
             ("escape", "`") => found.escape = '`',
-            ("escape", _) => return Err(problem("the escape token must be a backslash or a backtick".to_owned())),
+            ("escape", _) => {
+                return Err(problem("the escape token must be a backslash or a backtick".to_owned()));
+            }
             ("syntax", value) => found.syntax = Some(value.to_owned()),
             _ => {}
         }
@@ -179,7 +181,9 @@ fn split(text: &str, line: usize, column: usize) -> Result<Option<Instruction>, 
 fn opened(instruction: &Instruction, text: &str) -> Vec<super::words::HereDocument> {
     let takes = |name: &str| matches!(name, "add" | "copy" | "run");
     let inner = instruction.arguments.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
-    if instruction.json.is_none() && (takes(&instruction.name) || (instruction.name == "onbuild" && takes(&inner))) {
+    if instruction.json.is_none()
+        && (takes(&instruction.name) || (instruction.name == "onbuild" && takes(&inner)))
+    {
         here_documents(text)
     } else {
         Vec::new()
@@ -194,7 +198,10 @@ mod tests {
 
     fn split_text(text: &str) -> Vec<String> {
         let show = |instruction: &Instruction| {
-            format!("{}:{} {} {}", instruction.line, instruction.column, instruction.name, instruction.arguments)
+            format!(
+                "{}:{} {} {}",
+                instruction.line, instruction.column, instruction.name, instruction.arguments
+            )
         };
         instructions(text.lines()).unwrap().list.iter().map(show).collect()
     }
@@ -202,14 +209,26 @@ mod tests {
     #[test]
     fn lines_become_instructions() {
         for (text, expected) in [
-            ("FROM a\n\n  RUN b \\\n# no\n\n    c\nCMD d", &["1:1 from a", "3:3 run b     c", "7:1 cmd d"][..]),
+            (
+                "FROM a\n\n  RUN b \\\n# no\n\n    c\nCMD d",
+                &["1:1 from a", "3:3 run b     c", "7:1 cmd d"][..],
+            ),
             ("# escape=`\nFROM a\nRUN b `\nc\\\nCMD d", &["2:1 from a", "3:1 run b c\\", "5:1 cmd d"]),
             ("# why\n# escape=`\nFROM a `\nRUN b", &["3:1 from a `", "4:1 run b"]),
-            ("FROM a\nRUN cat <<EOF > b\nX=1\nEOF\nCMD d", &["1:1 from a", "2:1 run cat <<EOF > b", "5:1 cmd d"]),
-            ("FROM a\nCOPY <<-\"A B\" <<C d/\n\tA B\nFROM x\nC\nCMD d", &["1:1 from a", "2:1 copy <<-\"A B\" <<C d/", "6:1 cmd d"]),
+            (
+                "FROM a\nRUN cat <<EOF > b\nX=1\nEOF\nCMD d",
+                &["1:1 from a", "2:1 run cat <<EOF > b", "5:1 cmd d"],
+            ),
+            (
+                "FROM a\nCOPY <<-\"A B\" <<C d/\n\tA B\nFROM x\nC\nCMD d",
+                &["1:1 from a", "2:1 copy <<-\"A B\" <<C d/", "6:1 cmd d"],
+            ),
             ("FROM a\nRUN echo $((1<<2)) \\\n\nCMD d", &["1:1 from a", "2:1 run echo $((1<<2)) CMD d"]),
             ("FROM a\nRUN a \\\\\nCMD d", &["1:1 from a", "2:1 run a \\\\", "3:1 cmd d"]),
-            ("FROM a\nRUN [\"a\", \"<<B\"]\nONBUILD RUN <<E\nx\nE", &["1:1 from a", "2:1 run [\"a\", \"<<B\"]", "3:1 onbuild RUN <<E"]),
+            (
+                "FROM a\nRUN [\"a\", \"<<B\"]\nONBUILD RUN <<E\nx\nE",
+                &["1:1 from a", "2:1 run [\"a\", \"<<B\"]", "3:1 onbuild RUN <<E"],
+            ),
         ] {
             assert_eq!(split_text(text), expected, "{text}");
         }
@@ -230,9 +249,12 @@ mod tests {
             let Some(file) = rows.iter().find(|other| other[3] == beside) else { continue };
             let text = fs_err::read_to_string(corpus.join(file[0])).unwrap();
             let expected = fs_err::read_to_string(corpus.join(row[0])).unwrap();
-            let found = instructions(text.lines()).unwrap_or_else(|problem| panic!("{}: {problem:?}", file[0]));
+            let found =
+                instructions(text.lines()).unwrap_or_else(|problem| panic!("{}: {problem:?}", file[0]));
             let names: Vec<&str> = found.list.iter().map(|instruction| instruction.name.as_str()).collect();
-            let words = |line: &str| line.trim_start_matches('(').split([' ', ')']).next().unwrap_or_default().to_owned();
+            let words = |line: &str| {
+                line.trim_start_matches('(').split([' ', ')']).next().unwrap_or_default().to_owned()
+            };
             let lines: Vec<&str> = expected.lines().filter(|line| line.starts_with('(')).collect();
             assert_eq!(names, lines.iter().map(|line| words(line)).collect::<Vec<_>>(), "{}", file[0]);
             for (instruction, line) in found.list.iter().zip(lines) {
@@ -259,7 +281,18 @@ mod tests {
 
     /// As Go's `%q` writes it.
     fn go_quoted(text: &str) -> String {
-        let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\t', "\\t");
+        let escape = |c: char| match c {
+            '\\' => "\\\\".to_owned(),
+            '"' => "\\\"".to_owned(),
+            '\t' => "\\t".to_owned(),
+            '\n' => "\\n".to_owned(),
+            '\r' => "\\r".to_owned(),
+            '\u{8}' => "\\b".to_owned(),
+            '\u{c}' => "\\f".to_owned(),
+            '\0' => "\\x00".to_owned(),
+            c => c.to_string(),
+        };
+        let escaped: String = text.chars().map(escape).collect();
         format!("\"{escaped}\"")
     }
 }
