@@ -56,8 +56,17 @@ impl<'a> Fields<'a> {
 
     /// Whether `key` is there, is not null, and was not taken yet.
     pub fn has(&self, key: &str) -> bool {
+        self.peek(key).is_some()
+    }
+
+    /// The value of `key` without taking it; `None` where it is absent, null or was taken.
+    pub fn peek(&self, key: &str) -> Option<&'a Node> {
         let is_key = |name: &Node| name.scalar().is_some_and(|scalar| scalar.text == key);
-        self.entries.iter().any(|(name, value)| is_key(name) && !value.is_null())
+        self.entries
+            .iter()
+            .find(|(name, _)| is_key(name))
+            .map(|(_, value)| *value)
+            .filter(|value| !value.is_null())
     }
 
     /// The value of `key`; `None` where it is absent or null.

@@ -14,6 +14,8 @@ use crate::secrets::{shown, template_start};
 use crate::sections::{RKeys, Sections, r_packages, spark_packages};
 use crate::{Diagnostic, Environment, Place, Platform, PythonRequest, Source, SystemPackage, codes};
 
+pub(crate) use base::is_reference;
+
 /// Keys of Azure ML's that the service adds when it answers; they say nothing about what is asked for.
 const DUMP_ONLY: &[&str] = &[
     "id",
