@@ -11,6 +11,7 @@ mod digest;
 mod dockerfile;
 pub mod document;
 mod folder;
+mod lock_reader;
 pub mod locked;
 mod mlflow;
 mod model;
@@ -24,6 +25,7 @@ mod recognise;
 mod requirement;
 mod safe_url;
 mod secrets;
+mod sections;
 mod source;
 mod suggest;
 mod write;
@@ -46,4 +48,7 @@ pub use safe_url::SafeUrl;
 pub use secrets::{holds_secret, is_secret_name, mask_secrets};
 pub use source::Source;
 pub use suggest::nearest;
-pub use write::{RequirementsFiles, write_native, write_requirements};
+pub use write::{
+    NotCarried, RequirementsFiles, WriteError, WriteFormat, Written, WrittenFile, write, write_lock,
+    write_native, write_requirements,
+};

@@ -3,6 +3,7 @@
 
 mod fields;
 mod node;
+mod surrogates;
 mod toml;
 mod yaml;
 

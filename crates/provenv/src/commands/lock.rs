@@ -87,7 +87,7 @@ fn beside(reference: &str) -> PathBuf {
 }
 
 /// Never leaves half a file under the name.
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let partial = path.with_extension(format!("{}.partial", std::process::id()));
     fs_err::write(&partial, bytes)?;
     fs_err::rename(&partial, path).inspect_err(|_| {

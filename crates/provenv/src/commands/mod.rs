@@ -4,6 +4,7 @@ mod build;
 mod builds;
 mod completions;
 mod env;
+mod export;
 mod image;
 mod lock;
 mod run;
