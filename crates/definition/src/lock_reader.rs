@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use pep440_rs::Version;
+use rattler_conda_types::package::CondaArchiveIdentifier;
 
 use crate::document::{Kind, Node};
 use crate::locked::{LockedArtifacts, LockedConda, LockedFile, LockedPypi, LockedSource};
@@ -335,10 +336,10 @@ impl<'s> LockReader<'s> {
             Ok(spec) => spec,
             Err(error) => return self.refuse(span, error),
         };
-        let (Some(url), Some(version)) = (spec.url.clone(), given.version.or_else(|| spec.exact_version()))
-        else {
-            return self.invalid(span, format!("`{}` has no version", shown(&spec.name)));
-        };
+        // A spec of a URL has been read from a file name that fits.
+        let Some(url) = spec.url.clone() else { return };
+        let Some(known) = CondaArchiveIdentifier::try_from_url(url.as_url()) else { return };
+        let known = known.identifier;
         if given.name.as_ref().is_some_and(|name| name.to_lowercase() != spec.name) {
             let message = format!("this is a file of `{}`, another package", shown(&spec.name));
             return self.invalid(span, message);
@@ -350,7 +351,8 @@ impl<'s> LockReader<'s> {
         spec.sha256 = given.sha256;
         // One hash is enough, and the better one.
         spec.md5 = given.md5.clone().filter(|_| given.sha256.is_none());
-        let build = given.build.or_else(|| spec.build.clone()).unwrap_or_default();
+        let version = given.version.unwrap_or_else(|| known.version.replace("%21", "!"));
+        let build = given.build.unwrap_or(known.build_string);
         self.locked.conda.entry(platform).or_default().push(LockedConda {
             name: spec.name.clone(),
             version,

@@ -174,7 +174,8 @@ fn pixi_lock(source: &Source) -> Result<Recognised, ReadError> {
 fn is_pixi_lock(source: &Source) -> bool {
     let mut lines =
         source.lines().map(str::trim_end).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.next().is_some_and(|line| line.starts_with("version: ")) && lines.next() == Some("environments:")
+    lines.next().is_some_and(|line| line.starts_with("version: "))
+        && matches!(lines.next(), Some("environments:" | "platforms:"))
 }
 
 /// Whether the first line that says something is a YAML key or document start.
