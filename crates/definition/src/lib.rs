@@ -10,10 +10,14 @@ mod diagnostic;
 mod digest;
 mod dockerfile;
 pub mod document;
+pub mod examples;
+mod fix;
 mod folder;
+mod lint;
 mod mlflow;
 mod model;
 mod native;
+pub mod pages;
 mod pip;
 mod pixi;
 mod platform;
@@ -32,6 +36,8 @@ pub use check::check;
 pub use conda::CondaSpec;
 pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use digest::{Digest, DigestParseError, Hasher};
+pub use fix::{Edit, Fix, Position, apply};
+pub use lint::{Linted, lint, lint_str};
 pub use model::{
     Base, BuildContext, CondaChannel, CondaRequirement, CondaRequirements, ContextLocation, CranPackage,
     Definition, Environment, InferenceConfig, MavenPackage, PipRequirement, PipRequirements, PythonRequest,

@@ -120,10 +120,16 @@ pub(crate) fn url_credentials(text: &str) -> Option<Range<usize>> {
     find(&text[..text.floor_char_boundary(MAX_BYTES)]).into_iter().min_by_key(|range| range.start)
 }
 
+/// Where the first secret stands in a line. Offsets are bytes of `text`.
+pub(crate) fn secret_range(text: &str) -> Option<Range<usize>> {
+    url_credentials(text)
+}
+
 fn find(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     find_in_urls(text, &mut found);
     find_assignments(text, &mut found);
+    find_arguments(text, &mut found);
     find_tokens(text, &mut found);
     if let Some(start) = text.find("-----BEGIN ").filter(|_| text.contains("PRIVATE KEY")) {
         found.push(start..text.len());
@@ -215,6 +221,33 @@ fn find_assignments(text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
+/// What stands after a word that says so: `docker login -p …`, `--password …`, a Dockerfile's `ENV TOKEN …`.
+fn find_arguments(text: &str, found: &mut Vec<Range<usize>>) {
+    let mut login = false;
+    let mut env = false;
+    let mut is_value = false;
+    let mut start = 0;
+    for word in text.split(char::is_whitespace) {
+        let value = word.trim_matches(['"', '\'', ',']);
+        if value.is_empty() {
+            start += word.len();
+            start += text[start..].chars().next().map_or(0, char::len_utf8);
+            continue;
+        }
+        if is_value && !value.starts_with(['-', '$', '<', '{', '=', '*', '#', '&', '|']) {
+            let at = start + (word.len() - word.trim_start_matches(['"', '\'']).len());
+            found.push(at..at + value.len().min(word.len()));
+        }
+        login |= value == "login";
+        is_value = matches!(value, "--password" | "--token" | "--api-key" | "--secret")
+            || (login && value == "-p")
+            || (env && is_secret_name(value) && !value.contains(['=', ':', '/']));
+        env = value.eq_ignore_ascii_case("env");
+        start += word.len();
+        start += text[start..].chars().next().map_or(0, char::len_utf8);
+    }
+}
+
 /// Tokens that show by their form what they are.
 fn find_tokens(text: &str, found: &mut Vec<Range<usize>>) {
     let is_token_char = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
@@ -270,6 +303,9 @@ mod tests {
             ("https:/user:hunter2@host.test", "https:/************@host.test"),
             ("HTTPS:\\\\user:hunter2\\@host.test", "HTTPS:\\\\*************@host.test"),
             ("https://hünter:wäre@h.test", "https://***********@h.test"),
+            ("RUN docker login -u me -p hunter2 host", "RUN docker login -u me -p ******* host"),
+            ("RUN az acr login --password 'hunter2'", "RUN az acr login --password '*******'"),
+            ("ENV API_TOKEN hunter2", "ENV API_TOKEN *******"),
         ] {
             assert_eq!(mask_secrets(given), shown);
             assert!(holds_secret(given));
@@ -294,6 +330,10 @@ mod tests {
             "PASSWORD_FILE: /run/secrets/db",
             "API_KEY: ${API_KEY}",
             "hf_transfer==0.1.4",
+            "docker login --password-stdin -u me",
+            "docker login -p $PASSWORD",
+            "mkdir -p folder",
+            "ENV TOKENIZERS_PARALLELISM false",
         ] {
             assert_eq!(mask_secrets(text), text);
         }

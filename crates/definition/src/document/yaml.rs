@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::{Kind, Node, Scalar};
+use super::{Kind, Node, Scalar, unquoted_bound};
 use crate::secrets::template_start;
 use crate::{Diagnostic, ReadError, Source, Span, codes};
 
@@ -150,6 +150,8 @@ fn syntax_error(source: &Source, error: &saphyr_parser::ScanError) -> Diagnostic
         diagnostic.with_hint("indent with spaces: YAML forbids tabs")
     } else if is_template(source, span) {
         diagnostic.with_hint("this looks like a template: fill it in first")
+    } else if unquoted_bound(line).is_some() {
+        diagnostic.with_hint("quote the version: `>` begins a folded text and `!` a tag")
     } else {
         diagnostic
     }
