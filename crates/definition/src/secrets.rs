@@ -177,8 +177,10 @@ fn find_in_urls(text: &str, found: &mut Vec<Range<usize>>) {
         let harmless_password = is_public_password(password);
         // A user without a password may be a token, except where it is the account of a secure shell, or where a
         // variable holds the password.
-        let user_is_public =
-            harmless_user || is_template(password) || (password.is_empty() && scheme.ends_with("ssh"));
+        // In Azure's storage it is the container (`wasbs://container@account…`).
+        let names_place =
+            ["ssh", "wasb", "wasbs", "abfs", "abfss"].iter().any(|known| scheme.ends_with(known));
+        let user_is_public = harmless_user || is_template(password) || (password.is_empty() && names_place);
         if !harmless_password || !user_is_public {
             found.push(start..user_end);
         }
@@ -330,6 +332,7 @@ mod tests {
             "PASSWORD_FILE: /run/secrets/db",
             "API_KEY: ${API_KEY}",
             "hf_transfer==0.1.4",
+            "wasbs://container@account.blob.host.test/folder",
             "docker login --password-stdin -u me",
             "docker login -p $PASSWORD",
             "mkdir -p folder",

@@ -41,7 +41,7 @@ pydicom pydocstyle pydot pydotplus pyflakes pygments pyinstaller pyjwt pykeen py
 pynndescent pyodbc pyopenssl pyparsing pyproj pyqt pyramid pyrsistent pysam pyserial pyspark pystan pytables pyteomics
 pytest pytest-asyncio pytest-cov pytest-mock pytest-runner pytest-timeout pytest-xdist python python-dateutil python-dotenv
 python-json-logger python-multipart pytorch pytorch-cuda pytorch-lightning pytz pywavelets pyyaml pyzmq qiskit rasterio
-raiwidgets readline redis referencing regex requests requests-oauthlib responsibleai responses retrying rouge-score ruamel.yaml
+raiwidgets readline redis referencing regex requests requests-oauthlib responsibleai responses retrying rouge-score ruamel-yaml
 s3fs s3transfer sacrebleu sacremoses safetensors sagemaker sagemaker-experiments samtools scanpy scikit-image scikit-learn
 scikit-optimize scipy scrapy seaborn segment-anything selenium sentence-transformers sentencepiece sentry-sdk setuptools
 setuptools-scm shapely shap simpleitk simplejson six skl2onnx sktime smart-open snakemake snowflake-connector-python soupsieve

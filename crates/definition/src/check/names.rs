@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use super::known::{GIVEN_UP, GOOD_IN_CONDA, WELL_KNOWN};
+use crate::requirement::normalise_name;
 use crate::suggest::distance;
 use crate::{Diagnostic, codes};
 
@@ -57,8 +58,9 @@ pub(super) enum Manager {
     Pip,
 }
 
-/// All there is to say about the normalised `name`.
+/// All there is to say about the name of a package.
 pub(super) fn name(name: &str, manager: Manager) -> Option<Diagnostic> {
+    let name = &*normalise_name(name);
     let given_up = GIVEN_UP.iter().find(|(old, ..)| *old == name);
     if let Some((_, instead, _)) =
         given_up.filter(|_| manager == Manager::Pip || !GOOD_IN_CONDA.contains(&name))
