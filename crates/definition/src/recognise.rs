@@ -91,7 +91,7 @@ fn yaml_format(source: &Source, node: &Node) -> Result<Format, ReadError> {
     if is_mapping(value("python")) || is_mapping(value("docker")) || value("environmentVariables").is_some() {
         return Ok(Format::AzureV1);
     }
-    if is_list(value("dependencies")) || is_list(value("channels")) {
+    if value("dependencies").is_some() || value("channels").is_some() {
         return Ok(Format::CondaEnvironment);
     }
     if is_mapping(value("environment")) || is_mapping(value("jobs")) {

@@ -7,7 +7,7 @@ use rattler_conda_types::{ParseStrictness, Version, VersionSpec};
 
 use crate::read::Origins;
 use crate::secrets::shown;
-use crate::{Environment, Place, Platform};
+use crate::{CondaSpec, Environment, Place, Platform};
 
 /// A conda package asked for.
 pub(super) struct Asked<'a> {
@@ -39,31 +39,8 @@ pub(super) fn asked<'a>(environment: &'a Environment, origins: &'a Origins) -> V
 
 impl<'a> Asked<'a> {
     fn read(spec: &'a str) -> Option<Self> {
-        let rest = spec.rsplit_once("::").map_or(spec, |(_, rest)| rest).trim();
-        let end = rest.find(|c: char| c.is_whitespace() || "=<>!~[".contains(c)).unwrap_or(rest.len());
-        let name = rest[..end].to_ascii_lowercase();
-        let rest = rest[end..].split('[').next().unwrap_or_default().trim();
-        // `=1.2=build`, ` 1.2 build`, `==1.2`.
-        let (text, build) = match rest
-            .strip_prefix("==")
-            .map(|text| (text, "=="))
-            .or(rest.strip_prefix('=').map(|text| (text, "=")))
-        {
-            Some((text, operator)) => {
-                let (version, build) =
-                    text.split_once('=').map_or((text, ""), |(version, build)| (version, build));
-                let version = version.trim();
-                if operator == "==" || !build.is_empty() {
-                    (format!("=={version}"), build)
-                } else {
-                    (format!("={version}"), build)
-                }
-            }
-            None => {
-                let (version, build) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-                (version.to_owned(), build)
-            }
-        };
+        let read: CondaSpec = spec.parse().ok()?;
+        let text = read.version().unwrap_or_default();
         let version = (!text.is_empty() && text.len() < 256)
             .then(|| VersionSpec::from_str(&text, ParseStrictness::Lenient).ok())
             .flatten();
@@ -77,13 +54,16 @@ impl<'a> Asked<'a> {
             }
             _ => None,
         };
-        let artifact = !build.is_empty() || spec.contains("sha256=") || spec.contains("md5=");
+        let artifact = read.build.as_ref().is_some_and(|build| !build.contains('*'))
+            || read.url.is_some()
+            || read.sha256.is_some()
+            || read.md5.is_some();
         Some(Self {
             spec,
             platforms: &[],
             place: None,
-            name,
-            has_channel: spec.contains("::"),
+            name: read.name,
+            has_channel: read.channel.is_some() || read.url.is_some(),
             version,
             pin,
             stem,
