@@ -85,7 +85,7 @@ fn lint_source(source: Source) -> Linted {
         }
         Err(ReadError(mut remarks)) => {
             if is_dockerfile(&source) {
-                remarks.extend(dockerfile::dockerfile(&source));
+                remarks.extend(dockerfile::redirects(&source));
             }
             (None, remarks)
         }
@@ -121,7 +121,11 @@ fn lint_source(source: Source) -> Linted {
 /// The other files that were read, as long as they are not endless.
 fn included(source: &Source, read: &ReadEnvironment, files: &mut HashMap<PathBuf, Source>) {
     let mut size = source.text().len();
-    for file in read.files.iter().filter(|file| *file != source.path()) {
+    let bases = read.origins.base_images.iter().map(|(_, place)| &place.file);
+    for file in read.files.iter().chain(bases).filter(|file| *file != source.path()) {
+        if files.contains_key(file) {
+            continue;
+        }
         if let Ok(other) = Source::read(file) {
             size += other.text().len();
             if size > MAX_TEXT {
@@ -140,16 +144,16 @@ fn is_dockerfile(source: &Source) -> bool {
 /// Remarks on the Dockerfiles that an environment is made by.
 fn dockerfiles(source: &Source, read: &ReadEnvironment, files: &HashMap<PathBuf, Source>) -> Vec<Diagnostic> {
     if read.format == Format::Dockerfile {
-        return dockerfile::dockerfile(source);
+        return dockerfile::redirects(source);
     }
     let beside: Vec<&Source> = files.values().filter(|file| is_dockerfile(file)).collect();
     if !beside.is_empty() {
-        return beside.into_iter().flat_map(dockerfile::dockerfile).collect();
+        return beside.into_iter().flat_map(dockerfile::redirects).collect();
     }
     let Base::Dockerfile { text } = &read.environment.definition.base else { return Vec::new() };
     // It stands inside the file in a form of its own, where lines and fixes do not fit.
     let inner = Source::new(source.path(), text.as_str());
-    let remarks = dockerfile::dockerfile(&inner).into_iter().map(|remark| {
+    let remarks = dockerfile::redirects(&inner).into_iter().map(|remark| {
         let message = match remark.span {
             Some(span) => format!("{} (line {} of the Dockerfile)", remark.message, span.line),
             None => remark.message,

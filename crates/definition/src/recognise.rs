@@ -38,8 +38,9 @@ pub(crate) fn format_of(source: &Source) -> Result<Recognised, ReadError> {
             unsupported()
         }
         (name, extension)
-            if name.starts_with("dockerfile")
-                || name.starts_with("containerfile")
+            if ["dockerfile", "containerfile"]
+                .iter()
+                .any(|known| name.starts_with(known) || name.ends_with(known))
                 || extension == "dockerfile" =>
         {
             Ok(Recognised::Lines(Format::Dockerfile))

@@ -134,7 +134,8 @@ pub(crate) fn path_tokens(text: &str) -> Vec<Range<usize>> {
         let word = text[..at].rfind(char::is_whitespace).unwrap_or(0);
         let end = text[start..].find(is_end).map_or(text.len(), |end| start + end);
         let token = &text[start..end];
-        let variable = token.starts_with('$') && token[1..].chars().all(|c| c.is_ascii_alphanumeric() || "_{}".contains(c));
+        let variable = token.starts_with('$')
+            && token[1..].chars().all(|c| c.is_ascii_alphanumeric() || "_{}".contains(c));
         if !token.is_empty() && !variable && text[word..at].contains("://") {
             found.push(start..end);
         }

@@ -1,8 +1,5 @@
-//! Checks of a Dockerfile's text: the images it stands on, and version bounds that a shell takes for redirections.
+//! Checks of the commands in a Dockerfile, line by line as they are written.
 
-use std::collections::{HashMap, HashSet};
-
-use super::image;
 use crate::{Diagnostic, Source, Span, codes};
 
 /// A piece of an instruction that stands on one line.
@@ -69,59 +66,17 @@ fn pieces(source: &Source) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// All there is to say about the Dockerfile `source`.
-pub(crate) fn dockerfile(source: &Source) -> Vec<Diagnostic> {
+/// Version bounds in the commands of the Dockerfile `source` that a shell takes for redirections.
+pub(crate) fn redirects(source: &Source) -> Vec<Diagnostic> {
     let mut remarks = Vec::new();
-    let mut defaults: HashMap<String, String> = HashMap::new();
-    let mut stages: HashSet<String> = HashSet::new();
     let mut shell = Shell::default();
-    for piece in pieces(source) {
-        match piece.keyword.as_str() {
-            "ARG" if stages.is_empty() => {
-                for (name, value) in piece.text.split_whitespace().filter_map(|word| word.split_once('=')) {
-                    defaults.insert(name.to_owned(), value.trim_matches(['"', '\'']).to_owned());
-                }
-            }
-            "FROM" if piece.first => {
-                from(source, &piece, &defaults, &mut stages, &mut remarks);
-            }
-            "RUN" => {
-                if piece.first {
-                    shell = Shell::default();
-                }
-                shell.line(source, &piece, &mut remarks);
-            }
-            _ => {}
+    for piece in pieces(source).iter().filter(|piece| piece.keyword == "RUN") {
+        if piece.first {
+            shell = Shell::default();
         }
+        shell.line(source, piece, &mut remarks);
     }
     remarks
-}
-
-fn from(
-    source: &Source,
-    piece: &Piece,
-    defaults: &HashMap<String, String>,
-    stages: &mut HashSet<String>,
-    remarks: &mut Vec<Diagnostic>,
-) {
-    let mut words = piece.text.split_whitespace().filter(|word| !word.starts_with("--"));
-    let Some(written) = words.next() else { return };
-    let reference = written.trim_matches(['"', '\'']);
-    let resolved = match reference.strip_prefix('$') {
-        Some(name) => defaults.get(name.trim_start_matches('{').trim_end_matches('}')),
-        None => None,
-    };
-    let resolved = resolved.map_or(reference, String::as_str);
-    if !stages.contains(&resolved.to_lowercase()) {
-        let start = piece.offset + piece.text.find(written).unwrap_or_default();
-        let span = span(source, piece.line, start, written.len());
-        remarks.extend(image::image(resolved).map(|remark| remark.at(source.place(span))));
-    }
-    if words.next().is_some_and(|word| word.eq_ignore_ascii_case("as")) {
-        stages.extend(words.next().map(str::to_lowercase));
-    }
-    // A stage without a name is none that can be named, and still ends the part before the first.
-    stages.insert(String::new());
 }
 
 fn span(source: &Source, line: usize, start: usize, length: usize) -> Span {

@@ -15,6 +15,7 @@ mod python;
 pub(crate) mod text;
 mod variables;
 
+use crate::dockerfile::images_of;
 use crate::fix::{Edit, Fix, Position};
 use crate::read::Origins;
 use crate::{Base, Diagnostic, Environment, Place, ReadEnvironment, Source, Span, codes};
@@ -41,9 +42,7 @@ fn check_at(environment: &Environment, origins: &Origins) -> Vec<Diagnostic> {
     let mut remarks = Vec::new();
     names(environment, origins, &mut remarks);
     variables::variables(environment, origins, &mut remarks);
-    if let Base::Image { reference } = &environment.definition.base {
-        remarks.extend(image::image(reference).map(|remark| placed(remark, origins.base.as_ref())));
-    }
+    images(&environment.definition.base, origins, &mut remarks);
     buildable::remarks(environment, origins, &mut remarks);
     azure::azure(environment, origins, &mut remarks);
     python::python(environment, origins, &mut remarks);
@@ -108,5 +107,21 @@ fn invalid_name(name: &str) -> Option<&'static str> {
         Some("holds a character that cannot be used")
     } else {
         None
+    }
+}
+
+fn images(base: &Base, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
+    match base {
+        Base::Image { reference } => {
+            remarks.extend(image::image(reference).map(|remark| placed(remark, origins.base.as_ref())));
+        }
+        Base::Dockerfile { text } if origins.base_images.is_empty() => {
+            remarks.extend(images_of(text).iter().flat_map(|image| image::image(image).collect::<Vec<_>>()));
+        }
+        _ => {
+            for (image, place) in &origins.base_images {
+                remarks.extend(image::image(image).map(|remark| remark.at(place.clone())));
+            }
+        }
     }
 }

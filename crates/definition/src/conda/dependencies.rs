@@ -113,7 +113,8 @@ impl<'s> Reader<'s, '_> {
             Ok(Parsed { spec, extras }) => {
                 if let Some(range) = extras {
                     let message = "conda reads over extras in brackets, and so does this";
-                    let hint = "what pip installs stands in a `pip:` list; without extras, remove the brackets";
+                    let hint =
+                        "what pip installs stands in a `pip:` list; without extras, remove the brackets";
                     let diagnostic = crate::Diagnostic::new(codes::READ_OTHERWISE, message).with_hint(hint);
                     let place = line.place(range.start, range.len());
                     self.file.diagnostics.push(diagnostic.at(place));
@@ -133,7 +134,11 @@ impl<'s> Reader<'s, '_> {
             None => selected.clone(),
         };
         if selected.0.is_empty() {
-            let text = if template_start(text).is_some() { "an entry" } else { &*format!("`{}`", shown(text.trim())) };
+            let text = if template_start(text).is_some() {
+                "an entry"
+            } else {
+                &*format!("`{}`", shown(text.trim()))
+            };
             let message = format!("{text} is left out: its selector names other systems than Linux");
             self.report(codes::OTHER_SYSTEM, node, message, None);
             return None;
@@ -145,7 +150,8 @@ impl<'s> Reader<'s, '_> {
         if let Some(platforms) = selector::platforms(expression) {
             return selected.and(&platforms);
         }
-        let message = format!("the selector `{}` is not understood: the entry counts everywhere", shown(expression));
+        let message =
+            format!("the selector `{}` is not understood: the entry counts everywhere", shown(expression));
         let hint = "use `linux`, `unix`, `linux64`, `aarch64`, `osx` or `win`, with `not`, `and` and `or`";
         self.report(codes::UNKNOWN_SELECTOR, node, message, Some(hint));
         selected.clone()

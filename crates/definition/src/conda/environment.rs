@@ -38,7 +38,13 @@ pub(crate) struct CondaFile {
 /// Reads the conda environment that the mapping `node` of `source` holds; lines of its `pip:` sections go to `pip`, whose
 /// `finish` is left to the caller. Relative paths start from the folder of `source`.
 pub(crate) fn read_conda_file(source: &Source, node: &Node, pip: &mut PipReader) -> CondaFile {
-    let mut reader = Reader { source, folder: absolute_folder(source), pip, file: CondaFile::default(), pip_section: None };
+    let mut reader = Reader {
+        source,
+        folder: absolute_folder(source),
+        pip,
+        file: CondaFile::default(),
+        pip_section: None,
+    };
     let mut diagnostics = Vec::new();
     if let Some(mut fields) = Fields::new(source, node, "a conda environment", &mut diagnostics) {
         reader.file.diagnostics = diagnostics;
@@ -105,7 +111,13 @@ pub(super) struct Reader<'s, 'p> {
 }
 
 impl<'s> Reader<'s, '_> {
-    pub fn report(&mut self, code: &'static codes::Code, node: &Node, message: impl Into<String>, hint: Option<&str>) {
+    pub fn report(
+        &mut self,
+        code: &'static codes::Code,
+        node: &Node,
+        message: impl Into<String>,
+        hint: Option<&str>,
+    ) {
         let diagnostic = Diagnostic::new(code, message).at(self.source.place(node.span));
         self.file.diagnostics.push(Diagnostic { hint: hint.map(str::to_owned), ..diagnostic });
     }
@@ -114,7 +126,8 @@ impl<'s> Reader<'s, '_> {
         let Some((text, span)) = fields.text("name", &mut self.file.diagnostics) else { return };
         let place = self.source.place(span);
         if template_start(text).is_some() {
-            let diagnostic = Diagnostic::new(codes::TEMPLATE, "`name` holds a template that was not filled in");
+            let diagnostic =
+                Diagnostic::new(codes::TEMPLATE, "`name` holds a template that was not filled in");
             self.file.diagnostics.push(diagnostic.with_hint("fill the template in first").at(place));
         } else if !text.is_empty() {
             self.file.name = Some((text.to_owned(), place));
@@ -141,7 +154,8 @@ impl<'s> Reader<'s, '_> {
             match channel::parse(&line.text, &self.folder) {
                 Ok(given) => {
                     if given.subdir.is_some() {
-                        let message = "the folder of a channel is left out: each platform takes its own and `noarch`";
+                        let message =
+                            "the folder of a channel is left out: each platform takes its own and `noarch`";
                         self.report(codes::READ_OTHERWISE, item, message, None);
                     }
                     if let Some(channel) = given.channel {
@@ -160,7 +174,8 @@ impl<'s> Reader<'s, '_> {
             match text.parse::<Platform>() {
                 Ok(platform) => self.file.platforms.push(platform),
                 Err(_) if channel::is_subdir(text) => {
-                    let message = format!("`{}` is left out: images are for Linux on x86-64 and ARM", shown(text));
+                    let message =
+                        format!("`{}` is left out: images are for Linux on x86-64 and ARM", shown(text));
                     self.report(codes::OTHER_SYSTEM, item, message, None);
                 }
                 Err(error) => self.report(codes::INVALID_VALUE, item, shown(&error.to_string()), None),

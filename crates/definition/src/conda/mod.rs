@@ -11,9 +11,9 @@ mod spec;
 
 pub use spec::CondaSpec;
 
+use crate::Diagnostic;
 use crate::pip::LogicalLine;
 use crate::requirement::RequirementError;
-use crate::Diagnostic;
 
 /// What is wrong with the text of `line`, with its place.
 fn refused(line: &LogicalLine<'_>, error: RequirementError) -> Diagnostic {

@@ -52,9 +52,9 @@ fn is_true(word: &str, platform: Platform) -> Option<bool> {
         "linux" | "unix" | "true" | "True" => Some(true),
         "linux64" | "linux-64" | "linux_64" | "x86" | "x86_64" | "amd64" => Some(amd64),
         "aarch64" | "linux-aarch64" | "linux_aarch64" => Some(!amd64),
-        "osx" | "osx64" | "osx-64" | "osx-arm64" | "arm64" | "macos" | "win" | "win32" | "win64" | "win-64"
-        | "win-32" | "win-arm64" | "windows" | "linux32" | "linux-32" | "ppc64le" | "linux-ppc64le" | "armv6l"
-        | "armv7l" | "s390x" | "false" | "False" => Some(false),
+        "osx" | "osx64" | "osx-64" | "osx-arm64" | "arm64" | "macos" | "win" | "win32" | "win64"
+        | "win-64" | "win-32" | "win-arm64" | "windows" | "linux32" | "linux-32" | "ppc64le"
+        | "linux-ppc64le" | "armv6l" | "armv7l" | "s390x" | "false" | "False" => Some(false),
         _ => None,
     }
 }
@@ -135,9 +135,8 @@ mod tests {
             ("(linux", None),
             ("", None),
         ] {
-            let found = platforms(expression).map(|platforms| {
-                platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-            });
+            let found = platforms(expression)
+                .map(|platforms| platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
             assert_eq!(found.as_deref(), chosen, "{expression}");
         }
         assert_eq!(platforms(&"(".repeat(100_000)), None);

@@ -121,7 +121,10 @@ fn package_at(
     let mut spec = CondaSpec { url: Some(url), ..CondaSpec::default() };
     let known = spec.url.as_ref().and_then(|url| CondaArchiveIdentifier::try_from_url(url.as_url()));
     let Some(known) = known.filter(|known| is_name(&known.identifier.name)) else {
-        return Err(invalid("the file name is not `name-version-build` with `.conda` or `.tar.bz2`", 0..location.len()));
+        return Err(invalid(
+            "the file name is not `name-version-build` with `.conda` or `.tar.bz2`",
+            0..location.len(),
+        ));
     };
     spec.name = known.identifier.name.to_lowercase();
     if !brackets.is_empty() {
@@ -133,10 +136,8 @@ fn package_at(
     if let Some(fragment) = fragment {
         let at = location.len() + 1;
         let digits = fragment.trim();
-        let (algorithm, digits) = digits.split_once(':').unwrap_or((
-            if digits.len() == 64 { "sha256" } else { "md5" },
-            digits,
-        ));
+        let (algorithm, digits) =
+            digits.split_once(':').unwrap_or((if digits.len() == 64 { "sha256" } else { "md5" }, digits));
         match (algorithm, Digest::from_hex(digits)) {
             ("sha256", Ok(digest)) => spec.sha256 = Some(digest),
             ("md5", _) if is_md5(digits) => spec.md5 = Some(digits.to_lowercase()),
@@ -171,8 +172,7 @@ fn refuse_other_tools(text: &str) -> Result<(), RequirementError> {
             .with_hint("an exact version is written with two equals signs: `==`"));
     }
     if head.contains('\\') || channel::is_drive(head) {
-        return Err(invalid("a path of Windows", 0..head.len())
-            .with_hint("write a relative path with `/`"));
+        return Err(invalid("a path of Windows", 0..head.len()).with_hint("write a relative path with `/`"));
     }
     if let Some(at) = head.find(';') {
         return Err(invalid("markers after `;` are pip's", at..text.len()).with_hint(pip_list));
@@ -203,11 +203,7 @@ fn split_brackets(text: &str) -> Result<(String, &str, Option<Range<usize>>), Re
     }
     let rest = format!("{}{}", &text[..open], &text[close + 1..]);
     let brackets = &text[open..=close];
-    if brackets.contains('=') {
-        Ok((rest, brackets, None))
-    } else {
-        Ok((rest, "", Some(open..close + 1)))
-    }
+    if brackets.contains('=') { Ok((rest, brackets, None)) } else { Ok((rest, "", Some(open..close + 1))) }
 }
 
 fn refuse_depth(text: &str) -> Result<(), RequirementError> {
@@ -226,12 +222,22 @@ fn refuse_depth(text: &str) -> Result<(), RequirementError> {
 }
 
 /// What the parser found, in our fields.
-fn convert(found: MatchSpec, text: &str, brackets: &str, folder: &Path) -> Result<CondaSpec, RequirementError> {
+fn convert(
+    found: MatchSpec,
+    text: &str,
+    brackets: &str,
+    folder: &Path,
+) -> Result<CondaSpec, RequirementError> {
     let all = 0..text.len();
     let PackageNameMatcher::Exact(name) = &found.name else {
         return Err(invalid("a pattern is no name of a package", all));
     };
-    let versions = found.version.as_ref().map(Versions::new).transpose().map_err(|message| invalid(message, all.clone()))?;
+    let versions = found
+        .version
+        .as_ref()
+        .map(Versions::new)
+        .transpose()
+        .map_err(|message| invalid(message, all.clone()))?;
     let build = match &found.build {
         None | Some(StringMatcher::Any) => None,
         Some(build) => Some(build_text(&build.to_string(), text, brackets)?),
@@ -361,7 +367,8 @@ fn refusal(error: &ParseMatchSpecError, text: &str) -> RequirementError {
             invalid(format!("`{}` is not a version of conda", shown(after)), after_at..text.len())
         }
         ParseMatchSpecError::InvalidVersionSpec(error) => {
-            let message = format!("`{}` is not a version of conda: {}", shown(after), shown(&error.to_string()));
+            let message =
+                format!("`{}` is not a version of conda: {}", shown(after), shown(&error.to_string()));
             invalid(message, after_at..text.len())
         }
         other => invalid(shown(&other.to_string()), 0..text.len()),

@@ -248,8 +248,7 @@ fn write_parts(text: &mut String, parts: &[Part], form: Form, counted: bool) {
         if i > 0 {
             text.push(if form == Form::Canonical { '.' } else { part.separator });
         }
-        let length =
-            if trim { significant(part).map_or(0, |at| at + 1) } else { part.components.len() };
+        let length = if trim { significant(part).map_or(0, |at| at + 1) } else { part.components.len() };
         let components = &part.components[..length];
         // `rc1` is `0rc1`.
         if components.is_empty() || (part.implicit_zero && form == Form::Canonical) {
