@@ -139,6 +139,16 @@ codes! {
         "what conda reads otherwise than it looks"
         "conda reads over a part of this, or reads less than is written. The message says what counts here.";
 
+    "PV032" PYTHON_RANGE "python-range" Info
+        "several Pythons are allowed"
+        "The file bounds the version of Python and does not choose one. Which one is taken is the base's to say.";
+    "PV033" LEFT_OUT "left-out" Info
+        "a part that is not installed"
+        "Extras, groups, features, environments and platforms that nobody asks for are not part of the environment.";
+    "PV034" UNHASHED "unhashed" Warning
+        "an artifact whose bytes cannot be checked"
+        "The lock has no sha256 hash of it, so other bytes of the same name could not be told from those that were \
+         locked. Have a newer version of the tool write the lock again.";
     "PV035" INVALID_DOCKERFILE "invalid-dockerfile" Error
         "a Dockerfile that cannot be built"
         "BuildKit refuses it too: an instruction is unknown or lacks something, a here-document does not end, or there is \

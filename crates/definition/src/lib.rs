@@ -14,6 +14,8 @@ pub mod examples;
 mod fix;
 mod folder;
 mod lint;
+mod lock_reader;
+pub mod locked;
 mod mlflow;
 mod model;
 mod native;
@@ -38,6 +40,7 @@ pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use digest::{Digest, DigestParseError, Hasher};
 pub use fix::{Edit, Fix, Position, apply};
 pub use lint::{Linted, lint, lint_str};
+pub use locked::{LockedArtifacts, LockedConda, LockedFile, LockedPypi, LockedSource};
 pub use model::{
     Base, BuildContext, CondaChannel, CondaRequirement, CondaRequirements, ContextLocation, CranPackage,
     Definition, Environment, InferenceConfig, MavenPackage, PipRequirement, PipRequirements, PythonRequest,
@@ -45,7 +48,7 @@ pub use model::{
 };
 pub use platform::{Platform, PlatformParseError};
 pub use read::{Format, Origins, ReadEnvironment, ReadError, read, read_node, read_str};
-pub use requirement::{Marker, Requirement, RequirementError, normalise_name};
+pub use requirement::{Marker, MarkerEnvironment, Requirement, RequirementError, normalise_name};
 pub use safe_url::SafeUrl;
 pub use secrets::{holds_secret, is_secret_name, mask_secrets};
 pub use source::Source;

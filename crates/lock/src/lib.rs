@@ -13,4 +13,4 @@ pub use model::{
     Receipt, ToolVersion,
 };
 pub use upgrade::Upgrade;
-pub use validate::{InvalidLock, Places};
+pub use validate::{InvalidLock, Places, strange_urls};

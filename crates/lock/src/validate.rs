@@ -4,7 +4,9 @@
 use std::path::{Component, Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
-use provenv_definition::{Definition, Platform, SystemPackage, normalise_name};
+use provenv_definition::{
+    Definition, LockedArtifacts, LockedSource, Platform, SafeUrl, SystemPackage, normalise_name,
+};
 use url::Url;
 
 use crate::pypi::WheelName;
@@ -80,11 +82,22 @@ impl Lock {
                 PypiSource::Wheel(artifact) => Some(artifact),
                 PypiSource::Built { sdist, .. } => sdist.as_ref(),
             });
-        let urls = debian.chain(pypi).map(|artifact| artifact.url.as_url());
-        urls.filter(|url| {
-            url.scheme() != "file" && !own.urls.iter().any(|known| known.origin() == url.origin())
-        })
+        debian.chain(pypi).map(|artifact| artifact.url.as_url()).filter(|url| own.is_strange(url))
     }
+}
+
+/// The URLs, in the lock of another tool, at origins that nobody in `own` names.
+pub fn strange_urls<'a>(artifacts: &'a LockedArtifacts, own: &'a Places) -> impl Iterator<Item = &'a Url> {
+    let conda = artifacts.conda.values().flatten().map(|package| &package.url);
+    let pypi = artifacts.pypi.iter().flat_map(|package| {
+        let source = match &package.source {
+            Some(LockedSource::Git { url, .. } | LockedSource::Folder { url, .. }) => Some(url),
+            Some(LockedSource::Archive { file, .. }) => file.url.as_ref(),
+            None => None,
+        };
+        package.wheels.iter().chain(&package.sdist).filter_map(|file| file.url.as_ref()).chain(source)
+    });
+    conda.chain(pypi).map(SafeUrl::as_url).filter(|url| own.is_strange(url))
 }
 
 impl PlatformLock {
@@ -242,6 +255,10 @@ impl Places {
         } else {
             self.urls.push(url.clone());
         }
+    }
+
+    fn is_strange(&self, url: &Url) -> bool {
+        url.scheme() != "file" && !self.urls.iter().any(|known| known.origin() == url.origin())
     }
 
     /// Pages of an index link to files beside them.

@@ -173,6 +173,18 @@ pub(crate) fn index_url(text: &str, folder: &Path) -> Result<SafeUrl, Requiremen
     Ok(url)
 }
 
+/// The URL of one artifact, or the path of a file or folder.
+pub(crate) fn artifact_url(text: &str, folder: &Path) -> Result<SafeUrl, RequirementError> {
+    // A hash or folder behind `#` is said elsewhere too.
+    let target = text.split('#').next().unwrap_or_default();
+    if target.contains('?') {
+        let message = "a URL with a query is not supported";
+        refuse_credentials(text)?;
+        return Err(RequirementError::new(codes::NOT_SUPPORTED, message, 0, text.len()));
+    }
+    links_url(target, folder)
+}
+
 /// The URL of a page of links, or a folder that serves as one.
 pub(crate) fn links_url(text: &str, folder: &Path) -> Result<SafeUrl, RequirementError> {
     refuse_credentials(text)?;

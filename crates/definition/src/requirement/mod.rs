@@ -5,6 +5,7 @@
 //! What it and `packaging` accept, this accepts too; tests compare them.
 
 mod error;
+mod evaluate;
 mod location;
 mod marker;
 mod name;
@@ -19,8 +20,10 @@ use pep440_rs::{Operator, Version, VersionSpecifier};
 use crate::secrets::{shown, template_start};
 
 pub use error::RequirementError;
+pub use evaluate::MarkerEnvironment;
 use location::Location;
-pub(crate) use location::{index_url, links_url, looks_bare};
+pub(crate) use location::{artifact_url, index_url, links_url, looks_bare};
+pub(crate) use marker::Assumed;
 pub use marker::Marker;
 pub(crate) use name::is_name;
 pub use name::normalise_name;

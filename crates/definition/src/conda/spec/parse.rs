@@ -163,6 +163,17 @@ fn refuse_other_tools(text: &str) -> Result<(), RequirementError> {
     let pip_list = "what pip installs stands in a `pip:` list among the dependencies";
     let at = |needle: &str| text.find(needle).map(|at| at..at + needle.len());
     let head = &text[..text.find('[').unwrap_or(text.len())];
+    let variable = |at: &usize| text[at + 1..].starts_with(|c: char| c == '{' || c.is_ascii_alphabetic());
+    let name_at = head.rfind("::").map_or(0, |at| at + 2);
+    if let Some(at) = head[name_at..].find('$').map(|at| name_at + at).filter(variable) {
+        return Err(RequirementError::new(
+            codes::TEMPLATE,
+            "a variable that was not filled in",
+            at,
+            text.len() - at,
+        )
+        .with_hint("conda does not fill in variables in packages: do it first"));
+    }
     if text.starts_with(OPERATORS) {
         return Err(invalid("the name of a package is missing", 0..1)
             .with_hint("quote the whole item: YAML takes a `>` at its beginning for something else"));
