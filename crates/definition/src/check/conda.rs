@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::conda_asked::{Asked, asked};
+use super::conda_asked::Asked;
 use super::names::{self, Manager};
 use super::placed;
 use super::python::end_of_life;
@@ -12,12 +12,16 @@ use crate::{CondaChannel, Diagnostic, Environment, codes};
 /// Channels under Anaconda's terms of service.
 const ANACONDA: &[&str] = &["defaults", "anaconda", "main", "r", "msys2", "pkgs/main", "pkgs/r", "free"];
 
-pub(super) fn conda(environment: &Environment, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
+pub(super) fn conda(
+    environment: &Environment,
+    origins: &Origins,
+    asked: &[Asked],
+    remarks: &mut Vec<Diagnostic>,
+) {
     let definition = &environment.definition;
     channels(environment, origins, remarks);
-    let asked = asked(environment, origins);
-    packages(&asked, remarks);
-    pythons(&asked, remarks);
+    packages(asked, remarks);
+    pythons(asked, remarks);
     // What is kept for the record alone is not installed.
     if definition.user_managed || definition.conda.packages.is_empty() {
         return;

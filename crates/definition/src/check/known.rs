@@ -1,7 +1,7 @@
 //! Names of packages: the well-known ones, and those that were given up.
 
-/// Names that people mean when they slip, normalised; sorted in no way that counts. Also names that are right though they
-/// are one letter beside another, so that these are not taken for slips.
+/// Names that people mean when they slip, normalised; also names that are right though they are one letter beside another, so
+/// that these are not taken for slips.
 pub(super) const WELL_KNOWN: &str = "
 accelerate aiohttp albumentations alembic altair anyio apache-airflow apache-beam appdirs argon2-cffi arviz astropy
 asyncpg attrs autogluon awscli azure-ai-ml azure-core azure-identity azure-keyvault azure-keyvault-secrets azure-ml-component
@@ -13,12 +13,12 @@ azureml-train azureml-train-automl azureml-train-core azureml-widgets babel back
 beautifulsoup4 biopython bioconda bitsandbytes bleach blosc bokeh boto3 botocore bottleneck bowtie bowtie2 bzip2 ca-certificates
 cachetools captum cartopy catboost category-encoders celery certifi chainer chardet charset-normalizer click cloudpickle
 cmake codecov colorama comet-ml configparser contextlib2 contourpy conda-build contextily coverage cryptography cuda-toolkit
-cudatoolkit cudnn cupy cutadapt cycler cython dask dask-ml databricks-cli databricks-sdk dataclasses dataclasses-json dataset
+cudatoolkit cudnn cpython cupy cutadapt cycler cython dask dask-ml databricks-cli databricks-sdk dataclasses dataclasses-json dataset
 datasets datashader debugpy decorator deepspeed defusedxml deprecated detectron2 diffusers dill distributed django docker
 docker-py docutils dvc edward efficientnet einops elasticsearch entrypoints evaluate fairlearn fairseq faiss faiss-cpu faiss-gpu
 fastai fastapi fastparquet fastprogress fastqc fasttext feather-format ffmpeg filelock fiona flake8 flask flax folium fonttools
 freetype frozenlist fsspec fuzzywuzzy gateway gcsfs gdal gensim geopandas geopy gevent ghostscript gitpython glib glibc
-google-api-core google-auth google-cloud-bigquery google-cloud-storage gradio graphviz greenlet grpcio grpcio-status
+google-api-core google-auth google-cloud-bigquery google-cloud-storage gradio gpytorch graphviz greenlet grpcio grpcio-status
 grpcio-tools gunicorn gymnasium h5netcdf haystack hdf5 holoviews horovod html5lib htslib httpcore httplib2 httptools httpx
 huggingface-hub humanize hummingbird hydra hydra-core hyperopt icu idna imageio imageio-ffmpeg imagemagick imbalanced-learn
 imgaug importlib-metadata importlib-resources inference-schema interpret interpret-community intel-openmp ipykernel ipython
@@ -53,6 +53,19 @@ torchtext torchvision tornado tqdm traitlets transformers treelite trimmomatic t
 tzlocal ujson umap-learn uncertainties unidecode urllib3 uvicorn uvloop validators virtualenv vowpalwabbit wandb watchdog wcwidth
 webencodings websocket-client websockets werkzeug wheel widgetsnbextension wordcloud wrapt xarray xformers xgboost xlrd
 xlsxwriter xlwt xxhash yellowbrick yfinance zarr zeromq zipp zlib zstandard
+";
+
+/// Names that slips are looked for beside: asked for by very many, and long enough.
+pub(super) const MOST_USED: &str = "
+accelerate azure-ai-ml azure-identity azure-storage-blob azureml-core azureml-dataset-runtime azureml-defaults
+azureml-inference-server-http azureml-mlflow azureml-sdk azureml-telemetry beautifulsoup4 biopython botocore catboost
+cloudpickle cryptography cudatoolkit databricks-sdk datasets deepspeed diffusers evaluate fastapi gunicorn huggingface-hub
+inference-schema ipykernel ipywidgets jupyter jupyterlab langchain lightgbm lightning matplotlib mlflow networkx nextflow
+notebook onnxruntime opencv-python opencv-python-headless packaging pandas pillow plotly protobuf psycopg2-binary pyarrow
+pydantic pyspark pytest pytest-cov python python-dateutil python-dotenv pytorch pytorch-lightning requests responsibleai
+safetensors sagemaker samtools scikit-image scikit-learn seaborn sentence-transformers sentencepiece setuptools snakemake
+sqlalchemy statsmodels streamlit tensorboard tensorflow tokenizers torchaudio torchmetrics torchvision transformers
+typing-extensions urllib3 uvicorn xgboost
 ";
 
 /// (name that was given up, what to ask for instead, whether that name may simply take its place).

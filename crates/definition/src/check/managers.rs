@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::conda_asked::{Asked, asked};
+use super::conda_asked::Asked;
 use super::placed;
 use crate::read::Origins;
 use crate::requirement::normalise_name;
@@ -25,11 +25,15 @@ const OTHER_NAMES: &[(&str, &str)] = &[
 /// In conda another thing than on PyPI.
 const OTHER_THINGS: &[&str] = &["pip", "graphviz", "opencv", "ffmpeg", "docker", "cmake", "ninja", "nodejs"];
 
-pub(super) fn managers(environment: &Environment, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
+pub(super) fn managers(
+    environment: &Environment,
+    origins: &Origins,
+    conda: &[Asked],
+    remarks: &mut Vec<Diagnostic>,
+) {
     let definition = &environment.definition;
-    let conda = asked(environment, origins);
     let mut by_name: HashMap<String, &Asked> = HashMap::new();
-    for package in &conda {
+    for package in conda {
         let name = normalise_name(&package.name);
         let other = OTHER_NAMES.iter().find(|(conda, _)| *conda == name).map(|(_, pip)| (*pip).to_owned());
         if let Some(name) = other.or_else(|| (!OTHER_THINGS.contains(&name.as_str())).then_some(name)) {

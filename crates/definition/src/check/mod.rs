@@ -34,7 +34,12 @@ impl ReadEnvironment {
     /// All remarks on the environment, each with its place in the user's file. [`ReadEnvironment::warnings`] are
     /// not repeated.
     pub fn check(&self) -> Vec<Diagnostic> {
-        check_at(&self.environment, &self.origins)
+        let mut remarks = check_at(&self.environment, &self.origins);
+        // What a solver chose is not for people to mend.
+        if self.format.is_lock() {
+            remarks.retain(|remark| ![codes::MISSPELT_PACKAGE.id, codes::UNPINNED.id].contains(&remark.code));
+        }
+        remarks
     }
 }
 
@@ -47,9 +52,10 @@ fn check_at(environment: &Environment, origins: &Origins) -> Vec<Diagnostic> {
     azure::azure(environment, origins, &mut remarks);
     python::python(environment, origins, &mut remarks);
     packages::system_packages(environment, origins, &mut remarks);
-    conda::conda(environment, origins, &mut remarks);
+    let asked = conda_asked::asked(environment, origins);
+    conda::conda(environment, origins, &asked, &mut remarks);
     packages::requirements(environment, origins, &mut remarks);
-    managers::managers(environment, origins, &mut remarks);
+    managers::managers(environment, origins, &asked, &mut remarks);
     indexes::indexes(environment, origins, &mut remarks);
     remarks
 }

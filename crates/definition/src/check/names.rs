@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use super::known::{GIVEN_UP, GOOD_IN_CONDA, WELL_KNOWN};
+use super::known::{GIVEN_UP, GOOD_IN_CONDA, MOST_USED, WELL_KNOWN};
 use crate::requirement::normalise_name;
 use crate::suggest::distance;
 use crate::{Diagnostic, codes};
@@ -12,12 +12,12 @@ use crate::{Diagnostic, codes};
 const LEAST: usize = 6;
 const MOST: usize = 64;
 
-/// Well-known names, and each of them by what is left when one of its letters is taken out: two names one slip apart have
+/// Well-known names, and each of the most used by what is left when one of its letters is taken out: two names one slip apart have
 /// such a rest in common.
 static KNOWN: LazyLock<(HashSet<&str>, HashMap<String, Vec<&str>>)> = LazyLock::new(|| {
-    let names: HashSet<&str> = WELL_KNOWN.split_whitespace().collect();
+    let names: HashSet<&str> = WELL_KNOWN.split_whitespace().chain(MOST_USED.split_whitespace()).collect();
     let mut rests: HashMap<String, Vec<&str>> = HashMap::new();
-    for name in names.iter().filter(|name| name.len() >= LEAST) {
+    for name in MOST_USED.split_whitespace() {
         for rest in rests_of(name) {
             rests.entry(rest).or_default().push(name);
         }
@@ -40,7 +40,10 @@ pub(super) fn meant(name: &str) -> Option<&'static str> {
         rests_of(name).filter_map(|rest| KNOWN.1.get(&rest)).flatten().copied().collect();
     candidates.sort_unstable();
     let is_slip = |candidate: &&str| {
-        distance(&given, &candidate.chars().collect::<Vec<_>>()) == 1 && !differ_in_digits(name, candidate)
+        distance(&given, &candidate.chars().collect::<Vec<_>>()) == 1
+            && !differ_in_digits(name, candidate)
+            // Fingers slip in the middle of a word; another first letter is mostly another word.
+            && name.as_bytes()[0] == candidate.as_bytes()[0]
     };
     candidates.into_iter().find(is_slip)
 }

@@ -1,6 +1,6 @@
 //! Codes of reading: `PV001` to `PV099`.
 
-use super::{CONDA, Example, NATIVE, REQUIREMENTS, example};
+use super::{CONDA, DOCKERFILE, Example, NATIVE, REQUIREMENTS, example};
 
 /// A hash that is one in form.
 const HASHED: &str = "--require-hashes
@@ -79,7 +79,7 @@ pub(super) const EXAMPLES: &[Example] = &[
     example(
         "PV026",
         CONDA,
-        "channels: [\"https://\"]\ndependencies: [numpy=1.26]\n",
+        "channels: [\"conda forge\"]\ndependencies: [numpy=1.26]\n",
         "channels: [conda-forge]\ndependencies: [numpy=1.26]\n",
     ),
     example(
@@ -87,6 +87,59 @@ pub(super) const EXAMPLES: &[Example] = &[
         "pylock.toml",
         "lock-version = \"1.0\"\ncreated-by = \"hand\"\n\n[[packages]]\nversion = \"1.26.4\"\n",
         "lock-version = \"1.0\"\ncreated-by = \"hand\"\npackages = []\n",
+    ),
+    example(
+        "PV028",
+        CONDA,
+        "channels: [conda-forge]\ndependencies:\n- python=3.12\n- pywin32  # [win]\n",
+        "channels: [conda-forge]\ndependencies:\n- python=3.12\n",
+    ),
+    example(
+        "PV029",
+        CONDA,
+        "channels: [conda-forge]\ndependencies:\n- sel(amiga): numpy=2.1\n",
+        "channels: [conda-forge]\ndependencies:\n- sel(linux): numpy=2.1\n",
+    ),
+    example(
+        "PV030",
+        CONDA,
+        "channels: [conda-forge]\ndependencies: [python=3.12, \"dask[complete]\"]\n",
+        "channels: [conda-forge]\ndependencies: [python=3.12, dask]\n",
+    ),
+    example(
+        "PV032",
+        "pyproject.toml",
+        "[project]\nname = \"digits\"\nversion = \"1.0\"\nrequires-python = \">=3.10\"\n",
+        "[project]\nname = \"digits\"\nversion = \"1.0\"\nrequires-python = \"==3.12.*\"\n",
+    ),
+    example(
+        "PV033",
+        "pyproject.toml",
+        "[project]\nname = \"digits\"\nversion = \"1.0\"\n\n[project.optional-dependencies]\nplot = [\"matplotlib\"]\n",
+        "[project]\nname = \"digits\"\nversion = \"1.0\"\ndependencies = [\"matplotlib\"]\n",
+    ),
+    example(
+        "PV034",
+        "pylock.toml",
+        "lock-version = \"1.0\"\ncreated-by = \"hand\"\n\n[[packages]]\nname = \"tea\"\nversion = \"1.0\"\n\n[[packages.wheels]]\nurl = \"https://code.example/tea-1.0-py3-none-any.whl\"\nhashes = {md5 = \"0123456789abcdef0123456789abcdef\"}\n",
+        "lock-version = \"1.0\"\ncreated-by = \"hand\"\n\n[[packages]]\nname = \"tea\"\nversion = \"1.0\"\n\n[[packages.wheels]]\nurl = \"https://code.example/tea-1.0-py3-none-any.whl\"\nhashes = {sha256 = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}\n",
+    ),
+    example("PV035", DOCKERFILE, "RUN pip install numpy\n", "FROM python:3.13-slim\nRUN pip install numpy\n"),
+    example(
+        "PV036",
+        NATIVE,
+        "dockerfile: |\n  FROM python:3.13-slim\n  COPY train.py /\n",
+        "dockerfile: |\n  FROM python:3.13-slim\n  RUN pip install numpy\n",
+    ),
+    Example {
+        beside: &[("context/Dockerfile", "FROM python:3.13-slim\n")],
+        ..example("PV037", NATIVE, "build:\n  path: contxt\n", "build:\n  path: context\n")
+    },
+    example(
+        "PV038",
+        NATIVE,
+        "conda_file: {dependencies: [python=3.12], channels: [conda-forge]}\n",
+        "image: python:3.13-slim\n",
     ),
     Example {
         elsewhere: true,
