@@ -10,12 +10,16 @@ mod diagnostic;
 mod digest;
 mod dockerfile;
 pub mod document;
+pub mod examples;
+mod fix;
 mod folder;
+mod lint;
 mod lock_reader;
 pub mod locked;
 mod mlflow;
 mod model;
 mod native;
+pub mod pages;
 mod pip;
 mod pixi;
 mod platform;
@@ -35,6 +39,8 @@ pub use check::check;
 pub use conda::CondaSpec;
 pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use digest::{Digest, DigestParseError, Hasher};
+pub use fix::{Edit, Fix, Position, apply};
+pub use lint::{Linted, lint, lint_str};
 pub use locked::{LockedArtifacts, LockedConda, LockedFile, LockedPypi, LockedSource};
 pub use model::{
     Base, BuildContext, CondaChannel, CondaRequirement, CondaRequirements, ContextLocation, CranPackage,

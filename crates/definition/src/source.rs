@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::secrets::mask_secrets;
-use crate::{Diagnostic, Place, ReadError, Span, codes};
+use crate::{Diagnostic, Place, Position, ReadError, Span, codes};
 
 /// No definition written by people comes near this; a lock or data file given by mistake does.
 pub(crate) const MAX_BYTES: u64 = 8 << 20;
@@ -129,6 +129,26 @@ impl Source {
             column: self.text[line_start..start].chars().count() + 1,
             length: self.text[start..end].chars().count().max(1),
         }
+    }
+
+    /// The byte where the character at `position` begins; the end of the text stands in the line after the last one, too.
+    pub(crate) fn offset_of(&self, position: Position) -> Option<usize> {
+        if position.line == self.lines.len() + 1 {
+            return (position.column == 1).then_some(self.text.len());
+        }
+        let (start, end) = *self.lines.get(position.line.checked_sub(1)?)?;
+        let line = &self.text[start..end];
+        let before = position.column.checked_sub(1)?;
+        let mut offsets = line.char_indices().map(|(offset, _)| offset).chain([line.len()]);
+        offsets.nth(before).map(|offset| start + offset)
+    }
+
+    /// What stands at `span`.
+    pub(crate) fn text_at(&self, span: Span) -> &str {
+        let line = self.line(span.line).unwrap_or_default();
+        let offset = |column: usize| line.char_indices().nth(column).map_or(line.len(), |(offset, _)| offset);
+        let (start, end) = (offset(span.column - 1), offset(span.column - 1 + span.length));
+        &line[start..end]
     }
 
     /// The place `span` with its line quoted, secrets masked.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::surrogates::joined;
-use super::{Kind, Node, Scalar};
+use super::{Kind, Node, Scalar, unquoted_bound};
 use crate::secrets::template_start;
 use crate::{Diagnostic, ReadError, Source, Span, codes};
 
@@ -158,6 +158,8 @@ fn syntax_error(source: &Source, error: &saphyr_parser::ScanError) -> Diagnostic
         Diagnostic::new(codes::TEMPLATE, message)
             .at(source.place(span))
             .with_hint("this looks like a template: fill it in first")
+    } else if unquoted_bound(line).is_some() {
+        diagnostic.with_hint("quote the version: `>` begins a folded text and `!` a tag")
     } else {
         diagnostic
     }
