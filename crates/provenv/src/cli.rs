@@ -1,10 +1,14 @@
 //! The arguments, one struct a command; help, completions and manual pages are made from these.
 
+mod check;
+
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use provenv_definition::Platform;
+
+pub use check::{CheckArgs, Deny, ReportFormat};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -245,11 +249,7 @@ pub enum EnvCommand {
         environment: String,
     },
     /// Check definitions: exit 0 when nothing is wrong, 1 at errors, 2 when a file cannot be read
-    Check {
-        /// The files
-        #[arg(required = true, value_hint = ValueHint::FilePath)]
-        files: Vec<PathBuf>,
-    },
+    Check(CheckArgs),
 }
 
 #[derive(Debug, Args)]
