@@ -26,7 +26,9 @@ pub fn write_native(environment: &Environment) -> String {
     field(&mut yaml, "version", version.as_deref());
     field(&mut yaml, "description", description.as_deref());
     write_base(&mut yaml, &definition.base);
-    field(&mut yaml, "user_managed", definition.user_managed.then_some("true"));
+    if definition.user_managed {
+        line(&mut yaml, 0, "user_managed: true");
+    }
     field(&mut yaml, "interpreter_path", interpreter_path.as_deref());
     field(&mut yaml, "python", definition.python.as_ref().map(ToString::to_string).as_deref());
     list(&mut yaml, 0, "system_packages", definition.system_packages.iter().map(ToString::to_string));
