@@ -268,7 +268,7 @@ mod tests {
                     }
                     _ => continue,
                 };
-                let quoted: String = arguments.iter().map(|text| format!(" {}", go_quoted(text))).collect();
+                let quoted = arguments.iter().fold(String::new(), |all, text| all + " " + &go_quoted(text));
                 let flags: Vec<String> = instruction.flags.iter().map(|flag| go_quoted(flag)).collect();
                 let flags = if flags.is_empty() { String::new() } else { format!(" [{}]", flags.join(" ")) };
                 assert_eq!(format!("({}{flags}{quoted})", instruction.name), line, "{}", file[0]);
@@ -281,7 +281,18 @@ mod tests {
 
     /// As Go's `%q` writes it.
     fn go_quoted(text: &str) -> String {
-        let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\t', "\\t");
+        let escape = |c: char| match c {
+            '\\' => "\\\\".to_owned(),
+            '"' => "\\\"".to_owned(),
+            '\t' => "\\t".to_owned(),
+            '\n' => "\\n".to_owned(),
+            '\r' => "\\r".to_owned(),
+            '\u{8}' => "\\b".to_owned(),
+            '\u{c}' => "\\f".to_owned(),
+            '\0' => "\\x00".to_owned(),
+            c => c.to_string(),
+        };
+        let escaped: String = text.chars().map(escape).collect();
         format!("\"{escaped}\"")
     }
 }

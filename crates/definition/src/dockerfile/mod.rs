@@ -10,7 +10,7 @@ mod judge;
 mod lines;
 mod words;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
@@ -26,6 +26,8 @@ pub(crate) struct DockerfileBase {
     pub base: Option<Base>,
     /// The images that its stages begin from.
     pub images: Vec<(String, Place)>,
+    /// The Dockerfile, where it is a file.
+    pub file: Option<PathBuf>,
     /// All there is to say.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -54,6 +56,7 @@ pub(crate) fn of_file(source: &Source) -> DockerfileBase {
     let judged = judged(source.lines());
     let takes = judged.takes.as_ref().map(|(_, at)| place(*at));
     let mut found = settled(judged, place);
+    found.file = Some(source.path().to_owned());
     if !found.diagnostics.is_empty() {
         return found;
     }
@@ -114,6 +117,7 @@ pub(crate) fn of_folder(folder: &Path, name: &str, place: Place) -> DockerfileBa
     };
     let in_file = |(line, column, length): At| source.place(Span { line, column, length });
     found = settled(judged(source.lines()), in_file);
+    found.file = Some(path);
     if found.diagnostics.is_empty() {
         found.context(folder, name, place);
     }
@@ -142,7 +146,7 @@ impl DockerfileBase {
 }
 
 /// `path` without `.` and, where nothing is lost by it, `..`.
-fn clean(path: &Path) -> std::path::PathBuf {
+fn clean(path: &Path) -> PathBuf {
     fs_err::canonicalize(path).unwrap_or_else(|_| path.components().collect())
 }
 
@@ -177,6 +181,7 @@ fn settled(judged: Judged, place: impl Fn(At) -> Place) -> DockerfileBase {
     };
     DockerfileBase {
         base: None,
+        file: None,
         images: judged.images.into_iter().map(|(image, at)| (image, place(at))).collect(),
         diagnostics: judged.problems.into_iter().map(diagnostic).collect(),
     }
