@@ -260,9 +260,10 @@ codes! {
     "PV125" LARGE_DOCKERFILE "large-dockerfile" Warning
         "a Dockerfile of more than 100 KB"
         "Azure ML refuses it. Put files into a build context and copy them.";
-    "PV126" WILDCARD_EQUALITY "wildcard-equality" Warning
+    "PV126" WILDCARD_EQUALITY "wildcard-equality" Info
         "`==` with a wildcard in a conda package"
-        "Conda leaves the `.*` out of `==1.2.*` and takes the exact version `1.2`. Write `=1.2` for all of 1.2.";
+        "`==` asks for an exact version and `.*` for all that begin so. Conda takes `==1.2.*` for `=1.2`, and stricter readers \
+         refuse it. Write `=1.2`.";
     "PV127" SHELL_REDIRECT "shell-redirect" Warning
         "a version bound that the shell takes for a redirection"
         "In `RUN pip install numpy>=1.2`, the shell sends the output to a file called `=1.2`, and any numpy is installed. \

@@ -1,10 +1,14 @@
 //! The arguments, one struct a command; help, completions and manual pages are made from these.
 
+mod check;
+
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use provenv_definition::{Platform, WriteFormat};
+
+pub use check::{CheckArgs, Deny, ReportFormat};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -256,11 +260,7 @@ What the format cannot carry is listed on standard error: a warning where the fi
 where they leave out what does not count for its digest.")]
     Export(ExportArgs),
     /// Check definitions: exit 0 when nothing is wrong, 1 at errors, 2 when a file cannot be read
-    Check {
-        /// The files
-        #[arg(required = true, value_hint = ValueHint::FilePath)]
-        files: Vec<PathBuf>,
-    },
+    Check(CheckArgs),
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod build;
 mod builds;
+mod check;
 mod completions;
 mod env;
 mod export;
