@@ -1,12 +1,14 @@
 //! What readers of lock files share: keys with their places, hashes, URLs, and the definition that exact pins make.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
 use pep440_rs::Version;
+use rattler_conda_types::package::CondaArchiveIdentifier;
 
 use crate::document::{Kind, Node};
-use crate::locked::{LockedArtifacts, LockedFile, LockedPypi, LockedSource};
+use crate::locked::{LockedArtifacts, LockedConda, LockedFile, LockedPypi, LockedSource};
 use crate::python::bounds::PythonBounds;
 use crate::python::folder_of;
 use crate::read::{Format, ReadEnvironment, Reading};
@@ -14,8 +16,22 @@ use crate::recognise::value_of;
 use crate::requirement::{Requirement, RequirementError, artifact_url, is_name, normalise_name};
 use crate::secrets::shown;
 use crate::{
-    Diagnostic, Digest, Marker, PipRequirement, Place, Platform, PythonRequest, SafeUrl, Source, Span, codes,
+    CondaChannel, CondaRequirement, Diagnostic, Digest, Marker, PipRequirement, Place, Platform,
+    PythonRequest, SafeUrl, Source, Span, codes, conda,
 };
+
+/// What a lock says of a conda package besides its place.
+#[derive(Debug, Default)]
+pub(crate) struct GivenConda {
+    pub name: Option<String>,
+    pub version: Option<String>,
+    pub build: Option<String>,
+    pub size: Option<u64>,
+    pub sha256: Option<Digest>,
+    pub md5: Option<String>,
+    pub depends: Option<Vec<String>>,
+    pub constrains: Vec<String>,
+}
 
 /// Reads one lock file.
 pub(crate) struct LockReader<'s> {
@@ -30,7 +46,12 @@ pub(crate) struct LockReader<'s> {
     known: HashMap<String, usize>,
     /// Indexes in use, in order of appearance; `None` is PyPI.
     indexes: Vec<Option<SafeUrl>>,
-    folder: PathBuf,
+    pub channels: Vec<(CondaChannel, Place)>,
+    /// Specs of conda packages with the platforms they are for and the first place.
+    conda: IndexMap<String, (Vec<Platform>, Place)>,
+    /// The platforms that the lock is for.
+    pub platforms: Vec<Platform>,
+    pub folder: PathBuf,
     /// Packages without a hash, and where the first one is.
     unhashed: Option<(usize, String, Span)>,
 }
@@ -46,6 +67,9 @@ impl<'s> LockReader<'s> {
             requirements: Vec::new(),
             known: HashMap::new(),
             indexes: Vec::new(),
+            channels: Vec::new(),
+            conda: IndexMap::new(),
+            platforms: Vec::new(),
             folder: folder_of(source),
             unhashed: None,
         }
@@ -275,6 +299,116 @@ impl<'s> LockReader<'s> {
         self.locked.pypi.push(package);
     }
 
+    /// Says which platforms of the lock images cannot be made for; it is an error where that is all of them.
+    pub fn settle_platforms(&mut self, span: Span, others: &[String]) {
+        self.platforms.sort_unstable();
+        self.platforms.dedup();
+        for platform in &self.platforms {
+            self.locked.conda.entry(*platform).or_default();
+        }
+        if self.platforms.is_empty() {
+            let message = match others {
+                [] => "the lock names no platform".to_owned(),
+                others => format!("the lock is for {} only, and images are for Linux", listed(others)),
+            };
+            let hint = "add `linux-64` to its platforms and lock again";
+            let problem = Diagnostic::new(codes::NOT_SUPPORTED, message).with_hint(hint);
+            self.diagnostics.push(problem.at(self.source.place(span)));
+        } else if !others.is_empty() {
+            self.report(codes::LEFT_OUT, span, format!("platforms left out: {}", listed(others)));
+        }
+    }
+
+    /// The channel in `text`.
+    pub fn channel(&mut self, text: &str, span: Span) {
+        match conda::channel_of(text, &self.folder) {
+            Ok(Some(channel)) if self.channels.iter().all(|(known, _)| *known != channel) => {
+                self.channels.push((channel, self.source.place(span)));
+            }
+            Ok(_) => {}
+            Err(error) => self.refuse(span, error),
+        }
+    }
+
+    /// The package of `platform` at `text`, a URL or path; what `locked` does not say is taken from the file name.
+    pub fn add_conda(&mut self, text: &str, span: Span, platform: Platform, given: GivenConda) {
+        let mut spec = match conda::spec_of_package(text, &self.folder) {
+            Ok(spec) => spec,
+            Err(error) => return self.refuse(span, error),
+        };
+        // A spec of a URL has been read from a file name that fits.
+        let Some(url) = spec.url.clone() else { return };
+        let Some(known) = CondaArchiveIdentifier::try_from_url(url.as_url()) else { return };
+        let known = known.identifier;
+        if given.name.as_ref().is_some_and(|name| name.to_lowercase() != spec.name) {
+            let message = format!("this is a file of `{}`, another package", shown(&spec.name));
+            return self.invalid(span, message);
+        }
+        if given.sha256.is_none() {
+            let (count, ..) = self.unhashed.get_or_insert_with(|| (0, spec.name.clone(), span));
+            *count += 1;
+        }
+        spec.sha256 = given.sha256;
+        // One hash is enough, and the better one.
+        spec.md5 = given.md5.clone().filter(|_| given.sha256.is_none());
+        let version = given.version.unwrap_or_else(|| known.version.replace("%21", "!"));
+        let build = given.build.unwrap_or(known.build_string);
+        self.locked.conda.entry(platform).or_default().push(LockedConda {
+            name: spec.name.clone(),
+            version,
+            build,
+            url,
+            size: given.size,
+            sha256: given.sha256,
+            md5: given.md5,
+            depends: given.depends,
+            constrains: given.constrains,
+        });
+        let text = spec.to_string();
+        if let Some((platforms, _)) = self.conda.get_mut(&text) {
+            if !platforms.contains(&platform) {
+                platforms.push(platform);
+            }
+        } else {
+            self.conda.insert(text, (vec![platform], self.source.place(span)));
+        }
+    }
+
+    /// Python packages that were read for one platform each: those that are the same are one.
+    pub fn add_of_platforms(&mut self, packages: Vec<(LockedPypi, Span)>) {
+        let mut merged: IndexMap<_, (LockedPypi, Span)> = IndexMap::new();
+        let mut named: HashMap<String, Vec<Platform>> = HashMap::new();
+        for (package, span) in packages {
+            named.entry(package.name.clone()).or_default().extend(&package.platforms);
+            let key = (package.name.clone(), package.version.clone(), format!("{:?}", package.source));
+            match merged.get_mut(&key) {
+                None => {
+                    merged.insert(key, (package, span));
+                }
+                Some((known, _)) => {
+                    known.platforms.extend(package.platforms);
+                    known.wheels.extend(package.wheels);
+                    known.sdist = known.sdist.take().or(package.sdist);
+                }
+            }
+        }
+        for (mut package, span) in merged.into_values() {
+            package.platforms.sort_unstable();
+            package.platforms.dedup();
+            let mut seen = HashSet::new();
+            package.wheels.retain(|wheel| seen.insert(wheel.name.clone()));
+            if package.platforms == self.platforms {
+                package.platforms.clear();
+            } else {
+                let machine = |platform: &Platform| {
+                    Marker::Compare(format!("platform_machine == '{}'", platform.machine()))
+                };
+                package.marker = Marker::any(package.platforms.iter().map(machine));
+            }
+            self.add(package, span);
+        }
+    }
+
     /// The environment that the lock stands for.
     pub fn finish(mut self, format: Format) -> Reading {
         if let Some((count, name, span)) = self.unhashed.take() {
@@ -296,6 +430,13 @@ impl<'s> LockReader<'s> {
             definition.pip.index_url = others.next();
         }
         definition.pip.extra_index_urls = others.collect();
+        (definition.conda.channels, read.origins.channels) = self.channels.into_iter().unzip();
+        for (spec, (platforms, place)) in self.conda {
+            let platforms = if platforms.len() == self.platforms.len() { Vec::new() } else { platforms };
+            definition.conda.packages.push(CondaRequirement { spec, platforms });
+            read.origins.conda.push(place);
+        }
+        definition.platforms = self.platforms;
         definition.python = self.python;
         read.origins.python = self.python_place;
         read.locked = Some(self.locked);
@@ -379,25 +520,4 @@ pub(crate) fn listed(names: &[String]) -> String {
         text.push_str(&format!(" and {} more", names.len() - SHOWN));
     }
     text
-}
-
-/// Pins that differ between platforms count on their own only.
-pub(crate) fn mark_platforms(packages: &mut [LockedPypi], platforms: &[Platform]) {
-    let mut found: BTreeMap<(String, Option<String>), Vec<Platform>> = BTreeMap::new();
-    let key = |package: &LockedPypi| (package.name.clone(), package.version.clone());
-    for package in packages.iter() {
-        found.entry(key(package)).or_default().extend(&package.platforms);
-    }
-    for package in packages.iter_mut() {
-        let own = &found[&key(package)];
-        if platforms.iter().all(|platform| own.contains(platform)) {
-            continue;
-        }
-        let machines = own.iter().map(|platform| {
-            let text = format!("platform_machine == '{}'", platform.machine());
-            Marker::Compare(text)
-        });
-        let own = Marker::any(machines);
-        package.marker = Marker::all(package.marker.take().into_iter().chain(own));
-    }
 }

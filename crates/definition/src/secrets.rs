@@ -238,9 +238,16 @@ fn find_tokens(text: &str, found: &mut Vec<Range<usize>>) {
     let is_token_char = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     let mut start = 0;
     for word in text.split(|c: char| !is_token_char(c)) {
-        let shaped = TOKEN_PREFIXES.iter().any(|(prefix, least)| {
-            word.len() >= *least && word.starts_with(prefix) && word.bytes().any(|byte| byte.is_ascii_digit())
-        });
+        // `hf_xet-1.8.0-cp39-abi3-linux_x86_64.whl` is no token of Hugging Face's.
+        let is_file = [".whl", ".zip", ".gz", ".bz2", ".xz", ".conda", ".metadata"]
+            .iter()
+            .any(|extension| word.ends_with(extension));
+        let shaped = !is_file
+            && TOKEN_PREFIXES.iter().any(|(prefix, least)| {
+                word.len() >= *least
+                    && word.starts_with(prefix)
+                    && word.bytes().any(|byte| byte.is_ascii_digit())
+            });
         let aws = word.len() == 20
             && (word.starts_with("AKIA") || word.starts_with("ASIA"))
             && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
@@ -310,6 +317,7 @@ mod tests {
     #[test]
     fn what_is_no_secret_stays_legible() {
         for text in [
+            "https://h.test/2c/18/hf_xet-1.8.0-cp314-cp314t-macosx_10_12_x86_64.whl",
             "https://${TOKEN}@host.test/simple",
             "https://${USER}:${PASS}@host.test/simple",
             "https://someone:${PASS}@host.test/simple",

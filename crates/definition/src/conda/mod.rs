@@ -23,6 +23,11 @@ pub(crate) fn channel_of(text: &str, folder: &Path) -> Result<Option<CondaChanne
     channel::parse(text, folder).map(|given| given.channel)
 }
 
+/// The spec that `text` writes.
+pub(crate) fn spec_of(text: &str, folder: &Path) -> Result<CondaSpec, RequirementError> {
+    spec::Parsed::new(text, folder).map(|parsed| parsed.spec)
+}
+
 /// The spec of the one package that is at the URL or path `text`.
 pub(crate) fn spec_of_package(text: &str, folder: &Path) -> Result<CondaSpec, RequirementError> {
     let spec = spec::Parsed::new(text, folder)?.spec;

@@ -2,7 +2,7 @@
 
 pub(crate) mod bounds;
 mod groups;
-mod poetry;
+pub(crate) mod poetry;
 pub(crate) mod poetry_lock;
 mod poetry_version;
 pub(crate) mod pylock;

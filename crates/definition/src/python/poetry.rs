@@ -135,7 +135,7 @@ fn dependency(source: &Source, name: &str, node: &Node, diagnostics: &mut Vec<Di
 }
 
 /// A repository as pip writes it: `git@host:team/name.git` is `git+ssh://git@host/team/name.git`.
-pub(super) fn repository(text: &str) -> String {
+pub(crate) fn repository(text: &str) -> String {
     if text.starts_with("git+") {
         return text.to_owned();
     }
@@ -149,7 +149,7 @@ pub(super) fn repository(text: &str) -> String {
 }
 
 /// A path that is told from a name.
-pub(super) fn relative(path: &str) -> String {
+pub(crate) fn relative(path: &str) -> String {
     if path.starts_with(['.', '/', '~']) { path.to_owned() } else { format!("./{path}") }
 }
 

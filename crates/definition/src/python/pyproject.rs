@@ -158,14 +158,7 @@ impl<'s> Reader<'s> {
             }
         }
         // Standards that come later may add keys.
-        let mut unknown = Vec::new();
-        fields.finish(&mut unknown);
-        self.diagnostics.extend(unknown.into_iter().map(|problem| Diagnostic {
-            code: codes::NOT_HONOURED.id,
-            severity: codes::NOT_HONOURED.severity,
-            message: format!("{} in `project`", problem.message),
-            ..problem
-        }));
+        fields.finish_leniently("it is no key of `project`", &mut self.diagnostics);
         given.is_some() || !poetry_says
     }
 

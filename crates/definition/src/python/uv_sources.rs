@@ -212,6 +212,12 @@ fn one_source(
             .push(Diagnostic::new(codes::NOT_SUPPORTED, message).with_hint(hint).at(source.place(node.span)));
         return None;
     }
+    // Any index may have the package, so the marker of an index says nothing.
+    let marker = marker.filter(|_| git.is_some() || url.is_some() || path.is_some());
+    if let Some((_, span)) = &marker {
+        let message = format!("`{}` is installed only where the marker of its source holds", shown(name));
+        diagnostics.push(Diagnostic::new(codes::NOT_HONOURED, message).at(source.place(*span)));
+    }
     let own = requirement.marker.iter().map(ToString::to_string);
     let markers: Vec<String> =
         own.chain(marker.map(|(text, _)| text)).map(|marker| format!("({marker})")).collect();
