@@ -3,6 +3,7 @@
 
 mod azure;
 mod canonical;
+pub mod capture;
 mod check;
 pub mod codes;
 mod conda;
@@ -32,6 +33,7 @@ pub use check::check;
 pub use conda::CondaSpec;
 pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use digest::{Digest, DigestParseError, Hasher};
+pub use folder::file_of as file_in_folder;
 pub use model::{
     Base, BuildContext, CondaChannel, CondaRequirement, CondaRequirements, ContextLocation, CranPackage,
     Definition, Environment, InferenceConfig, MavenPackage, PipRequirement, PipRequirements, PythonRequest,
