@@ -12,6 +12,7 @@ mod digest;
 mod dockerfile;
 pub mod document;
 mod folder;
+pub mod locked;
 mod mlflow;
 mod model;
 mod native;
@@ -34,6 +35,7 @@ pub use conda::CondaSpec;
 pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use digest::{Digest, DigestParseError, Hasher};
 pub use folder::file_of as file_in_folder;
+pub use locked::{LockedArtifacts, LockedConda, LockedFile, LockedPypi, LockedSource};
 pub use model::{
     Base, BuildContext, CondaChannel, CondaRequirement, CondaRequirements, ContextLocation, CranPackage,
     Definition, Environment, InferenceConfig, MavenPackage, PipRequirement, PipRequirements, PythonRequest,
@@ -41,7 +43,7 @@ pub use model::{
 };
 pub use platform::{Platform, PlatformParseError};
 pub use read::{Format, Origins, ReadEnvironment, ReadError, read, read_node, read_str};
-pub use requirement::{Marker, Requirement, RequirementError, normalise_name};
+pub use requirement::{Marker, MarkerEnvironment, Requirement, RequirementError, normalise_name};
 pub use safe_url::SafeUrl;
 pub use secrets::{holds_secret, is_secret_name, mask_secrets};
 pub use source::Source;

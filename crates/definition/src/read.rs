@@ -10,7 +10,8 @@ use crate::document::Node;
 use crate::pip::{PipReader, Role};
 use crate::recognise::{self, Recognised};
 use crate::{
-    Diagnostic, Environment, Place, Source, azure, conda, dockerfile, folder, mlflow, native, pixi, python,
+    Diagnostic, Environment, LockedArtifacts, Place, Source, azure, conda, dockerfile, folder, mlflow,
+    native, pixi, python,
 };
 
 /// The format a file was read as.
@@ -108,6 +109,8 @@ pub struct ReadEnvironment {
     pub files: Vec<PathBuf>,
     /// Where its parts stand.
     pub origins: Origins,
+    /// The artifacts it chose, if it is a lock.
+    pub locked: Option<LockedArtifacts>,
 }
 
 /// Where the parts of an environment stand in the user's files.
@@ -168,6 +171,7 @@ impl ReadEnvironment {
             format,
             files: vec![source.path().to_owned()],
             origins: Origins::default(),
+            locked: None,
         }
     }
 

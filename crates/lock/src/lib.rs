@@ -9,8 +9,8 @@ mod upgrade;
 pub mod validate;
 
 pub use model::{
-    Artifact, BaseLock, DebPackage, IndexState, Lock, PlatformLock, PypiPackage, PypiSource, PythonLock,
-    Receipt, ToolVersion,
+    Artifact, BaseLock, CondaPackage, DebPackage, IndexState, Lock, Noarch, PlatformLock, PypiPackage,
+    PypiSource, PythonLock, Receipt, ToolVersion,
 };
 pub use upgrade::Upgrade;
-pub use validate::{InvalidLock, Places};
+pub use validate::{InvalidLock, Places, conda_subdir, strange_urls};

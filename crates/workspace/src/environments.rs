@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use provenv_definition::{
-    Diagnostic, Digest, Environment, Format, Hasher, Origins, Platform, ReadEnvironment, definition_digest,
+    Diagnostic, Digest, Environment, Format, Hasher, LockedArtifacts, Origins, Platform, ReadEnvironment,
+    definition_digest,
 };
 use provenv_lock::diff::{LockDiff, diff};
 use serde::Serialize;
@@ -78,6 +79,8 @@ pub(crate) struct Given {
     pub warnings: Vec<Diagnostic>,
     /// Where in its file what stands.
     pub origins: Origins,
+    /// What its file chose, if it is the lock of another tool.
+    pub artifacts: Option<LockedArtifacts>,
     /// Its file, if it is one of its own.
     pub file: Option<PathBuf>,
     /// Whether that holds requirements as pip reads them, and nothing else can stand in it.
@@ -91,6 +94,7 @@ impl From<ReadEnvironment> for Given {
             row: None,
             warnings: read.warnings,
             origins: read.origins,
+            artifacts: read.locked,
             file: read.files.into_iter().next(),
             requirements: read.format == Format::Requirements,
         }
@@ -117,7 +121,16 @@ impl Workspace {
                 };
                 let (environment, origins) = (row.environment.clone(), Origins::default());
                 let (warnings, file) = (Vec::new(), None);
-                Ok(Given { environment, row: Some(row), warnings, origins, file, requirements: false })
+                let artifacts = None;
+                Ok(Given {
+                    environment,
+                    row: Some(row),
+                    warnings,
+                    origins,
+                    artifacts,
+                    file,
+                    requirements: false,
+                })
             }
         }
     }
@@ -127,7 +140,7 @@ impl Workspace {
         let Some(row) = &given.row else {
             let definition = &given.environment.definition;
             let locked = self
-                .lock(definition, false)
+                .lock(definition, given.artifacts.as_ref(), false)
                 .await
                 .map_err(|error| error.located(definition, &given.origins))?;
             let file = given.file.as_ref().map_or("FILE".to_owned(), |file| folders::shown(file));
@@ -149,7 +162,13 @@ impl Workspace {
 
     /// Registers `environment`: locks it, and gives it a version unless this name has this content already. With the lock
     /// of a file, the version gets that one, and only one that has it is the same.
-    pub async fn register(&self, environment: &Environment, lock: Option<&Path>) -> Result<Registered> {
+    /// `artifacts` are those of the lock of another tool that it was read from, if any.
+    pub async fn register(
+        &self,
+        environment: &Environment,
+        artifacts: Option<&LockedArtifacts>,
+        lock: Option<&Path>,
+    ) -> Result<Registered> {
         let name = environment.name.as_deref().ok_or(Error::NoName)?;
         let mut problems = provenv_definition::check(environment);
         problems.retain(Diagnostic::is_error);
@@ -159,7 +178,7 @@ impl Workspace {
         let (locked, same) = match lock {
             Some(file) => (self.adopt(&environment.definition, file).await?, Same::ContentAndLock),
             None => {
-                let locked = self.lock(&environment.definition, false).await?;
+                let locked = self.lock(&environment.definition, artifacts, false).await?;
                 let (definition, how) = (&environment.definition, "provenv lock FILE --upgrade");
                 self.note_changed_folders(definition, &locked.receipt.lock, how)?;
                 (locked, Same::Content)

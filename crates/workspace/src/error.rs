@@ -94,6 +94,9 @@ pub enum Error {
         #[source]
         source: provenv_lock::InvalidLock,
     },
+    /// The lock of another tool that says what no lock may say.
+    #[error("what the lock says cannot be used")]
+    InvalidTaken(#[source] provenv_lock::InvalidLock),
     /// A lock of a later version.
     #[error("the lock `{}` has format {found}, and this version knows formats up to {known}", file.display())]
     NewerLock {
@@ -250,6 +253,9 @@ impl Error {
             Self::InvalidLock { .. } => {
                 Some("`provenv lock` writes it anew; docs/reference/lock.md says what is checked".into())
             }
+            Self::InvalidTaken(_) => Some(
+                "docs/reference/lock.md says what is checked; the tool that wrote the lock may write it anew".into(),
+            ),
             Self::NotALock { .. } => Some("`provenv lock` writes one".into()),
             Self::NewerLock { .. } => Some("use the newer provenv for it".into()),
             Self::OtherDefinition { .. } => {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use provenv_definition::{Definition, Diagnostic, Digest, definition_digest};
+use provenv_definition::{Definition, Diagnostic, Digest, LockedArtifacts, definition_digest};
 use provenv_lock::{Artifact, Lock, Places, PypiSource, Receipt, ToolVersion};
 use serde::Serialize;
 
@@ -39,8 +39,7 @@ impl Workspace {
         }
         let lock = self.read_for(&given.environment.definition, file)?;
         given.is_of(&lock, file)?;
-        let packages =
-            lock.platforms.values().map(|platform| platform.debian.len() + platform.pypi.len()).sum();
+        let packages = lock.platforms.values().map(|platform| platform.len()).sum();
         let checked =
             CheckedLock { definition: lock.definition, lock: lock.digest(), packages, file: file.to_owned() };
         Ok((checked, given.warnings))
@@ -143,6 +142,22 @@ impl Workspace {
         let checked = lock.validate().and_then(|()| lock.check_urls(&self.places(definition), has));
         checked.map_err(|source| Error::InvalidLock { file: file.to_owned(), source })?;
         Ok(lock)
+    }
+
+    /// Fetches what another tool's lock names, and the definition does not, as a stranger's from here on.
+    pub(crate) async fn distrust(&self, definition: &Definition, artifacts: &LockedArtifacts) -> Result<()> {
+        let fetcher = self.fetcher().await?;
+        for url in provenv_lock::strange_urls(artifacts, &self.places(definition)) {
+            fetcher.distrust(url);
+        }
+        Ok(())
+    }
+
+    /// Checks what was taken over from the lock of another tool as if it had come as a lock of ours.
+    pub(crate) fn check_taken(&self, definition: &Definition, lock: &Lock) -> Result<()> {
+        let has = |artifact: &Artifact| self.store.contains(&artifact.sha256);
+        let checked = lock.validate().and_then(|()| lock.check_urls(&self.places(definition), has));
+        checked.map_err(Error::InvalidTaken)
     }
 
     /// The places that `definition` and the settings name.

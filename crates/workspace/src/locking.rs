@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use provenv_definition::{Definition, Diagnostic, Digest, Platform, definition_digest, nearest};
+use provenv_definition::{
+    Definition, Diagnostic, Digest, LockedArtifacts, Platform, definition_digest, nearest,
+};
 use provenv_lock::debian::Archive;
 use provenv_lock::diff::LockDiff;
 use provenv_lock::{BaseLock, IndexState, Lock, PlatformLock, Receipt, ToolVersion, Upgrade};
@@ -59,15 +61,23 @@ impl Workspace {
         }
         let locked = if again {
             let definition = &given.environment.definition;
-            self.lock(definition, true).await.map_err(|error| error.located(definition, &given.origins))?
+            let artifacts = given.artifacts.as_ref();
+            let locked = self.lock(definition, artifacts, true).await;
+            locked.map_err(|error| error.located(definition, &given.origins))?
         } else {
             self.locked(&given).await?
         };
         Ok((locked, given.warnings))
     }
 
-    /// The lock of `definition`: the workspace's current one, or resolved now.
-    pub async fn lock(&self, definition: &Definition, again: bool) -> Result<Locked> {
+    /// The lock of `definition`: the workspace's current one, or resolved now. Where it was read from the lock of another
+    /// tool, `artifacts` are what that chose, and are taken over.
+    pub async fn lock(
+        &self,
+        definition: &Definition,
+        artifacts: Option<&LockedArtifacts>,
+        again: bool,
+    ) -> Result<Locked> {
         let digest = definition_digest(definition);
         if !again && let Some(locked) = self.current_lock(&digest).await? {
             return Ok(locked);
@@ -80,7 +90,7 @@ impl Workspace {
         let previous = self.current_lock(&digest).await?;
         let upgrade = if again { Upgrade::All } else { Upgrade::None };
         let folders = folders::states(definition);
-        let (lock, mut receipt) = self.resolve(definition, None, &upgrade).await?;
+        let (lock, mut receipt) = self.resolve(definition, artifacts, None, &upgrade).await?;
         self.remember_folders(&receipt.lock, &folders)?;
         if let Some(previous) = previous {
             if previous.receipt.lock == receipt.lock {
@@ -138,7 +148,8 @@ impl Workspace {
                 if !known {
                     let held = old.platforms.values().flat_map(|platform| {
                         let debian = platform.debian.iter().map(|package| package.name.as_str());
-                        debian.chain(platform.pypi.iter().map(|package| package.name.as_str()))
+                        let conda = platform.conda.iter().map(|package| package.name.as_str());
+                        debian.chain(conda).chain(platform.pypi.iter().map(|package| package.name.as_str()))
                     });
                     return Err(Error::Arguments {
                         message: format!("{name}:{} does not hold `{package}`", row.version),
@@ -152,7 +163,7 @@ impl Workspace {
             Upgrade::Packages(packages.iter().cloned().collect())
         };
         let folders = folders::states(definition);
-        let (lock, mut receipt) = self.resolve(definition, Some(&old), &upgrade).await?;
+        let (lock, mut receipt) = self.resolve(definition, None, Some(&old), &upgrade).await?;
         let changes: BTreeMap<Platform, LockDiff> = lock
             .platforms
             .iter()
@@ -191,6 +202,7 @@ impl Workspace {
     async fn resolve(
         &self,
         definition: &Definition,
+        artifacts: Option<&LockedArtifacts>,
         previous: Option<&Lock>,
         upgrade: &Upgrade,
     ) -> Result<(Lock, Receipt)> {
@@ -202,7 +214,7 @@ impl Workspace {
             vec![ToolVersion { name: "provenv".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }];
         for platform in platforms_of(definition) {
             let before = previous.and_then(|lock| lock.platforms.get(&platform));
-            let resolution = self.resolve_platform(definition, platform, before, upgrade).await?;
+            let resolution = self.resolve_platform(definition, artifacts, platform, before, upgrade).await?;
             platforms.insert(platform, resolution.lock);
             indexes.extend(resolution.indexes);
             for tool in resolution.tools {
@@ -213,6 +225,9 @@ impl Workspace {
         }
         self.reporter.end(Phase::Resolving, "environment");
         let lock = Lock { format: Lock::FORMAT, definition: definition_digest(definition), platforms };
+        if artifacts.is_some() {
+            self.check_taken(definition, &lock)?;
+        }
         let receipt = Receipt {
             format: 1,
             definition: lock.definition,
@@ -221,7 +236,7 @@ impl Workspace {
             indexes,
             tools,
             previous: None,
-            from_file: false,
+            from_file: artifacts.is_some(),
         };
         Ok((lock, receipt))
     }
@@ -229,6 +244,7 @@ impl Workspace {
     async fn resolve_platform(
         &self,
         definition: &Definition,
+        artifacts: Option<&LockedArtifacts>,
         platform: Platform,
         previous: Option<&PlatformLock>,
         upgrade: &Upgrade,
@@ -243,8 +259,11 @@ impl Workspace {
             let (lock, indexes) = base.await?;
             return Ok(PlatformResolution { lock, indexes, tools: Vec::new() });
         }
-        // The tool is fetched while the base that it runs on is chosen and made.
+        // The tool is fetched while the base that it runs on is chosen and made. What is taken over may do without.
         let tool = async {
+            if artifacts.is_some() {
+                return Ok(());
+            }
             match resolver.tool().await {
                 // With the base ready there is one more way to it.
                 Ok(_) | Err(provenv_lock::pypi::Error::NoUv { .. }) => Ok(()),
@@ -267,7 +286,17 @@ impl Workspace {
         let ((mut lock, mut indexes, sandbox), ()) = tokio::try_join!(base, tool)?;
         let mut tools = Vec::new();
         if let Some(python) = lock.python.clone() {
-            let resolve = resolver.resolve(&definition.pip, &python, platform, &sandbox, previous, upgrade);
+            let pip = &definition.pip;
+            let resolve = async {
+                match artifacts {
+                    Some(artifacts) => {
+                        self.distrust(definition, artifacts).await?;
+                        let taken = resolver.take_over(pip, artifacts, &python, platform, &sandbox).await;
+                        Ok::<_, Error>(taken?)
+                    }
+                    None => Ok(resolver.resolve(pip, &python, platform, &sandbox, previous, upgrade).await?),
+                }
+            };
             // While uv waits for the network, the processors compile what every image on this base holds.
             let pypi = tokio::select! {
                 biased;
@@ -300,6 +329,7 @@ impl Workspace {
             base: BaseLock::Debian { suite: debian.suite },
             debian: debian.packages,
             python: debian.python,
+            conda: Vec::new(),
             pypi: Vec::new(),
         };
         Ok((lock, debian.indexes))

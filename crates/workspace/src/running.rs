@@ -155,7 +155,7 @@ impl Workspace {
                 given.environment.name = Some(name.clone());
             }
             let registered = self
-                .register(&given.environment, None)
+                .register(&given.environment, given.artifacts.as_ref(), None)
                 .await
                 .map_err(|error| error.located(&given.environment.definition, &given.origins))?;
             given.row = self.catalogue.environment(&registered.name, Some(&registered.version)).await?;

@@ -21,12 +21,11 @@ pub(super) fn read(capture: &mut Capture<'_>) {
         if Path::new(&name).extension().is_none_or(|ending| ending != "json") {
             continue;
         }
-        match Record::read(&file) {
-            Some(record) => records.push(record),
-            None => {
-                let message = "this record of a package cannot be read: the package is left out".to_owned();
-                capture.remark_on(codes::NOT_REPRODUCIBLE, message, None, &file);
-            }
+        if let Some(record) = Record::read(&file) {
+            records.push(record);
+        } else {
+            let message = "this record of a package cannot be read: the package is left out".to_owned();
+            capture.remark_on(codes::NOT_REPRODUCIBLE, message, None, &file);
         }
     }
     let history = match Source::read(&folder.join("history")) {

@@ -47,8 +47,8 @@ pub(super) fn installed_in(site: &Path, owned: &dyn Fn(&str) -> bool) -> (Vec<Di
         } else if let Some(stem) = name.strip_suffix(".egg-info") {
             let file = if path.is_dir() { path.join("PKG-INFO") } else { path.clone() };
             Distribution::of_metadata(&file, stem)
-        } else if name.ends_with(".egg") && path.is_dir() {
-            Distribution::of_metadata(&path.join("EGG-INFO/PKG-INFO"), name.trim_end_matches(".egg"))
+        } else if let Some(stem) = name.strip_suffix(".egg").filter(|_| path.is_dir()) {
+            Distribution::of_metadata(&path.join("EGG-INFO/PKG-INFO"), stem)
         } else if let Some(stem) = name.strip_suffix(".egg-link") {
             Distribution::of_egg_link(stem, path)
         } else {
@@ -159,7 +159,7 @@ fn editable_by_path_file(distribution: &Distribution, entries: &[(String, PathBu
     let (_, path) = entries[at..]
         .iter()
         .take_while(|(name, _)| name.starts_with(&start))
-        .find(|(name, _)| name.ends_with(".pth"))?;
+        .find(|(name, _)| name.strip_suffix(".pth").is_some())?;
     let text = small_file(path)?;
     let folder = text.lines().map(str::trim).find(|line| line.starts_with('/'))?;
     // The package of a project in the `src` layout.

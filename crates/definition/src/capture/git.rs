@@ -55,7 +55,7 @@ fn head(git: &Path, common: &Path) -> Option<String> {
     if !name.starts_with("refs/") || name.split('/').any(|part| part == "..") {
         return None;
     }
-    let loose = [git, common].into_iter().filter_map(|folder| small_file(&folder.join(name))).next();
+    let loose = [git, common].into_iter().find_map(|folder| small_file(&folder.join(name)));
     let packed = || {
         let refs = small_file(&common.join("packed-refs"))?;
         let line = refs.lines().find(|line| line.split_once(' ').is_some_and(|(_, known)| known == name))?;

@@ -255,21 +255,17 @@ fn from_index(distribution: &Distribution) -> Line {
         );
         remarks.push((message, Some("take it out if no index has it")));
     }
-    let text = match Version::from_str(version) {
-        Ok(parsed) => {
-            if parsed.is_local() {
-                let message =
-                    format!("`{name}` {version} is a build of its own, which the usual index does not have");
-                let hint = "add the index that has it with `--extra-index-url`";
-                remarks.push((message, Some(hint)));
-            }
-            format!("{name}=={version}")
+    let text = if let Ok(parsed) = Version::from_str(version) {
+        if parsed.is_local() {
+            let message = format!("`{name}` {version} is a build of its own, which the usual index does not have");
+            let hint = "add the index that has it with `--extra-index-url`";
+            remarks.push((message, Some(hint)));
         }
-        Err(_) => {
-            let message = format!("`{name}` has no version that can be asked for: `{}`", shown(version));
-            remarks.push((message, Some("add its version by hand")));
-            name.clone()
-        }
+        format!("{name}=={version}")
+    } else {
+        let message = format!("`{name}` has no version that can be asked for: `{}`", shown(version));
+        remarks.push((message, Some("add its version by hand")));
+        name.clone()
     };
     Line { text, remarks }
 }

@@ -119,7 +119,7 @@ fn channel_of(text: &str) -> Option<(CondaChannel, bool)> {
     let (text, mut hidden) = without_credentials(text)?;
     let url = Url::parse(&text).ok()?;
     let mut path: Vec<&str> = url.path_segments()?.filter(|part| !part.is_empty()).collect();
-    if path.last().is_some_and(|file| file.ends_with(".conda") || file.ends_with(".tar.bz2")) {
+    if path.last().is_some_and(|file| [".conda", ".tar.bz2"].iter().any(|ending| file.ends_with(ending))) {
         path.pop();
     }
     if path.last().is_some_and(|folder| is_subdir(folder)) {

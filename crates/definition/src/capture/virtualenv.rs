@@ -42,7 +42,7 @@ impl Settings {
                 }
                 "home" => value.clone_into(&mut settings.home),
                 "include-system-site-packages" => {
-                    settings.system_site_packages = value.eq_ignore_ascii_case("true")
+                    settings.system_site_packages = value.eq_ignore_ascii_case("true");
                 }
                 "virtualenv" | "uv" => settings.by_venv = false,
                 _ => {}

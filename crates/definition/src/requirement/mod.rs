@@ -5,6 +5,7 @@
 //! What it and `packaging` accept, this accepts too; tests compare them.
 
 mod error;
+mod evaluate;
 mod location;
 mod marker;
 mod name;
@@ -19,6 +20,7 @@ use pep440_rs::{Operator, Version, VersionSpecifier};
 use crate::secrets::{shown, template_start};
 
 pub use error::RequirementError;
+pub use evaluate::MarkerEnvironment;
 use location::Location;
 pub(crate) use location::{index_url, links_url, looks_bare};
 pub use marker::Marker;

@@ -58,6 +58,17 @@ pub(super) async fn packages(
     Ok(packages)
 }
 
+/// A wheel for every package of `lock`, which another tool made. Where the definition has a hash of a package it counts;
+/// what has none there, such as a commit, the lock alone vouches for.
+pub(super) async fn taken(session: &Session<'_>, lock: &Pylock) -> Result<Vec<PypiPackage>> {
+    let request = session.request;
+    futures::stream::iter(&lock.packages)
+        .map(|package| one(session, package, request.hashes(package), request.requests(package), None))
+        .buffered(BUILDS_AT_ONCE)
+        .try_collect()
+        .await
+}
+
 /// A wheel for every package of `lock`, which a build needs: the definition's hashes are not about these.
 pub(super) async fn needed(session: &Session<'_>, lock: &Pylock) -> Result<Vec<PypiPackage>> {
     let mut packages = Vec::new();

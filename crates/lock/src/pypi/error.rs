@@ -41,6 +41,27 @@ pub enum Error {
         /// Its digest.
         actual: Digest,
     },
+    /// A lock of another tool that has two versions of a package for one target.
+    #[error("the lock has `{package}` twice for this target: {}", .versions.join(" and "))]
+    LockedTwice {
+        /// The package.
+        package: String,
+        /// Its versions.
+        versions: Vec<String>,
+    },
+    /// A lock of another tool that was made for other Pythons.
+    #[error(
+        "{} made for Python {bounds}, and the environment has Python {python}",
+        .package.as_ref().map_or("the lock is".to_owned(), |package| format!("`{package}` of the lock is"))
+    )]
+    LockedForOtherPython {
+        /// The package that says so; `None` where the lock itself does.
+        package: Option<String>,
+        /// What it was made for.
+        bounds: String,
+        /// What there is.
+        python: String,
+    },
     /// A requirement that is not in the normal form of a definition.
     #[error("`{requirement}` is not a requirement")]
     Requirement {
@@ -279,6 +300,11 @@ impl Error {
             Self::BadUvWheel { .. } | Self::OtherUvWheel { .. } => {
                 format!("PROVENV_UV_WHEEL must name the file `{}`", uv::wheel().0)
             }
+            Self::LockedTwice { .. } => "have the tool that wrote the lock write it for one platform and Python".into(),
+            Self::LockedForOtherPython { bounds, .. } => format!(
+                "lock again for this Python with the tool that wrote it, or make an environment YAML with the same packages \
+                 and a `python` that fits {bounds}"
+            ),
             Self::Variable { variable, .. } => format!("export {variable} before running provenv"),
             Self::Index { url, .. } => {
                 let rest = url.split_once("://").map_or(&**url, |(_, rest)| rest).trim_start_matches("./");

@@ -18,12 +18,13 @@ mod request;
 mod session;
 mod source;
 mod tags;
+mod taken;
 mod uv;
 mod workshop;
 
 use std::path::PathBuf;
 
-use provenv_definition::{PipRequirements, Platform};
+use provenv_definition::{LockedArtifacts, PipRequirements, Platform};
 use provenv_fetch::Fetcher;
 use url::Url;
 
@@ -97,26 +98,67 @@ impl Resolver {
         if pip.requirements.is_empty() {
             return Ok(PypiResolution::default());
         }
+        let request = self.request(pip).await?;
         let executable = uv::executable(&self.fetcher, &self.config, Some(runner)).await?;
-        let (pip, config, fetcher) = (pip.clone(), self.config.clone(), self.fetcher.clone());
-        // It copies folders and may run a keyring.
-        let request = uv::blocking(move || request::Request::new(&pip, &config, &fetcher)).await?;
-        let session = session::Session::new(
-            &self.fetcher,
-            &self.config,
-            &request,
-            runner,
-            python,
-            platform,
-            executable,
-        )?;
+        let session = self.session(&request, python, platform, runner, executable)?;
         let previous = previous.map_or(&[][..], |lock| &lock.pypi);
         let lock = compile::compile(&session, request.question(previous, upgrade)).await?;
         let packages = choose::packages(&session, &lock, previous, upgrade).await?;
-        Ok(PypiResolution {
-            packages,
-            indexes: request.indexes(),
-            tools: vec![ToolVersion { name: "uv".to_owned(), version: uv::VERSION.to_owned() }],
-        })
+        Ok(PypiResolution { packages, indexes: request.indexes(), tools: vec![uv_version()] })
     }
+
+    /// Takes over what `locked`, the lock of another tool that `pip` was read from, chose for `python` on `platform`. An
+    /// index is asked only where the lock does not say where files are, and then for nothing but these; uv is needed only
+    /// for that, and where something has to be built.
+    pub async fn take_over(
+        &self,
+        pip: &PipRequirements,
+        locked: &LockedArtifacts,
+        python: &PythonLock,
+        platform: Platform,
+        runner: &dyn ToolRunner,
+    ) -> Result<PypiResolution> {
+        let mut lock = taken::pylock(locked, python, platform)?;
+        let request = self.request(pip).await?;
+        // Who has another index than PyPI gets PyPI's files from there.
+        let elsewhere = uv::index(&self.config)?.is_some() && taken::is_from_pypi(locked);
+        let located = !elsewhere && taken::is_located(&lock);
+        let ready =
+            located && taken::is_ready(&lock, &tags::Tags::new(python.minor(), &python.glibc, platform));
+        let executable = match ready {
+            true => PathBuf::new(),
+            false => uv::executable(&self.fetcher, &self.config, Some(runner)).await?,
+        };
+        let session = self.session(&request, python, platform, runner, executable)?;
+        let mut indexes = Vec::new();
+        if !located {
+            let mut question = request.question(&[], &Upgrade::All);
+            question.arguments.push("--no-deps".to_owned());
+            lock = compile::compile(&session, question).await?;
+            indexes = request.indexes();
+        }
+        let packages = choose::taken(&session, &lock).await?;
+        Ok(PypiResolution { packages, indexes, tools: if ready { Vec::new() } else { vec![uv_version()] } })
+    }
+
+    async fn request(&self, pip: &PipRequirements) -> Result<request::Request> {
+        let (pip, config, fetcher) = (pip.clone(), self.config.clone(), self.fetcher.clone());
+        // It copies folders and may run a keyring.
+        uv::blocking(move || request::Request::new(&pip, &config, &fetcher)).await
+    }
+
+    fn session<'a>(
+        &'a self,
+        request: &'a request::Request,
+        python: &'a PythonLock,
+        platform: Platform,
+        runner: &'a dyn ToolRunner,
+        executable: PathBuf,
+    ) -> Result<session::Session<'a>> {
+        session::Session::new(&self.fetcher, &self.config, request, runner, python, platform, executable)
+    }
+}
+
+fn uv_version() -> ToolVersion {
+    ToolVersion { name: "uv".to_owned(), version: uv::VERSION.to_owned() }
 }

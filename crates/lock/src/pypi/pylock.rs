@@ -58,7 +58,7 @@ pub(super) struct Directory {
 /// A wheel or an sdist.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct File {
-    name: Option<String>,
+    pub name: Option<String>,
     pub url: Option<String>,
     pub path: Option<String>,
     pub size: Option<u64>,
@@ -87,12 +87,12 @@ impl Pylock {
                 ..Package::default()
             }
         };
-        Self {
-            lock_version: "1.0".into(),
-            created_by: "provenv".into(),
-            packages: packages.map(package).collect(),
-            warnings: Vec::new(),
-        }
+        Self::of(packages.map(package).collect())
+    }
+
+    /// A file of `packages`.
+    pub(super) fn of(packages: Vec<Package>) -> Self {
+        Self { lock_version: "1.0".into(), created_by: "provenv".into(), packages, warnings: Vec::new() }
     }
 
     /// The file's text.

@@ -42,7 +42,7 @@ async fn register(
     environment.version = version.or(environment.version);
     let workspace = context.workspace().await?;
     let registered = workspace
-        .register(&environment, lock.as_deref())
+        .register(&environment, read.locked.as_ref(), lock.as_deref())
         .await
         .map_err(|error| error.located(&environment.definition, &read.origins))?;
     workspace.close().await;
