@@ -1,6 +1,6 @@
 //! Conda prefixes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use super::record::Record;
 use super::virtualenv::{packages_of, site_packages};
 use super::{Capture, Extent, entries_of, pip, small_file, whole};
 use crate::secrets::{mask_secrets, shown};
-use crate::{CondaChannel, CondaRequirement, Place, Platform, Source, codes};
+use crate::{CondaChannel, CondaRequirement, LockedArtifacts, LockedConda, Place, Platform, Source, codes};
 
 /// Reads the conda environment at the capture's prefix.
 pub(super) fn read(capture: &mut Capture<'_>) {
@@ -40,6 +40,31 @@ pub(super) fn read(capture: &mut Capture<'_>) {
         Extent::Exact => exact(capture, &records),
     }
     python_packages(capture, &records);
+    if capture.extent == Extent::Exact && capture.pip.requirements.is_empty() {
+        capture.read.locked = locked(&records);
+    }
+}
+
+/// The artifacts themselves, where each of them can be fetched and checked. What pip installed is not on record as files.
+fn locked(records: &[Record]) -> Option<LockedArtifacts> {
+    let mut of: BTreeMap<Platform, Vec<LockedConda>> = BTreeMap::new();
+    let mut of_any = Vec::new();
+    for record in records {
+        let package = record.locked()?;
+        match record.platform() {
+            Some(platform) => of.entry(platform.ok()?).or_default().push(package),
+            None => of_any.push(package),
+        }
+    }
+    // Nothing says for which system packages without one are.
+    let mut platforms = of.into_iter();
+    let (platform, mut packages) = platforms.next()?;
+    if platforms.next().is_some() {
+        return None;
+    }
+    packages.append(&mut of_any);
+    packages.sort_by(|left, right| left.name.cmp(&right.name));
+    Some(LockedArtifacts { conda: BTreeMap::from([(platform, packages)]), ..LockedArtifacts::default() })
 }
 
 /// `envs/NAME`.

@@ -257,7 +257,8 @@ fn from_index(distribution: &Distribution) -> Line {
     }
     let text = if let Ok(parsed) = Version::from_str(version) {
         if parsed.is_local() {
-            let message = format!("`{name}` {version} is a build of its own, which the usual index does not have");
+            let message =
+                format!("`{name}` {version} is a build of its own, which the usual index does not have");
             let hint = "add the index that has it with `--extra-index-url`";
             remarks.push((message, Some(hint)));
         }

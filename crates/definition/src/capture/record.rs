@@ -9,7 +9,7 @@ use serde::{Deserialize, de};
 use url::Url;
 
 use super::direct_url::without_credentials;
-use crate::{CondaChannel, Platform, SafeUrl};
+use crate::{CondaChannel, Digest, LockedConda, Platform, SafeUrl};
 
 /// Those of packages with a hundred thousand files come near 30 MB.
 const MAX_BYTES: u64 = 128 << 20;
@@ -32,7 +32,11 @@ pub(super) struct Record {
     #[serde(default)]
     md5: Option<String>,
     #[serde(default)]
+    size: Option<u64>,
+    #[serde(default)]
     pub depends: Vec<String>,
+    #[serde(default)]
+    constrains: Vec<String>,
     #[serde(default)]
     requested_spec: Option<String>,
     #[serde(default)]
@@ -89,19 +93,38 @@ impl Record {
         channel_of(self.url.as_deref().unwrap_or_default()).or_else(|| channel_of(channel?))
     }
 
+    /// What a lock says of it; `None` where that is not enough to fetch and check it.
+    pub(super) fn locked(&self) -> Option<LockedConda> {
+        let url = without_token(&without_credentials(self.url.as_deref()?)?.0)?;
+        let sha256 = self.sha256.as_deref().and_then(|hash| Digest::from_hex(hash).ok());
+        let md5 = self.md5.clone().filter(|hash| is_hex(hash, 32));
+        if sha256.is_none() && md5.is_none() {
+            return None;
+        }
+        Some(LockedConda {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            build: self.build.clone(),
+            url,
+            size: self.size,
+            sha256,
+            md5,
+            depends: Some(self.depends.clone()),
+            constrains: self.constrains.clone(),
+        })
+    }
+
     /// The package as it is: by version, build and hash in its channel, and by URL where it came from none.
     pub(super) fn exact_spec(&self) -> String {
         let Self { name, version, build, .. } = self;
-        let hex = |length: usize| {
-            move |text: &&str| text.len() == length && text.chars().all(|c| c.is_ascii_hexdigit())
-        };
         let mut brackets: Vec<String> = Vec::new();
         let channel = match self.channel() {
             Some((channel, _)) => format!("{channel}::"),
             None => String::new(),
         };
-        let sha256 = self.sha256.as_deref().filter(hex(64)).map(|hash| format!("sha256={hash}"));
-        let md5 = self.md5.as_deref().filter(hex(32)).map(|hash| format!("md5={hash}"));
+        let sha256 =
+            self.sha256.as_deref().filter(|hash| is_hex(hash, 64)).map(|hash| format!("sha256={hash}"));
+        let md5 = self.md5.as_deref().filter(|hash| is_hex(hash, 32)).map(|hash| format!("md5={hash}"));
         brackets.extend(sha256.or(md5));
         let brackets = if brackets.is_empty() { String::new() } else { format!("[{}]", brackets.join(",")) };
         format!("{channel}{name}=={version}={build}{brackets}")
@@ -125,7 +148,7 @@ fn channel_of(text: &str) -> Option<(CondaChannel, bool)> {
     if path.last().is_some_and(|folder| is_subdir(folder)) {
         path.pop();
     }
-    if path.first() == Some(&"t") && path.len() > 1 && url.has_host() && url.host_str() != Some("") {
+    if path.first() == Some(&"t") && path.len() > 1 && url.scheme() != "file" {
         path.drain(..2);
         hidden = true;
     }
@@ -143,6 +166,23 @@ fn channel_of(text: &str) -> Option<(CondaChannel, bool)> {
     url.set_path(&path);
     let url = SafeUrl::new(url);
     Some((CondaChannel::Url(url), hidden))
+}
+
+fn is_hex(text: &str, length: usize) -> bool {
+    text.len() == length && text.chars().all(|c| c.is_ascii_hexdigit())
+}
+
+/// A URL without the token of `https://host/t/<token>/channel`.
+fn without_token(text: &str) -> Option<SafeUrl> {
+    let mut url = Url::parse(text).ok()?;
+    let path: Vec<&str> = url.path_segments()?.collect();
+    if let ["t", _, rest @ ..] = &path[..]
+        && url.scheme() != "file"
+    {
+        let rest = rest.join("/");
+        url.set_path(&rest);
+    }
+    Some(SafeUrl::new(url))
 }
 
 /// The channels that conda uses where nothing else is said have one name, as `conda env export` writes it.

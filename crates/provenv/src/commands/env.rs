@@ -24,6 +24,7 @@ pub async fn env(context: &Context, command: EnvCommand) -> Result {
         EnvCommand::Show { environment, receipt: false } => show(context, &environment).await,
         EnvCommand::Diff { old, new } => diff(context, &old, &new).await,
         EnvCommand::Digest { environment } => digest(context, &environment).await,
+        EnvCommand::Capture(arguments) => super::capture::capture(context, &arguments),
         EnvCommand::Check { files } => check(context, &files),
     }
 }

@@ -2,6 +2,7 @@
 
 mod build;
 mod builds;
+mod capture;
 mod completions;
 mod env;
 mod image;
