@@ -240,7 +240,7 @@ fn python_packages(capture: &mut Capture<'_>, records: &[Record]) {
     pip::take(capture, installed, Seeds::default());
     let definition = &capture.read.environment.definition;
     if capture.extent == Extent::History
-        && !definition.pip.requirements.is_empty()
+        && !capture.pip.requirements.is_empty()
         && !capture.read.origins.conda.is_empty()
         && let Some(record) = records.iter().find(|record| record.name == "pip")
         && !definition
