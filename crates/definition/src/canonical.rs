@@ -65,6 +65,24 @@
 //!   operator other than `in` and `not in` are in PEP 440's normal form, and those with `extra` in PEP 503's.
 //!   Operands of `and` and of `or` are flattened, sorted by their bytes and occur once; an `or` inside an
 //!   `and` stands in parentheses.
+//! * Conda specs: `channel::` where one is named (`channel:namespace:` where a namespace is), the name in lower case, then
+//!   its conditions. A version alone, or with a build string after one comparison, stands behind the name: the comparison
+//!   as below, but `1.2.*` alone as `=1.2` and before a build string as `=1.2.*`, then `=` and the build string; `=*`
+//!   stands for any version before a build string, and several conditions that begin with a digit have a space before
+//!   them. Everything else stands in one pair of brackets, as `key='value'` with
+//!   a comma between and double quotes around a value with a single one, in the order `version`, `build`,
+//!   `build_number`, `subdir`, `fn`, `url`, `md5`, `sha256`, `license`, `license_family`, `track_features`; a spec of
+//!   which any of the last nine is given, or whose version needs parentheses, or stands in a group beside a build
+//!   string, has all but channel and name in brackets. Digits of hashes and licences are in lower case,
+//!   `track_features` are sorted with a space between, and `build_number` has an operator (`==3`). A package's URL
+//!   takes its hash off its fragment, and its name is the file's.
+//! * Conditions on conda versions: operator and version without a space; `=1.2` and `1.2*` are `1.2.*`, a version without
+//!   operator is `==`, and what any version meets is left out. Operands of `,` (and) and of `|` (or) are flattened, sorted
+//!   by their bytes and occur once; an `|` inside a `,` stands in parentheses.
+//! * Conda versions: lower case, numbers without zeros before them, no epoch 0, `.` between parts (for `-` and `_` too,
+//!   though `_` at the end stays), and a zero before a part that begins with letters. But for `1.2.*`, `!=1.2.*` and
+//!   `~=1.2`, parts of zeros alone at the end are left out, and so are zeros at the end of a part, and a local
+//!   version of zeros: `==1.0.0` is `==1`.
 //! * URLs: as the WHATWG standard writes them, `git+` apart, with `${NAME}` left as it is; `egg=` is taken off the
 //!   fragment, its other parts are sorted. A local path is its absolute `file:` URL.
 //!
@@ -74,8 +92,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::requirement::{Requirement, canonical_specifier};
 use crate::{
-    Base, BuildContext, CondaRequirement, CondaRequirements, ContextLocation, CranPackage, Definition,
-    Digest, PipRequirement, PipRequirements, Platform, RPackages, SafeUrl, SparkPackages,
+    Base, BuildContext, CondaRequirement, CondaRequirements, CondaSpec, ContextLocation, CranPackage,
+    Definition, Digest, PipRequirement, PipRequirements, Platform, RPackages, SafeUrl, SparkPackages,
 };
 
 const DOMAIN: &[u8] = b"provenv definition\0";
@@ -228,6 +246,9 @@ fn base_value(base: &Base) -> Value {
 fn conda_value(conda: &CondaRequirements) -> Value {
     let CondaRequirements { channels, packages } = conda;
     let package = |CondaRequirement { spec, platforms }: &CondaRequirement| {
+        // No reader makes a spec that does not parse; if one is put together by hand, its text counts.
+        let spec =
+            spec.parse::<CondaSpec>().map_or_else(|_| spec.trim().to_owned(), |parsed| parsed.canonical());
         Value::record([("platforms", Value::texts(platforms)), ("spec", Value::text(spec))])
     };
     Value::record([

@@ -127,6 +127,17 @@ codes! {
         "a lock that cannot be used"
         "A part of the lock file is missing, of a wrong type, or says two things at once. Have the tool that wrote it \
          write it again.";
+    "PV028" OTHER_SYSTEM "other-system" Info
+        "an entry for another system"
+        "Images are for Linux. What a selector (`sel(win): …`, `# [osx]`) or a platform keeps for other systems is left \
+         out.";
+    "PV029" UNKNOWN_SELECTOR "unknown-selector" Warning
+        "a selector that is not understood"
+        "A selector names systems: `linux`, `unix`, `linux64`, `aarch64`, `osx`, `win` and the like, with `not`, `and` and \
+         `or`. An entry with another one counts everywhere, as for conda itself, which reads over all of them.";
+    "PV030" READ_OTHERWISE "read-otherwise" Warning
+        "what conda reads otherwise than it looks"
+        "conda reads over a part of this, or reads less than is written. The message says what counts here.";
     "PV039" FOLDER_CHOICE "folder-choice" Info
         "one of several files of a folder"
         "A folder was given, and several of its files say what an environment needs. The first in a fixed order was taken; \

@@ -91,7 +91,7 @@ fn yaml_format(source: &Source, node: &Node) -> Result<Format, ReadError> {
     if is_mapping(value("python")) || is_mapping(value("docker")) || value("environmentVariables").is_some() {
         return Ok(Format::AzureV1);
     }
-    if is_list(value("dependencies")) || is_list(value("channels")) {
+    if value("dependencies").is_some() || value("channels").is_some() {
         return Ok(Format::CondaEnvironment);
     }
     if is_mapping(value("environment")) || is_mapping(value("jobs")) {
@@ -141,9 +141,19 @@ fn is_conda_list(source: &Source) -> bool {
         };
         parts.len() == 3 && parts.iter().all(is_word) && !parts[1].ends_with('!')
     };
+    // `channel::package` means nothing to pip.
+    let with_channel = |line: &str| {
+        let is_word = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-/".contains(c));
+        line.split_once("::").is_some_and(|(channel, package)| {
+            let begins = package.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+            !channel.is_empty() && is_word(channel) && begins
+        })
+    };
     let mut lines = source.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     match lines.next() {
-        Some(first) => exported(first) || (comment && lines.all(|line| !line.starts_with('-'))),
+        Some(first) => {
+            exported(first) || with_channel(first) || (comment && lines.all(|line| !line.starts_with('-')))
+        }
         None => false,
     }
 }

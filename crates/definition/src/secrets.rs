@@ -34,7 +34,7 @@ pub fn mask_secrets(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_BYTES);
     let mut hidden = vec![false; text.len()];
     hidden[end..].fill(true);
-    for range in find(&text[..end]) {
+    for range in find(&text[..end]).into_iter().chain(path_tokens(&text[..end])) {
         hidden[range].fill(true);
     }
     text.char_indices().map(|(offset, c)| if hidden[offset] { '*' } else { c }).collect()
@@ -118,6 +118,24 @@ pub(crate) fn is_public_password(text: &str) -> bool {
 /// Where literal credentials stand in a URL, user information and query alike. Offsets are bytes of `text`.
 pub(crate) fn url_credentials(text: &str) -> Option<Range<usize>> {
     find(&text[..text.floor_char_boundary(MAX_BYTES)]).into_iter().min_by_key(|range| range.start)
+}
+
+/// Literal tokens in the way that Anaconda's servers take them: `https://host/t/<token>/channel`.
+pub(crate) fn path_tokens(text: &str) -> Vec<Range<usize>> {
+    let is_end = |c: char| c.is_whitespace() || "/\"'<>`#?]".contains(c);
+    let mut found = Vec::new();
+    for (at, marker) in text.match_indices("/t/") {
+        let start = at + marker.len();
+        let word = text[..at].rfind(char::is_whitespace).unwrap_or(0);
+        let end = text[start..].find(is_end).map_or(text.len(), |end| start + end);
+        let token = &text[start..end];
+        let variable = token.starts_with('$')
+            && token[1..].chars().all(|c| c.is_ascii_alphanumeric() || "_{}".contains(c));
+        if !token.is_empty() && !variable && text[word..at].contains("://") {
+            found.push(start..end);
+        }
+    }
+    found
 }
 
 fn find(text: &str) -> Vec<Range<usize>> {
@@ -273,6 +291,19 @@ mod tests {
         ] {
             assert_eq!(mask_secrets(given), shown);
             assert!(holds_secret(given));
+        }
+    }
+
+    #[test]
+    fn tokens_in_paths_of_channels_are_masked() {
+        for (given, shown) in [
+            ("- https://h.test/t/ab-12/c::p # x", "- https://h.test/t/*****/c::p # x"),
+            ("https://h.test/t/ab-12", "https://h.test/t/*****"),
+            ("https://h.test/t/${TOKEN}/c", "https://h.test/t/${TOKEN}/c"),
+            ("https://h.test/t/$TOKEN/c", "https://h.test/t/$TOKEN/c"),
+            ("a/t/b", "a/t/b"),
+        ] {
+            assert_eq!(mask_secrets(given), shown);
         }
     }
 

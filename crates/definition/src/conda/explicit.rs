@@ -1,9 +1,89 @@
-//! URLs after `@EXPLICIT`.
+//! URLs after `@EXPLICIT`: each the one package that is meant, its hash after `#`.
 
+use std::collections::BTreeSet;
+
+use super::environment::CondaFile;
+use super::list::other_subdir;
+use super::spec::Parsed;
+use super::{channel, refused};
+use crate::pip::{LogicalLine, absolute_folder};
 use crate::read::{Format, ReadEnvironment, Reading};
-use crate::{Diagnostic, Source, codes};
+use crate::requirement::RequirementError;
+use crate::secrets::shown;
+use crate::{CondaRequirement, CondaSpec, Diagnostic, Platform, Source, Span, codes};
 
 pub(crate) fn read(source: &Source) -> Reading {
-    let problem = Diagnostic::new(codes::UNSUPPORTED_FORMAT, "not read yet").in_file(source.path());
-    (ReadEnvironment::new(Format::CondaExplicit, source), vec![problem])
+    let mut read = ReadEnvironment::new(Format::CondaExplicit, source);
+    let mut file = CondaFile::default();
+    let mut refused_subdirs = BTreeSet::new();
+    let folder = absolute_folder(source);
+    for (number, whole) in (1..).zip(source.lines()) {
+        let text = whole.trim();
+        if text.is_empty() || text == "@EXPLICIT" || text.starts_with('#') {
+            continue;
+        }
+        let lead = whole.len() - whole.trim_start().len();
+        let span =
+            Span { line: number, column: whole[..lead].chars().count() + 1, length: text.chars().count() };
+        let line = LogicalLine::at(source, text, span);
+        match Parsed::new(text, &folder) {
+            Ok(Parsed { spec, .. }) if spec.url.is_some() => {
+                match subdir(&spec).map(|subdir| (subdir, subdir.parse::<Platform>())) {
+                    Some((_, Ok(platform))) => file.platforms.push(platform),
+                    Some((subdir, Err(_))) if subdir != "noarch" => {
+                        if refused_subdirs.insert(subdir.to_owned()) {
+                            let place = line.place(0, text.len());
+                            let diagnostic = Diagnostic::new(codes::NOT_SUPPORTED, other_subdir(subdir));
+                            file.diagnostics.push(diagnostic.at(place));
+                        }
+                    }
+                    _ => {}
+                }
+                file.conda.packages.push(CondaRequirement { spec: spec.to_string(), platforms: Vec::new() });
+                file.package_places.push(line.place(0, text.len()));
+            }
+            Ok(_) => {
+                let message = format!("`{}` is not the URL of a package", shown(text));
+                let error = RequirementError::new(codes::INVALID_CONDA_SPEC, message, 0, text.len());
+                let error = error.with_hint("after `@EXPLICIT` stand URLs and paths of packages only");
+                file.diagnostics.push(refused(&line, error));
+            }
+            Err(error) => file.diagnostics.push(refused(&line, error)),
+        }
+    }
+    // The comment is the word of whoever wrote the file; URLs that name a platform are better.
+    if file.platforms.is_empty() && refused_subdirs.is_empty() {
+        for (number, whole) in (1..).zip(source.lines()) {
+            if let Some(subdir) = platform_comment(whole) {
+                take_subdir(subdir, source, number, &mut file);
+            }
+        }
+    }
+    file.platforms.sort_unstable();
+    file.platforms.dedup();
+    let diagnostics = file.put_into(&mut read);
+    (read, diagnostics)
+}
+
+/// The folder of its channel that a package's URL names.
+fn subdir(spec: &CondaSpec) -> Option<&str> {
+    let mut segments = spec.url.as_ref()?.as_url().path_segments()?.rev();
+    segments.nth(1).filter(|segment| channel::is_subdir(segment))
+}
+
+/// `linux-64` of `# platform: linux-64`.
+pub(super) fn platform_comment(line: &str) -> Option<&str> {
+    line.trim().strip_prefix('#')?.trim().strip_prefix("platform:").map(str::trim)
+}
+
+pub(super) fn take_subdir(subdir: &str, source: &Source, line: usize, file: &mut CondaFile) {
+    match subdir.parse::<Platform>() {
+        Ok(platform) => file.platforms.push(platform),
+        Err(_) if channel::is_subdir(subdir) && subdir != "noarch" => {
+            let span = Span { line, column: 1, length: 1 };
+            let diagnostic = Diagnostic::new(codes::NOT_SUPPORTED, other_subdir(subdir));
+            file.diagnostics.push(diagnostic.at(source.place(span)));
+        }
+        Err(_) => {}
+    }
 }

@@ -122,6 +122,18 @@ impl<'a> Fields<'a> {
         .at(self.source.place(node.span))
     }
 
+    /// Reports every key that nobody asked for as read over, `reason` after the message.
+    pub fn finish_leniently(self, reason: &str, diagnostics: &mut Vec<Diagnostic>) {
+        let mut unknown = Vec::new();
+        self.finish(&mut unknown);
+        diagnostics.extend(unknown.into_iter().map(|diagnostic| Diagnostic {
+            code: codes::NOT_HONOURED.id,
+            severity: codes::NOT_HONOURED.severity,
+            message: format!("{} has no effect: {reason}", diagnostic.message),
+            ..diagnostic
+        }));
+    }
+
     /// Reports every key that nobody asked for.
     pub fn finish(self, diagnostics: &mut Vec<Diagnostic>) {
         const SHOWN: usize = 20;

@@ -114,11 +114,14 @@ impl Builder<'_> {
             Kind::Mapping(entries) => match open.key.take() {
                 Some(key) => entries.push((key, node)),
                 None if node.scalar().is_none() => {
-                    let hint = if is_template(self.source, node.span) {
-                        "this looks like a template: fill it in, or quote it"
-                    } else {
-                        "quote a text that begins with `{`, `[` or `?`"
-                    };
+                    if is_template(self.source, node.span) {
+                        let message = "a template that was not filled in";
+                        return Err(Diagnostic::new(codes::TEMPLATE, message)
+                            .at(self.source.place(node.span))
+                            .with_hint("this looks like a template: fill it in, or quote it")
+                            .into());
+                    }
+                    let hint = "quote a text that begins with `{`, `[` or `?`";
                     return Err(self.error(node.span, "a key must be a text").with_hint(hint).into());
                 }
                 None => open.key = Some(node),
@@ -149,7 +152,10 @@ fn syntax_error(source: &Source, error: &saphyr_parser::ScanError) -> Diagnostic
     if indentation.contains('\t') {
         diagnostic.with_hint("indent with spaces: YAML forbids tabs")
     } else if is_template(source, span) {
-        diagnostic.with_hint("this looks like a template: fill it in first")
+        let message = "a template that was not filled in";
+        Diagnostic::new(codes::TEMPLATE, message)
+            .at(source.place(span))
+            .with_hint("this looks like a template: fill it in first")
     } else {
         diagnostic
     }

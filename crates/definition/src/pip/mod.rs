@@ -13,10 +13,10 @@ use url::Url;
 use crate::requirement::{Requirement, RequirementError};
 use crate::secrets::shown;
 use crate::{Diagnostic, PipRequirements, Place, Source, Span, codes};
-use lines::{LogicalLine, logical_lines};
+use lines::logical_lines;
 use options::OptionKind;
 
-pub(crate) use lines::comment_start;
+pub(crate) use lines::{LogicalLine, comment_start};
 
 const MAX_INCLUDES: usize = 256;
 /// Of a logical line: room for more than a thousand hashes.
@@ -194,7 +194,7 @@ fn identity(path: &Path) -> PathBuf {
     fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn absolute_folder(source: &Source) -> PathBuf {
+pub(crate) fn absolute_folder(source: &Source) -> PathBuf {
     let folder = source.folder();
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())

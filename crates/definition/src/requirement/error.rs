@@ -19,7 +19,7 @@ pub struct RequirementError {
 }
 
 impl RequirementError {
-    pub(super) fn new(code: &'static Code, message: impl Into<String>, offset: usize, length: usize) -> Self {
+    pub(crate) fn new(code: &'static Code, message: impl Into<String>, offset: usize, length: usize) -> Self {
         Self { code, message: message.into(), hint: None, offset, length }
     }
 
@@ -27,18 +27,18 @@ impl RequirementError {
         Self::new(codes::INVALID_REQUIREMENT, message, offset, length)
     }
 
-    pub(super) fn template(text: &str, offset: usize) -> Self {
+    pub(crate) fn template(text: &str, offset: usize) -> Self {
         Self::new(codes::TEMPLATE, "a template that was not filled in", offset, text.len() - offset)
             .with_hint("fill the template in first")
     }
 
-    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// The same error in a text in which this one begins at `by`.
-    pub(super) fn shift(mut self, by: usize) -> Self {
+    pub(crate) fn shift(mut self, by: usize) -> Self {
         self.offset += by;
         self
     }
