@@ -157,6 +157,22 @@ codes! {
         "An environment on disk does not say all that was asked for when it was made. What was inferred from what is there \
          may differ: look through it, or capture what is there with `--exact`.";
 
+    "PV035" INVALID_DOCKERFILE "invalid-dockerfile" Error
+        "a Dockerfile that cannot be built"
+        "BuildKit refuses it too: an instruction is unknown or lacks something, a here-document does not end, or there is \
+         no `FROM`.";
+    "PV036" NO_BUILD_CONTEXT "no-build-context" Warning
+        "a Dockerfile that takes files from a build context, and has none"
+        "A Dockerfile that stands as a text inside another file has no folder to copy files from, so building it fails. \
+         Put it into a folder with the files, and name the folder by `build`.";
+    "PV037" INVALID_CONTEXT "invalid-context" Error
+        "a build context that cannot be used"
+        "The folder or its Dockerfile is missing, lies elsewhere, holds something that is neither file, folder nor link, \
+         or is larger than any real one. `.dockerignore` leaves out what a build does not need.";
+    "PV038" NO_AZURE_BASE "no-azure-base" Info
+        "nothing that Azure ML could build on"
+        "Azure ML refuses an environment without `image` and `build`. Here the base then is made of Debian packages.";
+
     "PV050" INVALID_JOB "invalid-job" Error
         "a job file that cannot be used"
         "A job says what to run in which environment. The message names the key that does not fit.";

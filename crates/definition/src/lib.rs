@@ -25,6 +25,7 @@ mod recognise;
 mod requirement;
 mod safe_url;
 mod secrets;
+mod sections;
 mod source;
 mod suggest;
 mod write;

@@ -5,6 +5,7 @@ mod packages;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::dockerfile::images_of;
 use crate::read::Origins;
 use crate::secrets::{holds_secret, is_secret_name, shown};
 use crate::{Base, Diagnostic, Environment, Place, PythonRequest, ReadEnvironment, codes};
@@ -39,9 +40,7 @@ fn check_at(environment: &Environment, origins: &Origins) -> Vec<Diagnostic> {
     let mut remarks = Vec::new();
     names(environment, origins, &mut remarks);
     variables(environment, origins, &mut remarks);
-    if let Base::Image { reference } = &environment.definition.base {
-        remarks.extend(moving_tag(reference).map(|remark| placed(remark, origins.base.as_ref())));
-    }
+    moving_tags(&environment.definition.base, origins, &mut remarks);
     buildable::remarks(environment, origins, &mut remarks);
     if let Some(python) = &environment.definition.python {
         remarks.extend(
@@ -108,6 +107,22 @@ fn variables(environment: &Environment, origins: &Origins, remarks: &mut Vec<Dia
         let remark = Diagnostic::new(codes::SECRET, message)
             .with_hint("pass it when the command is run; definitions are stored and shown in clear");
         remarks.push(placed(remark, origins.variables.get(name)));
+    }
+}
+
+fn moving_tags(base: &Base, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
+    match base {
+        Base::Image { reference } => {
+            remarks.extend(moving_tag(reference).map(|remark| placed(remark, origins.base.as_ref())));
+        }
+        Base::Dockerfile { text } if origins.base_images.is_empty() => {
+            remarks.extend(images_of(text).iter().filter_map(|image| moving_tag(image)));
+        }
+        _ => {
+            for (image, place) in &origins.base_images {
+                remarks.extend(moving_tag(image).map(|remark| remark.at(place.clone())));
+            }
+        }
     }
 }
 
