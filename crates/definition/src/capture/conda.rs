@@ -10,8 +10,10 @@ use super::pip::Seeds;
 use super::record::Record;
 use super::virtualenv::{packages_of, site_packages};
 use super::{Capture, Extent, entries_of, pip, small_file, whole};
-use crate::secrets::{mask_secrets, shown};
-use crate::{CondaChannel, CondaRequirement, LockedArtifacts, LockedConda, Place, Platform, Source, codes};
+use crate::secrets::shown;
+use crate::{
+    CondaChannel, CondaRequirement, CondaSpec, LockedArtifacts, LockedConda, Place, Platform, Source, codes,
+};
 
 /// Reads the conda environment at the capture's prefix.
 pub(super) fn read(capture: &mut Capture<'_>) {
@@ -210,20 +212,20 @@ fn exact(capture: &mut Capture<'_>, records: &[Record]) {
     }
 }
 
+/// Adds a spec as conda would read it; what cannot be read is left out, and said. Messages quote no more of it than the
+/// parser does, because a spec may be a URL with credentials.
 fn add(capture: &mut Capture<'_>, spec: &str, place: Place) {
-    // A spec may be a URL.
-    if mask_secrets(spec) != spec {
-        let message = format!("`{}` holds credentials: it is left out", shown(spec));
-        return capture.remark(codes::NOT_REPRODUCIBLE, message, Some("add it by hand"), place);
+    match spec.parse::<CondaSpec>() {
+        Ok(spec) => {
+            let package = CondaRequirement { spec: spec.to_string(), platforms: Vec::new() };
+            capture.read.environment.definition.conda.packages.push(package);
+            capture.read.origins.conda.push(place);
+        }
+        Err(error) => {
+            let message = format!("`{}` is left out: {}", shown(spec), error.message);
+            capture.remark(codes::NOT_REPRODUCIBLE, message, Some("add it by hand"), place);
+        }
     }
-    capture
-        .read
-        .environment
-        .definition
-        .conda
-        .packages
-        .push(CondaRequirement { spec: spec.to_owned(), platforms: Vec::new() });
-    capture.read.origins.conda.push(place);
 }
 
 /// What pip installed besides: metadata of Python packages that no record of conda's owns.

@@ -1,7 +1,7 @@
 //! `provenv env`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use console::style;
@@ -159,6 +159,11 @@ struct Checked {
     remarks: Vec<Diagnostic>,
 }
 
+/// Whether there was something to read, whatever was wrong with it: of a folder, one of its files.
+fn is_readable(file: &Path) -> bool {
+    provenv_definition::file_in_folder(file).is_ok_and(|file| file.is_dir() || fs_err::read(file).is_ok())
+}
+
 fn check(context: &Context, files: &[PathBuf]) -> Result {
     let checked: Vec<Checked> = files
         .iter()
@@ -169,9 +174,7 @@ fn check(context: &Context, files: &[PathBuf]) -> Result {
                 remarks.extend(checks);
                 Checked { file: file.clone(), readable: true, remarks }
             }
-            Err(error) => {
-                Checked { file: file.clone(), readable: fs_err::read(file).is_ok(), remarks: error.0 }
-            }
+            Err(error) => Checked { file: file.clone(), readable: is_readable(file), remarks: error.0 },
         })
         .collect();
     context.show(&checked, |checked| {
