@@ -24,6 +24,7 @@ pub async fn env(context: &Context, command: EnvCommand) -> Result {
         EnvCommand::Digest { environment } => digest(context, &environment).await,
         EnvCommand::Export(arguments) => super::export::export(context, arguments).await,
         EnvCommand::Check(arguments) => check(context, arguments),
+        EnvCommand::Capture(arguments) => super::capture::capture(context, &arguments),
     }
 }
 

@@ -3,6 +3,7 @@
 mod build;
 mod builds;
 mod check;
+mod capture;
 mod completions;
 mod env;
 mod export;
