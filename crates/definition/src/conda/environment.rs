@@ -151,13 +151,10 @@ impl<'s> Reader<'s, '_> {
 
     fn channels(&mut self, fields: &mut Fields<'s>) {
         let Some(node) = fields.node("channels") else { return };
-        let items = match &node.kind {
-            Kind::Sequence(items) => items.as_slice(),
-            _ => {
-                let diagnostic = fields.wrong_type("channels", "a list", node);
-                self.file.diagnostics.push(diagnostic.with_hint("begin each channel with `- `"));
-                return;
-            }
+        let Kind::Sequence(items) = &node.kind else {
+            let diagnostic = fields.wrong_type("channels", "a list", node);
+            self.file.diagnostics.push(diagnostic.with_hint("begin each channel with `- `"));
+            return;
         };
         for item in items {
             let Some(text) = item.text() else {

@@ -126,7 +126,7 @@ fn package(text: &str, folder: &Path) -> Option<Result<CondaSpec, RequirementErr
         Some((location, fragment)) => (location.trim_end(), Some(fragment)),
         None => (location, None),
     };
-    let is_package = location.ends_with(".conda") || location.ends_with(".tar.bz2");
+    let is_package = channel::is_package_file(location);
     let is_url = channel::has_scheme(location) && location.contains("://");
     let is_path = location.starts_with(['/', '.', '~']) || channel::is_drive(location);
     let is_file = is_package && !location.contains(OPERATORS);
@@ -193,8 +193,7 @@ fn is_md5(text: &str) -> bool {
 fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-        && !text.ends_with(".conda")
-        && !text.ends_with(".tar.bz2")
+        && !channel::is_package_file(text)
 }
 
 /// What pip, YAML or Windows make of a text, with the way out.
@@ -270,14 +269,14 @@ fn split_brackets(text: &str) -> Result<(String, &str, Option<Range<usize>>), Re
 }
 
 fn refuse_depth(text: &str) -> Result<(), RequirementError> {
-    let mut depth = 0;
+    let mut depth = 0_usize;
     for (at, c) in text.char_indices() {
         match c {
             '(' => depth += 1,
-            ')' => depth -= 1,
+            ')' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth > MAX_DEPTH as i32 {
+        if depth > MAX_DEPTH {
             return Err(RequirementError::new(codes::TOO_LARGE, "nested too deeply", at, 1));
         }
     }
