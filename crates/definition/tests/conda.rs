@@ -461,15 +461,11 @@ proptest! {
     ) {
         let channels: Vec<String> = channels.into_iter().collect();
         let lines = |spelling: usize, entries: &[(String, [String; 2])], channels: &[String]| {
-            let mut text = String::from("channels:\n");
-            for channel in channels {
-                text += &format!("- '{channel}'\n");
-            }
-            text += "dependencies:\n";
-            for (i, (_, spellings)) in entries.iter().enumerate() {
-                text += &format!("- \"{}\"\n", spellings[(i * spelling) % 2]);
-            }
-            text
+            let channels = channels.iter().map(|channel| format!("- '{channel}'\n"));
+            let entries =
+                entries.iter().enumerate().map(|(i, (_, spellings))| format!("- \"{}\"\n", spellings[(i * spelling) % 2]));
+            let parts = [vec!["channels:\n".to_owned()], channels.collect(), vec!["dependencies:\n".to_owned()], entries.collect()];
+            parts.concat().concat()
         };
         let first = digest(&lines(0, &entries, &channels));
         let mut rotated = entries.clone();
