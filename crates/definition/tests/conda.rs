@@ -528,6 +528,7 @@ fn large_files_take_no_time() {
         ("environment.yml", fill("dependencies:\n", "- a 1 ^py(3|4)*_.*$\n")),
         ("environment.yml", fill("dependencies:\n", "- {pip: [a]}\n")),
         ("packages.txt", fill("a::b\n", "a=1=0\n")),
+        ("environment.yml", fill("dependencies:\n", &format!("- numpy >=1.2,<2|3 #{}\n", "x".repeat(32)))),
         ("packages.txt", fill("a::b\n", "a[")),
         ("explicit.txt", fill("@EXPLICIT\n", "https://h.test/c/noarch/a-1-0.conda\n")),
         ("explicit.txt", fill("@EXPLICIT\n", "# platform: win-64\n")),

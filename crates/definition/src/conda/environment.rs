@@ -69,7 +69,7 @@ pub(crate) fn read_conda_file(source: &Source, node: &Node, pip: &mut PipReader)
 }
 
 /// More packages than any environment has.
-const MAX_PACKAGES: usize = 50_000;
+const MAX_PACKAGES: usize = 20_000;
 
 impl CondaFile {
     /// Whether one more package is too many; says so the first time.
