@@ -34,6 +34,15 @@
 //! context), `content` (text, the digest of a context folder's content, see below), `url` (text, where a context that is
 //! no folder is).
 //!
+//! `content` is the sha256 of the domain tag `provenv context` and a zero byte, the epoch (eight bytes, now 1), and a
+//! record in the encoding above: `dockerfile` (text, the digest of the Dockerfile's bytes) and `entries` (list of *entry*,
+//! sorted by the bytes of their paths). An entry is each file, folder and link that Docker would send: those that
+//! `.dockerignore` leaves out are no entries, and a folder that it leaves out is one only if something in it is. The
+//! Dockerfile and `.dockerignore` are entries like other files. *entry*: `content` (text, the digest of a file's bytes),
+//! `executable` (flag; anybody may execute the file), `kind` (`file`, `folder` or `link`), `path` (text, relative, with
+//! `/`), `target` (text, a link's, as it is written). Links are not followed; times, owners and other permissions do not
+//! count.
+//!
 //! *conda*: `channels` (list of texts in the order given; later repetitions are left out, and so are `nodefaults` and
 //! slashes at the end of URLs), `packages` (set of *conda package*).
 //!
@@ -98,6 +107,8 @@ use crate::{
 
 const DOMAIN: &[u8] = b"provenv definition\0";
 const EPOCH: u64 = 1;
+const CONTEXT_DOMAIN: &[u8] = b"provenv context\0";
+const CONTEXT_EPOCH: u64 = 1;
 
 /// The digest that names a definition: sha256 of [`canonical_bytes`].
 pub fn definition_digest(definition: &Definition) -> Digest {
@@ -241,6 +252,62 @@ fn base_value(base: &Base) -> Value {
             ])
         }
     }
+}
+
+/// One thing in a build context.
+pub(crate) struct ContextEntry {
+    /// Relative, with `/`.
+    pub path: String,
+    /// What it is.
+    pub kind: ContextEntryKind,
+}
+
+/// What an entry of a build context is.
+pub(crate) enum ContextEntryKind {
+    /// A folder.
+    Folder,
+    /// A file.
+    File {
+        /// Digest of its bytes.
+        content: Digest,
+        /// Anybody may execute it.
+        executable: bool,
+    },
+    /// A symbolic link.
+    Link {
+        /// As it is written.
+        target: String,
+    },
+}
+
+/// The digest of a build context: the `content` of the specification above.
+pub(crate) fn context_digest(dockerfile: Digest, mut entries: Vec<ContextEntry>) -> Digest {
+    entries.sort_by(|left, right| left.path.cmp(&right.path));
+    let entry = |ContextEntry { path, kind }: ContextEntry| {
+        let path = Value::Text(path);
+        match kind {
+            ContextEntryKind::Folder => Value::record([("kind", Value::text("folder")), ("path", path)]),
+            ContextEntryKind::File { content, executable } => Value::record([
+                ("content", Value::text(content)),
+                ("executable", Value::flag(executable)),
+                ("kind", Value::text("file")),
+                ("path", path),
+            ]),
+            ContextEntryKind::Link { target } => Value::record([
+                ("kind", Value::text("link")),
+                ("path", path),
+                ("target", Value::Text(target)),
+            ]),
+        }
+    };
+    let value = Value::record([
+        ("dockerfile", Value::text(dockerfile)),
+        ("entries", Value::List(entries.into_iter().map(entry).collect())),
+    ]);
+    let mut bytes = CONTEXT_DOMAIN.to_vec();
+    bytes.extend(CONTEXT_EPOCH.to_be_bytes());
+    bytes.extend(value.encode());
+    Digest::of(&bytes)
 }
 
 fn conda_value(conda: &CondaRequirements) -> Value {

@@ -3,7 +3,7 @@
 use crate::document::{self, Kind, Node};
 use crate::pip::comment_start;
 use crate::read::Format;
-use crate::{Diagnostic, ReadError, Source, Span, codes};
+use crate::{Diagnostic, ReadError, Source, Span, azure, codes};
 
 /// A file whose format is known.
 pub(crate) enum Recognised {
@@ -41,8 +41,9 @@ pub(crate) fn format_of(source: &Source) -> Result<Recognised, ReadError> {
             unsupported()
         }
         (name, extension)
-            if name.starts_with("dockerfile")
-                || name.starts_with("containerfile")
+            if ["dockerfile", "containerfile"]
+                .iter()
+                .any(|known| name.starts_with(known) || name.ends_with(known))
                 || extension == "dockerfile" =>
         {
             Ok(Recognised::Lines(Format::Dockerfile))
@@ -89,14 +90,30 @@ fn yaml_format(source: &Source, node: &Node) -> Result<Format, ReadError> {
     {
         return Ok(Format::MlflowPythonEnv);
     }
-    if is_mapping(value("python")) || is_mapping(value("docker")) || value("environmentVariables").is_some() {
+    if let Some(inside) = value("environment") {
+        if azure::is_v1(inside) {
+            return Ok(Format::AzureV1);
+        }
+    } else if name == "azureml_environment.json" || azure::is_v1(node) {
         return Ok(Format::AzureV1);
     }
     if value("dependencies").is_some() || value("channels").is_some() {
         return Ok(Format::CondaEnvironment);
     }
-    if is_mapping(value("environment")) || is_mapping(value("jobs")) {
+    let reference = value("environment").and_then(Node::text);
+    let is_azure = reference.is_some_and(|text| text.starts_with("azureml:"));
+    let parts = is_mapping(value("jobs")) || is_mapping(value("trial")) || is_mapping(value("task"));
+    if is_mapping(value("environment"))
+        || parts
+        || is_azure
+        || (reference.is_some() && value("command").is_none())
+    {
         return Ok(Format::AzureV2Inline);
+    }
+    if let Some(reason) = asset_file(node) {
+        let hint = "fill the templates of the asset's `spec` file in, and name that file";
+        let problem = Diagnostic::new(codes::UNSUPPORTED_FORMAT, reason);
+        return Err(problem.with_hint(hint).in_file(source.path()).into());
     }
     if value("environment").is_some() && value("command").is_some() {
         let hint = format!("`provenv submit {}` runs it", source.path().display());
@@ -104,6 +121,17 @@ fn yaml_format(source: &Source, node: &Node) -> Result<Format, ReadError> {
         return Err(problem.with_hint(hint).in_file(source.path()).into());
     }
     Ok(Format::Native)
+}
+
+/// Why a file that says how an environment of azureml-assets is published is none itself.
+fn asset_file(node: &Node) -> Option<&'static str> {
+    let type_is = |text| value_of(node, "type").and_then(Node::text) == Some(text);
+    if value_of(node, "spec").is_some() && type_is("environment") {
+        return Some("this names the files of an asset, and is no environment itself");
+    }
+    let image = value_of(node, "image")?;
+    let is_config = value_of(image, "name").is_some() && value_of(image, "os").is_some();
+    is_config.then_some("this says how an image is built and published, and is no environment itself")
 }
 
 /// Of a TOML file whose name says nothing.
