@@ -74,14 +74,14 @@
 //!   operator other than `in` and `not in` are in PEP 440's normal form, and those with `extra` in PEP 503's.
 //!   Operands of `and` and of `or` are flattened, sorted by their bytes and occur once; an `or` inside an
 //!   `and` stands in parentheses.
-//! * Conda specs: `channel::` where one is named (`channel:namespace:` where a namespace is), the name in lower case, then
+//! * Conda specs: `channel::` where one is named, the name in lower case, then
 //!   its conditions. A version alone, or with a build string after one comparison, stands behind the name: the comparison
 //!   as below, but `1.2.*` alone as `=1.2` and before a build string as `=1.2.*`, then `=` and the build string; `=*`
 //!   stands for any version before a build string, and several conditions that begin with a digit have a space before
 //!   them. Everything else stands in one pair of brackets, as `key='value'` with
 //!   a comma between and double quotes around a value with a single one, in the order `version`, `build`,
-//!   `build_number`, `subdir`, `fn`, `url`, `md5`, `sha256`, `license`, `license_family`, `track_features`; a spec of
-//!   which any of the last nine is given, or whose version needs parentheses, or stands in a group beside a build
+//!   `build_number`, `subdir`, `namespace`, `fn`, `url`, `md5`, `sha256`, `license`, `license_family`, `track_features`; a spec of
+//!   which any of the last ten is given, or whose version needs parentheses, or stands in a group beside a build
 //!   string, has all but channel and name in brackets. Digits of hashes and licences are in lower case,
 //!   `track_features` are sorted with a space between, and `build_number` has an operator (`==3`). A package's URL
 //!   takes its hash off its fragment, and its name is the file's.

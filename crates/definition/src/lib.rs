@@ -11,11 +11,16 @@ mod diagnostic;
 mod digest;
 mod dockerfile;
 pub mod document;
+pub mod examples;
+mod fix;
 mod folder;
+mod lint;
+mod lock_reader;
 pub mod locked;
 mod mlflow;
 mod model;
 mod native;
+pub mod pages;
 mod pip;
 mod pixi;
 mod platform;
@@ -35,6 +40,8 @@ pub use check::check;
 pub use conda::CondaSpec;
 pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use digest::{Digest, DigestParseError, Hasher};
+pub use fix::{Edit, Fix, Position, apply};
+pub use lint::{Linted, lint, lint_bytes, lint_str};
 pub use folder::file_of as file_in_folder;
 pub use locked::{LockedArtifacts, LockedConda, LockedFile, LockedPypi, LockedSource};
 pub use model::{
@@ -49,4 +56,7 @@ pub use safe_url::SafeUrl;
 pub use secrets::{holds_secret, is_secret_name, mask_secrets};
 pub use source::Source;
 pub use suggest::nearest;
-pub use write::{RequirementsFiles, write_native, write_requirements};
+pub use write::{
+    NotCarried, RequirementsFiles, WriteError, WriteFormat, Written, WrittenFile, write, write_lock,
+    write_native, write_requirements,
+};

@@ -3,7 +3,7 @@
 use crate::document::{self, Kind, Node};
 use crate::pip::comment_start;
 use crate::read::Format;
-use crate::{Diagnostic, ReadError, Source, azure, codes};
+use crate::{Diagnostic, ReadError, Source, Span, azure, codes};
 
 /// A file whose format is known.
 pub(crate) enum Recognised {
@@ -27,13 +27,16 @@ pub(crate) fn format_of(source: &Source) -> Result<Recognised, ReadError> {
     match (&*name, &*extension) {
         ("uv.lock", _) => toml(Format::UvLock),
         ("poetry.lock", _) => toml(Format::PoetryLock),
-        ("pixi.lock", _) => yaml(source),
+        ("pixi.lock", _) => pixi_lock(source),
         ("pixi.toml", _) => toml(Format::PixiManifest),
         (name, "toml") if name == "pylock.toml" || name.starts_with("pylock.") => toml(Format::Pylock),
         (_, "toml") => {
             let node = document::parse_toml(source)?;
             Ok(Recognised::Document(toml_format(&node), node))
         }
+        // conda-lock renders its lock as `conda-linux-64.lock`.
+        (_, "lock") if is_explicit(source) => Ok(Recognised::Lines(Format::CondaExplicit)),
+        (_, "lock") if is_pixi_lock(source) => pixi_lock(source),
         ("pipfile" | "pipfile.lock" | "setup.py" | "setup.cfg", _) | (_, "lock" | "py" | "ipynb" | "cfg") => {
             unsupported()
         }
@@ -46,10 +49,9 @@ pub(crate) fn format_of(source: &Source) -> Result<Recognised, ReadError> {
             Ok(Recognised::Lines(Format::Dockerfile))
         }
         (_, "yml" | "yaml" | "json") => yaml(source),
-        _ if source.lines().any(|line| line.trim() == "@EXPLICIT") => {
-            Ok(Recognised::Lines(Format::CondaExplicit))
-        }
+        _ if is_explicit(source) => Ok(Recognised::Lines(Format::CondaExplicit)),
         _ if is_conda_list(source) => Ok(Recognised::Lines(Format::CondaList)),
+        (_, "txt") if is_pixi_lock(source) => pixi_lock(source),
         (_, "txt" | "in" | "pip") => Ok(Recognised::Lines(Format::Requirements)),
         _ if is_yaml(source) => yaml(source),
         _ => Ok(Recognised::Lines(Format::Requirements)),
@@ -74,13 +76,12 @@ pub(crate) fn value_of<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
 
 fn yaml_format(source: &Source, node: &Node) -> Result<Format, ReadError> {
     let value = |key| value_of(node, key);
-    let is_list = |node: Option<&Node>| node.is_some_and(|node| matches!(node.kind, Kind::Sequence(_)));
     let is_mapping = |node: Option<&Node>| node.is_some_and(|node| matches!(node.kind, Kind::Mapping(_)));
     let name = source.path().file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     if value("version").is_some() && value("environments").is_some() && value("packages").is_some() {
         return Ok(Format::PixiLock);
     }
-    if value("metadata").is_some() && is_list(value("package")) {
+    if value("metadata").is_some() && value("package").is_some() {
         return Ok(Format::CondaLock);
     }
     if name == "python_env.yaml"
@@ -184,6 +185,35 @@ fn is_conda_list(source: &Source) -> bool {
         }
         None => false,
     }
+}
+
+fn is_explicit(source: &Source) -> bool {
+    source.lines().any(|line| line.trim() == "@EXPLICIT")
+}
+
+/// A `pixi.lock`, unless it was taken from a log that has lost its indentation.
+fn pixi_lock(source: &Source) -> Result<Recognised, ReadError> {
+    let mut lines = (1..).zip(source.lines());
+    let environments = lines.find(|(_, line)| line.trim_end() == "environments:");
+    let next = lines.map(|(_, line)| line).find(|line| !line.trim().is_empty());
+    match (environments, next) {
+        (Some((line, text)), Some(next)) if !next.starts_with([' ', '#', '\t']) => {
+            let span = Span { line, column: 1, length: text.trim_end().len() };
+            let message = "nothing is indented under `environments`: this lock has lost its indentation";
+            let hint = "take the file as the tool wrote it, not from a log";
+            let problem = Diagnostic::new(codes::INVALID_LOCK, message).with_hint(hint);
+            Err(problem.at(source.place(span)).into())
+        }
+        _ => yaml(source),
+    }
+}
+
+/// Whether it begins as `pixi.lock` does.
+fn is_pixi_lock(source: &Source) -> bool {
+    let mut lines =
+        source.lines().map(str::trim_end).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.next().is_some_and(|line| line.starts_with("version: "))
+        && matches!(lines.next(), Some("environments:" | "platforms:"))
 }
 
 /// Whether the first line that says something is a YAML key or document start.

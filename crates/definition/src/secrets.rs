@@ -120,6 +120,11 @@ pub(crate) fn url_credentials(text: &str) -> Option<Range<usize>> {
     find(&text[..text.floor_char_boundary(MAX_BYTES)]).into_iter().min_by_key(|range| range.start)
 }
 
+/// Where the first secret stands in a line. Offsets are bytes of `text`.
+pub(crate) fn secret_range(text: &str) -> Option<Range<usize>> {
+    url_credentials(text)
+}
+
 /// Literal tokens in the way that Anaconda's servers take them: `https://host/t/<token>/channel`.
 pub(crate) fn path_tokens(text: &str) -> Vec<Range<usize>> {
     let is_end = |c: char| c.is_whitespace() || "/\"'<>`#?]".contains(c);
@@ -142,6 +147,7 @@ fn find(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     find_in_urls(text, &mut found);
     find_assignments(text, &mut found);
+    find_arguments(text, &mut found);
     find_tokens(text, &mut found);
     if let Some(start) = text.find("-----BEGIN ").filter(|_| text.contains("PRIVATE KEY")) {
         found.push(start..text.len());
@@ -189,8 +195,10 @@ fn find_in_urls(text: &str, found: &mut Vec<Range<usize>>) {
         let harmless_password = is_public_password(password);
         // A user without a password may be a token, except where it is the account of a secure shell, or where a
         // variable holds the password.
-        let user_is_public =
-            harmless_user || is_template(password) || (password.is_empty() && scheme.ends_with("ssh"));
+        // In Azure's storage it is the container (`wasbs://container@account…`).
+        let names_place =
+            ["ssh", "wasb", "wasbs", "abfs", "abfss"].iter().any(|known| scheme.ends_with(known));
+        let user_is_public = harmless_user || is_template(password) || (password.is_empty() && names_place);
         if !harmless_password || !user_is_public {
             found.push(start..user_end);
         }
@@ -233,14 +241,48 @@ fn find_assignments(text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
+/// What stands after a word that says so: `docker login -p …`, `--password …`, a Dockerfile's `ENV TOKEN …`.
+fn find_arguments(text: &str, found: &mut Vec<Range<usize>>) {
+    let mut login = false;
+    let mut env = false;
+    let mut is_value = false;
+    let mut start = 0;
+    for word in text.split(char::is_whitespace) {
+        let value = word.trim_matches(['"', '\'', ',']);
+        if value.is_empty() {
+            start += word.len();
+            start += text[start..].chars().next().map_or(0, char::len_utf8);
+            continue;
+        }
+        if is_value && !value.starts_with(['-', '$', '<', '{', '=', '*', '#', '&', '|']) {
+            let at = start + (word.len() - word.trim_start_matches(['"', '\'']).len());
+            found.push(at..at + value.len().min(word.len()));
+        }
+        login |= value == "login";
+        is_value = matches!(value, "--password" | "--token" | "--api-key" | "--secret")
+            || (login && value == "-p")
+            || (env && is_secret_name(value) && !value.contains(['=', ':', '/']));
+        env = value.eq_ignore_ascii_case("env");
+        start += word.len();
+        start += text[start..].chars().next().map_or(0, char::len_utf8);
+    }
+}
+
 /// Tokens that show by their form what they are.
 fn find_tokens(text: &str, found: &mut Vec<Range<usize>>) {
     let is_token_char = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     let mut start = 0;
     for word in text.split(|c: char| !is_token_char(c)) {
-        let shaped = TOKEN_PREFIXES.iter().any(|(prefix, least)| {
-            word.len() >= *least && word.starts_with(prefix) && word.bytes().any(|byte| byte.is_ascii_digit())
-        });
+        // `hf_xet-1.8.0-cp39-abi3-linux_x86_64.whl` is no token of Hugging Face's.
+        let is_file = [".whl", ".zip", ".gz", ".bz2", ".xz", ".conda", ".metadata"]
+            .iter()
+            .any(|extension| word.ends_with(extension));
+        let shaped = !is_file
+            && TOKEN_PREFIXES.iter().any(|(prefix, least)| {
+                word.len() >= *least
+                    && word.starts_with(prefix)
+                    && word.bytes().any(|byte| byte.is_ascii_digit())
+            });
         let aws = word.len() == 20
             && (word.starts_with("AKIA") || word.starts_with("ASIA"))
             && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
@@ -288,6 +330,9 @@ mod tests {
             ("https:/user:hunter2@host.test", "https:/************@host.test"),
             ("HTTPS:\\\\user:hunter2\\@host.test", "HTTPS:\\\\*************@host.test"),
             ("https://hünter:wäre@h.test", "https://***********@h.test"),
+            ("RUN docker login -u me -p hunter2 host", "RUN docker login -u me -p ******* host"),
+            ("RUN az acr login --password 'hunter2'", "RUN az acr login --password '*******'"),
+            ("ENV API_TOKEN hunter2", "ENV API_TOKEN *******"),
         ] {
             assert_eq!(mask_secrets(given), shown);
             assert!(holds_secret(given));
@@ -310,6 +355,7 @@ mod tests {
     #[test]
     fn what_is_no_secret_stays_legible() {
         for text in [
+            "https://h.test/2c/18/hf_xet-1.8.0-cp314-cp314t-macosx_10_12_x86_64.whl",
             "https://${TOKEN}@host.test/simple",
             "https://${USER}:${PASS}@host.test/simple",
             "https://someone:${PASS}@host.test/simple",
@@ -325,6 +371,11 @@ mod tests {
             "PASSWORD_FILE: /run/secrets/db",
             "API_KEY: ${API_KEY}",
             "hf_transfer==0.1.4",
+            "wasbs://container@account.blob.host.test/folder",
+            "docker login --password-stdin -u me",
+            "docker login -p $PASSWORD",
+            "mkdir -p folder",
+            "ENV TOKENIZERS_PARALLELISM false",
         ] {
             assert_eq!(mask_secrets(text), text);
         }

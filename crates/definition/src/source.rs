@@ -1,9 +1,10 @@
 //! A text with its file name, from which places are quoted.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::secrets::mask_secrets;
-use crate::{Diagnostic, Place, ReadError, Span, codes};
+use crate::{Diagnostic, Place, Position, ReadError, Span, codes};
 
 /// No definition written by people comes near this; a lock or data file given by mistake does.
 pub(crate) const MAX_BYTES: u64 = 8 << 20;
@@ -57,7 +58,10 @@ impl Source {
         if metadata.len() > MAX_BYTES {
             return Err(too_large(path).into());
         }
-        let bytes = fs_err::read(path).map_err(|error| io(&error))?;
+        // Pipes and devices tell no size.
+        let mut bytes = Vec::new();
+        let file = fs_err::File::open(path).map_err(|error| io(&error))?;
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| io(&error))?;
         Self::decode(path, &bytes)
     }
 
@@ -127,8 +131,31 @@ impl Source {
         }
     }
 
+    /// The byte where the character at `position` begins; the end of the text stands in the line after the last one, too.
+    pub(crate) fn offset_of(&self, position: Position) -> Option<usize> {
+        if position.line == self.lines.len() + 1 {
+            return (position.column == 1).then_some(self.text.len());
+        }
+        let (start, end) = *self.lines.get(position.line.checked_sub(1)?)?;
+        let line = &self.text[start..end];
+        let before = position.column.checked_sub(1)?;
+        let mut offsets = line.char_indices().map(|(offset, _)| offset).chain([line.len()]);
+        offsets.nth(before).map(|offset| start + offset)
+    }
+
+    /// What stands at `span`.
+    pub(crate) fn text_at(&self, span: Span) -> &str {
+        let line = self.line(span.line).unwrap_or_default();
+        let offset = |column: usize| line.char_indices().nth(column).map_or(line.len(), |(offset, _)| offset);
+        let (start, end) = (offset(span.column - 1), offset(span.column - 1 + span.length));
+        &line[start..end]
+    }
+
     /// The place `span` with its line quoted, secrets masked.
     pub fn place(&self, span: Span) -> Place {
+        // The end of a text may be said to be on a line that it does not have.
+        let beyond = span.line > self.lines.len();
+        let span = if beyond { Span { line: self.lines.len(), column: usize::MAX, length: 1 } } else { span };
         let line = self.line(span.line).unwrap_or_default();
         let quoted = line.len() <= MAX_QUOTED;
         // Some of the YAML parser's columns lie beyond the line's end.

@@ -2,12 +2,14 @@
 
 pub mod debian;
 pub mod diff;
+mod export;
 pub mod model;
 pub mod pypi;
 pub mod tool;
 mod upgrade;
 pub mod validate;
 
+pub use export::{ExportError, export};
 pub use model::{
     Artifact, BaseLock, CondaPackage, DebPackage, IndexState, Lock, Noarch, PlatformLock, PypiPackage,
     PypiSource, PythonLock, Receipt, ToolVersion,

@@ -50,25 +50,34 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Given, RequirementError
         return Err(RequirementError::template(text, at));
     }
     refuse_credentials(text)?;
-    let text = braced(text);
-    let (text, subdir) = match text.trim_end_matches('/').rsplit_once('/') {
-        Some((channel, subdir)) if is_subdir(subdir) && !channel.ends_with('/') => {
-            (channel, Some(subdir.to_owned()))
-        }
-        _ => (&*text, None),
-    };
-    let channel = if text == "nodefaults" {
-        None
-    } else if has_scheme(text) {
-        Some(CondaChannel::Url(url(text, folder)?))
+    let text = &*braced(text);
+    let (channel, subdir) = if text == "nodefaults" {
+        (None, None)
+    } else if !text.contains("://[") && (text.contains("::") || text.contains(['[', ']'])) {
+        return Err(invalid(format!("`{}` is not a channel", shown(text)), text)
+            .with_hint("`channel::package` is a package, and belongs to the dependencies"));
+    } else if (has_scheme(text) && text.contains("://")) || text.starts_with(['/', '.', '~']) {
+        let (url, subdir) = without_subdir(url(text, folder)?);
+        (Some(CondaChannel::Url(url)), subdir)
     } else if text.contains('\\') || is_drive(text) {
         return Err(invalid("a path of Windows is no channel here", text)
             .with_hint("write the URL of the channel, or a path with `/`"));
-    } else if text.starts_with(['/', '.', '~']) {
-        Some(CondaChannel::Url(without_slash(&links_url(text, folder)?)))
     } else {
-        Some(CondaChannel::Name(name(text)?))
+        let name = name(text)?;
+        match name.rsplit_once('/').filter(|(_, subdir)| is_subdir(subdir)) {
+            Some((channel, subdir)) => {
+                (Some(CondaChannel::Name(self::name(channel)?)), Some(subdir.to_owned()))
+            }
+            None => (Some(CondaChannel::Name(name)), None),
+        }
     };
+    // A root is none, and has no text without its slash.
+    if let Some(CondaChannel::Url(url)) = &channel
+        && !url.as_url().has_host()
+        && url.as_url().path().len() < 2
+    {
+        return Err(invalid("the root of the file system is no channel", text));
+    }
     Ok(Given { channel, subdir })
 }
 
@@ -144,6 +153,18 @@ pub(super) fn url(text: &str, folder: &Path) -> Result<SafeUrl, RequirementError
     }
 }
 
+/// The channel of `https://host/channel/linux-64`, and the folder.
+fn without_subdir(url: SafeUrl) -> (SafeUrl, Option<String>) {
+    let path = url.as_url().path();
+    let Some((channel, subdir)) = path.rsplit_once('/').filter(|(_, subdir)| is_subdir(subdir)) else {
+        return (url, None);
+    };
+    let (channel, subdir) = (channel.to_owned(), subdir.to_owned());
+    let mut url = url.as_url().clone();
+    url.set_path(channel.trim_end_matches('/'));
+    (SafeUrl::new(url), Some(subdir))
+}
+
 /// Slashes at the end mean nothing.
 fn without_slash(url: &SafeUrl) -> SafeUrl {
     let mut url = url.as_url().clone();
@@ -207,6 +228,9 @@ mod tests {
             ("C:\\channel", "PV026"),
             ("conda forge", "PV026"),
             ("", "PV026"),
+            ("conda-forge::numpy", "PV026"),
+            ("conda-forge:numpy", "PV026"),
+            ("http://[::1]:80/c", "http://[::1]/c"),
             ("{{ channel }}", "PV023"),
             ("https://", "PV014"),
         ] {

@@ -1,6 +1,7 @@
 //! What is wrong with a requirement, and where in its text.
 
 use crate::codes::{self, Code};
+use crate::secrets::shown;
 
 /// Why a text is no requirement. The message never quotes a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +26,10 @@ impl RequirementError {
 
     pub(super) fn invalid(message: impl Into<String>, offset: usize, length: usize) -> Self {
         Self::new(codes::INVALID_REQUIREMENT, message, offset, length)
+    }
+
+    pub(crate) fn not_a_url(text: &str) -> Self {
+        Self::new(codes::INVALID_URL, format!("`{}` is not a URL", shown(text)), 0, text.len())
     }
 
     pub(crate) fn template(text: &str, offset: usize) -> Self {

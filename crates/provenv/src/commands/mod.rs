@@ -2,9 +2,11 @@
 
 mod build;
 mod builds;
+mod check;
 mod capture;
 mod completions;
 mod env;
+mod export;
 mod image;
 mod lock;
 mod run;

@@ -167,7 +167,7 @@ impl<'s> Reader<'s, '_> {
                 Ok(Platform::LinuxAmd64) => {}
                 Ok(other) => self.read.environment.definition.platforms = vec![other],
                 Err(error) => {
-                    self.sections.report(codes::INVALID_VALUE, node, shown(&error.to_string()), None)
+                    self.sections.report(codes::INVALID_VALUE, node, shown(&error.to_string()), None);
                 }
             }
         }

@@ -18,6 +18,8 @@ use crate::{CondaChannel, Digest, SafeUrl, codes};
 const MAX_BYTES: usize = 4 << 10;
 const MAX_DEPTH: usize = 16;
 const MAX_EXPRESSION: usize = 128;
+/// Stands for a regular expression while the rest of a spec is read.
+const EXPRESSION: &str = "provenv_expression";
 
 const OPERATORS: [char; 5] = ['=', '<', '>', '!', '~'];
 
@@ -37,7 +39,13 @@ impl Parsed {
     /// Reads `text`; relative paths of packages and channels start from `folder`, which is absolute.
     pub fn new(text: &str, folder: &Path) -> Result<Self, RequirementError> {
         let lead = text.len() - text.trim_start().len();
-        Self::trimmed(text.trim(), folder).map_err(|error| error.shift(lead))
+        let trimmed = text.trim();
+        Self::trimmed(trimmed, folder).map_err(|error| {
+            // Errors on parts that were put into another form first may reach beyond the text.
+            let offset = error.offset.min(trimmed.len().saturating_sub(1));
+            let length = error.length.min(trimmed.len() - offset).max(1);
+            RequirementError { offset, length, ..error }.shift(lead)
+        })
     }
 
     fn trimmed(text: &str, folder: &Path) -> Result<Self, RequirementError> {
@@ -63,21 +71,48 @@ impl Parsed {
         refuse_other_tools(text)?;
         let (text_without, brackets, extras) = split_brackets(text)?;
         refuse_depth(&text_without)?;
-        let (channel, rest) = match text_without.rfind("::") {
-            Some(at) => {
-                let given = channel::parse(&text_without[..at], folder)?;
-                (Some(given), &text_without[at + 2..])
-            }
-            None => (None, &*text_without),
-        };
-        let found = MatchSpec::from_str(&format!("{rest}{brackets}"), ParseMatchSpecOptions::lenient())
+        let (channel, namespace, rest) = split_channel(&text_without);
+        let channel = channel.map(|channel| channel::parse(channel, folder)).transpose()?;
+        let (readable, expression) = take_expression(format!("{rest}{brackets}"));
+        let found = MatchSpec::from_str(&readable, ParseMatchSpecOptions::lenient())
             .map_err(|error| refusal(&error, text))?;
         let mut spec = convert(found, text, brackets, folder)?;
+        if let Some(expression) = expression {
+            let taken = spec.build.as_deref() == Some(EXPRESSION);
+            if !taken || expression.len() > MAX_EXPRESSION || !is_plain_expression(&expression) {
+                let at = text.find('^').unwrap_or(0);
+                let message = "a regular expression that is too involved for a build string";
+                return Err(invalid(message, at..text.len()).with_hint("use `*` for any run of characters"));
+            }
+            spec.build = Some(expression);
+        }
         if let Some(given) = channel {
             spec.channel = given.channel.or(spec.channel);
             spec.subdir = spec.subdir.or(given.subdir);
         }
+        if let Some(namespace) = namespace {
+            spec.namespace = Some(namespace.to_owned());
+        }
+        if spec.namespace.as_deref().is_some_and(|namespace| !is_name(namespace)) {
+            return Err(invalid("not a namespace before the name", all));
+        }
         Ok(Self { spec, extras })
+    }
+}
+
+/// `channel::name` and `channel:namespace:name` at their colons.
+fn split_channel(text: &str) -> (Option<&str>, Option<&str>, &str) {
+    if let Some((channel, rest)) = text.rsplit_once("::") {
+        let (namespace, rest) = rest.rsplit_once(':').unzip();
+        let rest = rest.unwrap_or(&text[channel.len() + 2..]);
+        return (Some(channel), namespace.map(str::trim).filter(|name| !name.is_empty()), rest);
+    }
+    let mut parts = text.rsplitn(3, ':');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(rest), Some(namespace), Some(channel)) => {
+            (Some(channel), Some(namespace.trim()).filter(|name| !name.is_empty()), rest)
+        }
+        _ => (None, None, text),
     }
 }
 
@@ -94,7 +129,8 @@ fn package(text: &str, folder: &Path) -> Option<Result<CondaSpec, RequirementErr
     let is_package = location.ends_with(".conda") || location.ends_with(".tar.bz2");
     let is_url = channel::has_scheme(location) && location.contains("://");
     let is_path = location.starts_with(['/', '.', '~']) || channel::is_drive(location);
-    if location.contains("::") || !(is_url || is_path || is_package) {
+    let is_file = is_package && !location.contains(OPERATORS);
+    if location.contains("::") || !(is_url || is_path || is_file) {
         return None;
     }
     if !is_package || location.contains(char::is_whitespace) {
@@ -117,7 +153,7 @@ fn package_at(
     } else {
         format!("./{location}")
     };
-    let url = channel::url(&path, folder)?;
+    let url = kept_url(&path, location.len(), folder)?;
     let mut spec = CondaSpec { url: Some(url), ..CondaSpec::default() };
     let known = spec.url.as_ref().and_then(|url| CondaArchiveIdentifier::try_from_url(url.as_url()));
     let Some(known) = known.filter(|known| is_name(&known.identifier.name)) else {
@@ -155,7 +191,10 @@ fn is_md5(text: &str) -> bool {
 }
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        && !text.ends_with(".conda")
+        && !text.ends_with(".tar.bz2")
 }
 
 /// What pip, YAML or Windows make of a text, with the way out.
@@ -174,6 +213,9 @@ fn refuse_other_tools(text: &str) -> Result<(), RequirementError> {
         )
         .with_hint("conda does not fill in variables in packages: do it first"));
     }
+    if text.starts_with('^') {
+        return Err(invalid("a pattern is no name of a package", 0..head.len()));
+    }
     if text.starts_with(OPERATORS) {
         return Err(invalid("the name of a package is missing", 0..1)
             .with_hint("quote the whole item: YAML takes a `>` at its beginning for something else"));
@@ -190,6 +232,9 @@ fn refuse_other_tools(text: &str) -> Result<(), RequirementError> {
     }
     if let Some(range) = at(" @ ").filter(|range| range.end <= head.len()) {
         return Err(invalid("`@` and a URL are pip's", range).with_hint(pip_list));
+    }
+    if head.ends_with(['=', ',', '|']) {
+        return Err(invalid("a version is missing at the end", head.len() - 1..head.len()));
     }
     if text.starts_with('-') {
         return Err(invalid("an option is no package", 0..head.len()).with_hint(pip_list));
@@ -214,7 +259,14 @@ fn split_brackets(text: &str) -> Result<(String, &str, Option<Range<usize>>), Re
     }
     let rest = format!("{}{}", &text[..open], &text[close + 1..]);
     let brackets = &text[open..=close];
-    if brackets.contains('=') { Ok((rest, brackets, None)) } else { Ok((rest, "", Some(open..close + 1))) }
+    if brackets.contains('=') {
+        Ok((rest, brackets, None))
+    } else if text[..open].contains(|c: char| c.is_whitespace() || OPERATORS.contains(&c)) {
+        Err(invalid("brackets that conda cannot read", open..close + 1)
+            .with_hint("write them `[key='value',key='value']`"))
+    } else {
+        Ok((rest, "", Some(open..close + 1)))
+    }
 }
 
 fn refuse_depth(text: &str) -> Result<(), RequirementError> {
@@ -243,6 +295,9 @@ fn convert(
     let PackageNameMatcher::Exact(name) = &found.name else {
         return Err(invalid("a pattern is no name of a package", all));
     };
+    if !is_name(name.as_normalized()) {
+        return Err(invalid("not the name of a package", all));
+    }
     let versions = found
         .version
         .as_ref()
@@ -253,7 +308,7 @@ fn convert(
         None | Some(StringMatcher::Any) => None,
         Some(build) => Some(build_text(&build.to_string(), text, brackets)?),
     };
-    let url = found.url.as_ref().map(|url| kept_url(url, text, folder)).transpose()?;
+    let url = found.url.as_ref().map(|url| kept_url(url.as_str(), text.len(), folder)).transpose()?;
     let texts = [&found.subdir, &found.namespace, &found.file_name, &found.license, &found.license_family];
     let features = found.track_features.iter().flatten();
     if texts.into_iter().flatten().chain(features).any(|text| text.contains(['"', '\'', '\\'])) {
@@ -284,15 +339,7 @@ fn convert(
 fn build_text(build: &str, text: &str, brackets: &str) -> Result<String, RequirementError> {
     let start = text.rfind(build).unwrap_or(0);
     let range = start..text.len().min(start + build.len());
-    if build.starts_with('^') {
-        return if build.len() <= MAX_EXPRESSION && is_plain_expression(build) {
-            Ok(build.to_owned())
-        } else {
-            Err(invalid("a regular expression that is too involved for a build string", range)
-                .with_hint("use `*` for any run of characters"))
-        };
-    }
-    let bad = |c: char| c.is_whitespace() || "=,|<>~!'\"\\()".contains(c);
+    let bad = |c: char| !c.is_ascii_alphanumeric() && !"_.*+-".contains(c);
     let in_brackets = brackets.contains("build");
     if build.contains(bad) || (build.contains('-') && !in_brackets) {
         let error = invalid(format!("`{}` is not a build string", shown(build)), range);
@@ -305,7 +352,16 @@ fn build_text(build: &str, text: &str, brackets: &str) -> Result<String, Require
     Ok(build.to_owned())
 }
 
-/// Without what takes long to compile.
+/// Takes a regular expression of a build out of a spec: to compile each would let a small file take minutes.
+fn take_expression(text: String) -> (String, Option<String>) {
+    let before = |at: usize| text[..at].ends_with([' ', '=', '\'', '"']);
+    let Some(start) = text.find('^').filter(|start| before(*start)) else { return (text, None) };
+    let Some(end) = text.rfind('$').filter(|end| *end > start) else { return (text, None) };
+    let expression = text[start..=end].to_owned();
+    (format!("{}{EXPRESSION}{}", &text[..start], &text[end + 1..]), Some(expression))
+}
+
+/// Letters, groups, repetitions and alternatives, and nothing that is costly to match.
 fn is_plain_expression(text: &str) -> bool {
     let mut characters = text.chars();
     while let Some(c) = characters.next() {
@@ -329,16 +385,15 @@ fn build_number(text: &str) -> String {
     }
 }
 
-fn kept_url(url: &url::Url, text: &str, folder: &Path) -> Result<SafeUrl, RequirementError> {
-    let whole = |error: RequirementError| RequirementError { offset: 0, length: text.len(), ..error };
-    let kept = channel::url(url.as_str(), folder).map_err(whole)?;
-    if kept.to_string().contains(['\'', '"']) {
-        return Err(invalid("a quote in a URL", 0..text.len()));
+fn kept_url(url: &str, length: usize, folder: &Path) -> Result<SafeUrl, RequirementError> {
+    let kept = channel::url(url, folder)?;
+    if kept.to_string().contains(['\'', '"', '\\']) {
+        return Err(invalid("a quote or backslash in a URL", 0..length));
     }
     Ok(kept)
 }
 
-/// A channel that stands in brackets or before a namespace: the parser tells a name by the alias that it put before it.
+/// A channel that stands in brackets: the parser tells a name by the alias that it put before it.
 fn known_channel(channel: &Channel, text: &str) -> Result<CondaChannel, RequirementError> {
     const ALIAS: &str = "https://conda.anaconda.org/";
     let url = channel.base_url.url().as_str();

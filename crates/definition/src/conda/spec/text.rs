@@ -26,12 +26,7 @@ impl CondaSpec {
         let mut text = String::new();
         if let Some(channel) = &self.channel {
             text.push_str(&channel.to_string());
-            text.push(':');
-            text.push_str(self.namespace.as_deref().unwrap_or_default());
-            text.push(':');
-        } else if let Some(namespace) = &self.namespace {
-            text.push_str(namespace);
-            text.push(':');
+            text.push_str("::");
         }
         text.push_str(&self.name);
         if positional {
@@ -70,7 +65,7 @@ impl CondaSpec {
             build_number,
             channel: _,
             subdir,
-            namespace: _,
+            namespace,
             file_name,
             url,
             md5,
@@ -88,6 +83,7 @@ impl CondaSpec {
         [
             ("build_number", build_number.clone()),
             ("subdir", subdir.clone()),
+            ("namespace", namespace.clone()),
             ("fn", file_name.clone()),
             ("url", url.as_ref().map(ToString::to_string)),
             ("md5", md5.clone()),
