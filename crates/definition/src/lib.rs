@@ -5,6 +5,7 @@ mod azure;
 mod canonical;
 mod check;
 pub mod codes;
+mod columns;
 mod conda;
 mod diagnostic;
 mod digest;
