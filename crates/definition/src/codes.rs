@@ -138,6 +138,24 @@ codes! {
     "PV030" READ_OTHERWISE "read-otherwise" Warning
         "what conda reads otherwise than it looks"
         "conda reads over a part of this, or reads less than is written. The message says what counts here.";
+    "PV039" FOLDER_CHOICE "folder-choice" Info
+        "one of several files of a folder"
+        "A folder was given, and several of its files say what an environment needs. The first in a fixed order was taken; \
+         a lock comes before the file that it was made from, and whether it is still up to date is not checked. Name a \
+         file to take another one.";
+    "PV040" NOTHING_IN_FOLDER "nothing-in-folder" Error
+        "a folder without a definition"
+        "A folder was given that is no environment and holds none of the files that are looked for. Name the file, or the \
+         folder of the environment itself.";
+    "PV041" NOT_REPRODUCIBLE "not-reproducible" Warning
+        "something installed that cannot be had again as it is"
+        "An environment on disk holds something that no index or channel is known to have, or that nothing on disk says \
+         enough of: an editable install, a local path, a package without a record of its files, a build for another \
+         system. The message says what was written down instead, or that it was left out.";
+    "PV042" NOT_ON_RECORD "not-on-record" Info
+        "asked for by inference"
+        "An environment on disk does not say all that was asked for when it was made. What was inferred from what is there \
+         may differ: look through it, or capture what is there with `--exact`.";
 
     "PV032" PYTHON_RANGE "python-range" Info
         "several Pythons are allowed"
@@ -260,9 +278,10 @@ codes! {
     "PV125" LARGE_DOCKERFILE "large-dockerfile" Warning
         "a Dockerfile of more than 100 KB"
         "Azure ML refuses it. Put files into a build context and copy them.";
-    "PV126" WILDCARD_EQUALITY "wildcard-equality" Warning
+    "PV126" WILDCARD_EQUALITY "wildcard-equality" Info
         "`==` with a wildcard in a conda package"
-        "Conda leaves the `.*` out of `==1.2.*` and takes the exact version `1.2`. Write `=1.2` for all of 1.2.";
+        "`==` asks for an exact version and `.*` for all that begin so. Conda takes `==1.2.*` for `=1.2`, and stricter readers \
+         refuse it. Write `=1.2`.";
     "PV127" SHELL_REDIRECT "shell-redirect" Warning
         "a version bound that the shell takes for a redirection"
         "In `RUN pip install numpy>=1.2`, the shell sends the output to a file called `=1.2`, and any numpy is installed. \

@@ -65,7 +65,12 @@ pub fn lint(path: &Path) -> Linted {
 
 /// Reads and checks `text` as if it stood in the file `path`; files that it includes are read from disk.
 pub fn lint_str(text: &str, path: &Path) -> Linted {
-    match Source::decode(path, text.as_bytes()) {
+    lint_bytes(text.as_bytes(), path)
+}
+
+/// The same of bytes, in any encoding that files may have.
+pub fn lint_bytes(bytes: &[u8], path: &Path) -> Linted {
+    match Source::decode(path, bytes) {
         Ok(source) => lint_source(source),
         Err(error) => Linted { source: None, format: None, remarks: error.0, ignored: 0 },
     }

@@ -3,7 +3,9 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use provenv_definition::{Base, ContextLocation, Diagnostic, Digest, Format, ReadEnvironment, read, read_str};
+use provenv_definition::{
+    Base, ContextLocation, Diagnostic, Digest, Format, ReadEnvironment, read, read_str,
+};
 
 fn render(diagnostic: &Diagnostic) -> String {
     let place = diagnostic
@@ -68,10 +70,7 @@ fn what_buildkit_refuses_is_refused_with_its_place() {
     for (text, remark) in [
         ("", "PV035 1:1+1 file with no instructions (begin with `FROM` and an image)"),
         ("# only\n", "PV035 1:1+1 file with no instructions (begin with `FROM` and an image)"),
-        (
-            "ARG a\n",
-            "PV035 1:1+3 no build stage: there is no `FROM` (begin with `FROM` and an image)",
-        ),
+        ("ARG a\n", "PV035 1:1+3 no build stage: there is no `FROM` (begin with `FROM` and an image)"),
         (
             "ARG a\n  RUN b\nRUN c\nFROM d",
             "PV035 2:3+3 no build stage: there is no `FROM` before this (only `ARG` may come before `FROM`)",
@@ -87,7 +86,10 @@ fn what_buildkit_refuses_is_refused_with_its_place() {
             "PV035 1:1+4 `1` cannot be the name of a build stage (a name begins with a letter; letters, digits, `-`, `_` and `.` follow)",
         ),
         ("FROM a\nCOPY b\n", "PV035 2:1+4 COPY needs at least two arguments: what is copied, and where to"),
-        ("FROM a\nADD [\"b\"]\n", "PV035 2:1+3 ADD needs at least two arguments: what is copied, and where to"),
+        (
+            "FROM a\nADD [\"b\"]\n",
+            "PV035 2:1+3 ADD needs at least two arguments: what is copied, and where to",
+        ),
         (
             "FROM a\nRUN <<EOF\nx\n EOF\n",
             "PV035 2:1+3 unterminated heredoc: no line is `EOF` (end it by a line that holds `EOF` alone)",
@@ -121,7 +123,8 @@ fn tags_that_move_are_remarked_at_their_from() {
     let text = "ARG TAG=latest\nARG NONE\nFROM python:$TAG AS a\nFROM a\nFROM scratch\nFROM b:${NONE}\nFROM c\n\
                 FROM d:1\nFROM e@sha256:aa\n";
     let found = read_alone(text).unwrap();
-    let remarks: Vec<String> = found.check().iter().filter(|remark| remark.code == "PV106").map(render).collect();
+    let remarks: Vec<String> =
+        found.check().iter().filter(|remark| remark.code == "PV106").map(render).collect();
     let hint = "(name a version, or a digest with `@sha256:…`)";
     assert_eq!(
         remarks,
@@ -181,7 +184,9 @@ fn everything_that_docker_would_send_counts_and_nothing_else() {
             fs_err::set_permissions(folder.join("run.sh"), PermissionsExt::from_mode(0o600)).unwrap();
         }),
         ("link", true, |folder| symlink("/etc/passwd", folder.join("new")).unwrap()),
-        ("Dockerfile", true, |folder| fs_err::write(folder.join("Dockerfile"), "FROM a:2\nCOPY . /a\n").unwrap()),
+        ("Dockerfile", true, |folder| {
+            fs_err::write(folder.join("Dockerfile"), "FROM a:2\nCOPY . /a\n").unwrap();
+        }),
         ("ignore file", true, |folder| fs_err::write(folder.join(".dockerignore"), "nothing").unwrap()),
     ];
     let folder = context();
@@ -325,7 +330,9 @@ fn a_folder_that_cannot_be_sent_is_refused() {
     };
     assert_eq!(
         errors(&pipe),
-        ["PV037 2:1+4 `pipe` of the build context is neither file, folder nor link (remove it, or leave it out by `.dockerignore`)"]
+        [
+            "PV037 2:1+4 `pipe` of the build context is neither file, folder nor link (remove it, or leave it out by `.dockerignore`)"
+        ]
     );
     let broken = |folder: &Path| fs_err::write(folder.join(".dockerignore"), "a\n[").unwrap();
     assert_eq!(errors(&broken), ["PV037 2:1+4 line 2 of `.dockerignore`: a malformed pattern"]);
@@ -367,7 +374,10 @@ fn dockerfiles_of_the_corpus_are_read() {
                 assert_eq!(again.environment, found.environment, "{}\n{written}", path.display());
             }
             Err(error) => {
-                assert!(error.0.iter().all(|error| error.file.is_some() && error.code == "PV035"), "{error:?}");
+                assert!(
+                    error.0.iter().all(|error| error.file.is_some() && error.code == "PV035"),
+                    "{error:?}"
+                );
                 println!("{}: {}", path.file_name().unwrap().display(), render(&error.0[0]));
                 refused.push(path);
             }

@@ -134,14 +134,6 @@ fn every_mistake_is_named_with_its_place() {
         ),
         ("image: a b", "PV021 1:8+3 `image` must be the reference of an image, such as `python:3.12-slim`"),
         (
-            "image: python:3.12\nconda_file: conda.yml",
-            "PV007 2:1+10 `conda_file`: conda packages are not supported yet (list Python packages under `pip` and Debian packages under `system_packages`)",
-        ),
-        (
-            "build: {path: .}",
-            "PV007 1:1+5 `build`: building from a Dockerfile is not supported yet (list Python packages under `pip` and Debian packages under `system_packages`)",
-        ),
-        (
             "system_packages: [Git]",
             "PV020 1:19+3 `Git` is not the name of a Debian package (write `name` or `name=version`, as for apt-get)",
         ),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use provenv_definition::{
     Environment, LockedArtifacts, LockedConda, LockedFile, LockedPypi, LockedSource, Platform,
-    ReadEnvironment, WriteError, WriteFormat, Written, read_str, write_lock,
+    ReadEnvironment, WriteError, WriteFormat, Written, definition_digest, read_str, write_lock,
 };
 
 const SHA256: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -161,4 +161,36 @@ fn an_explicit_file_is_for_one_platform_and_names_the_rest() {
     assert!(urls[0].ends_with(&sha256) && urls[1].ends_with(&format!("#{}", "b".repeat(32))), "{text}");
     let found = read_back(&written);
     assert_eq!(found.environment.definition.conda.packages.len(), 2, "{:?}", found.environment);
+}
+
+#[test]
+fn locks_of_conda_read_back() {
+    let (environment, artifacts) = conda_packages();
+    for (format, subdirs) in [
+        (WriteFormat::CondaLock, [Platform::LinuxAmd64, Platform::LinuxArm64].as_slice()),
+        (WriteFormat::PixiLock, &[Platform::LinuxAmd64, Platform::LinuxArm64]),
+        (WriteFormat::CondaLock, &[Platform::LinuxArm64]),
+        (WriteFormat::PixiLock, &[Platform::LinuxAmd64]),
+    ] {
+        let written = write_lock(&environment, &artifacts, subdirs, format).unwrap();
+        assert_eq!(written.not_carried, [], "{format}");
+        let found = read_back(&written);
+        let text = &written.files[0].text;
+        let locked = found.locked.unwrap();
+        assert_eq!(locked.conda.keys().copied().collect::<Vec<_>>(), subdirs, "{format}\n{text}");
+        for (platform, packages) in &locked.conda {
+            assert_eq!(packages, &artifacts.conda[platform], "{format}\n{text}");
+        }
+        assert_eq!(locked.pypi.len(), 1, "{format}\n{text}");
+        let (found, expected) = (&locked.pypi[0], &artifacts.pypi[0]);
+        assert_eq!((&found.name, &found.version), (&expected.name, &expected.version), "{format}\n{text}");
+        assert_eq!(found.wheels[0].sha256, expected.wheels[0].sha256, "{format}\n{text}");
+        assert_eq!(found.wheels[0].url, expected.wheels[0].url, "{format}\n{text}");
+
+        // Once more, from what was read: the same definition.
+        let environment = read_back(&written).environment;
+        let again = write_lock(&environment, &locked, &[], format).unwrap();
+        let digest = |environment: &Environment| definition_digest(&environment.definition);
+        assert_eq!(digest(&read_back(&again).environment), digest(&environment), "{format}\n{text}");
+    }
 }

@@ -1,10 +1,14 @@
 //! The arguments, one struct a command; help, completions and manual pages are made from these.
 
+mod check;
+
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use provenv_definition::{Platform, WriteFormat};
+
+pub use check::{CheckArgs, Deny, ReportFormat};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -255,12 +259,10 @@ pub enum EnvCommand {
 What the format cannot carry is listed on standard error: a warning where the files say another definition, a note
 where they leave out what does not count for its digest.")]
     Export(ExportArgs),
+    /// Write down an environment that is on disk: a conda environment, a virtual environment, the Python that runs now
+    Capture(CaptureArgs),
     /// Check definitions: exit 0 when nothing is wrong, 1 at errors, 2 when a file cannot be read
-    Check {
-        /// The files
-        #[arg(required = true, value_hint = ValueHint::FilePath)]
-        files: Vec<PathBuf>,
-    },
+    Check(CheckArgs),
 }
 
 #[derive(Debug, Args)]
@@ -322,6 +324,41 @@ impl From<ExportFormat> for WriteFormat {
             ExportFormat::Native => Self::Native,
         }
     }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv env capture                                  what is active, else the Python of PATH
+  provenv env capture .venv --to environment.yaml
+  provenv env capture --name tf2 --exact               a conda environment with every version and build
+  provenv env capture --python /usr/bin/python3.11
+  provenv env register .venv --name digits             without a file between
+
+Without --exact it is what was asked for: conda's history, and the Python packages that pip marked as requested, at
+the version that is there. Files are read and nothing is run, but for the Python that --python or PATH names, which
+is asked where its packages are. What cannot be had again elsewhere is said.")]
+pub struct CaptureArgs {
+    /// The environment's folder [default: $VIRTUAL_ENV, else $CONDA_PREFIX, else the python3 of PATH]
+    #[arg(value_hint = ValueHint::DirPath, conflicts_with_all = ["name", "python"])]
+    pub prefix: Option<PathBuf>,
+    /// The conda environment of this name
+    #[arg(long, short, conflicts_with = "python")]
+    pub name: Option<String>,
+    /// The environment of this Python
+    #[arg(long, value_name = "EXE", value_hint = ValueHint::ExecutablePath)]
+    pub python: Option<PathBuf>,
+    /// All that is there, each at its version, and of conda at its build
+    #[arg(long, conflicts_with = "history")]
+    pub exact: bool,
+    /// What was asked for (the default)
+    #[arg(long)]
+    pub history: bool,
+    /// The name that is written down
+    #[arg(long, value_name = "NAME")]
+    pub environment_name: Option<String>,
+    /// Write to this file instead of standard output
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub to: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use crate::fix::{Fix, Position};
 use crate::read::{Format, Origins};
-use crate::secrets::secret_range;
-use crate::{Diagnostic, Source, Span, codes};
+use crate::secrets::{secret_range, shown};
+use crate::{CondaSpec, Diagnostic, Source, Span, codes};
 
 /// Longer lines are searched in pieces: the search for secrets is quadratic where a text is made for it.
 const PIECE: usize = 1 << 10;
@@ -33,19 +34,39 @@ pub(crate) fn secrets(source: &Source, lines: &HashSet<usize>) -> Vec<Diagnostic
     remarks
 }
 
-/// Spellings in a conda file that mean something else than they say.
+/// Spellings in a conda file that are clearer in another way.
 pub(crate) fn conda(source: &Source, origins: &Origins) -> Vec<Diagnostic> {
     let mut remarks = Vec::new();
     for place in origins.conda.iter().filter(|place| place.file == source.path()) {
         let text = source.text_at(place.span);
         let Some(at) = text.find("==") else { continue };
-        let version = text[at + 2..].split([',', '|', '=', ' ', '"', '\'', ']']).next().unwrap_or_default();
-        if let Some(stem) = version.strip_suffix(".*").or_else(|| version.strip_suffix('*')) {
-            let message = format!("conda takes `=={}` for the exact version", crate::secrets::shown(version));
-            let hint = format!("write `={}` for all of it", crate::secrets::shown(stem));
-            let remark = Diagnostic::new(codes::WILDCARD_EQUALITY, message).with_hint(hint);
-            remarks.push(remark.at(place.clone()));
-        }
+        let end =
+            text[at + 2..].find([',', '|', '=', ' ', '"', '\'', ']']).map_or(text.len(), |end| at + 2 + end);
+        let version = &text[at + 2..end];
+        let Some(stem) = version.strip_suffix(".*") else { continue };
+        let message = format!("`=={}` asks for one version and for many", shown(version));
+        let remark = Diagnostic::new(codes::WILDCARD_EQUALITY, message)
+            .with_hint(format!("write `={}`", shown(stem)))
+            .at(place.clone());
+        // The edit must leave what is asked for as it is.
+        let spec = |text: &str| text.trim_matches(['"', '\'']).parse::<CondaSpec>().ok();
+        let mended = format!("{}={stem}{}", &text[..at], &text[end..]);
+        let same =
+            spec(text).is_some_and(|old| spec(&mended).is_some_and(|new| old.canonical() == new.canonical()));
+        let column = place.span.column + text[..at].chars().count();
+        let start = Position { line: place.span.line, column };
+        let length = 2 + version.chars().count();
+        remarks.push(if same {
+            remark.with_fix(Fix::replace(
+                source,
+                format!("write `={stem}`"),
+                start,
+                length,
+                format!("={stem}"),
+            ))
+        } else {
+            remark
+        });
     }
     remarks
 }

@@ -26,6 +26,9 @@ pub(crate) fn read(source: &Source) -> Reading {
         let span =
             Span { line: number, column: whole[..lead].chars().count() + 1, length: text.chars().count() };
         let line = LogicalLine::at(source, text, span);
+        if file.is_full(|| source.place(span)) {
+            break;
+        }
         match Parsed::new(text, &folder) {
             Ok(Parsed { spec, .. }) if spec.url.is_some() => {
                 match subdir(&spec).map(|subdir| (subdir, subdir.parse::<Platform>())) {

@@ -31,6 +31,9 @@ pub(crate) fn read(source: &Source) -> Reading {
             continue;
         }
         let line = LogicalLine::at(source, text, span);
+        if file.is_full(|| source.place(span)) {
+            break;
+        }
         match Parsed::new(&as_conda_splits(text), &folder) {
             Ok(Parsed { spec, extras }) => {
                 if let Some(range) = extras {

@@ -280,7 +280,7 @@ impl Judge {
         let from_context = |mount: &str| {
             let field = |name: &str| {
                 let fields = mount.split(',').filter_map(|field| field.split_once('='));
-                fields.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).last()
+                fields.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).next_back()
             };
             field("type").is_none_or(|kind| kind == "bind") && field("from").is_none()
         };

@@ -268,7 +268,7 @@ mod tests {
                     }
                     _ => continue,
                 };
-                let quoted: String = arguments.iter().map(|text| format!(" {}", go_quoted(text))).collect();
+                let quoted = arguments.iter().fold(String::new(), |all, text| all + " " + &go_quoted(text));
                 let flags: Vec<String> = instruction.flags.iter().map(|flag| go_quoted(flag)).collect();
                 let flags = if flags.is_empty() { String::new() } else { format!(" [{}]", flags.join(" ")) };
                 assert_eq!(format!("({}{flags}{quoted})", instruction.name), line, "{}", file[0]);

@@ -42,15 +42,15 @@ pub(crate) fn build_context(
             .map(|url| Base::Context(BuildContext { location: ContextLocation::Url(url), dockerfile }));
         return DockerfileBase { base, ..DockerfileBase::default() };
     }
-    let folder = match location.strip_prefix("file:") {
-        Some(_) => match Url::parse(location).ok().and_then(|url| url.to_file_path().ok()) {
-            Some(path) => path,
-            None => {
-                sections.report(codes::INVALID_URL, node, "not a `file:` URL of this machine", None);
-                return DockerfileBase::default();
-            }
-        },
-        None => folder_of(sections.source).join(location),
+    let folder = if location.starts_with("file:") {
+        let path = Url::parse(location).ok().and_then(|url| url.to_file_path().ok());
+        let Some(path) = path else {
+            sections.report(codes::INVALID_URL, node, "not a `file:` URL of this machine", None);
+            return DockerfileBase::default();
+        };
+        path
+    } else {
+        folder_of(sections.source).join(location)
     };
     if !folder.is_dir() {
         let message = format!("the build context `{}` is not a folder", shown(location));

@@ -37,7 +37,7 @@ def conda():
     packages.add_channel("https://conda.test/channel")
     packages.set_pip_option("--extra-index-url https://index.test/simple")
     environment.python.conda_dependencies = packages
-    environment.environment_variables = {"MY_VAR": "1", "yes": "no", "TEXT": "ü\n\"'"}
+    environment.environment_variables = {"MY_VAR": "1", "yes": "no", "TEXT": "ü \U0001f600\n\"'"}
     return environment
 
 

@@ -1,11 +1,11 @@
 //! A lock as the neutral data that lock files of other tools are written from.
 
 use provenv_definition::{
-    Digest, LockedArtifacts, LockedFile, LockedPypi, LockedSource, NotCarried, Platform, SafeUrl,
+    Digest, LockedArtifacts, LockedConda, LockedFile, LockedPypi, LockedSource, NotCarried, Platform, SafeUrl,
 };
 
 use crate::pypi::Vcs;
-use crate::{Artifact, Lock, PypiPackage, PypiSource};
+use crate::{Artifact, CondaPackage, Lock, PypiPackage, PypiSource};
 
 /// The artifacts of `lock` on `platform`, or on all of its platforms; which these are; and what is left out.
 pub(super) fn of(
@@ -22,6 +22,9 @@ pub(super) fn of(
         if let Some(python) = &chosen.python {
             let (major, minor) = python.minor();
             artifacts.requires_python = Some(format!("=={major}.{minor}.*"));
+        }
+        if !chosen.conda.is_empty() {
+            artifacts.conda.insert(*platform, chosen.conda.iter().map(conda).collect());
         }
         for package in &chosen.pypi {
             match pypi(package) {
@@ -41,7 +44,7 @@ pub(super) fn of(
     }
     if debian > 0 {
         lost.push(NotCarried {
-            what: format!("{debian} Debian packages, the interpreter among them"),
+            what: format!("the Debian packages ({debian})"),
             why: "the format has no place for them".to_owned(),
             counts: true,
         });
@@ -65,6 +68,34 @@ fn add(packages: &mut Vec<LockedPypi>, package: LockedPypi, platform: Platform) 
             known.wheels.dedup();
         }
         None => packages.push(LockedPypi { platforms: vec![platform], ..package }),
+    }
+}
+
+fn conda(package: &CondaPackage) -> LockedConda {
+    // Every field is named, so that a new one cannot be forgotten here.
+    let CondaPackage {
+        name,
+        version,
+        build,
+        build_number: _,
+        subdir: _,
+        noarch: _,
+        artifact,
+        md5,
+        depends,
+        constrains,
+        requested: _,
+    } = package;
+    LockedConda {
+        name: name.clone(),
+        version: version.clone(),
+        build: build.clone(),
+        url: artifact.url.clone(),
+        size: Some(artifact.size).filter(|&size| size > 0),
+        sha256: Some(artifact.sha256),
+        md5: md5.clone(),
+        depends: Some(depends.clone()),
+        constrains: constrains.clone(),
     }
 }
 

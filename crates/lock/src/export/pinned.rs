@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use provenv_definition::{
-    Base, Environment, NotCarried, PipRequirement, Platform, Requirement, SystemPackage,
+    Base, CondaRequirement, CondaSpec, Environment, NotCarried, PipRequirement, Platform, Requirement,
+    SystemPackage,
 };
 
 use super::ExportError;
-use crate::{BaseLock, Lock, PlatformLock, PypiPackage, PypiSource};
+use crate::{BaseLock, CondaPackage, Lock, PlatformLock, PypiPackage, PypiSource};
 
 /// `environment` as `lock` answers it on `platform`, and what of the answer it cannot say.
 pub(super) fn environment(
@@ -23,13 +24,17 @@ pub(super) fn environment(
         let BaseLock::Debian { suite } = &chosen.base;
         definition.base = Base::Debian { suite: Some(suite.clone()) };
     }
-    if let Some(python) = &chosen.python {
+    // Where conda brings the Python, it is one of its packages.
+    if let Some(python) = chosen.python.as_ref().filter(|_| chosen.conda.is_empty()) {
         definition.python = python.version.parse().ok().or(definition.python.take());
     }
     if lock.platforms.len() > 1 {
         definition.platforms = vec![platform];
     }
     pin_debian(&mut definition.system_packages, chosen, &mut lost);
+    if !chosen.conda.is_empty() {
+        definition.conda.packages = chosen.conda.iter().map(conda_requirement).collect();
+    }
     let named = named_by_url(&definition.pip.requirements);
     let mut requirements: Vec<PipRequirement> = Vec::new();
     for package in &chosen.pypi {
@@ -76,6 +81,12 @@ fn pin_debian(packages: &mut [SystemPackage], chosen: &PlatformLock, lost: &mut 
             counts: true,
         });
     }
+}
+
+fn conda_requirement(package: &CondaPackage) -> CondaRequirement {
+    let text = format!("{}=={}={}", package.name, package.version, package.build);
+    let spec = text.parse::<CondaSpec>().map_or(text, |spec| spec.to_string());
+    CondaRequirement { spec, platforms: Vec::new() }
 }
 
 /// The packages that the definition does not leave to an index.

@@ -2,13 +2,11 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use console::style;
-use provenv_definition::{Diagnostic, Severity};
 use provenv_workspace::EnvironmentDetails;
-use serde::Serialize;
 
+use super::check::check;
 use super::upgrade::changes_text;
 use super::{Context, Failure, Result, here};
 use crate::cli::EnvCommand;
@@ -25,7 +23,8 @@ pub async fn env(context: &Context, command: EnvCommand) -> Result {
         EnvCommand::Diff { old, new } => diff(context, &old, &new).await,
         EnvCommand::Digest { environment } => digest(context, &environment).await,
         EnvCommand::Export(arguments) => super::export::export(context, arguments).await,
-        EnvCommand::Check { files } => check(context, &files),
+        EnvCommand::Check(arguments) => check(context, arguments),
+        EnvCommand::Capture(arguments) => super::capture::capture(context, &arguments),
     }
 }
 
@@ -149,52 +148,4 @@ async fn digest(context: &Context, reference: &str) -> Result {
     workspace.close().await;
     context.remark(&warnings);
     context.show(&details.definition_digest, |digest| format!("{digest}\n"))
-}
-
-/// What was found in one file.
-#[derive(Serialize)]
-struct Checked {
-    file: PathBuf,
-    readable: bool,
-    remarks: Vec<Diagnostic>,
-}
-
-fn check(context: &Context, files: &[PathBuf]) -> Result {
-    let checked: Vec<Checked> = files
-        .iter()
-        .map(|file| match provenv_definition::read(file) {
-            Ok(read) => {
-                let checks = read.check();
-                let mut remarks = read.warnings;
-                remarks.extend(checks);
-                Checked { file: file.clone(), readable: true, remarks }
-            }
-            Err(error) => {
-                Checked { file: file.clone(), readable: fs_err::read(file).is_ok(), remarks: error.0 }
-            }
-        })
-        .collect();
-    context.show(&checked, |checked| {
-        let mut text = String::new();
-        for file in checked {
-            for remark in crate::errors::sorted(&file.remarks) {
-                text.push_str(&crate::errors::render_diagnostic(remark));
-            }
-            let count = |severity| file.remarks.iter().filter(|remark| remark.severity == severity).count();
-            let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-            let many = |number: usize| if number == 1 { "" } else { "s" };
-            let _ = writeln!(
-                text,
-                "{}: {errors} error{}, {warnings} warning{}",
-                file.file.display(),
-                many(errors),
-                many(warnings)
-            );
-        }
-        text
-    })?;
-    let unreadable = checked.iter().any(|file| !file.readable);
-    let wrong =
-        checked.iter().flat_map(|file| &file.remarks).any(|remark| remark.severity == Severity::Error);
-    Ok(ExitCode::from(if unreadable { 2 } else { u8::from(wrong) }))
 }

@@ -2,6 +2,8 @@
 
 mod build;
 mod builds;
+mod check;
+mod capture;
 mod completions;
 mod env;
 mod export;

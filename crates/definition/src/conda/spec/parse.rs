@@ -339,7 +339,7 @@ fn convert(
 fn build_text(build: &str, text: &str, brackets: &str) -> Result<String, RequirementError> {
     let start = text.rfind(build).unwrap_or(0);
     let range = start..text.len().min(start + build.len());
-    let bad = |c: char| c.is_whitespace() || !c.is_ascii() || "=,|<>~!'\"\\()".contains(c);
+    let bad = |c: char| !c.is_ascii_alphanumeric() && !"_.*+-".contains(c);
     let in_brackets = brackets.contains("build");
     if build.contains(bad) || (build.contains('-') && !in_brackets) {
         let error = invalid(format!("`{}` is not a build string", shown(build)), range);
