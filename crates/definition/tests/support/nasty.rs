@@ -112,6 +112,10 @@ pub fn yaml() -> Vec<(&'static str, String)> {
         }),
         ("anchors on everything", format!("a: [{}]", lines(|i| format!("&a{i} x,")))),
         ("aliases of one list", format!("a: &a [{}]\nb: [{}]", "x,".repeat(1000), fill("*a,"))),
+        (
+            "aliases of one text",
+            format!("a: &a {}\nb: [{}]", &fill("x")[..MEBIBYTE / 2], &fill("*a,")[..MEBIBYTE / 2]),
+        ),
         ("one anchor again and again", fill("- &a [*a]\n")),
         ("a block", format!("name: |\n{}", fill("  x\n"))),
         ("a folded text", format!("name: >\n{}", fill("  x\n\n"))),
