@@ -9,7 +9,7 @@ use crate::{Diagnostic, Place, Position, ReadError, Span, codes};
 pub(crate) const MAX_BYTES: u64 = 8 << 20;
 
 /// Longer lines are not quoted: nobody reads them.
-const MAX_QUOTED: usize = 2 << 10;
+pub(crate) const MAX_QUOTED: usize = 2 << 10;
 
 /// The text of a file and where it came from.
 #[derive(Clone, Debug)]
@@ -139,9 +139,9 @@ impl Source {
         offsets.nth(before).map(|offset| start + offset)
     }
 
-    /// What stands at `span`.
+    /// What stands at `span`; nothing in a line that nobody reads, where counting for every place would take too long.
     pub(crate) fn text_at(&self, span: Span) -> &str {
-        let line = self.line(span.line).unwrap_or_default();
+        let line = self.line(span.line).filter(|line| line.len() <= MAX_QUOTED).unwrap_or_default();
         let offset = |column: usize| line.char_indices().nth(column).map_or(line.len(), |(offset, _)| offset);
         let (start, end) = (offset(span.column - 1), offset(span.column - 1 + span.length));
         &line[start..end]
