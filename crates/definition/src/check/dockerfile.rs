@@ -44,12 +44,11 @@ fn pieces(source: &Source) -> Vec<Piece<'_>> {
             None => (line, false),
         };
         let begin = text.len() - text.trim_start().len();
-        let (name, offset, first) = match keyword.take() {
-            Some(name) => (name, begin, false),
-            None => {
-                let word = text[begin..].find(char::is_whitespace).map_or(text.len(), |end| begin + end);
-                (text[begin..word].to_ascii_uppercase(), word, true)
-            }
+        let (name, offset, first) = if let Some(name) = keyword.take() {
+            (name, begin, false)
+        } else {
+            let word = text[begin..].find(char::is_whitespace).map_or(text.len(), |end| begin + end);
+            (text[begin..word].to_ascii_uppercase(), word, true)
         };
         let rest = &text[offset..];
         if matches!(name.as_str(), "RUN" | "COPY" | "ADD")
