@@ -138,8 +138,8 @@ pub(super) const EXAMPLES: &[Example] = &[
     example(
         "PV038",
         NATIVE,
-        "conda_file: {dependencies: [python=3.12], channels: [conda-forge]}\n",
-        "image: python:3.13-slim\n",
+        "$schema: https://azuremlschemas.azureedge.net/latest/environment.schema.json\nconda_file:\n  channels: [conda-forge]\n  dependencies: [python=3.12]\n",
+        "$schema: https://azuremlschemas.azureedge.net/latest/environment.schema.json\nimage: python:3.13-slim\nconda_file:\n  channels: [conda-forge]\n  dependencies: [python=3.12]\n",
     ),
     Example {
         text: None,
