@@ -85,6 +85,16 @@ fn a_log_shows_phases_and_quiet_shows_what_a_script_needs() {
 }
 
 #[test]
+fn a_log_says_where_work_failed() {
+    let Some(workspace) = Workspace::new() else { return };
+    let server = serve(&Index::new().add(Wheel::new("tea", "1.0")));
+    workspace.write("environment.yaml", &definition(&server, "tea", &["tea>=7"]));
+    let failed = workspace.run(["build", "environment.yaml"]);
+    assert!(failed.stderr.contains("resolving: stopped after "), "{}", failed.stderr);
+    assert!(!failed.stderr.contains(": done "), "{}", failed.stderr);
+}
+
+#[test]
 fn an_image_is_shown_in_short_and_its_parts_in_full() {
     let Some(workspace) = Workspace::new() else { return };
     let server = serve(&Index::new().add(Wheel::new("tea", "1.0")));

@@ -134,6 +134,14 @@ impl Context {
         }
     }
 
+    /// The same when the work failed.
+    fn give_up(&self) {
+        match &self.progress {
+            Progress::Lines(lines) => lines.stop(),
+            _ => self.settle(),
+        }
+    }
+
     /// Shows a result.
     fn show<T: Serialize>(&self, value: &T, table: impl FnOnce(&T) -> String) -> Result {
         self.settle();
@@ -197,7 +205,11 @@ pub async fn execute(cli: Cli) -> Result {
         Command::Completions { shell } => completions::completions(shell),
         Command::Man { directory } => completions::manual(&context, &directory),
     };
-    context.settle();
+    if result.is_ok() {
+        context.settle();
+    } else {
+        context.give_up();
+    }
     result
 }
 
