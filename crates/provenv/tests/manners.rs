@@ -95,6 +95,22 @@ fn a_log_says_where_work_failed() {
 }
 
 #[test]
+fn a_working_folder_that_is_gone_is_said() {
+    let workspace = Workspace::empty();
+    let script =
+        format!("mkdir gone && cd gone && rmdir ../gone && {} build tea", env!("CARGO_BIN_EXE_provenv"));
+    let output = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(workspace.path())
+        .env("PROVENV_WORKSPACE", workspace.root())
+        .output();
+    let done = support::Done::from(output.unwrap());
+    assert_eq!(done.code, 1);
+    assert!(done.stderr.starts_with("error: the working folder cannot be used\n"), "{}", done.stderr);
+    assert!(done.stderr.contains("hint: was it removed"), "{}", done.stderr);
+}
+
+#[test]
 fn an_image_is_shown_in_short_and_its_parts_in_full() {
     let Some(workspace) = Workspace::new() else { return };
     let server = serve(&Index::new().add(Wheel::new("tea", "1.0")));

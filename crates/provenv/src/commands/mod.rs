@@ -113,7 +113,7 @@ impl Context {
             Some(root) => root,
             None => default_workspace().ok_or(Error::NoHome)?,
         };
-        let root = std::path::absolute(root)?;
+        let root = std::path::absolute(root).map_err(no_working_folder)?;
         let offline = self.global.offline
             || std::env::var("PROVENV_OFFLINE")
                 .is_ok_and(|value| !matches!(&*value, "" | "0" | "false" | "no"));
@@ -185,7 +185,12 @@ impl Context {
 
 /// The folder that relative paths count from.
 fn here() -> Result<PathBuf> {
-    Ok(std::env::current_dir()?)
+    Ok(std::env::current_dir().map_err(no_working_folder)?)
+}
+
+fn no_working_folder(source: std::io::Error) -> Failure {
+    let error = Error::Io { what: "the working folder cannot be used".to_owned(), source };
+    Failure::Other(Box::new(error), Some("was it removed or moved? change to one that is there".to_owned()))
 }
 
 /// Does what the arguments say.
