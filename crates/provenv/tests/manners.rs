@@ -95,6 +95,48 @@ fn a_log_says_where_work_failed() {
 }
 
 #[test]
+fn blobs_that_have_changed_are_found_and_made_again() {
+    let Some(workspace) = Workspace::new() else { return };
+    let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(50_000).collect();
+    let server = serve(&Index::new().add(Wheel::new("tea", "1.0").file("tea/noise.bin", noise)));
+    workspace.write("environment.yaml", &definition(&server, "tea", &["tea"]));
+    let image = workspace.json(["build", "environment.yaml"])["image"].clone();
+    let details = workspace.json(["image", "show", "environment.yaml"]);
+    let layers = details["layers"].as_array().unwrap();
+    let layer = layers.iter().find(|layer| layer["what"].as_str().unwrap().starts_with("Python")).unwrap();
+    let digits = layer["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
+    let blob = workspace.root().join("store/blobs/sha256").join(&digits[..2]).join(&digits[2..]);
+    let whole = fs_err::read(&blob).unwrap();
+    // The file itself may have other names in other workspaces.
+    let damage = |bytes: &[u8]| {
+        fs_err::remove_file(&blob).unwrap();
+        fs_err::write(&blob, bytes).unwrap();
+    };
+    damage(&whole[..whole.len() / 2]);
+    for command in
+        [&["run", "environment.yaml", "--", "true"][..], &["build", "environment.yaml", "--to", "oci:o"]]
+    {
+        let failed = workspace.run(command);
+        assert!(
+            failed.code != 0 && failed.stderr.contains("hint: run `provenv store scrub`"),
+            "{}",
+            failed.stderr
+        );
+    }
+    let scrubbed = workspace.run(["store", "scrub"]);
+    assert_eq!(scrubbed.code, 1, "{}", scrubbed.stderr);
+    assert!(scrubbed.stdout.contains(digits), "{}", scrubbed.stdout);
+    assert!(
+        scrubbed.stderr.contains("checking: done ") && !scrubbed.stderr.contains("assembling"),
+        "{}",
+        scrubbed.stderr
+    );
+    assert_eq!(workspace.json(["build", "environment.yaml"])["image"], image);
+    workspace.run(["run", "environment.yaml", "--", "true"]).ok();
+    assert_eq!(fs_err::read(&blob).unwrap(), whole);
+}
+
+#[test]
 fn a_working_folder_that_is_gone_is_said() {
     let workspace = Workspace::empty();
     let script =
