@@ -137,6 +137,26 @@ fn blobs_that_have_changed_are_found_and_made_again() {
 }
 
 #[test]
+fn names_that_a_command_made_up_do_not_steer_the_terminal() {
+    let Some(workspace) = Workspace::new() else { return };
+    let server = serve(&Index::new().add(Wheel::new("tea", "1.0")));
+    let text = definition(&server, "tea", &["tea"]) + "description: \"first\\e[31m\\nsecond\"\n";
+    workspace.write("environment.yaml", &text);
+    workspace.write(
+        "job.yaml",
+        "environment: environment.yaml\ncommand: touch \"outputs/$(printf 'a\\nb\\033[31m')\"\n",
+    );
+    let done = workspace.run(["submit", "job.yaml"]).ok();
+    for said in [done.stderr, workspace.run(["runs", "show", "latest"]).ok().stdout] {
+        assert!(said.contains(r"outputs/a\nb\u{1b}[31m (0 B)"), "{said}");
+        assert!(!said.contains('\u{1b}'), "{said}");
+    }
+    let listed = workspace.run(["env", "list"]).ok().stdout;
+    assert!(listed.ends_with("first\\u{1b}[31m\n"), "{listed}");
+    assert_eq!(workspace.json(["runs", "show", "latest"])["outputs"][0][0], "outputs/a\nb\u{1b}[31m");
+}
+
+#[test]
 fn a_working_folder_that_is_gone_is_said() {
     let workspace = Workspace::empty();
     let script =
