@@ -293,4 +293,9 @@ fn remarks_come_in_the_order_of_lines() {
         .filter(|code| code.starts_with("PV"))
         .collect();
     assert_eq!(codes, ["PV103", "PV112", "PV101"], "{}", done.stdout);
+    let done = workspace.run(["-o", "json", "env", "check", "environment.yaml"]);
+    let checked: Value = serde_json::from_str(&done.stdout).unwrap();
+    let codes: Vec<_> =
+        checked[0]["remarks"].as_array().unwrap().iter().map(|remark| &remark["code"]).collect();
+    assert_eq!(codes, ["PV103", "PV112", "PV101"], "for programs too");
 }

@@ -79,11 +79,16 @@ async fn list(context: &Context, name: Option<&str>, all: bool) -> Result {
                 details.definition_digest.short(),
                 details.created_at.map(output::time).unwrap_or_default(),
                 details.created_by.clone().unwrap_or_default(),
-                details.environment.description.clone().unwrap_or_default(),
+                summary(details.environment.description.as_deref().unwrap_or_default()),
             ]);
         }
         table.to_string()
     })
+}
+
+/// The first line of a description.
+fn summary(description: &str) -> String {
+    output::one_line(description.trim().lines().next().unwrap_or_default())
 }
 
 async fn show(context: &Context, reference: &str) -> Result {
@@ -158,6 +163,10 @@ struct Checked {
     remarks: Vec<Diagnostic>,
 }
 
+fn ordered(remarks: &[Diagnostic]) -> Vec<Diagnostic> {
+    crate::errors::sorted(remarks).into_iter().cloned().collect()
+}
+
 fn check(context: &Context, files: &[PathBuf]) -> Result {
     let checked: Vec<Checked> = files
         .iter()
@@ -166,17 +175,19 @@ fn check(context: &Context, files: &[PathBuf]) -> Result {
                 let checks = read.check();
                 let mut remarks = read.warnings;
                 remarks.extend(checks);
-                Checked { file: file.clone(), readable: true, remarks }
+                Checked { file: file.clone(), readable: true, remarks: ordered(&remarks) }
             }
-            Err(error) => {
-                Checked { file: file.clone(), readable: fs_err::read(file).is_ok(), remarks: error.0 }
-            }
+            Err(error) => Checked {
+                file: file.clone(),
+                readable: fs_err::read(file).is_ok(),
+                remarks: ordered(&error.0),
+            },
         })
         .collect();
     context.show(&checked, |checked| {
         let mut text = String::new();
         for file in checked {
-            for remark in crate::errors::sorted(&file.remarks) {
+            for remark in &file.remarks {
                 text.push_str(&crate::errors::render_diagnostic(remark));
             }
             let count = |severity| file.remarks.iter().filter(|remark| remark.severity == severity).count();
