@@ -3,6 +3,7 @@
 
 mod azure;
 mod canonical;
+pub mod capture;
 mod check;
 pub mod codes;
 mod conda;
@@ -40,6 +41,7 @@ pub use conda::CondaSpec;
 pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use digest::{Digest, DigestParseError, Hasher};
 pub use fix::{Edit, Fix, Position, apply};
+pub use folder::file_of as file_in_folder;
 pub use lint::{Linted, lint, lint_bytes, lint_str};
 pub use locked::{LockedArtifacts, LockedConda, LockedFile, LockedPypi, LockedSource};
 pub use model::{
@@ -54,4 +56,7 @@ pub use safe_url::SafeUrl;
 pub use secrets::{holds_secret, is_secret_name, mask_secrets};
 pub use source::Source;
 pub use suggest::nearest;
-pub use write::{RequirementsFiles, write_native, write_requirements};
+pub use write::{
+    NotCarried, RequirementsFiles, WriteError, WriteFormat, Written, WrittenFile, write, write_lock,
+    write_native, write_requirements,
+};

@@ -1,5 +1,6 @@
 //! A text with its file name, from which places are quoted.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::secrets::mask_secrets;
@@ -57,7 +58,10 @@ impl Source {
         if metadata.len() > MAX_BYTES {
             return Err(too_large(path).into());
         }
-        let bytes = fs_err::read(path).map_err(|error| io(&error))?;
+        // Pipes and devices tell no size.
+        let mut bytes = Vec::new();
+        let file = fs_err::File::open(path).map_err(|error| io(&error))?;
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| io(&error))?;
         Self::decode(path, &bytes)
     }
 
@@ -149,6 +153,9 @@ impl Source {
 
     /// The place `span` with its line quoted, secrets masked.
     pub fn place(&self, span: Span) -> Place {
+        // The end of a text may be said to be on a line that it does not have.
+        let beyond = span.line > self.lines.len();
+        let span = if beyond { Span { line: self.lines.len(), column: usize::MAX, length: 1 } } else { span };
         let line = self.line(span.line).unwrap_or_default();
         let quoted = line.len() <= MAX_QUOTED;
         // Some of the YAML parser's columns lie beyond the line's end.

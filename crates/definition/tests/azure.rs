@@ -230,6 +230,18 @@ fn each_field_that_is_not_carried_is_named_unless_it_is_the_default() {
 }
 
 #[test]
+fn a_password_is_shown_nowhere_though_all_stands_on_one_line() {
+    let text = r#"{"name":"a","docker":{"baseImage":"a b","baseImageRegistry":{"address":"h.test","username":"u","password":"hunter2"}},"nmae":1}"#;
+    let error = read_str(text, Path::new("/project/definition.json")).unwrap_err();
+    assert_eq!(
+        error.0.iter().map(|error| error.code).collect::<Vec<_>>(),
+        ["PV021", "PV012", "PV012", "PV012"]
+    );
+    assert!(error.0.iter().any(|error| error.line_text.is_some()));
+    assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+}
+
+#[test]
 fn a_base_image_is_read_with_the_address_of_its_registry() {
     for (reference, address, expected) in [
         ("a/b:1", "null", "a/b:1"),

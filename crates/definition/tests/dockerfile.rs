@@ -185,7 +185,7 @@ fn everything_that_docker_would_send_counts_and_nothing_else() {
         }),
         ("link", true, |folder| symlink("/etc/passwd", folder.join("new")).unwrap()),
         ("Dockerfile", true, |folder| {
-            fs_err::write(folder.join("Dockerfile"), "FROM a:2\nCOPY . /a\n").unwrap()
+            fs_err::write(folder.join("Dockerfile"), "FROM a:2\nCOPY . /a\n").unwrap();
         }),
         ("ignore file", true, |folder| fs_err::write(folder.join(".dockerignore"), "nothing").unwrap()),
     ];

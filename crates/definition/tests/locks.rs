@@ -98,7 +98,7 @@ fn uv_lock_and_the_pylock_exported_from_it_choose_the_same() {
         let chosen = locked(found).pypi.iter();
         chosen
             .map(|package| {
-                let files = package.wheels.iter().chain(&package.sdist).map(|file| file.clone());
+                let files = package.wheels.iter().chain(&package.sdist).cloned();
                 (package.name.clone(), files.collect::<Vec<_>>(), package.source.clone())
             })
             .collect::<Vec<_>>()
@@ -509,8 +509,8 @@ fn hostile_locks_take_no_time() {
         uv_lock(&format!("{{ name = \"a\", marker = \"{}\" }}", ors.join(" and ")), &uv_package("a", ""));
     let same = uv_package("a", "").repeat(4000);
     let same = uv_lock(&vec!["{ name = \"a\" }"; 4000].join(","), &same);
-    let wide: String = (0..20_000).map(|i| format!("a{i} = []\n")).collect();
-    let packages: String = (0..5000)
+    let wide = (0..20_000).map(|i| format!("a{i} = []")).collect::<Vec<_>>().join("\n");
+    let packages: Vec<String> = (0..5000)
         .map(|i| {
             format!(
                 "[[package]]\nname = \"a{i}\"\nversion = \"1\"\noptional = false\npython-versions = \"*\"\n"
@@ -518,7 +518,8 @@ fn hostile_locks_take_no_time() {
         })
         .collect();
     let poetry = format!(
-        "{packages}[metadata]\nlock-version = \"1.1\"\ncontent-hash = \"\"\n[metadata.files]\n{wide}"
+        "{}[metadata]\nlock-version = \"1.1\"\ncontent-hash = \"\"\n[metadata.files]\n{wide}",
+        packages.concat()
     );
     let pixi = "      - conda: https://h.test/linux-64/a-1-0.conda\n".repeat(12_000);
     let pixi = format!(

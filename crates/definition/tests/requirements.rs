@@ -283,6 +283,15 @@ fn included_files_are_read_relative_to_the_includer() {
 }
 
 #[test]
+fn a_device_ends_neither_memory_nor_patience() {
+    let errors = read_text("-r /dev/zero\n-c /dev/tty").unwrap_err().0;
+    let messages: Vec<_> = errors.iter().map(|error| (error.code, &*error.message)).collect();
+    assert_eq!(messages[0], ("PV013", "cannot include `/dev/zero`: it is no plain file"));
+    // What the user names is read from a device too, as far as a file may go.
+    assert_eq!(read(Path::new("/dev/zero")).unwrap_err().0[0].code, "PV009");
+}
+
+#[test]
 fn constraints_only_bound_versions() {
     let folder = tempfile::tempdir().unwrap();
     fs_err::write(folder.path().join("c.txt"), "a[b]<2\n-e .\nhttps://h.test/x.zip\nok==1\n").unwrap();

@@ -104,6 +104,7 @@ fn lock(folder: &Path) -> PlatformLock {
         base: BaseLock::Debian { suite: Suite("test".into()) },
         debian,
         python: None,
+        conda: vec![],
         pypi: vec![],
     }
 }

@@ -10,7 +10,7 @@ use crate::{BaseLock, PlatformLock};
 /// What changed between two locks of one platform, per ecosystem. Ecosystems without a change are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LockDiff {
-    /// By name: `base`, `debian`, `python` or `pypi`.
+    /// By name: `base`, `debian`, `conda`, `python` or `pypi`.
     pub ecosystems: BTreeMap<&'static str, EcosystemDiff>,
 }
 
@@ -63,6 +63,7 @@ pub fn diff(old: &PlatformLock, new: &PlatformLock) -> LockDiff {
     let ecosystems = [
         ("base", base as fn(&PlatformLock) -> Packages),
         ("debian", debian),
+        ("conda", conda),
         ("python", python),
         ("pypi", pypi),
     ];
@@ -88,6 +89,14 @@ fn debian(lock: &PlatformLock) -> Packages {
         (package.name.clone(), (package.version.clone(), artifact.size, Some(artifact.sha256)))
     };
     lock.debian.iter().map(package).collect()
+}
+
+fn conda(lock: &PlatformLock) -> Packages {
+    let package = |package: &crate::CondaPackage| {
+        let (version, artifact) = (format!("{} {}", package.version, package.build), &package.artifact);
+        (package.name.clone(), (version, artifact.size, Some(artifact.sha256)))
+    };
+    lock.conda.iter().map(package).collect()
 }
 
 fn python(lock: &PlatformLock) -> Packages {
@@ -161,6 +170,7 @@ mod tests {
                 executable: "/usr/bin/python3".into(),
                 glibc: "2.36".into(),
             }),
+            conda: Vec::new(),
             pypi: pypi
                 .iter()
                 .map(|(name, version, bytes)| PypiPackage {

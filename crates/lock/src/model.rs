@@ -69,6 +69,9 @@ pub struct PlatformLock {
     /// The Python inside the image, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python: Option<PythonLock>,
+    /// Conda packages, sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conda: Vec<CondaPackage>,
     /// Python packages, sorted by normalised name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pypi: Vec<PypiPackage>,
@@ -78,7 +81,14 @@ impl PlatformLock {
     /// Whether it holds a package of that name, of whichever ecosystem.
     pub fn holds(&self, name: &str) -> bool {
         self.debian.iter().any(|package| package.name == name)
+            || self.conda.iter().any(|package| package.name == name)
             || self.pypi.iter().any(|package| package.name == name)
+    }
+
+    /// How many packages it holds.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        self.debian.len() + self.conda.len() + self.pypi.len()
     }
 
     fn artifacts(&mut self) -> impl Iterator<Item = &mut Artifact> {
@@ -87,7 +97,8 @@ impl PlatformLock {
             PypiSource::Wheel(artifact) => Some(artifact),
             PypiSource::Built { sdist, .. } => sdist.as_mut(),
         });
-        debian.chain(pypi)
+        let conda = self.conda.iter_mut().map(|package| &mut package.artifact);
+        debian.chain(conda).chain(pypi)
     }
 }
 
@@ -128,13 +139,56 @@ pub struct DebPackage {
     pub artifact: Artifact,
 }
 
+/// One conda package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CondaPackage {
+    /// Conda's name of it.
+    pub name: String,
+    /// E.g. `1.26.4`.
+    pub version: String,
+    /// The build string, e.g. `py311h24aa872_0`.
+    pub build: String,
+    /// The build number.
+    pub build_number: u64,
+    /// `noarch`, or that of the platform, such as `linux-64`.
+    pub subdir: String,
+    /// `python` or `generic` where it is made for every platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noarch: Option<Noarch>,
+    /// The archive: `.conda` or `.tar.bz2`. Its URL ends with subdir and file name, and begins with the channel.
+    pub artifact: Artifact,
+    /// What older tools check the archive by, 32 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub md5: Option<String>,
+    /// What it needs, as conda writes it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends: Vec<String>,
+    /// What it bounds, as conda writes it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constrains: Vec<String>,
+    /// Named by the definition itself, not brought along by another package.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub requested: bool,
+}
+
+/// What kind of package it is that is made for every platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Noarch {
+    /// Files that are the same everywhere.
+    Generic,
+    /// Python modules, laid down and compiled for the Python there is.
+    Python,
+}
+
 /// The interpreter that packages are installed for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PythonLock {
     /// E.g. `3.11.2`.
     pub version: String,
-    /// Path inside the image, e.g. `/usr/bin/python3.11`.
+    /// Path inside the image: `/usr/bin/python3.11` of the base, or `/opt/provenv/bin/python3.11` where it is conda's.
     pub executable: String,
     /// glibc of the base, e.g. `2.36`: decides which manylinux wheels fit.
     pub glibc: String,

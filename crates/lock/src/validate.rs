@@ -5,12 +5,14 @@ use std::path::{Component, Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
 use provenv_definition::{
-    Definition, LockedArtifacts, LockedSource, Platform, SafeUrl, SystemPackage, normalise_name,
+    CondaChannel, Definition, LockedArtifacts, LockedSource, Platform, SafeUrl, SystemPackage, normalise_name,
 };
 use url::Url;
 
 use crate::pypi::WheelName;
-use crate::{Artifact, BaseLock, DebPackage, Lock, PlatformLock, PypiPackage, PypiSource, PythonLock};
+use crate::{
+    Artifact, BaseLock, CondaPackage, DebPackage, Lock, PlatformLock, PypiPackage, PypiSource, PythonLock,
+};
 
 /// No package is as large, and sums of so many stay numbers.
 const LARGEST: u64 = 1 << 40;
@@ -55,6 +57,9 @@ impl Lock {
             for package in &lock.debian {
                 own.allow(&package.name, package.artifact.url.as_url(), has(&package.artifact))?;
             }
+            for package in &lock.conda {
+                own.allow(&package.name, package.artifact.url.as_url(), has(&package.artifact))?;
+            }
             for package in &lock.pypi {
                 let artifact = match &package.source {
                     PypiSource::Wheel(artifact) => Some(artifact),
@@ -77,12 +82,17 @@ impl Lock {
     /// The artifacts' URLs at origins that nobody in `own` names.
     pub fn strange_urls<'a>(&'a self, own: &'a Places) -> impl Iterator<Item = &'a Url> {
         let debian = self.platforms.values().flat_map(|lock| &lock.debian).map(|package| &package.artifact);
+        let conda = self.platforms.values().flat_map(|lock| &lock.conda).map(|package| &package.artifact);
         let pypi =
             self.platforms.values().flat_map(|lock| &lock.pypi).filter_map(|package| match &package.source {
                 PypiSource::Wheel(artifact) => Some(artifact),
                 PypiSource::Built { sdist, .. } => sdist.as_ref(),
             });
-        debian.chain(pypi).map(|artifact| artifact.url.as_url()).filter(|url| own.is_strange(url))
+        debian
+            .chain(conda)
+            .chain(pypi)
+            .map(|artifact| artifact.url.as_url())
+            .filter(|url| own.is_strange(url))
     }
 }
 
@@ -108,6 +118,10 @@ impl PlatformLock {
             package.validate(platform)?;
         }
         sorted(self.debian.iter().map(|package| package.name.as_str()))?;
+        for package in &self.conda {
+            package.validate(platform)?;
+        }
+        sorted(self.conda.iter().map(|package| package.name.as_str()))?;
         if let Some(python) = &self.python {
             python.validate()?;
         }
@@ -153,6 +167,37 @@ impl DebPackage {
     }
 }
 
+impl CondaPackage {
+    /// The grammar of names, versions and build strings (conda's CEP 26), and a URL that ends as a channel lays files out.
+    fn validate(&self, platform: Platform) -> Result {
+        let name = is_word(self.name.trim_start_matches('_'), "-_.")
+            && !self.name.contains(|c: char| c.is_ascii_uppercase());
+        require(name, &format!("`{}`", self.name), "is not the name of a conda package")?;
+        let what = |part: &str, text: &str| format!("the {part} `{text}` of {}", self.name);
+        require(is_word(&self.version, "._+!-"), &what("version", &self.version), "is none of conda")?;
+        require(is_word(&self.build, "._+"), &what("build", &self.build), "is none of conda")?;
+        let known = self.subdir == "noarch" || self.subdir == conda_subdir(platform);
+        require(known, &what("subdir", &self.subdir), &format!("is not that of {platform}"))?;
+        let md5 = |md5: &String| md5.len() == 32 && md5.bytes().all(|byte| byte.is_ascii_hexdigit());
+        require(self.md5.as_ref().is_none_or(md5), &self.name, "has an md5 that is none")?;
+        let listed = |specs: &[String]| specs.iter().all(|spec| !spec.contains(char::is_control));
+        require(listed(&self.depends) && listed(&self.constrains), &self.name, "needs what is no spec")?;
+        let stem = format!("{}-{}-{}", self.name, self.version, self.build);
+        let file = self.artifact.url.file_name().unwrap_or_default();
+        let fits = [".conda", ".tar.bz2"].iter().any(|ending| file.strip_suffix(ending) == Some(&stem));
+        require(fits, &what("file", file), &format!("is not that of {stem}"))?;
+        self.artifact.validate(&self.name)
+    }
+}
+
+/// Conda's name of a platform.
+pub fn conda_subdir(platform: Platform) -> &'static str {
+    match platform {
+        Platform::LinuxAmd64 => "linux-64",
+        Platform::LinuxArm64 => "linux-aarch64",
+    }
+}
+
 impl PythonLock {
     fn validate(&self) -> Result {
         let version = format!("the Python version `{}`", self.version);
@@ -169,7 +214,8 @@ impl PythonLock {
         )?;
         let executable = format!("the interpreter `{}`", self.executable);
         let expected = format!("/usr/bin/python3.{minor}");
-        require(self.executable == expected, &executable, &format!("is not `{expected}`"))?;
+        let conda = self.executable == format!("/opt/provenv/bin/python3.{minor}");
+        require(conda || self.executable == expected, &executable, &format!("is not `{expected}`"))?;
         let glibc = self.glibc.split_once('.').is_some_and(|(major, minor)| {
             [major, minor]
                 .iter()
@@ -229,6 +275,11 @@ impl Places {
         for url in pip.index_url.iter().chain(&pip.extra_index_urls) {
             places.add(url.as_url());
             places.add_above(url.as_url());
+        }
+        for channel in &definition.conda.channels {
+            if let CondaChannel::Url(url) = channel {
+                places.add(url.as_url());
+            }
         }
         for url in &pip.find_links {
             places.add(url.as_url());

@@ -143,11 +143,12 @@ fn a_file_is_wrong_at_a_line_and_column() {
       --> [DIR]/absent.yaml
       = hint: check the path and the working folder
     "#);
-    assert_refusal!(workspace, workspace.run(["build", "./"]), @r#"
+    fs_err::create_dir(workspace.path().join("empty")).unwrap();
+    assert_refusal!(workspace, workspace.run(["build", "empty/"]), @r#"
     2
-    error[PV001]: cannot read the file: it is a folder
-      --> [DIR]/./
-      = hint: name the file in it, e.g. `requirements.txt`
+    error[PV040]: no file in this folder is known to say what an environment needs
+      --> [DIR]/empty/
+      = hint: name the file, or add one such as `environment.yaml`, `requirements.txt` or `pyproject.toml`
     "#);
 }
 

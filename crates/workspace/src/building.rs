@@ -443,6 +443,13 @@ fn packages(lock: &PlatformLock) -> Vec<PackageSummary> {
         size: package.artifact.size,
         sha256: package.artifact.sha256,
     });
+    let conda = lock.conda.iter().map(|package| PackageSummary {
+        ecosystem: "conda",
+        name: package.name.clone(),
+        version: format!("{} {}", package.version, package.build),
+        size: package.artifact.size,
+        sha256: package.artifact.sha256,
+    });
     let pypi = lock.pypi.iter().map(|package| {
         let (size, sha256) = match &package.source {
             PypiSource::Wheel(artifact) => (artifact.size, artifact.sha256),
@@ -456,5 +463,5 @@ fn packages(lock: &PlatformLock) -> Vec<PackageSummary> {
             sha256,
         }
     });
-    debian.chain(pypi).collect()
+    debian.chain(conda).chain(pypi).collect()
 }

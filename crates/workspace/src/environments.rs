@@ -111,6 +111,11 @@ impl Workspace {
             }
             Reference::Registered { name, version } => {
                 let Some(row) = self.catalogue.environment(&name, version.as_deref()).await? else {
+                    if let Some(path) = Reference::folder(reference, folder) {
+                        let read =
+                            provenv_definition::read(&path).map_err(|error| Error::Definition(error.0))?;
+                        return Ok(read.into());
+                    }
                     let rows = self.catalogue.environments(Some(&name)).await?;
                     let mut known: Vec<String> = rows.into_iter().map(|row| row.version).collect();
                     known.reverse();

@@ -49,6 +49,12 @@ pub enum Error {
     /// Writing the image elsewhere.
     #[error(transparent)]
     Export(#[from] provenv_image::export::Error),
+    /// Writing an environment in another format.
+    #[error(transparent)]
+    Write(#[from] provenv_definition::WriteError),
+    /// Writing a lock in another format.
+    #[error(transparent)]
+    WriteLock(#[from] provenv_lock::ExportError),
     /// A destination that makes no sense.
     #[error(transparent)]
     Destination(#[from] provenv_image::export::DestinationError),
@@ -233,6 +239,8 @@ impl Error {
             Self::Image(error) => error.hint(),
             Self::Unpack(error) => error.hint(),
             Self::Export(error) => error.hint(),
+            Self::Write(error) => error.hint().map(str::to_owned),
+            Self::WriteLock(error) => error.hint().map(str::to_owned),
             Self::Destination(error) => error.hint(),
             Self::Reference(error) => error.hint(),
             Self::StoreInUse => Some("`provenv builds list` shows them; try again when they have ended".into()),

@@ -148,7 +148,8 @@ impl Workspace {
                 if !known {
                     let held = old.platforms.values().flat_map(|platform| {
                         let debian = platform.debian.iter().map(|package| package.name.as_str());
-                        debian.chain(platform.pypi.iter().map(|package| package.name.as_str()))
+                        let conda = platform.conda.iter().map(|package| package.name.as_str());
+                        debian.chain(conda).chain(platform.pypi.iter().map(|package| package.name.as_str()))
                     });
                     return Err(Error::Arguments {
                         message: format!("{name}:{} does not hold `{package}`", row.version),
@@ -328,6 +329,7 @@ impl Workspace {
             base: BaseLock::Debian { suite: debian.suite },
             debian: debian.packages,
             python: debian.python,
+            conda: Vec::new(),
             pypi: Vec::new(),
         };
         Ok((lock, debian.indexes))

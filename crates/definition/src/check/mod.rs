@@ -61,6 +61,7 @@ fn check_at(environment: &Environment, origins: &Origins) -> Vec<Diagnostic> {
 }
 
 pub(crate) use buildable::unbuildable;
+pub(crate) use python::PYTHONS;
 
 fn placed(remark: Diagnostic, place: Option<&Place>) -> Diagnostic {
     match place {

@@ -17,7 +17,7 @@ const END_OF_LIFE: &[(u32, u64)] = &[
 ];
 
 /// The Python of each suite that is known.
-const PYTHONS: [(&str, u32); 3] = [("bullseye", 9), ("bookworm", 11), ("trixie", 13)];
+pub(crate) const PYTHONS: [(&str, u32); 3] = [("bullseye", 9), ("bookworm", 11), ("trixie", 13)];
 
 pub(super) fn python(environment: &Environment, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
     let Some(python) = &environment.definition.python else { return };

@@ -39,7 +39,13 @@ pub(super) struct Given {
     pub subdir: Option<String>,
 }
 
-pub(super) fn is_subdir(text: &str) -> bool {
+/// Whether a file of this name is a package; conda minds the case.
+pub(crate) fn is_package_file(name: &str) -> bool {
+    [".conda", ".tar.bz2"].iter().any(|extension| name.ends_with(extension))
+}
+
+/// Whether a folder of this name in a channel holds packages.
+pub(crate) fn is_subdir(text: &str) -> bool {
     SUBDIRS.contains(&text)
 }
 
@@ -53,7 +59,10 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Given, RequirementError
     let text = &*braced(text);
     let (channel, subdir) = if text == "nodefaults" {
         (None, None)
-    } else if has_scheme(text) || text.starts_with(['/', '.', '~']) {
+    } else if !text.contains("://[") && (text.contains("::") || text.contains(['[', ']'])) {
+        return Err(invalid(format!("`{}` is not a channel", shown(text)), text)
+            .with_hint("`channel::package` is a package, and belongs to the dependencies"));
+    } else if (has_scheme(text) && text.contains("://")) || text.starts_with(['/', '.', '~']) {
         let (url, subdir) = without_subdir(url(text, folder)?);
         (Some(CondaChannel::Url(url)), subdir)
     } else if text.contains('\\') || is_drive(text) {
@@ -225,6 +234,9 @@ mod tests {
             ("C:\\channel", "PV026"),
             ("conda forge", "PV026"),
             ("", "PV026"),
+            ("conda-forge::numpy", "PV026"),
+            ("conda-forge:numpy", "PV026"),
+            ("http://[::1]:80/c", "http://[::1]/c"),
             ("{{ channel }}", "PV023"),
             ("https://", "PV014"),
         ] {

@@ -103,6 +103,10 @@ impl<'s> Reader<'s, '_> {
 
     fn package(&mut self, node: &'s Node, text: &str, selected: &Selected) {
         let Some(selected) = self.selected(node, text, selected) else { return };
+        let source = self.source;
+        if self.file.is_full(|| source.place(node.span)) {
+            return;
+        }
         let line = LogicalLine::at(self.source, text, node.span);
         if node.block && text.trim_start().starts_with(['=', '<', '>']) {
             let hint = "quote the whole item: YAML takes a `>` or `|` at its beginning for a block of text";

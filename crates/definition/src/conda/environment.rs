@@ -33,6 +33,7 @@ pub(crate) struct CondaFile {
     pub platforms: Vec<Platform>,
     /// All there is to say about it, `pip:` sections apart.
     pub diagnostics: Vec<Diagnostic>,
+    said_full: bool,
 }
 
 /// Reads the conda environment that the mapping `node` of `source` holds; lines of its `pip:` sections go to `pip`, whose
@@ -67,7 +68,21 @@ pub(crate) fn read_conda_file(source: &Source, node: &Node, pip: &mut PipReader)
     reader.file
 }
 
+/// More packages than any environment has.
+const MAX_PACKAGES: usize = 20_000;
+
 impl CondaFile {
+    /// Whether one more package is too many; says so the first time.
+    pub(super) fn is_full(&mut self, place: impl FnOnce() -> Place) -> bool {
+        let full = self.conda.packages.len() >= MAX_PACKAGES;
+        if full && !self.said_full {
+            self.said_full = true;
+            let message = format!("more than {MAX_PACKAGES} packages");
+            self.diagnostics.push(Diagnostic::new(codes::TOO_LARGE, message).at(place()));
+        }
+        full
+    }
+
     /// Puts all of it into `read`, whose own name, variables and platforms win; gives back the diagnostics.
     pub fn put_into(self, read: &mut ReadEnvironment) -> Vec<Diagnostic> {
         let environment = &mut read.environment;
@@ -136,13 +151,10 @@ impl<'s> Reader<'s, '_> {
 
     fn channels(&mut self, fields: &mut Fields<'s>) {
         let Some(node) = fields.node("channels") else { return };
-        let items = match &node.kind {
-            Kind::Sequence(items) => items.as_slice(),
-            _ => {
-                let diagnostic = fields.wrong_type("channels", "a list", node);
-                self.file.diagnostics.push(diagnostic.with_hint("begin each channel with `- `"));
-                return;
-            }
+        let Kind::Sequence(items) = &node.kind else {
+            let diagnostic = fields.wrong_type("channels", "a list", node);
+            self.file.diagnostics.push(diagnostic.with_hint("begin each channel with `- `"));
+            return;
         };
         for item in items {
             let Some(text) = item.text() else {

@@ -4,7 +4,7 @@
 //! and brings more code than this file is long.
 
 use crate::document::{Kind, Node};
-use crate::lock_reader::{GivenConda, LockReader, file_at, is_commit, split_git};
+use crate::lock_reader::{GivenConda, LockReader, file_at, is_commit, is_wheel, split_git};
 use crate::locked::{LockedPypi, LockedSource};
 use crate::read::{Format, Reading};
 use crate::recognise::value_of;
@@ -63,7 +63,7 @@ fn read_package(
     let Some((platform, span)) = lock.needed(node, "platform") else { return };
     let Ok(platform) = platform.parse::<Platform>() else { return };
     if !lock.platforms.contains(&platform) {
-        return lock.invalid(span, format!("`{}` is not among the platforms of the lock", platform));
+        return lock.invalid(span, format!("`{platform}` is not among the platforms of the lock"));
     }
     let category = lock.text(node, "category").map_or("main", |(text, _)| text);
     if category != "main" {
@@ -129,7 +129,7 @@ fn pip_location(
     let file = file_at(url, None, sha256);
     if direct {
         package.source = Some(LockedSource::Archive { file, subdirectory: None });
-    } else if file.name.ends_with(".whl") {
+    } else if is_wheel(&file.name) {
         package.wheels.push(file);
     } else {
         package.sdist = Some(file);

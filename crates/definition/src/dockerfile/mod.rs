@@ -1,8 +1,7 @@
 //! Dockerfiles: read far enough to know what they begin from and whether they need a build context. Building them is an
 //! engine's work.
 //!
-//! No crate served: `parse-dockerfile` 0.1.9 refuses `RUN cat <<EOF > file`, and `dockerfile-parser` has known nothing of
-//! here-documents since 2022.
+//! A parser of our own: `docs/design/dockerfiles.md` says why.
 
 mod context;
 mod ignore;

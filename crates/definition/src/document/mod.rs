@@ -4,6 +4,7 @@
 mod bounds;
 mod fields;
 mod node;
+mod surrogates;
 mod toml;
 mod yaml;
 

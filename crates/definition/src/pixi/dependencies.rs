@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use super::manifest::Reader;
 use crate::document::{Fields, Kind, Node};
+use crate::lock_reader::is_conda_package;
 use crate::python::poetry::{relative, repository};
 use crate::python::uv_sources::add_index;
 use crate::recognise::value_of;
@@ -136,8 +137,8 @@ fn table(reader: &mut Reader<'_>, kept: &Kept<'_>) -> Option<CondaSpec> {
     reader.diagnostics.extend(diagnostics);
     let source = ["git", "path"].into_iter().find_map(|key| given.get(key));
     let local = given.get("path").map(|(text, _)| text.as_str());
-    let is_package = |text: &str| text.ends_with(".conda") || text.ends_with(".tar.bz2");
-    let file = given.get("url").map(|(text, _)| text.as_str()).or(local).filter(|text| is_package(text));
+    let file =
+        given.get("url").map(|(text, _)| text.as_str()).or(local).filter(|text| is_conda_package(text));
     let mut spec = match (file, source, given.get("url")) {
         (Some(file), ..) => match conda::spec_of_package(file, &reader.folder) {
             Ok(spec) => spec,
@@ -201,12 +202,10 @@ pub(super) fn pypi(reader: &mut Reader<'_>, kept: &Kept<'_>) {
     }
     let mut editable = false;
     let target = match kept.node.text() {
-        Some(version) => bounds(version),
-        None => {
-            let Some(target) = pypi_table(reader, kept, &mut markers, &mut editable) else { return };
-            target
-        }
+        Some(version) => Some(bounds(version)),
+        None => pypi_table(reader, kept, &mut markers, &mut editable),
     };
+    let Some(target) = target else { return };
     let marker = match &markers[..] {
         [] => String::new(),
         markers => format!(" ; ({})", markers.join(") and (")),

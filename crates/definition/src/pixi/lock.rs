@@ -7,7 +7,9 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::document::{Kind, Node};
-use crate::lock_reader::{GivenConda, LockReader, file_at, index, is_commit, split_git};
+use crate::lock_reader::{
+    GivenConda, LockReader, file_at, index, is_commit, is_conda_package, is_wheel, split_git,
+};
 use crate::locked::{LockedPypi, LockedSource};
 use crate::read::{Format, Reading};
 use crate::recognise::value_of;
@@ -149,7 +151,7 @@ impl<'n> Packages<'n> {
             lock.invalid(selector.span, "a package without `conda` or `pypi`");
             return None;
         };
-        if kind == PackageKind::Conda && !location.ends_with(".conda") && !location.ends_with(".tar.bz2") {
+        if kind == PackageKind::Conda && !is_conda_package(location) {
             built_from_source(lock, location, span);
             return None;
         }
@@ -234,7 +236,7 @@ fn python(
     } else {
         package.index = index_of(lock, node, &url, indexes);
         let file = file_at(url, lock.size(node, "size"), sha256);
-        if file.name.ends_with(".whl") {
+        if is_wheel(&file.name) {
             package.wheels.push(file);
         } else {
             package.sdist = Some(file);

@@ -136,13 +136,12 @@ impl<'s> Reader<'s> {
                 let Kind::Sequence(items) = &list.kind else { continue };
                 for item in items {
                     let name = item.text().unwrap_or_default();
-                    match value_of(node, "feature").and_then(|all| value_of(all, name)) {
-                        Some(feature) => features.push(feature),
-                        None => {
-                            let message = format!("there is no feature `{}`", shown(name));
-                            self.report(codes::INVALID_VALUE, item.span, message);
-                        }
+                    let feature = value_of(node, "feature").and_then(|all| value_of(all, name));
+                    if feature.is_none() {
+                        let message = format!("there is no feature `{}`", shown(name));
+                        self.report(codes::INVALID_VALUE, item.span, message);
                     }
+                    features.extend(feature);
                 }
             }
             if !others.is_empty() {

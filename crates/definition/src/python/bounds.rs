@@ -26,7 +26,7 @@ impl PythonBounds {
         let mut from = None;
         let mut below = None;
         for specifier in self.specifiers.iter() {
-            let release: Vec<u64> = specifier.version().release().iter().copied().collect();
+            let release: Vec<u64> = specifier.version().release().to_vec();
             let [major, minor, patch @ ..] = &release[..] else { continue };
             let (major, minor) = (u32::try_from(*major).ok()?, u32::try_from(*minor).ok()?);
             let request = |patch: Option<u64>| {

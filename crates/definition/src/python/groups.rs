@@ -28,10 +28,10 @@ pub(super) fn note(source: &Source, pyproject: &Node, diagnostics: &mut Vec<Diag
             report(codes::WRONG_TYPE, group.span, message);
             continue;
         };
-        let included = includes.entry(normalise_name(text)).or_default();
+        let others = includes.entry(normalise_name(text)).or_default();
         for item in items {
             match (item.text(), value_of(item, "include-group").and_then(Node::text)) {
-                (None, Some(other)) => included.push((normalise_name(other), item.span)),
+                (None, Some(other)) => others.push((normalise_name(other), item.span)),
                 (Some(text), _) => {
                     // Groups are not installed, but a file with a malformed one is read by nobody else either.
                     if let Err(error) = Requirement::parse(text, std::path::Path::new("/")) {

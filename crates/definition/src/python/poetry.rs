@@ -100,8 +100,7 @@ fn dependency(source: &Source, name: &str, node: &Node, diagnostics: &mut Vec<Di
     let fragment = subdirectory.map_or(String::new(), |folder| format!("#subdirectory={folder}"));
     let reference = ["rev", "tag", "branch"]
         .into_iter()
-        .filter_map(|key| fields.text(key, diagnostics))
-        .next()
+        .find_map(|key| fields.text(key, diagnostics))
         .map_or(String::new(), |(text, _)| format!("@{text}"));
     let _ = fields.entry("develop");
     for key in WITHOUT_EFFECT {

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use crate::document::{Kind, Node};
-use crate::lock_reader::{LockReader, file_at, index, is_commit};
+use crate::lock_reader::{LockReader, file_at, index, is_commit, is_wheel};
 use crate::locked::{LockedFile, LockedPypi, LockedSource};
 use crate::read::{Format, Reading};
 use crate::recognise::value_of;
@@ -29,11 +29,11 @@ pub(crate) fn read(source: &Source, node: &Node) -> Reading {
 
 fn read_lock(lock: &mut LockReader<'_>, node: &Node, metadata: &Node, version: &str) {
     if let Some((text, span)) = lock.text(metadata, "python-versions") {
-        match super::poetry::python_specifiers(text) {
-            Some(specifiers) => lock.requires_python(&specifiers, span),
-            None => {
-                lock.report(codes::PYTHON_RANGE, span, format!("Python `{}` is any of several", shown(text)))
-            }
+        if let Some(specifiers) = super::poetry::python_specifiers(text) {
+            lock.requires_python(&specifiers, span);
+        } else {
+            let message = format!("Python `{}` is any of several", shown(text));
+            lock.report(codes::PYTHON_RANGE, span, message);
         }
     }
     if let Some(extras) = value_of(node, "extras") {
@@ -103,7 +103,7 @@ fn read_package(
         let sha256 = lock.text(file, "hash").and_then(|(text, span)| lock.sha256(text, span));
         let url = lock.text(file, "url").and_then(|(text, span)| lock.url(text, span));
         let file = LockedFile { name: text.to_owned(), url, size: lock.size(file, "size"), sha256 };
-        if file.name.ends_with(".whl") {
+        if is_wheel(&file.name) {
             package.wheels.push(file);
         } else if package.sdist.is_none() || file.name.ends_with(".tar.gz") {
             package.sdist = Some(file);

@@ -46,10 +46,10 @@ fn bound(word: &str) -> Result<Bounds, String> {
         ("" | "=" | "==" | "===", Some(prefix)) => Ok(vec![format!("=={prefix}.*")]),
         ("!=", Some(prefix)) => Ok(vec![format!("!={prefix}.*")]),
         ("" | "=", None) => Ok(vec![format!("=={parsed}")]),
-        ("^", None) => Ok(between(&parsed, caret(parsed.release()))),
+        ("^", None) => Ok(between(&parsed, &caret(parsed.release()))),
         ("~", None) => {
             let keep = parsed.release().len().min(2);
-            Ok(between(&parsed, next(parsed.release(), keep - 1)))
+            Ok(between(&parsed, &next(parsed.release(), keep - 1)))
         }
         ("==" | "===" | "!=" | ">=" | "<=" | ">" | "<", None) => Ok(vec![format!("{operator}{parsed}")]),
         ("~=", None) if parsed.release().len() > 1 => Ok(vec![format!("~={parsed}")]),
@@ -57,7 +57,7 @@ fn bound(word: &str) -> Result<Bounds, String> {
     }
 }
 
-fn between(from: &Version, below: String) -> Bounds {
+fn between(from: &Version, below: &str) -> Bounds {
     vec![format!(">={from}"), format!("<{below}")]
 }
 
@@ -114,9 +114,9 @@ mod tests {
             ("<>1", "!"),
             ("1 - 2", "!"),
         ] {
-            let found = alternatives(given)
-                .map(|all| all.iter().map(|bounds| bounds.join(",")).collect::<Vec<_>>().join("|"))
-                .unwrap_or("!".to_owned());
+            let found = alternatives(given).map_or("!".to_owned(), |all| {
+                all.iter().map(|bounds| bounds.join(",")).collect::<Vec<_>>().join("|")
+            });
             assert_eq!(found, bounds, "{given}");
         }
     }

@@ -125,15 +125,9 @@ fn chosen(comparison: &str, defaults: &[String]) -> Option<bool> {
 
 /// A wheel, sdist or archive: its URL or path, and its hashes.
 fn file(lock: &mut LockReader<'_>, node: &Node) -> Option<LockedFile> {
-    let (text, span) = match lock.text(node, "url") {
-        Some(found) => found,
-        None => match lock.text(node, "path") {
-            Some(found) => found,
-            None => {
-                lock.invalid(node.span, "a file needs `url` or `path`");
-                return None;
-            }
-        },
+    let Some((text, span)) = lock.text(node, "url").or_else(|| lock.text(node, "path")) else {
+        lock.invalid(node.span, "a file needs `url` or `path`");
+        return None;
     };
     let url = lock.url(text, span)?;
     let sha256 = value_of(node, "hashes")

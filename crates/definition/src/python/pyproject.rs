@@ -112,12 +112,10 @@ impl<'s> Reader<'s> {
         }
         let python = poetry::dependencies(self.source, list, &mut self.pip, &mut self.diagnostics);
         if let Some((text, span)) = python.filter(|_| self.python.is_none()) {
-            match poetry::python_specifiers(text) {
-                Some(specifiers) => self.python = Some((specifiers, span)),
-                None => {
-                    let message = "several ranges of Python are allowed".to_owned();
-                    self.report(codes::PYTHON_RANGE, span, message, "");
-                }
+            self.python = poetry::python_specifiers(text).map(|specifiers| (specifiers, span));
+            if self.python.is_none() {
+                let message = "several ranges of Python are allowed".to_owned();
+                self.report(codes::PYTHON_RANGE, span, message, "");
             }
         }
         self.poetry_indexes(poetry);
@@ -139,12 +137,11 @@ impl<'s> Reader<'s> {
             fields.text("requires-python", &mut self.diagnostics).map(|(text, span)| (text.to_owned(), span));
         let given = fields.list("dependencies", &mut self.diagnostics);
         for item in given.unwrap_or_default() {
-            match item.text() {
-                Some(text) => self.pip.read_requirement(self.source, text, item.span, false),
-                None => {
-                    let message = format!("a dependency must be a text, not {}", item.kind_name());
-                    self.report(codes::WRONG_TYPE, item.span, message, "");
-                }
+            if let Some(text) = item.text() {
+                self.pip.read_requirement(self.source, text, item.span, false);
+            } else {
+                let message = format!("a dependency must be a text, not {}", item.kind_name());
+                self.report(codes::WRONG_TYPE, item.span, message, "");
             }
         }
         self.extras(fields.node("optional-dependencies"));

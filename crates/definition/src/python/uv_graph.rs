@@ -71,10 +71,13 @@ impl<'p, 'n> Graph<'p, 'n> {
             };
             for dependency in dependencies {
                 self.follow(lock, dependency, &ways);
-            }
-            if self.work > MAX_WORK {
-                lock.invalid(node.span, "the packages are connected by more markers than can be looked at");
-                return Vec::new();
+                if self.work > MAX_WORK {
+                    lock.invalid(
+                        node.span,
+                        "the packages are connected by more markers than can be looked at",
+                    );
+                    return Vec::new();
+                }
             }
             if ways.len() > MAX_WAYS {
                 lock.invalid(node.span, "more combinations of markers lead here than can be looked at");
@@ -101,6 +104,7 @@ impl<'p, 'n> Graph<'p, 'n> {
                     value_of(package.node, "source").is_some_and(|own| alike(own, source))
                 })
         };
+        self.work += self.by_name.get(&*name).map_or(0, Vec::len);
         let found: Vec<usize> =
             self.by_name.get(&*name).into_iter().flatten().filter(same).copied().collect();
         let [at] = found[..] else {

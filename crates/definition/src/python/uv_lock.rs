@@ -169,12 +169,9 @@ fn is_here(source: &Node) -> bool {
 fn file(lock: &mut LockReader<'_>, node: &Node) -> Option<LockedFile> {
     let sha256 = lock.text(node, "hash").and_then(|(text, span)| lock.sha256(text, span));
     let size = lock.size(node, "size");
-    let place = lock.text(node, "url").or_else(|| lock.text(node, "path"));
-    match place {
-        Some((text, span)) => Some(file_at(lock.url(text, span)?, size, sha256)),
-        None => {
-            let (filename, _) = lock.needed(node, "filename")?;
-            Some(LockedFile { name: filename.to_owned(), url: None, size, sha256 })
-        }
+    if let Some((text, span)) = lock.text(node, "url").or_else(|| lock.text(node, "path")) {
+        return Some(file_at(lock.url(text, span)?, size, sha256));
     }
+    let (name, _) = lock.needed(node, "filename")?;
+    Some(LockedFile { name: name.to_owned(), url: None, size, sha256 })
 }

@@ -81,7 +81,11 @@ impl Requirement {
             }
             _ => (target, Vec::new()),
         };
-        let location = Location::parse(target, folder)?;
+        let mut location = Location::parse(target, folder)?;
+        if extras.is_empty() && location.extras.is_empty() && location.url.ends_with(']') {
+            // `a[b]/` names no extra, and must not where its normal form is read: without the slash.
+            location.url.replace_range(location.url.len() - 1.., "%5D");
+        }
         let mut extras = if extras.is_empty() { location.extras } else { extras };
         extras.sort();
         extras.dedup();

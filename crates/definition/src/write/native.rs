@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::requirements::{options, requirement};
 use crate::{
     Base, BuildContext, CondaRequirement, CondaRequirements, ContextLocation, CranPackage, Environment,
-    PipRequirements, Platform, RPackages, SparkPackages,
+    InferenceConfig, PipRequirements, Platform, RPackages, SparkPackages,
 };
 
 /// The native environment YAML of `environment`; keys stand in a fixed order.
@@ -40,22 +40,27 @@ pub fn write_native(environment: &Environment) -> String {
     map(&mut yaml, "environment_variables", environment_variables);
     map(&mut yaml, "tags", tags);
     if let Some(config) = inference_config {
-        line(&mut yaml, 0, "inference_config:");
-        for (key, route) in [
-            ("liveness_route", &config.liveness_route),
-            ("readiness_route", &config.readiness_route),
-            ("scoring_route", &config.scoring_route),
-        ] {
-            line(&mut yaml, 1, &format!("{key}:"));
-            line(&mut yaml, 2, &format!("port: {}", route.port));
-            line(&mut yaml, 2, &format!("path: {}", scalar(&route.path)));
-        }
+        routes(&mut yaml, config);
     }
     if yaml.is_empty() {
         // An environment that asks for nothing still has to be a mapping.
         yaml.push_str("base: debian\n");
     }
     yaml
+}
+
+/// `inference_config`, as Azure ML has it.
+pub(super) fn routes(yaml: &mut String, config: &InferenceConfig) {
+    line(yaml, 0, "inference_config:");
+    for (key, route) in [
+        ("liveness_route", &config.liveness_route),
+        ("readiness_route", &config.readiness_route),
+        ("scoring_route", &config.scoring_route),
+    ] {
+        line(yaml, 1, &format!("{key}:"));
+        line(yaml, 2, &format!("port: {}", route.port));
+        line(yaml, 2, &format!("path: {}", scalar(&route.path)));
+    }
 }
 
 fn write_base(yaml: &mut String, base: &Base) {
@@ -188,7 +193,7 @@ fn is_break(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
-fn line(yaml: &mut String, depth: usize, text: &str) {
+pub(super) fn line(yaml: &mut String, depth: usize, text: &str) {
     for _ in 0..depth {
         yaml.push_str("  ");
     }
@@ -196,7 +201,7 @@ fn line(yaml: &mut String, depth: usize, text: &str) {
     yaml.push('\n');
 }
 
-fn list(yaml: &mut String, depth: usize, key: &str, items: impl IntoIterator<Item = String>) {
+pub(super) fn list(yaml: &mut String, depth: usize, key: &str, items: impl IntoIterator<Item = String>) {
     let mut items = items.into_iter().peekable();
     if items.peek().is_some() {
         line(yaml, depth, &format!("{key}:"));
@@ -206,7 +211,7 @@ fn list(yaml: &mut String, depth: usize, key: &str, items: impl IntoIterator<Ite
     }
 }
 
-fn map(yaml: &mut String, key: &str, entries: &indexmap::IndexMap<String, String>) {
+pub(super) fn map(yaml: &mut String, key: &str, entries: &indexmap::IndexMap<String, String>) {
     if !entries.is_empty() {
         line(yaml, 0, &format!("{key}:"));
     }
@@ -216,7 +221,7 @@ fn map(yaml: &mut String, key: &str, entries: &indexmap::IndexMap<String, String
 }
 
 /// A text as a YAML scalar that every YAML reader, also of version 1.1, takes for that text.
-fn scalar(text: &str) -> String {
+pub(super) fn scalar(text: &str) -> String {
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./+=~<>[]@,; ".contains(c))
         && !text.ends_with(' ')

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::{Definition, PipRequirement, PipRequirements};
+use super::parts::{Part, Rest};
+use super::{Written, WrittenFile};
+use crate::{Base, Definition, Environment, PipRequirement, PipRequirements};
 
 /// A definition's Python part as pip's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +13,28 @@ pub struct RequirementsFiles {
     pub requirements: String,
     /// The text of `constraints.txt` beside it.
     pub constraints: Option<String>,
+}
+
+pub(super) fn write(environment: &Environment) -> Written {
+    let definition = &environment.definition;
+    let mut rest = Rest::new(environment, "a requirements file");
+    rest.all_but(&[Part::Pip, Part::Constraints]);
+    if definition.base != Base::default() {
+        rest.base("a requirements file has no place for it");
+    }
+    // What is not installed is not asked for.
+    let nothing = Definition::default();
+    let definition = if definition.user_managed { &nothing } else { definition };
+    let written = write_requirements(definition);
+    let mut files = vec![WrittenFile::new("requirements.txt", written.requirements)];
+    files.extend(constraints_file(definition));
+    Written { files, not_carried: rest.list() }
+}
+
+/// The `constraints.txt` that other files name.
+pub(super) fn constraints_file(definition: &Definition) -> Option<WrittenFile> {
+    let text = write_requirements(definition).constraints?;
+    Some(WrittenFile::new("constraints.txt", text))
 }
 
 /// The `requirements.txt` of `definition`, with a `constraints.txt` where it needs one.

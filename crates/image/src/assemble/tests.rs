@@ -142,6 +142,7 @@ impl World {
                 executable: format!("/usr/bin/python3.{minor}"),
                 glibc: "2.36".to_owned(),
             }),
+            conda: Vec::new(),
             pypi,
         }
     }

@@ -23,6 +23,7 @@ fn lock(host: &str) -> PlatformLock {
             executable: "/usr/bin/python3.11".into(),
             glibc: "2.36".into(),
         }),
+        conda: Vec::new(),
         pypi: vec![PypiPackage {
             name: "demo".into(),
             version: "1.0".into(),

@@ -31,6 +31,7 @@ use url::Url;
 pub use error::Error;
 pub use explain::Explanation;
 pub use host::Host;
+pub(crate) use pylock::Vcs;
 pub(crate) use tags::WheelName;
 
 use crate::tool::ToolRunner;

@@ -22,7 +22,9 @@ pub async fn env(context: &Context, command: EnvCommand) -> Result {
         EnvCommand::Show { environment, receipt: false } => show(context, &environment).await,
         EnvCommand::Diff { old, new } => diff(context, &old, &new).await,
         EnvCommand::Digest { environment } => digest(context, &environment).await,
+        EnvCommand::Export(arguments) => super::export::export(context, arguments).await,
         EnvCommand::Check(arguments) => check(context, arguments),
+        EnvCommand::Capture(arguments) => super::capture::capture(context, &arguments),
     }
 }
 

@@ -3,8 +3,10 @@
 mod build;
 mod builds;
 mod check;
+mod capture;
 mod completions;
 mod env;
+mod export;
 mod image;
 mod lock;
 mod run;

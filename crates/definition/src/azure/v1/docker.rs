@@ -59,7 +59,7 @@ impl<'s> Reader<'s, '_> {
             }
         }
         if let Some(mut fields) = fields {
-            self.registry(&mut fields);
+            self.registry(&mut fields, given.iter().any(|(key, _)| *key == "baseImage"));
             self.platform(&mut fields);
             self.run_time(&mut fields);
             self.sections.finish(fields);
@@ -122,11 +122,10 @@ impl<'s> Reader<'s, '_> {
     }
 
     /// Credentials of the base image's registry are never kept.
-    fn registry(&mut self, fields: &mut Fields<'s>) {
+    fn registry(&mut self, fields: &mut Fields<'s>, is_image: bool) {
         let Some(node) = fields.node("baseImageRegistry") else { return };
         let Some(mut registry) = self.sections.fields(node, "`baseImageRegistry`") else { return };
         let address = self.sections.text(&mut registry, "address");
-        let is_image = matches!(self.read.environment.definition.base, Base::Image { .. });
         if let Some((_, node)) = address.filter(|(address, _)| !address.is_empty() && !is_image) {
             let message = "`address` is not kept: no `baseImage` is taken from there";
             self.sections.report(codes::NOT_HONOURED, node, message, None);
