@@ -134,9 +134,9 @@ fn files_are_mended_in_place_and_keep_what_is_theirs() {
     +++ link.txt
     @@ -1,3 +1,2 @@
     -a = 1
+    -b==2
     +a == 1
      b==2
-    -b==2
     ");
     assert!(fs_err::read_to_string(&path).unwrap().contains("a = 1"), "a dry run changes nothing");
 
