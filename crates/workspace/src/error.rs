@@ -40,6 +40,9 @@ pub enum Error {
     /// Choosing Python packages.
     #[error(transparent)]
     Pypi(#[from] provenv_lock::pypi::Error),
+    /// Choosing conda packages.
+    #[error(transparent)]
+    Conda(#[from] provenv_lock::conda::Error),
     /// Making the image.
     #[error(transparent)]
     Image(#[from] provenv_image::Error),
@@ -236,6 +239,7 @@ impl Error {
             Self::Located { error, .. } => error.hint(),
             Self::Debian(error) => error.hint(),
             Self::Pypi(error) => error.hint(),
+            Self::Conda(error) => error.hint(),
             Self::Image(error) => error.hint(),
             Self::Unpack(error) => error.hint(),
             Self::Export(error) => error.hint(),
