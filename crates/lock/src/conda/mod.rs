@@ -1,6 +1,7 @@
 //! Conda packages: what a lock of another tool chose becomes ours.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use md5::{Digest as _, Md5};
@@ -119,7 +120,14 @@ async fn fetched(fetcher: &Fetcher, locked: &LockedConda) -> Result<(Digest, u64
         let (path, url) = (fetcher.store().path(&blob.digest), locked.url.to_string());
         let read = move || -> std::io::Result<String> {
             let mut hasher = Md5::new();
-            std::io::copy(&mut fs_err::File::open(path)?, &mut hasher)?;
+            let mut file = fs_err::File::open(path)?;
+            let mut buffer = vec![0; 128 << 10];
+            loop {
+                match file.read(&mut buffer)? {
+                    0 => break,
+                    length => hasher.update(&buffer[..length]),
+                }
+            }
             Ok(hex::encode(hasher.finalize()))
         };
         let result = tokio::task::spawn_blocking(read).await;
