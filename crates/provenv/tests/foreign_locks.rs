@@ -28,7 +28,8 @@ fn file(server: &Server, wheel: &Wheel) -> (String, String, usize) {
 }
 
 fn pylock(server: &Server) -> String {
-    let mut text = "lock-version = \"1.0\"\ncreated-by = \"some-tool\"\nrequires-python = \">=3.11\"\n".to_owned();
+    let mut text =
+        "lock-version = \"1.0\"\ncreated-by = \"some-tool\"\nrequires-python = \">=3.11\"\n".to_owned();
     for (name, version, marker, wheel) in [
         ("leaf", "1.0", "python_version < '3.13'", leaf("1.0")),
         ("leaf", "2.0", "python_version >= '3.13'", leaf("2.0")),

@@ -2,8 +2,8 @@
 
 mod build;
 mod builds;
-mod check;
 mod capture;
+mod check;
 mod completions;
 mod env;
 mod export;
