@@ -138,25 +138,6 @@ codes! {
     "PV030" READ_OTHERWISE "read-otherwise" Warning
         "what conda reads otherwise than it looks"
         "conda reads over a part of this, or reads less than is written. The message says what counts here.";
-    "PV039" FOLDER_CHOICE "folder-choice" Info
-        "one of several files of a folder"
-        "A folder was given, and several of its files say what an environment needs. The first in a fixed order was taken; \
-         a lock comes before the file that it was made from, and whether it is still up to date is not checked. Name a \
-         file to take another one.";
-    "PV040" NOTHING_IN_FOLDER "nothing-in-folder" Error
-        "a folder without a definition"
-        "A folder was given that is no environment and holds none of the files that are looked for. Name the file, or the \
-         folder of the environment itself.";
-    "PV041" NOT_REPRODUCIBLE "not-reproducible" Warning
-        "something installed that cannot be had again as it is"
-        "An environment on disk holds something that no index or channel is known to have, or that nothing on disk says \
-         enough of: an editable install, a local path, a package without a record of its files, a build for another \
-         system. The message says what was written down instead, or that it was left out.";
-    "PV042" NOT_ON_RECORD "not-on-record" Info
-        "asked for by inference"
-        "An environment on disk does not say all that was asked for when it was made. What was inferred from what is there \
-         may differ: look through it, or capture what is there with `--exact`.";
-
     "PV032" PYTHON_RANGE "python-range" Info
         "several Pythons are allowed"
         "The file bounds the version of Python and does not choose one. Which one is taken is the base's to say.";
@@ -182,6 +163,24 @@ codes! {
     "PV038" NO_AZURE_BASE "no-azure-base" Info
         "nothing that Azure ML could build on"
         "Azure ML refuses an environment without `image` and `build`. Here the base then is made of Debian packages.";
+    "PV039" FOLDER_CHOICE "folder-choice" Info
+        "one of several files of a folder"
+        "A folder was given, and several of its files say what an environment needs. The first in a fixed order was taken; \
+         a lock comes before the file that it was made from, and whether it is still up to date is not checked. Name a \
+         file to take another one.";
+    "PV040" NOTHING_IN_FOLDER "nothing-in-folder" Error
+        "a folder without a definition"
+        "A folder was given that is no environment and holds none of the files that are looked for. Name the file, or the \
+         folder of the environment itself.";
+    "PV041" NOT_REPRODUCIBLE "not-reproducible" Warning
+        "something installed that cannot be had again as it is"
+        "An environment on disk holds something that no index or channel is known to have, or that nothing on disk says \
+         enough of: an editable install, a local path, a package without a record of its files, a build for another \
+         system. The message says what was written down instead, or that it was left out.";
+    "PV042" NOT_ON_RECORD "not-on-record" Info
+        "asked for by inference"
+        "An environment on disk does not say all that was asked for when it was made. What was inferred from what is there \
+         may differ: look through it, or capture what is there with `--exact`.";
 
     "PV050" INVALID_JOB "invalid-job" Error
         "a job file that cannot be used"

@@ -56,19 +56,25 @@ const MAX_NAMED: usize = 8;
 
 /// The file that stands for the folder `path`; a file stands for itself, an environment on disk too.
 pub fn file_of(path: &Path) -> Result<PathBuf, ReadError> {
-    if !path.is_dir() || capture::is_environment(path) {
+    if !path.is_dir() {
         return Ok(path.to_owned());
     }
-    choose(path).map(|choice| choice.file)
+    taken(path).map(|taken| taken.map_or(path.to_owned(), |(file, _)| file))
 }
 
-pub(crate) fn read(path: &Path) -> Result<ReadEnvironment, ReadError> {
+/// The file that is taken of the folder `path`, and what is to be said of it; `None` where the folder is an environment.
+pub(crate) fn taken(path: &Path) -> Result<Option<(PathBuf, Option<Diagnostic>)>, ReadError> {
     if capture::is_environment(path) {
-        return capture::capture(path, Extent::History);
+        return Ok(None);
     }
     let choice = choose(path)?;
     let remark = choice.remark();
-    match Source::read(&choice.file).and_then(|source| crate::read::read_source(&source)) {
+    Ok(Some((choice.file, remark)))
+}
+
+pub(crate) fn read(path: &Path) -> Result<ReadEnvironment, ReadError> {
+    let Some((file, remark)) = taken(path)? else { return capture::capture(path, Extent::History) };
+    match Source::read(&file).and_then(|source| crate::read::read_source(&source)) {
         Ok(mut read) => {
             read.warnings.extend(remark);
             Ok(read)

@@ -42,8 +42,8 @@ pub use conda::CondaSpec;
 pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use digest::{Digest, DigestParseError, Hasher};
 pub use fix::{Edit, Fix, Position, apply};
-pub use lint::{Linted, lint, lint_bytes, lint_str};
 pub use folder::file_of as file_in_folder;
+pub use lint::{Linted, lint, lint_bytes, lint_str};
 pub use locked::{LockedArtifacts, LockedConda, LockedFile, LockedPypi, LockedSource};
 pub use model::{
     Base, BuildContext, CondaChannel, CondaRequirement, CondaRequirements, ContextLocation, CranPackage,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::check::{dockerfile, text};
 use crate::read::read_source;
-use crate::{Base, Diagnostic, Format, ReadEnvironment, ReadError, Source, codes, recognise};
+use crate::{Base, Diagnostic, Format, ReadEnvironment, ReadError, Source, codes, folder, recognise};
 use ignore::Ignored;
 
 /// Of all the files that one file includes no more is searched.
@@ -37,29 +37,32 @@ impl Linted {
 /// Reads and checks the file or folder at `path`.
 pub fn lint(path: &Path) -> Linted {
     if path.is_dir() {
-        return match crate::read(path) {
-            // The file that was taken is checked as if it had been named.
-            Ok(read) if read.files.first().is_some_and(|file| file.is_file()) => {
-                let mut linted = lint(&read.files[0]);
-                let known: Vec<Diagnostic> = std::mem::take(&mut linted.remarks);
-                linted.remarks = read.warnings;
-                linted.remarks.extend(
-                    known.into_iter().filter(|remark| !linted.remarks.contains(remark)).collect::<Vec<_>>(),
-                );
-                linted.remarks = in_order(linted.remarks);
-                linted
-            }
-            Ok(read) => {
-                let mut remarks = read.check();
-                remarks.extend(read.warnings);
-                Linted { source: None, format: Some(read.format), remarks: in_order(remarks), ignored: 0 }
-            }
-            Err(error) => Linted { source: None, format: None, remarks: in_order(error.0), ignored: 0 },
-        };
+        return lint_folder(path);
     }
     match Source::read(path) {
         Ok(source) => lint_source(source),
         Err(error) => Linted { source: None, format: None, remarks: error.0, ignored: 0 },
+    }
+}
+
+/// The file that is taken of a folder is checked as if it had been named.
+fn lint_folder(path: &Path) -> Linted {
+    let unread = |remarks| Linted { source: None, format: None, remarks, ignored: 0 };
+    match folder::taken(path) {
+        Ok(Some((file, remark))) => {
+            let mut linted = lint(&file);
+            linted.remarks.extend(remark);
+            Linted { remarks: in_order(linted.remarks), ..linted }
+        }
+        Ok(None) => match crate::read(path) {
+            Ok(read) => {
+                let mut remarks = read.check();
+                remarks.extend(read.warnings);
+                Linted { format: Some(read.format), ..unread(in_order(remarks)) }
+            }
+            Err(error) => unread(in_order(error.0)),
+        },
+        Err(error) => unread(error.0),
     }
 }
 

@@ -29,10 +29,14 @@ pub fn page(code: &Code) -> String {
                     example.file
                 )
             }
+            None if example.is_folder() => {
+                write!(page, "\n## An example\n\nThe folder `{}` as a whole.\n", example.file)
+            }
             None => write!(page, "\n## An example\n\nThere is no `{}`.\n", example.file),
         };
         for (name, text) in example.beside {
-            let _ = write!(page, "\nBeside it, `{name}`:\n\n{}", fenced(text));
+            let place = if example.is_folder() { "In it" } else { "Beside it" };
+            let _ = write!(page, "\n{place}, `{name}`:\n\n{}", fenced(text));
         }
         let _ = write!(page, "\n## Mended\n\n`{}`:\n\n{}", example.mended_file, fenced(example.mended));
     }

@@ -3,7 +3,7 @@
 use crate::document::{self, Kind, Node};
 use crate::pip::comment_start;
 use crate::read::Format;
-use crate::{Diagnostic, ReadError, Source, Span, azure, codes};
+use crate::{Diagnostic, ReadError, Source, Span, azure, codes, conda};
 
 /// A file whose format is known.
 pub(crate) enum Recognised {
@@ -170,7 +170,9 @@ fn is_conda_list(source: &Source) -> bool {
         };
         parts.len() == 3 && parts.iter().all(is_word) && !parts[1].ends_with('!')
     };
-    // `channel::package` means nothing to pip.
+    // `channel::package` means nothing to pip, which a file of pip's name is told.
+    let name = source.path().file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let is_pips = name.contains("requirements") || name.contains("constraints");
     let with_channel = |line: &str| {
         let is_word = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-/".contains(c));
         line.split_once("::").is_some_and(|(channel, package)| {
@@ -181,7 +183,10 @@ fn is_conda_list(source: &Source) -> bool {
     let mut lines = source.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     match lines.next() {
         Some(first) => {
-            exported(first) || with_channel(first) || (comment && lines.all(|line| !line.starts_with('-')))
+            exported(first)
+                || (with_channel(first) && !is_pips)
+                || is_conda_url(first)
+                || (comment && lines.all(|line| !line.starts_with('-')))
         }
         None => false,
     }
@@ -214,6 +219,13 @@ fn is_pixi_lock(source: &Source) -> bool {
         source.lines().map(str::trim_end).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.next().is_some_and(|line| line.starts_with("version: "))
         && matches!(lines.next(), Some("environments:" | "platforms:"))
+}
+
+/// Whether it is the URL of a conda package: pip has archives that end in `.tar.bz2` too, but not in such folders.
+fn is_conda_url(line: &str) -> bool {
+    let url = line.split('#').next().unwrap_or_default().trim();
+    let folder = url.rsplit('/').nth(1).unwrap_or_default();
+    url.contains("://") && conda::is_package_file(url) && conda::is_subdir(folder)
 }
 
 /// Whether the first line that says something is a YAML key or document start.

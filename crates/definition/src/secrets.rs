@@ -136,7 +136,7 @@ pub(crate) fn path_tokens(text: &str) -> Vec<Range<usize>> {
         let token = &text[start..end];
         let variable = token.starts_with('$')
             && token[1..].chars().all(|c| c.is_ascii_alphanumeric() || "_{}".contains(c));
-        if !token.is_empty() && !variable && text[word..at].contains("://") {
+        if !token.is_empty() && !variable && text[word..at].contains(":/") {
             found.push(start..end);
         }
     }

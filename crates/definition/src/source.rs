@@ -11,7 +11,7 @@ use crate::{Diagnostic, Place, Position, ReadError, Span, codes};
 pub(crate) const MAX_BYTES: u64 = 8 << 20;
 
 /// Longer lines are not quoted: nobody reads them.
-const MAX_QUOTED: usize = 2 << 10;
+pub(crate) const MAX_QUOTED: usize = 2 << 10;
 
 /// The text of a file and where it came from.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use proptest::prelude::*;
 use provenv_definition::{
     Diagnostic, Environment, Format, ReadEnvironment, definition_digest, read, read_str,
 };
@@ -350,6 +351,10 @@ absl-py=1.0.0=pypi_0
         packages(&read.environment),
         ["conda-forge::python==3.11", "numpy>=1.20,<2", "scipy", "pandas=2", "zlib==1.3"]
     );
+    let text = "https://h.test/c/linux-aarch64/a-1-0.conda#d41d8cd98f00b204e9800998ecf8427e # why\n";
+    let read = found("packages.txt", text);
+    assert_eq!(read.format, Format::CondaList);
+    assert_eq!(read.environment.definition.platforms, [provenv_definition::Platform::LinuxArm64]);
     assert_eq!(
         remarks("packages.txt", "a::b\n c >=1 <2\nd=$V\n"),
         [
@@ -425,6 +430,90 @@ fn spelling_does_not_count_for_the_digest_and_meaning_does() {
     }
 }
 
+/// Names with a version, an operator in two spellings, and a build.
+fn entry() -> impl Strategy<Value = (String, [String; 2])> {
+    let name = "[a-z]{1,6}";
+    let version = "[1-9](\\.[0-9]){1,2}";
+    let operator = prop::sample::select(vec![
+        ["{n}=={v}", "{N} {v}"],
+        ["{n}={v}", "{N}  {v}.*"],
+        ["{n}>={v},<99", "{n}[version='<99, >={v}.0.0']"],
+        ["{n}={v}=h1_0", "{N} {v} h1_0"],
+        ["c::{n}!={v}|<1", "c:: {n} <1|!={v}"],
+    ]);
+    (name, version, operator).prop_map(|(name, version, spellings)| {
+        let fill = |text: &str| {
+            let text = text.replace("{n}", &name).replace("{N}", &name.to_uppercase());
+            text.replace("{v}", &version)
+        };
+        (name.clone(), spellings.map(fill))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn permutation_and_spelling_never_change_the_digest(
+        entries in prop::collection::vec(entry(), 1..6),
+        channels in prop::collection::hash_set("[a-z]{2,6}", 2..5),
+        seed in any::<u64>(),
+    ) {
+        let channels: Vec<String> = channels.into_iter().collect();
+        let lines = |spelling: usize, entries: &[(String, [String; 2])], channels: &[String]| {
+            let channels = channels.iter().map(|channel| format!("- '{channel}'\n"));
+            let entries =
+                entries.iter().enumerate().map(|(i, (_, spellings))| format!("- \"{}\"\n", spellings[(i * spelling) % 2]));
+            let parts = [vec!["channels:\n".to_owned()], channels.collect(), vec!["dependencies:\n".to_owned()], entries.collect()];
+            parts.concat().concat()
+        };
+        let first = digest(&lines(0, &entries, &channels));
+        let mut rotated = entries.clone();
+        rotated.rotate_left(usize::try_from(seed % 5).unwrap_or(0) % entries.len());
+        prop_assert_eq!(&digest(&lines(1, &rotated, &channels)), &first);
+        prop_assert_eq!(&digest(&lines(1, &entries, &channels).replace('\n', "\r\n")), &first);
+
+        let mut turned = channels.clone();
+        turned.rotate_left(1);
+        prop_assert_ne!(&digest(&lines(0, &entries, &turned)), &first);
+        let more = lines(0, &entries, &channels) + "- another-package\n";
+        prop_assert_ne!(&digest(&more), &first);
+        let mut moved = entries.clone();
+        moved[0].1[0] = moved[0].1[0].replacen('.', ".7", 1);
+        prop_assert_ne!(&digest(&lines(0, &moved, &channels)), &first);
+    }
+
+    /// Any entry is read or refused, in any place, and a secret is never shown.
+    #[test]
+    fn anything_is_read_or_refused(
+        pieces in prop::collection::vec(prop::sample::select(vec![
+            "channels:\n", "dependencies:\n", "- ", "  - ", "pip:\n", "numpy", "=1.2", ">=1", "<2", "\n", "sel(linux): ",
+            "sel(win): ", "# [osx]", " # [not", "'", "\"", "::", "https://u:hunter2@h.test/c", "https://h.test/t/hunter2/c",
+            "/noarch/a-1-0.conda", "[", "]", "{", "}", ": ", ",", "> ", "| ", "name: ", "variables:\n", "platforms: ", "é",
+            "-e .", "@EXPLICIT\n", "&a ", "*a ", "\t",
+        ]), 0..30),
+    ) {
+        let text = pieces.concat();
+        for file in ["environment.yml", "packages.txt", "packages"] {
+            let diagnostics = match try_read(file, &text) {
+                Ok(read) => {
+                    definition_digest(&read.environment.definition);
+                    prop_assert!(!format!("{:?}", read.environment.definition.conda).contains("hunter2"), "{}", text);
+                    read.warnings.clone().into_iter().chain(read.check()).collect()
+                }
+                Err(errors) => errors,
+            };
+            for diagnostic in diagnostics {
+                let said = format!("{} {:?} {:?}", diagnostic.message, diagnostic.hint, diagnostic.line_text);
+                prop_assert!(!said.contains("hunter2"), "{:?} {}", text, said);
+                if let (Some(span), Some(line)) = (diagnostic.span, &diagnostic.line_text) {
+                    prop_assert!(span.column >= 1 && span.column <= line.chars().count() + 1, "{:?}", diagnostic);
+                }
+            }
+        }
+    }
+}
+
 /// No text of a megabyte takes more than a second to read or refuse (in release; tests are allowed more).
 #[test]
 fn large_files_take_no_time() {
@@ -439,6 +528,7 @@ fn large_files_take_no_time() {
         ("environment.yml", fill("dependencies:\n", "- a 1 ^py(3|4)*_.*$\n")),
         ("environment.yml", fill("dependencies:\n", "- {pip: [a]}\n")),
         ("packages.txt", fill("a::b\n", "a=1=0\n")),
+        ("environment.yml", fill("dependencies:\n", &format!("- numpy >=1.2,<2|3 #{}\n", "x".repeat(32)))),
         ("packages.txt", fill("a::b\n", "a[")),
         ("explicit.txt", fill("@EXPLICIT\n", "https://h.test/c/noarch/a-1-0.conda\n")),
         ("explicit.txt", fill("@EXPLICIT\n", "# platform: win-64\n")),

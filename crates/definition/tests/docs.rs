@@ -10,6 +10,8 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference")
 }
 
+const BLESS: &str = "write it with `PROVENV_BLESS=1 cargo test -p provenv-definition --test docs`";
+
 #[test]
 fn every_code_has_its_page_and_no_page_lacks_a_code() {
     let mut expected = vec![(folder().join("codes.md"), pages::index())];
@@ -25,7 +27,6 @@ fn every_code_has_its_page_and_no_page_lacks_a_code() {
             fs_err::write(path, text).unwrap();
         }
     }
-    const BLESS: &str = "write it with `PROVENV_BLESS=1 cargo test -p provenv-definition --test docs`";
     for (path, text) in &expected {
         let found = fs_err::read_to_string(path).unwrap_or_default();
         assert!(found == *text, "{} is not what the table of codes says: {BLESS}", path.display());

@@ -34,7 +34,7 @@ fn the_corpus_is_checked_without_false_alarms() {
         for remark in lint(&file).remarks {
             *counts.entry(remark.code).or_default() += 1;
             for text in [Some(&remark.message), remark.hint.as_ref(), remark.line_text.as_ref()] {
-                assert!(!text.is_some_and(|text| mask_secrets(text) != *text), "{file:?}: {remark:?}");
+                assert!(text.is_none_or(|text| mask_secrets(text) == *text), "{file:?}: {remark:?}");
             }
             if std::env::var("SHOW_CODE").is_ok_and(|code| code == remark.code) {
                 println!(

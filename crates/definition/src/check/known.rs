@@ -16,7 +16,7 @@ cmake codecov colorama comet-ml configparser contextlib2 contourpy conda-build c
 cudatoolkit cudnn cpython cupy cutadapt cycler cython dask dask-ml databricks-cli databricks-sdk dataclasses dataclasses-json dataset
 datasets datashader debugpy decorator deepspeed defusedxml deprecated detectron2 diffusers dill distributed django docker
 docker-py docutils dvc edward efficientnet einops elasticsearch entrypoints evaluate fairlearn fairseq faiss faiss-cpu faiss-gpu
-fastai fastapi fastparquet fastprogress fastqc fasttext feather-format ffmpeg filelock fiona flake8 flask flax folium fonttools
+fastai fastani fastapi fastparquet fastprogress fastqc fasttext feather-format ffmpeg filelock fiona flake8 flask flax folium fonttools
 freetype frozenlist fsspec fuzzywuzzy gateway gcsfs gdal gensim geopandas geopy gevent ghostscript gitpython glib glibc
 google-api-core google-auth google-cloud-bigquery google-cloud-storage gradio gpytorch graphviz greenlet grpcio grpcio-status
 grpcio-tools gunicorn gymnasium h5netcdf haystack hdf5 holoviews horovod html5lib htslib httpcore httplib2 httptools httpx

@@ -12,17 +12,22 @@ use crate::{Diagnostic, codes};
 const LEAST: usize = 6;
 const MOST: usize = 64;
 
-/// Well-known names, and each of the most used by what is left when one of its letters is taken out: two names one slip apart have
-/// such a rest in common.
-static KNOWN: LazyLock<(HashSet<&str>, HashMap<String, Vec<&str>>)> = LazyLock::new(|| {
-    let names: HashSet<&str> = WELL_KNOWN.split_whitespace().chain(MOST_USED.split_whitespace()).collect();
+/// Names to compare with.
+struct Known {
+    names: HashSet<&'static str>,
+    /// The most used ones by what is left when one letter is taken out: two names one slip apart have such a rest in common.
+    rests: HashMap<String, Vec<&'static str>>,
+}
+
+static KNOWN: LazyLock<Known> = LazyLock::new(|| {
+    let names = WELL_KNOWN.split_whitespace().chain(MOST_USED.split_whitespace()).collect();
     let mut rests: HashMap<String, Vec<&str>> = HashMap::new();
     for name in MOST_USED.split_whitespace() {
         for rest in rests_of(name) {
             rests.entry(rest).or_default().push(name);
         }
     }
-    (names, rests)
+    Known { names, rests }
 });
 
 fn rests_of(name: &str) -> impl Iterator<Item = String> {
@@ -32,12 +37,12 @@ fn rests_of(name: &str) -> impl Iterator<Item = String> {
 
 /// The well-known name that the normalised `name` is one slip beside.
 pub(super) fn meant(name: &str) -> Option<&'static str> {
-    if !(LEAST..=MOST).contains(&name.len()) || !name.is_ascii() || KNOWN.0.contains(name) {
+    if !(LEAST..=MOST).contains(&name.len()) || !name.is_ascii() || KNOWN.names.contains(name) {
         return None;
     }
     let given: Vec<char> = name.chars().collect();
     let mut candidates: Vec<&str> =
-        rests_of(name).filter_map(|rest| KNOWN.1.get(&rest)).flatten().copied().collect();
+        rests_of(name).filter_map(|rest| KNOWN.rests.get(&rest)).flatten().copied().collect();
     candidates.sort_unstable();
     let is_slip = |candidate: &&str| {
         distance(&given, &candidate.chars().collect::<Vec<_>>()) == 1

@@ -39,7 +39,13 @@ pub(super) struct Given {
     pub subdir: Option<String>,
 }
 
-pub(super) fn is_subdir(text: &str) -> bool {
+/// Whether a file of this name is a package; conda minds the case.
+pub(crate) fn is_package_file(name: &str) -> bool {
+    [".conda", ".tar.bz2"].iter().any(|extension| name.ends_with(extension))
+}
+
+/// Whether a folder of this name in a channel holds packages.
+pub(crate) fn is_subdir(text: &str) -> bool {
     SUBDIRS.contains(&text)
 }
 

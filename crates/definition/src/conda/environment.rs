@@ -69,7 +69,7 @@ pub(crate) fn read_conda_file(source: &Source, node: &Node, pip: &mut PipReader)
 }
 
 /// More packages than any environment has.
-const MAX_PACKAGES: usize = 50_000;
+const MAX_PACKAGES: usize = 20_000;
 
 impl CondaFile {
     /// Whether one more package is too many; says so the first time.
@@ -151,13 +151,10 @@ impl<'s> Reader<'s, '_> {
 
     fn channels(&mut self, fields: &mut Fields<'s>) {
         let Some(node) = fields.node("channels") else { return };
-        let items = match &node.kind {
-            Kind::Sequence(items) => items.as_slice(),
-            _ => {
-                let diagnostic = fields.wrong_type("channels", "a list", node);
-                self.file.diagnostics.push(diagnostic.with_hint("begin each channel with `- `"));
-                return;
-            }
+        let Kind::Sequence(items) = &node.kind else {
+            let diagnostic = fields.wrong_type("channels", "a list", node);
+            self.file.diagnostics.push(diagnostic.with_hint("begin each channel with `- `"));
+            return;
         };
         for item in items {
             let Some(text) = item.text() else {

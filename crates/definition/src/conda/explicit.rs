@@ -10,7 +10,7 @@ use crate::pip::{LogicalLine, absolute_folder};
 use crate::read::{Format, ReadEnvironment, Reading};
 use crate::requirement::RequirementError;
 use crate::secrets::shown;
-use crate::{CondaRequirement, CondaSpec, Diagnostic, Platform, Source, Span, codes};
+use crate::{CondaRequirement, CondaSpec, Diagnostic, Place, Platform, Source, Span, codes};
 
 pub(crate) fn read(source: &Source) -> Reading {
     let mut read = ReadEnvironment::new(Format::CondaExplicit, source);
@@ -31,17 +31,7 @@ pub(crate) fn read(source: &Source) -> Reading {
         }
         match Parsed::new(text, &folder) {
             Ok(Parsed { spec, .. }) if spec.url.is_some() => {
-                match subdir(&spec).map(|subdir| (subdir, subdir.parse::<Platform>())) {
-                    Some((_, Ok(platform))) => file.platforms.push(platform),
-                    Some((subdir, Err(_))) if subdir != "noarch" => {
-                        if refused_subdirs.insert(subdir.to_owned()) {
-                            let place = line.place(0, text.len());
-                            let diagnostic = Diagnostic::new(codes::NOT_SUPPORTED, other_subdir(subdir));
-                            file.diagnostics.push(diagnostic.at(place));
-                        }
-                    }
-                    _ => {}
-                }
+                take_platform(&spec, &mut refused_subdirs, &mut file, || line.place(0, text.len()));
                 file.conda.packages.push(CondaRequirement { spec: spec.to_string(), platforms: Vec::new() });
                 file.package_places.push(line.place(0, text.len()));
             }
@@ -66,6 +56,23 @@ pub(crate) fn read(source: &Source) -> Reading {
     file.platforms.dedup();
     let diagnostics = file.put_into(&mut read);
     (read, diagnostics)
+}
+
+/// The platform of a package's URL; one that no image is made for is refused once.
+pub(super) fn take_platform(
+    spec: &CondaSpec,
+    refused: &mut BTreeSet<String>,
+    file: &mut CondaFile,
+    place: impl FnOnce() -> Place,
+) {
+    match subdir(spec).map(|subdir| (subdir, subdir.parse::<Platform>())) {
+        Some((_, Ok(platform))) if !file.platforms.contains(&platform) => file.platforms.push(platform),
+        Some((subdir, Err(_))) if subdir != "noarch" && refused.insert(subdir.to_owned()) => {
+            let diagnostic = Diagnostic::new(codes::NOT_SUPPORTED, other_subdir(subdir));
+            file.diagnostics.push(diagnostic.at(place()));
+        }
+        _ => {}
+    }
 }
 
 /// The folder of its channel that a package's URL names.

@@ -1,5 +1,7 @@
 //! Specs, one a line: what `conda list --export` writes and `conda create --file` reads.
 
+use std::collections::BTreeSet;
+
 use super::environment::CondaFile;
 use super::spec::Parsed;
 use super::{explicit, refused};
@@ -13,12 +15,14 @@ pub(crate) fn read(source: &Source) -> Reading {
     let mut pip = PipReader::default();
     let mut file = CondaFile::default();
     let folder = absolute_folder(source);
+    let mut refused_subdirs = BTreeSet::new();
     for (number, whole) in (1..).zip(source.lines()) {
         if let Some(subdir) = explicit::platform_comment(whole) {
             explicit::take_subdir(subdir, source, number, &mut file);
         }
         // As conda does, wherever it stands; the fragment of a URL is kept.
-        let text = if whole.contains("://") { whole } else { whole.split('#').next().unwrap_or_default() };
+        let comment = if whole.contains("://") { " #" } else { "#" };
+        let text = whole.split(comment).next().unwrap_or_default();
         let text = text.trim();
         if text.is_empty() || text.starts_with('#') {
             continue;
@@ -41,12 +45,15 @@ pub(crate) fn read(source: &Source) -> Reading {
                     let place = line.place(range.start, range.len());
                     file.diagnostics.push(Diagnostic::new(codes::READ_OTHERWISE, message).at(place));
                 }
+                explicit::take_platform(&spec, &mut refused_subdirs, &mut file, || line.place(0, text.len()));
                 file.conda.packages.push(CondaRequirement { spec: spec.to_string(), platforms: Vec::new() });
                 file.package_places.push(line.place(0, line.text.len()));
             }
             Err(error) => file.diagnostics.push(refused(&line, error)),
         }
     }
+    file.platforms.sort_unstable();
+    file.platforms.dedup();
     let mut diagnostics = file.put_into(&mut read);
     pip.finish();
     diagnostics.extend(read.take_pip(pip));

@@ -9,6 +9,7 @@ pub(crate) mod lock;
 mod selector;
 mod spec;
 
+pub(crate) use channel::{is_package_file, is_subdir};
 pub use spec::CondaSpec;
 
 use std::path::Path;

@@ -23,6 +23,14 @@ pub struct Example {
     pub elsewhere: bool,
 }
 
+impl Example {
+    /// Whether it is a folder, which files in it make.
+    pub fn is_folder(&self) -> bool {
+        let inside = |name: &str| name.strip_prefix(self.file).is_some_and(|rest| rest.starts_with('/'));
+        self.text.is_none() && self.beside.iter().any(|(name, _)| inside(name))
+    }
+}
+
 /// A file of one name, wrong and mended.
 const fn example(
     code: &'static str,

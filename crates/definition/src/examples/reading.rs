@@ -138,9 +138,53 @@ pub(super) const EXAMPLES: &[Example] = &[
     example(
         "PV038",
         NATIVE,
-        "conda_file: {dependencies: [python=3.12], channels: [conda-forge]}\n",
-        "image: python:3.13-slim\n",
+        "$schema: https://azuremlschemas.azureedge.net/latest/environment.schema.json\nconda_file:\n  channels: [conda-forge]\n  dependencies: [python=3.12]\n",
+        "$schema: https://azuremlschemas.azureedge.net/latest/environment.schema.json\nimage: python:3.13-slim\nconda_file:\n  channels: [conda-forge]\n  dependencies: [python=3.12]\n",
     ),
+    Example {
+        text: None,
+        mended_file: "project/environment.yml",
+        beside: &[
+            ("project/environment.yml", "channels: [conda-forge]\ndependencies: [python=3.13, numpy=2.1]\n"),
+            ("project/requirements.txt", "numpy==2.1.0\n"),
+        ],
+        ..example("PV039", "project", "", "channels: [conda-forge]\ndependencies: [python=3.13, numpy=2.1]\n")
+    },
+    Example {
+        text: None,
+        mended_file: "project/requirements.txt",
+        beside: &[("project/packages.md", "We use numpy.\n")],
+        ..example("PV040", "project", "", "numpy==2.1.0\n")
+    },
+    Example {
+        text: None,
+        mended_file: NATIVE,
+        beside: &[
+            ("env/pyvenv.cfg", "home = /usr/bin\nversion = 3.13.5\n"),
+            (
+                "env/lib/python3.13/site-packages/mine-1.0.dist-info/METADATA",
+                "Metadata-Version: 2.4\nName: mine\nVersion: 1.0\n",
+            ),
+            (
+                "env/lib/python3.13/site-packages/mine-1.0.dist-info/direct_url.json",
+                "{\"url\": \"file:///home/anna/mine\", \"dir_info\": {\"editable\": true}}\n",
+            ),
+        ],
+        ..example("PV041", "env", "", "python: \"3.13\"\npip: [mine==1.0]\n")
+    },
+    Example {
+        text: None,
+        mended_file: NATIVE,
+        beside: &[
+            ("env/pyvenv.cfg", "home = /usr/bin\nversion = 3.13.5\n"),
+            (
+                "env/lib/python3.13/site-packages/numpy-2.1.0.dist-info/METADATA",
+                "Metadata-Version: 2.4\nName: numpy\nVersion: 2.1.0\n",
+            ),
+            ("env/lib/python3.13/site-packages/numpy-2.1.0.dist-info/RECORD", "numpy/__init__.py,,\n"),
+        ],
+        ..example("PV042", "env", "", "python: \"3.13\"\npip: [numpy==2.1.0]\n")
+    },
     Example {
         elsewhere: true,
         ..example(

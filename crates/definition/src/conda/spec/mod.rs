@@ -3,7 +3,10 @@
 //! The parser is rattler's; what it found is kept in fields of our own and written as texts that `canonical.rs` defines,
 //! so that no release of the parser can move a digest.
 
+mod convert;
+mod package;
 mod parse;
+mod refuse;
 mod text;
 mod version;
 
