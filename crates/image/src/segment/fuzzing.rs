@@ -9,7 +9,6 @@ use provenv_store::Store;
 use super::ar::Ar;
 use super::record::Record;
 use super::zip::Zip;
-use super::{deb, elf, scripts, wheel};
 use crate::marshal;
 
 /// Small enough that a member read as a whole is no finding.
@@ -44,13 +43,13 @@ pub fn zip(data: &[u8]) {
 /// A wheel becomes a segment, or is refused.
 pub fn wheel(data: &[u8]) {
     let ((_temporary, file), (_folder, store)) = (file(data), store());
-    let _ = wheel::make(&store, file, "package-1.0-py3-none-any.whl", (3, 11));
+    let _ = super::wheel::make(&store, file, "package-1.0-py3-none-any.whl", (3, 11));
 }
 
 /// A Debian package becomes a segment, or is refused.
 pub fn deb(data: &[u8]) {
     let ((_temporary, file), (_folder, store)) = (file(data), store());
-    let _ = deb::make(&store, file, "package_1.0_all.deb");
+    let _ = super::deb::make(&store, file, "package_1.0_all.deb");
 }
 
 /// An `ar` archive gives no more bytes than it has.
@@ -78,9 +77,9 @@ pub fn record(data: &[u8]) {
 
 /// `entry_points.txt`, and a script's first line.
 pub fn entry_points(data: &[u8]) {
-    let _ = scripts::rewritten(data);
+    let _ = super::scripts::rewritten(data);
     if let Ok(text) = str::from_utf8(data) {
-        let _ = scripts::entry_points(text, (3, 11));
+        let _ = super::scripts::entry_points(text, (3, 11));
     }
 }
 
@@ -92,7 +91,7 @@ pub fn elf(data: &[u8]) {
         data[from..from.saturating_add(length).min(data.len())].to_vec()
     };
     let read =
-        elf::read::<()>(&mut |parts| Ok(parts.iter().map(|&(from, length)| part(from, length)).collect()));
+        super::elf::read::<()>(&mut |parts| Ok(parts.iter().map(|&(from, length)| part(from, length)).collect()));
     assert!(read.is_ok());
 }
 
