@@ -23,6 +23,8 @@ mod apt;
 mod config;
 mod decompress;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod index;
 mod openpgp;
 mod package;
