@@ -6,6 +6,7 @@ mod canonical;
 pub mod capture;
 mod check;
 pub mod codes;
+mod columns;
 mod conda;
 mod diagnostic;
 mod digest;

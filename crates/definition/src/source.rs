@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use crate::columns::Columns;
 use crate::secrets::mask_secrets;
 use crate::{Diagnostic, Place, Position, ReadError, Span, codes};
 
@@ -19,6 +20,7 @@ pub struct Source {
     text: String,
     /// Bytes where lines begin and end, line breaks excluded.
     lines: Vec<(usize, usize)>,
+    columns: Columns,
 }
 
 impl Source {
@@ -29,7 +31,8 @@ impl Source {
             text.drain(..'\u{feff}'.len_utf8());
         }
         let lines = line_ranges(&text);
-        Self { path: path.into(), text, lines }
+        let columns = Columns::new(&text);
+        Self { path: path.into(), text, lines, columns }
     }
 
     /// Reads a file: UTF-8, or UTF-16 with a byte order mark, or Latin-1 where a coding comment (PEP 263) says so.
@@ -126,8 +129,8 @@ impl Source {
         let end = self.text.floor_char_boundary(range.end.clamp(start, line_end));
         Span {
             line: index + 1,
-            column: self.text[line_start..start].chars().count() + 1,
-            length: self.text[start..end].chars().count().max(1),
+            column: self.characters(line_start..start) + 1,
+            length: self.characters(start..end).max(1),
         }
     }
 
@@ -137,18 +140,28 @@ impl Source {
             return (position.column == 1).then_some(self.text.len());
         }
         let (start, end) = *self.lines.get(position.line.checked_sub(1)?)?;
-        let line = &self.text[start..end];
         let before = position.column.checked_sub(1)?;
-        let mut offsets = line.char_indices().map(|(offset, _)| offset).chain([line.len()]);
-        offsets.nth(before).map(|offset| start + offset)
+        self.offset_in(start, before).filter(|offset| *offset <= end)
     }
 
-    /// What stands at `span`; nothing in a line that nobody reads, where counting for every place would take too long.
+    /// How many characters stand in `range`.
+    fn characters(&self, range: std::ops::Range<usize>) -> usize {
+        self.columns.before(&self.text, range.end) - self.columns.before(&self.text, range.start)
+    }
+
+    /// The byte where the character begins that has `number` characters between it and the one at `start`.
+    fn offset_in(&self, start: usize, number: usize) -> Option<usize> {
+        let before = self.columns.before(&self.text, start);
+        self.columns.offset(&self.text, before.checked_add(number)?)
+    }
+
+    /// What stands at `span`.
     pub(crate) fn text_at(&self, span: Span) -> &str {
-        let line = self.line(span.line).filter(|line| line.len() <= MAX_QUOTED).unwrap_or_default();
-        let offset = |column: usize| line.char_indices().nth(column).map_or(line.len(), |(offset, _)| offset);
-        let (start, end) = (offset(span.column - 1), offset(span.column - 1 + span.length));
-        &line[start..end]
+        let Some((start, end)) = span.line.checked_sub(1).and_then(|index| self.lines.get(index)) else {
+            return "";
+        };
+        let offset = |column| self.offset_in(*start, column).map_or(*end, |offset| offset.min(*end));
+        &self.text[offset(span.column - 1)..offset(span.column - 1 + span.length)]
     }
 
     /// The place `span` with its line quoted, secrets masked.
@@ -159,7 +172,8 @@ impl Source {
         let line = self.line(span.line).unwrap_or_default();
         let quoted = line.len() <= MAX_QUOTED;
         // Some of the YAML parser's columns lie beyond the line's end.
-        let characters = if quoted { line.chars().count() } else { line.len() };
+        let start = self.lines[span.line.max(1) - 1].0;
+        let characters = self.characters(start..start + line.len());
         let column = span.column.min(characters + 1);
         let span = Span { column, length: span.length.min(characters + 1 - column).max(1), ..span };
         Place { file: self.path.clone(), span, line_text: quoted.then(|| mask_secrets(line)) }

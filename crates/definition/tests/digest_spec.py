@@ -106,10 +106,108 @@ def pip(value):
     }
 
 
+# Conda specs: what is written in normal form becomes what counts.
+
+CONDITION = re.compile(r"(==|!=|<=|>=|~=|<|>|=)?(.*)")
+ONE = re.compile(r"(?:==|!=|<=|>=|~=|<|>|=)[^=,|()\[\]]+|=\*")
+FIELD = re.compile(r"""([a-z0-9_]+)=(?:'([^']*)'|"([^"]*)")(?:,|$)""")
+
+
+def conda_part(part, counted):
+    """A part of a version: numbers and words; zeros at its end, and all of it at the end, may say nothing."""
+    atoms = re.findall(r"\d+|\D+", part)
+    if atoms and not atoms[0][0].isdigit():
+        atoms.insert(0, "0")
+    while not counted and len(atoms) > 1 and atoms[-1] == "0":
+        atoms.pop()
+    return "".join(atoms)
+
+
+def conda_parts(text, counted):
+    underscore = "_" if text.endswith("_") else ""
+    parts = re.split(r"[._-]", text[:len(text) - len(underscore)])
+    parts = [conda_part(part, counted) for part in parts]
+    if underscore:
+        parts[-1] += "_"
+    while not counted and len(parts) > 1 and parts[-1] == "0":
+        parts.pop()
+    return ".".join(parts)
+
+
+def conda_version(text, counted):
+    epoch, _, rest = text.rpartition("!")
+    version, plus, local = rest.partition("+")
+    version = conda_parts(version, counted)
+    local = conda_parts(local, counted) if plus else ""
+    local = "" if local == "0" and not counted else local
+    return (epoch + "!" if epoch else "") + version + ("+" + local if local else "")
+
+
+def conditions(text):
+    """Alternatives of conditions that hold together: the operands of `|`, each a set of the operands of `,`."""
+    alternatives = split(text, "|")
+    if len(alternatives) > 1:
+        return "|".join(sorted(set(map(conditions, alternatives))))
+    operands = split(text, ",")
+    if len(operands) > 1:
+        return ",".join(sorted({conditions(operand) for operand in operands}))
+    if text.startswith("("):
+        return "(" + conditions(text[1:-1]) + ")"
+    operator, version = CONDITION.fullmatch(text).groups()
+    if operator == "=":
+        version, operator = version.removesuffix(".*") + ".*", None
+    if version.endswith(".*"):
+        return (operator or "") + conda_version(version[:-2], True) + ".*"
+    return operator + conda_version(version, operator == "~=")
+
+
+def split(text, separator):
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == separator and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+def conda_spec(text):
+    head, _, brackets = text.partition("[")
+    channel, colons, rest = head.rpartition("::")
+    name = re.match(r"[^\s=<>!~]+", rest).group()
+    rest = rest[len(name):].strip()
+    fields = {key: one or other for key, one, other in FIELD.findall(brackets.removesuffix("]"))}
+    if rest:
+        version = ONE.match(rest)
+        if version and rest[version.end():].startswith("="):
+            fields = {"version": version.group(), "build": rest[version.end() + 1:]}
+        else:
+            fields = {"version": rest}
+    version = "" if fields.get("version", "=*") == "=*" else conditions(fields["version"])
+    build = fields.get("build", "")
+    for key in ("license", "license_family"):
+        if key in fields:
+            fields[key] = fields[key].lower()
+    further = [key for key in fields if key not in ("version", "build")]
+    several = bool(re.search("[,|]", version))
+    text = channel + colons + name
+    if further or "(" in version or build and (several or not re.fullmatch(r"[A-Za-z0-9_.*+]+", build)):
+        fields = {"version": version, "build": build} | {key: fields[key] for key in further}
+        quote = {key: '"' if "'" in value else "'" for key, value in fields.items()}
+        return text + "[" + ",".join(f"{k}={quote[k]}{v}{quote[k]}" for k, v in fields.items() if v) + "]"
+    bare = version[:1].isalnum()
+    if build:
+        return text + ("=" if bare or not version else "") + (version or "*") + "=" + build
+    if bare and not several:
+        return text + "=" + version.removesuffix(".*")
+    return text + (" " if bare else "") + version
+
+
 def conda(value):
     return {
         "channels": first_of_each(map(index, value.get("channels", []))),
-        "packages": set_of({"platforms": set_of(package.get("platforms", [])), "spec": package["spec"]}
+        "packages": set_of({"platforms": set_of(package.get("platforms", [])), "spec": conda_spec(package["spec"])}
                            for package in value.get("packages", [])),
     }
 

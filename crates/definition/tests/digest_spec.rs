@@ -37,9 +37,16 @@ fn compare(definitions: &[Definition]) {
     let Some(found) = in_python(definitions) else { return };
     assert_eq!(found.len(), definitions.len());
     for (definition, found) in definitions.iter().zip(found) {
-        let expected =
-            format!("{} {}", hex::encode(canonical_bytes(definition)), definition_digest(definition));
-        assert_eq!(found, expected, "{}", serde_json::to_string_pretty(definition).unwrap());
+        let expected = canonical_bytes(definition);
+        let (bytes, digest) = found.split_once(' ').unwrap();
+        let bytes = hex::decode(bytes).unwrap();
+        let same = bytes.iter().zip(&expected).take_while(|(left, right)| left == right).count();
+        let around = |bytes: &[u8]| {
+            let range = same.saturating_sub(80)..(same + 80).min(bytes.len());
+            String::from_utf8_lossy(&bytes[range]).replace('\0', "")
+        };
+        assert!(bytes == expected, "Python: {}\nRust:   {}", around(&bytes), around(&expected));
+        assert_eq!(digest, definition_digest(definition).to_string());
     }
 }
 

@@ -3,24 +3,14 @@
 
 #[path = "support/nasty.rs"]
 mod nasty;
+#[path = "support/processor_time.rs"]
+mod processor_time;
 
 use std::path::Path;
+use std::time::Duration;
 
+use processor_time::processor_time;
 use provenv_definition::{definition_digest, read_str, write_native};
-
-/// Seconds of this thread's processor time: what else the machine does is not counted.
-fn processor_time() -> f64 {
-    // Ticks are what the kernel keeps, 100 a second on every Linux that there is.
-    let stat = fs_err::read_to_string("/proc/thread-self/stat").unwrap_or_default();
-    let fields: Vec<f64> = stat
-        .rsplit_once(')')
-        .map_or("", |(_, rest)| rest)
-        .split_whitespace()
-        .filter_map(|field| field.parse().ok())
-        .collect();
-    // utime and stime are the 14th and 15th field; before them two are gone, and the state is no number.
-    fields.get(10).zip(fields.get(11)).map_or(0.0, |(user, system)| (user + system) / 100.0)
-}
 
 fn within_bounds(file: &str) {
     let mut slow = Vec::new();
@@ -33,8 +23,8 @@ fn within_bounds(file: &str) {
             write_native(&found.environment);
         }
         let took = processor_time() - start;
-        if took > 10.0 {
-            slow.push(format!("{name}: {took} s"));
+        if took > Duration::from_secs(10) {
+            slow.push(format!("{name}: {took:?}"));
         }
     }
     assert!(slow.is_empty(), "{file}: {slow:#?}");

@@ -113,7 +113,7 @@ fn every_mistake_is_named_with_its_place() {
         ),
         (
             "python: '3'",
-            "PV019 1:9+3 `3` is not a Python version such as 3.11 or 3.11.2 (write it in quotes, e.g. `python: \"3.11\"`)",
+            "PV019 1:9+3 `3` is not a Python version such as 3.11 or 3.11.2 (write one version of Python 3, e.g. `python: \"3.11\"`)",
         ),
         (
             "python: 2.7",

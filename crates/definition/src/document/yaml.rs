@@ -14,10 +14,12 @@ use crate::{Diagnostic, ReadError, Source, Span, codes};
 
 const MAX_DEPTH: usize = 64;
 const MAX_NODES: usize = 200_000;
+const MAX_COPIED: usize = 8 << 20;
 
 /// The single document of `source`; `None` where it is empty.
 pub fn parse_yaml(source: &Source) -> Result<Option<Node>, ReadError> {
-    let mut builder = Builder { source, stack: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None };
+    let mut builder =
+        Builder { source, stack: Vec::new(), anchors: HashMap::new(), nodes: 0, copied: 0, root: None };
     let mut documents = 0;
     let text = joined(source.text());
     for event in Parser::new_from_str(&text) {
@@ -49,7 +51,7 @@ pub fn parse_yaml(source: &Source) -> Result<Option<Node>, ReadError> {
                         .error(span, "an alias to something that is not complete here")
                         .into());
                 };
-                builder.nodes += node.count();
+                builder.copies(&node)?;
                 builder.add(Node { span, ..node }, 0)?;
             }
             _ => {}
@@ -71,6 +73,8 @@ struct Builder<'a> {
     stack: Vec<Open>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    /// Bytes of text that anchors and aliases have copied.
+    copied: usize,
     root: Option<Node>,
 }
 
@@ -98,6 +102,16 @@ impl Builder<'_> {
         }
     }
 
+    /// Counts what a copy of `node` takes: anchors and aliases make much of a short text.
+    fn copies(&mut self, node: &Node) -> Result<(), ReadError> {
+        self.nodes += node.count();
+        self.copied += node.length();
+        if self.nodes > MAX_NODES || self.copied > MAX_COPIED {
+            return Err(self.too_large(node.span, "aliases stand for more than any definition has").into());
+        }
+        Ok(())
+    }
+
     /// Puts a finished node where it belongs.
     fn add(&mut self, node: Node, anchor: usize) -> Result<(), ReadError> {
         self.nodes += 1;
@@ -105,6 +119,7 @@ impl Builder<'_> {
             return Err(self.too_large(node.span, "more values than any definition has").into());
         }
         if anchor > 0 {
+            self.copies(&node)?;
             self.anchors.insert(anchor, node.clone());
         }
         let Some(open) = self.stack.last_mut() else {
@@ -196,6 +211,11 @@ mod tests {
             bomb = format!("{bomb}a{i}: &a{i} [{}]\n", alias.repeat(10));
         }
         assert_eq!(parse_text(&bomb).unwrap_err().0[0].code, "PV009");
+        let text = format!("a: &a {}\nb: [{}]", "x".repeat(500_000), "*a, ".repeat(100_000));
+        assert_eq!(parse_text(&text).unwrap_err().0[0].code, "PV009");
+        let anchors: String = (0..60).map(|i| format!("&a{i} [")).collect();
+        let nested = format!("a: {anchors}{}{}", "x, ".repeat(100_000), "]".repeat(60));
+        assert_eq!(parse_text(&nested).unwrap_err().0[0].code, "PV009");
         assert_eq!(parse_text("a: &x [*x]").unwrap_err().0[0].code, "PV003");
         assert_eq!(parse_text("a: b\n---\nc: d").unwrap_err().0[0].code, "PV003");
         assert!(parse_text("a:\n\tb: c").unwrap_err().0[0].hint.as_ref().unwrap().contains("tab"));

@@ -165,11 +165,16 @@ impl<'s> Reader<'s> {
                     Ok(_) => format!("Python {} is not supported, only Python 3", shown(text)),
                     Err(message) => message,
                 };
-                self.diagnostics.push(
-                    Diagnostic::new(codes::INVALID_PYTHON, message)
-                        .with_hint("write it in quotes, e.g. `python: \"3.11\"`")
-                        .at(place),
-                );
+                // What stands in quotes already is told nothing of them.
+                let column = place.span.column - 1;
+                let written = place.line_text.as_deref().and_then(|line| line.chars().nth(column));
+                let hint = if matches!(written, Some('"' | '\'')) {
+                    "write one version of Python 3, e.g. `python: \"3.11\"`"
+                } else {
+                    "write it in quotes, e.g. `python: \"3.11\"`"
+                };
+                self.diagnostics
+                    .push(Diagnostic::new(codes::INVALID_PYTHON, message).with_hint(hint).at(place));
                 None
             }
         }

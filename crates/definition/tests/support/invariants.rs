@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use provenv_definition::{
-    Diagnostic, Requirement, Source, check, definition_digest, document, mask_secrets, read_str,
-    write_native, write_requirements,
+    CondaSpec, Diagnostic, Requirement, Source, apply, check, definition_digest, document, lint_str,
+    mask_secrets, read_str, write_native, write_requirements,
 };
 
 /// Where inputs are said to stand: nowhere, so that what they include is not there.
@@ -86,6 +86,37 @@ pub fn document(data: &[u8]) {
     for result in [document::parse_yaml(&source).err(), document::parse_toml(&source).err()] {
         if let Some(error) = result {
             diagnostics(&error.0, &source);
+        }
+    }
+}
+
+/// One conda spec: its normal form reads as itself, and so does the text that counts.
+pub fn conda_spec(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(spec) = text.parse::<CondaSpec>() else { return };
+    let normal = spec.to_string();
+    let again: CondaSpec = normal.parse().unwrap_or_else(|error| panic!("{normal}: {error}"));
+    assert_eq!(again, spec, "{normal}");
+    let canonical = spec.canonical();
+    let again: CondaSpec = canonical.parse().unwrap_or_else(|error| panic!("{canonical}: {error}"));
+    assert_eq!(again.canonical(), canonical, "{normal}");
+}
+
+/// The linter's fixes: a file that can be read can be read when they are done.
+pub fn fixes(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    for name in ["requirements.txt", "environment.yaml", "conda.yml", "Dockerfile"] {
+        let path = Path::new(FOLDER).join(name);
+        if reaches_out(text) {
+            return;
+        }
+        let linted = lint_str(text, &path);
+        let Some(source) = &linted.source else { continue };
+        diagnostics(&linted.remarks, source);
+        let (mended, done) = apply(source, linted.remarks.iter().filter_map(|remark| remark.fix.as_ref()));
+        if done > 0 && linted.format.is_some() {
+            let again = lint_str(&mended, &path);
+            assert!(again.format.is_some(), "{name}: mended, and refused: {:?}\n{mended}", again.remarks);
         }
     }
 }

@@ -5,9 +5,9 @@
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use provenv_definition::{
-    Base, BuildContext, CondaChannel, CondaRequirement, CondaRequirements, ContextLocation, CranPackage,
-    Definition, Digest, MavenPackage, PipRequirement, PipRequirements, Platform, RPackages, Requirement,
-    SafeUrl, SparkPackages, Suite,
+    Base, BuildContext, CondaChannel, CondaRequirement, CondaRequirements, CondaSpec, ContextLocation,
+    CranPackage, Definition, Digest, MavenPackage, PipRequirement, PipRequirements, Platform, RPackages,
+    Requirement, SafeUrl, SparkPackages, Suite,
 };
 use serde_json::Value;
 
@@ -35,6 +35,51 @@ fn requirement(text: &str, hashes: &[&str], editable: bool) -> PipRequirement {
     }
 }
 
+fn conda_requirement(text: &str, platforms: &[Platform]) -> CondaRequirement {
+    let spec: CondaSpec = text.parse().unwrap_or_else(|error| panic!("{text}: {error:?}"));
+    CondaRequirement { spec: spec.to_string(), platforms: platforms.to_vec() }
+}
+
+/// A conda spec in any spelling.
+const CONDA_SPECS: &[&str] = &[
+    "NumPy",
+    "numpy=1.20",
+    "numpy 1.20.*",
+    "numpy==1.20.0",
+    "numpy>=1.2,<2.0",
+    "numpy<2,>=1.2,<2",
+    "numpy >=1,<2|3",
+    "numpy (>=1|<0.5),!=3.0",
+    "numpy 1.2.*|1.3.*",
+    "numpy 1.2.*,!=1.2.4",
+    "numpy>=1.0|>=1.10.0|<0.5",
+    "numpy=1.2=py38_0",
+    "numpy 1.2.* py38*",
+    "pytorch=*=*cuda*",
+    "numpy >=1.0,<2 py38_0",
+    "numpy[version='1.*',build='^py3(7|8)_.*$']",
+    "numpy~=2.0",
+    "numpy!=1.20.*",
+    "numpy!=1.20.0",
+    "numpy[build_number='>=3']",
+    "conda-forge/linux-64::numpy==1.0",
+    "numpy[channel=conda-forge,license=MIT,track_features='b a']",
+    "https://host.test/c::numpy 1.2",
+    "https://host.test/c/linux-64/numpy-1.2-py38_0.conda#d41d8cd98f00b204e9800998ecf8427e",
+    "openssl=1.1.1_",
+    "openssl==1.1.1_",
+    "jpeg 9b",
+    "x264 1!152.*",
+    "x==1-2",
+    "x==1.0RC1",
+    "x==1.rc1",
+    "x==1.0.post0",
+    "x==1+local.0",
+    "x==1.0+0.0",
+    "x>=1.0a0.0",
+    "__glibc>=2.17",
+];
+
 /// One definition in which every field holds something, and every list two things at least. No field is left to a
 /// default, so that a new one has to be filled in here.
 pub fn full(base: Base) -> Definition {
@@ -48,11 +93,8 @@ pub fn full(base: Base) -> Definition {
                 CondaChannel::Url(url("https://h.test/channel")),
             ],
             packages: vec![
-                CondaRequirement { spec: "numpy 1.26.*".to_owned(), platforms: vec![] },
-                CondaRequirement {
-                    spec: "mkl".to_owned(),
-                    platforms: vec![Platform::LinuxAmd64, Platform::LinuxArm64],
-                },
+                conda_requirement("numpy 1.26.*", &[]),
+                conda_requirement("mkl", &[Platform::LinuxAmd64, Platform::LinuxArm64]),
             ],
         },
         pip: PipRequirements {
@@ -181,7 +223,10 @@ fn some<T: Clone + std::fmt::Debug + 'static>(items: Vec<T>) -> impl Strategy<Va
 pub fn definition() -> impl Strategy<Value = Definition> {
     let Definition { base: _, system_packages, python, conda, pip, spark, r, user_managed: _, platforms } =
         full(Base::default());
-    let conda = (some(conda.channels), some(conda.packages))
+    let platforms_of = some(platforms.clone());
+    let package = (select(CONDA_SPECS.to_vec()), platforms_of)
+        .prop_map(|(text, platforms)| conda_requirement(text, &platforms));
+    let conda = (some(conda.channels), prop::collection::vec(package, 0..4))
         .prop_map(|(channels, packages)| CondaRequirements { channels, packages });
     let requirements = || prop::collection::vec(pip_requirement(), 0..4);
     let switches = (any::<bool>(), any::<bool>(), any::<bool>());

@@ -394,6 +394,9 @@ impl Error {
             }
             Self::Fetch(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
+            Self::Io(error) if provenv_store::is_no_space(error) => {
+                "free some space on that file system, or run `provenv store gc`".into()
+            }
             _ => return None,
         })
     }

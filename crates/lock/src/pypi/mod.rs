@@ -11,6 +11,8 @@ mod compile;
 mod environment;
 mod error;
 mod explain;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod host;
 mod metadata;
 mod pylock;

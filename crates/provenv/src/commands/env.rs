@@ -79,11 +79,16 @@ async fn list(context: &Context, name: Option<&str>, all: bool) -> Result {
                 details.definition_digest.short(),
                 details.created_at.map(output::time).unwrap_or_default(),
                 details.created_by.clone().unwrap_or_default(),
-                details.environment.description.clone().unwrap_or_default(),
+                summary(details.environment.description.as_deref().unwrap_or_default()),
             ]);
         }
         table.to_string()
     })
+}
+
+/// The first line of a description.
+fn summary(description: &str) -> String {
+    output::one_line(description.trim().lines().next().unwrap_or_default())
 }
 
 async fn show(context: &Context, reference: &str) -> Result {
