@@ -33,7 +33,7 @@ struct Checked {
     fixed: usize,
 }
 
-pub fn check(context: &Context, arguments: CheckArgs) -> Result {
+pub fn check(context: &Context, arguments: &CheckArgs) -> Result {
     if let Some(code) = arguments.explain {
         output::write(pages::page(code).as_bytes())?;
         return Ok(ExitCode::SUCCESS);
@@ -46,9 +46,9 @@ pub fn check(context: &Context, arguments: CheckArgs) -> Result {
         } else {
             (file, lint(file))
         };
-        let linted = chosen(linted, &arguments);
+        let linted = chosen(linted, arguments);
         if arguments.fix {
-            let mended = mend::mend(linted, |linted| chosen(linted, &arguments));
+            let mended = mend::mend(linted, |linted| chosen(linted, arguments));
             if arguments.dry_run {
                 diffs += &mended.diff;
             } else if file.as_os_str() == "-" {
@@ -63,13 +63,13 @@ pub fn check(context: &Context, arguments: CheckArgs) -> Result {
         }
     }
     if diffs.is_empty() {
-        report(context, &arguments, &checked)?;
+        report(context, arguments, &checked)?;
     } else {
         // Standard output is for the change alone.
         output::write(diffs.as_bytes())?;
         output::say(&text(&checked, arguments.dry_run));
     }
-    Ok(ExitCode::from(code(&arguments, &checked)))
+    Ok(ExitCode::from(code(arguments, &checked)))
 }
 
 fn standard_input(name: &Path) -> Result<Linted> {
