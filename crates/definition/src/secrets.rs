@@ -235,10 +235,16 @@ fn find_assignments(text: &str, found: &mut Vec<Range<usize>>) {
             }
         };
         let value = text[start..end].trim();
-        if !value.is_empty() && !is_template(value) && !value.starts_with("{{") {
+        if !value.is_empty() && !is_nothing(value) && !is_template(value) && !value.starts_with("{{") {
             found.push(start..end);
         }
     }
+}
+
+/// Whether a value says that there is none, as JSON and YAML write it: `"password": null,` of azureml-core.
+fn is_nothing(value: &str) -> bool {
+    let value = value.split([',', '}', ']']).next().unwrap_or_default().trim();
+    value == "~" || value.eq_ignore_ascii_case("null") || value.eq_ignore_ascii_case("none")
 }
 
 /// What stands after a word that says so: `docker login -p …`, `--password …`, a Dockerfile's `ENV TOKEN …`.
@@ -369,6 +375,11 @@ mod tests {
             "numpy==1.26 --hash=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
             "TOKENIZERS_PARALLELISM: false",
             "PASSWORD_FILE: /run/secrets/db",
+            "  \"password\": null,",
+            "{ \"password\": null, \"registryIdentity\": null },",
+            "{\"username\": \"u\", \"password\": null}",
+            "password: ~",
+            "PASSWORD=None",
             "API_KEY: ${API_KEY}",
             "hf_transfer==0.1.4",
             "wasbs://container@account.blob.host.test/folder",
