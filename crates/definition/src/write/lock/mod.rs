@@ -124,7 +124,7 @@ fn channel_url(channel: &CondaChannel) -> String {
         CondaChannel::Url(_) => channel.to_string(),
         CondaChannel::Name(name) if name == "defaults" => "https://repo.anaconda.com/pkgs/main".to_owned(),
         CondaChannel::Name(name) if name.starts_with("pkgs/") => format!("https://repo.anaconda.com/{name}"),
-        CondaChannel::Name(name) => format!("https://conda.anaconda.org/{name}"),
+        CondaChannel::Name(name) => format!("{}{name}", crate::conda::default_alias()),
     }
 }
 
