@@ -54,6 +54,14 @@ pub(crate) fn read(source: &Source) -> Reading {
             Err(error) => file.diagnostics.push(refused(&line, error)),
         }
     }
+    let pip = (1..).zip(source.lines()).find(|(_, line)| line.trim_start().starts_with("# pip "));
+    if let Some((number, line)) = pip {
+        let message = "packages of pip, which conda-lock keeps in comments, are left out";
+        let hint = "name conda-lock's YAML instead: it has them with their hashes";
+        let span = Span { line: number, column: 1, length: line.chars().count() };
+        let remark = Diagnostic::new(codes::NOT_HONOURED, message).with_hint(hint);
+        file.diagnostics.push(remark.at(source.place(span)));
+    }
     // The comment is the word of whoever wrote the file; URLs that name a platform are better.
     if file.platforms.is_empty() && refused_subdirs.is_empty() {
         for (number, whole) in (1..).zip(source.lines()) {
