@@ -1,5 +1,7 @@
 //! What must hold of any input, whichever parser it is given to.
 
+#![allow(dead_code, reason = "each user of it takes its part")]
+
 use std::path::Path;
 
 use provenv_definition::{
