@@ -15,6 +15,7 @@ for target in "$@"; do
     mkdir -p "corpus/$target"
     # The first folder takes what is found to be new; the others are read.
     set -- "corpus/$target"
+    [ -z "$dictionary" ] || set -- "$@" ../crates/definition/tests/samples ../crates/definition/tests/golden
     [ ! -d "seeds/$target" ] || set -- "$@" "seeds/$target"
     echo "== $target, $seconds s"
     # shellcheck disable=SC2086 # an option or nothing
