@@ -79,7 +79,8 @@ pub fn check(context: &Context, arguments: &CheckArgs) -> Result {
             checked.push(of(name, linted, 0));
         }
     }
-    let for_programs = arguments.dry_run && arguments.format.is_some_and(|format| format != ReportFormat::Text);
+    let for_programs =
+        arguments.dry_run && arguments.format.is_some_and(|format| format != ReportFormat::Text);
     if diffs.is_empty() || for_programs {
         report(context, arguments, &checked)?;
     } else {
