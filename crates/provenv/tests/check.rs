@@ -217,13 +217,13 @@ fn sarif_is_valid_in_the_eyes_of_its_schema() {
     let uri = &json["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
     assert_eq!(uri, "a%20b/requirements.txt");
     workspace.write("log.sarif", &log.stdout);
-    let script = r#"
+    let script = r"
 set -e
 npm pack --silent @microsoft/jest-sarif@1.0.0-beta.0 >/dev/null
 tar xzf microsoft-jest-sarif-*.tgz
 python3 -m venv venv
 venv/bin/pip install --quiet jsonschema
-"#;
+";
     let run = |program: &str, arguments: &[&str]| {
         Command::new(program).args(arguments).current_dir(workspace.path()).output()
     };

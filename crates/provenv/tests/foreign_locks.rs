@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::fmt::Write as _;
+
 use provenv_definition::Digest;
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Server;
@@ -36,7 +38,8 @@ fn pylock(server: &Server) -> String {
         ("tea", "1.0", "sys_platform == 'linux'", tea()),
     ] {
         let (url, sha256, size) = file(server, &wheel);
-        text += &format!(
+        let _ = write!(
+            text,
             "\n[[packages]]\nname = \"{name}\"\nversion = \"{version}\"\nmarker = \"{marker}\"\nindex = \"{}\"\n\
              [[packages.wheels]]\nname = \"{}\"\nurl = \"{url}\"\nsize = {size}\nhashes = {{ sha256 = \"{sha256}\" }}\n",
             server.at("/simple/"),
@@ -48,15 +51,14 @@ fn pylock(server: &Server) -> String {
 
 fn uv_lock(server: &Server) -> String {
     let registry = server.at("/simple/");
-    let mut text = format!(
-        "version = 1\nrevision = 3\nrequires-python = \">=3.11\"\n\n[[package]]\nname = \"project\"\nversion = \"0.1.0\"\n\
-         source = {{ virtual = \".\" }}\ndependencies = [{{ name = \"tea\" }}]\n"
-    );
+    let mut text = "version = 1\nrevision = 3\nrequires-python = \">=3.11\"\n\n[[package]]\nname = \"project\"\nversion = \"0.1.0\"\n\
+         source = { virtual = \".\" }\ndependencies = [{ name = \"tea\" }]\n".to_string();
     for (name, wheel, needs) in
         [("leaf", leaf("1.0"), ""), ("tea", tea(), "dependencies = [{ name = \"leaf\" }]\n")]
     {
         let (url, sha256, size) = file(server, &wheel);
-        text += &format!(
+        let _ = write!(
+            text,
             "\n[[package]]\nname = \"{name}\"\nversion = \"1.0\"\nsource = {{ registry = \"{registry}\" }}\n{needs}\
              wheels = [{{ url = \"{url}\", hash = \"sha256:{sha256}\", size = {size} }}]\n"
         );
@@ -69,7 +71,8 @@ fn poetry_lock(server: &Server) -> String {
     let mut text = String::new();
     for (name, wheel) in [("leaf", leaf("1.0")), ("tea", tea())] {
         let (_, sha256, _) = file(server, &wheel);
-        text += &format!(
+        let _ = write!(
+            text,
             "[[package]]\nname = \"{name}\"\nversion = \"1.0\"\ndescription = \"\"\noptional = false\n\
              python-versions = \">=3.8\"\ngroups = [\"main\"]\n\
              files = [{{ file = \"{}\", hash = \"sha256:{sha256}\" }}]\n\n",

@@ -39,7 +39,7 @@ pub enum Error {
     Debian(#[from] provenv_lock::debian::Error),
     /// Choosing Python packages.
     #[error(transparent)]
-    Pypi(#[from] provenv_lock::pypi::Error),
+    Pypi(Box<provenv_lock::pypi::Error>),
     /// Choosing conda packages.
     #[error(transparent)]
     Conda(#[from] provenv_lock::conda::Error),
@@ -218,6 +218,12 @@ pub enum Error {
 
 fn first_of(diagnostics: &[Diagnostic]) -> String {
     diagnostics.first().map_or_else(|| "the definition cannot be used".to_owned(), ToString::to_string)
+}
+
+impl From<provenv_lock::pypi::Error> for Error {
+    fn from(error: provenv_lock::pypi::Error) -> Self {
+        Self::Pypi(Box::new(error))
+    }
 }
 
 impl Error {

@@ -44,6 +44,13 @@ pub struct Upgraded {
     pub changes: BTreeMap<Platform, LockDiff>,
 }
 
+impl Locked {
+    /// How many packages the lock holds, over all platforms.
+    pub fn packages(&self) -> usize {
+        self.lock.platforms.values().map(PlatformLock::len).sum()
+    }
+}
+
 impl Workspace {
     /// The lock of a file or a registered environment; `again` resolves a file's definition anew. Says what there is to say
     /// about the file.

@@ -34,7 +34,7 @@ const SUBDIRS: &[&str] = &[
 
 /// What a channel's name stands behind, unless somebody's own settings say otherwise: conda's default, by way of rattler.
 pub(crate) fn default_alias() -> SafeUrl {
-    SafeUrl::new(ChannelConfig::default_with_root_dir(PathBuf::new()).channel_alias.into())
+    SafeUrl::new(ChannelConfig::default_with_root_dir(PathBuf::new()).channel_alias)
 }
 
 /// `channel` by its name, where its URL is that of a name.

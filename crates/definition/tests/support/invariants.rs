@@ -85,10 +85,10 @@ pub fn requirement(data: &[u8]) {
 /// YAML, JSON and TOML as trees.
 pub fn document(data: &[u8]) {
     let Ok(source) = Source::decode(Path::new("/project/file"), data) else { return };
-    for result in [document::parse_yaml(&source).err(), document::parse_toml(&source).err()] {
-        if let Some(error) = result {
-            diagnostics(&error.0, &source);
-        }
+    for error in
+        [document::parse_yaml(&source).err(), document::parse_toml(&source).err()].into_iter().flatten()
+    {
+        diagnostics(&error.0, &source);
     }
 }
 
