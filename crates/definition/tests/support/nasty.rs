@@ -268,6 +268,10 @@ fn conda() -> Vec<(&'static str, String)> {
         ("bad packages on one line", format!("channels: []\ndependencies: [{}]", fill("'==',"))),
         ("a package in versions", format!("{start}{}", lines(|i| format!("- a={i}\n")))),
         ("channels", format!("channels:\n{}dependencies: []", lines(|i| format!("- c{i}\n")))),
+        (
+            "a channel of tokens",
+            format!("channels: [\"https://h.test{}\"]\ndependencies: []", fill("/t/${A}")),
+        ),
         ("channels of packages", format!("{start}{}", lines(|i| format!("- c{i}::a\n")))),
         ("a long spec", format!("{start}- \"a {}\"", fill(">=1,"))),
         ("alternatives", format!("{start}- \"a {}1\"", fill("1|"))),
