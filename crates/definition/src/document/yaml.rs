@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(parse_text(&bomb).unwrap_err().0[0].code, "PV009");
         let text = format!("a: &a {}\nb: [{}]", "x".repeat(500_000), "*a, ".repeat(100_000));
         assert_eq!(parse_text(&text).unwrap_err().0[0].code, "PV009");
-        let anchors: String = (0..60).map(|i| format!("&a{i} [")).collect();
+        let anchors = (0..60).fold(String::new(), |text, i| text + &format!("&a{i} ["));
         let nested = format!("a: {anchors}{}{}", "x, ".repeat(100_000), "]".repeat(60));
         assert_eq!(parse_text(&nested).unwrap_err().0[0].code, "PV009");
         assert_eq!(parse_text("a: &x [*x]").unwrap_err().0[0].code, "PV003");

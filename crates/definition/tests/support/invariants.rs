@@ -1,5 +1,7 @@
 //! What must hold of any input, whichever parser it is given to.
 
+#![allow(dead_code, reason = "each user of it uses a part")]
+
 use std::path::Path;
 
 use provenv_definition::{
@@ -83,10 +85,9 @@ pub fn requirement(data: &[u8]) {
 /// YAML, JSON and TOML as trees.
 pub fn document(data: &[u8]) {
     let Ok(source) = Source::decode(Path::new("/project/file"), data) else { return };
-    for result in [document::parse_yaml(&source).err(), document::parse_toml(&source).err()] {
-        if let Some(error) = result {
-            diagnostics(&error.0, &source);
-        }
+    let errors = [document::parse_yaml(&source).err(), document::parse_toml(&source).err()];
+    for error in errors.into_iter().flatten() {
+        diagnostics(&error.0, &source);
     }
 }
 

@@ -90,8 +90,9 @@ pub fn elf(data: &[u8]) {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         data[from..from.saturating_add(length).min(data.len())].to_vec()
     };
-    let read =
-        super::elf::read::<()>(&mut |parts| Ok(parts.iter().map(|&(from, length)| part(from, length)).collect()));
+    let read = super::elf::read::<()>(&mut |parts| {
+        Ok(parts.iter().map(|&(from, length)| part(from, length)).collect())
+    });
     assert!(read.is_ok());
 }
 
