@@ -23,6 +23,8 @@ fn old_findings_stay_mended() {
             let data = fs_err::read(&file).unwrap();
             match &*name {
                 "requirement" => invariants::requirement(&data),
+                "conda_spec" => invariants::conda_spec(&data),
+                "fixes" => invariants::fixes(&data),
                 "document" => invariants::document(&data),
                 name => invariants::definition(&data, name),
             }

@@ -81,6 +81,8 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Given, RequirementError
             .with_hint("`channel::package` is a package, and belongs to the dependencies"));
     } else if (has_scheme(text) && text.contains("://")) || text.starts_with(['/', '.', '~']) {
         let (url, subdir) = without_subdir(url(text, folder)?);
+        // What looks like a token in the normal form alone, or is half a variable: it must pass wherever it is read again.
+        refuse_credentials(&url.to_string()).map_err(|_| credentials(0, text.len()))?;
         (Some(CondaChannel::Url(url)), subdir)
     } else if text.contains('\\') || is_drive(text) {
         return Err(invalid("a path of Windows is no channel here", text)

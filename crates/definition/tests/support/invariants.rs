@@ -1,6 +1,6 @@
 //! What must hold of any input, whichever parser it is given to.
 
-#![allow(dead_code, reason = "each user of it takes its part")]
+#![allow(dead_code, reason = "each user of it uses a part")]
 
 use std::path::Path;
 
@@ -85,9 +85,8 @@ pub fn requirement(data: &[u8]) {
 /// YAML, JSON and TOML as trees.
 pub fn document(data: &[u8]) {
     let Ok(source) = Source::decode(Path::new("/project/file"), data) else { return };
-    for error in
-        [document::parse_yaml(&source).err(), document::parse_toml(&source).err()].into_iter().flatten()
-    {
+    let errors = [document::parse_yaml(&source).err(), document::parse_toml(&source).err()];
+    for error in errors.into_iter().flatten() {
         diagnostics(&error.0, &source);
     }
 }
