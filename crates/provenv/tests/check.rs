@@ -128,7 +128,9 @@ fn files_are_mended_in_place_and_keep_what_is_theirs() {
     let link = workspace.path().join("link.txt");
     std::os::unix::fs::symlink(&path, &link).unwrap();
 
-    let done = check(&workspace, &["link.txt", "--fix", "--dry-run"]).ok();
+    // What is said, and the exit code, are of the file as it is.
+    let done = check(&workspace, &["link.txt", "--fix", "--dry-run"]);
+    assert_eq!(done.code, 1, "{}", done.stderr);
     insta::assert_snapshot!(done.stdout.replace('\r', ""), @r"
     --- link.txt
     +++ link.txt
