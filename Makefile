@@ -29,6 +29,16 @@ test: test-tools ## all tests, with real peers
 test-tools: ## install what tests drive (Debian, as root)
 	@tests/install-peers.sh $(PEERS)
 
+# Seconds for each fuzz target; FUZZ_TARGETS chooses some of them.
+SECONDS ?= 600
+CARGO_FUZZ := 0.13.2
+FUZZ_TARGETS ?= $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
+
+.PHONY: fuzz
+fuzz: ## every parser under random input, SECONDS=600 each
+	$(CARGO) fuzz --version 2>/dev/null | grep -q . || $(CARGO) install --locked cargo-fuzz --version $(CARGO_FUZZ)
+	fuzz/run.sh $(SECONDS) $(FUZZ_TARGETS)
+
 .PHONY: lint
 lint: ## clippy, every target
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings

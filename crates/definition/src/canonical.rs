@@ -34,6 +34,15 @@
 //! context), `content` (text, the digest of a context folder's content, see below), `url` (text, where a context that is
 //! no folder is).
 //!
+//! `content` is the sha256 of the domain tag `provenv context` and a zero byte, the epoch (eight bytes, now 1), and a
+//! record in the encoding above: `dockerfile` (text, the digest of the Dockerfile's bytes) and `entries` (list of *entry*,
+//! sorted by the bytes of their paths). An entry is each file, folder and link that Docker would send: those that
+//! `.dockerignore` leaves out are no entries, and a folder that it leaves out is one only if something in it is. The
+//! Dockerfile and `.dockerignore` are entries like other files. *entry*: `content` (text, the digest of a file's bytes),
+//! `executable` (flag; anybody may execute the file), `kind` (`file`, `folder` or `link`), `path` (text, relative, with
+//! `/`), `target` (text, a link's, as it is written). Links are not followed; times, owners and other permissions do not
+//! count.
+//!
 //! *conda*: `channels` (list of texts in the order given; later repetitions are left out, and so are `nodefaults` and
 //! slashes at the end of URLs), `packages` (set of *conda package*).
 //!
@@ -65,6 +74,24 @@
 //!   operator other than `in` and `not in` are in PEP 440's normal form, and those with `extra` in PEP 503's.
 //!   Operands of `and` and of `or` are flattened, sorted by their bytes and occur once; an `or` inside an
 //!   `and` stands in parentheses.
+//! * Conda specs: `channel::` where one is named, the name in lower case, then
+//!   its conditions. A version alone, or with a build string after one comparison, stands behind the name: the comparison
+//!   as below, but `1.2.*` alone as `=1.2` and before a build string as `=1.2.*`, then `=` and the build string; `=*`
+//!   stands for any version before a build string, and several conditions that begin with a digit have a space before
+//!   them. Everything else stands in one pair of brackets, as `key='value'` with
+//!   a comma between and double quotes around a value with a single one, in the order `version`, `build`,
+//!   `build_number`, `subdir`, `namespace`, `fn`, `url`, `md5`, `sha256`, `license`, `license_family`, `track_features`; a spec of
+//!   which any of the last ten is given, or whose version needs parentheses, or stands in a group beside a build
+//!   string, has all but channel and name in brackets. Digits of hashes and licences are in lower case,
+//!   `track_features` are sorted with a space between, and `build_number` has an operator (`==3`). A package's URL
+//!   takes its hash off its fragment, and its name is the file's.
+//! * Conditions on conda versions: operator and version without a space; `=1.2` and `1.2*` are `1.2.*`, a version without
+//!   operator is `==`, and what any version meets is left out. Operands of `,` (and) and of `|` (or) are flattened, sorted
+//!   by their bytes and occur once; an `|` inside a `,` stands in parentheses.
+//! * Conda versions: lower case, numbers without zeros before them, no epoch 0, `.` between parts (for `-` and `_` too,
+//!   though `_` at the end stays), and a zero before a part that begins with letters. But for `1.2.*`, `!=1.2.*` and
+//!   `~=1.2`, parts of zeros alone at the end are left out, and so are zeros at the end of a part, and a local
+//!   version of zeros: `==1.0.0` is `==1`.
 //! * URLs: as the WHATWG standard writes them, `git+` apart, with `${NAME}` left as it is; `egg=` is taken off the
 //!   fragment, its other parts are sorted. A local path is its absolute `file:` URL.
 //!
@@ -74,12 +101,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::requirement::{Requirement, canonical_specifier};
 use crate::{
-    Base, BuildContext, CondaRequirement, CondaRequirements, ContextLocation, CranPackage, Definition,
-    Digest, PipRequirement, PipRequirements, Platform, RPackages, SafeUrl, SparkPackages,
+    Base, BuildContext, CondaRequirement, CondaRequirements, CondaSpec, ContextLocation, CranPackage,
+    Definition, Digest, PipRequirement, PipRequirements, Platform, RPackages, SafeUrl, SparkPackages,
 };
 
 const DOMAIN: &[u8] = b"provenv definition\0";
 const EPOCH: u64 = 1;
+const CONTEXT_DOMAIN: &[u8] = b"provenv context\0";
+const CONTEXT_EPOCH: u64 = 1;
 
 /// The digest that names a definition: sha256 of [`canonical_bytes`].
 pub fn definition_digest(definition: &Definition) -> Digest {
@@ -225,9 +254,68 @@ fn base_value(base: &Base) -> Value {
     }
 }
 
+/// One thing in a build context.
+pub(crate) struct ContextEntry {
+    /// Relative, with `/`.
+    pub path: String,
+    /// What it is.
+    pub kind: ContextEntryKind,
+}
+
+/// What an entry of a build context is.
+pub(crate) enum ContextEntryKind {
+    /// A folder.
+    Folder,
+    /// A file.
+    File {
+        /// Digest of its bytes.
+        content: Digest,
+        /// Anybody may execute it.
+        executable: bool,
+    },
+    /// A symbolic link.
+    Link {
+        /// As it is written.
+        target: String,
+    },
+}
+
+/// The digest of a build context: the `content` of the specification above.
+pub(crate) fn context_digest(dockerfile: Digest, mut entries: Vec<ContextEntry>) -> Digest {
+    entries.sort_by(|left, right| left.path.cmp(&right.path));
+    let entry = |ContextEntry { path, kind }: ContextEntry| {
+        let path = Value::Text(path);
+        match kind {
+            ContextEntryKind::Folder => Value::record([("kind", Value::text("folder")), ("path", path)]),
+            ContextEntryKind::File { content, executable } => Value::record([
+                ("content", Value::text(content)),
+                ("executable", Value::flag(executable)),
+                ("kind", Value::text("file")),
+                ("path", path),
+            ]),
+            ContextEntryKind::Link { target } => Value::record([
+                ("kind", Value::text("link")),
+                ("path", path),
+                ("target", Value::Text(target)),
+            ]),
+        }
+    };
+    let value = Value::record([
+        ("dockerfile", Value::text(dockerfile)),
+        ("entries", Value::List(entries.into_iter().map(entry).collect())),
+    ]);
+    let mut bytes = CONTEXT_DOMAIN.to_vec();
+    bytes.extend(CONTEXT_EPOCH.to_be_bytes());
+    bytes.extend(value.encode());
+    Digest::of(&bytes)
+}
+
 fn conda_value(conda: &CondaRequirements) -> Value {
     let CondaRequirements { channels, packages } = conda;
     let package = |CondaRequirement { spec, platforms }: &CondaRequirement| {
+        // No reader makes a spec that does not parse; if one is put together by hand, its text counts.
+        let spec =
+            spec.parse::<CondaSpec>().map_or_else(|_| spec.trim().to_owned(), |parsed| parsed.canonical());
         Value::record([("platforms", Value::texts(platforms)), ("spec", Value::text(spec))])
     };
     Value::record([

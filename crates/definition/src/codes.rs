@@ -127,6 +127,60 @@ codes! {
         "a lock that cannot be used"
         "A part of the lock file is missing, of a wrong type, or says two things at once. Have the tool that wrote it \
          write it again.";
+    "PV028" OTHER_SYSTEM "other-system" Info
+        "an entry for another system"
+        "Images are for Linux. What a selector (`sel(win): …`, `# [osx]`) or a platform keeps for other systems is left \
+         out.";
+    "PV029" UNKNOWN_SELECTOR "unknown-selector" Warning
+        "a selector that is not understood"
+        "A selector names systems: `linux`, `unix`, `linux64`, `aarch64`, `osx`, `win` and the like, with `not`, `and` and \
+         `or`. An entry with another one counts everywhere, as for conda itself, which reads over all of them.";
+    "PV030" READ_OTHERWISE "read-otherwise" Warning
+        "what conda reads otherwise than it looks"
+        "conda reads over a part of this, or reads less than is written. The message says what counts here.";
+    "PV032" PYTHON_RANGE "python-range" Info
+        "several Pythons are allowed"
+        "The file bounds the version of Python and does not choose one. Which one is taken is the base's to say.";
+    "PV033" LEFT_OUT "left-out" Info
+        "a part that is not installed"
+        "Extras, groups, features, environments and platforms that nobody asks for are not part of the environment.";
+    "PV034" UNHASHED "unhashed" Warning
+        "an artifact whose bytes cannot be checked"
+        "The lock has no sha256 hash of it, so other bytes of the same name could not be told from those that were \
+         locked. Have a newer version of the tool write the lock again.";
+    "PV035" INVALID_DOCKERFILE "invalid-dockerfile" Error
+        "a Dockerfile that cannot be built"
+        "BuildKit refuses it too: an instruction is unknown or lacks something, a here-document does not end, or there is \
+         no `FROM`.";
+    "PV036" NO_BUILD_CONTEXT "no-build-context" Warning
+        "a Dockerfile that takes files from a build context, and has none"
+        "A Dockerfile that stands as a text inside another file has no folder to copy files from, so building it fails. \
+         Put it into a folder with the files, and name the folder by `build`.";
+    "PV037" INVALID_CONTEXT "invalid-context" Error
+        "a build context that cannot be used"
+        "The folder or its Dockerfile is missing, lies elsewhere, holds something that is neither file, folder nor link, \
+         or is larger than any real one. `.dockerignore` leaves out what a build does not need.";
+    "PV038" NO_AZURE_BASE "no-azure-base" Info
+        "nothing that Azure ML could build on"
+        "Azure ML refuses an environment without `image` and `build`. Here the base then is made of Debian packages.";
+    "PV039" FOLDER_CHOICE "folder-choice" Info
+        "one of several files of a folder"
+        "A folder was given, and several of its files say what an environment needs. The first in a fixed order was taken; \
+         a lock comes before the file that it was made from, and whether it is still up to date is not checked. Name a \
+         file to take another one.";
+    "PV040" NOTHING_IN_FOLDER "nothing-in-folder" Error
+        "a folder without a definition"
+        "A folder was given that is no environment and holds none of the files that are looked for. Name the file, or the \
+         folder of the environment itself.";
+    "PV041" NOT_REPRODUCIBLE "not-reproducible" Warning
+        "something installed that cannot be had again as it is"
+        "An environment on disk holds something that no index or channel is known to have, or that nothing on disk says \
+         enough of: an editable install, a local path, a package without a record of its files, a build for another \
+         system. The message says what was written down instead, or that it was left out.";
+    "PV042" NOT_ON_RECORD "not-on-record" Info
+        "asked for by inference"
+        "An environment on disk does not say all that was asked for when it was made. What was inferred from what is there \
+         may differ: look through it, or capture what is there with `--exact`.";
 
     "PV050" INVALID_JOB "invalid-job" Error
         "a job file that cannot be used"
@@ -176,6 +230,85 @@ codes! {
         "a part that this version cannot build"
         "The definition is read, checked, hashed, kept and written back whole, and `lock` and `build` refuse it: an image \
          without this part would not be the one that was asked for.";
+    "PV114" SEVERAL_MANAGERS "several-managers" Warning
+        "one package from several package managers"
+        "Conda, pip and apt know nothing of each other: the one that comes last overwrites files of the others or hides \
+         them, and which version a script imports depends on the order. Ask one of them.";
+    "PV115" PIP_NOT_LISTED "pip-not-listed" Warning
+        "a `pip` section without pip in the conda packages"
+        "The section is installed by the pip inside the environment. Conda adds one of its own choice where none is \
+         listed, and says so each time; other tools fail. List `pip` beside `python`.";
+    "PV116" PIP_NOT_PINNED "pip-not-pinned" Info
+        "pip without a version in the conda packages"
+        "What pip accepts and chooses changes with its version: 20.3 has another resolver, 24.1 refuses old version \
+         numbers. Name the version, such as `pip=24.2`, if this file is used with conda itself.";
+    "PV117" PYTHON_MISSING "python-missing" Warning
+        "Python packages without a Python"
+        "Nothing says which Python the packages are for, so the newest that the rest allows is taken: another one tomorrow. \
+         Azure ML refuses such a file or adds a version of its own.";
+    "PV118" NO_CHANNELS "no-channels" Warning
+        "conda packages without a channel"
+        "Where packages are looked for is then left to the settings of the machine, so that two machines find different \
+         ones. Provenv adds no channel that is not named. Name one, such as `conda-forge`.";
+    "PV119" MIXED_CHANNELS "mixed-channels" Warning
+        "`defaults` before `conda-forge`"
+        "Packages of the two are built with different compilers and libraries. With `defaults` first, most packages come \
+         from there and the rest from conda-forge, and such mixtures break when they are imported. Name conda-forge first, \
+         or alone.";
+    "PV120" COMMERCIAL_CHANNEL "commercial-channel" Info
+        "a channel under Anaconda's terms of service"
+        "`defaults`, `main`, `r`, `msys2` and `anaconda` are served under terms that ask larger organisations for a licence. \
+         conda-forge has most of the packages without these terms.";
+    "PV121" MISSPELT_PACKAGE "misspelt-package" Warning
+        "a name that is nearly that of a well-known package"
+        "Names one letter beside a well-known one are mostly slips, and some of them were registered to catch those who \
+         slip. If the name is right, say so with `# provenv: ignore[PV121]` on its line.";
+    "PV122" DEPRECATED_PACKAGE "deprecated-package" Warning
+        "a package that was replaced or given up"
+        "The name leads to an empty, old or unmaintained package, and the message names what took its place.";
+    "PV123" DEPRECATED_IMAGE "deprecated-image" Warning
+        "a base image out of support"
+        "The image, or the distribution in it, gets no more security fixes, and its package archives are moved away \
+         sooner or later, so that `apt-get update` fails.";
+    "PV124" RUNTIME_VARIABLE "runtime-variable" Warning
+        "a variable that the platform sets"
+        "The variable is set by what runs the command, or steers how every program is loaded. Set here, it is overwritten, \
+         or breaks programs in a way that is hard to see.";
+    "PV125" LARGE_DOCKERFILE "large-dockerfile" Warning
+        "a Dockerfile of more than 100 KB"
+        "Azure ML refuses it. Put files into a build context and copy them.";
+    "PV126" WILDCARD_EQUALITY "wildcard-equality" Info
+        "`==` with a wildcard in a conda package"
+        "`==` asks for an exact version and `.*` for all that begin so. Conda takes `==1.2.*` for `=1.2`, and stricter readers \
+         refuse it. Write `=1.2`.";
+    "PV127" SHELL_REDIRECT "shell-redirect" Warning
+        "a version bound that the shell takes for a redirection"
+        "In `RUN pip install numpy>=1.2`, the shell sends the output to a file called `=1.2`, and any numpy is installed. \
+         Quote it: `\"numpy>=1.2\"`.";
+    "PV128" PARTIAL_HASHES "partial-hashes" Warning
+        "some requirements with hashes and some without"
+        "As soon as one requirement has a hash, pip wants one for all, dependencies too, and refuses the file.";
+    "PV129" DEPENDENCY_CONFUSION "dependency-confusion" Info
+        "a further index that any package may come from"
+        "With `--extra-index-url`, pip takes the highest version of all indexes: whoever registers the name of a package of \
+         yours in the public one is installed instead. Name one index that holds all (`--index-url`), or pin packages \
+         and give hashes.";
+    "PV130" CONTEXT_WITH_PACKAGES "context-with-packages" Warning
+        "a build context with other parts beside it"
+        "Azure ML takes the image of a build context as it is and refuses conda packages, variables, R and Spark beside it. \
+         Put them into the Dockerfile, if the file is for Azure ML.";
+    "PV131" R_SECTION "r-section" Info
+        "an `r` section"
+        "Azure ML has deprecated it. Install R in a Dockerfile or by conda (`r-base`).";
+    "PV132" SEVERAL_PYTHONS "several-pythons" Warning
+        "Python given twice"
+        "All must hold at once, so one of them is superfluous, and if they contradict each other nothing can be found.";
+    "PV133" PLAIN_HTTP "plain-http" Warning
+        "packages over plain http"
+        "Whoever stands between can put other packages in place. Use `https://`.";
+    "PV134" UNQUOTED_VERSION "unquoted-version" Info
+        "a version that YAML takes for a number"
+        "`3.10` without quotes is the number 3.1 for most YAML readers. Provenv reads it as written; quote it for the others.";
 }
 
 #[cfg(test)]

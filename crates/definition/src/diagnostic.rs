@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::codes::Code;
+use crate::fix::Fix;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -59,6 +60,9 @@ pub struct Diagnostic {
     pub span: Option<Span>,
     /// The line quoted, secrets masked: every character of a secret is shown as `*`, so columns still fit.
     pub line_text: Option<String>,
+    /// How the user's file is mended, where that is surely right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<Fix>,
 }
 
 impl Diagnostic {
@@ -72,6 +76,7 @@ impl Diagnostic {
             file: None,
             span: None,
             line_text: None,
+            fix: None,
         }
     }
 
@@ -79,6 +84,13 @@ impl Diagnostic {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says how the file is mended.
+    #[must_use]
+    pub fn with_fix(mut self, fix: Fix) -> Self {
+        self.fix = Some(fix);
         self
     }
 

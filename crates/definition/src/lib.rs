@@ -3,18 +3,25 @@
 
 mod azure;
 mod canonical;
+pub mod capture;
 mod check;
 pub mod codes;
+mod columns;
 mod conda;
 mod diagnostic;
 mod digest;
 mod dockerfile;
 pub mod document;
+pub mod examples;
+mod fix;
 mod folder;
+mod lint;
+mod lock_reader;
 pub mod locked;
 mod mlflow;
 mod model;
 mod native;
+pub mod pages;
 mod pip;
 mod pixi;
 mod platform;
@@ -24,6 +31,7 @@ mod recognise;
 mod requirement;
 mod safe_url;
 mod secrets;
+mod sections;
 mod source;
 mod suggest;
 mod write;
@@ -33,6 +41,9 @@ pub use check::check;
 pub use conda::CondaSpec;
 pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use digest::{Digest, DigestParseError, Hasher};
+pub use fix::{Edit, Fix, Position, apply};
+pub use folder::file_of as file_in_folder;
+pub use lint::{Linted, lint, lint_bytes, lint_str};
 pub use locked::{LockedArtifacts, LockedConda, LockedFile, LockedPypi, LockedSource};
 pub use model::{
     Base, BuildContext, CondaChannel, CondaRequirement, CondaRequirements, ContextLocation, CranPackage,
@@ -46,4 +57,7 @@ pub use safe_url::SafeUrl;
 pub use secrets::{holds_secret, is_secret_name, mask_secrets};
 pub use source::Source;
 pub use suggest::nearest;
-pub use write::{RequirementsFiles, write_native, write_requirements};
+pub use write::{
+    NotCarried, RequirementsFiles, WriteError, WriteFormat, Written, WrittenFile, write, write_lock,
+    write_native, write_requirements,
+};

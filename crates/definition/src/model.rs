@@ -6,6 +6,7 @@ use std::str::FromStr;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::secrets::shown;
 use crate::{Digest, Platform, SafeUrl};
 
 /// A named thing in a workspace: what people call it, what they say of it, and its definition.
@@ -72,9 +73,10 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Why this version cannot build it, with what to do instead; `None` where it can.
-    pub fn unbuildable(&self) -> Option<(String, &'static str)> {
-        crate::check::unbuildable(self)
+    /// Why this version cannot lock it, with what to do instead; `None` where it can. `is_locked` says that it was read from
+    /// the lock of another tool, which chose its conda packages.
+    pub fn unlockable(&self, is_locked: bool) -> Option<(String, &'static str)> {
+        crate::check::unlockable(self, is_locked)
     }
 }
 
@@ -191,10 +193,10 @@ impl FromStr for SystemPackage {
             && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
             && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c));
         if !valid {
-            return Err(format!("`{name}` is not the name of a Debian package"));
+            return Err(format!("`{}` is not the name of a Debian package", shown(name)));
         }
         match version {
-            Some("") => Err(format!("`{text}` has no version after `=`")),
+            Some("") => Err(format!("`{}` has no version after `=`", shown(text))),
             version => Ok(Self { name: name.to_owned(), version: version.map(str::to_owned) }),
         }
     }
@@ -240,7 +242,7 @@ impl FromStr for PythonRequest {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || format!("`{text}` is not a Python version such as 3.11 or 3.11.2");
+        let error = || format!("`{}` is not a Python version such as 3.11 or 3.11.2", shown(text));
         let numbers: Vec<u32> =
             text.trim().split('.').map(str::parse).collect::<Result<_, _>>().map_err(|_| error())?;
         match numbers[..] {

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::secrets::shown;
+
 /// An operating system and architecture, written as OCI does: `linux/amd64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Platform {
@@ -72,7 +74,7 @@ impl FromStr for Platform {
         match text {
             "linux/amd64" | "linux-64" => Ok(Self::LinuxAmd64),
             "linux/arm64" | "linux-aarch64" => Ok(Self::LinuxArm64),
-            other => Err(PlatformParseError(other.to_owned())),
+            other => Err(PlatformParseError(shown(other))),
         }
     }
 }

@@ -120,6 +120,8 @@ pub struct Origins {
     pub(crate) version: Option<Place>,
     /// What the image stands on: `image`, `base`, `build`, a Dockerfile.
     pub(crate) base: Option<Place>,
+    /// The images that the Dockerfile begins from, where the base is one.
+    pub(crate) base_images: Vec<(String, Place)>,
     /// Each of [`CondaRequirements::channels`](crate::CondaRequirements::channels).
     pub channels: Vec<Place>,
     /// Each of [`CondaRequirements::packages`](crate::CondaRequirements::packages).

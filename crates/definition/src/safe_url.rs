@@ -9,7 +9,8 @@ use url::Url;
 use crate::secrets::is_template;
 
 /// A URL that never holds credentials: user, password and query are taken off by the type, so that a
-/// definition, lock, log or message cannot leak them whatever code writes it.
+/// definition, lock, log or message cannot leak them whatever code writes it. Only the account of a secure shell, which is
+/// no secret, stays.
 ///
 /// Templates such as `https://${TOKEN}@host/simple` and `https://${USER}:${PASS}@host/simple` keep their
 /// variables: they name a secret, they are none. They are written as pip reads them; [`SafeUrl::as_url`] holds
@@ -22,7 +23,9 @@ impl SafeUrl {
     pub fn new(mut url: Url) -> Self {
         let password = url.password().unwrap_or_default();
         let variables = if password.is_empty() { is_template(url.username()) } else { is_template(password) };
-        if !variables {
+        // The account of a secure shell is no secret: `git@host` would not be reached without it.
+        let account = password.is_empty() && matches!(url.scheme(), "ssh" | "git+ssh");
+        if !variables && !account {
             // Both fail only for URLs that cannot have credentials, such as `file:`.
             let _ = url.set_password(None);
             if !is_template(url.username()) {
@@ -112,6 +115,8 @@ mod tests {
             "https://${USER}hunter2@host.test/simple/",
             "https://user:${PASS}hunter2@host.test/simple/",
             "https://user:$%7Bhunter2@host.test/simple/",
+            "ssh://git:hunter2@host.test/a.git",
+            "git+https://hunter2@host.test/a.git",
         ] {
             let url: SafeUrl = secret.parse().unwrap();
             let shown = format!("{url}{url:?}{}{}", url.as_url(), serde_json::to_string(&url).unwrap());
@@ -126,6 +131,7 @@ mod tests {
             "https://${USER}:${PASS}@host.test/simple",
             "https://someone:${PASS}@host.test/simple",
             "https://host.test/${TEAM}/simple",
+            "ssh://git@host.test/a.git",
         ] {
             let url: SafeUrl = text.parse().unwrap();
             assert_eq!(url.to_string(), text);

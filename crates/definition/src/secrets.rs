@@ -34,7 +34,7 @@ pub fn mask_secrets(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_BYTES);
     let mut hidden = vec![false; text.len()];
     hidden[end..].fill(true);
-    for range in find(&text[..end]) {
+    for range in find(&text[..end]).into_iter().chain(path_tokens(&text[..end])) {
         hidden[range].fill(true);
     }
     text.char_indices().map(|(offset, c)| if hidden[offset] { '*' } else { c }).collect()
@@ -120,10 +120,39 @@ pub(crate) fn url_credentials(text: &str) -> Option<Range<usize>> {
     find(&text[..text.floor_char_boundary(MAX_BYTES)]).into_iter().min_by_key(|range| range.start)
 }
 
+/// Where the first secret stands in a line. Offsets are bytes of `text`.
+pub(crate) fn secret_range(text: &str) -> Option<Range<usize>> {
+    url_credentials(text)
+}
+
+/// Literal tokens in the way that Anaconda's servers take them: `https://host/t/<token>/channel`.
+pub(crate) fn path_tokens(text: &str) -> Vec<Range<usize>> {
+    let is_end = |c: char| c.is_whitespace() || "/\"'<>`#?]".contains(c);
+    let mut found = Vec::new();
+    // Where the word begins, and the last `:/`; each part of the text is looked through once.
+    let (mut seen, mut word, mut scheme) = (0, 0, None);
+    for (at, marker) in text.match_indices("/t/") {
+        let start = at + marker.len();
+        word = text[seen..at].rfind(char::is_whitespace).map_or(word, |found| seen + found);
+        let from = text.floor_char_boundary(seen.saturating_sub(1));
+        scheme = text[from..at].rfind(":/").map(|found| from + found).or(scheme);
+        seen = at;
+        let end = text[start..].find(is_end).map_or(text.len(), |end| start + end);
+        let token = &text[start..end];
+        let variable = token.starts_with('$')
+            && token[1..].chars().all(|c| c.is_ascii_alphanumeric() || "_{}".contains(c));
+        if !token.is_empty() && !variable && scheme.is_some_and(|scheme| scheme >= word) {
+            found.push(start..end);
+        }
+    }
+    found
+}
+
 fn find(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     find_in_urls(text, &mut found);
     find_assignments(text, &mut found);
+    find_arguments(text, &mut found);
     find_tokens(text, &mut found);
     if let Some(start) = text.find("-----BEGIN ").filter(|_| text.contains("PRIVATE KEY")) {
         found.push(start..text.len());
@@ -171,8 +200,10 @@ fn find_in_urls(text: &str, found: &mut Vec<Range<usize>>) {
         let harmless_password = is_public_password(password);
         // A user without a password may be a token, except where it is the account of a secure shell, or where a
         // variable holds the password.
-        let user_is_public =
-            harmless_user || is_template(password) || (password.is_empty() && scheme.ends_with("ssh"));
+        // In Azure's storage it is the container (`wasbs://container@account…`).
+        let names_place =
+            ["ssh", "wasb", "wasbs", "abfs", "abfss"].iter().any(|known| scheme.ends_with(known));
+        let user_is_public = harmless_user || is_template(password) || (password.is_empty() && names_place);
         if !harmless_password || !user_is_public {
             found.push(start..user_end);
         }
@@ -209,9 +240,50 @@ fn find_assignments(text: &str, found: &mut Vec<Range<usize>>) {
             }
         };
         let value = text[start..end].trim();
-        if !value.is_empty() && !is_template(value) && !value.starts_with("{{") {
+        if !value.is_empty() && !is_nothing(value) && !is_template(value) && !value.starts_with("{{") {
             found.push(start..end);
         }
+    }
+}
+
+/// Whether a value says that there is none, as JSON and YAML write it: `"password": null,` of azureml-core.
+fn is_nothing(value: &str) -> bool {
+    let value = value.split([',', '}', ']']).next().unwrap_or_default().trim();
+    value == "~" || value.eq_ignore_ascii_case("null") || value.eq_ignore_ascii_case("none")
+}
+
+/// What stands after a word that says so: `docker login -p …`, `--password …`, a Dockerfile's `ENV TOKEN …`.
+fn find_arguments(text: &str, found: &mut Vec<Range<usize>>) {
+    let mut login = false;
+    let mut env = false;
+    let mut is_value = false;
+    let mut authorization = false;
+    let mut start = 0;
+    for word in text.split(char::is_whitespace) {
+        let value = word.trim_matches(['"', '\'', ',']);
+        if value.is_empty() {
+            start += word.len();
+            start += text[start..].chars().next().map_or(0, char::len_utf8);
+            continue;
+        }
+        if is_value && !value.starts_with(['-', '$', '<', '{', '=', '*', '#', '&', '|']) {
+            let at = start + (word.len() - word.trim_start_matches(['"', '\'']).len());
+            found.push(at..at + value.len().min(word.len()));
+        }
+        login |= value == "login";
+        // `--account-key KEY`; `--password-stdin` has no value.
+        let option =
+            value.strip_prefix("--").filter(|name| !name.contains(['=', ':']) && !name.ends_with("-stdin"));
+        let scheme = authorization
+            && ["bearer", "basic", "token"].iter().any(|known| value.eq_ignore_ascii_case(known));
+        authorization = value.to_ascii_lowercase().ends_with("authorization:");
+        is_value = scheme
+            || option.is_some_and(|name| is_secret_name(name) || name == "secret")
+            || (login && value == "-p")
+            || (env && is_secret_name(value) && !value.contains(['=', ':', '/']));
+        env = value.eq_ignore_ascii_case("env");
+        start += word.len();
+        start += text[start..].chars().next().map_or(0, char::len_utf8);
     }
 }
 
@@ -220,9 +292,16 @@ fn find_tokens(text: &str, found: &mut Vec<Range<usize>>) {
     let is_token_char = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     let mut start = 0;
     for word in text.split(|c: char| !is_token_char(c)) {
-        let shaped = TOKEN_PREFIXES.iter().any(|(prefix, least)| {
-            word.len() >= *least && word.starts_with(prefix) && word.bytes().any(|byte| byte.is_ascii_digit())
-        });
+        // `hf_xet-1.8.0-cp39-abi3-linux_x86_64.whl` is no token of Hugging Face's.
+        let is_file = [".whl", ".zip", ".gz", ".bz2", ".xz", ".conda", ".metadata"]
+            .iter()
+            .any(|extension| word.ends_with(extension));
+        let shaped = !is_file
+            && TOKEN_PREFIXES.iter().any(|(prefix, least)| {
+                word.len() >= *least
+                    && word.starts_with(prefix)
+                    && word.bytes().any(|byte| byte.is_ascii_digit())
+            });
         let aws = word.len() == 20
             && (word.starts_with("AKIA") || word.starts_with("ASIA"))
             && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
@@ -270,6 +349,14 @@ mod tests {
             ("https:/user:hunter2@host.test", "https:/************@host.test"),
             ("HTTPS:\\\\user:hunter2\\@host.test", "HTTPS:\\\\*************@host.test"),
             ("https://hünter:wäre@h.test", "https://***********@h.test"),
+            ("RUN docker login -u me -p hunter2 host", "RUN docker login -u me -p ******* host"),
+            ("RUN az acr login --password 'hunter2'", "RUN az acr login --password '*******'"),
+            ("ENV API_TOKEN hunter2", "ENV API_TOKEN *******"),
+            (
+                "RUN curl -H \"Authorization: Bearer hunter2\" h",
+                "RUN curl -H \"Authorization: Bearer *******\" h",
+            ),
+            ("RUN az x --account-key hunter2", "RUN az x --account-key *******"),
         ] {
             assert_eq!(mask_secrets(given), shown);
             assert!(holds_secret(given));
@@ -277,8 +364,22 @@ mod tests {
     }
 
     #[test]
+    fn tokens_in_paths_of_channels_are_masked() {
+        for (given, shown) in [
+            ("- https://h.test/t/ab-12/c::p # x", "- https://h.test/t/*****/c::p # x"),
+            ("https://h.test/t/ab-12", "https://h.test/t/*****"),
+            ("https://h.test/t/${TOKEN}/c", "https://h.test/t/${TOKEN}/c"),
+            ("https://h.test/t/$TOKEN/c", "https://h.test/t/$TOKEN/c"),
+            ("a/t/b", "a/t/b"),
+        ] {
+            assert_eq!(mask_secrets(given), shown);
+        }
+    }
+
+    #[test]
     fn what_is_no_secret_stays_legible() {
         for text in [
+            "https://h.test/2c/18/hf_xet-1.8.0-cp314-cp314t-macosx_10_12_x86_64.whl",
             "https://${TOKEN}@host.test/simple",
             "https://${USER}:${PASS}@host.test/simple",
             "https://someone:${PASS}@host.test/simple",
@@ -292,8 +393,18 @@ mod tests {
             "numpy==1.26 --hash=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
             "TOKENIZERS_PARALLELISM: false",
             "PASSWORD_FILE: /run/secrets/db",
+            "  \"password\": null,",
+            "{ \"password\": null, \"registryIdentity\": null },",
+            "{\"username\": \"u\", \"password\": null}",
+            "password: ~",
+            "PASSWORD=None",
             "API_KEY: ${API_KEY}",
             "hf_transfer==0.1.4",
+            "wasbs://container@account.blob.host.test/folder",
+            "docker login --password-stdin -u me",
+            "docker login -p $PASSWORD",
+            "mkdir -p folder",
+            "ENV TOKENIZERS_PARALLELISM false",
         ] {
             assert_eq!(mask_secrets(text), text);
         }

@@ -1,15 +1,17 @@
 //! A text with its file name, from which places are quoted.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use crate::columns::Columns;
 use crate::secrets::mask_secrets;
-use crate::{Diagnostic, Place, ReadError, Span, codes};
+use crate::{Diagnostic, Place, Position, ReadError, Span, codes};
 
 /// No definition written by people comes near this; a lock or data file given by mistake does.
 pub(crate) const MAX_BYTES: u64 = 8 << 20;
 
 /// Longer lines are not quoted: nobody reads them.
-const MAX_QUOTED: usize = 2 << 10;
+pub(crate) const MAX_QUOTED: usize = 2 << 10;
 
 /// The text of a file and where it came from.
 #[derive(Clone, Debug)]
@@ -18,6 +20,7 @@ pub struct Source {
     text: String,
     /// Bytes where lines begin and end, line breaks excluded.
     lines: Vec<(usize, usize)>,
+    columns: Columns,
 }
 
 impl Source {
@@ -28,7 +31,8 @@ impl Source {
             text.drain(..'\u{feff}'.len_utf8());
         }
         let lines = line_ranges(&text);
-        Self { path: path.into(), text, lines }
+        let columns = Columns::new(&text);
+        Self { path: path.into(), text, lines, columns }
     }
 
     /// Reads a file: UTF-8, or UTF-16 with a byte order mark, or Latin-1 where a coding comment (PEP 263) says so.
@@ -57,8 +61,19 @@ impl Source {
         if metadata.len() > MAX_BYTES {
             return Err(too_large(path).into());
         }
-        let bytes = fs_err::read(path).map_err(|error| io(&error))?;
+        // Pipes and devices tell no size.
+        let mut bytes = Vec::new();
+        let file = fs_err::File::open(path).map_err(|error| io(&error))?;
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| io(&error))?;
         Self::decode(path, &bytes)
+    }
+
+    /// Reads a file that another one names: a plain one only, because a pipe would be waited for without end.
+    pub(crate) fn read_named(path: &Path) -> Result<Self, ReadError> {
+        if fs_err::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            return Err(Diagnostic::new(codes::UNREADABLE, "it is no plain file").in_file(path).into());
+        }
+        Self::read(path)
     }
 
     /// The text that `bytes` stand for.
@@ -122,17 +137,51 @@ impl Source {
         let end = self.text.floor_char_boundary(range.end.clamp(start, line_end));
         Span {
             line: index + 1,
-            column: self.text[line_start..start].chars().count() + 1,
-            length: self.text[start..end].chars().count().max(1),
+            column: self.characters(line_start..start) + 1,
+            length: self.characters(start..end).max(1),
         }
+    }
+
+    /// The byte where the character at `position` begins; the end of the text stands in the line after the last one, too.
+    pub(crate) fn offset_of(&self, position: Position) -> Option<usize> {
+        if position.line == self.lines.len() + 1 {
+            return (position.column == 1).then_some(self.text.len());
+        }
+        let (start, end) = *self.lines.get(position.line.checked_sub(1)?)?;
+        let before = position.column.checked_sub(1)?;
+        self.offset_in(start, before).filter(|offset| *offset <= end)
+    }
+
+    /// How many characters stand in `range`.
+    fn characters(&self, range: std::ops::Range<usize>) -> usize {
+        self.columns.before(&self.text, range.end) - self.columns.before(&self.text, range.start)
+    }
+
+    /// The byte where the character begins that has `number` characters between it and the one at `start`.
+    fn offset_in(&self, start: usize, number: usize) -> Option<usize> {
+        let before = self.columns.before(&self.text, start);
+        self.columns.offset(&self.text, before.checked_add(number)?)
+    }
+
+    /// What stands at `span`.
+    pub(crate) fn text_at(&self, span: Span) -> &str {
+        let Some((start, end)) = span.line.checked_sub(1).and_then(|index| self.lines.get(index)) else {
+            return "";
+        };
+        let offset = |column| self.offset_in(*start, column).map_or(*end, |offset| offset.min(*end));
+        &self.text[offset(span.column - 1)..offset(span.column - 1 + span.length)]
     }
 
     /// The place `span` with its line quoted, secrets masked.
     pub fn place(&self, span: Span) -> Place {
+        // The end of a text may be said to be on a line that it does not have.
+        let beyond = span.line > self.lines.len();
+        let span = if beyond { Span { line: self.lines.len(), column: usize::MAX, length: 1 } } else { span };
         let line = self.line(span.line).unwrap_or_default();
         let quoted = line.len() <= MAX_QUOTED;
         // Some of the YAML parser's columns lie beyond the line's end.
-        let characters = if quoted { line.chars().count() } else { line.len() };
+        let start = self.lines[span.line.max(1) - 1].0;
+        let characters = self.characters(start..start + line.len());
         let column = span.column.min(characters + 1);
         let span = Span { column, length: span.length.min(characters + 1 - column).max(1), ..span };
         Place { file: self.path.clone(), span, line_text: quoted.then(|| mask_secrets(line)) }

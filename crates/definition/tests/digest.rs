@@ -2,6 +2,8 @@
 
 #![allow(clippy::format_push_string, reason = "short in tests")]
 
+mod support;
+
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -19,29 +21,43 @@ fn pip_digest(text: &str) -> Digest {
     definition_digest(&definition(text, "requirements.txt"))
 }
 
-/// Beside each definition file stands a `.golden` file: the canonical bytes in hexadecimal and the digest. A file
+/// The canonical bytes of `definition` in hexadecimal and its digest are what the `.golden` file beside `path` says. One
 /// that is missing is written if `PROVENV_NEW_GOLDEN` is set; one that is there is never changed.
+fn assert_golden(path: &Path, definition: &Definition) {
+    let found = format!("{}\n{}\n", hex::encode(canonical_bytes(definition)), definition_digest(definition));
+    let golden = path.with_extension("golden");
+    if !golden.exists() && std::env::var_os("PROVENV_NEW_GOLDEN").is_some() {
+        fs_err::write(&golden, &found).unwrap();
+    }
+    assert_eq!(fs_err::read_to_string(&golden).unwrap(), found, "{}", path.display());
+}
+
 #[test]
 fn golden_vectors_hold() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut count = 0;
     for entry in fs_err::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "golden") {
+        if path.is_dir() || path.extension().is_some_and(|extension| extension == "golden") {
             continue;
         }
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let definition = definition(&fs_err::read_to_string(&path).unwrap(), &name);
-        let bytes = canonical_bytes(&definition);
-        let found = format!("{}\n{}\n", hex::encode(&bytes), definition_digest(&definition));
-        let golden = path.with_extension("golden");
-        if !golden.exists() && std::env::var_os("PROVENV_NEW_GOLDEN").is_some() {
-            fs_err::write(&golden, &found).unwrap();
-        }
-        assert_eq!(fs_err::read_to_string(&golden).unwrap(), found, "{name}");
+        assert_golden(&path, &definition(&fs_err::read_to_string(&path).unwrap(), &name));
         count += 1;
     }
     assert!(count >= 5);
+}
+
+/// Definitions as JSON, for what no single file says or every machine says otherwise.
+#[test]
+fn golden_vectors_of_the_model_hold() {
+    for path in support::models() {
+        let definition: Definition = serde_json::from_str(&fs_err::read_to_string(&path).unwrap()).unwrap();
+        // A vector is in normal form, or another implementation could not start from it.
+        let json: serde_json::Value = serde_json::from_str(&fs_err::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(serde_json::to_value(&definition).unwrap(), json, "{}", path.display());
+        assert_golden(&path, &definition);
+    }
 }
 
 #[test]

@@ -1,43 +1,83 @@
-//! The page on codes says what the table of codes says: what is in one and not in the other is a mistake.
+//! The pages of codes say what the table of codes says, and their examples are true.
+//!
+//! `PROVENV_BLESS=1 cargo test -p provenv-definition --test docs` writes the pages again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use provenv_definition::{Severity, codes};
+use provenv_definition::{codes, examples, lint, pages};
 
-/// `text` with every run of white space as one space, as the page breaks its lines where it likes.
-fn flat(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference")
+}
+
+const BLESS: &str = "write it with `PROVENV_BLESS=1 cargo test -p provenv-definition --test docs`";
+
+#[test]
+fn every_code_has_its_page_and_no_page_lacks_a_code() {
+    let mut expected = vec![(folder().join("codes.md"), pages::index())];
+    let of_codes = folder().join("codes");
+    expected
+        .extend(codes::ALL.iter().map(|code| (of_codes.join(format!("{}.md", code.id)), pages::page(code))));
+    if std::env::var_os("PROVENV_BLESS").is_some() {
+        if of_codes.exists() {
+            fs_err::remove_dir_all(&of_codes).unwrap();
+        }
+        fs_err::create_dir_all(&of_codes).unwrap();
+        for (path, text) in &expected {
+            fs_err::write(path, text).unwrap();
+        }
+    }
+    for (path, text) in &expected {
+        let found = fs_err::read_to_string(path).unwrap_or_default();
+        assert!(found == *text, "{} is not what the table of codes says: {BLESS}", path.display());
+    }
+    let known = fs_err::read_dir(of_codes).unwrap().count();
+    assert_eq!(known, codes::ALL.len(), "a page without a code in docs/reference/codes: {BLESS}");
 }
 
 #[test]
-fn every_code_has_its_section_and_no_section_lacks_a_code() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/codes.md");
-    let page = fs_err::read_to_string(path).unwrap();
-    let sections: Vec<(&str, String)> = page
-        .split("\n## ")
-        .skip(1)
-        .map(|section| section.split_once('\n').unwrap())
-        .map(|(heading, text)| (heading.trim(), flat(text)))
-        .collect();
-    let expected: Vec<(String, String)> = codes::ALL
-        .iter()
-        .map(|code| {
-            let severity = match code.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-                Severity::Info => "info",
-            };
-            let text = format!("*{severity}: {}* {}", code.title, flat(code.explanation));
-            (format!("{} {}", code.id, code.name), text)
-        })
-        .collect();
-    for (heading, text) in &expected {
-        let found = sections.iter().find(|(known, _)| known == heading);
-        let (_, found) =
-            found.unwrap_or_else(|| panic!("docs/reference/codes.md has no section `{heading}`"));
-        assert!(found.starts_with(text.as_str()), "{heading}:\n  page: {found}\n  code: {text}");
+fn every_example_gives_its_code_and_mended_gives_it_no_more() {
+    let mut wrong = Vec::new();
+    for code in codes::ALL {
+        let Some(example) = examples::example_of(code.id) else {
+            wrong.push(format!("{}: no example in crates/definition/src/examples", code.id));
+            continue;
+        };
+        if example.elsewhere {
+            continue;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(&path, text).unwrap();
+            path
+        };
+        for (name, text) in example.beside {
+            write(name, text);
+        }
+        let given = match example.text {
+            Some(text) => write(example.file, text),
+            None if code.id == codes::LARGE_DOCKERFILE.id => {
+                write(example.file, &(example.mended.to_owned() + &"RUN true\n".repeat(12_000)))
+            }
+            None => folder.path().join(example.file),
+        };
+        let codes_of = |path: &Path| lint(path).remarks.iter().map(|remark| remark.code).collect::<Vec<_>>();
+        let found = codes_of(&given);
+        if !found.contains(&code.id) {
+            wrong.push(format!("{}: the example gives {found:?}", code.id));
+        }
+        let mended = write(example.mended_file, example.mended);
+        let linted = lint(&mended);
+        for remark in linted.remarks.iter().filter(|remark| remark.code == code.id || remark.is_error()) {
+            wrong.push(format!("{}: mended, it still gives {remark} ({})", code.id, remark.code));
+        }
     }
-    let headings: Vec<&str> = sections.iter().map(|(heading, _)| *heading).collect();
-    let expected: Vec<&str> = expected.iter().map(|(heading, _)| heading.as_str()).collect();
-    assert_eq!(headings, expected, "the page has these sections, and the table these codes");
+    for example in examples::all() {
+        if !codes::ALL.iter().any(|code| code.id == example.code) {
+            wrong.push(format!("{}: an example of a code that there is not", example.code));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }

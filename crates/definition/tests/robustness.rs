@@ -3,17 +3,26 @@
 #![allow(clippy::format_collect, reason = "short in tests")]
 
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use proptest::prelude::*;
 use provenv_definition::{
-    Base, Definition, Environment, InferenceConfig, PipRequirements, Platform, PythonRequest, Requirement,
-    Route, Suite, mask_secrets, normalise_name, read_str, write_native, write_requirements,
+    Base, BuildContext, CondaRequirements, ContextLocation, CranPackage, Definition, Environment,
+    InferenceConfig, MavenPackage, PipRequirements, Platform, PythonRequest, RPackages, Requirement, Route,
+    SparkPackages, Suite, mask_secrets, normalise_name, read, read_str, write_native, write_requirements,
 };
 
 fn read_anything(text: &str) {
-    for file in ["/nowhere/requirements.txt", "/nowhere/env.yaml", "/nowhere/env"] {
+    for file in [
+        "/nowhere/requirements.txt",
+        "/nowhere/env.yaml",
+        "/nowhere/env",
+        "/nowhere/Dockerfile",
+        "/nowhere/python_env.yaml",
+        "/nowhere/azureml_environment.json",
+    ] {
         let diagnostics = match read_str(text, Path::new(file)) {
             Ok(found) => {
                 let checks = found.check();
@@ -130,6 +139,35 @@ fn pieces() -> impl Strategy<Value = String> {
         "user:pw@",
         "\u{2028}",
         "\u{85}",
+        "FROM ",
+        "FROM a\n",
+        "RUN ",
+        "COPY ",
+        "ADD ",
+        "ENV ",
+        "ARG A=$A${A:-b}\n",
+        "$A",
+        "<<E\n",
+        "E\n",
+        "# escape=`\n",
+        "`\n",
+        "[\"a\", \"b\"]",
+        "--mount=",
+        "environment:\n",
+        "environment: {",
+        "jobs:\n",
+        "  ",
+        "docker: {",
+        "baseDockerfile: ",
+        "buildContext: {location: ",
+        "baseImage: ",
+        "conda_file: ",
+        "{dependencies: [",
+        "build: {path: ",
+        "dockerfile: |\n  FROM a\n  ",
+        "spark: {packages: [",
+        "a:b:c",
+        "r: {cran: [",
     ]);
     prop::collection::vec(prop_oneof![8 => known.prop_map(str::to_owned), 1 => ".{0,3}"], 0..24)
         .prop_map(|list| list.concat())
@@ -155,11 +193,110 @@ fn map() -> impl Strategy<Value = IndexMap<String, String>> {
         .prop_map(|pairs| pairs.into_iter().collect())
 }
 
+/// Dockerfiles with all that makes YAML hard to write.
+fn dockerfile() -> impl Strategy<Value = String> {
+    let line = prop_oneof![
+        Just("RUN a \\\n    && b".to_owned()),
+        Just("# {{ comment }}".to_owned()),
+        Just(String::new()),
+        Just("  ".to_owned()),
+        Just("RUN <<E\n\tx: |\n- y\nE".to_owned()),
+        "RUN [ -~é]{0,12}".prop_filter("here-documents need an end", |text| {
+            !text.contains("<<")
+                && !text.ends_with('\\')
+                && !text.trim_start_matches("RUN").trim().starts_with(['[', '-'])
+        }),
+        Just("ENV a=\"b c\"".to_owned()),
+    ];
+    let ending = prop::sample::select(vec!["", "\n", "\n\n", "\n  ", "\n\t\n", "\n# end  "]);
+    let start = prop::sample::select(vec!["FROM a:1", "# x\nFROM a:1", "\n FROM a:1", "from a"]);
+    (start, prop::collection::vec(line, 0..4), ending).prop_map(|(start, lines, ending)| {
+        let mut text = start.to_owned();
+        for line in lines {
+            text = format!("{text}\n{line}");
+        }
+        text + ending
+    })
+}
+
+/// A build context that is there for as long as the tests run.
+fn folder_context() -> impl Strategy<Value = Base> {
+    static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join("Dockerfile"), "FROM a:1\nCOPY . /a\n").unwrap();
+        folder
+    });
+    Just(()).prop_map(|()| read(&FOLDER.path().join("Dockerfile")).unwrap().environment.definition.base)
+}
+
+fn conda() -> impl Strategy<Value = CondaRequirements> {
+    let channels = prop::sample::subsequence(
+        vec!["conda-forge", "https://h.test/c", "https://${T}@h.test/d", "a/label/b", "file:///c"],
+        0..5,
+    );
+    let packages = prop::sample::subsequence(
+        vec![
+            "python=3.10",
+            "numpy >=1.2,<2",
+            "conda-forge::a",
+            "sel(linux64): b",
+            "sel(aarch64): c 1.2 h0",
+            "\"d[version='>=1', build=x]\"",
+            "e=1=*_0",
+        ],
+        0..8,
+    );
+    (channels, packages).prop_map(|(channels, packages)| {
+        let list = |items: Vec<&str>| items.iter().map(|item| format!("\n- {item}")).collect::<String>();
+        let text = format!("channels:{}\ndependencies:{}\n", list(channels), list(packages));
+        read_str(&text, Path::new("/p/environment.yml")).unwrap().environment.definition.conda
+    })
+}
+
+fn spark() -> impl Strategy<Value = SparkPackages> {
+    let package = ("[a-z]{1,3}(\\.[a-z]{1,3})?", "[a-z]{1,4}_2\\.12", "[0-9]\\.[0-9]");
+    let package = package.prop_map(|(group, artifact, version)| MavenPackage { group, artifact, version });
+    let repositories =
+        prop::sample::subsequence(vec!["https://h.test/maven", "https://${T}@h.test/m/"], 0..3);
+    (repositories, prop::collection::vec(package, 0..3), any::<bool>()).prop_map(
+        |(repositories, packages, no_precache)| SparkPackages {
+            repositories: repositories.iter().map(|url| url.parse().unwrap()).collect(),
+            packages,
+            no_precache,
+        },
+    )
+}
+
+fn r() -> impl Strategy<Value = RPackages> {
+    let url = || prop::option::of(Just("https://cran.test/r/".parse().unwrap()));
+    let package = ("[a-zA-Z.]{1,6}", prop::option::of("[0-9]\\.[0-9]"), url());
+    let package = package.prop_map(|(name, version, repository)| CranPackage { name, version, repository });
+    let words = || prop::collection::vec("[a-z]{1,4}/[a-z]{1,4}(@[a-z0-9]{1,3})?", 0..3);
+    let texts = (prop::option::of(text()), prop::option::of(text()), prop::option::of(text()));
+    let packages = (prop::collection::vec(package, 0..3), words(), words());
+    (texts, any::<bool>(), packages, url()).prop_map(|(texts, user_managed, packages, url)| {
+        let ((version, rscript_path, snapshot_date), (cran, github, bioconductor)) = (texts, packages);
+        let urls = url.into_iter().collect();
+        RPackages { version, user_managed, rscript_path, snapshot_date, cran, github, urls, bioconductor }
+    })
+}
+
 fn environment() -> impl Strategy<Value = Environment> {
     let base = prop_oneof![
         Just(Base::default()),
         Just(Base::Debian { suite: Some(Suite("trixie".to_owned())) }),
         Just(Base::Image { reference: "host.test:5000/a/b:1@sha256:aa".to_owned() }),
+        dockerfile().prop_map(|text| Base::Dockerfile { text }),
+        prop::sample::select(vec![
+            "https://${T}@h.test/a.git#main:b",
+            "ssh://git@h.test/a.git",
+            "https://h.test/a.tgz"
+        ])
+        .prop_map(|url| {
+            let location = ContextLocation::Url(url.parse().unwrap());
+            Base::Context(BuildContext { location, dockerfile: "a b/Dockerfile".to_owned() })
+        }),
+        folder_context(),
     ];
     let lines = prop::sample::subsequence(
         vec![
@@ -200,14 +337,11 @@ fn environment() -> impl Strategy<Value = Environment> {
             packages
         });
     let platforms = prop::sample::subsequence(vec![Platform::LinuxAmd64, Platform::LinuxArm64], 0..3);
-    let definition = (base, python, packages, pip, platforms).prop_map(
-        |(base, python, system_packages, pip, platforms): (_, _, _, PipRequirements, _)| Definition {
-            base,
-            system_packages,
-            python,
-            pip,
-            platforms,
-            ..Definition::default()
+    let others = (conda(), spark(), r(), any::<bool>());
+    let definition = (base, python, packages, pip, platforms, others).prop_map(
+        |(base, python, system_packages, pip, platforms, others): (_, _, _, PipRequirements, _, _)| {
+            let (conda, spark, r, user_managed) = others;
+            Definition { base, system_packages, python, conda, pip, spark, r, user_managed, platforms }
         },
     );
     let route = ("/[a-z]{0,4}", 1_u16..).prop_map(|(path, port)| Route { port, path });
@@ -218,8 +352,18 @@ fn environment() -> impl Strategy<Value = Environment> {
             scoring_route,
         })
     });
-    (named(), named(), prop::option::of(text()), map(), map(), inference, definition).prop_map(
-        |(name, version, description, tags, environment_variables, inference_config, definition)| {
+    let interpreter = prop::option::of(text());
+    (named(), named(), prop::option::of(text()), map(), map(), inference, interpreter, definition).prop_map(
+        |(
+            name,
+            version,
+            description,
+            tags,
+            environment_variables,
+            inference_config,
+            interpreter_path,
+            definition,
+        )| {
             Environment {
                 name,
                 version,
@@ -227,8 +371,8 @@ fn environment() -> impl Strategy<Value = Environment> {
                 tags,
                 environment_variables,
                 inference_config,
+                interpreter_path,
                 definition,
-                ..Environment::default()
             }
         },
     )
@@ -265,7 +409,7 @@ proptest! {
         if let Some(constraints) = &files.constraints {
             fs_err::write(folder.path().join("constraints.txt"), constraints).unwrap();
         }
-        let found = provenv_definition::read(&folder.path().join("requirements.txt"));
+        let found = read(&folder.path().join("requirements.txt"));
         let found = found.unwrap_or_else(|error| panic!("{files:?}\n{:?}", error.0));
         prop_assert_eq!(found.environment.definition.pip, environment.definition.pip);
     }
@@ -329,12 +473,40 @@ fn large_texts_take_no_time() {
         ("quotes", format!("name: \"{}", fill("x\\n"))),
         ("block", format!("name: |\n{}", fill("  x\n"))),
         ("backslashes", fill("\\")),
+        ("instructions", format!("FROM a\n{}", fill("RUN x\n"))),
+        ("stages", fill("FROM a AS b\n")),
+        ("here-documents", format!("FROM a\nRUN {}\n{}", fill("<<E "), "E\n".repeat(9))),
+        ("here-document", format!("FROM a\n{}", fill("RUN <<E\nE\n"))),
+        ("copies", format!("FROM a\nADD {}", fill("https://h.test/a "))),
+        ("flags", format!("FROM a\nRUN {}", fill("--mount=type=cache "))),
+        ("arguments", format!("FROM a\n{}", fill("ARG A=$A$A\n"))),
+        ("variables", format!("FROM a\nENV {}", fill("A=${A:-$A} "))),
+        ("list", format!("FROM a\nCMD [{}\"\"]", fill("\"a\","))),
+        (
+            "jobs",
+            (0..20_000)
+                .map(|i| {
+                    format!(
+                        "{}{i}: {{environment: {{image: a}}}}\n",
+                        if i == 0 { "jobs:\n  j" } else { "  j" }
+                    )
+                })
+                .collect(),
+        ),
+        ("spark", format!("spark:\n  packages:\n{}", fill("  - a:b:c\n"))),
+        (
+            "v1",
+            format!(
+                "docker: {{baseImage: a}}\nenvironmentVariables:\n{}",
+                (0..40_000).map(|i| format!("  a{i}: b\n")).collect::<String>()
+            ),
+        ),
         (
             "packages",
             format!("system_packages:\n{}", (0..40_000).map(|i| format!("- p{i}\n")).collect::<String>()),
         ),
     ] {
-        for file in ["requirements.txt", "env.yaml"] {
+        for file in ["requirements.txt", "env.yaml", "/nowhere/Dockerfile"] {
             let start = Instant::now();
             if let Ok(found) = read_str(&text, Path::new(file)) {
                 found.check();

@@ -13,6 +13,8 @@ pub enum Phase {
     Unpacking,
     /// Handing an image on.
     Publishing,
+    /// Reading again what is kept.
+    Checking,
 }
 
 /// Hears of progress. Every method may be called from any thread, at any rate.

@@ -1,10 +1,14 @@
 //! The arguments, one struct a command; help, completions and manual pages are made from these.
 
+mod check;
+
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
-use provenv_definition::Platform;
+use provenv_definition::{Platform, WriteFormat};
+
+pub use check::{CheckArgs, Deny, ReportFormat};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -244,12 +248,117 @@ pub enum EnvCommand {
         #[arg(value_name = "ENV", value_hint = ValueHint::FilePath)]
         environment: String,
     },
+    /// Write an environment, or its lock, in the format of another tool
+    #[command(after_help = "Examples:
+  provenv env export digits:2 --format conda                   environment.yml on standard output
+  provenv env export environment.yaml --format azureml-v1 --to digits
+                                                               the folder that azureml-core loads
+  provenv env export digits:2 --format pylock --locked --to pylock.toml
+  provenv env export pixi.lock --format conda-lock --to conda-lock.yml
+
+What the format cannot carry is listed on standard error: a warning where the files say another definition, a note
+where they leave out what does not count for its digest.")]
+    Export(ExportArgs),
+    /// Write down an environment that is on disk: a conda environment, a virtual environment, the Python that runs now
+    Capture(CaptureArgs),
     /// Check definitions: exit 0 when nothing is wrong, 1 at errors, 2 when a file cannot be read
-    Check {
-        /// The files
-        #[arg(required = true, value_hint = ValueHint::FilePath)]
-        files: Vec<PathBuf>,
-    },
+    Check(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// NAME, NAME:VERSION, NAME@latest or a file
+    #[arg(value_name = "ENV", value_hint = ValueHint::FilePath)]
+    pub environment: String,
+    /// The format
+    #[arg(long, short, value_enum)]
+    pub format: ExportFormat,
+    /// Write what was chosen, every version pinned, and not what is asked for
+    #[arg(long)]
+    pub locked: bool,
+    /// Of the lock, only this platform
+    #[arg(long)]
+    pub platform: Option<Platform>,
+    /// The file, or the folder where the format has several [default: standard output]
+    #[arg(long, value_name = "FILE|DIR", value_hint = ValueHint::AnyPath)]
+    pub to: Option<PathBuf>,
+}
+
+/// A format that environments are written in.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ExportFormat {
+    /// Conda's environment.yml
+    Conda,
+    /// requirements.txt
+    Requirements,
+    /// pylock.toml (PEP 751), of a lock
+    Pylock,
+    /// pixi.lock, of a lock
+    PixiLock,
+    /// The YAML of conda-lock, of a lock
+    CondaLock,
+    /// URLs of conda packages, of a lock
+    Explicit,
+    /// A Dockerfile
+    Dockerfile,
+    /// The folder of azureml-core's Environment.save_to_directory
+    AzuremlV1,
+    /// The environment YAML of Azure ML v2
+    AzuremlV2,
+    /// Provenv's own YAML
+    Native,
+}
+
+impl From<ExportFormat> for WriteFormat {
+    fn from(format: ExportFormat) -> Self {
+        match format {
+            ExportFormat::Conda => Self::Conda,
+            ExportFormat::Requirements => Self::Requirements,
+            ExportFormat::Pylock => Self::Pylock,
+            ExportFormat::PixiLock => Self::PixiLock,
+            ExportFormat::CondaLock => Self::CondaLock,
+            ExportFormat::Explicit => Self::Explicit,
+            ExportFormat::Dockerfile => Self::Dockerfile,
+            ExportFormat::AzuremlV1 => Self::AzuremlV1,
+            ExportFormat::AzuremlV2 => Self::AzuremlV2,
+            ExportFormat::Native => Self::Native,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv env capture                                  what is active, else the Python of PATH
+  provenv env capture .venv --to environment.yaml
+  provenv env capture --name tf2 --exact               a conda environment with every version and build
+  provenv env capture --python /usr/bin/python3.11
+  provenv env register .venv --name digits             without a file between
+
+Without --exact it is what was asked for: conda's history, and the Python packages that pip marked as requested, at
+the version that is there. Files are read and nothing is run, but for the Python that --python or PATH names, which
+is asked where its packages are. What cannot be had again elsewhere is said.")]
+pub struct CaptureArgs {
+    /// The environment's folder [default: $VIRTUAL_ENV, else $CONDA_PREFIX, else the python3 of PATH]
+    #[arg(value_hint = ValueHint::DirPath, conflicts_with_all = ["name", "python"])]
+    pub prefix: Option<PathBuf>,
+    /// The conda environment of this name
+    #[arg(long, short, conflicts_with = "python")]
+    pub name: Option<String>,
+    /// The environment of this Python
+    #[arg(long, value_name = "EXE", value_hint = ValueHint::ExecutablePath)]
+    pub python: Option<PathBuf>,
+    /// All that is there, each at its version, and of conda at its build
+    #[arg(long, conflicts_with = "history")]
+    pub exact: bool,
+    /// What was asked for (the default)
+    #[arg(long)]
+    pub history: bool,
+    /// The name that is written down
+    #[arg(long, value_name = "NAME")]
+    pub environment_name: Option<String>,
+    /// Write to this file instead of standard output
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub to: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -81,6 +81,15 @@ impl std::fmt::Display for Table {
     }
 }
 
+/// Text of somebody else's making on one line, without what would steer the terminal.
+pub fn one_line(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
 /// `1.5 MiB` and the like.
 pub fn bytes(count: u64) -> String {
     indicatif::BinaryBytes(count).to_string()

@@ -113,10 +113,25 @@ impl Lines {
 
     /// Says what each phase came to, once.
     pub fn finish(&self) {
+        self.close(|count, seconds| format!("done {}in {seconds:.1} s", count.amount()));
+    }
+
+    /// Says how far each phase was when the work failed, once.
+    pub fn stop(&self) {
+        self.close(|count, seconds| match count.amount().trim_end() {
+            "" => format!("stopped after {seconds:.1} s"),
+            amount => format!("stopped after {seconds:.1} s and {amount}"),
+        });
+    }
+
+    fn close(&self, words: impl Fn(&Count, f64) -> String) {
         let mut phases = self.phases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for (phase, count) in std::mem::take(&mut *phases) {
-            let seconds = count.begun.elapsed().as_secs_f64();
-            output::say(&format!("{}: done {}in {seconds:.1} s\n", verb(phase), count.amount()));
+            output::say(&format!(
+                "{}: {}\n",
+                verb(phase),
+                words(&count, count.begun.elapsed().as_secs_f64())
+            ));
         }
     }
 
@@ -145,6 +160,7 @@ impl Count {
     fn amount(&self) -> String {
         match (self.done, self.bytes) {
             (0, 0) => String::new(),
+            (0, bytes) => format!("{} ", output::bytes(bytes)),
             (done, 0) => format!("{done} "),
             (done, bytes) => format!("{done} ({}) ", output::bytes(bytes)),
         }
@@ -183,6 +199,7 @@ fn verb(phase: Phase) -> &'static str {
         Phase::Assembling => "assembling",
         Phase::Unpacking => "unpacking",
         Phase::Publishing => "publishing",
+        Phase::Checking => "checking",
     }
 }
 

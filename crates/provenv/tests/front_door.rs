@@ -217,6 +217,8 @@ fn a_version_stays_until_somebody_upgrades() {
     let difference = workspace.json(["env", "diff", "tea:1", "tea:2"]);
     assert_eq!(difference["packages"]["linux/amd64"]["ecosystems"]["pypi"]["changed"][0]["name"], "leaf");
 
+    let said = workspace.run(["upgrade", "tea", "leaf"]).ok().stdout;
+    assert_eq!(said, "nothing to upgrade: tea:2 holds the newest leaf\n", "though tea itself could move");
     let all = workspace.json(["upgrade", "tea"]);
     assert_eq!(all["to"], "3");
     let nothing = workspace.json(["upgrade", "tea"]);

@@ -143,11 +143,12 @@ fn a_file_is_wrong_at_a_line_and_column() {
       --> [DIR]/absent.yaml
       = hint: check the path and the working folder
     "#);
-    assert_refusal!(workspace, workspace.run(["build", "./"]), @r#"
+    fs_err::create_dir(workspace.path().join("empty")).unwrap();
+    assert_refusal!(workspace, workspace.run(["build", "empty/"]), @r#"
     2
-    error[PV001]: cannot read the file: it is a folder
-      --> [DIR]/./
-      = hint: name the file in it, e.g. `requirements.txt`
+    error[PV040]: no file in this folder is known to say what an environment needs
+      --> [DIR]/empty/
+      = hint: name the file, or add one such as `environment.yaml`, `requirements.txt` or `pyproject.toml`
     "#);
 }
 
@@ -358,7 +359,7 @@ fn destinations_are_checked_before_anything_is_done() {
     assert_refusal!(workspace, to("nonsense"), @r#"
     2
     error: `nonsense` does not name a registry
-    hint: write HOST/NAME:TAG, such as localhost:5000/digits:1
+    hint: write HOST/NAME:TAG, such as localhost:5000/digits:1; a folder is oci:DIR, a file oci-archive:FILE or docker-archive:FILE
     "#);
     assert_refusal!(workspace, to("oci:"), @r#"
     2
@@ -378,15 +379,17 @@ fn destinations_are_checked_before_anything_is_done() {
     assert_refusal!(workspace, to("team/tea:1"), @r#"
     2
     error: `team/tea:1` does not name a registry
-    hint: write HOST/NAME:TAG, such as localhost:5000/digits:1
+    hint: write HOST/NAME:TAG, such as localhost:5000/digits:1; a folder is oci:DIR, a file oci-archive:FILE or docker-archive:FILE
     "#);
     assert_refusal!(workspace, to("registry.example/Tea:1"), @r#"
     2
     error: `registry.example/Tea:1` is not a reference
       because: invalid reference format
-    hint: write HOST/NAME:TAG, such as localhost:5000/digits:1
+    hint: write HOST/NAME:TAG, such as localhost:5000/digits:1; a folder is oci:DIR, a file oci-archive:FILE or docker-archive:FILE
     "#);
     assert!(!workspace.path().join("folder").exists());
+    let done = to("./image");
+    assert!(done.code == 2 && done.stderr.contains("a folder is oci:DIR"), "{}", done.stderr);
 }
 
 // ---- packages
@@ -651,6 +654,27 @@ fn a_workspace_that_cannot_be() {
     error: the store at `[DIR]/newer/store` has format 99, and this version knows formats up to 1
     hint: use the newer version of provenv, or another folder for the store
     "#);
+
+    let broken = workspace.path().join("broken");
+    let in_broken = |arguments: &[&str]| {
+        let mut command = workspace.command();
+        Done::from(command.env("PROVENV_WORKSPACE", &broken).args(arguments).output().unwrap())
+    };
+    in_broken(&["env", "list"]).ok();
+    for file in fs_err::read_dir(&broken).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.is_file() {
+            fs_err::remove_file(file).unwrap();
+        }
+    }
+    workspace.write("broken/catalogue.db", &"no database ".repeat(1000));
+    assert_refusal!(workspace, in_broken(&["env", "list"]), @r#"
+    1
+    error: the catalogue could not be read or written
+      because: error returned from database: (code: 26) file is not a database
+    hint: `catalogue.db` in the workspace's folder is damaged: put a copy of it back, or move it away to begin with an empty catalogue; the store keeps what it has until `provenv store gc`
+    "#);
+    fs_err::remove_file(broken.join("catalogue.db")).unwrap();
+    in_broken(&["env", "list"]).ok();
 
     let config = workspace.write("config.toml", "[debian]\nmiror = \"http://localhost/debian\"\n");
     let mut command = workspace.command();

@@ -116,6 +116,18 @@ impl From<io::Error> for Error {
     }
 }
 
+/// What to do about bytes in the store that have changed.
+pub const SCRUB_HINT: &str =
+    "run `provenv store scrub`, which moves aside what has changed in the store, then try again";
+
+/// Whether an error in reading a blob says that its bytes are not those that were written.
+pub fn is_damage(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof
+    )
+}
+
 /// Whether an I/O error says that the disk or the quota is full.
 pub fn is_no_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)

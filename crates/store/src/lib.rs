@@ -39,7 +39,7 @@ mod stats;
 mod store;
 mod tree;
 
-pub use error::{Error, Result, is_no_space};
+pub use error::{Error, Result, SCRUB_HINT, is_damage, is_no_space};
 pub use gc::{Collector, GcReport, Item, Roots};
 pub use hold::Hold;
 pub use lock::{Lease, SharedPin};

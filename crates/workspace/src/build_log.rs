@@ -59,5 +59,6 @@ fn word(phase: Phase) -> &'static str {
         Phase::Assembling => "assemble",
         Phase::Unpacking => "unpack",
         Phase::Publishing => "publish",
+        Phase::Checking => "check",
     }
 }

@@ -111,6 +111,11 @@ impl Workspace {
             }
             Reference::Registered { name, version } => {
                 let Some(row) = self.catalogue.environment(&name, version.as_deref()).await? else {
+                    if let Some(path) = Reference::folder(reference, folder) {
+                        let read =
+                            provenv_definition::read(&path).map_err(|error| Error::Definition(error.0))?;
+                        return Ok(read.into());
+                    }
                     let rows = self.catalogue.environments(Some(&name)).await?;
                     let mut known: Vec<String> = rows.into_iter().map(|row| row.version).collect();
                     known.reverse();
@@ -175,14 +180,13 @@ impl Workspace {
         if !problems.is_empty() {
             return Err(Error::Definition(problems));
         }
-        let (locked, same) = match lock {
-            Some(file) => (self.adopt(&environment.definition, file).await?, Same::ContentAndLock),
-            None => {
-                let locked = self.lock(&environment.definition, artifacts, false).await?;
-                let (definition, how) = (&environment.definition, "provenv lock FILE --upgrade");
-                self.note_changed_folders(definition, &locked.receipt.lock, how)?;
-                (locked, Same::Content)
-            }
+        let (locked, same) = if let Some(file) = lock {
+            (self.adopt(&environment.definition, file).await?, Same::ContentAndLock)
+        } else {
+            let locked = self.lock(&environment.definition, artifacts, false).await?;
+            let (definition, how) = (&environment.definition, "provenv lock FILE --upgrade");
+            self.note_changed_folders(definition, &locked.receipt.lock, how)?;
+            (locked, Same::Content)
         };
         let (row, created) = self
             .catalogue

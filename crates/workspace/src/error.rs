@@ -39,7 +39,10 @@ pub enum Error {
     Debian(#[from] provenv_lock::debian::Error),
     /// Choosing Python packages.
     #[error(transparent)]
-    Pypi(#[from] provenv_lock::pypi::Error),
+    Pypi(Box<provenv_lock::pypi::Error>),
+    /// Choosing conda packages.
+    #[error(transparent)]
+    Conda(#[from] provenv_lock::conda::Error),
     /// Making the image.
     #[error(transparent)]
     Image(#[from] provenv_image::Error),
@@ -49,6 +52,12 @@ pub enum Error {
     /// Writing the image elsewhere.
     #[error(transparent)]
     Export(#[from] provenv_image::export::Error),
+    /// Writing an environment in another format.
+    #[error(transparent)]
+    Write(#[from] provenv_definition::WriteError),
+    /// Writing a lock in another format.
+    #[error(transparent)]
+    WriteLock(#[from] provenv_lock::ExportError),
     /// A destination that makes no sense.
     #[error(transparent)]
     Destination(#[from] provenv_image::export::DestinationError),
@@ -211,6 +220,12 @@ fn first_of(diagnostics: &[Diagnostic]) -> String {
     diagnostics.first().map_or_else(|| "the definition cannot be used".to_owned(), ToString::to_string)
 }
 
+impl From<provenv_lock::pypi::Error> for Error {
+    fn from(error: provenv_lock::pypi::Error) -> Self {
+        Self::Pypi(Box::new(error))
+    }
+}
+
 impl Error {
     /// The exit code, where it is another than that of any failure: that which a shell gives where a command could not be
     /// started (127, 126 or 125), and 2 for wrong arguments.
@@ -230,11 +245,16 @@ impl Error {
             Self::Located { error, .. } => error.hint(),
             Self::Debian(error) => error.hint(),
             Self::Pypi(error) => error.hint(),
+            Self::Conda(error) => error.hint(),
             Self::Image(error) => error.hint(),
             Self::Unpack(error) => error.hint(),
             Self::Export(error) => error.hint(),
+            Self::Write(error) => error.hint().map(str::to_owned),
+            Self::WriteLock(error) => error.hint().map(str::to_owned),
             Self::Destination(error) => error.hint(),
-            Self::Reference(error) => error.hint(),
+            Self::Reference(error) => error.hint().map(|hint| {
+                hint + "; a folder is oci:DIR, a file oci-archive:FILE or docker-archive:FILE"
+            }),
             Self::StoreInUse => Some("`provenv builds list` shows them; try again when they have ended".into()),
             Self::Registry(error) => error.hint(),
             Self::Unconfined(_) => Some(format!(
@@ -246,6 +266,7 @@ impl Error {
             Self::Catalogue(CatalogueError::VersionTaken { .. }) => {
                 Some("versions never change: leave `version` out to get the next number".into())
             }
+            Self::Catalogue(CatalogueError::Database(error)) => database_hint(error),
             Self::Catalogue(CatalogueError::Newer { .. }) => Some("use the newer provenv for this workspace".into()),
             Self::NoEnvironment(_) => {
                 Some("`provenv env list` shows what is registered; a file is given as a path, e.g. ./environment.yaml".into())
@@ -291,6 +312,21 @@ impl Error {
             | Self::Task(_) => None,
         }
     }
+}
+
+/// By SQLite's primary result code.
+fn database_hint(error: &sqlx::Error) -> Option<String> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    let hint = match code & 0xff {
+        8 | 14 => "the workspace's folder and its `catalogue.db` must be writable for the user who runs this",
+        11 | 26 => {
+            "`catalogue.db` in the workspace's folder is damaged: put a copy of it back, or move it away to begin with an \
+             empty catalogue; the store keeps what it has until `provenv store gc`"
+        }
+        13 => "free some space on the workspace's file system, e.g. with `provenv store gc`",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 fn io_hint(error: &std::io::Error) -> Option<String> {

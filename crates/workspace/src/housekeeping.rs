@@ -171,9 +171,9 @@ impl Workspace {
     pub async fn scrub(&self) -> Result<ScrubSummary> {
         let (store, reporter) = (self.store.clone(), Arc::clone(&self.reporter));
         let total = store.stats()?.blobs;
-        reporter.expect(Phase::Assembling, total.count, total.bytes);
+        reporter.expect(Phase::Checking, total.count, total.bytes);
         let report = tokio::task::spawn_blocking(move || {
-            store.scrub(|bytes| reporter.advance(Phase::Assembling, bytes))
+            store.scrub(|bytes| reporter.advance(Phase::Checking, bytes))
         })
         .await??;
         Ok(ScrubSummary {

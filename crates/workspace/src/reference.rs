@@ -12,13 +12,14 @@ pub enum Reference {
         /// Its version.
         version: Option<String>,
     },
-    /// A file with a definition.
+    /// A file with a definition, or a folder.
     File(PathBuf),
 }
 
 impl Reference {
     /// Reads `NAME`, `NAME:VERSION`, `NAME@latest` (an `azureml:` before it is dropped) or a path. What exists as a
-    /// file, or looks like a path, is a file; relative paths count from `folder`.
+    /// file, or looks like a path, is a file; relative paths count from `folder`. A folder of this name that does not look
+    /// like a path is one only where nothing of the name is registered: [`Reference::folder`].
     pub fn parse(text: &str, folder: &Path) -> Self {
         let text = text.strip_prefix("azureml:").unwrap_or(text);
         let path = folder.join(text);
@@ -26,7 +27,7 @@ impl Reference {
             Path::new(text).extension().and_then(|ending| ending.to_str()),
             Some("yaml" | "yml" | "txt" | "toml" | "json" | "in")
         );
-        if text.contains('/') || has_file_ending || path.is_file() {
+        if text.contains('/') || matches!(text, "." | "..") || has_file_ending || path.is_file() {
             return Self::File(path);
         }
         let (name, version) = match text.rsplit_once(':') {
@@ -37,6 +38,12 @@ impl Reference {
             },
         };
         Self::Registered { name: name.to_owned(), version }
+    }
+
+    /// The folder that `text` names, which a registered environment of that name comes before.
+    pub fn folder(text: &str, folder: &Path) -> Option<PathBuf> {
+        let path = folder.join(text);
+        (!text.is_empty() && path.is_dir()).then_some(path)
     }
 }
 
@@ -60,5 +67,8 @@ mod tests {
             Reference::File(here.join("requirements.txt"))
         );
         assert_eq!(Reference::parse("./digits", here), Reference::File(here.join("./digits")));
+        for folder in [".", "..", "./", "digits/"] {
+            assert_eq!(Reference::parse(folder, here), Reference::File(here.join(folder)));
+        }
     }
 }

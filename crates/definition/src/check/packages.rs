@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use pep440_rs::VersionSpecifier;
 
+use super::names::{self, Manager};
 use super::placed;
 use crate::read::Origins;
 use crate::requirement::{canonical_specifier, is_pin};
@@ -43,6 +44,9 @@ pub(super) fn requirements(environment: &Environment, origins: &Origins, remarks
     for asked in &requirements {
         if seen.insert(&asked.entry.requirement) {
             remarks.extend(source(asked).map(|remark| placed(remark, asked.place)));
+            let named = asked.requirement.name.as_deref().filter(|_| asked.requirement.url.is_none());
+            let remark = named.and_then(|name| names::name(name, Manager::Pip));
+            remarks.extend(remark.map(|remark| placed(remark, asked.place)));
         } else {
             let message = format!("`{}` is given twice", asked.requirement);
             remarks.push(placed(Diagnostic::new(codes::DUPLICATE_REQUIREMENT, message), asked.place));

@@ -1,9 +1,187 @@
-//! Dockerfiles.
+//! Dockerfiles: read far enough to know what they begin from and whether they need a build context. Building them is an
+//! engine's work.
+//!
+//! A parser of our own: `docs/design/dockerfiles.md` says why.
+
+mod context;
+mod ignore;
+mod judge;
+mod lines;
+mod words;
+
+use std::path::{Path, PathBuf};
+
+use url::Url;
 
 use crate::read::{Format, ReadEnvironment, Reading};
-use crate::{Diagnostic, Source, codes};
+use crate::{Base, BuildContext, ContextLocation, Diagnostic, Place, SafeUrl, Source, Span, codes};
+use judge::{At, Judged};
+use lines::Problem;
 
+/// What an image stands on by a Dockerfile.
+#[derive(Default)]
+pub(crate) struct DockerfileBase {
+    /// `None` where it cannot be used.
+    pub base: Option<Base>,
+    /// The images that its stages begin from.
+    pub images: Vec<(String, Place)>,
+    /// The Dockerfile, where it is a file.
+    pub file: Option<PathBuf>,
+    /// All there is to say.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads a Dockerfile.
 pub(crate) fn read(source: &Source) -> Reading {
-    let problem = Diagnostic::new(codes::UNSUPPORTED_FORMAT, "not read yet").in_file(source.path());
-    (ReadEnvironment::new(Format::Dockerfile, source), vec![problem])
+    let found = of_file(source);
+    let mut read = ReadEnvironment::new(Format::Dockerfile, source);
+    read.environment.definition.base = found.base.unwrap_or_default();
+    read.origins.base = found.images.first().map(|(_, place)| place.clone());
+    read.origins.base_images = found.images;
+    (read, found.diagnostics)
+}
+
+/// The images that the stages of a Dockerfile begin from.
+pub(crate) fn images_of(text: &str) -> Vec<String> {
+    judged(text.lines()).images.into_iter().map(|(image, _)| image).collect()
+}
+
+/// A Dockerfile, with its folder as the build context where it takes files from one.
+pub(crate) fn of_file(source: &Source) -> DockerfileBase {
+    let folder = source.folder();
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let name = source.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let place = |(line, column, length): At| source.place(Span { line, column, length });
+    let judged = judged(source.lines());
+    let takes = judged.takes.as_ref().map(|(_, at)| place(*at));
+    let mut found = settled(judged, place);
+    found.file = Some(source.path().to_owned());
+    if !found.diagnostics.is_empty() {
+        return found;
+    }
+    match takes {
+        Some(place) => found.context(folder, &name, place),
+        None => found.base = Some(Base::Dockerfile { text: normal_text(source.text()) }),
+    }
+    found
+}
+
+/// A Dockerfile whose text stands at `span` of `source`, in a block or not: it has no build context.
+pub(crate) fn of_text(source: &Source, text: &str, span: Span) -> DockerfileBase {
+    // The lines of a block that keeps its line breaks can be shown; of other texts, only where they begin.
+    let lines: Vec<&str> = text.lines().collect();
+    let place = |(line, column, length): At| {
+        let number = span.line + line - 1;
+        let indented = source.line(number).zip(lines.get(line - 1)).and_then(|(shown, line)| {
+            let indent = shown.strip_suffix(line)?;
+            (!line.trim().is_empty() && indent.chars().all(|c| c == ' ')).then_some(indent.len())
+        });
+        source.place(match indented {
+            Some(indent) => Span { line: number, column: indent + column, length },
+            None => span,
+        })
+    };
+    let judged = judged(lines.iter().copied());
+    let takes = judged.takes.as_ref().map(|(what, at)| (what.clone(), place(*at)));
+    let mut found = settled(judged, place);
+    if found.diagnostics.is_empty() {
+        found.base = Some(Base::Dockerfile { text: normal_text(text) });
+        if let Some((what, place)) = takes {
+            let message = format!("{what} takes files from a build context, and a text alone has none");
+            let remark = Diagnostic::new(codes::NO_BUILD_CONTEXT, message).with_hint(
+                "name the folder and its Dockerfile by `build`, or take the files from a URL or an image",
+            );
+            found.diagnostics.push(remark.at(place));
+        }
+    }
+    found
+}
+
+/// The Dockerfile `name` of the build context `folder`, which is named at `place`.
+pub(crate) fn of_folder(folder: &Path, name: &str, place: Place) -> DockerfileBase {
+    let mut found = DockerfileBase::default();
+    let path = match context::file_inside(folder, name) {
+        Ok(_) => folder.join(name),
+        Err(error) => {
+            found.refuse(error, place);
+            return found;
+        }
+    };
+    let source = match Source::read(&path) {
+        Ok(source) => source,
+        Err(error) => {
+            found.diagnostics = error.0;
+            return found;
+        }
+    };
+    let in_file = |(line, column, length): At| source.place(Span { line, column, length });
+    found = settled(judged(source.lines()), in_file);
+    found.file = Some(path);
+    if found.diagnostics.is_empty() {
+        found.context(folder, name, place);
+    }
+    found
+}
+
+impl DockerfileBase {
+    /// Takes `folder` as the build context.
+    fn context(&mut self, folder: &Path, name: &str, place: Place) {
+        let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let url = Url::from_directory_path(clean(&path)).ok();
+        match (context::digest_folder(folder, name), url) {
+            (Ok(content), Some(url)) => {
+                let location = ContextLocation::Folder { path: SafeUrl::new(url), content };
+                self.base = Some(Base::Context(BuildContext { location, dockerfile: name.to_owned() }));
+            }
+            (Err(error), _) => self.refuse(error, place),
+            (Ok(_), None) => {}
+        }
+    }
+
+    fn refuse(&mut self, error: context::ContextError, place: Place) {
+        let diagnostic = Diagnostic::new(codes::INVALID_CONTEXT, error.message).at(place);
+        self.diagnostics.push(Diagnostic { hint: error.hint, ..diagnostic });
+    }
+}
+
+/// `path` without `.` and, where nothing is lost by it, `..`.
+fn clean(path: &Path) -> PathBuf {
+    fs_err::canonicalize(path).unwrap_or_else(|_| path.components().collect())
+}
+
+/// The text as it counts: without byte order mark, line breaks as one line feed.
+fn normal_text(text: &str) -> String {
+    let text = text.trim_start_matches('\u{feff}');
+    let mut normal = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        match line.strip_suffix('\n') {
+            Some(line) => {
+                normal.push_str(line.trim_end_matches('\r'));
+                normal.push('\n');
+            }
+            None => normal.push_str(line),
+        }
+    }
+    normal
+}
+
+fn judged<'a>(lines: impl Iterator<Item = &'a str>) -> Judged {
+    match lines::instructions(lines) {
+        Ok(instructions) => judge::judge(&instructions),
+        Err(problem) => Judged { problems: vec![problem], ..Judged::default() },
+    }
+}
+
+fn settled(judged: Judged, place: impl Fn(At) -> Place) -> DockerfileBase {
+    let diagnostic = |problem: Problem| {
+        let at = place((problem.line, problem.column, problem.length));
+        let diagnostic = Diagnostic::new(codes::INVALID_DOCKERFILE, problem.message).at(at);
+        Diagnostic { hint: problem.hint, ..diagnostic }
+    };
+    DockerfileBase {
+        base: None,
+        file: None,
+        images: judged.images.into_iter().map(|(image, at)| (image, place(at))).collect(),
+        diagnostics: judged.problems.into_iter().map(diagnostic).collect(),
+    }
 }

@@ -54,6 +54,21 @@ impl<'a> Fields<'a> {
         self.span
     }
 
+    /// Whether `key` is there, is not null, and was not taken yet.
+    pub fn has(&self, key: &str) -> bool {
+        self.peek(key).is_some()
+    }
+
+    /// The value of `key` without taking it; `None` where it is absent, null or was taken.
+    pub fn peek(&self, key: &str) -> Option<&'a Node> {
+        let is_key = |name: &Node| name.scalar().is_some_and(|scalar| scalar.text == key);
+        self.entries
+            .iter()
+            .find(|(name, _)| is_key(name))
+            .map(|(_, value)| *value)
+            .filter(|value| !value.is_null())
+    }
+
     /// The value of `key`; `None` where it is absent or null.
     pub fn node(&mut self, key: &'static str) -> Option<&'a Node> {
         self.entry(key).map(|(_, value)| value).filter(|value| !value.is_null())
@@ -77,6 +92,15 @@ impl<'a> Fields<'a> {
             diagnostics.push(self.wrong_type(key, "a text", node));
         }
         text.map(|text| (text, node.span))
+    }
+
+    /// The truth value of `key`; anything else is reported.
+    pub fn flag(&mut self, key: &'static str, diagnostics: &mut Vec<Diagnostic>) -> Option<bool> {
+        let node = self.node(key)?;
+        if node.as_bool().is_none() {
+            diagnostics.push(self.wrong_type(key, "`true` or `false`", node));
+        }
+        node.as_bool()
     }
 
     /// The list of `key`; anything else is reported.
@@ -120,6 +144,18 @@ impl<'a> Fields<'a> {
             format!("`{}` must be {wanted}, not {}", shown(key), node.kind_name()),
         )
         .at(self.source.place(node.span))
+    }
+
+    /// Reports every key that nobody asked for as read over, `reason` after the message.
+    pub fn finish_leniently(self, reason: &str, diagnostics: &mut Vec<Diagnostic>) {
+        let mut unknown = Vec::new();
+        self.finish(&mut unknown);
+        diagnostics.extend(unknown.into_iter().map(|diagnostic| Diagnostic {
+            code: codes::NOT_HONOURED.id,
+            severity: codes::NOT_HONOURED.severity,
+            message: format!("{} has no effect: {reason}", diagnostic.message),
+            ..diagnostic
+        }));
     }
 
     /// Reports every key that nobody asked for.

@@ -82,4 +82,13 @@ impl Node {
             Kind::Mapping(entries) => entries.iter().map(|(key, value)| key.count() + value.count()).sum(),
         }
     }
+
+    /// The bytes of all texts in it.
+    pub(crate) fn length(&self) -> usize {
+        match &self.kind {
+            Kind::Scalar(scalar) => scalar.text.len(),
+            Kind::Sequence(items) => items.iter().map(Self::length).sum(),
+            Kind::Mapping(entries) => entries.iter().map(|(key, value)| key.length() + value.length()).sum(),
+        }
+    }
 }

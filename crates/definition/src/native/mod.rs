@@ -1,14 +1,20 @@
-//! The native environment YAML: Azure ML's v2 environment, with `base`, `system_packages`, `python`, `pip` and
-//! `platforms` besides.
+//! The native environment YAML: Azure ML's v2 environment, with `base`, `dockerfile`, `system_packages`, `python`, `pip`,
+//! `spark`, `r`, `user_managed`, `interpreter_path` and `platforms` besides.
 
 mod base;
+mod conda;
 mod routes;
+
+use std::path::PathBuf;
 
 use crate::document::{Fields, Kind, Node};
 use crate::pip::{PipReader, Role};
 use crate::read::{Format, Origins, ReadEnvironment, Reading};
 use crate::secrets::{shown, template_start};
+use crate::sections::{RKeys, Sections, r_packages, spark_packages};
 use crate::{Diagnostic, Environment, Place, Platform, PythonRequest, Source, SystemPackage, codes};
+
+pub(crate) use base::is_reference;
 
 /// Keys of Azure ML's that the service adds when it answers; they say nothing about what is asked for.
 const DUMP_ONLY: &[&str] = &[
@@ -20,12 +26,26 @@ const DUMP_ONLY: &[&str] = &[
     "resource_id",
 ];
 
+const R_KEYS: &RKeys = &RKeys {
+    version: "version",
+    user_managed: "user_managed",
+    rscript_path: "rscript_path",
+    snapshot_date: "snapshot_date",
+    cran: "cran",
+    github: "github",
+    urls: "urls",
+    bioconductor: "bioconductor",
+};
+
 /// Reads the mapping `node` of `source`; gives back all there is to say about it.
 pub(crate) fn read(source: &Source, node: &Node) -> Reading {
-    let mut reader = Reader { source, diagnostics: Vec::new(), origins: Origins::default() };
+    let mut reader =
+        Reader { source, diagnostics: Vec::new(), origins: Origins::default(), files: Vec::new() };
     let mut environment = Environment::default();
     let mut pip = PipReader::default();
+    let mut conda = None;
     if let Some(mut fields) = Fields::new(source, node, "an environment", &mut reader.diagnostics) {
+        conda = reader.conda_file(&mut fields, &mut pip);
         reader.fields(&mut fields, &mut environment, &mut pip);
         fields.finish(&mut reader.diagnostics);
     }
@@ -33,7 +53,11 @@ pub(crate) fn read(source: &Source, node: &Node) -> Reading {
     let mut read = ReadEnvironment::new(Format::Native, source);
     read.environment = environment;
     read.origins = reader.origins;
+    read.files.extend(reader.files);
     let mut diagnostics = reader.diagnostics;
+    if let Some(conda) = conda {
+        diagnostics.extend(conda.put_into(&mut read));
+    }
     diagnostics.extend(read.take_pip(pip));
     (read, diagnostics)
 }
@@ -42,6 +66,8 @@ struct Reader<'s> {
     source: &'s Source,
     diagnostics: Vec<Diagnostic>,
     origins: Origins,
+    /// Files that were read besides.
+    files: Vec<PathBuf>,
 }
 
 impl<'s> Reader<'s> {
@@ -58,24 +84,23 @@ impl<'s> Reader<'s> {
         environment.tags = tags.into_iter().map(|(name, (value, _))| (name, value)).collect();
         self.variables(fields, environment);
         environment.inference_config = self.inference_config(fields);
+        environment.interpreter_path = self.text(fields, "interpreter_path").0;
 
         let definition = &mut environment.definition;
         definition.base = self.base(fields);
+        definition.user_managed = fields.flag("user_managed", &mut self.diagnostics) == Some(true);
+        if let Some(node) = fields.node("spark") {
+            definition.spark = spark_packages(&mut self.sections(), node, "precache_packages");
+        }
+        if let Some(node) = fields.node("r") {
+            definition.r = r_packages(&mut self.sections(), node, R_KEYS);
+        }
         definition.python = self.python(fields);
         definition.system_packages = self.system_packages(fields);
         definition.platforms = self.platforms(fields);
         self.pip(fields, pip);
 
         self.os_type(fields);
-        for (key, reason) in [
-            ("conda_file", "conda packages are not supported yet"),
-            ("build", "building from a Dockerfile is not supported yet"),
-        ] {
-            if let Some((name, _)) = fields.entry(key).filter(|(_, value)| !value.is_null()) {
-                let hint = "list Python packages under `pip` and Debian packages under `system_packages`";
-                self.report(codes::NOT_SUPPORTED, name, format!("`{key}`: {reason}"), Some(hint));
-            }
-        }
         for (key, reason) in [
             ("properties", "only the service's own SDK sets it"),
             ("datastore", "it says where a build context is uploaded, and there is none"),
@@ -84,6 +109,10 @@ impl<'s> Reader<'s> {
                 self.report(codes::NOT_HONOURED, name, format!("`{key}` is not kept: {reason}"), None);
             }
         }
+    }
+
+    fn sections(&mut self) -> Sections<'s, '_> {
+        Sections { source: self.source, diagnostics: &mut self.diagnostics, lenient: false }
     }
 
     fn place(&self, node: &Node) -> Place {
@@ -136,11 +165,16 @@ impl<'s> Reader<'s> {
                     Ok(_) => format!("Python {} is not supported, only Python 3", shown(text)),
                     Err(message) => message,
                 };
-                self.diagnostics.push(
-                    Diagnostic::new(codes::INVALID_PYTHON, message)
-                        .with_hint("write it in quotes, e.g. `python: \"3.11\"`")
-                        .at(place),
-                );
+                // What stands in quotes already is told nothing of them.
+                let column = place.span.column - 1;
+                let written = place.line_text.as_deref().and_then(|line| line.chars().nth(column));
+                let hint = if matches!(written, Some('"' | '\'')) {
+                    "write one version of Python 3, e.g. `python: \"3.11\"`"
+                } else {
+                    "write it in quotes, e.g. `python: \"3.11\"`"
+                };
+                self.diagnostics
+                    .push(Diagnostic::new(codes::INVALID_PYTHON, message).with_hint(hint).at(place));
                 None
             }
         }

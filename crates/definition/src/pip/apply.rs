@@ -1,5 +1,7 @@
 //! Lines of options alone: indexes, includes, choices.
 
+use std::collections::BTreeSet;
+
 use super::lines::LogicalLine;
 use super::options::{Given, OptionKind};
 use super::{PipReader, Role, absolute_folder};
@@ -25,24 +27,22 @@ impl PipReader {
                 }
             }
             OptionKind::ExtraIndexUrl => {
-                let url = self.url(line, given);
-                push_new(&mut self.pip.extra_index_urls, url);
+                let url = self.url(line, given).filter(|url| self.extra_index_urls.insert(url.clone()));
+                self.pip.extra_index_urls.extend(url);
             }
             OptionKind::FindLinks => {
-                let url = self.url(line, given);
-                push_new(&mut self.pip.find_links, url);
+                let url = self.url(line, given).filter(|url| self.find_links.insert(url.clone()));
+                self.pip.find_links.extend(url);
             }
             OptionKind::NoIndex => self.pip.no_index = true,
             OptionKind::Pre => self.pip.pre = true,
             OptionKind::RequireHashes => self.pip.require_hashes = true,
             OptionKind::NoBinary => {
-                let pip = &mut self.pip;
-                let bad = binary_option(&given.value, &mut pip.no_binary, &mut pip.only_binary);
+                let bad = binary_option(&given.value, &mut self.no_binary, &mut self.only_binary);
                 self.bad_name(line, given, bad);
             }
             OptionKind::OnlyBinary => {
-                let pip = &mut self.pip;
-                let bad = binary_option(&given.value, &mut pip.only_binary, &mut pip.no_binary);
+                let bad = binary_option(&given.value, &mut self.only_binary, &mut self.no_binary);
                 self.bad_name(line, given, bad);
             }
             OptionKind::Ignored(reason) => self.not_honoured(line, given, reason),
@@ -77,32 +77,27 @@ impl PipReader {
     }
 }
 
-fn push_new<T: PartialEq>(list: &mut Vec<T>, item: Option<T>) {
-    list.extend(item.filter(|item| !list.contains(item)));
-}
-
 /// `--no-binary` and `--only-binary`: later ones count more, `:all:` replaces, `:none:` empties, and a name stands
 /// in one list only (pip's `FormatControl`). Gives back a word that is no name.
-fn binary_option(value: &str, target: &mut Vec<String>, other: &mut Vec<String>) -> Option<String> {
+fn binary_option(value: &str, target: &mut BTreeSet<String>, other: &mut BTreeSet<String>) -> Option<String> {
     for word in value.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         match word {
             ":all:" => {
                 other.clear();
-                target.push(":all:".to_owned());
+                target.clear();
+                target.insert(":all:".to_owned());
             }
             ":none:" => target.clear(),
             name if is_name(name) => {
                 let name = normalise_name(name);
-                other.retain(|known| *known != name);
-                target.push(name);
+                other.remove(&name);
+                // All of them, and this one.
+                if !target.contains(":all:") {
+                    target.insert(name);
+                }
             }
             bad => return Some(bad.to_owned()),
         }
     }
-    if target.iter().any(|name| name == ":all:") {
-        target.retain(|name| name == ":all:");
-    }
-    target.sort();
-    target.dedup();
     None
 }

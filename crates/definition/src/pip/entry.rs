@@ -7,7 +7,7 @@ use super::options::Given;
 use super::{PipReader, Role, absolute_folder};
 use crate::requirement::{Requirement, looks_bare};
 use crate::secrets::shown;
-use crate::{Diagnostic, Digest, PipRequirement, Place, codes};
+use crate::{Diagnostic, Digest, PipRequirement, Place, Source, Span, codes};
 
 impl PipReader {
     pub(super) fn hashes(&mut self, line: &LogicalLine<'_>, given: &[&Given]) -> Vec<Digest> {
@@ -66,6 +66,24 @@ impl PipReader {
         self.requirement(line, &text, offset, hashes, role);
         if let Some(added) = self.pip.requirements.get_mut(before) {
             added.editable = true;
+        }
+    }
+
+    /// Reads one dependency specifier (PEP 508), without any of pip's options, that stands at `span` of another kind
+    /// of file.
+    pub fn read_requirement(&mut self, source: &Source, text: &str, span: Span, editable: bool) {
+        let line = LogicalLine::at(source, text, span);
+        if looks_bare(&line.text) || line.text.is_empty() {
+            let message = "a dependency begins with the name of a package";
+            let hint = "write a URL or path behind it: `name @ https://…`";
+            let problem = Diagnostic::new(codes::INVALID_REQUIREMENT, message).with_hint(hint);
+            self.diagnostics.push(problem.at(line.place(0, line.text.len())));
+            return;
+        }
+        let before = self.pip.requirements.len();
+        self.requirement(&line, &line.text, 0, Vec::new(), Role::Requirement);
+        if let Some(added) = self.pip.requirements.get_mut(before) {
+            added.editable = editable;
         }
     }
 

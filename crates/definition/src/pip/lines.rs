@@ -2,6 +2,9 @@
 
 use crate::{Place, Source, Span};
 
+/// Longest line in which the parts of an entry are looked for.
+const MAX_SEARCHED: usize = 2 << 10;
+
 /// A logical line and where each part of it stands in the file.
 #[derive(Clone, Debug)]
 pub(crate) struct LogicalLine<'s> {
@@ -18,11 +21,11 @@ impl<'s> LogicalLine<'s> {
     /// `text` as it stands at `span`, which is also its only place if it does not stand there verbatim.
     pub fn at(source: &'s Source, text: &str, span: Span) -> Self {
         let line = source.line(span.line).unwrap_or_default();
-        let characters: Vec<(usize, char)> = line.char_indices().collect();
+        // In a line that no editor shows, parts are not told apart: a list of thousands in one line stays linear.
+        let line = if line.len() <= MAX_SEARCHED { line } else { "" };
         let found = (0..2).find(|quote| {
-            characters
-                .get(span.column - 1 + quote)
-                .is_some_and(|(offset, _)| line[*offset..].starts_with(text))
+            let begin = line.char_indices().nth(span.column - 1 + quote);
+            begin.is_some_and(|(offset, _)| line[offset..].starts_with(text))
         });
         let lead = text.len() - text.trim_start().len();
         Self {

@@ -5,20 +5,22 @@ mod entry;
 mod lines;
 mod options;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use url::Url;
 
 use crate::requirement::{Requirement, RequirementError};
 use crate::secrets::shown;
-use crate::{Diagnostic, PipRequirements, Place, Source, Span, codes};
-use lines::{LogicalLine, logical_lines};
+use crate::{Diagnostic, PipRequirements, Place, SafeUrl, Source, Span, codes};
+use lines::logical_lines;
 use options::OptionKind;
 
-pub(crate) use lines::comment_start;
+pub(crate) use lines::{LogicalLine, comment_start};
 
 const MAX_INCLUDES: usize = 256;
+/// Nobody reads more of them, and each takes memory.
+const MAX_MISTAKES: usize = 1000;
 /// Of a logical line: room for more than a thousand hashes.
 const MAX_LINE: usize = 128 << 10;
 
@@ -43,6 +45,16 @@ pub(crate) struct PipReader {
     /// Files that are being read, outermost first.
     open: Vec<PathBuf>,
     done: HashSet<(PathBuf, Role)>,
+    /// Errors among the first [`PipReader::counted`] diagnostics.
+    mistakes: usize,
+    counted: usize,
+    gave_up: bool,
+    /// What the lists in [`PipReader::pip`] hold already.
+    extra_index_urls: HashSet<SafeUrl>,
+    find_links: HashSet<SafeUrl>,
+    /// What [`PipReader::finish`] puts into [`PipReader::pip`].
+    no_binary: BTreeSet<String>,
+    only_binary: BTreeSet<String>,
 }
 
 impl PipReader {
@@ -56,6 +68,19 @@ impl PipReader {
             self.read_line(&line, role);
         }
         self.open.pop();
+    }
+
+    /// Whether so much is wrong that nothing more is read, which is said once.
+    fn is_enough(&mut self, line: &LogicalLine<'_>) -> bool {
+        let new = &self.diagnostics[self.counted.min(self.diagnostics.len())..];
+        self.mistakes += new.iter().filter(|diagnostic| diagnostic.is_error()).count();
+        self.counted = self.diagnostics.len();
+        let is_enough = self.mistakes >= MAX_MISTAKES;
+        if is_enough && !std::mem::replace(&mut self.gave_up, true) {
+            let message = format!("more than {MAX_MISTAKES} mistakes: nothing behind them was read");
+            self.diagnostics.push(Diagnostic::new(codes::TOO_LARGE, message).at(line.place(0, 1)));
+        }
+        is_enough
     }
 
     /// Reads one line that stands at `span` of another kind of file.
@@ -95,7 +120,7 @@ impl PipReader {
         } else if self.files.len() >= MAX_INCLUDES {
             self.diagnostics.push(Diagnostic::new(codes::TOO_LARGE, "too many included files").at(place));
         } else if !self.done.contains(&(identity, role)) {
-            match Source::read(&path) {
+            match Source::read_named(&path) {
                 Ok(included) => self.read_source(&included, role),
                 Err(error) => {
                     let message = format!("cannot include `{}`: {}", shown(value), error.0[0].message);
@@ -109,6 +134,8 @@ impl PipReader {
     /// Checks what can only be told at the end.
     pub fn finish(&mut self) {
         let pip = &mut self.pip;
+        pip.no_binary = std::mem::take(&mut self.no_binary).into_iter().collect();
+        pip.only_binary = std::mem::take(&mut self.only_binary).into_iter().collect();
         if pip.no_index && (pip.index_url.take().is_some() || !pip.extra_index_urls.is_empty()) {
             pip.extra_index_urls.clear();
             let message = "`--no-index` is given: no index is asked, and the index URLs mean nothing";
@@ -133,6 +160,9 @@ impl PipReader {
     }
 
     fn read_line(&mut self, line: &LogicalLine<'_>, role: Role) {
+        if self.is_enough(line) {
+            return;
+        }
         if line.text.len() > MAX_LINE {
             let message = format!("a line of more than {} KiB", MAX_LINE >> 10);
             self.diagnostics.push(Diagnostic::new(codes::TOO_LARGE, message).at(line.place(0, 1)));
@@ -194,7 +224,7 @@ fn identity(path: &Path) -> PathBuf {
     fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn absolute_folder(source: &Source) -> PathBuf {
+pub(crate) fn absolute_folder(source: &Source) -> PathBuf {
     let folder = source.folder();
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())

@@ -1,4 +1,5 @@
 //! Pixi: manifest and lock.
 
+mod dependencies;
 pub(crate) mod lock;
 pub(crate) mod manifest;

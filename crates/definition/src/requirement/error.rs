@@ -1,6 +1,7 @@
 //! What is wrong with a requirement, and where in its text.
 
 use crate::codes::{self, Code};
+use crate::secrets::shown;
 
 /// Why a text is no requirement. The message never quotes a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +20,7 @@ pub struct RequirementError {
 }
 
 impl RequirementError {
-    pub(super) fn new(code: &'static Code, message: impl Into<String>, offset: usize, length: usize) -> Self {
+    pub(crate) fn new(code: &'static Code, message: impl Into<String>, offset: usize, length: usize) -> Self {
         Self { code, message: message.into(), hint: None, offset, length }
     }
 
@@ -27,18 +28,22 @@ impl RequirementError {
         Self::new(codes::INVALID_REQUIREMENT, message, offset, length)
     }
 
-    pub(super) fn template(text: &str, offset: usize) -> Self {
+    pub(crate) fn not_a_url(text: &str) -> Self {
+        Self::new(codes::INVALID_URL, format!("`{}` is not a URL", shown(text)), 0, text.len())
+    }
+
+    pub(crate) fn template(text: &str, offset: usize) -> Self {
         Self::new(codes::TEMPLATE, "a template that was not filled in", offset, text.len() - offset)
             .with_hint("fill the template in first")
     }
 
-    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// The same error in a text in which this one begins at `by`.
-    pub(super) fn shift(mut self, by: usize) -> Self {
+    pub(crate) fn shift(mut self, by: usize) -> Self {
         self.offset += by;
         self
     }

@@ -149,13 +149,14 @@ impl Location {
     }
 }
 
-/// `fragment` as a URL writes it: without spaces or characters that end it.
+/// `fragment` as a URL writes it: without spaces or characters that end it, and without a bracket that would be taken
+/// for the end of extras behind it.
 fn encode_fragment(fragment: &str) -> String {
     let mut url = Url::parse("file:///").ok();
     if let Some(url) = &mut url {
         url.set_fragment(Some(fragment));
     }
-    url.as_ref().and_then(Url::fragment).unwrap_or_default().to_owned()
+    url.as_ref().and_then(Url::fragment).unwrap_or_default().replace(']', "%5D")
 }
 
 /// The URL of an index, or a folder that serves as one: a host without `https://` before it is neither, and must not be
@@ -171,6 +172,18 @@ pub(crate) fn index_url(text: &str, folder: &Path) -> Result<SafeUrl, Requiremen
             )));
     }
     Ok(url)
+}
+
+/// The URL of one artifact, or the path of a file or folder.
+pub(crate) fn artifact_url(text: &str, folder: &Path) -> Result<SafeUrl, RequirementError> {
+    // A hash or folder behind `#` is said elsewhere too.
+    let target = text.split('#').next().unwrap_or_default();
+    if target.contains('?') {
+        let message = "a URL with a query is not supported";
+        refuse_credentials(text)?;
+        return Err(RequirementError::new(codes::NOT_SUPPORTED, message, 0, text.len()));
+    }
+    links_url(target, folder)
 }
 
 /// The URL of a page of links, or a folder that serves as one.

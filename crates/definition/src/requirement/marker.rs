@@ -52,6 +52,17 @@ pub enum Marker {
     Compare(String),
 }
 
+/// What is known of a marker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Assumed {
+    /// It holds.
+    Always,
+    /// It does not.
+    Never,
+    /// This decides.
+    When(Marker),
+}
+
 impl Marker {
     /// Reads the marker `text`, which is all of it.
     pub(super) fn parse(text: &str) -> Result<Self, RequirementError> {
@@ -64,6 +75,59 @@ impl Marker {
             return Err(RequirementError::invalid(message, parser.at, word.len()));
         }
         Ok(marker)
+    }
+
+    /// Whether all of `markers` hold; `None` where there are none.
+    pub(crate) fn all(markers: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let operands: Vec<Self> = markers
+            .into_iter()
+            .flat_map(|marker| match marker {
+                Self::And(inner) => inner,
+                other => vec![other],
+            })
+            .collect();
+        (!operands.is_empty()).then(|| Self::join(operands, true))
+    }
+
+    /// Whether one of `markers` holds; `None` where there are none.
+    pub(crate) fn any(markers: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let operands: Vec<Self> = markers
+            .into_iter()
+            .flat_map(|marker| match marker {
+                Self::Or(inner) => inner,
+                other => vec![other],
+            })
+            .collect();
+        (!operands.is_empty()).then(|| Self::join(operands, false))
+    }
+
+    /// What is left of it where `known` says of some comparisons, given in normal form, whether they hold.
+    pub(crate) fn assume(&self, known: &dyn Fn(&str) -> Option<bool>) -> Assumed {
+        let (operands, and) = match self {
+            Self::Compare(text) => {
+                return match known(text) {
+                    Some(true) => Assumed::Always,
+                    Some(false) => Assumed::Never,
+                    None => Assumed::When(self.clone()),
+                };
+            }
+            Self::And(operands) => (operands, true),
+            Self::Or(operands) => (operands, false),
+        };
+        let mut left = Vec::new();
+        for operand in operands {
+            match (operand.assume(known), and) {
+                (Assumed::Never, true) => return Assumed::Never,
+                (Assumed::Always, false) => return Assumed::Always,
+                (Assumed::When(marker), _) => left.push(marker),
+                _ => {}
+            }
+        }
+        match if and { Self::all(left) } else { Self::any(left) } {
+            Some(marker) => Assumed::When(marker),
+            None if and => Assumed::Always,
+            None => Assumed::Never,
+        }
     }
 
     fn join(mut operands: Vec<Self>, and: bool) -> Self {

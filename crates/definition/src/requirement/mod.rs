@@ -22,7 +22,8 @@ use crate::secrets::{shown, template_start};
 pub use error::RequirementError;
 pub use evaluate::MarkerEnvironment;
 use location::Location;
-pub(crate) use location::{index_url, links_url, looks_bare};
+pub(crate) use location::{artifact_url, index_url, links_url, looks_bare};
+pub(crate) use marker::Assumed;
 pub use marker::Marker;
 pub(crate) use name::is_name;
 pub use name::normalise_name;
@@ -80,7 +81,11 @@ impl Requirement {
             }
             _ => (target, Vec::new()),
         };
-        let location = Location::parse(target, folder)?;
+        let mut location = Location::parse(target, folder)?;
+        if extras.is_empty() && location.extras.is_empty() && location.url.ends_with(']') {
+            // `a[b]/` names no extra, and must not where its normal form is read: without the slash.
+            location.url.replace_range(location.url.len() - 1.., "%5D");
+        }
         let mut extras = if extras.is_empty() { location.extras } else { extras };
         extras.sort();
         extras.dedup();

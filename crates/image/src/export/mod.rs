@@ -50,7 +50,16 @@ impl Error {
             Self::Write { source, .. } if provenv_store::is_no_space(source) => {
                 Some("free some space on that file system, or export to another one".to_owned())
             }
-            Self::Write { .. } => None,
+            Self::Write { source, .. } => Some(match source.kind() {
+                io::ErrorKind::UnexpectedEof => provenv_store::SCRUB_HINT.to_owned(),
+                io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
+                    "name a new or empty folder for `oci:`, a file for the archives".to_owned()
+                }
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    "name a place where your user may write".to_owned()
+                }
+                _ => return None,
+            }),
             Self::NotALayout(_) => Some("name a new or empty folder".to_owned()),
             Self::Index { .. } => Some("name a new folder, or take the broken layout away".to_owned()),
         }

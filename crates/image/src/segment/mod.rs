@@ -10,6 +10,8 @@ mod elf;
 mod error;
 mod facts;
 mod folders;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gzip;
 mod inflate;
 mod linkage;

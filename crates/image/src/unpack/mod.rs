@@ -60,7 +60,11 @@ impl Error {
             Self::Io { source, .. } if provenv_store::is_no_space(source) => {
                 Some("free some space on that file system, or run `provenv store gc`".to_owned())
             }
-            Self::Mismatch { .. } => Some("run `provenv store scrub`, then build again".to_owned()),
+            Self::Mismatch { .. } => Some(provenv_store::SCRUB_HINT.to_owned()),
+            // No stream of ours is like that when it is written.
+            Self::Io { source, .. } if provenv_store::is_damage(source) => {
+                Some(provenv_store::SCRUB_HINT.to_owned())
+            }
             Self::Io { .. } | Self::Refused { .. } => None,
         }
     }

@@ -64,7 +64,7 @@ pub(super) fn sources(root: &Path) -> Vec<Source> {
 }
 
 /// One line a source: `deb [signed-by=/key.gpg arch=amd64] URI suite component…`.
-fn parse_list(text: &str) -> Vec<Source> {
+pub(super) fn parse_list(text: &str) -> Vec<Source> {
     text.lines().filter_map(parse_line).collect()
 }
 
@@ -90,7 +90,7 @@ fn parse_line(line: &str) -> Option<Source> {
 }
 
 /// One paragraph several sources: each of its URIs with each of its suites.
-fn parse_deb822(text: &str) -> Vec<Source> {
+pub(super) fn parse_deb822(text: &str) -> Vec<Source> {
     // Comments may stand inside a field, which general deb822 does not know.
     let text: String = text.split_inclusive('\n').filter(|line| !line.starts_with('#')).collect();
     let Ok(paragraphs) = deb822_fast::borrowed::parse_borrowed(&text) else { return Vec::new() };

@@ -293,6 +293,13 @@ enum BuildError {
     Store(provenv_store::Error),
 }
 
+impl BuildError {
+    /// The list is read and its index written in one go: what fails for want of space is the writing.
+    fn of(error: std::io::Error) -> Self {
+        if provenv_store::is_no_space(&error) { Self::Store(error.into()) } else { Self::Read(error) }
+    }
+}
+
 impl From<provenv_store::Error> for BuildError {
     fn from(error: provenv_store::Error) -> Self {
         Self::Store(error)
@@ -309,7 +316,7 @@ fn build(
     let file = fs_err::File::open(path).map_err(BuildError::Read)?;
     let reader = decompress::plain(file, name).map_err(BuildError::Read)?;
     let mut staged = store.stage()?;
-    index::build(reader, &mut staged).map_err(BuildError::Read)?;
+    index::build(reader, &mut staged).map_err(BuildError::of)?;
     let blob = staged.commit()?;
     store.set_record(INDEX_KIND, key, &blob.digest)?;
     Index::open(store.open_blob(&blob.digest)?).map(Some).map_err(BuildError::Read)

@@ -68,7 +68,7 @@ pub enum Error {
         /// Its text.
         requirement: String,
         /// What is wrong with it.
-        source: provenv_definition::RequirementError,
+        source: Box<provenv_definition::RequirementError>,
     },
     /// A URL names a variable that is not set.
     #[error("`{url}` needs the environment variable {variable}, which is not set")]
@@ -394,6 +394,9 @@ impl Error {
             }
             Self::Fetch(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
+            Self::Io(error) if provenv_store::is_no_space(error) => {
+                "free some space on that file system, or run `provenv store gc`".into()
+            }
             _ => return None,
         })
     }

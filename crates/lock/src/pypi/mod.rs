@@ -11,6 +11,8 @@ mod compile;
 mod environment;
 mod error;
 mod explain;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod host;
 mod metadata;
 mod pylock;
@@ -31,6 +33,7 @@ use url::Url;
 pub use error::Error;
 pub use explain::Explanation;
 pub use host::Host;
+pub(crate) use pylock::Vcs;
 pub(crate) use tags::WheelName;
 
 use crate::tool::ToolRunner;
@@ -125,9 +128,10 @@ impl Resolver {
         let located = !elsewhere && taken::is_located(&lock);
         let ready =
             located && taken::is_ready(&lock, &tags::Tags::new(python.minor(), &python.glibc, platform));
-        let executable = match ready {
-            true => PathBuf::new(),
-            false => uv::executable(&self.fetcher, &self.config, Some(runner)).await?,
+        let executable = if ready {
+            PathBuf::new()
+        } else {
+            uv::executable(&self.fetcher, &self.config, Some(runner)).await?
         };
         let session = self.session(&request, python, platform, runner, executable)?;
         let mut indexes = Vec::new();

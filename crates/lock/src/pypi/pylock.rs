@@ -38,7 +38,7 @@ pub(super) struct Package {
 /// A repository at a commit.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct Vcs {
+pub(crate) struct Vcs {
     #[serde(rename = "type")]
     pub kind: String,
     pub url: String,
@@ -115,7 +115,8 @@ impl Vcs {
         text
     }
 
-    fn parse(repository: &str) -> Option<Self> {
+    /// Reads what [`Vcs::repository`] wrote.
+    pub(crate) fn parse(repository: &str) -> Option<Self> {
         let (location, fragment) = repository.split_once('#').unwrap_or((repository, ""));
         let (url, commit_id) = location.strip_prefix("git+")?.rsplit_once('@')?;
         let field = |name: &str| {

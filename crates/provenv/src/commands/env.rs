@@ -2,13 +2,11 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use console::style;
-use provenv_definition::{Diagnostic, Severity};
 use provenv_workspace::EnvironmentDetails;
-use serde::Serialize;
 
+use super::check::check;
 use super::upgrade::changes_text;
 use super::{Context, Failure, Result, here};
 use crate::cli::EnvCommand;
@@ -24,7 +22,9 @@ pub async fn env(context: &Context, command: EnvCommand) -> Result {
         EnvCommand::Show { environment, receipt: false } => show(context, &environment).await,
         EnvCommand::Diff { old, new } => diff(context, &old, &new).await,
         EnvCommand::Digest { environment } => digest(context, &environment).await,
-        EnvCommand::Check { files } => check(context, &files),
+        EnvCommand::Export(arguments) => super::export::export(context, arguments).await,
+        EnvCommand::Check(arguments) => check(context, &arguments),
+        EnvCommand::Capture(arguments) => super::capture::capture(context, &arguments),
     }
 }
 
@@ -79,11 +79,16 @@ async fn list(context: &Context, name: Option<&str>, all: bool) -> Result {
                 details.definition_digest.short(),
                 details.created_at.map(output::time).unwrap_or_default(),
                 details.created_by.clone().unwrap_or_default(),
-                details.environment.description.clone().unwrap_or_default(),
+                summary(details.environment.description.as_deref().unwrap_or_default()),
             ]);
         }
         table.to_string()
     })
+}
+
+/// The first line of a description.
+fn summary(description: &str) -> String {
+    output::one_line(description.trim().lines().next().unwrap_or_default())
 }
 
 async fn show(context: &Context, reference: &str) -> Result {
@@ -148,52 +153,4 @@ async fn digest(context: &Context, reference: &str) -> Result {
     workspace.close().await;
     context.remark(&warnings);
     context.show(&details.definition_digest, |digest| format!("{digest}\n"))
-}
-
-/// What was found in one file.
-#[derive(Serialize)]
-struct Checked {
-    file: PathBuf,
-    readable: bool,
-    remarks: Vec<Diagnostic>,
-}
-
-fn check(context: &Context, files: &[PathBuf]) -> Result {
-    let checked: Vec<Checked> = files
-        .iter()
-        .map(|file| match provenv_definition::read(file) {
-            Ok(read) => {
-                let checks = read.check();
-                let mut remarks = read.warnings;
-                remarks.extend(checks);
-                Checked { file: file.clone(), readable: true, remarks }
-            }
-            Err(error) => {
-                Checked { file: file.clone(), readable: fs_err::read(file).is_ok(), remarks: error.0 }
-            }
-        })
-        .collect();
-    context.show(&checked, |checked| {
-        let mut text = String::new();
-        for file in checked {
-            for remark in crate::errors::sorted(&file.remarks) {
-                text.push_str(&crate::errors::render_diagnostic(remark));
-            }
-            let count = |severity| file.remarks.iter().filter(|remark| remark.severity == severity).count();
-            let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-            let many = |number: usize| if number == 1 { "" } else { "s" };
-            let _ = writeln!(
-                text,
-                "{}: {errors} error{}, {warnings} warning{}",
-                file.file.display(),
-                many(errors),
-                many(warnings)
-            );
-        }
-        text
-    })?;
-    let unreadable = checked.iter().any(|file| !file.readable);
-    let wrong =
-        checked.iter().flat_map(|file| &file.remarks).any(|remark| remark.severity == Severity::Error);
-    Ok(ExitCode::from(if unreadable { 2 } else { u8::from(wrong) }))
 }

@@ -40,7 +40,7 @@ pub async fn lock(context: &Context, arguments: LockArgs) -> Result {
         None => beside(&arguments.environment),
     };
     write_whole(&file, &bytes)?;
-    let packages = locked.lock.platforms.values().map(|platform| platform.len()).sum();
+    let packages = locked.packages();
     let result = Locked {
         definition: locked.definition,
         receipt: locked.receipt_digest,
@@ -76,18 +76,28 @@ async fn check(context: &Context, arguments: &LockArgs) -> Result {
     })
 }
 
-/// `environment.yaml` → `environment.lock.json`; `digits:2` → `digits-2.lock.json` here.
+/// `environment.yaml` → `environment.lock.json`, also where its folder was given; `digits:2` → `digits-2.lock.json` here,
+/// as for an environment that is on disk.
 fn beside(reference: &str) -> PathBuf {
     let path = Path::new(reference);
     if path.is_file() {
-        path.with_extension("lock.json")
-    } else {
-        PathBuf::from(format!("{}.lock.json", reference.replace([':', '@'], "-")))
+        return path.with_extension("lock.json");
     }
+    if path.is_dir() {
+        match provenv_definition::file_in_folder(path) {
+            Ok(file) if file.is_file() => return file.with_extension("lock.json"),
+            _ => {
+                let whole = fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+                let name = whole.file_name().map_or("environment".into(), |name| name.to_string_lossy());
+                return PathBuf::from(format!("{}.lock.json", name.trim_start_matches('.')));
+            }
+        }
+    }
+    PathBuf::from(format!("{}.lock.json", reference.replace([':', '@'], "-")))
 }
 
 /// Never leaves half a file under the name.
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let partial = path.with_extension(format!("{}.partial", std::process::id()));
     fs_err::write(&partial, bytes)?;
     fs_err::rename(&partial, path).inspect_err(|_| {

@@ -2,8 +2,11 @@
 
 mod build;
 mod builds;
+mod capture;
+mod check;
 mod completions;
 mod env;
+mod export;
 mod image;
 mod lock;
 mod run;
@@ -113,7 +116,7 @@ impl Context {
             Some(root) => root,
             None => default_workspace().ok_or(Error::NoHome)?,
         };
-        let root = std::path::absolute(root)?;
+        let root = std::path::absolute(root).map_err(no_working_folder)?;
         let offline = self.global.offline
             || std::env::var("PROVENV_OFFLINE")
                 .is_ok_and(|value| !matches!(&*value, "" | "0" | "false" | "no"));
@@ -131,6 +134,14 @@ impl Context {
             Progress::Bars(bars) => bars.clear(),
             Progress::Lines(lines) => lines.finish(),
             Progress::None => {}
+        }
+    }
+
+    /// The same when the work failed.
+    fn give_up(&self) {
+        match &self.progress {
+            Progress::Lines(lines) => lines.stop(),
+            _ => self.settle(),
         }
     }
 
@@ -177,7 +188,12 @@ impl Context {
 
 /// The folder that relative paths count from.
 fn here() -> Result<PathBuf> {
-    Ok(std::env::current_dir()?)
+    std::env::current_dir().map_err(no_working_folder)
+}
+
+fn no_working_folder(source: std::io::Error) -> Failure {
+    let error = Error::Io { what: "the working folder cannot be used".to_owned(), source };
+    Failure::Other(Box::new(error), Some("was it removed or moved? change to one that is there".to_owned()))
 }
 
 /// Does what the arguments say.
@@ -197,7 +213,11 @@ pub async fn execute(cli: Cli) -> Result {
         Command::Completions { shell } => completions::completions(shell),
         Command::Man { directory } => completions::manual(&context, &directory),
     };
-    context.settle();
+    if result.is_ok() {
+        context.settle();
+    } else {
+        context.give_up();
+    }
     result
 }
 

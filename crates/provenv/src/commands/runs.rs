@@ -70,7 +70,7 @@ fn details_text(run: &RunDetails) -> String {
     }
     line("folder", &run.folder.display().to_string());
     for (path, size) in &run.outputs {
-        line("output", &format!("{path} ({})", output::bytes(*size)));
+        line("output", &format!("{} ({})", output::one_line(path), output::bytes(*size)));
     }
     text
 }

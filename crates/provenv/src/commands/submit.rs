@@ -47,7 +47,7 @@ pub async fn submit(context: &Context, arguments: SubmitArgs) -> Result {
         let _ = writeln!(text, "  image        {}", run.image);
         let _ = writeln!(text, "  folder       {}", run.folder.display());
         for (path, size) in &run.outputs {
-            let _ = writeln!(text, "  output       {path} ({})", output::bytes(*size));
+            let _ = writeln!(text, "  output       {} ({})", output::one_line(path), output::bytes(*size));
         }
         context.say(text.trim_end());
     } else {

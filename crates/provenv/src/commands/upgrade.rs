@@ -20,7 +20,16 @@ pub async fn upgrade(context: &Context, arguments: UpgradeArgs) -> Result {
         let from = format!("{}:{}", upgraded.name, upgraded.from);
         let _ = match &upgraded.to {
             Some(to) => writeln!(text, "{}:{to} registered; {from} stays as it is", upgraded.name),
-            None if text.is_empty() => writeln!(text, "nothing to upgrade: {from} holds the newest packages"),
+            None if text.is_empty() && arguments.packages.is_empty() => {
+                writeln!(text, "nothing to upgrade: {from} holds the newest packages")
+            }
+            None if text.is_empty() => {
+                writeln!(
+                    text,
+                    "nothing to upgrade: {from} holds the newest {}",
+                    arguments.packages.join(", ")
+                )
+            }
             None => writeln!(text, "nothing was changed (dry run)"),
         };
         text
