@@ -41,8 +41,8 @@ pub use error::{Error, Problem};
 pub(crate) use gzip::GzipWriter;
 pub use linkage::{Linkage, Linked};
 pub use model::{
-    Alternative, CondaFacts, CondaSegment, DebFacts, DebSegment, Index, Item, ItemKind, Library, Segment, WheelFacts, WheelSegment,
-    Whole,
+    Alternative, CondaFacts, CondaSegment, DebFacts, DebSegment, Index, Item, ItemKind, Library, Segment,
+    WheelFacts, WheelSegment, Whole,
 };
 pub(crate) use reader::{Piece, Reader};
 pub(crate) use writer::{Writer, prelude};

@@ -29,7 +29,10 @@ pub(super) enum Package {
         limit: u64,
     },
     /// Decompressed, since there is no other way to the end, where `info` may be.
-    Tar { file: File, _folder: TempDir },
+    Tar {
+        file: File,
+        _folder: TempDir,
+    },
 }
 
 impl Package {
@@ -42,7 +45,9 @@ impl Package {
         let zip = Zip::open(file)?;
         let find = |kind: &str| {
             let mut found = zip.members.iter().filter(|member| {
-                member.name.starts_with(kind) && member.name.ends_with(".tar.zst") && !member.name.contains('/')
+                member.name.starts_with(kind)
+                    && member.name.ends_with(".tar.zst")
+                    && !member.name.contains('/')
             });
             match (found.next(), found.next()) {
                 (Some(member), None) if !member.deflated => Ok(member.clone()),
@@ -206,9 +211,9 @@ impl Read for Stored<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = to_usize(self.member.compressed - self.at).min(buffer.len());
         if length > 0 {
-            self.zip.raw(self.member, self.at, &mut buffer[..length]).map_err(|_| {
-                io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends too early")
-            })?;
+            self.zip
+                .raw(self.member, self.at, &mut buffer[..length])
+                .map_err(|_| io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends too early"))?;
             self.at += length as u64;
         }
         Ok(length)

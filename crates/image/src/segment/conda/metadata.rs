@@ -115,8 +115,8 @@ impl Info {
             text("link.json").transpose()?.map(|text| json("link.json", &text)).transpose()?;
         let noarch = index.noarch.as_ref().and_then(|value| value.as_str()).unwrap_or_default();
         let link = link.and_then(|link| link.noarch);
-        let is_noarch_python =
-            noarch == "python" || link.as_ref().is_some_and(|noarch| noarch.kind.eq_ignore_ascii_case("python"));
+        let is_noarch_python = noarch == "python"
+            || link.as_ref().is_some_and(|noarch| noarch.kind.eq_ignore_ascii_case("python"));
         let paths: Option<Paths> =
             text("paths.json").transpose()?.map(|text| json("paths.json", &text)).transpose()?;
         let scripts = members
@@ -124,7 +124,9 @@ impl Info {
             .filter(|member| {
                 let script = member.strip_prefix("bin/.").and_then(|name| name.strip_suffix(".sh"));
                 script.is_some_and(|script| {
-                    SCRIPTS.iter().any(|kind| script.strip_suffix(kind).is_some_and(|name| name.ends_with('-')))
+                    SCRIPTS
+                        .iter()
+                        .any(|kind| script.strip_suffix(kind).is_some_and(|name| name.ends_with('-')))
                 })
             })
             .collect();
@@ -164,8 +166,9 @@ impl Info {
 }
 
 fn json<T: serde::de::DeserializeOwned>(name: &str, text: &str) -> Result<T, Fault> {
-    serde_json::from_str(text)
-        .map_err(|error| Fault::member(format!("info/{name}"), Problem::Malformed(format!("cannot be read: {error}"))))
+    serde_json::from_str(text).map_err(|error| {
+        Fault::member(format!("info/{name}"), Problem::Malformed(format!("cannot be read: {error}")))
+    })
 }
 
 fn listed(paths: Paths) -> Result<BTreeMap<String, Listed>, Fault> {
@@ -176,7 +179,10 @@ fn listed(paths: Paths) -> Result<BTreeMap<String, Listed>, Fault> {
             _ => Mode::Text,
         };
         let listed = Listed {
-            placeholder: entry.prefix_placeholder.filter(|placeholder| !placeholder.is_empty()).map(|placeholder| (placeholder, mode)),
+            placeholder: entry
+                .prefix_placeholder
+                .filter(|placeholder| !placeholder.is_empty())
+                .map(|placeholder| (placeholder, mode)),
             sha256: entry.sha256,
             // Of a link, it is that of what it leads to.
             size: entry.size_in_bytes.filter(|_| entry.path_type == "hardlink"),

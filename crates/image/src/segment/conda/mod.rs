@@ -78,8 +78,7 @@ impl Laying<'_> {
     fn member<R: Read>(&mut self, mut entry: tar::Entry<'_, R>) -> Result<(), Fault> {
         let shown = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let fault = |problem| Fault::member(&shown, problem);
-        let name =
-            String::from_utf8(entry.path_bytes().into_owned()).map_err(|_| fault(Problem::NotUtf8))?;
+        let name = String::from_utf8(entry.path_bytes().into_owned()).map_err(|_| fault(Problem::NotUtf8))?;
         let name = name.strip_prefix("./").unwrap_or(&name);
         let kind = entry.header().entry_type();
         if kind == EntryType::Directory {
@@ -120,9 +119,7 @@ impl Laying<'_> {
             .map(|link| String::from_utf8(link.into_owned()).map_err(|_| fault(Problem::NotUtf8)))
             .transpose()?;
         let known = match kind {
-            EntryType::Regular | EntryType::Continuous => {
-                self.file(&mut entry, name, &path, mode, listed)?
-            }
+            EntryType::Regular | EntryType::Continuous => self.file(&mut entry, name, &path, mode, listed)?,
             EntryType::Symlink => {
                 let link = link.filter(|link| !link.is_empty() && !link.contains('\0') && link.len() < 4096);
                 let link = link.ok_or_else(|| fault(Problem::Damaged))?;
@@ -242,7 +239,10 @@ impl Laying<'_> {
                         self.paths.insert(target, known);
                     }
                 } else if self.placing.place(name).is_some_and(|target| !self.paths.contains_key(&target)) {
-                    return Err(Fault::malformed(format!("lists `{}` and does not hold it", name.escape_debug())));
+                    return Err(Fault::malformed(format!(
+                        "lists `{}` and does not hold it",
+                        name.escape_debug()
+                    )));
                 }
             }
         }
@@ -271,7 +271,9 @@ impl Laying<'_> {
             .collect();
         for (folder, path) in folders::above(paths.iter().map(String::as_str))? {
             if files.contains(folder) {
-                let link = self.paths.get(folder.strip_prefix(PREFIX).map_or("", |rest| rest.trim_start_matches('/')));
+                let link = self
+                    .paths
+                    .get(folder.strip_prefix(PREFIX).map_or("", |rest| rest.trim_start_matches('/')));
                 return Err(Fault::member(
                     path,
                     match link.is_some_and(|known| known.kind == "softlink") {

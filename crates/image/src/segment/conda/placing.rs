@@ -19,8 +19,7 @@ impl Placing {
         let Some((major, minor)) = python else {
             return Err(Fault::malformed("is made for any Python, and the environment has none"));
         };
-        let scripts =
-            info.entry_points.iter().map(|line| scripts::conda_entry_point(line, (major, minor)));
+        let scripts = info.entry_points.iter().map(|line| scripts::conda_entry_point(line, (major, minor)));
         Ok(Self {
             site: Some(format!("lib/python{major}.{minor}/site-packages")),
             scripts: scripts.collect::<Result<_, _>>()?,

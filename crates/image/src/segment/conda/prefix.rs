@@ -51,7 +51,8 @@ impl Replacement {
             let rest = &self.kept[at..];
             let Some(found) = self.finder.find(rest) else {
                 // The last bytes may be the beginning of one.
-                let settled = if end { rest.len() } else { rest.len().saturating_sub(self.placeholder.len() - 1) };
+                let settled =
+                    if end { rest.len() } else { rest.len().saturating_sub(self.placeholder.len() - 1) };
                 out.extend_from_slice(&rest[..settled]);
                 at += settled;
                 break;

@@ -1,6 +1,7 @@
 //! Archives made by the tests, good ones and hostile ones, and what becomes of them.
 
 pub mod bytecode;
+mod conda;
 mod deb;
 mod hostile_deb;
 mod hostile_wheel;
