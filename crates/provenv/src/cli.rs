@@ -95,7 +95,7 @@ pub enum Command {
     Submit(SubmitArgs),
     /// Run a command in an environment, here and now
     Run(RunArgs),
-    /// Environments: register, list, show, compare, check
+    /// Environments: register, list, show, compare, check, export, capture
     #[command(subcommand)]
     Env(EnvCommand),
     /// Choose every artifact of a definition and write the lock

@@ -39,7 +39,7 @@ impl Package {
     pub fn open(store: &Store, file: File, name: &str) -> Result<Self, Fault> {
         let length = file.metadata().map_err(Fault::Read)?.len();
         let limit = BOMB_FLOOR + length.saturating_mul(BOMB_RATIO);
-        if !name.ends_with(".conda") {
+        if name.strip_suffix(".conda").is_none() {
             return Self::unpacked(store, file, limit);
         }
         let zip = Zip::open(file)?;
@@ -144,12 +144,11 @@ fn script_names(paths: &[u8]) -> Vec<String> {
     names.filter(|name| name.starts_with("bin/.")).map(str::to_owned).collect()
 }
 
+/// What is done with an entry.
+type Each<'e> = dyn FnMut(tar::Entry<'_, Box<dyn Read + '_>>) -> Result<(), Fault> + 'e;
+
 /// The entries of the tar that `reader` gives, which may have so many bytes.
-fn entries<'r>(
-    reader: Box<dyn Read + 'r>,
-    limit: u64,
-    each: &mut dyn FnMut(tar::Entry<'_, Box<dyn Read + '_>>) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+fn entries<'r>(reader: Box<dyn Read + 'r>, limit: u64, each: &mut Each<'_>) -> Result<(), Fault> {
     let limited: Box<dyn Read + '_> = Box::new(Limited { inner: reader, left: limit });
     let mut archive = Archive::new(limited);
     let mut count = 0;

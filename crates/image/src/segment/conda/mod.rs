@@ -276,9 +276,10 @@ impl Laying<'_> {
                     .get(folder.strip_prefix(PREFIX).map_or("", |rest| rest.trim_start_matches('/')));
                 return Err(Fault::member(
                     path,
-                    match link.is_some_and(|known| known.kind == "softlink") {
-                        true => Problem::ThroughSymlink(folder.to_owned()),
-                        false => Problem::FileAndFolder(folder.to_owned()),
+                    if link.is_some_and(|known| known.kind == "softlink") {
+                        Problem::ThroughSymlink(folder.to_owned())
+                    } else {
+                        Problem::FileAndFolder(folder.to_owned())
                     },
                 ));
             }

@@ -160,6 +160,8 @@ fn scripts_are_noted_and_not_run() {
     }
 }
 
+type Expected = fn(&Problem) -> bool;
+
 #[test]
 fn what_lies_or_leads_out_is_refused() {
     let fixture = Fixture::new();
@@ -176,7 +178,7 @@ fn what_lies_or_leads_out_is_refused() {
         .file("lib/x", b"x", None);
     let twice = Conda::new().file("a", b"1", None);
     let twice = Conda { members: vec![TarMember::file("a", b"1"), TarMember::file("a", b"2")], ..twice };
-    let cases: [(&str, Conda, fn(&Problem) -> bool); 9] = [
+    let cases: [(&str, Conda, Expected); 9] = [
         ("another package", other, |problem| matches!(problem, Problem::Malformed(_))),
         ("a size", lies, |problem| matches!(problem, Problem::SizeLie { .. })),
         ("a file that is not there", missing, |problem| matches!(problem, Problem::Malformed(_))),
