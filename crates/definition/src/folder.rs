@@ -45,6 +45,10 @@ const PRECEDENCE: &[(&str, Role)] = &[
     ("Containerfile", Role::Manifest),
 ];
 
+/// Files that are read with the one before, and so are not passed over: what Azure ML's SDK and MLflow write.
+const PARTS: &[(&str, &str)] =
+    &[("azureml_environment.json", "conda_dependencies.yml"), ("python_env.yaml", "requirements.txt")];
+
 /// Beginnings of names that are worth a word where no name above is there: `requirements-dev.txt`.
 const ALIKE: &[&str] = &["requirements", "environment", "conda", "pylock", "dockerfile", "env"];
 
@@ -144,7 +148,8 @@ fn choose(folder: &Path) -> Result<Choice, ReadError> {
         there.push(pyproject);
     }
     let Some(((name, role), others)) = there.split_first() else { return Err(nothing(folder)) };
-    let others = others.iter().map(|(name, _)| *name).collect();
+    let is_part = |other: &str| PARTS.contains(&(*name, other));
+    let others = others.iter().map(|(name, _)| *name).filter(|other| !is_part(other)).collect();
     Ok(Choice { file: within(name), role: *role, others })
 }
 

@@ -107,9 +107,12 @@ fn lint_source(source: Source) -> Linted {
             remarks.iter().filter(known).filter_map(|remark| remark.span).map(|span| span.line).collect();
         remarks.extend(text::secrets(source, &lines));
     }
+    // What is taken for a list of requirements because nothing else fits, and cannot be read as one, is likely none: a
+    // program, or the settings of another tool.
+    let unknown = format.is_none() && recognise::is_guessed(&source);
     for remark in &mut remarks {
         propose::place(&source, remark);
-        if remark.fix.is_none() {
+        if remark.fix.is_none() && !unknown {
             remark.fix = propose::fix(&source, remark);
         }
     }

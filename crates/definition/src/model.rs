@@ -73,9 +73,10 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Why this version cannot build it, with what to do instead; `None` where it can.
-    pub fn unbuildable(&self) -> Option<(String, &'static str)> {
-        crate::check::unbuildable(self)
+    /// Why this version cannot lock it, with what to do instead; `None` where it can. `is_locked` says that it was read from
+    /// the lock of another tool, which chose its conda packages.
+    pub fn unlockable(&self, is_locked: bool) -> Option<(String, &'static str)> {
+        crate::check::unlockable(self, is_locked)
     }
 }
 

@@ -58,6 +58,16 @@ pub(crate) fn format_of(source: &Source) -> Result<Recognised, ReadError> {
     }
 }
 
+/// Whether `source` is read as requirements only because it looks like nothing else: neither its name nor its ending
+/// says so.
+pub(crate) fn is_guessed(source: &Source) -> bool {
+    let name = source.path().file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let extension = source.path().extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let named = matches!(&*extension, "txt" | "in" | "pip")
+        || ["requirements", "constraints"].iter().any(|known| name.contains(known));
+    !named && matches!(format_of(source), Ok(Recognised::Lines(Format::Requirements)))
+}
+
 fn yaml(source: &Source) -> Result<Recognised, ReadError> {
     match document::parse_yaml(source)? {
         Some(node) => Ok(Recognised::Document(yaml_format(source, &node)?, node)),

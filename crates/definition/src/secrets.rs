@@ -240,10 +240,16 @@ fn find_assignments(text: &str, found: &mut Vec<Range<usize>>) {
             }
         };
         let value = text[start..end].trim();
-        if !value.is_empty() && !is_template(value) && !value.starts_with("{{") {
+        if !value.is_empty() && !is_nothing(value) && !is_template(value) && !value.starts_with("{{") {
             found.push(start..end);
         }
     }
+}
+
+/// Whether a value says that there is none, as JSON and YAML write it: `"password": null,` of azureml-core.
+fn is_nothing(value: &str) -> bool {
+    let value = value.split([',', '}', ']']).next().unwrap_or_default().trim();
+    value == "~" || value.eq_ignore_ascii_case("null") || value.eq_ignore_ascii_case("none")
 }
 
 /// What stands after a word that says so: `docker login -p …`, `--password …`, a Dockerfile's `ENV TOKEN …`.
@@ -251,6 +257,7 @@ fn find_arguments(text: &str, found: &mut Vec<Range<usize>>) {
     let mut login = false;
     let mut env = false;
     let mut is_value = false;
+    let mut authorization = false;
     let mut start = 0;
     for word in text.split(char::is_whitespace) {
         let value = word.trim_matches(['"', '\'', ',']);
@@ -264,7 +271,14 @@ fn find_arguments(text: &str, found: &mut Vec<Range<usize>>) {
             found.push(at..at + value.len().min(word.len()));
         }
         login |= value == "login";
-        is_value = matches!(value, "--password" | "--token" | "--api-key" | "--secret")
+        // `--account-key KEY`; `--password-stdin` has no value.
+        let option =
+            value.strip_prefix("--").filter(|name| !name.contains(['=', ':']) && !name.ends_with("-stdin"));
+        let scheme = authorization
+            && ["bearer", "basic", "token"].iter().any(|known| value.eq_ignore_ascii_case(known));
+        authorization = value.to_ascii_lowercase().ends_with("authorization:");
+        is_value = scheme
+            || option.is_some_and(|name| is_secret_name(name) || name == "secret")
             || (login && value == "-p")
             || (env && is_secret_name(value) && !value.contains(['=', ':', '/']));
         env = value.eq_ignore_ascii_case("env");
@@ -338,6 +352,11 @@ mod tests {
             ("RUN docker login -u me -p hunter2 host", "RUN docker login -u me -p ******* host"),
             ("RUN az acr login --password 'hunter2'", "RUN az acr login --password '*******'"),
             ("ENV API_TOKEN hunter2", "ENV API_TOKEN *******"),
+            (
+                "RUN curl -H \"Authorization: Bearer hunter2\" h",
+                "RUN curl -H \"Authorization: Bearer *******\" h",
+            ),
+            ("RUN az x --account-key hunter2", "RUN az x --account-key *******"),
         ] {
             assert_eq!(mask_secrets(given), shown);
             assert!(holds_secret(given));
@@ -374,6 +393,11 @@ mod tests {
             "numpy==1.26 --hash=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
             "TOKENIZERS_PARALLELISM: false",
             "PASSWORD_FILE: /run/secrets/db",
+            "  \"password\": null,",
+            "{ \"password\": null, \"registryIdentity\": null },",
+            "{\"username\": \"u\", \"password\": null}",
+            "password: ~",
+            "PASSWORD=None",
             "API_KEY: ${API_KEY}",
             "hf_transfer==0.1.4",
             "wasbs://container@account.blob.host.test/folder",

@@ -68,6 +68,14 @@ impl Source {
         Self::decode(path, &bytes)
     }
 
+    /// Reads a file that another one names: a plain one only, because a pipe would be waited for without end.
+    pub(crate) fn read_named(path: &Path) -> Result<Self, ReadError> {
+        if fs_err::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            return Err(Diagnostic::new(codes::UNREADABLE, "it is no plain file").in_file(path).into());
+        }
+        Self::read(path)
+    }
+
     /// The text that `bytes` stand for.
     pub fn decode(path: &Path, bytes: &[u8]) -> Result<Self, ReadError> {
         if bytes.len() as u64 > MAX_BYTES {

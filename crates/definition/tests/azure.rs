@@ -215,7 +215,7 @@ fn each_field_that_is_not_carried_is_named_unless_it_is_the_default() {
         ),
         (
             "\"docker\": {\"baseImage\": \"a b\"}".to_owned(),
-            "PV021 2:25+5 `a b` is not the reference of an image",
+            "PV021 2:25+5 `baseImage` is not the reference of an image",
         ),
     ] {
         let text = v1(&part);

@@ -98,14 +98,14 @@ fn what_azureml_saves_is_read_and_what_is_written_it_loads_as_the_same() {
     assert!(originals.len() >= 11, "{}", originals.len());
     let loaded: Value = serde_json::from_str(&azureml("load", ours.path()).unwrap()).unwrap();
     for (name, original) in originals {
-        pretty_assert(&name, normal(loaded[&name].clone()), expected(original));
+        pretty_assert(&name, &normal(loaded[&name].clone()), &expected(original));
     }
 }
 
 #[track_caller]
-fn pretty_assert(name: &str, found: Value, expected: Value) {
+fn pretty_assert(name: &str, found: &Value, expected: &Value) {
     let text = |value: &Value| serde_json::to_string_pretty(value).unwrap();
-    assert!(found == expected, "{name}\nfound {}\nexpected {}", text(&found), text(&expected));
+    assert!(found == expected, "{name}\nfound {}\nexpected {}", text(found), text(expected));
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn codes(remarks: &[Diagnostic]) -> Vec<&str> {
 }
 
 fn remarks(read: &ReadEnvironment) -> String {
-    read.warnings.iter().map(|remark| format!("{remark}\n")).collect()
+    read.warnings.iter().fold(String::new(), |text, remark| text + &format!("{remark}\n"))
 }
 
 fn taken(prefix: &Path, extent: Extent) -> ReadEnvironment {
@@ -153,7 +153,7 @@ fn tools_that_somebody_asked_for_are_kept() {
 fn without_marks_those_are_taken_that_no_other_needs() {
     let paper = Paper::venv("version = 3.11.2\n");
     let needs = |name: &str, needs: &[&str]| {
-        let needs: String = needs.iter().map(|one| format!("Requires-Dist: {one}\n")).collect();
+        let needs = needs.iter().fold(String::new(), |text, one| text + &format!("Requires-Dist: {one}\n"));
         let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1\n{needs}\n");
         paper.package(name, "1", &[("METADATA", &metadata)]);
     };

@@ -104,3 +104,12 @@ fn a_folder_without_a_definition_is_refused_with_what_is_alike() {
     fs_err::create_dir(folder.path().join("requirements.txt")).unwrap();
     assert_eq!(read(folder.path()).unwrap_err().0[0].code, codes::NOTHING_IN_FOLDER.id);
 }
+
+#[test]
+fn files_that_are_read_with_the_one_taken_are_not_passed_over() {
+    let azure = "azureml_environment.json={\"name\": \"a\", \"docker\": {\"baseImage\": \"a:1\"}}";
+    let folder = folder(&[azure, "conda_dependencies.yml=dependencies: [python=3.11]\n"]);
+    let found = read(folder.path()).unwrap();
+    assert_eq!(found.files.len(), 2);
+    assert!(found.warnings.iter().all(|remark| remark.code != "PV039"), "{:?}", found.warnings);
+}

@@ -46,6 +46,10 @@ fn comments_take_remarks_back() {
         ("numpy  # provenv: ignore[PV103\n", &["PV103:1"]),
         ("# provenv: ignore[PV103]\nnumpy\npandas\n", &["PV103:3"]),
         ("# provenv: ignore-file[PV103]\nnumpy\npandas\n", &[]),
+        ("# provenv: ignore[PV103]\nsklearn  # provenv: ignore[PV122]\n", &[]),
+        ("# provenv: ignore[PV103]\n# provenv: ignore[PV122]\nsklearn\n", &[]),
+        ("# provenv: ignore-file\n# provenv: ignore-file[PV122]\nnumpy\n", &[]),
+        ("numpy  # provenv: ignore[]\n", &["PV103:1"]),
         // What makes a file unusable stays.
         ("numpy=1  # provenv: ignore\n", &["PV010:1"]),
         ("a==1  # provenv: ignore[PV107]\na==2\n", &[]),
@@ -161,6 +165,8 @@ fn files_are_mended_where_that_is_surely_right() {
         ("requirements.txt", "a = 1\nb=>2 # c\nc=<3\nd<>4\n", "a == 1\nb>=2 # c\nc<=3\nd!=4\n"),
         ("requirements.txt", "numpy=1.26.4=py312_0\n", "numpy=1.26.4=py312_0\n"),
         ("requirements.txt", "sklearn\n", "scikit-learn\n"),
+        // With `==` it would be a version for the eye that looks for secrets.
+        ("requirements.txt", "password = hunter2secret9x\n", "password = hunter2secret9x\n"),
         ("requirements.txt", "sklearn==0.0\n", "sklearn==0.0\n"),
         ("environment.yaml", "pip:\n- a==1\n- 'a==1'\n", "pip:\n- a==1\n"),
         ("environment.yaml", "pip: [a==1, a==1]\n", "pip: [a==1, a==1]\n"),
@@ -179,6 +185,15 @@ fn files_are_mended_where_that_is_surely_right() {
     ] {
         assert_eq!(mended(file, text), expected, "{text}");
     }
+}
+
+#[test]
+fn files_of_an_unknown_kind_are_not_mended() {
+    const PROGRAM: &str = "import os\nsettings = None\nlevel = 3\n";
+    for file in ["tool", "tool.sh", "settings.conf", "standard-input"] {
+        assert_eq!(mended(file, PROGRAM), PROGRAM, "{file}");
+    }
+    assert_eq!(mended("requirements-dev", "numpy = 1\n"), "numpy == 1\n");
 }
 
 #[test]

@@ -91,6 +91,25 @@ fn uv_locks_hold_what_the_project_needs_and_when() {
 
 /// uv wrote both from one resolution.
 #[test]
+fn locks_of_scripts_take_each_fork_where_it_counts() {
+    let fork = |version: &str, marker: &str| {
+        format!(
+            "[[package]]\nname = \"numpy\"\nversion = \"{version}\"\nsource = {{ registry = \"https://pypi.org/simple\" }}\nresolution-markers = [\"{marker}\"]\nsdist = {{ url = \"https://h.test/numpy-{version}.tar.gz\" }}\n"
+        )
+    };
+    let text = format!(
+        "version = 1\nrequires-python = \">=3.8\"\n[manifest]\nrequirements = [{{ name = \"numpy\" }}]\n{}{}",
+        fork("1.24.4", "python_full_version < '3.9'"),
+        fork("2.0.0", "python_full_version >= '3.9'"),
+    );
+    let found = read_str(&text, Path::new("/project/uv.lock")).unwrap();
+    assert_eq!(
+        pins(&found),
+        ["numpy==1.24.4 ; python_full_version < '3.9' #0", "numpy==2.0.0 ; python_full_version >= '3.9' #0",]
+    );
+}
+
+#[test]
 fn uv_lock_and_the_pylock_exported_from_it_choose_the_same() {
     let (lock, exported) = (sample("uv/uv.lock"), sample("uv/pylock.toml"));
     assert_eq!(exported.format, Format::Pylock);
@@ -194,6 +213,14 @@ pytest = []
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("groups not installed: `dev`"));
     assert!(warnings[1].starts_with("PV012"), "{warnings:?}");
+}
+
+#[test]
+fn files_of_a_folder_that_is_a_registry_are_in_it() {
+    let text = "version = 1\nrequires-python = \"==3.11.*\"\n[[package]]\nname = \"r\"\nversion = \"0\"\nsource = { virtual = \".\" }\ndependencies = [{ name = \"foo\" }]\n[[package]]\nname = \"foo\"\nversion = \"1.0\"\nsource = { registry = \"links\" }\nwheels = [{ path = \"foo-1.0-py3-none-any.whl\" }]\n";
+    let found = read_str(text, Path::new("/project/uv.lock")).unwrap();
+    let url = found.locked.unwrap().pypi[0].wheels[0].url.clone().unwrap();
+    assert_eq!(url.to_string(), "file:///project/links/foo-1.0-py3-none-any.whl");
 }
 
 #[test]
@@ -595,4 +622,13 @@ fn locks_of_the_corpus_are_read_or_refused_for_a_reason() {
         }
         println!("{kind}: {good} read, {refused} refused");
     }
+}
+
+#[test]
+fn poetry_locks_without_groups_say_so() {
+    let text = "[[package]]\nname = \"pytest\"\nversion = \"8.0\"\noptional = false\npython-versions = \"*\"\nfiles = []\n\n[metadata]\nlock-version = \"2.0\"\npython-versions = \"~3.11\"\ncontent-hash = \"aa\"\n";
+    let found = read_str(text, Path::new("/project/poetry.lock")).unwrap();
+    let said =
+        found.warnings.iter().any(|warning| warning.message.contains("does not say which packages belong"));
+    assert!(said, "{:?}", found.warnings);
 }

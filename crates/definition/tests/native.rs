@@ -132,6 +132,14 @@ fn every_mistake_is_named_with_its_place() {
             "image: a\nbase: debian",
             "PV008 2:7+6 `base` and `image` exclude each other: an image stands on one thing (keep one of them)",
         ),
+        (
+            "image: https://user:hunter2@h.test/a:1",
+            "PV021 1:8+31 `image` must be the reference of an image, such as `python:3.12-slim`",
+        ),
+        (
+            "image: user:hunter2@h.test/a:1",
+            "PV021 1:8+23 `image` must be the reference of an image, such as `python:3.12-slim`",
+        ),
         ("image: a b", "PV021 1:8+3 `image` must be the reference of an image, such as `python:3.12-slim`"),
         (
             "system_packages: [Git]",

@@ -237,3 +237,27 @@ fn platforms_that_are_the_default_are_no_loss() {
     environment.definition.platforms = vec![Platform::LinuxAmd64];
     assert_eq!(write(&environment, WriteFormat::Requirements).unwrap().not_carried, []);
 }
+
+/// A folder with a Dockerfile is named where it can be, and its content counts; a Dockerfile alone is what it says.
+#[test]
+fn a_build_context_of_this_machine_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    fs_err::create_dir(folder.path().join("context")).unwrap();
+    fs_err::write(folder.path().join("context/Dockerfile"), "FROM a:1\nCOPY data /data\n").unwrap();
+    fs_err::write(folder.path().join("context/data"), "1").unwrap();
+    let file = folder.path().join("environment.yaml");
+    fs_err::write(&file, "name: a\nbuild:\n  path: context\n").unwrap();
+    let environment = read(&file).unwrap().environment;
+    assert!(matches!(environment.definition.base, Base::Context(_)), "{environment:?}");
+    for format in [WriteFormat::Native, WriteFormat::AzuremlV2] {
+        let written = write(&environment, format).unwrap();
+        assert_eq!(written.not_carried, [], "{format}");
+        let found = read_back(&written).environment.definition;
+        assert_eq!(definition_digest(&found), definition_digest(&environment.definition), "{format}");
+    }
+    let written = write(&environment, WriteFormat::Dockerfile).unwrap();
+    assert_eq!(written.files[0].text, "FROM a:1\nCOPY data /data\n");
+    assert!(written.not_carried.iter().any(|part| part.counts && part.what.starts_with("the build context")));
+    let written = write(&environment, WriteFormat::AzuremlV1).unwrap();
+    assert!(written.not_carried.iter().any(|part| part.counts && part.why.contains("from_local_directory")));
+}

@@ -148,6 +148,15 @@ fn conda_packages() -> (Environment, LockedArtifacts) {
 }
 
 #[test]
+fn a_pylock_names_the_conda_packages_it_leaves_out() {
+    let (environment, artifacts) = conda_packages();
+    let written = write_lock(&environment, &artifacts, &[], WriteFormat::Pylock).unwrap();
+    let left_out = written.not_carried.iter().filter(|left| left.what.contains("conda packages"));
+    assert_eq!(left_out.count(), artifacts.conda.values().filter(|packages| !packages.is_empty()).count());
+    assert!(written.not_carried.iter().all(|left| left.counts));
+}
+
+#[test]
 fn an_explicit_file_is_for_one_platform_and_names_the_rest() {
     let (environment, artifacts) = conda_packages();
     let written = write_lock(&environment, &artifacts, &[], WriteFormat::Explicit).unwrap();

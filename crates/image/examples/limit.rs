@@ -74,9 +74,9 @@ fn spliced(store: &Store, segment: &Segment) -> Result<()> {
 fn packed_anew(deb: &[u8]) -> Result<()> {
     let mut tar = Vec::new();
     let (name, data) = data(deb).ok_or("the package has no data")?;
-    if name.ends_with(".xz") {
+    if name.strip_suffix(".xz").is_some() {
         liblzma::read::XzDecoder::new(data).read_to_end(&mut tar)?;
-    } else if name.ends_with(".zst") {
+    } else if name.strip_suffix(".zst").is_some() {
         zstd::stream::read::Decoder::new(data)?.read_to_end(&mut tar)?;
     } else {
         return Err(format!("{name} is not expected").into());

@@ -1,5 +1,6 @@
 //! What was chosen: a definition becomes a lock, with a receipt that says how.
 
+pub mod conda;
 pub mod debian;
 pub mod diff;
 mod export;
@@ -11,8 +12,8 @@ pub mod validate;
 
 pub use export::{ExportError, export};
 pub use model::{
-    Artifact, BaseLock, CondaPackage, DebPackage, IndexState, Lock, Noarch, PlatformLock, PypiPackage,
-    PypiSource, PythonLock, Receipt, ToolVersion,
+    Artifact, BaseLock, CondaPackage, DebPackage, IndexState, Lock, PlatformLock, PypiPackage, PypiSource,
+    PythonLock, Receipt, ToolVersion,
 };
 pub use upgrade::Upgrade;
 pub use validate::{InvalidLock, Places, conda_subdir, strange_urls};

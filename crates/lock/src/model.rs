@@ -153,9 +153,6 @@ pub struct CondaPackage {
     pub build_number: u64,
     /// `noarch`, or that of the platform, such as `linux-64`.
     pub subdir: String,
-    /// `python` or `generic` where it is made for every platform.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub noarch: Option<Noarch>,
     /// The archive: `.conda` or `.tar.bz2`. Its URL ends with subdir and file name, and begins with the channel.
     pub artifact: Artifact,
     /// What older tools check the archive by, 32 hexadecimal digits.
@@ -170,16 +167,6 @@ pub struct CondaPackage {
     /// Named by the definition itself, not brought along by another package.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub requested: bool,
-}
-
-/// What kind of package it is that is made for every platform.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Noarch {
-    /// Files that are the same everywhere.
-    Generic,
-    /// Python modules, laid down and compiled for the Python there is.
-    Python,
 }
 
 /// The interpreter that packages are installed for.

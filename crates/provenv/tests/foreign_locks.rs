@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::fmt::Write as _;
+
 use provenv_definition::Digest;
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Server;
@@ -28,14 +30,16 @@ fn file(server: &Server, wheel: &Wheel) -> (String, String, usize) {
 }
 
 fn pylock(server: &Server) -> String {
-    let mut text = "lock-version = \"1.0\"\ncreated-by = \"some-tool\"\nrequires-python = \">=3.11\"\n".to_owned();
+    let mut text =
+        "lock-version = \"1.0\"\ncreated-by = \"some-tool\"\nrequires-python = \">=3.11\"\n".to_owned();
     for (name, version, marker, wheel) in [
         ("leaf", "1.0", "python_version < '3.13'", leaf("1.0")),
         ("leaf", "2.0", "python_version >= '3.13'", leaf("2.0")),
         ("tea", "1.0", "sys_platform == 'linux'", tea()),
     ] {
         let (url, sha256, size) = file(server, &wheel);
-        text += &format!(
+        let _ = write!(
+            text,
             "\n[[packages]]\nname = \"{name}\"\nversion = \"{version}\"\nmarker = \"{marker}\"\nindex = \"{}\"\n\
              [[packages.wheels]]\nname = \"{}\"\nurl = \"{url}\"\nsize = {size}\nhashes = {{ sha256 = \"{sha256}\" }}\n",
             server.at("/simple/"),
@@ -47,15 +51,14 @@ fn pylock(server: &Server) -> String {
 
 fn uv_lock(server: &Server) -> String {
     let registry = server.at("/simple/");
-    let mut text = format!(
-        "version = 1\nrevision = 3\nrequires-python = \">=3.11\"\n\n[[package]]\nname = \"project\"\nversion = \"0.1.0\"\n\
-         source = {{ virtual = \".\" }}\ndependencies = [{{ name = \"tea\" }}]\n"
-    );
+    let mut text = "version = 1\nrevision = 3\nrequires-python = \">=3.11\"\n\n[[package]]\nname = \"project\"\nversion = \"0.1.0\"\n\
+         source = { virtual = \".\" }\ndependencies = [{ name = \"tea\" }]\n".to_string();
     for (name, wheel, needs) in
         [("leaf", leaf("1.0"), ""), ("tea", tea(), "dependencies = [{ name = \"leaf\" }]\n")]
     {
         let (url, sha256, size) = file(server, &wheel);
-        text += &format!(
+        let _ = write!(
+            text,
             "\n[[package]]\nname = \"{name}\"\nversion = \"1.0\"\nsource = {{ registry = \"{registry}\" }}\n{needs}\
              wheels = [{{ url = \"{url}\", hash = \"sha256:{sha256}\", size = {size} }}]\n"
         );
@@ -68,7 +71,8 @@ fn poetry_lock(server: &Server) -> String {
     let mut text = String::new();
     for (name, wheel) in [("leaf", leaf("1.0")), ("tea", tea())] {
         let (_, sha256, _) = file(server, &wheel);
-        text += &format!(
+        let _ = write!(
+            text,
             "[[package]]\nname = \"{name}\"\nversion = \"1.0\"\ndescription = \"\"\noptional = false\n\
              python-versions = \">=3.8\"\ngroups = [\"main\"]\n\
              files = [{{ file = \"{}\", hash = \"sha256:{sha256}\" }}]\n\n",
@@ -137,4 +141,41 @@ fn a_lock_that_cannot_hold_here_is_refused_with_a_reason() {
         assert!(done.stderr.contains(expected) && done.stderr.contains("hint"), "{name}: {}", done.stderr);
         assert!(!done.stderr.contains("panicked"));
     }
+}
+
+#[test]
+fn conda_packages_of_a_lock_are_locked_as_they_are() {
+    let Some(workspace) = Workspace::new() else { return };
+    let archive = b"not looked into while it is locked";
+    let server = Server::start(provenv_testing::server::FileTree::new());
+    server.put("/channel/linux-64/leaf-1.0-h1_2.conda", archive.to_vec());
+    let url = server.at("/channel/linux-64/leaf-1.0-h1_2.conda");
+    // With a digest nothing is fetched.
+    let digest = Digest::of(archive).hex();
+    workspace.write("explicit.txt", &format!("# platform: linux-64\n@EXPLICIT\n{url}#sha256:{digest}\n"));
+    let lock = workspace.run(["lock", "explicit.txt", "--file", "-"]).ok();
+    let chosen =
+        &serde_json::from_str::<serde_json::Value>(&lock.stdout).unwrap()["platforms"]["linux/amd64"];
+    let package = &chosen["conda"][0];
+    assert_eq!((&package["name"], &package["build_number"]), (&"leaf".into(), &2.into()));
+    assert_eq!(package["artifact"]["sha256"], format!("sha256:{digest}"));
+    assert_eq!(server.hits("/channel/linux-64/leaf-1.0-h1_2.conda"), 0);
+    // Conda brings its own Python, and this lock has none.
+    assert!(chosen["python"].is_null());
+    // With an md5 alone the archive is fetched and named by what came.
+    let md5 = "2f2e4ca9d2ac1fbcd2e8b1c3a9d4e9f1";
+    workspace.write("md5.txt", &format!("@EXPLICIT\n{url}#{md5}\n"));
+    let refused = workspace.run(["lock", "md5.txt", "--file", "-"]);
+    assert!(refused.stderr.contains("its md5 is"), "{}", refused.stderr);
+    workspace.write("plain.txt", &format!("@EXPLICIT\n{url}\n"));
+    let lock = workspace.run(["lock", "plain.txt", "--file", "-"]).ok();
+    assert!(lock.stdout.contains(&digest));
+    // What cannot be assembled yet says so.
+    let done = workspace.run(["build", "explicit.txt"]);
+    assert_ne!(done.code, 0);
+    assert!(done.stderr.contains("conda packages cannot be assembled yet"), "{}", done.stderr);
+    // And goes on to other tools.
+    let exported =
+        workspace.run(["env", "export", "explicit.txt", "--locked", "--format", "conda-lock"]).ok();
+    assert!(exported.stdout.contains(&digest), "{}", exported.stdout);
 }

@@ -256,9 +256,9 @@ fn checks_warn_of_what_a_build_would_refuse() {
     let workspace = Workspace::empty();
     workspace.write("image.yaml", "name: i\nimage: python:3.12-slim\npip: [six==1.17.0]\n");
     let done = workspace.run(["env", "check", "image.yaml"]);
-    assert_eq!(done.code, 1, "{}", done.stdout);
+    assert_eq!(done.code, 0, "{}", done.stdout);
     assert!(
-        done.stdout.contains("error[PV007]: an image of a registry cannot be built on yet"),
+        done.stdout.contains("warning[PV113]: images of registries cannot be built on yet"),
         "{}",
         done.stdout
     );

@@ -180,14 +180,13 @@ impl Workspace {
         if !problems.is_empty() {
             return Err(Error::Definition(problems));
         }
-        let (locked, same) = match lock {
-            Some(file) => (self.adopt(&environment.definition, file).await?, Same::ContentAndLock),
-            None => {
-                let locked = self.lock(&environment.definition, artifacts, false).await?;
-                let (definition, how) = (&environment.definition, "provenv lock FILE --upgrade");
-                self.note_changed_folders(definition, &locked.receipt.lock, how)?;
-                (locked, Same::Content)
-            }
+        let (locked, same) = if let Some(file) = lock {
+            (self.adopt(&environment.definition, file).await?, Same::ContentAndLock)
+        } else {
+            let locked = self.lock(&environment.definition, artifacts, false).await?;
+            let (definition, how) = (&environment.definition, "provenv lock FILE --upgrade");
+            self.note_changed_folders(definition, &locked.receipt.lock, how)?;
+            (locked, Same::Content)
         };
         let (row, created) = self
             .catalogue

@@ -39,7 +39,10 @@ pub enum Error {
     Debian(#[from] provenv_lock::debian::Error),
     /// Choosing Python packages.
     #[error(transparent)]
-    Pypi(#[from] provenv_lock::pypi::Error),
+    Pypi(Box<provenv_lock::pypi::Error>),
+    /// Choosing conda packages.
+    #[error(transparent)]
+    Conda(#[from] provenv_lock::conda::Error),
     /// Making the image.
     #[error(transparent)]
     Image(#[from] provenv_image::Error),
@@ -217,6 +220,12 @@ fn first_of(diagnostics: &[Diagnostic]) -> String {
     diagnostics.first().map_or_else(|| "the definition cannot be used".to_owned(), ToString::to_string)
 }
 
+impl From<provenv_lock::pypi::Error> for Error {
+    fn from(error: provenv_lock::pypi::Error) -> Self {
+        Self::Pypi(Box::new(error))
+    }
+}
+
 impl Error {
     /// The exit code, where it is another than that of any failure: that which a shell gives where a command could not be
     /// started (127, 126 or 125), and 2 for wrong arguments.
@@ -236,6 +245,7 @@ impl Error {
             Self::Located { error, .. } => error.hint(),
             Self::Debian(error) => error.hint(),
             Self::Pypi(error) => error.hint(),
+            Self::Conda(error) => error.hint(),
             Self::Image(error) => error.hint(),
             Self::Unpack(error) => error.hint(),
             Self::Export(error) => error.hint(),

@@ -39,7 +39,7 @@ impl Workspace {
         }
         let lock = self.read_for(&given.environment.definition, file)?;
         given.is_of(&lock, file)?;
-        let packages = lock.platforms.values().map(|platform| platform.len()).sum();
+        let packages = lock.platforms.values().map(provenv_lock::PlatformLock::len).sum();
         let checked =
             CheckedLock { definition: lock.definition, lock: lock.digest(), packages, file: file.to_owned() };
         Ok((checked, given.warnings))

@@ -44,6 +44,13 @@ pub struct Upgraded {
     pub changes: BTreeMap<Platform, LockDiff>,
 }
 
+impl Locked {
+    /// How many packages the lock holds, over all platforms.
+    pub fn packages(&self) -> usize {
+        self.lock.platforms.values().map(PlatformLock::len).sum()
+    }
+}
+
 impl Workspace {
     /// The lock of a file or a registered environment; `again` resolves a file's definition anew. Says what there is to say
     /// about the file.
@@ -249,12 +256,24 @@ impl Workspace {
         previous: Option<&PlatformLock>,
         upgrade: &Upgrade,
     ) -> Result<PlatformResolution> {
-        if let Some((message, hint)) = definition.unbuildable() {
+        if let Some((message, hint)) = definition.unlockable(artifacts.is_some()) {
             return Err(Error::Unsupported(format!("{message}: {hint}")));
         }
         let resolver = provenv_lock::pypi::Resolver::new(self.fetcher().await?.clone(), self.pypi_config());
         let wants_python_packages = !definition.user_managed && !definition.pip.requirements.is_empty();
-        let base = self.resolve_base(definition, platform, previous, upgrade);
+        let conda = artifacts.and_then(|artifacts| artifacts.conda.get(&platform));
+        let base = async {
+            let (mut lock, indexes, glibc) =
+                self.resolve_base(definition, platform, previous, upgrade).await?;
+            if let (Some(conda), Some(artifacts)) = (conda, artifacts) {
+                self.distrust(definition, artifacts).await?;
+                let fetcher = self.fetcher().await?;
+                let asked = &definition.conda;
+                lock.conda = provenv_lock::conda::take_over(fetcher, asked, conda, platform).await?;
+                lock.python = provenv_lock::conda::python(&lock.conda, &glibc).or(lock.python);
+            }
+            Ok::<_, Error>((lock, indexes))
+        };
         if !wants_python_packages {
             let (lock, indexes) = base.await?;
             return Ok(PlatformResolution { lock, indexes, tools: Vec::new() });
@@ -310,19 +329,20 @@ impl Workspace {
         Ok(PlatformResolution { lock, indexes, tools })
     }
 
-    /// The lock without Python packages.
+    /// The lock without conda and Python packages, and the version of the base's C library.
     async fn resolve_base(
         &self,
         definition: &Definition,
         platform: Platform,
         previous: Option<&PlatformLock>,
         upgrade: &Upgrade,
-    ) -> Result<(PlatformLock, Vec<IndexState>)> {
+    ) -> Result<(PlatformLock, Vec<IndexState>, String)> {
         if let (Some(previous), Upgrade::Packages(names)) = (previous, upgrade)
             && !previous.debian.iter().any(|package| names.contains(&package.name))
         {
             // An archive keeps one version of a package: what is not to move can only stay as it is in the lock.
-            return Ok((PlatformLock { pypi: Vec::new(), ..previous.clone() }, Vec::new()));
+            let glibc = previous.python.as_ref().map(|python| python.glibc.clone()).unwrap_or_default();
+            return Ok((PlatformLock { pypi: Vec::new(), ..previous.clone() }, Vec::new(), glibc));
         }
         let debian = self.archive().await?.resolve(definition, platform).await?;
         let lock = PlatformLock {
@@ -332,7 +352,7 @@ impl Workspace {
             conda: Vec::new(),
             pypi: Vec::new(),
         };
-        Ok((lock, debian.indexes))
+        Ok((lock, debian.indexes, debian.glibc))
     }
 
     pub(crate) async fn archive(&self) -> Result<Archive> {

@@ -4,9 +4,14 @@ use super::placed;
 use crate::read::Origins;
 use crate::{Base, Definition, Diagnostic, Environment, Place, codes};
 
-/// The first reason why this version cannot build `definition`, with what to do instead.
-pub(crate) fn unbuildable(definition: &Definition) -> Option<(String, &'static str)> {
-    reasons(definition, &Origins::default()).into_iter().next().map(|(message, hint, _)| (message, hint))
+/// The first reason why this version cannot lock `definition`, with what to do instead. Where it comes from the lock of
+/// another tool, its conda packages are chosen already.
+pub(crate) fn unlockable(definition: &Definition, is_locked: bool) -> Option<(String, &'static str)> {
+    let mut definition = definition.clone();
+    if is_locked {
+        definition.conda.packages.clear();
+    }
+    reasons(&definition, &Origins::default()).into_iter().next().map(|(message, hint, _)| (message, hint))
 }
 
 pub(super) fn remarks(environment: &Environment, origins: &Origins, remarks: &mut Vec<Diagnostic>) {

@@ -60,7 +60,7 @@ fn check_at(environment: &Environment, origins: &Origins) -> Vec<Diagnostic> {
     remarks
 }
 
-pub(crate) use buildable::unbuildable;
+pub(crate) use buildable::unlockable;
 pub(crate) use python::PYTHONS;
 
 fn placed(remark: Diagnostic, place: Option<&Place>) -> Diagnostic {

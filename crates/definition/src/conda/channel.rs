@@ -1,6 +1,8 @@
 //! Channels as people write them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use rattler_conda_types::ChannelConfig;
 
 use crate::requirement::{RequirementError, links_url};
 use crate::secrets::{path_tokens, shown, template_start, url_credentials};
@@ -29,6 +31,21 @@ const SUBDIRS: &[&str] = &[
     "wasi-wasm32",
     "zos-z",
 ];
+
+/// What a channel's name stands behind, unless somebody's own settings say otherwise: conda's default, by way of rattler.
+pub(crate) fn default_alias() -> SafeUrl {
+    SafeUrl::new(ChannelConfig::default_with_root_dir(PathBuf::new()).channel_alias)
+}
+
+/// `channel` by its name, where its URL is that of a name.
+pub(crate) fn by_name(channel: CondaChannel) -> CondaChannel {
+    let CondaChannel::Url(url) = &channel else { return channel };
+    let text = url.to_string();
+    match text.strip_prefix(&default_alias().to_string()).map(|name| name.trim_end_matches('/')) {
+        Some(name) if !name.is_empty() => CondaChannel::Name(name.to_owned()),
+        _ => channel,
+    }
+}
 
 /// A channel with the folder of it that was named.
 #[derive(Debug)]

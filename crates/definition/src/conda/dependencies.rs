@@ -59,6 +59,9 @@ impl<'s> Reader<'s, '_> {
             self.pip_section(key, value, selected);
         } else {
             let hint = match value.text().filter(|_| name.parse::<super::CondaSpec>().is_ok()) {
+                Some(version) if version.trim_start().starts_with(['<', '>', '=', '!', '~']) => {
+                    format!("write `- {}{}`", shown(name), shown(version.trim_start()))
+                }
                 Some(version) => format!("write `- {}={}`", shown(name), shown(version)),
                 None => "besides packages there are `pip:` sections and `sel(linux):` only".to_owned(),
             };

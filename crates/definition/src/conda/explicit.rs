@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use rattler_conda_types::package::CondaArchiveIdentifier;
+
 use super::environment::CondaFile;
 use super::list::other_subdir;
 use super::spec::Parsed;
@@ -10,12 +12,16 @@ use crate::pip::{LogicalLine, absolute_folder};
 use crate::read::{Format, ReadEnvironment, Reading};
 use crate::requirement::RequirementError;
 use crate::secrets::shown;
-use crate::{CondaRequirement, CondaSpec, Diagnostic, Place, Platform, Source, Span, codes};
+use crate::{
+    CondaRequirement, CondaSpec, Diagnostic, LockedArtifacts, LockedConda, Place, Platform, Source, Span,
+    codes,
+};
 
 pub(crate) fn read(source: &Source) -> Reading {
     let mut read = ReadEnvironment::new(Format::CondaExplicit, source);
     let mut file = CondaFile::default();
     let mut refused_subdirs = BTreeSet::new();
+    let mut locked: Vec<(Option<Platform>, LockedConda)> = Vec::new();
     let folder = absolute_folder(source);
     for (number, whole) in (1..).zip(source.lines()) {
         let text = whole.trim();
@@ -33,6 +39,10 @@ pub(crate) fn read(source: &Source) -> Reading {
             Ok(Parsed { spec, .. }) if spec.url.is_some() => {
                 take_platform(&spec, &mut refused_subdirs, &mut file, || line.place(0, text.len()));
                 file.conda.packages.push(CondaRequirement { spec: spec.to_string(), platforms: Vec::new() });
+                locked.extend(
+                    locked_of(&spec)
+                        .map(|package| (subdir(&spec).and_then(|subdir| subdir.parse().ok()), package)),
+                );
                 file.package_places.push(line.place(0, text.len()));
             }
             Ok(_) => {
@@ -44,6 +54,14 @@ pub(crate) fn read(source: &Source) -> Reading {
             Err(error) => file.diagnostics.push(refused(&line, error)),
         }
     }
+    let pip = (1..).zip(source.lines()).find(|(_, line)| line.trim_start().starts_with("# pip "));
+    if let Some((number, line)) = pip {
+        let message = "packages of pip, which conda-lock keeps in comments, are left out";
+        let hint = "name conda-lock's YAML instead: it has them with their hashes";
+        let span = Span { line: number, column: 1, length: line.chars().count() };
+        let remark = Diagnostic::new(codes::NOT_HONOURED, message).with_hint(hint);
+        file.diagnostics.push(remark.at(source.place(span)));
+    }
     // The comment is the word of whoever wrote the file; URLs that name a platform are better.
     if file.platforms.is_empty() && refused_subdirs.is_empty() {
         for (number, whole) in (1..).zip(source.lines()) {
@@ -54,8 +72,35 @@ pub(crate) fn read(source: &Source) -> Reading {
     }
     file.platforms.sort_unstable();
     file.platforms.dedup();
+    let platforms = match &file.platforms[..] {
+        [] => vec![Platform::default()],
+        platforms => platforms.to_vec(),
+    };
+    let on = |platform: Platform| {
+        let here = locked.iter().filter(move |(own, _)| own.is_none_or(|own| own == platform));
+        (platform, here.map(|(_, package)| package.clone()).collect())
+    };
+    let conda = platforms.into_iter().map(on).collect();
+    read.locked = Some(LockedArtifacts { conda, ..LockedArtifacts::default() });
     let diagnostics = file.put_into(&mut read);
     (read, diagnostics)
+}
+
+/// What a URL and its hash say of a package.
+fn locked_of(spec: &CondaSpec) -> Option<LockedConda> {
+    let url = spec.url.clone()?;
+    let known = CondaArchiveIdentifier::try_from_url(url.as_url())?.identifier;
+    Some(LockedConda {
+        name: spec.name.clone(),
+        version: known.version.replace("%21", "!"),
+        build: known.build_string,
+        url,
+        size: None,
+        sha256: spec.sha256,
+        md5: spec.md5.clone(),
+        depends: None,
+        constrains: Vec::new(),
+    })
 }
 
 /// The platform of a package's URL; one that no image is made for is refused once.

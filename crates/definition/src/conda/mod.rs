@@ -9,7 +9,7 @@ pub(crate) mod lock;
 mod selector;
 mod spec;
 
-pub(crate) use channel::{is_package_file, is_subdir};
+pub(crate) use channel::{by_name, default_alias, is_package_file, is_subdir};
 pub use spec::CondaSpec;
 
 use std::path::Path;

@@ -3,7 +3,7 @@
 //! The tree is built from the parser's events: saphyr's own trees keep neither duplicate keys nor the text of
 //! `3.10`. Aliases are resolved, under a limit, so that a small file cannot become a large tree.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
@@ -97,7 +97,12 @@ impl Builder<'_> {
 
     fn close(&mut self) -> Result<(), ReadError> {
         match self.stack.pop() {
-            Some(open) => self.add(open.node, open.anchor),
+            Some(mut open) => {
+                if let Kind::Mapping(entries) = &mut open.node.kind {
+                    *entries = merged(std::mem::take(entries));
+                }
+                self.add(open.node, open.anchor)
+            }
             None => Ok(()),
         }
     }
@@ -147,6 +152,37 @@ impl Builder<'_> {
         }
         Ok(())
     }
+}
+
+/// The entries of a mapping with those that `<<` brings in, as YAML 1.1 has it, which conda and Azure ML read: its own
+/// count first, then those of the first mapping that has them.
+fn merged(entries: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
+    let is_merge = |(key, value): &(Node, Node)| {
+        let is_mapping = |node: &Node| matches!(node.kind, Kind::Mapping(_));
+        let key = key.scalar().is_some_and(|scalar| scalar.plain && scalar.text == "<<");
+        key && match &value.kind {
+            Kind::Sequence(items) => items.iter().all(is_mapping),
+            _ => is_mapping(value),
+        }
+    };
+    if !entries.iter().any(is_merge) {
+        return entries;
+    }
+    let (merges, mut own): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_merge);
+    let text = |key: &Node| key.scalar().map(|scalar| scalar.text.clone()).unwrap_or_default();
+    let mut known: HashSet<String> = own.iter().map(|(key, _)| text(key)).collect();
+    for (_, value) in merges {
+        let sources = match value.kind {
+            Kind::Sequence(items) => items,
+            _ => vec![value],
+        };
+        for source in sources {
+            if let Kind::Mapping(pairs) = source.kind {
+                own.extend(pairs.into_iter().filter(|(key, _)| known.insert(text(key))));
+            }
+        }
+    }
+    own
 }
 
 fn is_template(source: &Source, span: Span) -> bool {
@@ -228,6 +264,22 @@ mod tests {
         let Kind::Mapping(entries) = &node.kind else { panic!("{node:?}") };
         assert!(matches!(&entries[1].1.kind, Kind::Sequence(items) if items.len() == 1));
         assert_eq!(entries[1].1.span.line, 2);
+    }
+
+    #[test]
+    fn mappings_are_merged_and_own_keys_win() {
+        let text = "a: &x {k: 1, l: 2}\nb: &y {l: 3, m: 4}\nc: {<<: [*x, *y], k: 5}\nd: {'<<': *x}";
+        let node = parse_text(text).unwrap().unwrap();
+        let Kind::Mapping(entries) = &node.kind else { panic!("{node:?}") };
+        let shown = |node: &Node| {
+            let Kind::Mapping(pairs) = &node.kind else { panic!("{node:?}") };
+            pairs
+                .iter()
+                .map(|(key, value)| format!("{} {:?}", key.text().unwrap(), value.text()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&entries[2].1), ["k Some(\"5\")", "l Some(\"2\")", "m Some(\"4\")"]);
+        assert_eq!(shown(&entries[3].1), ["<< None"]);
     }
 
     #[test]

@@ -7,9 +7,10 @@ use crate::{Diagnostic, Source, codes};
 /// What the comments of one file take back.
 #[derive(Debug, Default)]
 pub(super) struct Ignored {
-    /// In the whole file; `None` where no comment says so.
-    file: Option<Codes>,
-    lines: HashMap<usize, Codes>,
+    /// In the whole file, comment by comment.
+    file: Vec<Codes>,
+    /// By line, comment by comment.
+    lines: HashMap<usize, Vec<Codes>>,
 }
 
 /// The codes or names in brackets; none means all.
@@ -31,14 +32,18 @@ impl Ignored {
         if !source.text().contains("provenv:") {
             return ignored;
         }
+        // Several comments above a line count together.
+        let mut above = Vec::new();
         for (i, line) in source.lines().enumerate() {
-            let Some((before, whole, codes)) = comment(line) else { continue };
-            if whole {
-                let known = ignored.file.get_or_insert_with(|| codes.clone());
-                known.0.extend(codes.0);
-            } else {
-                let number = if before.trim().is_empty() { i + 2 } else { i + 1 };
-                ignored.lines.insert(number, codes);
+            match comment(line) {
+                Some((_, true, codes)) => ignored.file.push(codes),
+                Some((before, false, codes)) if before.trim().is_empty() => above.push(codes),
+                found => {
+                    above.extend(found.map(|(.., codes)| codes));
+                    if !above.is_empty() {
+                        ignored.lines.insert(i + 1, std::mem::take(&mut above));
+                    }
+                }
             }
         }
         ignored
@@ -50,7 +55,7 @@ impl Ignored {
             return false;
         }
         let line = remark.span.and_then(|span| self.lines.get(&span.line));
-        self.file.iter().chain(line).any(|codes| codes.hold(remark))
+        self.file.iter().chain(line.into_iter().flatten()).any(|codes| codes.hold(remark))
     }
 }
 
@@ -66,7 +71,13 @@ fn comment(line: &str) -> Option<(&str, bool, Codes)> {
     let codes = match rest.strip_prefix('[') {
         Some(inner) => {
             let (inner, _) = inner.split_once(']')?;
-            inner.split(',').map(|code| code.trim().to_owned()).filter(|code| !code.is_empty()).collect()
+            let codes: Vec<String> =
+                inner.split(',').map(|code| code.trim().to_owned()).filter(|code| !code.is_empty()).collect();
+            // None named is none taken back: without brackets it is all.
+            if codes.is_empty() {
+                return None;
+            }
+            codes
         }
         None if rest.is_empty() || rest.starts_with(char::is_whitespace) => Vec::new(),
         None => return None,

@@ -4,6 +4,7 @@ use crate::check::{GIVEN_UP, quoted};
 use crate::document::unquoted_bound;
 use crate::fix::{Fix, Position};
 use crate::requirement::normalise_name;
+use crate::secrets::holds_secret;
 use crate::{Diagnostic, Source, Span, codes};
 
 /// Operators that pip does not know, and what was meant.
@@ -78,6 +79,10 @@ fn operator(source: &Source, span: Span) -> Option<Fix> {
     let given = source.text_at(span);
     let (_, meant) = OPERATORS.iter().find(|(wrong, _)| *wrong == given)?;
     let line = source.line(span.line)?;
+    // With another operator it would no longer be told from a version, and be shown.
+    if holds_secret(line) {
+        return None;
+    }
     let after: String = line.chars().skip(span.column - 1 + span.length).collect();
     // `numpy=1.2=py39_0` is conda's.
     if after.split([',', ';', '#']).next().unwrap_or_default().contains('=') {

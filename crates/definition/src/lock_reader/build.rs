@@ -79,7 +79,8 @@ impl LockReader<'_> {
 
     /// The channel in `text`.
     pub fn channel(&mut self, text: &str, span: Span) {
-        match conda::channel_of(text, &self.folder) {
+        // Locks write URLs where people write names.
+        match conda::channel_of(text, &self.folder).map(|channel| channel.map(conda::by_name)) {
             Ok(Some(channel)) if self.channels.iter().all(|(known, _)| *known != channel) => {
                 self.channels.push((channel, self.source.place(span)));
             }

@@ -6,7 +6,7 @@ use crate::document::{Fields, Node};
 use crate::secrets::shown;
 use crate::sections::build_context;
 use crate::suggest::nearest;
-use crate::{Base, Suite, codes};
+use crate::{Base, Diagnostic, Suite, codes};
 
 /// What Azure ML says of an environment with both.
 const IMAGE_AND_BUILD: &str = "Azure ML: \"Docker image or Dockerfile should be provided not both\"";
@@ -45,7 +45,9 @@ impl<'s> Reader<'s> {
         let reference = reference.trim().to_owned();
         if !is_reference(&reference) {
             let message = "`image` must be the reference of an image, such as `python:3.12-slim`";
-            self.report(codes::INVALID_VALUE, node, message.to_owned(), None);
+            // It may hold the password of a registry.
+            let place = self.source.place_hidden(node.span);
+            self.diagnostics.push(Diagnostic::new(codes::INVALID_VALUE, message).at(place));
             return Base::default();
         }
         self.origins.base = Some(self.place(node));
@@ -127,9 +129,23 @@ fn is_dockerfile_text(text: &str) -> bool {
 
 /// Whether a text can be the reference of an image: what exactly it may hold is the registry client's to say.
 pub(crate) fn is_reference(text: &str) -> bool {
-    !text.is_empty()
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:@+".contains(c))
+    // What stands before another `@` is a user with a password, and what has `://` is a URL: neither may be kept.
+    let (name, digest) = match text.split_once('@') {
+        Some((name, digest)) => (name, Some(digest)),
+        None => (text, None),
+    };
+    let is_digest = |digest: &str| {
+        digest.split_once(':').is_some_and(|(algorithm, digits)| {
+            matches!(algorithm, "sha256" | "sha512")
+                && !digits.is_empty()
+                && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
+    };
+    digest.is_none_or(is_digest)
+        && !name.contains("//")
+        && !name.ends_with([':', '/'])
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:+".contains(c))
 }
 
 /// `debian`, `debian/bookworm` or `debian:bookworm`.

@@ -43,7 +43,7 @@ impl<'s> Reader<'s> {
             self.report(codes::NOT_SUPPORTED, node, message, Some("download it and name the copy"));
             return None;
         }
-        match Source::read(&self.source.folder().join(path)) {
+        match Source::read_named(&self.source.folder().join(path)) {
             Ok(source) => Some(source),
             Err(error) => {
                 let message = format!("cannot include `{}`: {}", shown(path), error.0[0].message);

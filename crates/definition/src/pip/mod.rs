@@ -120,12 +120,7 @@ impl PipReader {
         } else if self.files.len() >= MAX_INCLUDES {
             self.diagnostics.push(Diagnostic::new(codes::TOO_LARGE, "too many included files").at(place));
         } else if !self.done.contains(&(identity, role)) {
-            let is_special = fs_err::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir());
-            if is_special {
-                let message = format!("cannot include `{}`: it is no plain file", shown(value));
-                return self.diagnostics.push(refuse(message).at(place));
-            }
-            match Source::read(&path) {
+            match Source::read_named(&path) {
                 Ok(included) => self.read_source(&included, role),
                 Err(error) => {
                     let message = format!("cannot include `{}`: {}", shown(value), error.0[0].message);

@@ -252,6 +252,15 @@ impl<'s> Reader<'s> {
                 }
             }
         }
+        if let Kind::Mapping(pairs) = &options.kind {
+            for (key, _) in pairs {
+                let name = key.text().unwrap_or_default();
+                if !matches!(name, "index-url" | "extra-index-urls" | "find-links") {
+                    let message = format!("`{}` of `pypi-options` has no effect", shown(name));
+                    self.report(codes::NOT_HONOURED, key.span, message);
+                }
+            }
+        }
         for item in items("find-links") {
             let place = value_of(item, "url").or_else(|| value_of(item, "path")).unwrap_or(item);
             if let Some(text) = place.text() {

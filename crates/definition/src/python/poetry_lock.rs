@@ -53,6 +53,16 @@ fn read_lock(lock: &mut LockReader<'_>, node: &Node, metadata: &Node, version: &
     groups.sort();
     groups.dedup();
     lock.left_out(node.span, "groups", &groups);
+    // From 1.5 to 1.8 poetry kept neither `category` nor `groups`: what tests need cannot be told from the rest.
+    let all = lock.items(node, "package");
+    if !all.is_empty()
+        && all.iter().all(|package| ["category", "groups"].iter().all(|key| value_of(package, key).is_none()))
+    {
+        let message = "this version of poetry.lock does not say which packages belong to groups";
+        let hint = "have poetry 2 write it again: packages of groups such as `dev` are installed too";
+        let problem = crate::Diagnostic::new(codes::NOT_HONOURED, message).with_hint(hint);
+        lock.diagnostics.push(problem.at(lock.source.place(metadata.span)));
+    }
     let marked = version.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u64>>() >= vec![2, 1];
     if conditional && !marked {
         let message =

@@ -99,6 +99,7 @@ impl<'s> Reader<'s> {
             let message = format!("groups not installed: {}", listed(&groups));
             self.report(codes::LEFT_OUT, poetry.span, message, "");
         }
+        self.extras(value_of(poetry, "extras").filter(|extras| matches!(extras.kind, Kind::Mapping(_))));
         if read.environment.name.is_none() {
             let name = value_of(poetry, "name").and_then(|name| Some((name.text()?, name.span)));
             read.origins.name = name.map(|(_, span)| self.source.place(span));

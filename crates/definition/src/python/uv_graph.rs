@@ -107,13 +107,16 @@ impl<'p, 'n> Graph<'p, 'n> {
         self.work += self.by_name.get(&*name).map_or(0, Vec::len);
         let found: Vec<usize> =
             self.by_name.get(&*name).into_iter().flatten().filter(same).copied().collect();
-        let [at] = found[..] else {
-            let message = match found.len() {
-                0 => format!("`{}` is needed, and is not in the lock", shown(&name)),
-                _ => format!("`{}` could be any of several packages of the lock", shown(&name)),
-            };
+        // What a script asks for names no version: each fork of the resolution says itself where it counts.
+        let forked = found.len() > 1
+            && found.iter().all(|at| value_of(self.packages[*at].node, "resolution-markers").is_some());
+        if found.is_empty() {
+            return lock.invalid(span, format!("`{}` is needed, and is not in the lock", shown(&name)));
+        }
+        if found.len() > 1 && !forked {
+            let message = format!("`{}` could be any of several packages of the lock", shown(&name));
             return lock.invalid(span, message);
-        };
+        }
         self.work += 8;
         let marker = match lock.text(node, "marker") {
             None => None,
@@ -132,13 +135,38 @@ impl<'p, 'n> Graph<'p, 'n> {
             }
         };
         let ways = both(ways, &edge, &mut self.work);
-        self.reach((at, None), &ways);
-        // `extra` in dependencies, `extras` in the manifest's requirements.
-        for key in ["extra", "extras"] {
-            for extra in super::pylock::texts(lock, node, key) {
-                self.reach((at, Some(extra)), &ways);
+        for at in found {
+            let ways = if forked {
+                let fork = self.fork(lock, at);
+                both(&ways, &fork, &mut self.work)
+            } else {
+                ways.clone()
+            };
+            self.reach((at, None), &ways);
+            // `extra` in dependencies, `extras` in the manifest's requirements.
+            for key in ["extra", "extras"] {
+                for extra in super::pylock::texts(lock, node, key) {
+                    self.reach((at, Some(extra)), &ways);
+                }
             }
         }
+    }
+
+    /// The ways on which the package at `at` is the one that its fork chose.
+    fn fork(&mut self, lock: &mut LockReader<'_>, at: usize) -> Ways {
+        let node = self.packages[at].node;
+        let mut ways = Ways::new();
+        for text in super::pylock::texts(lock, node, "resolution-markers") {
+            let found = match lock.marker(&text, node.span).map(|marker| marker.assume(&without_extras)) {
+                None | Some(Assumed::Never) => continue,
+                Some(Assumed::Always) => BTreeSet::from([BTreeSet::new()]),
+                Some(Assumed::When(marker)) => alternatives(&marker, &mut self.work),
+            };
+            for way in found {
+                insert(&mut ways, way, &mut self.work);
+            }
+        }
+        ways
     }
 
     fn reach(&mut self, key: Key, ways: &Ways) {

@@ -105,10 +105,14 @@ fn add(lock: &mut LockReader<'_>, package: &Package<'_>, marker: Option<Marker>,
     if let Some((text, span)) = lock.text(node, "version") {
         locked.version = lock.version(text, span);
     }
+    // Files of a registry that is a folder are named relative to that folder.
+    let registry =
+        value_of(node, "source").and_then(|source| value_of(source, "registry")).and_then(Node::text);
+    let registry = registry.filter(|registry| !registry.contains("://")).unwrap_or_default();
     for wheel in lock.items(node, "wheels") {
-        locked.wheels.extend(file(lock, wheel));
+        locked.wheels.extend(file(lock, wheel, registry));
     }
-    locked.sdist = value_of(node, "sdist").and_then(|sdist| file(lock, sdist));
+    locked.sdist = value_of(node, "sdist").and_then(|sdist| file(lock, sdist, registry));
     let Some(source) = value_of(node, "source") else {
         return lock.invalid(node.span, format!("`{}` has no `source`", shown(&package.name)));
     };
@@ -166,11 +170,15 @@ fn is_here(source: &Node) -> bool {
 }
 
 /// `{ url = …, hash = "sha256:…", size = … }`, or with `path` or `filename` in a local registry.
-fn file(lock: &mut LockReader<'_>, node: &Node) -> Option<LockedFile> {
+fn file(lock: &mut LockReader<'_>, node: &Node, registry: &str) -> Option<LockedFile> {
     let sha256 = lock.text(node, "hash").and_then(|(text, span)| lock.sha256(text, span));
     let size = lock.size(node, "size");
-    if let Some((text, span)) = lock.text(node, "url").or_else(|| lock.text(node, "path")) {
+    if let Some((text, span)) = lock.text(node, "url") {
         return Some(file_at(lock.url(text, span)?, size, sha256));
+    }
+    if let Some((text, span)) = lock.text(node, "path") {
+        let path = std::path::Path::new(registry).join(text);
+        return Some(file_at(lock.url(&path.to_string_lossy(), span)?, size, sha256));
     }
     let (name, _) = lock.needed(node, "filename")?;
     Some(LockedFile { name: name.to_owned(), url: None, size, sha256 })

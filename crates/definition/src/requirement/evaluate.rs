@@ -118,12 +118,12 @@ fn values(left: &str, operator: &str, right: &str) -> bool {
     {
         return specifier.contains(&version);
     }
-    match (operator, left.cmp(right)) {
+    matches!(
+        (operator, left.cmp(right)),
         ("==" | "===" | "<=" | ">=", Ordering::Equal)
-        | ("<" | "<=" | "!=", Ordering::Less)
-        | (">" | ">=" | "!=", Ordering::Greater) => true,
-        _ => false,
-    }
+            | ("<" | "<=" | "!=", Ordering::Less)
+            | (">" | ">=" | "!=", Ordering::Greater)
+    )
 }
 
 #[cfg(test)]

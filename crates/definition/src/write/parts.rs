@@ -67,6 +67,13 @@ impl Part {
         !matches!(self, Name | Version | Description | Tags | Variables | Routes | Interpreter | Record)
     }
 
+    fn pronoun(self) -> &'static str {
+        match self {
+            Name | Version | Description | Interpreter | Python => "it",
+            _ => "them",
+        }
+    }
+
     /// What `environment` says of it; `None` where it says nothing.
     fn found(self, environment: &Environment) -> Option<String> {
         // Every field is named, so that a new one cannot be forgotten here.
@@ -151,7 +158,7 @@ impl<'e> Rest<'e> {
     pub fn all_but(&mut self, carried: &[Part]) {
         let format = self.format;
         for part in ALL.into_iter().filter(|part| !carried.contains(part)) {
-            self.part(part, &format!("{format} has no place for it"));
+            self.part(part, &format!("{format} has no place for {}", part.pronoun()));
         }
     }
 

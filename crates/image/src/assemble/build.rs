@@ -90,6 +90,9 @@ impl<'a> Build<'a> {
 
     /// The whole image.
     pub async fn image(&self) -> Result<Kept, Error> {
+        if !self.lock.conda.is_empty() {
+            return Err(Error::Conda(self.lock.conda.len()));
+        }
         let mut kept = match &self.lock.python {
             Some(python) => self.with_python(python).await?,
             None if self.lock.pypi.is_empty() => self.base().await?,

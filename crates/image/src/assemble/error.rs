@@ -8,6 +8,9 @@ pub enum Error {
     /// An artifact could not be had.
     #[error(transparent)]
     Fetch(#[from] provenv_fetch::Error),
+    /// A lock with packages that are not installed yet.
+    #[error("conda packages cannot be assembled yet: the lock has {0}")]
+    Conda(usize),
     /// An artifact could not be made into a segment.
     #[error(transparent)]
     Segment(#[from] segment::Error),
@@ -67,6 +70,10 @@ impl Error {
         match self {
             Self::Fetch(error) => error.hint(),
             Self::Segment(error) => error.hint(),
+            Self::Conda(_) => Some(
+                "`provenv env export --locked --format explicit` gives them to conda or micromamba"
+                    .to_owned(),
+            ),
             Self::Unpack(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::BuiltGone { .. } => Some(

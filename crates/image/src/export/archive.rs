@@ -1,9 +1,9 @@
 //! Images in one tar file: the same image gives the same bytes.
 
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::path::Path;
 
-use provenv_definition::Digest;
+use provenv_definition::{Digest, Hasher};
 use provenv_fetch::{Phase, Reporter};
 use provenv_store::Store;
 
@@ -52,8 +52,10 @@ pub(super) fn write(
                 bytes.len() as u64
             }
             Content::Blob(digest, size) => {
-                let blob = store.open_blob(&digest)?;
-                copy(blob.file(), file.as_file_mut(), size, reporter).map_err(&failed)?;
+                copy(store, (&digest, size), file.as_file_mut(), reporter).map_err(|error| match error {
+                    CopyError::Store(error) => Error::Store(error),
+                    CopyError::Io(error) => failed(error),
+                })?;
                 size
             }
         };
@@ -65,22 +67,49 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Copies exactly `size` bytes, file to file inside the kernel, piece by piece so that progress shows.
+/// Why a blob could not be copied.
+pub(super) enum CopyError {
+    /// It could not be had from the store, or is damaged there.
+    Store(provenv_store::Error),
+    /// It could not be written.
+    Io(io::Error),
+}
+
+impl From<io::Error> for CopyError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Copies the blob `digest` of `size` bytes. Others would find a damaged one only when they unpack it, and blame the archive:
+/// so the bytes are checked on their way.
 pub(super) fn copy(
-    mut from: &std::fs::File,
+    store: &Store,
+    (digest, size): (&Digest, u64),
     to: &mut std::fs::File,
-    size: u64,
     reporter: &dyn Reporter,
-) -> io::Result<()> {
-    const PIECE: u64 = 16 << 20;
+) -> Result<(), CopyError> {
+    let blob = store.open_blob(digest).map_err(CopyError::Store)?;
+    let mut from = blob.file();
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
     let mut left = size;
     while left > 0 {
-        let copied = io::copy(&mut io::Read::take(&mut from, left.min(PIECE)), to)?;
-        if copied == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the blob ends before its size"));
-        }
-        left -= copied;
-        reporter.advance(Phase::Publishing, copied);
+        let piece = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let length = match from.read(&mut buffer[..piece]) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error.into()),
+        };
+        hasher.update(&buffer[..length]);
+        to.write_all(&buffer[..length])?;
+        left -= length as u64;
+        reporter.advance(Phase::Publishing, length as u64);
+    }
+    let actual = hasher.finish();
+    if actual != *digest {
+        return Err(CopyError::Store(provenv_store::Error::Corrupt { expected: *digest, actual }));
     }
     Ok(())
 }

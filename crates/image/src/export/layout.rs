@@ -12,7 +12,7 @@ use provenv_store::Store;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::archive::{Content, Member};
+use super::archive::{Content, CopyError, Member};
 use super::{Error, writing};
 use crate::oci::{Image, MANIFEST_TYPE};
 
@@ -109,17 +109,6 @@ fn merged(path: &Path, image: &Image, tag: Option<&str>) -> Result<Vec<u8>, Erro
     Ok(index.to_string().into_bytes())
 }
 
-enum CopyError {
-    Store(provenv_store::Error),
-    Io(std::io::Error),
-}
-
-impl From<std::io::Error> for CopyError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
 /// Copies a blob into `folder`, unless it is there with the right size.
 fn copy(
     store: &Store,
@@ -133,9 +122,8 @@ fn copy(
         reporter.advance(Phase::Publishing, size);
         return Ok(());
     }
-    let from = store.open_blob(digest).map_err(CopyError::Store)?;
     let mut staged = staged(folder)?;
-    super::archive::copy(from.file(), staged.as_file_mut(), size, reporter)?;
+    super::archive::copy(store, (digest, size), staged.as_file_mut(), reporter)?;
     staged.as_file().sync_all()?;
     staged.persist(&target).map_err(|error| error.error)?;
     Ok(())

@@ -172,3 +172,20 @@ fn without_room_nothing_appears_under_the_name() {
         fs_err::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| name == "store" || name == "out.tar"), "{left:?}");
 }
+
+#[test]
+fn a_blob_that_has_changed_in_the_store_does_not_leave_it() {
+    let (folder, store) = setup();
+    let image = image(&store, "one");
+    let path = store.path(&image.layers[0].digest);
+    let mut bytes = fs_err::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs_err::remove_file(&path).unwrap();
+    fs_err::write(&path, &bytes).unwrap();
+    for transport in ["oci", "oci-archive", "docker-archive"] {
+        let error = to(&store, &image, &destination(&folder, transport, "x:tag"), &Silent).unwrap_err();
+        assert!(matches!(error, Error::Store(provenv_store::Error::Corrupt { .. })), "{transport}: {error}");
+    }
+    assert!(!folder.path().join("x/index.json").exists());
+}

@@ -90,7 +90,9 @@ pub struct DebianResolution {
     pub suite: Suite,
     /// The base, Python and what was asked for, with all that they need, sorted by name.
     pub packages: Vec<DebPackage>,
-    /// The Python among them.
+    /// The version of its C library, e.g. `2.36`.
+    pub glibc: String,
+    /// The interpreter, if any.
     pub python: Option<PythonLock>,
     /// What the archive said of the suite, its updates and its security updates.
     pub indexes: Vec<IndexState>,
@@ -116,7 +118,9 @@ impl Archive {
         let resolution = async {
             let open = self.select(suite, definition.python.as_ref(), platform).await?;
             let requested = definition.system_packages.clone();
-            blocking(move || choose(&open, &requested, platform)).await
+            // Conda brings its own.
+            let python = definition.user_managed || definition.conda.packages.is_empty();
+            blocking(move || choose(&open, &requested, python, platform)).await
         };
         let resolution = resolution.await;
         self.fetcher.reporter().end(Phase::Resolving, item);
@@ -149,17 +153,22 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     }
 }
 
-fn choose(open: &OpenSuite, requested: &[SystemPackage], platform: Platform) -> Result<DebianResolution> {
+fn choose(
+    open: &OpenSuite,
+    requested: &[SystemPackage],
+    with_python: bool,
+    platform: Platform,
+) -> Result<DebianResolution> {
     let universe = Universe::new(&open.indexes, platform.architecture());
     let mut wanted = Vec::new();
     for package in requested {
         wanted.push(request(&universe, open, &package.name, package.version.as_deref())?);
     }
-    for name in BASE.iter().copied().chain(["python3"]) {
+    for name in BASE.iter().copied().chain(with_python.then_some("python3")) {
         wanted.push(request(&universe, open, name, None)?);
     }
     let python = universe.named("python3").map_err(|error| Error::from_universe(error, &open.codename))?;
-    if python.first().is_some_and(|python| needs_distutils(python)) {
+    if with_python && python.first().is_some_and(|python| needs_distutils(python)) {
         wanted.push(request(&universe, open, "python3-distutils", None)?);
     }
     let packages = solve(&universe, Vec::new(), wanted)
@@ -167,6 +176,7 @@ fn choose(open: &OpenSuite, requested: &[SystemPackage], platform: Platform) -> 
     Ok(DebianResolution {
         suite: Suite(open.codename.clone()),
         python: python::lock(&packages),
+        glibc: python::glibc(&packages).unwrap_or_default(),
         packages: locked(&packages, open),
         indexes: open.states.clone(),
     })

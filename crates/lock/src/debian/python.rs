@@ -128,8 +128,13 @@ pub(super) fn lock(packages: &[std::rc::Rc<Package>]) -> Option<PythonLock> {
     Some(PythonLock {
         version: find(&library(&minor))?.upstream_version(),
         executable: format!("/usr/bin/python{minor}"),
-        glibc: find("libc6")?.upstream_version(),
+        glibc: glibc(packages)?,
     })
+}
+
+/// The version of the C library in a set of packages.
+pub(super) fn glibc(packages: &[std::rc::Rc<Package>]) -> Option<String> {
+    packages.iter().find(|package| package.name == "libc6").map(|package| package.upstream_version())
 }
 
 /// `3.11` of the package `python3` in version `3.11.2-1+b1`.

@@ -79,7 +79,6 @@ fn conda(package: &CondaPackage) -> LockedConda {
         build,
         build_number: _,
         subdir: _,
-        noarch: _,
         artifact,
         md5,
         depends,

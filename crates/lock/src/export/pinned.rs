@@ -50,7 +50,9 @@ pub(super) fn environment(
     let unhashed = requirements.iter().find(|requirement| requirement.hashes.is_empty()).cloned();
     definition.pip.require_hashes = unhashed.is_none() && !requirements.is_empty();
     if let Some(unhashed) = unhashed {
-        requirements.iter_mut().for_each(|requirement| requirement.hashes.clear());
+        for requirement in &mut requirements {
+            requirement.hashes.clear();
+        }
         lost.push(NotCarried {
             what: "the hashes".to_owned(),
             why: format!("pip takes them for all packages or none, and `{}` has none", unhashed.requirement),

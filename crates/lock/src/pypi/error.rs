@@ -68,7 +68,7 @@ pub enum Error {
         /// Its text.
         requirement: String,
         /// What is wrong with it.
-        source: provenv_definition::RequirementError,
+        source: Box<provenv_definition::RequirementError>,
     },
     /// A URL names a variable that is not set.
     #[error("`{url}` needs the environment variable {variable}, which is not set")]

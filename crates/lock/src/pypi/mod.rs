@@ -128,9 +128,10 @@ impl Resolver {
         let located = !elsewhere && taken::is_located(&lock);
         let ready =
             located && taken::is_ready(&lock, &tags::Tags::new(python.minor(), &python.glibc, platform));
-        let executable = match ready {
-            true => PathBuf::new(),
-            false => uv::executable(&self.fetcher, &self.config, Some(runner)).await?,
+        let executable = if ready {
+            PathBuf::new()
+        } else {
+            uv::executable(&self.fetcher, &self.config, Some(runner)).await?
         };
         let session = self.session(&request, python, platform, runner, executable)?;
         let mut indexes = Vec::new();

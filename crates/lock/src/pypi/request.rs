@@ -135,8 +135,10 @@ impl Request {
     /// A requirement without credentials, and with what its URL needs in the sandbox.
     fn read(&mut self, requirement: &PipRequirement, host: &Host, fetcher: &Fetcher) -> Result<Asked> {
         let text = &requirement.requirement;
-        let mut parsed: Requirement =
-            text.parse().map_err(|source| super::Error::Requirement { requirement: text.clone(), source })?;
+        let mut parsed: Requirement = text.parse().map_err(|source| super::Error::Requirement {
+            requirement: text.clone(),
+            source: Box::new(source),
+        })?;
         let mut place = None;
         if let Some(url) = parsed.url.take() {
             let (url, at) = self.direct(&url, host, fetcher)?;

@@ -1,6 +1,7 @@
 //! `provenv env capture`.
 
 use std::env;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -50,7 +51,7 @@ pub fn capture(context: &Context, arguments: &CaptureArgs) -> Result {
                 [(definition.conda.packages.len(), "conda"), (definition.pip.requirements.len(), "Python")]
             {
                 if count > 0 {
-                    text += &format!("{count} {kind} package{}\n", if count == 1 { "" } else { "s" });
+                    let _ = writeln!(text, "{count} {kind} package{}", if count == 1 { "" } else { "s" });
                 }
             }
             text + &format!("  file  {}\n", file.display())

@@ -23,7 +23,7 @@ pub async fn env(context: &Context, command: EnvCommand) -> Result {
         EnvCommand::Diff { old, new } => diff(context, &old, &new).await,
         EnvCommand::Digest { environment } => digest(context, &environment).await,
         EnvCommand::Export(arguments) => super::export::export(context, arguments).await,
-        EnvCommand::Check(arguments) => check(context, arguments),
+        EnvCommand::Check(arguments) => check(context, &arguments),
         EnvCommand::Capture(arguments) => super::capture::capture(context, &arguments),
     }
 }

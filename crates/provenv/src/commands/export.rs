@@ -68,7 +68,7 @@ pub async fn export(context: &Context, arguments: ExportArgs) -> Result {
         let files = files.collect();
         return show(
             context,
-            Exported { format, locked: options.locked, files, not_carried: written.not_carried },
+            &Exported { format, locked: options.locked, files, not_carried: written.not_carried },
         );
     };
     let mut files = Vec::new();
@@ -76,11 +76,11 @@ pub async fn export(context: &Context, arguments: ExportArgs) -> Result {
         write(&file, &path)?;
         files.push(ExportedFile { name: file.name, path: Some(path), text: None });
     }
-    show(context, Exported { format, locked: options.locked, files, not_carried: written.not_carried })
+    show(context, &Exported { format, locked: options.locked, files, not_carried: written.not_carried })
 }
 
-fn show(context: &Context, exported: Exported) -> Result {
-    context.show(&exported, |exported| {
+fn show(context: &Context, exported: &Exported) -> Result {
+    context.show(exported, |exported| {
         let path = |file: &ExportedFile| file.path.as_deref().unwrap_or(Path::new("-")).display().to_string();
         exported.files.iter().map(|file| path(file) + "\n").collect()
     })

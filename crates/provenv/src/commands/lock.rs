@@ -40,7 +40,7 @@ pub async fn lock(context: &Context, arguments: LockArgs) -> Result {
         None => beside(&arguments.environment),
     };
     write_whole(&file, &bytes)?;
-    let packages = locked.lock.platforms.values().map(|platform| platform.len()).sum();
+    let packages = locked.packages();
     let result = Locked {
         definition: locked.definition,
         receipt: locked.receipt_digest,

@@ -2,8 +2,8 @@
 
 mod build;
 mod builds;
-mod check;
 mod capture;
+mod check;
 mod completions;
 mod env;
 mod export;
@@ -188,7 +188,7 @@ impl Context {
 
 /// The folder that relative paths count from.
 fn here() -> Result<PathBuf> {
-    Ok(std::env::current_dir().map_err(no_working_folder)?)
+    std::env::current_dir().map_err(no_working_folder)
 }
 
 fn no_working_folder(source: std::io::Error) -> Failure {

@@ -50,7 +50,7 @@ impl<'s> Reader<'s, '_> {
             return;
         }
         let Some(path) = self.sections.text_of(node, "condaDependenciesFile") else { return };
-        match Source::read(&self.sections.source.folder().join(&path)) {
+        match Source::read_named(&self.sections.source.folder().join(&path)) {
             Ok(source) => self.conda_source(&source),
             Err(error) => {
                 let message = format!("cannot include `{}`: {}", shown(&path), error.0[0].message);

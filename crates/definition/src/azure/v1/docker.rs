@@ -80,8 +80,10 @@ impl<'s> Reader<'s, '_> {
                     self.read.environment.definition.base = Base::Image { reference };
                     self.read.origins.base = Some(place);
                 } else {
-                    let message = format!("`{}` is not the reference of an image", shown(&reference));
-                    self.sections.report(codes::INVALID_VALUE, node, message, None);
+                    // It may hold the password of a registry.
+                    let place = self.sections.source.place_hidden(node.span);
+                    let message = "`baseImage` is not the reference of an image";
+                    self.sections.diagnostics.push(Diagnostic::new(codes::INVALID_VALUE, message).at(place));
                 }
             }
             "baseDockerfile" => {

@@ -123,13 +123,13 @@ fn build_number(text: &str) -> String {
 
 /// A channel that stands in brackets: the parser tells a name by the alias that it put before it.
 fn known_channel(channel: &Channel, text: &str) -> Result<CondaChannel, RequirementError> {
-    const ALIAS: &str = "https://conda.anaconda.org/";
     let url = channel.base_url.url().as_str();
     if channel.platforms.is_some() || url.starts_with("file:") {
         return Err(RequirementError::new(codes::INVALID_CHANNEL, "not a channel", 0, text.len())
             .with_hint("write `channel::package`"));
     }
-    let given = channel::parse(url.strip_prefix(ALIAS).unwrap_or(url), Path::new("/"));
+    let alias = channel::default_alias().to_string();
+    let given = channel::parse(url.strip_prefix(&alias).unwrap_or(url), Path::new("/"));
     let given = given.map_err(|error| RequirementError { offset: 0, length: text.len(), ..error })?;
     given.channel.ok_or_else(|| invalid("`nodefaults` is no channel", 0..text.len()))
 }

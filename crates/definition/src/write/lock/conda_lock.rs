@@ -1,6 +1,6 @@
 //! The YAML of conda-lock, version 1.
 
-use super::{Chosen, PypiFile, channel_url, entry};
+use super::{Chosen, PypiFile, entry};
 use crate::definition_digest;
 use crate::write::native::{line, scalar};
 use crate::write::{NotCarried, WrittenFile, subdir};
@@ -18,7 +18,7 @@ pub(super) fn write(chosen: &Chosen<'_>, rest: &mut Vec<NotCarried>) -> WrittenF
     }
     line(&mut yaml, 1, if definition.conda.channels.is_empty() { "channels: []" } else { "channels:" });
     for channel in &definition.conda.channels {
-        line(&mut yaml, 1, &format!("- {}", entry("url", &channel_url(channel))));
+        line(&mut yaml, 1, &format!("- {}", entry("url", &channel.to_string())));
         line(&mut yaml, 2, "used_env_vars: []");
     }
     line(&mut yaml, 1, "platforms:");

@@ -39,7 +39,16 @@ pub fn write_lock(
         return Err(WriteError::NoCondaPackages(format));
     }
     let file = match format {
-        WriteFormat::Pylock => pylock::write(artifacts, platforms, &mut rest),
+        WriteFormat::Pylock => {
+            for (platform, packages) in artifacts.conda.iter().filter(|(_, packages)| !packages.is_empty()) {
+                if platforms.is_empty() || platforms.contains(platform) {
+                    let what = format!("the conda packages for {platform} ({})", packages.len());
+                    let why = "the file names Python packages only".to_owned();
+                    rest.push(NotCarried { what, why, counts: true });
+                }
+            }
+            pylock::write(artifacts, platforms, &mut rest)
+        }
         WriteFormat::CondaLock => conda_lock::write(&of_conda, &mut rest),
         WriteFormat::PixiLock => pixi_lock::write(&of_conda, &mut rest),
         _ => explicit::write(&of_conda, &mut rest),
@@ -108,11 +117,14 @@ impl<'l> PypiFile<'l> {
     }
 }
 
-/// The URL of a channel; a name is completed as conda completes it.
+/// The URL of a channel; a name is completed as conda completes it. `defaults` is several channels: the one that has
+/// Python's packages stands for it.
 fn channel_url(channel: &CondaChannel) -> String {
     match channel {
         CondaChannel::Url(_) => channel.to_string(),
-        CondaChannel::Name(name) => format!("https://conda.anaconda.org/{name}"),
+        CondaChannel::Name(name) if name == "defaults" => "https://repo.anaconda.com/pkgs/main".to_owned(),
+        CondaChannel::Name(name) if name.starts_with("pkgs/") => format!("https://repo.anaconda.com/{name}"),
+        CondaChannel::Name(name) => format!("{}{name}", crate::conda::default_alias()),
     }
 }
 

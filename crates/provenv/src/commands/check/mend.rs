@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use provenv_definition::{Linted, Severity, Source, apply, lint_str, mask_secrets};
@@ -96,7 +96,7 @@ impl Mended {
     }
 }
 
-fn refusal(path: &PathBuf) -> Failure {
+fn refusal(path: &Path) -> Failure {
     let message = format!("`{}` is not mended: it is no UTF-8, or has changed meanwhile", path.display());
     Failure::Other(message.into(), Some("save it as UTF-8 and check it again".to_owned()))
 }

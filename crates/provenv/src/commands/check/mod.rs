@@ -9,7 +9,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use provenv_definition::{Diagnostic, Format, Linted, Severity, lint, lint_bytes, pages};
+use provenv_definition::{Diagnostic, Format, Linted, Severity, lint, lint_bytes, lint_str, pages};
 use serde::Serialize;
 
 use super::{Context, Result};
@@ -33,43 +33,65 @@ struct Checked {
     fixed: usize,
 }
 
-pub fn check(context: &Context, arguments: CheckArgs) -> Result {
+pub fn check(context: &Context, arguments: &CheckArgs) -> Result {
     if let Some(code) = arguments.explain {
         output::write(pages::page(code).as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut checked = Vec::new();
     let mut diffs = String::new();
+    let mut failed = None;
     for file in &arguments.files {
         let (name, linted) = if file.as_os_str() == "-" {
             (&arguments.stdin_name, standard_input(&arguments.stdin_name)?)
         } else {
             (file, lint(file))
         };
-        let linted = chosen(linted, &arguments);
+        let linted = chosen(linted, arguments);
         if arguments.fix {
-            let mended = mend::mend(linted, |linted| chosen(linted, &arguments));
+            let before = linted.source.clone();
+            // What is said of a file, and the exit code, are of the file as it is.
+            let as_it_is = || {
+                let linted = match before {
+                    Some(source) => lint_str(source.text(), source.path()),
+                    None => lint(file),
+                };
+                chosen(linted, arguments)
+            };
+            let mended = mend::mend(linted, |linted| chosen(linted, arguments));
             if arguments.dry_run {
                 diffs += &mended.diff;
+                checked.push(of(name, as_it_is(), mended.fixed));
+                continue;
             } else if file.as_os_str() == "-" {
                 // There is no file to change: the mended text is the result.
                 diffs += mended.linted.source.as_ref().map_or("", |source| source.text());
-            } else if mended.fixed > 0 {
-                mended.write()?;
+            } else if mended.fixed > 0
+                && let Err(failure) = mended.write()
+            {
+                // The other files are none the worse for it.
+                failed.get_or_insert(failure);
+                checked.push(of(name, as_it_is(), 0));
+                continue;
             }
             checked.push(of(name, mended.linted, mended.fixed));
         } else {
             checked.push(of(name, linted, 0));
         }
     }
-    if diffs.is_empty() {
-        report(context, &arguments, &checked)?;
+    let for_programs =
+        arguments.dry_run && arguments.format.is_some_and(|format| format != ReportFormat::Text);
+    if diffs.is_empty() || for_programs {
+        report(context, arguments, &checked)?;
     } else {
         // Standard output is for the change alone.
         output::write(diffs.as_bytes())?;
         output::say(&text(&checked, arguments.dry_run));
     }
-    Ok(ExitCode::from(code(&arguments, &checked)))
+    match failed {
+        Some(failure) => Err(failure),
+        None => Ok(ExitCode::from(code(arguments, &checked))),
+    }
 }
 
 fn standard_input(name: &Path) -> Result<Linted> {
