@@ -66,6 +66,7 @@ impl Parsed {
         let (channel, namespace, rest) = split_channel(&text_without);
         let channel = channel.map(|channel| channel::parse(channel, folder)).transpose()?;
         let (readable, expression) = take_expression(format!("{rest}{brackets}"));
+        refuse_build_number(&readable, text)?;
         let found = MatchSpec::from_str(&readable, ParseMatchSpecOptions::lenient())
             .map_err(|error| refusal(&error, text))?;
         let mut spec = convert(found, text, brackets, folder)?;
@@ -88,8 +89,26 @@ impl Parsed {
         if spec.namespace.as_deref().is_some_and(|namespace| !is_name(namespace)) {
             return Err(invalid("not a namespace before the name", all));
         }
+        // What looks like a token where pip's extras are left out: it must pass wherever it is read again.
+        channel::refuse_credentials(&spec.to_string()).map_err(|mut error| {
+            (error.offset, error.length) = (0, text.len());
+            error
+        })?;
         Ok(Self { spec, extras })
     }
+}
+
+/// rattler panics on a build number that is no number of 64 bits.
+fn refuse_build_number(readable: &str, text: &str) -> Result<(), RequirementError> {
+    const KEY: &str = "build_number";
+    for (at, _) in readable.match_indices(KEY) {
+        let value = readable[at + KEY.len()..].trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+        let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+        if digits > 0 && value[..digits].parse::<u64>().is_err() {
+            return Err(invalid("a build number larger than any", 0..text.len()));
+        }
+    }
+    Ok(())
 }
 
 /// `channel::name` and `channel:namespace:name` at their colons.
