@@ -58,7 +58,7 @@ pub(crate) fn entry_points(text: &str, (major, minor): (u32, u32)) -> Result<Vec
 
 /// The command of a line of a conda package's `link.json`. Its text is conda's, byte for byte.
 pub(crate) fn conda_entry_point(line: &str, (major, minor): (u32, u32)) -> Result<Script, Fault> {
-    let Reference { name, module, function, import } = reference(line)?;
+    let Reference { name, module, function, import } = reference(line, "link.json")?;
     let text = format!(
         "#!{PYTHON}{major}.{minor}\n# -*- coding: utf-8 -*-\nimport re\nimport sys\n\nfrom {module} import {import}\n\n\
          if __name__ == '__main__':\n\tsys.argv[0] = re.sub(r'(-script\\.pyw?|\\.exe)?$', '', sys.argv[0])\n\
@@ -76,8 +76,8 @@ struct Reference<'l> {
     import: &'l str,
 }
 
-fn reference(line: &str) -> Result<Reference<'_>, Fault> {
-    let wrong = || Fault::malformed(format!("an entry point is the line `{}`", line.escape_debug()));
+fn reference<'l>(line: &'l str, file: &str) -> Result<Reference<'l>, Fault> {
+    let wrong = || Fault::malformed(format!("{file} has the line `{}`", line.escape_debug()));
     let (name, value) = line.split_once('=').ok_or_else(wrong)?;
     let name = name.trim();
     // Extras behind the reference were for a time when commands could depend on them; installers ignore them.
@@ -98,7 +98,7 @@ fn reference(line: &str) -> Result<Reference<'_>, Fault> {
 }
 
 fn script(line: &str) -> Result<Script, Fault> {
-    let Reference { name, module, function, import } = reference(line)?;
+    let Reference { name, module, function, import } = reference(line, "entry_points.txt")?;
     let text = format!(
         r#"#!{PYTHON}
 # -*- coding: utf-8 -*-
