@@ -178,4 +178,8 @@ fn conda_packages_of_a_lock_are_locked_as_they_are() {
     let exported =
         workspace.run(["env", "export", "explicit.txt", "--locked", "--format", "conda-lock"]).ok();
     assert!(exported.stdout.contains(&digest), "{}", exported.stdout);
+    // What a Dockerfile leaves out is said.
+    let exported =
+        workspace.run(["env", "export", "explicit.txt", "--locked", "--format", "dockerfile"]).ok();
+    assert!(exported.stderr.contains("the conda packages (1)"), "{}", exported.stderr);
 }

@@ -66,6 +66,12 @@ fn dockerfile(lock: &Lock, platform: Option<Platform>) -> Result<Written> {
         why: "the Dockerfile says in its first lines what it cannot express".to_owned(),
         counts: false,
     };
-    let not_carried = others.chain([image]).collect();
+    // The Dockerfile has steps for Debian's packages and for Python's.
+    let conda = (!chosen.conda.is_empty()).then(|| NotCarried {
+        what: format!("the conda packages ({})", chosen.conda.len()),
+        why: "the Dockerfile of a lock does not install them yet: `--format explicit` names them".to_owned(),
+        counts: true,
+    });
+    let not_carried = conda.into_iter().chain(others).chain([image]).collect();
     Ok(Written { files: vec![WrittenFile::new("Dockerfile", text)], not_carried })
 }
