@@ -35,7 +35,7 @@ impl Peer {
             command.arg("--install").arg(prefix);
         }
         let output = command.args(specs).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{output:?}");
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
@@ -44,7 +44,7 @@ impl Peer {
     pub fn index(&self, folder: &Path) {
         let script = "import asyncio, sys, rattler.index; asyncio.run(rattler.index.index_fs(sys.argv[1]))";
         let output = Command::new(&self.python).args(["-c", script]).arg(folder).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{output:?}");
     }
 }
 
