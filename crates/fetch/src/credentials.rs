@@ -186,8 +186,7 @@ impl Keychain {
                 }
                 let found = self.look_up(url, key.1.as_deref(), redirected);
                 // Where only the user is known, the server may still be content with the name.
-                let found =
-                    found.or_else(|| key.1.clone().map(|username| basic(username, String::new())));
+                let found = found.or_else(|| key.1.clone().map(|username| basic(username, String::new())));
                 // What a redirect may not have, the URL itself may.
                 if found.is_some() || !redirected {
                     known().insert(key, found.clone());
@@ -233,7 +232,9 @@ impl Keychain {
             for file in self.sources.rattler.iter().filter(|file| file.exists()) {
                 match FileStorage::from_path(file.clone()) {
                     Ok(file) => storage.add_backend(Arc::new(file)),
-                    Err(error) => tracing::warn!(file = %file.display(), %error, "failed to read credentials"),
+                    Err(error) => {
+                        tracing::warn!(file = %file.display(), %error, "failed to read credentials")
+                    }
                 }
             }
             storage

@@ -241,7 +241,11 @@ impl Error {
     pub(crate) fn is_local(&self) -> bool {
         matches!(
             self,
-            Self::Variable { .. } | Self::Client(_) | Self::Certificates { .. } | Self::Store(_) | Self::Offline(_)
+            Self::Variable { .. }
+                | Self::Client(_)
+                | Self::Certificates { .. }
+                | Self::Store(_)
+                | Self::Offline(_)
         )
     }
 

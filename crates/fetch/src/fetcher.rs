@@ -284,7 +284,11 @@ impl Fetcher {
         &self.inner.permits
     }
 
-    pub(crate) async fn credentials_for(&self, url: &Url, redirected: bool) -> Result<Option<Authentication>> {
+    pub(crate) async fn credentials_for(
+        &self,
+        url: &Url,
+        redirected: bool,
+    ) -> Result<Option<Authentication>> {
         let (this, url) = (self.clone(), url.clone());
         // It may read a file and run a program.
         blocking(move || this.inner.keychain.find(&url, redirected)).await

@@ -5,10 +5,10 @@ use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
+use crate::credentials::Authentication;
 use crate::fetcher::Encoding;
 use crate::retry::{Failure, is_transient, retry_after};
 use crate::{Credentials, Error, Fetcher};
-use crate::credentials::Authentication;
 
 const MOST_REDIRECTS: usize = 10;
 

@@ -121,9 +121,7 @@ mod tests {
     use super::*;
 
     fn urls(channels: &[CondaChannel], specs: &[&str], alias: Option<&str>) -> Vec<String> {
-        let config = CondaConfig {
-            channel_alias: alias.map(|alias| alias.parse().unwrap()),
-        };
+        let config = CondaConfig { channel_alias: alias.map(|alias| alias.parse().unwrap()) };
         let specs: Vec<CondaSpec> = specs.iter().map(|spec| spec.parse().unwrap()).collect();
         let channels = Channels::new(channels, &specs, &config).unwrap();
         channels.urls().iter().map(ToString::to_string).collect()
@@ -144,7 +142,10 @@ mod tests {
                 "https://conda.anaconda.org/bioconda/",
             ]
         );
-        assert_eq!(urls(&[name("x")], &["x::a"], Some("https://mirror.test/conda")), ["https://mirror.test/conda/x/"]);
+        assert_eq!(
+            urls(&[name("x")], &["x::a"], Some("https://mirror.test/conda")),
+            ["https://mirror.test/conda/x/"]
+        );
     }
 
     #[test]

@@ -31,9 +31,10 @@ impl Seen {
     }
 
     fn note(&self, url: &Url, date: Option<&HeaderValue>) {
-        let is_index = url.path_segments().and_then(|mut parts| parts.next_back()).is_some_and(|file| {
-            file == "repodata_shards.msgpack.zst" || file.starts_with("repodata.json")
-        });
+        let is_index = url
+            .path_segments()
+            .and_then(|mut parts| parts.next_back())
+            .is_some_and(|file| file == "repodata_shards.msgpack.zst" || file.starts_with("repodata.json"));
         if is_index {
             let date = date.and_then(|date| date.to_str().ok()).map(str::to_owned);
             let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,9 +63,11 @@ impl Middleware for Through {
         let answer = self.fetcher.exchange(request.method(), url, request.headers(), linked).await;
         let mut response = answer.map_err(reqwest_middleware::Error::middleware)?;
         let status = response.status();
-        if request.method() == reqwest::Method::GET && (status.is_success() || status == StatusCode::NOT_MODIFIED)
+        if request.method() == reqwest::Method::GET
+            && (status.is_success() || status == StatusCode::NOT_MODIFIED)
         {
-            let date = response.headers().get(LAST_MODIFIED).or_else(|| request.headers().get(IF_MODIFIED_SINCE));
+            let date =
+                response.headers().get(LAST_MODIFIED).or_else(|| request.headers().get(IF_MODIFIED_SINCE));
             self.seen.note(url, date);
         }
         // Whoever locks anew wants what there is now: what is kept is asked after each time, however long a server lets it

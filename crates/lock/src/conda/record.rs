@@ -31,7 +31,10 @@ pub(super) async fn locked(
     // Only the user may name variables, in a channel's URL: in what an index says they would hand it any secret.
     let is_users = channels.iter().any(|channel| is_plainly_under(&record.url, channel));
     if !is_users && record.url.as_str().contains("$%7B") {
-        return Err(Error::StrangeUrl { name: package.name.as_normalized().to_owned(), url: url.to_string() });
+        return Err(Error::StrangeUrl {
+            name: package.name.as_normalized().to_owned(),
+            url: url.to_string(),
+        });
     }
     let md5 = package.md5.map(hex::encode);
     let (sha256, size) = match package.sha256 {

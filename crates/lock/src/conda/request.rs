@@ -41,7 +41,9 @@ impl Request {
         let python_spec = match python {
             Some(python) if python.patch.is_some() => Some(format!("python=={python}")),
             Some(python) => Some(format!("python={python}")),
-            None if with_python && !specs.iter().any(|spec| spec.name == "python") => Some("python".to_owned()),
+            None if with_python && !specs.iter().any(|spec| spec.name == "python") => {
+                Some("python".to_owned())
+            }
             None => None,
         };
         let channels = Channels::new(&asked.channels, &specs, config)?;
@@ -95,7 +97,8 @@ mod tests {
     fn specs(asked: &CondaRequirements, python: Option<&str>, with_python: bool) -> Vec<String> {
         let python = python.map(|python| python.parse().unwrap());
         let config = CondaConfig::default();
-        let request = Request::new(asked, python.as_ref(), with_python, Platform::LinuxAmd64, &config).unwrap();
+        let request =
+            Request::new(asked, python.as_ref(), with_python, Platform::LinuxAmd64, &config).unwrap();
         request.specs.iter().map(ToString::to_string).collect()
     }
 

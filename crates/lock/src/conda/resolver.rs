@@ -37,9 +37,7 @@ pub struct CondaConfig {
 
 impl CondaConfig {
     pub(super) fn channel_alias(&self) -> Url {
-        self.channel_alias.clone().unwrap_or_else(|| {
-            Url::parse("https://conda.anaconda.org").expect("a URL")
-        })
+        self.channel_alias.clone().unwrap_or_else(|| Url::parse("https://conda.anaconda.org").expect("a URL"))
     }
 }
 
@@ -278,7 +276,11 @@ fn subdir(platform: Platform) -> Subdir {
 }
 
 /// The records that packages stay at where they can: those of the previous lock that may not move.
-fn favoured(question: Question<'_>, channels: &[Url], read: &RepoDataQueryOutput) -> Vec<Arc<RepoDataRecord>> {
+fn favoured(
+    question: Question<'_>,
+    channels: &[Url],
+    read: &RepoDataQueryOutput,
+) -> Vec<Arc<RepoDataRecord>> {
     let Some(previous) = question.previous else { return Vec::new() };
     let stays = |package: &&CondaPackage| match question.upgrade {
         Upgrade::None => true,

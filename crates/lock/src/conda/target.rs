@@ -21,7 +21,8 @@ pub struct Target {
 impl Target {
     /// All virtual packages of an image for `platform` on this base.
     pub(super) fn packages(&self, platform: Platform) -> Result<Vec<GenericVirtualPackage>> {
-        let given = ["__unix".to_owned(), format!("__linux={LINUX}"), format!("__archspec=1={}", platform.machine())];
+        let given =
+            ["__unix".to_owned(), format!("__linux={LINUX}"), format!("__archspec=1={}", platform.machine())];
         let glibc = (!self.glibc.is_empty()).then(|| format!("__glibc={}", self.glibc));
         let mut packages: Vec<GenericVirtualPackage> = Vec::new();
         for text in given.iter().chain(&glibc).chain(&self.virtual_packages) {
@@ -29,7 +30,9 @@ impl Target {
             let same = packages.iter_mut().find(|known| known.name == package.name);
             match same {
                 // What is newer than the base's library would be chosen, and then not start.
-                Some(known) if package.name.as_normalized() == "__glibc" && package.version > known.version => {
+                Some(known)
+                    if package.name.as_normalized() == "__glibc" && package.version > known.version =>
+                {
                     return Err(Error::Glibc { declared: text.clone(), base: self.glibc.clone() });
                 }
                 Some(known) => *known = package,
@@ -77,7 +80,8 @@ mod tests {
     #[test]
     fn what_is_declared_is_added_or_takes_its_place() {
         let declared = ["__cuda=12.4", "__archspec=1=x86_64_v3", "__linux=6.1", "__glibc=2.28"];
-        let target = Target { glibc: "2.36".to_owned(), virtual_packages: declared.map(str::to_owned).to_vec() };
+        let target =
+            Target { glibc: "2.36".to_owned(), virtual_packages: declared.map(str::to_owned).to_vec() };
         assert_eq!(
             shown(&target, Platform::LinuxAmd64),
             ["__unix=0=0", "__linux=6.1=0", "__archspec=1=x86_64_v3", "__glibc=2.28=0", "__cuda=12.4=0"]
@@ -91,7 +95,10 @@ mod tests {
         assert!(matches!(target.packages(Platform::LinuxAmd64), Err(Error::Glibc { .. })));
         for text in ["cuda=12", "__cuda=", "__cuda=not a version"] {
             let target = Target { glibc: String::new(), virtual_packages: vec![text.to_owned()] };
-            assert!(matches!(target.packages(Platform::LinuxAmd64), Err(Error::VirtualPackage { .. })), "{text}");
+            assert!(
+                matches!(target.packages(Platform::LinuxAmd64), Err(Error::VirtualPackage { .. })),
+                "{text}"
+            );
         }
     }
 }
