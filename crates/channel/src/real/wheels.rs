@@ -48,6 +48,9 @@ const OLDER: [&str; 2] = ["joblib==1.4.2", "requests==2.31.0"];
 /// What conda-forge's packages need that wheels do not say.
 const BESIDES: [(&str, &[&str]); 1] = [("pip", &["setuptools", "wheel"])];
 
+/// Before it, a file's time says nothing: zip archives begin in 1980, and many builds leave it at that.
+const FIRST_YEAR: u16 = 2000;
+
 /// Downloads the wheels into `folder`.
 pub(super) fn download(python: &Path, platform: Platform, folder: &Path) -> Result<Vec<PathBuf>, String> {
     let machine = platform.machine();
@@ -91,7 +94,8 @@ impl Wheel {
             if file.is_dir() {
                 continue;
             }
-            built = built.max(file.last_modified().and_then(milliseconds));
+            let time = file.last_modified().filter(|time| time.year() >= FIRST_YEAR);
+            built = built.max(time.and_then(milliseconds));
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
             let executable = file.unix_mode().is_some_and(|mode| mode & 0o111 != 0);
