@@ -8,6 +8,7 @@ use provenv_definition::{
 };
 use provenv_lock::debian::Archive;
 use provenv_lock::diff::LockDiff;
+use provenv_lock::pypi::Target;
 use provenv_lock::{BaseLock, IndexState, Lock, PlatformLock, Receipt, ToolVersion, Upgrade};
 use serde::Serialize;
 
@@ -300,20 +301,23 @@ impl Workspace {
             };
             let sandbox = BaseSandbox::new(self, tools_base, host);
             sandbox.prepare().await?;
-            Ok((lock, indexes, sandbox))
+            let distributions = self.assembler(None).await?.distributions(&lock).await?;
+            let installed = provenv_lock::pypi::installed(&distributions, &lock.conda, &definition.conda);
+            Ok((lock, indexes, sandbox, installed))
         };
-        let ((mut lock, mut indexes, sandbox), ()) = tokio::try_join!(base, tool)?;
+        let ((mut lock, mut indexes, sandbox, installed), ()) = tokio::try_join!(base, tool)?;
         let mut tools = Vec::new();
         if let Some(python) = lock.python.clone() {
             let pip = &definition.pip;
+            let target = Target { python: &python, platform, installed: &installed, as_of: None };
             let resolve = async {
                 match artifacts {
                     Some(artifacts) => {
                         self.distrust(definition, artifacts).await?;
-                        let taken = resolver.take_over(pip, artifacts, &python, platform, &sandbox).await;
+                        let taken = resolver.take_over(pip, artifacts, &target, &sandbox).await;
                         Ok::<_, Error>(taken?)
                     }
-                    None => Ok(resolver.resolve(pip, &python, platform, &sandbox, previous, upgrade).await?),
+                    None => Ok(resolver.resolve(pip, &target, &sandbox, previous, upgrade).await?),
                 }
             };
             // While uv waits for the network, the processors compile what every image on this base holds.

@@ -11,9 +11,11 @@ use provenv_fetch::Fetcher;
 use tempfile::TempDir;
 
 use super::environment::write_private;
+use super::pylock::Pylock;
 use super::request::Request;
+use super::stub::Stubs;
 use super::tags::{Tags, glibc_minor};
-use super::{Error, PypiConfig, Result, explain};
+use super::{Error, Installed, PypiConfig, Result, Target, explain};
 use crate::PythonLock;
 use crate::tool::{ToolCommand, ToolMount, ToolOutput, ToolRunner};
 
@@ -50,8 +52,12 @@ pub(super) struct Session<'a> {
     pub request: &'a Request,
     pub python: &'a PythonLock,
     pub platform: Platform,
+    /// Only files that were uploaded before this moment count.
+    as_of: Option<jiff::Timestamp>,
     /// What fits the environment's Python.
     pub tags: Tags,
+    /// What conda installs, where that counts: builds have what they need to themselves.
+    pub stubs: Option<Arc<Stubs<'a>>>,
     /// Where what failed builds said is kept.
     pub logs: Option<PathBuf>,
     /// What is being built, each for the one before it.
@@ -115,10 +121,10 @@ impl<'a> Session<'a> {
         config: &PypiConfig,
         request: &'a Request,
         runner: &'a dyn ToolRunner,
-        python: &'a PythonLock,
-        platform: Platform,
+        target: &Target<'a>,
         uv: PathBuf,
     ) -> Result<Self> {
+        let Target { python, platform, as_of, .. } = *target;
         let mut plain = Reach { mounts: vec![mount(uv, UV, true)], env: Vec::new(), network: false };
         for (name, value) in [
             ("HOME", WORK),
@@ -142,6 +148,10 @@ impl<'a> Session<'a> {
         fs_err::create_dir_all(&cache)?;
         asking.mounts.push(mount(cache, CACHE, false));
         asking.mounts.extend_from_slice(request.mounts());
+        let stubs = Stubs::write(target, fetcher.store().scratch()?)?;
+        if let Some(stubs) = &stubs {
+            asking.mounts.push(mount(stubs.folder().to_owned(), stubs.folder(), true));
+        }
         for (name, value) in [
             ("PATH", PATH),
             ("PYTHONHOME", NO_BUILDS),
@@ -201,7 +211,9 @@ impl<'a> Session<'a> {
             request,
             python,
             platform,
+            as_of,
             tags,
+            stubs: stubs.map(Arc::new),
             logs: config.logs.clone(),
             making,
             runner,
@@ -217,6 +229,7 @@ impl<'a> Session<'a> {
         let mut session = self.clone();
         session.platform = Platform::host();
         session.tags = Tags::new(self.python.minor(), &self.python.glibc, session.platform);
+        session.stubs = None;
         session.making.push(package);
         session
     }
@@ -241,6 +254,9 @@ impl<'a> Session<'a> {
         // Without isolation no build requirements are looked for in vain.
         command.extend(["--no-sources", "--no-build-isolation"].map(str::to_owned));
         command.extend_from_slice(self.request.index_arguments());
+        if let Some(as_of) = self.as_of {
+            command.extend(["--exclude-newer".to_owned(), as_of.to_string()]);
+        }
         command.extend_from_slice(arguments);
         Ok(self.once(&self.asking, &command, work, &[], &[]).await?.map(|output| output.stderr))
     }
@@ -302,6 +318,11 @@ impl<'a> Session<'a> {
         } else {
             Err(Failure { code: output.code, stdout: conceal(&output.stdout), stderr })
         })
+    }
+
+    /// What conda installs of what was chosen; it is taken out of `lock`.
+    pub(super) fn take_stubs(&self, lock: &mut Pylock) -> Vec<&'a Installed> {
+        self.stubs.as_ref().map(|stubs| stubs.take_from(lock)).unwrap_or_default()
     }
 
     /// What a failed resolution means.
