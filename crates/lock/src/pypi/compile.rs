@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 use provenv_definition::{Requirement, normalise_name};
 
 use super::choose;
+use super::clash::{self, Clash};
 use super::environment::write_private;
 use super::metadata::{self, Metadata};
 use super::pylock::{Package, Pylock};
 use super::session::{NO_BUILDS, Session, WORK};
-use super::clash::{self, Clash};
 use super::stub::Stubs;
 use super::{Error, Explanation, Result, build, explain};
 use crate::{PypiPackage, Upgrade};
@@ -88,7 +88,7 @@ pub(super) async fn compile(session: &Session<'_>, mut question: Question<'_>) -
         if !failure.stderr.contains(NO_BUILDS) {
             let error = session.explain(&failure);
             return Err(match stubs {
-                Some(stubs) => clash::blame(error, stubs),
+                Some(stubs) => clash::blame(error, stubs, &shadowed),
                 None => error,
             });
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use provenv_definition::{Digest, SafeUrl};
 
-use super::clash::Clash;
+use super::clash::{self, Clash};
 use super::explain::Explanation;
 use super::uv;
 
@@ -138,7 +138,7 @@ pub enum Error {
         explanation: Explanation,
     },
     /// pip asks for another version than the one that conda installs.
-    #[error("pip and conda do not agree: {}{}", .clashes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "), if .explanation.text.is_empty() { String::new() } else { format!("\n{explanation}") })]
+    #[error("{}{}{explanation}", clash::text(.clashes), if .explanation.text.is_empty() { "" } else { "\n" })]
     Clash {
         /// Who wants what.
         clashes: Vec<Clash>,
@@ -424,9 +424,7 @@ impl Error {
 }
 
 fn clash_hint(clashes: &[Clash]) -> String {
-    let mut names: Vec<&str> = clashes.iter().map(|clash| &*clash.name).collect();
-    names.dedup();
-    let names = names.join(" and ");
+    let names = clash::names(clashes).join(" and ");
     format!(
         "pip leaves what conda installs as it is: ask conda for a version of {names} that pip's packages can take, ask pip for \
          other versions of these, or let pip have a direct URL of {names}, which then shadows conda's"

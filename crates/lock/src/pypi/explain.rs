@@ -287,7 +287,7 @@ fn cause(explanation: &str) -> Option<&str> {
 }
 
 /// What stands in the first pair of backquotes.
-fn quoted(line: &str) -> Option<&str> {
+pub(super) fn quoted(line: &str) -> Option<&str> {
     line.split('`').nth(1)
 }
 

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use pep440_rs::{Version, VersionSpecifiers};
-use provenv_definition::{CondaRequirements, CondaSpec, MarkerEnvironment, Platform, Requirement, normalise_name};
+use provenv_definition::{
+    CondaRequirements, CondaSpec, MarkerEnvironment, Platform, Requirement, normalise_name,
+};
 
 use super::metadata::foreign;
 use crate::{CondaPackage, PythonLock};
@@ -27,8 +29,10 @@ pub struct Installed {
     pub name: String,
     /// Its version; an error holds the text of one that is none (PEP 440).
     pub version: Result<Version, String>,
-    /// The conda package it lies in, and whose wish that is, in words.
-    pub origin: String,
+    /// The conda package it lies in, with its version.
+    pub package: String,
+    /// Whose wish that package is, in words; empty where nobody can say.
+    pub reason: String,
     /// What it says that it needs.
     requires: Vec<Requirement>,
     extras: Vec<String>,
@@ -44,7 +48,8 @@ pub fn installed(
 ) -> Vec<Installed> {
     let origins = Origins::new(packages, asked);
     let all = distributions.iter().filter_map(|one| {
-        let installed = Installed::read(&one.metadata, origins.of(&one.package))?;
+        let (package, reason) = origins.of(&one.package);
+        let installed = Installed::read(&one.metadata, package, reason)?;
         Some((installed.name.clone(), installed))
     });
     all.collect::<BTreeMap<_, _>>().into_values().collect()
@@ -52,7 +57,7 @@ pub fn installed(
 
 impl Installed {
     /// Reads what a distribution says. What cannot be read of it is left out: conda has installed it all the same.
-    fn read(metadata: &str, origin: String) -> Option<Self> {
+    fn read(metadata: &str, package: String, reason: String) -> Option<Self> {
         let (mut name, mut version) = (None, None);
         let (mut requires, mut extras) = (Vec::new(), Vec::new());
         for line in metadata.lines().take_while(|line| !line.trim_end().is_empty()) {
@@ -75,15 +80,26 @@ impl Installed {
         Some(Self {
             name,
             version: version.parse().map_err(|_| version.to_owned()),
-            origin,
+            package,
+            reason,
             requires,
             extras,
         })
     }
 
-    /// Its version as it is shown.
-    pub fn shown_version(&self) -> String {
-        self.version.as_ref().map_or_else(Clone::clone, ToString::to_string)
+    /// What it is and where it lies: `conda's numpy 1.26.4`, `torch 2.1.0 of conda's pytorch 2.1.0`.
+    pub fn described(&self) -> String {
+        let version = self.version.as_ref().map_or_else(Clone::clone, ToString::to_string);
+        let it = format!("{} {version}", self.name);
+        if it == self.package { format!("conda's {it}") } else { format!("{it} of conda's {}", self.package) }
+    }
+
+    /// The same, with whose wish that is.
+    pub(super) fn explained(&self) -> String {
+        if self.reason.is_empty() {
+            return self.described();
+        }
+        format!("{}, which is {}", self.described(), self.reason)
     }
 
     /// Whether its version is within the bounds; one that is none is in no bounds, and in none at all.
@@ -151,7 +167,8 @@ impl<'a> Origins<'a> {
         while let Some((package, spec)) = queue.pop_front() {
             for depend in &package.depends {
                 let name = depend.split_whitespace().next().unwrap_or_default();
-                let Some(needed) = by_name.get(name).filter(|needed| !reasons.contains_key(&*needed.name)) else {
+                let Some(needed) = by_name.get(name).filter(|needed| !reasons.contains_key(&*needed.name))
+                else {
                     continue;
                 };
                 let root = if specs.contains_key(&package.name) {
@@ -168,9 +185,9 @@ impl<'a> Origins<'a> {
         Self { reasons, versions }
     }
 
-    fn of(&self, package: &str) -> String {
+    /// The package with its version, and the reason.
+    fn of(&self, package: &str) -> (String, String) {
         let version = self.versions.get(package).copied().unwrap_or_default();
-        let reason = self.reasons.get(package).map(|reason| format!(", {reason}")).unwrap_or_default();
-        format!("{package} {version}{reason}")
+        (format!("{package} {version}"), self.reasons.get(package).cloned().unwrap_or_default())
     }
 }

@@ -21,31 +21,28 @@ pub(super) fn notes(
             && requirement.marker.as_ref().is_none_or(|marker| marker.holds(&environment));
         let has = satisfied.iter().find(|one| counts && requirement.name.as_ref() == Some(&one.name));
         if let Some(has) = has {
-            notes.push(format!(
-                "pip installs nothing for `{text}`: {} {} is there from conda's {}",
-                has.name,
-                has.shown_version(),
-                has.origin
-            ));
+            notes.push(format!("pip installs nothing for `{text}`: there is {}", has.explained()));
         }
     }
     for package in packages {
-        let Some(under) = target.installed.iter().find(|installed| installed.name == package.name) else { continue };
-        let mut note = format!(
-            "pip's {} {} shadows {} of conda's {}",
-            package.name,
-            package.version,
-            under.shown_version(),
-            under.origin
-        );
+        let Some(under) = target.installed.iter().find(|installed| installed.name == package.name) else {
+            continue;
+        };
+        let mut note = format!("pip's {} {} shadows {}", package.name, package.version, under.explained());
         if under.version.is_err() {
             note.push_str("; that version is none that pip could compare");
         }
         if let Ok(version) = package.version.parse() {
             for other in target.installed.iter().filter(|other| other.name != package.name) {
                 if let Some(requirement) = other.refuses(&package.name, &version, &environment) {
-                    let bounds: Vec<String> = requirement.specifiers.iter().map(ToString::to_string).collect();
-                    note.push_str(&format!("; conda's {} needs {}{}", other.name, package.name, bounds.join(",")));
+                    let bounds: Vec<String> =
+                        requirement.specifiers.iter().map(ToString::to_string).collect();
+                    note.push_str(&format!(
+                        "; conda's {} needs {}{}",
+                        other.name,
+                        package.name,
+                        bounds.join(",")
+                    ));
                 }
             }
         }

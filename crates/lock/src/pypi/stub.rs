@@ -62,7 +62,10 @@ impl<'a> Stubs<'a> {
     /// Those that a requirement with a place of its own stands in for.
     pub(super) fn shadowed(&self, requirements: &[Requirement]) -> BTreeSet<String> {
         let direct = self.counting(requirements).filter(|requirement| requirement.url.is_some());
-        direct.filter_map(|requirement| requirement.name.clone()).filter(|name| self.get(name).is_some()).collect()
+        direct
+            .filter_map(|requirement| requirement.name.clone())
+            .filter(|name| self.get(name).is_some())
+            .collect()
     }
 
     /// The requirements that conda's versions do not satisfy.
@@ -71,7 +74,8 @@ impl<'a> Stubs<'a> {
         requirements: &'r [Requirement],
     ) -> impl Iterator<Item = (&'a Installed, &'r Requirement)> {
         let named = self.counting(requirements).filter(|requirement| requirement.url.is_none());
-        let pairs = named.filter_map(|requirement| Some((self.get(requirement.name.as_ref()?)?, requirement)));
+        let pairs =
+            named.filter_map(|requirement| Some((self.get(requirement.name.as_ref()?)?, requirement)));
         pairs.filter(|(installed, requirement)| !installed.satisfies(requirement))
     }
 
