@@ -8,7 +8,6 @@ use provenv_definition::{
 };
 use provenv_lock::debian::Archive;
 use provenv_lock::diff::LockDiff;
-use provenv_lock::pypi::Target;
 use provenv_lock::{BaseLock, IndexState, Lock, PlatformLock, Receipt, ToolVersion, Upgrade};
 use serde::Serialize;
 
@@ -301,15 +300,16 @@ impl Workspace {
             };
             let sandbox = BaseSandbox::new(self, tools_base, host);
             sandbox.prepare().await?;
-            let distributions = self.assembler(None).await?.distributions(&lock).await?;
-            let installed = provenv_lock::pypi::installed(&distributions, &lock.conda, &definition.conda);
-            Ok((lock, indexes, sandbox, installed))
+            Ok((lock, indexes, sandbox))
         };
-        let ((mut lock, mut indexes, sandbox, installed), ()) = tokio::try_join!(base, tool)?;
+        let ((mut lock, mut indexes, sandbox), ()) = tokio::try_join!(base, tool)?;
         let mut tools = Vec::new();
         if let Some(python) = lock.python.clone() {
             let pip = &definition.pip;
-            let target = Target { python: &python, platform, installed: &installed, as_of: None };
+            let distributions = self.assembler(None).await?.distributions(&lock).await?;
+            let installed = provenv_lock::pypi::installed(&distributions, &lock.conda, &definition.conda);
+            let target =
+                provenv_lock::pypi::Target { python: &python, platform, installed: &installed, as_of: None };
             let resolve = async {
                 match artifacts {
                     Some(artifacts) => {

@@ -1,5 +1,7 @@
 //! What is to be said of pip's packages on top of conda's.
 
+use std::fmt::Write as _;
+
 use provenv_definition::{MarkerEnvironment, PipRequirement, Requirement};
 
 use super::{Installed, Target};
@@ -37,12 +39,8 @@ pub(super) fn notes(
                 if let Some(requirement) = other.refuses(&package.name, &version, &environment) {
                     let bounds: Vec<String> =
                         requirement.specifiers.iter().map(ToString::to_string).collect();
-                    note.push_str(&format!(
-                        "; conda's {} needs {}{}",
-                        other.name,
-                        package.name,
-                        bounds.join(",")
-                    ));
+                    let bounds = bounds.join(",");
+                    let _ = write!(note, "; conda's {} needs {}{bounds}", other.name, package.name);
                 }
             }
         }

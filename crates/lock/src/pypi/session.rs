@@ -39,6 +39,9 @@ pub(super) const NO_BUILDS: &str = "/provenv/no-builds";
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Where conda's packages are.
+const PREFIX: &str = "/opt/provenv";
+
 /// 1980-01-01, before which zip archives, and so wheels, have no times.
 const EPOCH: &str = "315532800";
 
@@ -176,8 +179,14 @@ impl<'a> Session<'a> {
         }
 
         let mut building = plain;
+        let mut path = format!("{BUILD_ENVIRONMENT}/bin:{PATH}");
+        if python.is_condas() {
+            // As in an activated environment: builds find conda's programs and libraries.
+            path = format!("{BUILD_ENVIRONMENT}/bin:{PREFIX}/bin:{PATH}");
+            building.set("CONDA_PREFIX", PREFIX);
+        }
         for (name, value) in [
-            ("PATH", format!("{BUILD_ENVIRONMENT}/bin:{PATH}").as_str()),
+            ("PATH", path.as_str()),
             ("VIRTUAL_ENV", BUILD_ENVIRONMENT),
             // Not the cache that others share: what a build writes there, they would use.
             ("UV_NO_CACHE", "1"),
@@ -280,7 +289,11 @@ impl<'a> Session<'a> {
         {
             self.fetcher.reporter().note("a build needs a compiler: trying again with build-essential");
             // A base has no perl, which scripts of -dev packages such as `pg_config` are written in.
-            let more = ["build-essential", "perl-base", "python3-dev"];
+            let mut more = vec!["build-essential", "perl-base"];
+            // conda's Python has its headers beside it, and Debian's are of another.
+            if !self.python.is_condas() {
+                more.push("python3-dev");
+            }
             result = self.once(&self.building, command, work, mounts, &more).await?;
         }
         Ok(result)
