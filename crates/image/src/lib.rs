@@ -2,6 +2,7 @@
 
 mod assemble;
 pub mod base_state;
+mod conda_meta;
 mod distributions;
 pub mod entry;
 pub mod export;
