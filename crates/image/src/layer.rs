@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entry::Directory;
 use crate::segment::{Error, GzipWriter, Piece, Reader, Segment, key, once, prelude};
-use crate::tarball;
+use crate::tarball::{self, HeaderKind, padding};
 
 /// A layer of an image: a gzip-compressed tar.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,15 @@ pub struct Part<'s> {
     pub without: &'s BTreeSet<String>,
 }
 
+/// A file of root's that is written into a layer as it is joined, because it follows from the lock and not from an artifact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Path from the image's root.
+    pub path: String,
+    /// What it says.
+    pub text: String,
+}
+
 /// Joins segments to a layer: the folders above all their entries, each once, then the segments, then the end of the archive.
 ///
 /// `folders` says what the packages of the whole image say of folders; one that nobody speaks of is root's, `0755`. No path
@@ -48,10 +57,22 @@ pub fn join(
     parts: &[Part<'_>],
     folders: &BTreeMap<String, Directory>,
 ) -> Result<(Layer, Option<String>), Error> {
-    let wanted = wanted(parts);
+    join_with(store, what, packages, parts, &[], folders)
+}
+
+/// The same with `notes` behind the segments.
+pub(crate) fn join_with(
+    store: &Store,
+    what: String,
+    packages: Vec<String>,
+    parts: &[Part<'_>],
+    notes: &[&Note],
+    folders: &BTreeMap<String, Directory>,
+) -> Result<(Layer, Option<String>), Error> {
+    let wanted = wanted(parts, notes);
     let parents: Vec<Directory> =
         wanted.iter().map(|path| folders.get(path).cloned().unwrap_or_else(|| plain(path))).collect();
-    if let [Part { segment, without, .. }] = parts
+    if let ([Part { segment, without, .. }], []) = (parts, notes)
         && without.is_empty()
         && let Some(whole) = &segment.whole
         && parents.iter().all(|folder| *folder == plain(&folder.path))
@@ -66,6 +87,9 @@ pub fn join(
         fields.push(format!("{} {} {}", segment.blob.hex(), segment.offset, segment.size));
         fields.extend(without.iter().map(|path| format!("-{path}")));
     }
+    for Note { path, text } in notes {
+        fields.push(format!("+{path} {}", Digest::of(text.as_bytes()).hex()));
+    }
     let key = key(&fields.iter().map(String::as_str).collect::<Vec<_>>());
     let joined = once(
         store,
@@ -77,6 +101,9 @@ pub fn join(
             out.flush()?;
             for part in parts {
                 append(store, &mut out, part)?;
+            }
+            for note in notes {
+                append_note(&mut out, note)?;
             }
             out.flush()?;
             out.push(&tarball::END)?;
@@ -115,7 +142,7 @@ fn plain(path: &str) -> Directory {
 }
 
 /// Every folder that the layer needs, parents before children.
-fn wanted(parts: &[Part<'_>]) -> BTreeSet<String> {
+fn wanted(parts: &[Part<'_>], notes: &[&Note]) -> BTreeSet<String> {
     let mut wanted = BTreeSet::new();
     let mut add = |path: &str| {
         // From the inside out: where one is known, so are those above it.
@@ -135,10 +162,22 @@ fn wanted(parts: &[Part<'_>]) -> BTreeSet<String> {
             add(&folder.path);
         }
     }
+    for note in notes {
+        add(&note.path);
+    }
     for part in parts {
         wanted.extend(part.segment.directories.iter().map(|folder| folder.path.clone()));
     }
     wanted
+}
+
+fn append_note(out: &mut GzipWriter, Note { path, text }: &Note) -> Result<(), Error> {
+    let size = text.len() as u64;
+    let mut header = Vec::new();
+    tarball::header(&mut header, path, HeaderKind::File(size), 0o644, 0, 0);
+    out.push(&header)?;
+    out.push(text.as_bytes())?;
+    out.push(&[0; 512][..padding(size)])
 }
 
 /// Copies a segment: members that stay whole as they are, the rest compressed again.

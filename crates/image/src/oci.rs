@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use dockerfile::equivalent_dockerfile;
 
+use crate::assemble::is_condas;
 use crate::layer::Layer;
 use crate::segment::{EPOCH, PREFIX};
 
@@ -82,9 +83,17 @@ impl ImageConfig {
     /// the mirror each artifact came from, and the same packages from another mirror are the same image.
     pub fn of(lock: &PlatformLock) -> Self {
         let mut env = Vec::new();
-        if lock.python.is_some() {
+        let has_conda = !lock.conda.is_empty();
+        if lock.python.is_some() || has_conda {
             env.push(("PATH".to_owned(), format!("/{PREFIX}/bin:{SYSTEM_PATH}")));
-            env.push(("VIRTUAL_ENV".to_owned(), format!("/{PREFIX}")));
+            if lock.python.as_ref().is_some_and(|python| !is_condas(python)) {
+                env.push(("VIRTUAL_ENV".to_owned(), format!("/{PREFIX}")));
+            }
+            if has_conda {
+                env.push(("CONDA_PREFIX".to_owned(), format!("/{PREFIX}")));
+                // As conda says it of an environment that lies outside of its own folder.
+                env.push(("CONDA_DEFAULT_ENV".to_owned(), format!("/{PREFIX}")));
+            }
         } else {
             env.push(("PATH".to_owned(), SYSTEM_PATH.to_owned()));
         }
@@ -109,6 +118,9 @@ fn labels(lock: &PlatformLock) -> BTreeMap<String, String> {
         ("dev.provenv.epoch".to_owned(), EPOCH.to_string()),
     ]);
     let mut title = Vec::new();
+    for package in lock.conda.iter().filter(|package| package.requested && package.name != "python") {
+        title.push(format!("{} {}", package.name, package.version));
+    }
     for package in lock.pypi.iter().filter(|package| package.requested) {
         title.push(format!("{} {}", package.name, package.version));
     }

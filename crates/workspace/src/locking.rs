@@ -306,14 +306,18 @@ impl Workspace {
         let mut tools = Vec::new();
         if let Some(python) = lock.python.clone() {
             let pip = &definition.pip;
+            let distributions = self.assembler(None).await?.distributions(&lock).await?;
+            let installed = provenv_lock::pypi::installed(&distributions, &lock.conda, &definition.conda);
+            let target =
+                provenv_lock::pypi::Target { python: &python, platform, installed: &installed, as_of: None };
             let resolve = async {
                 match artifacts {
                     Some(artifacts) => {
                         self.distrust(definition, artifacts).await?;
-                        let taken = resolver.take_over(pip, artifacts, &python, platform, &sandbox).await;
+                        let taken = resolver.take_over(pip, artifacts, &target, &sandbox).await;
                         Ok::<_, Error>(taken?)
                     }
-                    None => Ok(resolver.resolve(pip, &python, platform, &sandbox, previous, upgrade).await?),
+                    None => Ok(resolver.resolve(pip, &target, &sandbox, previous, upgrade).await?),
                 }
             };
             // While uv waits for the network, the processors compile what every image on this base holds.

@@ -13,25 +13,25 @@ use tokio::sync::{Semaphore, watch};
 
 use super::family::{Family, Package, Place};
 use super::plan::{self, Policy};
-use super::{Assembler, Error, Kept, interpreter, source_of};
+use super::{Assembler, Error, Kept, conda, interpreter, is_condas, shadow, source_of};
 use crate::entry::{Entry, EntryKind};
 use crate::layer::{self, Layer};
 use crate::linking;
 use crate::oci::{self, ImageConfig};
 use crate::python::PythonHost;
 use crate::segment::{self, Bytecode, Compiler, DebFacts, PREFIX, WheelFacts};
-use crate::{base_state, unpack};
+use crate::{base_state, path, unpack};
 
 /// Packages that are compiled at a time: one would leave the workers idle at its end.
 const COMPILING: usize = 3;
 
 /// One build of one lock.
 pub(super) struct Build<'a> {
-    fetcher: &'a Fetcher,
-    store: &'a Store,
-    reporter: Arc<dyn Reporter>,
+    pub(super) fetcher: &'a Fetcher,
+    pub(super) store: &'a Store,
+    pub(super) reporter: Arc<dyn Reporter>,
     host: Arc<dyn PythonHost>,
-    lock: &'a PlatformLock,
+    pub(super) lock: &'a PlatformLock,
     platform: Platform,
     /// For work that keeps a core busy and then waits for the disk.
     permits: Arc<Semaphore>,
@@ -42,15 +42,15 @@ pub(super) struct Build<'a> {
 }
 
 /// Some layers of an image.
-#[derive(Default)]
-struct Layers {
-    layers: Vec<Layer>,
+#[derive(Clone, Default)]
+pub(super) struct Layers {
+    pub layers: Vec<Layer>,
     /// Keys of the records of those that were joined.
-    joined: BTreeSet<String>,
+    pub joined: BTreeSet<String>,
 }
 
 impl Layers {
-    fn extend(&mut self, other: Self) {
+    pub fn extend(&mut self, other: Self) {
         self.layers.extend(other.layers);
         self.joined.extend(other.joined);
     }
@@ -62,6 +62,14 @@ struct Base {
     layers: Layers,
     /// What the dynamic linker finds.
     libraries: BTreeSet<String>,
+}
+
+/// What modules are compiled on.
+#[derive(Clone)]
+struct Ground {
+    layers: Vec<Layer>,
+    /// What stands for the interpreter in them.
+    interpreter: Digest,
 }
 
 impl<'a> Build<'a> {
@@ -82,17 +90,19 @@ impl<'a> Build<'a> {
 
     /// The base alone.
     pub async fn base(&self) -> Result<Kept, Error> {
-        let Base { family, layers, .. } = self.debian().await?;
-        let Layers { layers, joined } = layers;
-        let notes = family.notes().to_vec();
-        Ok(Kept { image: None, layers, joined, notes, uncompiled: Vec::new(), missing: Vec::new() })
+        let (base, conda) = try_join(self.debian(), self.conda()).await?;
+        let mut layers = base.layers;
+        let mut notes = base.family.notes().to_vec();
+        if let Some(conda) = conda {
+            layers.extend(conda.layers());
+            notes.extend(conda.notes);
+            layers.extend(self.own_files()?);
+        }
+        Ok(Kept { notes, ..kept(layers) })
     }
 
     /// The whole image.
     pub async fn image(&self) -> Result<Kept, Error> {
-        if !self.lock.conda.is_empty() {
-            return Err(Error::Conda(self.lock.conda.len()));
-        }
         let mut kept = match &self.lock.python {
             Some(python) => self.with_python(python).await?,
             None if self.lock.pypi.is_empty() => self.base().await?,
@@ -106,31 +116,33 @@ impl<'a> Build<'a> {
     }
 
     async fn with_python(&self, python: &PythonLock) -> Result<Kept, Error> {
-        let interpreter = interpreter(self.lock)?;
-        // The compiler needs the base; wheels come and are made into segments meanwhile.
+        // The compiler needs what its Python stands on; wheels come and are made into segments meanwhile.
         let (tell, told) = watch::channel(None);
         let system = async {
-            let base = self.debian().await?;
-            tell.send_replace(Some(base.layers.layers.clone()));
-            Ok::<_, Error>((self.compiled(&base, &interpreter, python, &told).await?, base))
+            let (base, conda) = try_join(self.debian(), self.conda()).await?;
+            let ground = self.ground(&base, conda.as_ref(), python)?;
+            tell.send_replace(Some(ground.clone()));
+            let compiled = self.compile_lower(&base, conda.as_ref(), python, &told).await?;
+            Ok::<_, Error>((compiled, base, conda, ground))
         };
         let wheels = try_join_all(self.lock.pypi.iter().map(|package| async {
             let (package, made) = self.wheel(package, python).await?;
-            let bytecode = self.bytecode(&package, &interpreter, python, told.clone()).await?;
+            let bytecode = self.bytecode(&package, python, told.clone()).await?;
             Ok::<_, Error>((Package { bytecode: Some(Arc::new(bytecode)), ..package }, made))
         }));
-        let ((compiled, base), wheels) = try_join(system, wheels).await?;
+        let (((compiled, conda_compiled), base, conda, ground), wheels) = try_join(system, wheels).await?;
         let (wheels, made): (Vec<Package>, Vec<WheelFacts>) = wheels.into_iter().unzip();
         let linkages = wheels.iter().zip(&made).map(|(wheel, made)| (wheel.what.as_str(), &made.linkage));
-        let missing = linking::missing(linkages, &base.libraries, base_state::machine(self.platform));
+        let mut libraries = base.libraries;
+        libraries.extend(conda.iter().flat_map(conda::Conda::libraries));
+        let missing = linking::missing(linkages, &libraries, base_state::machine(self.platform));
         let pairs = wheels.iter().zip(&made).filter_map(|(wheel, made)| case_note(&wheel.what, made));
         let wheel_notes: Vec<String> = pairs.chain(linking::notes(&missing)).collect();
 
-        let skeleton = virtualenv(python);
-        keep_interpreter(&skeleton, &wheels)?;
+        self.keep_interpreter(conda.as_ref(), &wheels)?;
         let compiled = self.family(compiled).await?;
         let wheels = self.family(wheels).await?;
-        let venv = literal(self.store, "virtual environment", &skeleton)?;
+        let own_files = self.own_files()?;
         let debian_bytecode = async {
             let places: Vec<Place> = compiled.bytecode().collect();
             if places.is_empty() {
@@ -139,37 +151,118 @@ impl<'a> Build<'a> {
             self.join(&compiled, vec![("bytecode of system packages".to_owned(), places)]).await
         };
         let places = wheels.files().chain(wheels.bytecode()).collect();
+        let policy = if conda.is_some() { &plan::PYTHON_OVER_CONDA } else { &plan::PYTHON };
         let (debian_bytecode, python_layers) =
-            try_join(debian_bytecode, self.spread(&wheels, &plan::PYTHON, places)).await?;
+            try_join(debian_bytecode, self.spread(&wheels, policy, places)).await?;
 
         let mut layers = base.layers;
-        layers.extend(debian_bytecode);
-        layers.extend(venv);
+        let mut notes = base.family.notes().to_vec();
+        let mut uncompiled: Vec<String> = compiled.uncompiled().collect();
+        if let Some(conda) = conda {
+            layers.extend(conda.layers());
+            let compiled = self.in_order(conda_compiled).await?;
+            let bytecode =
+                self.spread(&compiled, &plan::CONDA_BYTECODE, compiled.bytecode().collect()).await?;
+            notes.extend(conda.notes);
+            uncompiled.extend(compiled.uncompiled());
+            notes.extend(shadow::notes(self.store, &conda.family, &wheels)?);
+            // Behind what a base alone has, so that this is the beginning of the image.
+            layers.extend(own_files);
+            layers.extend(debian_bytecode);
+            layers.extend(bytecode);
+        } else {
+            layers.extend(debian_bytecode);
+            layers.extend(own_files);
+        }
         layers.extend(python_layers);
-        let notes = [base.family.notes(), wheels.notes(), &wheel_notes].concat();
-        let uncompiled = [&compiled, &wheels].iter().flat_map(|family| family.uncompiled()).collect();
-        Ok(Kept { image: None, layers: layers.layers, joined: layers.joined, notes, uncompiled, missing })
+        notes.extend_from_slice(wheels.notes());
+        notes.extend(wheel_notes);
+        uncompiled.extend(wheels.uncompiled());
+        let interpreter = is_condas(python).then_some(ground.interpreter);
+        Ok(Kept { notes, uncompiled, missing, interpreter, ..kept(layers) })
+    }
+
+    /// What modules are compiled on: Debian's packages, and where Python is conda's, what that stands on. Nothing else may
+    /// have a say in what bytecode comes out, because it is kept for every environment with this interpreter.
+    fn ground(
+        &self,
+        base: &Base,
+        conda: Option<&conda::Conda>,
+        python: &PythonLock,
+    ) -> Result<Ground, Error> {
+        let mut layers = base.layers.layers.clone();
+        if !is_condas(python) {
+            return Ok(Ground { layers, interpreter: interpreter(self.lock)? });
+        }
+        let conda = conda.filter(|conda| conda.interpreter.is_some());
+        let conda = conda.ok_or_else(|| Error::NoInterpreter(python.executable.clone()))?;
+        layers.extend_from_slice(&conda.python.layers);
+        Ok(Ground { layers, interpreter: conda.interpreter.expect("it was looked for") })
+    }
+
+    /// Debian's and conda's packages with their bytecode.
+    async fn compile_lower(
+        &self,
+        base: &Base,
+        conda: Option<&conda::Conda>,
+        python: &PythonLock,
+        told: &watch::Receiver<Option<Ground>>,
+    ) -> Result<(Vec<Package>, Vec<Package>), Error> {
+        // conda's Python never sees Debian's modules.
+        let debian = if is_condas(python) { &[][..] } else { &base.family.packages };
+        let conda = conda.map_or(&[][..], |conda| &conda.family.packages);
+        try_join(self.compiled(debian, python, told), self.compiled(conda, python, told)).await
+    }
+
+    /// What is in the prefix and in no package: what makes it a virtual environment, unless Python lies in it, and what makes
+    /// it one of conda's, if there are conda packages.
+    fn own_files(&self) -> Result<Layers, Error> {
+        let venv = self.lock.python.as_ref().filter(|python| !is_condas(python));
+        if self.lock.conda.is_empty() {
+            let skeleton = venv.map(virtualenv).unwrap_or_default();
+            return Ok(literal(self.store, "virtual environment", &skeleton)?);
+        }
+        let mut entries = vec![conda::history(self.lock)];
+        entries.extend(venv.map(virtualenv).unwrap_or_default());
+        Ok(literal(self.store, "conda environment", &entries)?)
+    }
+
+    /// Refuses packages that would take the interpreter's place, or change what is noted of conda packages.
+    fn keep_interpreter(&self, conda: Option<&conda::Conda>, wheels: &[Package]) -> Result<(), Error> {
+        let conda_packages = conda.map_or(&[][..], |conda| &conda.family.packages);
+        let python = self.lock.python.as_ref();
+        let skeleton = python.filter(|python| !is_condas(python)).map(virtualenv).unwrap_or_default();
+        let files = skeleton.iter().filter(|entry| !matches!(entry.kind, EntryKind::Directory));
+        let files = files.map(|entry| entry.path.as_str());
+        let folders = skeleton.iter().flat_map(|entry| path::parents(&entry.path));
+        keep_paths(&files.chain(folders).collect(), conda_packages.iter().chain(wheels))?;
+        if let Some(conda) = conda {
+            let files = conda.interpreter_paths();
+            let others = conda_packages.iter().filter(|package| package.name != conda::PYTHON);
+            keep_paths(&files.flat_map(conda::with_parents).collect(), others.chain(wheels))?;
+            conda::keep_records(wheels)?;
+        }
+        Ok(())
     }
 
     /// The base and its bytecode, which an image will need.
     pub async fn warm(&self) -> Result<(), Error> {
         let Some(python) = &self.lock.python else { return Ok(()) };
-        let interpreter = interpreter(self.lock)?;
-        let base = self.debian().await?;
-        let (_tell, told) = watch::channel(Some(base.layers.layers.clone()));
-        self.compiled(&base, &interpreter, python, &told).await.map(drop)
+        let (base, conda) = try_join(self.debian(), self.conda()).await?;
+        let ground = self.ground(&base, conda.as_ref(), python)?;
+        let (_tell, told) = watch::channel(Some(ground));
+        self.compile_lower(&base, conda.as_ref(), python, &told).await.map(drop)
     }
 
-    /// The packages of `base` with their bytecode.
+    /// `packages` with their bytecode.
     async fn compiled(
         &self,
-        base: &Base,
-        interpreter: &Digest,
+        packages: &[Package],
         python: &PythonLock,
-        told: &watch::Receiver<Option<Vec<Layer>>>,
+        told: &watch::Receiver<Option<Ground>>,
     ) -> Result<Vec<Package>, Error> {
-        try_join_all(base.family.packages.iter().map(|package| async {
-            let bytecode = self.bytecode(package, interpreter, python, told.clone()).await?;
+        try_join_all(packages.iter().map(|package| async {
+            let bytecode = self.bytecode(package, python, told.clone()).await?;
             Ok(Package { bytecode: Some(Arc::new(bytecode)), ..package.clone() })
         }))
         .await
@@ -211,7 +304,10 @@ impl<'a> Build<'a> {
         base_state::check_identity(package, &made.facts, &file)?;
         let name = package.name.clone();
         let segment = Arc::new(made.segment);
-        Ok((Package { name, what, sha256, segment, bytecode: None }, (package.clone(), made.facts)))
+        Ok((
+            Package { name, what, sha256, segment, bytecode: None, note: None },
+            (package.clone(), made.facts),
+        ))
     }
 
     async fn wheel(
@@ -238,25 +334,27 @@ impl<'a> Build<'a> {
         let work = move || segment::wheel(&store, &path, &sha256, &name, minor);
         let made = self.item(&what, size, work).await?;
         let segment = Arc::new(made.segment);
-        Ok((Package { name: package.name.clone(), what, sha256, segment, bytecode: None }, made.facts))
+        Ok((
+            Package { name: package.name.clone(), what, sha256, segment, bytecode: None, note: None },
+            made.facts,
+        ))
     }
 
-    /// The bytecode of a package's modules, once the base is there.
+    /// The bytecode of a package's modules, once there is something to compile on.
     async fn bytecode(
         &self,
         package: &Package,
-        interpreter: &Digest,
         python: &PythonLock,
-        mut told: watch::Receiver<Option<Vec<Layer>>>,
+        mut told: watch::Receiver<Option<Ground>>,
     ) -> Result<Bytecode, Error> {
-        let base = told.wait_for(Option::is_some).await.map(|layers| layers.clone().unwrap_or_default());
-        let Ok(base) = base else {
+        let ground = told.wait_for(Option::is_some).await.ok().and_then(|ground| ground.clone());
+        let Some(Ground { layers, interpreter }) = ground else {
             // The making of the base failed, and its error is the one to tell.
             return std::future::pending().await;
         };
         let _permit = self.compiling.acquire().await.expect("the semaphore is never closed");
         let (store, segment) = (self.store.clone(), Arc::clone(&package.segment));
-        let (sha256, interpreter) = (package.sha256, *interpreter);
+        let sha256 = package.sha256;
         let (host, reporter) = (Arc::clone(&self.host), Arc::clone(&self.reporter));
         let (slot, workers) = (Arc::clone(&self.compiler), self.workers);
         let (executable, version) = (python.executable.clone(), python.minor());
@@ -272,7 +370,7 @@ impl<'a> Build<'a> {
                 if let Some(compiler) = &*slot {
                     return Ok(Arc::clone(compiler));
                 }
-                let folders = unpack::layers(&store, &base, reporter.as_ref())?;
+                let folders = unpack::layers(&store, &layers, reporter.as_ref())?;
                 let compiler = Arc::new(Compiler::new(host, folders, executable, version.1, workers));
                 Ok::<_, Error>(Arc::clone(slot.insert(compiler)))
             };
@@ -286,13 +384,21 @@ impl<'a> Build<'a> {
     }
 
     async fn family(&self, packages: Vec<Package>) -> Result<Arc<Family>, Error> {
-        let store = self.store.clone();
-        let version = self.lock.python.as_ref().map_or((3, 0), PythonLock::minor);
-        self.blocking(move || Family::new(&store, packages, version).map(Arc::new)).await
+        let (store, version) = (self.store.clone(), self.minor());
+        self.blocking(move || Family::by_name(&store, packages, version).map(Arc::new)).await
+    }
+
+    pub(super) async fn in_order(&self, packages: Vec<Package>) -> Result<Arc<Family>, Error> {
+        let (store, version) = (self.store.clone(), self.minor());
+        self.blocking(move || Family::in_order(&store, packages, version).map(Arc::new)).await
+    }
+
+    fn minor(&self) -> (u32, u32) {
+        self.lock.python.as_ref().map_or((3, 0), PythonLock::minor)
     }
 
     /// Joins what stands at `places` to layers as `policy` says.
-    async fn spread(
+    pub(super) async fn spread(
         &self,
         family: &Arc<Family>,
         policy: &Policy,
@@ -331,7 +437,7 @@ impl<'a> Build<'a> {
     }
 
     /// The same, reported as an item of the assembly.
-    async fn item<T, E>(
+    pub(super) async fn item<T, E>(
         &self,
         what: &str,
         bytes: u64,
@@ -378,21 +484,28 @@ fn virtualenv(python: &PythonLock) -> Vec<Entry> {
     ]
 }
 
-/// Refuses a wheel that would put something of its own in the place of the interpreter, or of a folder above it: whoever
-/// starts `python` would start that.
-fn keep_interpreter(skeleton: &[Entry], wheels: &[Package]) -> Result<(), Error> {
-    for wheel in wheels {
-        for item in &wheel.segment.index.entries {
-            let hides = |entry: &Entry| {
-                let below = entry.path.strip_prefix(&item.path).is_some_and(|rest| rest.starts_with('/'));
-                below || (entry.path == item.path && !matches!(entry.kind, EntryKind::Directory))
-            };
-            if skeleton.iter().any(hides) {
-                return Err(Error::Interpreter { what: wheel.what.clone(), path: item.path.clone() });
-            }
+/// Refuses a package that would put something of its own in the place of one of `kept`: whoever starts `python` would start
+/// that.
+fn keep_paths<'p>(kept: &BTreeSet<&str>, packages: impl Iterator<Item = &'p Package>) -> Result<(), Error> {
+    for package in packages {
+        if let Some(item) = package.segment.index.entries.iter().find(|item| kept.contains(&*item.path)) {
+            return Err(Error::Interpreter { what: package.what.clone(), path: item.path.clone() });
         }
     }
     Ok(())
+}
+
+/// What is known of some layers and nothing else.
+fn kept(layers: Layers) -> Kept {
+    Kept {
+        image: None,
+        layers: layers.layers,
+        joined: layers.joined,
+        notes: Vec::new(),
+        uncompiled: Vec::new(),
+        missing: Vec::new(),
+        interpreter: None,
+    }
 }
 
 /// What is to be said of a wheel with two paths that differ only in case.
@@ -404,6 +517,6 @@ fn case_note(what: &str, made: &WheelFacts) -> Option<String> {
 }
 
 /// A size that the lock knows.
-fn known(size: u64) -> Option<u64> {
+pub(super) fn known(size: u64) -> Option<u64> {
     (size > 0).then_some(size)
 }

@@ -116,7 +116,11 @@ pub(super) fn resolve(
 }
 
 /// Whether two entries are the same in all that an image shows.
-fn same(store: &Store, one: (&Segment, &Item), other: (&Segment, &Item)) -> Result<bool, segment::Error> {
+pub(super) fn same(
+    store: &Store,
+    one: (&Segment, &Item),
+    other: (&Segment, &Item),
+) -> Result<bool, segment::Error> {
     let (a, b) = (one.1, other.1);
     if (&a.kind, a.mode, a.uid, a.gid, a.size) != (&b.kind, b.mode, b.uid, b.gid, b.size) {
         return Ok(false);

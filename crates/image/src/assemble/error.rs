@@ -8,9 +8,6 @@ pub enum Error {
     /// An artifact could not be had.
     #[error(transparent)]
     Fetch(#[from] provenv_fetch::Error),
-    /// A lock with packages that are not installed yet.
-    #[error("conda packages cannot be assembled yet: the lock has {0}")]
-    Conda(usize),
     /// An artifact could not be made into a segment.
     #[error(transparent)]
     Segment(#[from] segment::Error),
@@ -51,13 +48,29 @@ pub enum Error {
         /// What the latter has in it.
         below: String,
     },
-    /// A wheel wants to be the interpreter.
-    #[error("{what} has a file of its own at /{path}, which is the virtual environment's")]
+    /// A package wants to be the interpreter.
+    #[error("{what} has a file of its own at /{path}, where the environment's Python is")]
     Interpreter {
         /// The package.
         what: String,
         /// The path.
         path: String,
+    },
+    /// A package that says of itself what only the installer may say.
+    #[error("{what} has a file at /{path}, where it is noted which conda packages are installed")]
+    CondaMeta {
+        /// The package.
+        what: String,
+        /// The path.
+        path: String,
+    },
+    /// A Python that modules cannot be compiled with.
+    #[error("the Python of {what} cannot be used: {problem}")]
+    OtherPython {
+        /// The package.
+        what: String,
+        /// Why.
+        problem: String,
     },
     /// A worker thread ended before its time.
     #[error("a worker of the assembly ended before its time")]
@@ -70,10 +83,6 @@ impl Error {
         match self {
             Self::Fetch(error) => error.hint(),
             Self::Segment(error) => error.hint(),
-            Self::Conda(_) => Some(
-                "`provenv env export --locked --format explicit` gives them to conda or micromamba"
-                    .to_owned(),
-            ),
             Self::Unpack(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::BuiltGone { .. } => Some(
@@ -88,6 +97,10 @@ impl Error {
             Self::Interpreter { what, .. } => {
                 Some(format!("do not use {what}: it would run in the place of Python"))
             }
+            Self::CondaMeta { what, .. } => {
+                Some(format!("do not use {what}: a package must not change what is known of others"))
+            }
+            Self::OtherPython { .. } => Some("ask for the CPython of conda-forge or of Anaconda".to_owned()),
             Self::Worker(_) => None,
         }
     }

@@ -1,4 +1,5 @@
-//! Packages that lie in one part of the image and may be in each other's way: all Debian packages, or all wheels.
+//! Packages that lie in one part of the image and may be in each other's way: all Debian packages, all conda packages, or all
+//! wheels.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use provenv_store::Store;
 use super::Error;
 use super::conflict::{self, Outcome, Source};
 use super::plan::Candidate;
-use crate::layer::{self, Layer, Part};
+use crate::layer::{self, Layer, Note, Part};
 use crate::segment::{self, Bytecode, Segment, bytecode_path};
 
 /// A package's files, and its bytecode once it is made.
@@ -22,6 +23,8 @@ pub(super) struct Package {
     pub sha256: Digest,
     pub segment: Arc<Segment>,
     pub bytecode: Option<Arc<Bytecode>>,
+    /// What its installer notes of it, beside its files.
+    pub note: Option<Arc<Note>>,
 }
 
 impl Package {
@@ -32,7 +35,7 @@ impl Package {
 
 /// Packages, what is in them, and how their conflicts come out.
 pub(super) struct Family {
-    /// In the order in which an installer would lay them down: by name.
+    /// In the order in which an installer would lay them down.
     pub packages: Vec<Package>,
     outcome: Outcome,
 }
@@ -45,8 +48,14 @@ pub(super) enum Place {
 }
 
 impl Family {
-    pub fn new(store: &Store, mut packages: Vec<Package>, version: (u32, u32)) -> Result<Self, Error> {
+    /// Packages that are laid down in the order of their names.
+    pub fn by_name(store: &Store, mut packages: Vec<Package>, version: (u32, u32)) -> Result<Self, Error> {
         packages.sort_by(|one, other| (&one.name, &one.what).cmp(&(&other.name, &other.what)));
+        Self::in_order(store, packages, version)
+    }
+
+    /// Packages that are laid down in this order.
+    pub fn in_order(store: &Store, packages: Vec<Package>, version: (u32, u32)) -> Result<Self, Error> {
         let sources: Vec<Source<'_>> = packages
             .iter()
             .map(|package| Source {
@@ -67,6 +76,11 @@ impl Family {
     /// The bytecode of every package that has some.
     pub fn bytecode(&self) -> impl Iterator<Item = Place> {
         (0..self.packages.len()).filter(|&n| self.packages[n].compiled().is_some()).map(Place::Bytecode)
+    }
+
+    /// Paths that each package leaves to later ones.
+    pub fn given_up(&self) -> &[BTreeSet<String>] {
+        &self.outcome.files
     }
 
     pub fn notes(&self) -> &[String] {
@@ -117,6 +131,13 @@ impl Family {
             .collect();
         let packages = packages.into_iter().map(str::to_owned).collect();
         let parts: Vec<Part<'_>> = places.iter().map(|place| self.part(*place)).collect();
-        layer::join(store, what, packages, &parts, &self.outcome.folders)
+        let notes: Vec<&Note> = places
+            .iter()
+            .filter_map(|place| match place {
+                Place::Files(n) => self.packages[*n].note.as_deref(),
+                Place::Bytecode(_) => None,
+            })
+            .collect();
+        layer::join_with(store, what, packages, &parts, &notes, &self.outcome.folders)
     }
 }

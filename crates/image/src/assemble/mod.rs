@@ -2,11 +2,14 @@
 //! All at once where nothing hinders it, and nothing twice, in this process or another.
 
 mod build;
+mod conda;
 mod conflict;
 mod error;
 mod family;
+mod install_order;
 mod plan;
 mod reach;
+mod shadow;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +18,7 @@ use std::sync::Arc;
 
 use provenv_definition::{Digest, Platform};
 use provenv_fetch::Fetcher;
-use provenv_lock::{PlatformLock, PypiPackage, PypiSource};
+use provenv_lock::{PlatformLock, PypiPackage, PypiSource, PythonLock};
 use provenv_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +70,9 @@ struct Kept {
     /// Libraries that wheels are linked with and nothing has.
     #[serde(default)]
     missing: Vec<MissingLibrary>,
+    /// What stands for the Python that compiled its modules, where it is conda's.
+    #[serde(default)]
+    interpreter: Option<Digest>,
 }
 
 impl Kept {
@@ -83,7 +89,7 @@ impl Assembler {
         Self { store: fetcher.store().clone(), fetcher, python, cores }
     }
 
-    /// The Debian packages and the base state of `lock`: what it takes to run a tool on the base.
+    /// The Debian packages, the base state and the conda packages of `lock`: what it takes to run a tool on the base.
     pub async fn base(&self, lock: &PlatformLock, platform: Platform) -> Result<BaseLayers, Error> {
         let key = base_key(lock, platform);
         if let Some(kept) = self.kept(&key)? {
@@ -121,6 +127,18 @@ impl Assembler {
         again.image(lock, platform).await
     }
 
+    pub(crate) fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn cores(&self) -> usize {
+        self.cores
+    }
+
     fn kept(&self, key: &str) -> Result<Option<Kept>, Error> {
         Ok(self.store.record::<Kept>(IMAGES, key)?.filter(|kept| kept.is_in(&self.store)))
     }
@@ -151,14 +169,25 @@ fn image_key(lock: &PlatformLock, platform: Platform) -> String {
 
 /// The key of a base's record: other Python packages, same base.
 fn base_key(lock: &PlatformLock, platform: Platform) -> String {
-    segment::key(&["base", platform.as_str(), &digest(&lock.debian).hex()])
+    let debian = digest(&lock.debian).hex();
+    if lock.conda.is_empty() {
+        return segment::key(&["base", platform.as_str(), &debian]);
+    }
+    // Whose the Python is decides which folders the environment's own files need.
+    let conda = digest(&(&lock.conda, &lock.python)).hex();
+    segment::key(&["base", platform.as_str(), &debian, &conda])
 }
 
 fn digest(value: &impl Serialize) -> Digest {
     Digest::of(&serde_json::to_vec(value).expect("a lock is plain data"))
 }
 
-/// The interpreter to the last bit: the packages that hold the executable and its core.
+/// Whether `python` is a conda package's.
+pub(crate) fn is_condas(python: &PythonLock) -> bool {
+    python.executable.strip_prefix('/').and_then(|path| path.strip_prefix(segment::PREFIX)).is_some()
+}
+
+/// Debian's interpreter to the last bit: the packages that hold the executable and its core.
 fn interpreter(lock: &PlatformLock) -> Result<Digest, Error> {
     let Some(python) = &lock.python else { return Err(Error::NoInterpreter("python3".to_owned())) };
     let (major, minor) = python.minor();

@@ -26,6 +26,22 @@ pub(super) const SYSTEM: Policy =
 pub(super) const PYTHON: Policy =
     Policy { what: "Python packages", buckets: 16, own_from: 2 << 20, own_most: 40 };
 
+/// The conda packages that conda's Python stands on, itself included: what compiles the modules of all the others.
+pub(super) const CONDA_PYTHON: Policy =
+    Policy { what: "packages that Python stands on", buckets: 4, own_from: 8 << 20, own_most: 4 };
+
+/// The other conda packages.
+pub(super) const CONDA: Policy =
+    Policy { what: "conda packages", buckets: 12, own_from: 4 << 20, own_most: 20 };
+
+/// The bytecode of conda packages, which is made when their layers stand.
+pub(super) const CONDA_BYTECODE: Policy =
+    Policy { what: "bytecode of conda packages", buckets: 8, own_from: 2 << 20, own_most: 4 };
+
+/// Wheels and their bytecode above conda packages: fewer, as a rule, and there is less room for them.
+pub(super) const PYTHON_OVER_CONDA: Policy =
+    Policy { what: "Python packages", buckets: 8, own_from: 2 << 20, own_most: 12 };
+
 /// A segment that wants a layer.
 pub(super) struct Candidate {
     /// Name of the package.
@@ -91,7 +107,7 @@ mod tests {
     fn layers_stay_below_the_limit() {
         let candidates: Vec<_> =
             (0..1000).map(|n| candidate(&format!("package-{n}"), "1", (1 << 20) * (n % 50))).collect();
-        for policy in [&SYSTEM, &PYTHON] {
+        for policy in [&SYSTEM, &PYTHON, &CONDA_PYTHON, &CONDA, &CONDA_BYTECODE, &PYTHON_OVER_CONDA] {
             let groups = group(policy, &candidates);
             assert_eq!(groups.iter().map(|group| group.members.len()).sum::<usize>(), 1000);
             assert!(groups.len() <= policy.own_most + usize::try_from(policy.buckets).unwrap());
@@ -106,5 +122,8 @@ mod tests {
         // With base state, Debian's bytecode and the virtualenv.
         let most = |policy: &Policy| policy.own_most + usize::try_from(policy.buckets).unwrap();
         assert!(most(&SYSTEM) + most(&PYTHON) + 3 < 100);
+        // With base state, Debian's bytecode, the environment's own files and what scripts leave.
+        let conda = [&CONDA_PYTHON, &CONDA, &CONDA_BYTECODE, &PYTHON_OVER_CONDA];
+        assert!(most(&SYSTEM) + conda.into_iter().map(most).sum::<usize>() + 4 < 100);
     }
 }

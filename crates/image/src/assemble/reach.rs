@@ -5,6 +5,7 @@ use provenv_lock::{PlatformLock, PypiSource};
 use provenv_store::{Roots, Store};
 use serde_json::Value;
 
+use super::conda::for_python;
 use super::{Error, IMAGES, Kept, base_key, image_key, interpreter, source_of};
 use crate::segment::{self, RECORDS};
 use crate::unpack;
@@ -12,12 +13,19 @@ use crate::unpack;
 /// Adds to `roots` all that `lock` needs to be built again without the network, and all that was made for it.
 pub fn reach(store: &Store, lock: &PlatformLock, platform: Platform, roots: &mut Roots) -> Result<(), Error> {
     let mut segments = Vec::new();
-    let interpreter = interpreter(lock).ok();
+    let mut compiled = Vec::new();
+    let mut interpreters: Vec<Digest> = interpreter(lock).into_iter().collect();
     for package in &lock.debian {
         let sha256 = &package.artifact.sha256;
         roots.blobs.insert(*sha256);
         segments.push(segment::deb_key(sha256));
-        segments.extend(interpreter.as_ref().map(|python| segment::bytecode_key(sha256, python)));
+        compiled.push(*sha256);
+    }
+    for package in &lock.conda {
+        let sha256 = &package.artifact.sha256;
+        roots.blobs.insert(*sha256);
+        segments.push(segment::conda_key(sha256, for_python(package, lock.python.as_ref())));
+        compiled.push(*sha256);
     }
     for package in &lock.pypi {
         let sha256 = source_of(package).0;
@@ -28,16 +36,20 @@ pub fn reach(store: &Store, lock: &PlatformLock, platform: Platform, roots: &mut
         if let Some(python) = &lock.python {
             segments.push(segment::wheel_key(&sha256, python.minor()));
         }
-        segments.extend(interpreter.as_ref().map(|python| segment::bytecode_key(&sha256, python)));
+        compiled.push(sha256);
     }
     for key in [base_key(lock, platform), image_key(lock, platform)] {
         if let Some(kept) = store.record::<Kept>(IMAGES, &key)? {
             segments.extend(kept.joined.iter().cloned());
+            interpreters.extend(kept.interpreter);
             for layer in &kept.layers {
                 roots.trees.insert((unpack::TREE.to_owned(), layer.diff_id.hex()));
             }
             record(store, IMAGES, key, roots)?;
         }
+    }
+    for python in &interpreters {
+        segments.extend(compiled.iter().map(|sha256| segment::bytecode_key(sha256, python)));
     }
     for key in segments {
         record(store, RECORDS, key, roots)?;

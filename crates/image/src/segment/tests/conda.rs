@@ -1,89 +1,11 @@
 //! Conda packages of both kinds, good ones and hostile ones.
 
-use std::io::Write as _;
-
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::support::{Fixture, TarMember, ZipMember, tar, zip, zstd};
+use super::conda_package::{Conda, OLD};
+use super::support::{Fixture, TarMember};
 use crate::segment::{CondaSegment, Error, Problem};
-
-const OLD: &str = "/home/builder/work/placeholder_placeholder_placeholder";
-
-/// What a package holds, and what it says of itself.
-struct Conda {
-    index: serde_json::Value,
-    link: Option<serde_json::Value>,
-    paths: Vec<serde_json::Value>,
-    members: Vec<TarMember>,
-}
-
-impl Conda {
-    fn new() -> Self {
-        Self {
-            index: json!({ "name": "demo", "version": "1.0", "build": "h0_0", "build_number": 0 }),
-            link: None,
-            paths: Vec::new(),
-            members: Vec::new(),
-        }
-    }
-
-    fn noarch_python(entry_points: &[&str]) -> Self {
-        let mut package = Self::new();
-        package.index["noarch"] = "python".into();
-        package.link = Some(json!({ "noarch": { "type": "python", "entry_points": entry_points } }));
-        package
-    }
-
-    fn file(mut self, path: &str, bytes: &[u8], mode: Option<&str>) -> Self {
-        let mut listed = json!({
-            "_path": path, "path_type": "hardlink", "size_in_bytes": bytes.len(),
-            "sha256": hex::encode(Sha256::digest(bytes)),
-        });
-        if let Some(mode) = mode {
-            listed["prefix_placeholder"] = OLD.into();
-            listed["file_mode"] = mode.into();
-        }
-        self.paths.push(listed);
-        self.members.push(TarMember::file(path, bytes));
-        self
-    }
-
-    fn member(mut self, path_type: &str, member: TarMember) -> Self {
-        let path = String::from_utf8(member.name.clone()).unwrap();
-        self.paths.push(json!({ "_path": path, "path_type": path_type }));
-        self.members.push(member);
-        self
-    }
-
-    fn info(&self) -> Vec<TarMember> {
-        let text =
-            |name: &str, value: &serde_json::Value| TarMember::file(name, value.to_string().as_bytes());
-        let mut members = vec![
-            text("info/index.json", &self.index),
-            text("info/paths.json", &json!({ "paths": self.paths, "paths_version": 1 })),
-        ];
-        members.extend(self.link.as_ref().map(|link| text("info/link.json", link)));
-        members
-    }
-
-    fn conda(&self) -> Vec<u8> {
-        zip(&[
-            ZipMember::stored("metadata.json", b"{\"conda_pkg_format_version\": 2}"),
-            ZipMember::stored("pkg-demo-1.0-h0_0.tar.zst", &zstd(&tar(&self.members))),
-            ZipMember::stored("info-demo-1.0-h0_0.tar.zst", &zstd(&tar(&self.info()))),
-        ])
-    }
-
-    fn tar_bz2(self) -> Vec<u8> {
-        // What a package says of itself may stand behind its files.
-        let info = self.info();
-        let all: Vec<TarMember> = self.members.into_iter().chain(info).collect();
-        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::default());
-        encoder.write_all(&tar(&all)).unwrap();
-        encoder.finish().unwrap()
-    }
-}
 
 fn segment(fixture: &Fixture, name: &str, bytes: &[u8]) -> Result<CondaSegment, Error> {
     let (path, digest) = fixture.artifact(bytes);

@@ -2,6 +2,7 @@
 
 pub mod bytecode;
 mod conda;
+pub mod conda_package;
 mod deb;
 mod hostile_deb;
 mod hostile_wheel;

@@ -20,6 +20,12 @@ pub struct Fixture {
     pub folder: tempfile::TempDir,
 }
 
+impl Default for Fixture {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Fixture {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();

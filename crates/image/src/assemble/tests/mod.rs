@@ -1,5 +1,7 @@
 //! Whole images of small packages, made as real ones are; only Python runs without a sandbox.
 
+mod conda;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Child;

@@ -1,0 +1,57 @@
+//! py-rattler, the peer that reads what this crate writes.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// py-rattler with a cache of its own.
+pub struct Peer {
+    python: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl Peer {
+    /// `None`, said aloud, where it cannot be installed.
+    pub fn new() -> Option<Self> {
+        let python = provenv_channel::python_with(&["py-rattler==0.28.0"])?;
+        Some(Self { python, folder: tempfile::tempdir().unwrap() })
+    }
+
+    /// A folder that goes away with it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The records that it chooses for `specs`, which it then installs to `prefix`.
+    #[track_caller]
+    pub fn solve(&self, channel: &str, form: &str, prefix: Option<&Path>, specs: &[&str]) -> Vec<Value> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/peer.py");
+        let cache = self.folder.path().join(format!("cache-{form}"));
+        let mut command = Command::new(&self.python);
+        command.args([script, "--channel", channel, "--form", form, "--cache"]).arg(cache);
+        if let Some(prefix) = prefix {
+            command.arg("--install").arg(prefix);
+        }
+        let output = command.args(specs).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Lets it write the index of the channel in `folder`.
+    #[track_caller]
+    pub fn index(&self, folder: &Path) {
+        let script = "import asyncio, sys, rattler.index; asyncio.run(rattler.index.index_fs(sys.argv[1]))";
+        let output = Command::new(&self.python).args(["-c", script]).arg(folder).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
+/// The file names of records, in order.
+pub fn names(records: &[Value]) -> Vec<&str> {
+    let mut names: Vec<&str> =
+        records.iter().map(|record| record["url"].as_str().unwrap().rsplit('/').next().unwrap()).collect();
+    names.sort_unstable();
+    names
+}

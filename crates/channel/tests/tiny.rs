@@ -1,0 +1,172 @@
+//! The tiny channel is what clients of conda take for a real one: py-rattler reads each form of its index, solves, and installs.
+
+mod support;
+
+use std::process::Command;
+
+use provenv_channel::{Channel, Package};
+use provenv_testing::server::{FileTree, Server};
+use support::{Peer, names};
+
+fn python() -> Package {
+    Package::new("python", "3.11.2")
+        .build("h0_0_cpython", 0)
+        .executable("bin/python3.11", "#!/bin/sh\n")
+        .symlink("bin/python", "python3.11")
+        .file("lib/python3.11/os.py", "")
+        .field("python_site_packages_path", "lib/python3.11/site-packages")
+}
+
+fn tool() -> Package {
+    Package::new("tool", "1.0")
+        .build("py311_0", 0)
+        .depends("python >=3.11,<3.12.0a0")
+        .constrains("old <2")
+        .prefixed_text("bin/tool", "#!/bin/sh\necho {PREFIX}\n")
+        .prefixed_binary("lib/libtool.so", b"\x7fELF{PREFIX}/share\0rest")
+        .symlink("lib/libtool.so.1", "libtool.so")
+        .entry_point("second = tool:main")
+        .python_dist("tool", "1.0", &["library>=1"])
+}
+
+fn library() -> Package {
+    Package::new("library", "2.0")
+        .noarch_python()
+        .depends("python >=3.9")
+        .file("site-packages/library/__init__.py", "def main(): pass\n")
+        .python_dist("library", "2.0", &[])
+        .entry_point("library = library:main")
+}
+
+fn old() -> Package {
+    Package::new("old", "1")
+        .old_format()
+        .prefixed_text("share/old.txt", "{PREFIX}\n")
+        .hardlink("share/other.txt", "share/old.txt")
+}
+
+fn channel() -> Channel {
+    Channel::new("demo")
+        .add(python())
+        .add(tool())
+        .add(library())
+        .add(old())
+        .add(Package::new("old", "2").old_format())
+        .add(Package::new("broken", "2"))
+        .add(Package::new("broken", "1"))
+        .yank("broken-2-0.conda")
+        .add(Package::new("avoided", "1").build("featured_0", 1).track_features("slow"))
+        .add(Package::new("avoided", "1").build("plain_0", 0))
+}
+
+#[test]
+fn the_same_calls_give_the_same_bytes() {
+    assert_eq!(channel().files(), channel().files());
+    assert_ne!(tool().make().bytes, tool().timestamp(1).make().bytes);
+}
+
+#[test]
+fn switches_leave_forms_of_the_index_out() {
+    let files = channel().without_shards().without_zst().files();
+    assert!(files.contains_key("noarch/repodata.json") && files.contains_key("linux-64/repodata.json"));
+    assert!(!files.keys().any(|path| path.contains("shards") || path.ends_with(".json.zst")));
+}
+
+#[test]
+fn what_left_the_index_or_the_server_is_said_to_have() {
+    let channel = channel().vanish("old-1-0.tar.bz2").remove("old-2-0.tar.bz2").patch(
+        "tool-1.0-py311_0.conda",
+        "depends",
+        vec!["x"],
+    );
+    let files = channel.files();
+    let repodata: serde_json::Value = serde_json::from_slice(&files["linux-64/repodata.json"]).unwrap();
+    assert_eq!(repodata["removed"], serde_json::json!(["broken-2-0.conda", "old-2-0.tar.bz2"]));
+    assert!(files.contains_key("linux-64/broken-2-0.conda"), "a broken package can still be had");
+    assert!(
+        !repodata["packages"]["old-1-0.tar.bz2"].is_null() && !files.contains_key("linux-64/old-1-0.tar.bz2")
+    );
+    assert!(
+        repodata["packages"]["old-2-0.tar.bz2"].is_null() && !files.contains_key("linux-64/old-2-0.tar.bz2")
+    );
+    assert_eq!(repodata["packages.conda"]["tool-1.0-py311_0.conda"]["depends"], serde_json::json!(["x"]));
+}
+
+#[test]
+fn rattler_reads_solves_and_installs_each_form() {
+    let Some(peer) = Peer::new() else { return };
+    let server = Server::start(channel().serve(FileTree::new()));
+    for (form, file) in
+        [("json", "repodata.json"), ("zst", "repodata.json.zst"), ("shards", "repodata_shards.msgpack.zst")]
+    {
+        let prefix = peer.folder().join(format!("prefix-{form}"));
+        let records = peer.solve(
+            &server.at("/demo"),
+            form,
+            Some(&prefix),
+            &["tool", "library", "old", "broken", "avoided"],
+        );
+        assert!(server.hits(&format!("/demo/linux-64/{file}")) > 0, "{form} was asked for");
+        assert_eq!(
+            names(&records),
+            [
+                "avoided-1-plain_0.conda",
+                "broken-1-0.conda",
+                "library-2.0-0.conda",
+                "old-1-0.tar.bz2",
+                "python-3.11.2-h0_0_cpython.conda",
+                "tool-1.0-py311_0.conda",
+            ],
+            "{form}"
+        );
+        let said = Command::new(prefix.join("bin/tool")).output().unwrap();
+        assert_eq!(String::from_utf8(said.stdout).unwrap(), format!("{}\n", prefix.display()));
+        let library = fs_err::read(prefix.join("lib/libtool.so.1")).unwrap();
+        let begin = format!("\x7fELF{}/share\0", prefix.display());
+        assert!(library.starts_with(begin.as_bytes()) && library.ends_with(b"\0rest"));
+        assert_eq!(
+            fs_err::read_to_string(prefix.join("share/other.txt")).unwrap(),
+            format!("{}\n", prefix.display())
+        );
+        for path in ["bin/second", "bin/library", "lib/python3.11/site-packages/library-2.0.dist-info/RECORD"]
+        {
+            assert!(prefix.join(path).exists(), "{path}");
+        }
+    }
+}
+
+#[test]
+fn rattler_indexes_the_packages_alike() {
+    let Some(peer) = Peer::new() else { return };
+    let (ours, theirs) = (peer.folder().join("ours"), peer.folder().join("theirs"));
+    let channel = Channel::new("demo").add(python()).add(tool()).add(library()).add(old());
+    channel.write_to(&ours).unwrap();
+    for archive in channel.archives() {
+        let folder = theirs.join(&archive.subdir);
+        fs_err::create_dir_all(&folder).unwrap();
+        fs_err::write(folder.join(&archive.file_name), &archive.bytes).unwrap();
+    }
+    peer.index(&theirs);
+    for subdir in ["linux-64", "noarch"] {
+        let read = |channel: &std::path::Path| {
+            let text = fs_err::read_to_string(channel.join(subdir).join("repodata.json")).unwrap();
+            let mut repodata: serde_json::Value = serde_json::from_str(&text).unwrap();
+            for record in ["packages", "packages.conda"].iter().flat_map(|kind| {
+                repodata[kind].as_object().unwrap().clone().into_values().collect::<Vec<_>>()
+            }) {
+                assert!(record["sha256"].is_string());
+            }
+            // Theirs keeps what the subdir says already, and when it was indexed.
+            for kind in ["packages", "packages.conda"] {
+                for record in repodata[kind].as_object_mut().unwrap().values_mut() {
+                    let record = record.as_object_mut().unwrap();
+                    for field in ["arch", "platform", "indexed_timestamp"] {
+                        record.remove(field);
+                    }
+                }
+            }
+            (repodata["packages"].clone(), repodata["packages.conda"].clone())
+        };
+        assert_eq!(read(&ours), read(&theirs), "{subdir}");
+    }
+}
