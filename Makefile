@@ -48,6 +48,12 @@ bench: build ## time Provenv beside buildah, podman and docker; results in bench
 	$(CARGO) build --release --locked --package provenv-image --example limit
 	bench/run.sh $(PROVENV)
 
+.PHONY: bench-conda
+bench-conda: build ## time conda environments beside py-rattler, and buildah with pip
+	$(CARGO) build --release --locked --package provenv-image --example limit
+	$(CARGO) build --release --locked --package provenv-channel --example real_channel
+	bench/conda.sh $(PROVENV)
+
 .PHONY: manual
 manual: build ## manual pages and completions into target/manual
 	$(PROVENV) man target/manual

