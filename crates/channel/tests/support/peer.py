@@ -5,7 +5,7 @@ import asyncio
 import json
 
 import rattler
-import rattler.index
+from rattler.networking import Client
 from rattler.repo_data import Gateway
 from rattler.repo_data.gateway import SourceConfig
 
@@ -22,7 +22,9 @@ source = SourceConfig(
     bz2_enabled=False,
     sharded_enabled=arguments.form == "shards",
 )
-gateway = Gateway(cache_dir=arguments.cache, default_config=source)
+# Credentials are those of RATTLER_AUTH_FILE.
+client = Client.authenticated_client()
+gateway = Gateway(cache_dir=arguments.cache, default_config=source, client=client)
 
 
 async def main():
@@ -34,7 +36,9 @@ async def main():
         virtual_packages=[rattler.GenericVirtualPackage(rattler.PackageName("__glibc"), rattler.Version("2.36"), rattler.BuildString("0"))],
     )
     if arguments.install:
-        await rattler.install(records, arguments.install, cache_dir=arguments.cache, platform=rattler.Platform("linux-64"))
+        await rattler.install(
+            records, arguments.install, cache_dir=arguments.cache, platform=rattler.Subdir("linux-64"), client=client
+        )
     print(json.dumps([json.loads(record.to_json()) for record in records]))
 
 
