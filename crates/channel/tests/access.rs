@@ -7,6 +7,9 @@ use provenv_testing::server::{Fault, FileTree, Server};
 use serde_json::{Value, json};
 use support::{Peer, names};
 
+/// What makes a server ask for credentials.
+type Requirement = fn(&Server);
+
 const TOKEN: &str = "tk-0123456789abcdef";
 
 fn channel() -> Channel {
@@ -19,7 +22,7 @@ fn statuses(server: &Server) -> Vec<u16> {
 
 #[test]
 fn each_kind_of_credentials_opens_the_channel() {
-    let kinds: [(fn(&Server), Value); 3] = [
+    let kinds: [(Requirement, Value); 3] = [
         (
             |server| server.require_auth("anna", TOKEN),
             json!({ "BasicHTTP": { "username": "anna", "password": TOKEN } }),

@@ -6,6 +6,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/peer.py");
+
 /// py-rattler with a cache of its own.
 pub struct Peer {
     python: PathBuf,
@@ -36,11 +38,10 @@ impl Peer {
 
     /// The same, whatever comes of it.
     pub fn ask(&self, channel: &str, form: &str, prefix: Option<&Path>, specs: &[&str]) -> Output {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/peer.py");
         let cache = self.folder.path().join(format!("cache-{form}"));
         let mut command = Command::new(&self.python);
         command.env("RATTLER_AUTH_FILE", self.credentials());
-        command.args([script, "--channel", channel, "--form", form, "--cache"]).arg(cache);
+        command.args([SCRIPT, "solve", "--channel", channel, "--form", form, "--cache"]).arg(cache);
         if let Some(prefix) = prefix {
             command.arg("--install").arg(prefix);
         }
@@ -60,8 +61,7 @@ impl Peer {
     /// Lets it write the index of the channel in `folder`.
     #[track_caller]
     pub fn index(&self, folder: &Path) {
-        let script = "import asyncio, sys, rattler.index; asyncio.run(rattler.index.index_fs(sys.argv[1]))";
-        let output = Command::new(&self.python).args(["-c", script]).arg(folder).output().unwrap();
+        let output = Command::new(&self.python).args([SCRIPT, "index"]).arg(folder).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
 }
