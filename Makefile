@@ -49,9 +49,8 @@ bench: build ## time Provenv beside buildah, podman and docker; results in bench
 	bench/run.sh $(PROVENV)
 
 .PHONY: bench-conda
-bench-conda: build ## time conda environments beside py-rattler, and buildah with pip
-	$(CARGO) build --release --locked --package provenv-image --example limit
-	$(CARGO) build --release --locked --package provenv-channel --example real_channel
+bench-conda: ## time conda environments beside py-rattler, and buildah with pip
+	$(CARGO) build --release --locked --package provenv --package provenv-image --package provenv-channel --bins --example limit --example real_channel
 	bench/conda.sh $(PROVENV)
 
 .PHONY: manual

@@ -39,7 +39,8 @@ def pins(name: str) -> dict[str, str]:
 
 
 def specs(wanted: dict[str, str]) -> list[str]:
-    return ["python=3.11", *(f"{name}={version}" for name, version in wanted.items())]
+    # As conda has it, `tzdata` is the data itself.
+    return ["python=3.11", *(f"{name}={version}" for name, version in wanted.items() if name != "tzdata")]
 
 
 def environment(channel: pathlib.Path, wanted: dict[str, str]) -> str:
