@@ -136,7 +136,10 @@ impl<'a> Build<'a> {
         let mut libraries = base.libraries;
         libraries.extend(conda.iter().flat_map(conda::Conda::libraries));
         let missing = linking::missing(linkages, &libraries, base_state::machine(self.platform));
-        let pairs = wheels.iter().zip(&made).filter_map(|(wheel, made)| case_note(&wheel.what, made));
+        let pairs = wheels
+            .iter()
+            .zip(&made)
+            .filter_map(|(wheel, made)| made.case_pair.as_ref().map(|pair| case_note(&wheel.what, pair)));
         let wheel_notes: Vec<String> = pairs.chain(linking::notes(&missing)).collect();
 
         self.keep_interpreter(conda.as_ref(), &wheels)?;
@@ -508,12 +511,11 @@ fn kept(layers: Layers) -> Kept {
     }
 }
 
-/// What is to be said of a wheel with two paths that differ only in case.
-fn case_note(what: &str, made: &WheelFacts) -> Option<String> {
-    let (one, other) = made.case_pair.as_ref()?;
-    Some(format!(
+/// What is to be said of a package with two paths that differ only in case.
+pub(super) fn case_note(what: &str, (one, other): &(String, String)) -> String {
+    format!(
         "{what} has /{one} and /{other}, which differ only in case: a file system that ignores case cannot hold both"
-    ))
+    )
 }
 
 /// A size that the lock knows.

@@ -12,7 +12,7 @@ use provenv_definition::Digest;
 use provenv_fetch::Phase;
 use provenv_lock::{CondaPackage, PlatformLock, PythonLock};
 
-use super::build::{Build, Layers, known};
+use super::build::{Build, Layers, case_note, known};
 use super::family::{Family, Package, Place};
 use super::install_order::{closure, install_order};
 use super::{Error, is_condas, plan};
@@ -102,7 +102,10 @@ impl Build<'_> {
             self.spread(&all, &plan::CONDA, others),
         )
         .await?;
-        let notes = all.notes().to_vec();
+        let pairs = laid.iter().zip(&facts).filter_map(|(package, facts)| {
+            facts.case_pair.as_ref().map(|pair| case_note(&package.what, pair))
+        });
+        let notes = pairs.chain(all.notes().iter().cloned()).collect();
         Ok(Some(Conda { family: all, python: python_layers, others: other_layers, interpreter, notes }))
     }
 
