@@ -182,6 +182,11 @@ pub struct PythonLock {
 }
 
 impl PythonLock {
+    /// Whether conda brings it, in the prefix, and not the base.
+    pub fn is_condas(&self) -> bool {
+        self.executable.starts_with("/opt/provenv/")
+    }
+
     /// Major and minor, e.g. `(3, 11)`.
     pub fn minor(&self) -> (u32, u32) {
         let mut parts = self.version.split('.').map_while(|part| part.parse().ok());

@@ -2,7 +2,7 @@
 
 use super::placed;
 use crate::read::Origins;
-use crate::{Base, Definition, Diagnostic, Environment, Place, codes};
+use crate::{Base, Definition, Diagnostic, Environment, Place, Remarks, codes};
 
 /// The first reason why this version cannot lock `definition`, with what to do instead. Where it comes from the lock of
 /// another tool, its conda packages are chosen already.
@@ -14,7 +14,7 @@ pub(crate) fn unlockable(definition: &Definition, is_locked: bool) -> Option<(St
     reasons(&definition, &Origins::default()).into_iter().next().map(|(message, hint, _)| (message, hint))
 }
 
-pub(super) fn remarks(environment: &Environment, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
+pub(super) fn remarks(environment: &Environment, origins: &Origins, remarks: &mut Remarks) {
     for (message, hint, place) in reasons(&environment.definition, origins) {
         let remark = Diagnostic::new(codes::NOT_BUILDABLE, message).with_hint(hint);
         remarks.push(placed(remark, place));
@@ -44,10 +44,10 @@ fn reasons<'a>(
     };
     let installed = !definition.user_managed;
     unsupported(
-        installed && !definition.conda.packages.is_empty(),
-        "conda packages",
-        "list Python packages under `pip` and Debian packages under `system_packages`",
-        origins.conda.first(),
+        installed && !definition.conda.packages.is_empty() && !definition.pip.requirements.is_empty(),
+        "pip packages on top of conda packages",
+        "list them all under `conda`, or all under `pip`",
+        origins.requirements.first(),
     );
     unsupported(!definition.spark.packages.is_empty(), "packages of Spark", "leave `spark` out", None);
     unsupported(!definition.r.is_empty(), "packages of R", "leave `r` out", None);

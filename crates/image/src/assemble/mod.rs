@@ -127,6 +127,18 @@ impl Assembler {
         again.image(lock, platform).await
     }
 
+    pub(crate) fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn cores(&self) -> usize {
+        self.cores
+    }
+
     fn kept(&self, key: &str) -> Result<Option<Kept>, Error> {
         Ok(self.store.record::<Kept>(IMAGES, key)?.filter(|kept| kept.is_in(&self.store)))
     }

@@ -34,6 +34,9 @@ impl Error {
                 let name = package.split(['=', '@', ' ']).next().unwrap_or_default();
                 first(&[&|| place_in(package), &|| named_in(&normalise_name(name))])
             }
+            Self::Clash { clashes, explanation } if explanation.text.is_empty() => which(&|one| {
+                one.name.as_ref().is_some_and(|name| clashes.iter().any(|clash| clash.name == *name))
+            }),
             Self::Hash { package, .. } => named_in(package),
             Self::Unhashed { packages } => named_in(&packages.join(" ")),
             Self::Requirement { requirement: text, .. }

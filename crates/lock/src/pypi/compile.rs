@@ -5,14 +5,18 @@
 //! package it could not ask, that one is asked where nothing secret is and no network ([`build::metadata`]), uv is told
 //! the answer, and chooses again.
 
+use std::collections::BTreeSet;
+
 use provenv_definition::{Requirement, normalise_name};
 
 use super::choose;
+use super::clash::{self, Clash};
 use super::environment::write_private;
 use super::metadata::{self, Metadata};
 use super::pylock::{Package, Pylock};
 use super::session::{NO_BUILDS, Session, WORK};
-use super::{Error, Result, build, explain};
+use super::stub::Stubs;
+use super::{Error, Explanation, Result, build, explain};
 use crate::{PypiPackage, Upgrade};
 
 /// As often may a branch move on between two looks at it.
@@ -45,8 +49,14 @@ struct Fact {
 pub(super) async fn compile(session: &Session<'_>, mut question: Question<'_>) -> Result<Pylock> {
     let mut facts: Vec<Fact> = Vec::new();
     let mut moves = 0;
+    let stubs = session.stubs.as_deref();
+    let mut shadowed = stubs.map(|stubs| stubs.shadowed(&question.requirements)).unwrap_or_default();
+    if let Some(stubs) = stubs {
+        refuse(stubs, &question, &shadowed)?;
+    }
     loop {
-        let failure = match run(session, &question, &facts).await? {
+        let conda = stubs.map(|stubs| stubs.constraints(&shadowed)).unwrap_or_default();
+        let failure = match run(session, &question, &facts, &conda).await? {
             Ok(lock) => {
                 // A branch may have moved on between the two looks at it.
                 let stale = |fact: &Fact| lock.packages.iter().any(|package| fact.is_stale(package));
@@ -67,8 +77,20 @@ pub(super) async fn compile(session: &Session<'_>, mut question: Question<'_>) -
             }
             Err(failure) => failure,
         };
+        if let Some(stubs) = stubs
+            && let Some(name) = explain::two_places(&failure.stderr).filter(|name| stubs.get(name).is_some())
+            && asks_unnamed(&question, &failure.stderr)
+            && shadowed.insert(name.to_owned())
+        {
+            // Only uv knew what the file is called.
+            continue;
+        }
         if !failure.stderr.contains(NO_BUILDS) {
-            return Err(session.explain(&failure));
+            let error = session.explain(&failure);
+            return Err(match stubs {
+                Some(stubs) => clash::blame(error, stubs, &shadowed),
+                None => error,
+            });
         }
         let unknown = || session.explain(&failure);
         let fact = if let Some(text) = explain::unbuilt(&failure.stderr) {
@@ -89,6 +111,7 @@ pub(super) async fn compile(session: &Session<'_>, mut question: Question<'_>) -
             let at = unnamed.ok_or_else(unknown)?;
             let fact = learn(session, &question, &question.requirements[at]).await?;
             question.requirements[at].name = Some(fact.metadata.name.clone());
+            shadowed.extend(stubs.map(|stubs| stubs.shadowed(&question.requirements)).unwrap_or_default());
             fact
         };
         if facts.iter().any(|known| known.is_of(&fact.metadata) && known.commit == fact.commit) {
@@ -110,6 +133,25 @@ impl Fact {
             && normalise_name(&package.name) == self.metadata.name
             && package.vcs.as_ref().map(|vcs| &vcs.commit_id) != self.commit.as_ref()
     }
+}
+
+/// Refuses what the definition itself asks of pip and conda's versions do not fulfil: uv would not know whose they are.
+fn refuse(stubs: &Stubs<'_>, question: &Question<'_>, shadowed: &BTreeSet<String>) -> Result<()> {
+    let refused = stubs.refused(&question.requirements);
+    let clashes: Vec<Clash> = refused
+        .filter(|(installed, _)| !shadowed.contains(&installed.name))
+        .map(|(installed, requirement)| Clash::new(None, requirement.to_string(), installed))
+        .collect();
+    if clashes.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Clash { clashes, explanation: Explanation::default() })
+}
+
+/// Whether `text` has the URL of a requirement that has no name.
+fn asks_unnamed(question: &Question<'_>, text: &str) -> bool {
+    let mut unnamed = question.requirements.iter().filter(|requirement| requirement.name.is_none());
+    unnamed.any(|requirement| requirement.url.as_ref().is_some_and(|url| text.contains(url.as_str())))
 }
 
 /// Asks a package what it needs.
@@ -152,7 +194,7 @@ async fn locate(
         upgrade: question.upgrade,
         requirements: vec![requirement],
     };
-    let mut lock = match run(session, &alone, &[fact]).await? {
+    let mut lock = match run(session, &alone, &[fact], "").await? {
         Ok(lock) => lock,
         Err(failure) => return Err(session.explain(&failure)),
     };
@@ -165,11 +207,12 @@ async fn locate(
     Ok(package)
 }
 
-/// Asks uv once.
+/// Asks uv once. `conda` are constraints that stand for what conda installs.
 async fn run(
     session: &Session<'_>,
     question: &Question<'_>,
     facts: &[Fact],
+    conda: &str,
 ) -> Result<Result<Pylock, super::session::Failure>> {
     let work = session.work()?;
     // Credentials are in all of them.
@@ -195,8 +238,8 @@ async fn run(
     if !question.previous.is_empty() && *question.upgrade != Upgrade::All {
         fs_err::write(&output, Pylock::preferring(question.previous.iter()).to_text())?;
     }
-    if !question.constraints.is_empty() {
-        write("constraints.in", lines(&question.constraints))?;
+    if !question.constraints.is_empty() || !conda.is_empty() {
+        write("constraints.in", lines(&question.constraints) + conda)?;
         arguments.extend(["--constraints".to_owned(), format!("{WORK}/constraints.in")]);
     }
     let fixed = [

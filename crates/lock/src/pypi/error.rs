@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use provenv_definition::{Digest, SafeUrl};
 
+use super::clash::{self, Clash};
 use super::explain::Explanation;
 use super::uv;
 
@@ -134,6 +135,14 @@ pub enum Error {
     #[error("no choice of versions satisfies the requirements\n{explanation}")]
     Conflict {
         /// uv's words.
+        explanation: Explanation,
+    },
+    /// pip asks for another version than the one that conda installs.
+    #[error("{}{}{explanation}", clash::text(.clashes), if .explanation.text.is_empty() { "" } else { "\n" })]
+    Clash {
+        /// Who wants what.
+        clashes: Vec<Clash>,
+        /// uv's words, if it was asked.
         explanation: Explanation,
     },
     /// No version is for this Python.
@@ -278,6 +287,7 @@ impl Error {
             Self::NoPackage { explanation, .. }
             | Self::NotLinked { explanation, .. }
             | Self::Conflict { explanation }
+            | Self::Clash { explanation, .. }
             | Self::Python { explanation, .. }
             | Self::NoFile { explanation, .. }
             | Self::Unauthorized { explanation }
@@ -327,6 +337,7 @@ impl Error {
                     .into()
             }
             Self::Conflict { explanation } => conflict_hint(explanation),
+            Self::Clash { clashes, .. } => clash_hint(clashes),
             Self::Python { python, .. } => format!(
                 "ask for another version of the package, or for another Python than {python} with the key `python`"
             ),
@@ -410,6 +421,14 @@ impl Error {
     pub(super) fn variable(url: &SafeUrl, variable: &str) -> Self {
         Self::Variable { url: url.to_string(), variable: variable.to_owned() }
     }
+}
+
+fn clash_hint(clashes: &[Clash]) -> String {
+    let names = clash::names(clashes).join(" and ");
+    format!(
+        "pip leaves what conda installs as it is: ask conda for a version of {names} that pip's packages can take, ask pip for \
+         other versions of these, or let pip have a direct URL of {names}, which then shadows conda's"
+    )
 }
 
 fn conflict_hint(explanation: &Explanation) -> String {

@@ -250,6 +250,11 @@ pub(super) fn unbuilt(stderr: &str) -> Option<&str> {
     stderr.lines().find(|line| line.contains("Failed to ") && line.contains("build `")).and_then(quoted)
 }
 
+/// The package that is asked for at two places.
+pub(super) fn two_places(stderr: &str) -> Option<&str> {
+    stderr.lines().find(|line| line.contains("conflicting URLs for package")).and_then(quoted)
+}
+
 /// uv's words from its `error:` on, without that label; all of them where there is none. Its hints come last.
 fn explanation(stderr: &str) -> Explanation {
     let lines: Vec<&str> = stderr.lines().collect();
@@ -282,7 +287,7 @@ fn cause(explanation: &str) -> Option<&str> {
 }
 
 /// What stands in the first pair of backquotes.
-fn quoted(line: &str) -> Option<&str> {
+pub(super) fn quoted(line: &str) -> Option<&str> {
     line.split('`').nth(1)
 }
 

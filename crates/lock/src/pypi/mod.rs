@@ -7,6 +7,7 @@
 mod blame;
 mod build;
 mod choose;
+mod clash;
 mod compile;
 mod environment;
 mod error;
@@ -14,11 +15,14 @@ mod explain;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod host;
+mod installed;
 mod metadata;
+mod overlay;
 mod pylock;
 mod request;
 mod session;
 mod source;
+mod stub;
 mod tags;
 mod taken;
 mod uv;
@@ -30,9 +34,11 @@ use provenv_definition::{LockedArtifacts, PipRequirements, Platform};
 use provenv_fetch::Fetcher;
 use url::Url;
 
+pub use clash::Clash;
 pub use error::Error;
 pub use explain::Explanation;
 pub use host::Host;
+pub use installed::{Distribution, Installed, installed};
 pub(crate) use pylock::Vcs;
 pub(crate) use tags::WheelName;
 
@@ -54,6 +60,19 @@ pub struct PypiConfig {
     pub logs: Option<PathBuf>,
     /// Variables and configuration files of this machine.
     pub host: Host,
+}
+
+/// What Python packages are chosen for.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The interpreter that they are installed for.
+    pub python: &'a PythonLock,
+    /// Where it runs.
+    pub platform: Platform,
+    /// What conda has installed for it already: pip leaves it as it is.
+    pub installed: &'a [Installed],
+    /// Only files that were uploaded before this moment count.
+    pub as_of: Option<jiff::Timestamp>,
 }
 
 /// What was chosen.
@@ -85,15 +104,14 @@ impl Resolver {
         uv::executable(&self.fetcher, &self.config, None).await
     }
 
-    /// Chooses a wheel for every package that `pip` asks for, for `python` on `platform`.
+    /// Chooses a wheel for every package that `pip` asks for and conda does not have, for `target`.
     ///
-    /// `runner` runs programs on a base that has `python` and is of this machine's architecture, whatever `platform`
-    /// is. With `previous`, packages stay at the versions they have there as far as `pip` and `upgrade` allow.
+    /// `runner` runs programs on a base that has the target's Python and is of this machine's architecture, whatever the
+    /// target's platform is. With `previous`, packages stay at the versions they have there as far as `pip` and `upgrade` allow.
     pub async fn resolve(
         &self,
         pip: &PipRequirements,
-        python: &PythonLock,
-        platform: Platform,
+        target: &Target<'_>,
         runner: &dyn ToolRunner,
         previous: Option<&PlatformLock>,
         upgrade: &Upgrade,
@@ -103,24 +121,28 @@ impl Resolver {
         }
         let request = self.request(pip).await?;
         let executable = uv::executable(&self.fetcher, &self.config, Some(runner)).await?;
-        let session = self.session(&request, python, platform, runner, executable)?;
+        let session = self.session(&request, target, runner, executable)?;
         let previous = previous.map_or(&[][..], |lock| &lock.pypi);
-        let lock = compile::compile(&session, request.question(previous, upgrade)).await?;
+        let mut lock = compile::compile(&session, request.question(previous, upgrade)).await?;
+        let stubs = session.take_stubs(&mut lock);
         let packages = choose::packages(&session, &lock, previous, upgrade).await?;
+        for note in overlay::notes(target, &pip.requirements, &stubs, &packages) {
+            self.fetcher.reporter().note(&note);
+        }
         Ok(PypiResolution { packages, indexes: request.indexes(), tools: vec![uv_version()] })
     }
 
-    /// Takes over what `locked`, the lock of another tool that `pip` was read from, chose for `python` on `platform`. An
+    /// Takes over what `locked`, the lock of another tool that `pip` was read from, chose for `target`. An
     /// index is asked only where the lock does not say where files are, and then for nothing but these; uv is needed only
     /// for that, and where something has to be built.
     pub async fn take_over(
         &self,
         pip: &PipRequirements,
         locked: &LockedArtifacts,
-        python: &PythonLock,
-        platform: Platform,
+        target: &Target<'_>,
         runner: &dyn ToolRunner,
     ) -> Result<PypiResolution> {
+        let Target { python, platform, .. } = *target;
         let mut lock = taken::pylock(locked, python, platform)?;
         let request = self.request(pip).await?;
         // Who has another index than PyPI gets PyPI's files from there.
@@ -133,7 +155,9 @@ impl Resolver {
         } else {
             uv::executable(&self.fetcher, &self.config, Some(runner)).await?
         };
-        let session = self.session(&request, python, platform, runner, executable)?;
+        // What was chosen once is not held against what conda has.
+        let alone = Target { installed: &[], ..*target };
+        let session = self.session(&request, &alone, runner, executable)?;
         let mut indexes = Vec::new();
         if !located {
             let mut question = request.question(&[], &Upgrade::All);
@@ -142,6 +166,9 @@ impl Resolver {
             indexes = request.indexes();
         }
         let packages = choose::taken(&session, &lock).await?;
+        for note in overlay::notes(target, &[], &[], &packages) {
+            self.fetcher.reporter().note(&note);
+        }
         Ok(PypiResolution { packages, indexes, tools: if ready { Vec::new() } else { vec![uv_version()] } })
     }
 
@@ -154,12 +181,11 @@ impl Resolver {
     fn session<'a>(
         &'a self,
         request: &'a request::Request,
-        python: &'a PythonLock,
-        platform: Platform,
+        target: &Target<'a>,
         runner: &'a dyn ToolRunner,
         executable: PathBuf,
     ) -> Result<session::Session<'a>> {
-        session::Session::new(&self.fetcher, &self.config, request, runner, python, platform, executable)
+        session::Session::new(&self.fetcher, &self.config, request, runner, target, executable)
     }
 }
 

@@ -11,9 +11,11 @@ use provenv_fetch::Fetcher;
 use tempfile::TempDir;
 
 use super::environment::write_private;
+use super::pylock::Pylock;
 use super::request::Request;
+use super::stub::Stubs;
 use super::tags::{Tags, glibc_minor};
-use super::{Error, PypiConfig, Result, explain};
+use super::{Error, Installed, PypiConfig, Result, Target, explain};
 use crate::PythonLock;
 use crate::tool::{ToolCommand, ToolMount, ToolOutput, ToolRunner};
 
@@ -37,6 +39,9 @@ pub(super) const NO_BUILDS: &str = "/provenv/no-builds";
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Where conda's packages are.
+const PREFIX: &str = "/opt/provenv";
+
 /// 1980-01-01, before which zip archives, and so wheels, have no times.
 const EPOCH: &str = "315532800";
 
@@ -50,8 +55,12 @@ pub(super) struct Session<'a> {
     pub request: &'a Request,
     pub python: &'a PythonLock,
     pub platform: Platform,
+    /// Only files that were uploaded before this moment count.
+    as_of: Option<jiff::Timestamp>,
     /// What fits the environment's Python.
     pub tags: Tags,
+    /// What conda installs, where that counts: builds have what they need to themselves.
+    pub stubs: Option<Arc<Stubs<'a>>>,
     /// Where what failed builds said is kept.
     pub logs: Option<PathBuf>,
     /// What is being built, each for the one before it.
@@ -115,10 +124,10 @@ impl<'a> Session<'a> {
         config: &PypiConfig,
         request: &'a Request,
         runner: &'a dyn ToolRunner,
-        python: &'a PythonLock,
-        platform: Platform,
+        target: &Target<'a>,
         uv: PathBuf,
     ) -> Result<Self> {
+        let Target { python, platform, as_of, .. } = *target;
         let mut plain = Reach { mounts: vec![mount(uv, UV, true)], env: Vec::new(), network: false };
         for (name, value) in [
             ("HOME", WORK),
@@ -142,6 +151,10 @@ impl<'a> Session<'a> {
         fs_err::create_dir_all(&cache)?;
         asking.mounts.push(mount(cache, CACHE, false));
         asking.mounts.extend_from_slice(request.mounts());
+        let stubs = Stubs::write(target, fetcher.store().scratch()?)?;
+        if let Some(stubs) = &stubs {
+            asking.mounts.push(mount(stubs.folder().to_owned(), stubs.folder(), true));
+        }
         for (name, value) in [
             ("PATH", PATH),
             ("PYTHONHOME", NO_BUILDS),
@@ -166,8 +179,14 @@ impl<'a> Session<'a> {
         }
 
         let mut building = plain;
+        let mut path = format!("{BUILD_ENVIRONMENT}/bin:{PATH}");
+        if python.is_condas() {
+            // As in an activated environment: builds find conda's programs and libraries.
+            path = format!("{BUILD_ENVIRONMENT}/bin:{PREFIX}/bin:{PATH}");
+            building.set("CONDA_PREFIX", PREFIX);
+        }
         for (name, value) in [
-            ("PATH", format!("{BUILD_ENVIRONMENT}/bin:{PATH}").as_str()),
+            ("PATH", path.as_str()),
             ("VIRTUAL_ENV", BUILD_ENVIRONMENT),
             // Not the cache that others share: what a build writes there, they would use.
             ("UV_NO_CACHE", "1"),
@@ -201,7 +220,9 @@ impl<'a> Session<'a> {
             request,
             python,
             platform,
+            as_of,
             tags,
+            stubs: stubs.map(Arc::new),
             logs: config.logs.clone(),
             making,
             runner,
@@ -217,6 +238,7 @@ impl<'a> Session<'a> {
         let mut session = self.clone();
         session.platform = Platform::host();
         session.tags = Tags::new(self.python.minor(), &self.python.glibc, session.platform);
+        session.stubs = None;
         session.making.push(package);
         session
     }
@@ -241,6 +263,9 @@ impl<'a> Session<'a> {
         // Without isolation no build requirements are looked for in vain.
         command.extend(["--no-sources", "--no-build-isolation"].map(str::to_owned));
         command.extend_from_slice(self.request.index_arguments());
+        if let Some(as_of) = self.as_of {
+            command.extend(["--exclude-newer".to_owned(), as_of.to_string()]);
+        }
         command.extend_from_slice(arguments);
         Ok(self.once(&self.asking, &command, work, &[], &[]).await?.map(|output| output.stderr))
     }
@@ -264,7 +289,11 @@ impl<'a> Session<'a> {
         {
             self.fetcher.reporter().note("a build needs a compiler: trying again with build-essential");
             // A base has no perl, which scripts of -dev packages such as `pg_config` are written in.
-            let more = ["build-essential", "perl-base", "python3-dev"];
+            let mut more = vec!["build-essential", "perl-base"];
+            // conda's Python has its headers beside it, and Debian's are of another.
+            if !self.python.is_condas() {
+                more.push("python3-dev");
+            }
             result = self.once(&self.building, command, work, mounts, &more).await?;
         }
         Ok(result)
@@ -302,6 +331,11 @@ impl<'a> Session<'a> {
         } else {
             Err(Failure { code: output.code, stdout: conceal(&output.stdout), stderr })
         })
+    }
+
+    /// What conda installs of what was chosen; it is taken out of `lock`.
+    pub(super) fn take_stubs(&self, lock: &mut Pylock) -> Vec<&'a Installed> {
+        self.stubs.as_ref().map(|stubs| stubs.take_from(lock)).unwrap_or_default()
     }
 
     /// What a failed resolution means.

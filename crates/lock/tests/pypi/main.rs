@@ -4,6 +4,7 @@ mod builds;
 mod failures;
 mod indexes;
 mod locks;
+mod on_conda;
 mod secrets;
 mod support;
 mod tool;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use provenv_definition::{PipRequirement, PipRequirements, Platform};
 use provenv_fetch::{CredentialSources, Fetcher, Options, Reporter, Silent};
-use provenv_lock::pypi::{Error, Host, PypiConfig, PypiResolution, Resolver};
+use provenv_lock::pypi::{Error, Host, Installed, PypiConfig, PypiResolution, Resolver, Target};
 use provenv_lock::tool::{ToolCommand, ToolOutput, ToolRunner};
 use provenv_lock::{BaseLock, PlatformLock, PypiPackage, PythonLock, Upgrade};
 use provenv_store::Store;
@@ -111,6 +111,8 @@ pub struct Machine {
     pub server: Server,
     pub runner: HostRunner,
     pub config: PypiConfig,
+    /// What conda has installed.
+    pub installed: Vec<Installed>,
     notes: Arc<Notes>,
     fetcher: Fetcher,
     python: PathBuf,
@@ -169,7 +171,8 @@ impl Machine {
         let options = Options { credentials, retries: 0, ..Options::default() };
         let fetcher = Fetcher::new(store.clone(), Arc::clone(&notes) as _, options).unwrap();
         let python = python.clone();
-        Some(Self { folder, store, server, runner: HostRunner::default(), config, notes, fetcher, python })
+        let (runner, installed) = (HostRunner::default(), Vec::new());
+        Some(Self { folder, store, server, runner, config, installed, notes, fetcher, python })
     }
 
     pub fn go_offline(&mut self) {
@@ -202,7 +205,13 @@ impl Machine {
         upgrade: &Upgrade,
     ) -> Result<PypiResolution, Error> {
         let resolver = Resolver::new(self.fetcher.clone(), self.config.clone());
-        resolver.resolve(pip, &self.python(), Platform::LinuxAmd64, &self.runner, previous, upgrade).await
+        let target = Target {
+            python: &self.python(),
+            platform: Platform::LinuxAmd64,
+            installed: &self.installed,
+            as_of: None,
+        };
+        resolver.resolve(pip, &target, &self.runner, previous, upgrade).await
     }
 
     pub async fn resolve(&self, pip: &PipRequirements) -> Vec<PypiPackage> {

@@ -1,0 +1,128 @@
+//! Where pip asks for another version than the one that conda installs: uv knows of no conda, so its words are read for who
+//! wants what.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use pep440_rs::VersionSpecifiers;
+
+use super::explain::{quoted, two_places};
+use super::stub::Stubs;
+use super::{Error, Installed};
+
+/// One of pip's wishes that conda's choice does not fulfil.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clash {
+    /// The package of pip's that has the wish; `None` where the definition itself has it.
+    pub by: Option<String>,
+    /// The wish, e.g. `numpy>=2`.
+    pub wish: String,
+    /// The distribution's name.
+    pub name: String,
+    /// What conda installs of it, and why: "conda's numpy 1.26.4, which is asked for as `numpy=1.26`".
+    pub conda: String,
+}
+
+impl Clash {
+    pub(super) fn new(by: Option<String>, wish: String, installed: &Installed) -> Self {
+        Self { by, wish, name: installed.name.clone(), conda: installed.explained() }
+    }
+}
+
+/// How many wishes for one distribution are shown.
+const MOST: usize = 4;
+
+/// All of them, by distribution.
+pub(super) fn text(clashes: &[Clash]) -> String {
+    let names = names(clashes);
+    let mut text = format!("pip and conda do not agree on {}", names.join(" and "));
+    for name in names {
+        let of: Vec<&Clash> = clashes.iter().filter(|clash| clash.name == name).collect();
+        for Clash { by, wish, .. } in of.iter().take(MOST) {
+            let _ = match by {
+                Some(by) => write!(text, "\n  pip's {by} needs `{wish}`"),
+                None => write!(text, "\n  pip is asked for `{wish}`"),
+            };
+        }
+        if of.len() > MOST {
+            let _ = write!(text, "\n  and {} more of pip's need others than what is there", of.len() - MOST);
+        }
+        let _ = write!(text, "\n  there is {}", of[0].conda);
+    }
+    text
+}
+
+/// The distributions that they are about.
+pub(super) fn names(clashes: &[Clash]) -> Vec<&str> {
+    let mut names: Vec<&str> = clashes.iter().map(|clash| &*clash.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The same error, with conda's side named where that is what it is about. What is `shadowed` has no side.
+pub(super) fn blame(error: Error, stubs: &Stubs<'_>, shadowed: &BTreeSet<String>) -> Error {
+    let (Error::Conflict { explanation } | Error::Uv { explanation, .. }) = &error else { return error };
+    let has = |name: &str| stubs.get(name).filter(|_| !shadowed.contains(name));
+    let text = &explanation.text;
+    let placed = two_places(text).and_then(has).map(|installed| placed(text, installed));
+    let clashes = placed.map_or_else(|| clashes(text, has), |clash| vec![clash]);
+    if clashes.is_empty() {
+        return error;
+    }
+    Error::Clash { clashes, explanation: explanation.clone() }
+}
+
+/// The wish for a package at a place of its own, which uv lists in the last line.
+fn placed(text: &str, installed: &Installed) -> Clash {
+    let by = text.lines().next().filter(|line| line.contains("dependencies for package")).and_then(quoted);
+    let place = text.lines().last().unwrap_or_default().trim().trim_start_matches("- ");
+    Clash::new(by.map(str::to_owned), format!("{} @ {place}", installed.name), installed)
+}
+
+/// Every wish in `text`, as uv words it, that conda's versions do not fulfil.
+fn clashes<'i>(text: &str, has: impl Fn(&str) -> Option<&'i Installed>) -> Vec<Clash> {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut clashes = Vec::new();
+    // A sentence says what one package needs, or what is required.
+    for sentence in text.split(", we can conclude that ").flat_map(|part| part.split("And because ")) {
+        let mut rest = sentence;
+        while let Some((at, verb)) = VERBS.iter().filter_map(|verb| Some((rest.find(verb)?, *verb))).min() {
+            let by = (verb != REQUIRE).then(|| subject(&rest[..at]));
+            rest = &rest[at + verb.len()..];
+            let end = VERBS.iter().filter_map(|verb| rest.find(verb)).min().unwrap_or(rest.len());
+            for word in rest[..end].split(' ') {
+                let found = wish(word).and_then(|(name, bounds)| Some((has(name)?, bounds)));
+                let Some((installed, bounds)) = found else { continue };
+                let Ok(parsed) = bounds.parse::<VersionSpecifiers>() else { continue };
+                if installed.version.as_ref().is_ok_and(|version| !parsed.contains(version)) {
+                    let clash = Clash::new(by.clone(), format!("{}{bounds}", installed.name), installed);
+                    if !clashes.contains(&clash) {
+                        clashes.push(clash);
+                    }
+                }
+            }
+        }
+    }
+    clashes
+}
+
+const REQUIRE: &str = "you require ";
+const VERBS: [&str; 3] = [" depends on ", " depend on ", REQUIRE];
+
+/// Who needs it: `need2` of `all versions of need2`, `need2==1.0`.
+fn subject(before: &str) -> String {
+    let start = ["Because ", "because ", " and ", "that "]
+        .iter()
+        .filter_map(|word| Some(before.rfind(word)? + word.len()));
+    let subject = &before[start.max().unwrap_or(0)..];
+    subject.trim_start_matches("all versions of ").trim_start_matches("only ").to_owned()
+}
+
+/// Name and bounds of `numpy[extra]>=1.20,<2`; `None` where there are no bounds.
+fn wish(word: &str) -> Option<(&str, &str)> {
+    let word = word.trim_end_matches([',', '.', ';', ':']);
+    let name_end = word.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)))?;
+    let bounds = word.find(['<', '>', '=', '~', '!'])?;
+    Some((&word[..name_end], &word[bounds..]))
+}

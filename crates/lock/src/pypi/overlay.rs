@@ -1,0 +1,50 @@
+//! What is to be said of pip's packages on top of conda's.
+
+use std::fmt::Write as _;
+
+use provenv_definition::{MarkerEnvironment, PipRequirement, Requirement};
+
+use super::{Installed, Target};
+use crate::PypiPackage;
+
+/// What of `asked` conda has satisfied, `satisfied` being what was chosen of what it installs, and what of it `packages`
+/// shadow.
+pub(super) fn notes(
+    target: &Target<'_>,
+    asked: &[PipRequirement],
+    satisfied: &[&Installed],
+    packages: &[PypiPackage],
+) -> Vec<String> {
+    let environment = MarkerEnvironment::new(&target.python.version, target.platform);
+    let mut notes = Vec::new();
+    for text in asked.iter().map(|asked| &asked.requirement) {
+        let Ok(requirement) = text.parse::<Requirement>() else { continue };
+        let counts = requirement.url.is_none()
+            && requirement.marker.as_ref().is_none_or(|marker| marker.holds(&environment));
+        let has = satisfied.iter().find(|one| counts && requirement.name.as_ref() == Some(&one.name));
+        if let Some(has) = has {
+            notes.push(format!("pip installs nothing for `{text}`: there is {}", has.explained()));
+        }
+    }
+    for package in packages {
+        let Some(under) = target.installed.iter().find(|installed| installed.name == package.name) else {
+            continue;
+        };
+        let mut note = format!("pip's {} {} shadows {}", package.name, package.version, under.explained());
+        if under.version.is_err() {
+            note.push_str("; that version is none that pip could compare");
+        }
+        if let Ok(version) = package.version.parse() {
+            for other in target.installed.iter().filter(|other| other.name != package.name) {
+                if let Some(requirement) = other.refuses(&package.name, &version, &environment) {
+                    let bounds: Vec<String> =
+                        requirement.specifiers.iter().map(ToString::to_string).collect();
+                    let bounds = bounds.join(",");
+                    let _ = write!(note, "; conda's {} needs {}{bounds}", other.name, package.name);
+                }
+            }
+        }
+        notes.push(note);
+    }
+    notes
+}
