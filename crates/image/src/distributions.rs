@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use futures::future::try_join_all;
 use provenv_lock::pypi::Distribution;
-use provenv_lock::{CondaPackage, PlatformLock};
+use provenv_lock::{CondaPackage, PlatformLock, PythonLock};
 use provenv_store::Store;
 use tokio::sync::Semaphore;
 
+use crate::assemble::conda;
 use crate::segment::{self, ItemKind, PREFIX, Reader, Segment};
 use crate::{Assembler, Error};
 
@@ -18,9 +19,7 @@ impl Assembler {
     /// The Python distributions of the conda packages in `lock`, in the order of these. The packages are fetched and made
     /// into segments, which an image needs as well.
     pub async fn distributions(&self, lock: &PlatformLock) -> Result<Vec<Distribution>, Error> {
-        let Some(python) = lock.python.as_ref().map(provenv_lock::PythonLock::minor) else {
-            return Ok(Vec::new());
-        };
+        let Some(python) = &lock.python else { return Ok(Vec::new()) };
         let permits = Arc::new(Semaphore::new(self.cores()));
         let all = lock.conda.iter().map(|package| self.of_package(package, python, Arc::clone(&permits)));
         Ok(try_join_all(all).await?.concat())
@@ -29,18 +28,19 @@ impl Assembler {
     async fn of_package(
         &self,
         package: &CondaPackage,
-        python: (u32, u32),
+        python: &PythonLock,
         permits: Arc<Semaphore>,
     ) -> Result<Vec<Distribution>, Error> {
         let artifact = &package.artifact;
         let size = Some(artifact.size).filter(|size| *size > 0);
         let path = self.fetcher().artifact(&artifact.url, &artifact.sha256, size).await?;
         let _permit = permits.acquire().await.expect("the semaphore is never closed");
+        let (name, laid_for) = (conda::file_name(package), conda::for_python(package, Some(python)));
         let (store, sha256, package) = (self.store().clone(), artifact.sha256, package.name.clone());
-        let name = artifact.url.file_name().unwrap_or(&package).to_owned();
+        let minor = python.minor();
         let read = tokio::task::spawn_blocking(move || {
-            let made = segment::conda(&store, &path, &sha256, &name, Some(python))?;
-            metadata(&store, &made.segment, python).map(|all| (package, all))
+            let made = segment::conda(&store, &path, &sha256, &name, laid_for)?;
+            metadata(&store, &made.segment, minor).map(|all| (package, all))
         });
         let (package, all) = read.await??;
         Ok(all.into_iter().map(|metadata| Distribution { package: package.clone(), metadata }).collect())

@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::family::{Family, Package, Place};
 use super::plan::{self, Policy};
-use super::{Assembler, Error, Kept, conda, interpreter, is_condas, shadow, source_of};
+use super::{Assembler, Error, Kept, conda, interpreter, shadow, source_of};
 use crate::entry::{Entry, EntryKind};
 use crate::layer::{self, Layer};
 use crate::linking;
@@ -181,7 +181,7 @@ impl<'a> Build<'a> {
         notes.extend_from_slice(wheels.notes());
         notes.extend(wheel_notes);
         uncompiled.extend(wheels.uncompiled());
-        let interpreter = is_condas(python).then_some(ground.interpreter);
+        let interpreter = python.is_condas().then_some(ground.interpreter);
         Ok(Kept { notes, uncompiled, missing, interpreter, ..kept(layers) })
     }
 
@@ -194,7 +194,7 @@ impl<'a> Build<'a> {
         python: &PythonLock,
     ) -> Result<Ground, Error> {
         let mut layers = base.layers.layers.clone();
-        if !is_condas(python) {
+        if !python.is_condas() {
             return Ok(Ground { layers, interpreter: interpreter(self.lock)? });
         }
         let conda = conda.filter(|conda| conda.interpreter.is_some());
@@ -212,7 +212,7 @@ impl<'a> Build<'a> {
         told: &watch::Receiver<Option<Ground>>,
     ) -> Result<(Vec<Package>, Vec<Package>), Error> {
         // conda's Python never sees Debian's modules.
-        let debian = if is_condas(python) { &[][..] } else { &base.family.packages };
+        let debian = if python.is_condas() { &[][..] } else { &base.family.packages };
         let conda = conda.map_or(&[][..], |conda| &conda.family.packages);
         try_join(self.compiled(debian, python, told), self.compiled(conda, python, told)).await
     }
@@ -220,7 +220,7 @@ impl<'a> Build<'a> {
     /// What is in the prefix and in no package: what makes it a virtual environment, unless Python lies in it, and what makes
     /// it one of conda's, if there are conda packages.
     fn own_files(&self) -> Result<Layers, Error> {
-        let venv = self.lock.python.as_ref().filter(|python| !is_condas(python));
+        let venv = self.lock.python.as_ref().filter(|python| !python.is_condas());
         if self.lock.conda.is_empty() {
             let skeleton = venv.map(virtualenv).unwrap_or_default();
             return Ok(literal(self.store, "virtual environment", &skeleton)?);
@@ -234,7 +234,7 @@ impl<'a> Build<'a> {
     fn keep_interpreter(&self, conda: Option<&conda::Conda>, wheels: &[Package]) -> Result<(), Error> {
         let conda_packages = conda.map_or(&[][..], |conda| &conda.family.packages);
         let python = self.lock.python.as_ref();
-        let skeleton = python.filter(|python| !is_condas(python)).map(virtualenv).unwrap_or_default();
+        let skeleton = python.filter(|python| !python.is_condas()).map(virtualenv).unwrap_or_default();
         let files = skeleton.iter().filter(|entry| !matches!(entry.kind, EntryKind::Directory));
         let files = files.map(|entry| entry.path.as_str());
         let folders = skeleton.iter().flat_map(|entry| path::parents(&entry.path));

@@ -15,7 +15,7 @@ use provenv_lock::{CondaPackage, PlatformLock, PythonLock};
 use super::build::{Build, Layers, case_note, known};
 use super::family::{Family, Package, Place};
 use super::install_order::{closure, install_order};
-use super::{Error, is_condas, plan};
+use super::{Error, plan};
 use crate::conda_meta;
 use crate::entry::Entry;
 use crate::path;
@@ -80,7 +80,7 @@ impl Build<'_> {
             laid.note = Some(Arc::new(conda_meta::record(package, facts)));
         }
         let order = install_order(packages, &depends);
-        let own_python = self.lock.python.as_ref().filter(|python| is_condas(python));
+        let own_python = self.lock.python.as_ref().filter(|python| python.is_condas());
         let stands_on = match own_python {
             Some(python) => {
                 check_python(packages, &laid, &facts, python)?;
@@ -125,8 +125,8 @@ impl Build<'_> {
 }
 
 /// The minor version of Python that the segment of `package` depends on: that of conda's, for what is made for any.
-pub(super) fn for_python(package: &CondaPackage, python: Option<&PythonLock>) -> Option<(u32, u32)> {
-    python.filter(|python| package.subdir == "noarch" && is_condas(python)).map(PythonLock::minor)
+pub(crate) fn for_python(package: &CondaPackage, python: Option<&PythonLock>) -> Option<(u32, u32)> {
+    python.filter(|python| package.subdir == "noarch" && python.is_condas()).map(PythonLock::minor)
 }
 
 /// The history of the environment of `lock`.
@@ -151,7 +151,7 @@ pub(super) fn keep_records(packages: &[Package]) -> Result<(), Error> {
 }
 
 /// The archive's name, as the lock has it: a URL may write it otherwise.
-fn file_name(package: &CondaPackage) -> String {
+pub(crate) fn file_name(package: &CondaPackage) -> String {
     let CondaPackage { name, version, build, artifact, .. } = package;
     let is_old = artifact.url.file_name().is_some_and(|name| name.ends_with(".tar.bz2"));
     format!("{name}-{version}-{build}{}", if is_old { ".tar.bz2" } else { ".conda" })

@@ -2,7 +2,7 @@
 //! All at once where nothing hinders it, and nothing twice, in this process or another.
 
 mod build;
-mod conda;
+pub(crate) mod conda;
 mod conflict;
 mod error;
 mod family;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use provenv_definition::{Digest, Platform};
 use provenv_fetch::Fetcher;
-use provenv_lock::{PlatformLock, PypiPackage, PypiSource, PythonLock};
+use provenv_lock::{PlatformLock, PypiPackage, PypiSource};
 use provenv_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -180,11 +180,6 @@ fn base_key(lock: &PlatformLock, platform: Platform) -> String {
 
 fn digest(value: &impl Serialize) -> Digest {
     Digest::of(&serde_json::to_vec(value).expect("a lock is plain data"))
-}
-
-/// Whether `python` is a conda package's.
-pub(crate) fn is_condas(python: &PythonLock) -> bool {
-    python.executable.strip_prefix('/').and_then(|path| path.strip_prefix(segment::PREFIX)).is_some()
 }
 
 /// Debian's interpreter to the last bit: the packages that hold the executable and its core.
