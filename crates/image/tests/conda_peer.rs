@@ -137,6 +137,7 @@ fn lock(channel: &Channel, url: &str) -> PlatformLock {
         }),
         conda,
         pypi: Vec::new(),
+        post_link: None,
     }
 }
 

@@ -91,6 +91,11 @@ impl<'a> Build<'a> {
     /// The base alone.
     pub async fn base(&self) -> Result<Kept, Error> {
         let (base, conda) = try_join(self.debian(), self.conda()).await?;
+        self.lower(base, conda)
+    }
+
+    /// What is below packages of Python's.
+    fn lower(&self, base: Base, conda: Option<conda::Conda>) -> Result<Kept, Error> {
         let mut layers = base.layers;
         let mut notes = base.family.notes().to_vec();
         if let Some(conda) = conda {
@@ -105,12 +110,17 @@ impl<'a> Build<'a> {
     pub async fn image(&self) -> Result<Kept, Error> {
         let mut kept = match &self.lock.python {
             Some(python) => self.with_python(python).await?,
-            None if self.lock.pypi.is_empty() => self.base().await?,
+            None if self.lock.pypi.is_empty() => {
+                let (base, conda) = try_join(self.debian(), self.conda()).await?;
+                self.refuse_scripts(conda.as_ref())?;
+                self.lower(base, conda)?
+            }
             None => return Err(Error::NoInterpreter("python3".to_owned())),
         };
         for note in &kept.notes {
             self.reporter.note(note);
         }
+        kept.layers.extend(self.post_link()?);
         kept.image = Some(oci::write(self.store, self.platform, &kept.layers, &ImageConfig::of(self.lock))?);
         Ok(kept)
     }
@@ -120,6 +130,7 @@ impl<'a> Build<'a> {
         let (tell, told) = watch::channel(None);
         let system = async {
             let (base, conda) = try_join(self.debian(), self.conda()).await?;
+            self.refuse_scripts(conda.as_ref())?;
             let ground = self.ground(&base, conda.as_ref(), python)?;
             tell.send_replace(Some(ground.clone()));
             let compiled = self.compile_lower(&base, conda.as_ref(), python, &told).await?;

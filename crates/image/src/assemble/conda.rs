@@ -15,7 +15,7 @@ use provenv_lock::{CondaPackage, PlatformLock, PythonLock};
 use super::build::{Build, Layers, case_note, known};
 use super::family::{Family, Package, Place};
 use super::install_order::{closure, install_order};
-use super::{Error, plan};
+use super::{Error, LinkScript, plan, scripts};
 use crate::conda_meta;
 use crate::entry::Entry;
 use crate::path;
@@ -35,6 +35,8 @@ pub(super) struct Conda {
     /// What stands for the interpreter, where it is conda's.
     pub interpreter: Option<Digest>,
     pub notes: Vec<String>,
+    /// The scripts that the packages want to be run, in the order in which they are laid down.
+    pub scripts: Vec<LinkScript>,
 }
 
 impl Conda {
@@ -106,7 +108,10 @@ impl Build<'_> {
             facts.case_pair.as_ref().map(|pair| case_note(&package.what, pair))
         });
         let notes = pairs.chain(all.notes().iter().cloned()).collect();
-        Ok(Some(Conda { family: all, python: python_layers, others: other_layers, interpreter, notes }))
+        let scripts = order.iter().flat_map(|&n| scripts::of(&packages[n], &facts[n])).collect();
+        let conda =
+            Conda { family: all, python: python_layers, others: other_layers, interpreter, notes, scripts };
+        Ok(Some(conda))
     }
 
     async fn conda_package(&self, package: &CondaPackage) -> Result<(Package, CondaFacts), Error> {

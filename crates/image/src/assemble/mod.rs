@@ -9,6 +9,7 @@ mod family;
 mod install_order;
 mod plan;
 mod reach;
+mod scripts;
 mod shadow;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::Error;
 pub use reach::reach;
+pub use scripts::LinkScript;
 
 use crate::layer::Layer;
 use crate::linking::MissingLibrary;

@@ -116,6 +116,7 @@ pub fn lock(resolution: CondaResolution) -> PlatformLock {
         python: None,
         conda: resolution.packages,
         pypi: Vec::new(),
+        post_link: None,
     }
 }
 

@@ -26,7 +26,9 @@ pub async fn lock(context: &Context, arguments: LockArgs) -> Result {
         return check(context, &arguments).await;
     }
     let workspace = context.workspace().await?;
-    let (locked, warnings) = workspace.lock_of(&arguments.environment, &here()?, arguments.upgrade).await?;
+    let (locked, warnings) = workspace
+        .lock_of(&arguments.environment, &here()?, arguments.upgrade, arguments.post_link.map(Into::into))
+        .await?;
     workspace.close().await;
     context.remark(&warnings);
     let bytes = locked.lock.to_bytes();

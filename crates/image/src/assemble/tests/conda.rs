@@ -406,6 +406,7 @@ async fn golden_conda_image() {
             golden(&world, "beta", include_bytes!("fixtures/beta-1.0-h0_0.conda")),
         ],
         pypi: Vec::new(),
+        post_link: None,
     };
     let image = world.image("golden", &lock).await;
     let seen = world.contents("golden", &image);

@@ -146,6 +146,7 @@ impl World {
             }),
             conda: Vec::new(),
             pypi,
+            post_link: None,
         }
     }
 
