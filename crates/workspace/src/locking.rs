@@ -306,7 +306,7 @@ impl Workspace {
         let mut tools = Vec::new();
         if let Some(python) = lock.python.clone() {
             let pip = &definition.pip;
-            let distributions = self.assembler(None).await?.distributions(&lock).await?;
+            let distributions = self.assembler(None).await?.distributions(&lock, platform).await?;
             let installed = provenv_lock::pypi::installed(&distributions, &lock.conda, &definition.conda);
             let target =
                 provenv_lock::pypi::Target { python: &python, platform, installed: &installed, as_of: None };

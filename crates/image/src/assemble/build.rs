@@ -423,7 +423,10 @@ impl<'a> Build<'a> {
     }
 
     /// Runs `work` on a thread that may block, when a core is free.
-    async fn blocking<T, E>(&self, work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, Error>
+    pub(super) async fn blocking<T, E>(
+        &self,
+        work: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Error>
     where
         T: Send + 'static,
         E: Into<Error> + Send + 'static,

@@ -106,7 +106,7 @@ impl Build<'_> {
         Ok(Some(Conda { family: all, python: python_layers, others: other_layers, interpreter, notes }))
     }
 
-    async fn conda_package(&self, package: &CondaPackage) -> Result<(Package, CondaFacts), Error> {
+    pub(super) async fn conda_package(&self, package: &CondaPackage) -> Result<(Package, CondaFacts), Error> {
         let artifact = &package.artifact;
         let path = self.fetcher.artifact(&artifact.url, &artifact.sha256, known(artifact.size)).await?;
         let what = format!("{} {}", package.name, package.version);
