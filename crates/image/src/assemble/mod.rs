@@ -10,6 +10,7 @@ mod family;
 mod install_order;
 mod plan;
 mod reach;
+mod replaced;
 mod shadow;
 #[cfg(test)]
 mod tests;

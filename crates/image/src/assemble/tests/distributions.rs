@@ -47,3 +47,49 @@ async fn distributions_are_read_from_what_lies_in_the_prefix() {
     let lock = provenv_lock::PlatformLock { python: None, ..lock };
     assert_eq!(world.assembler("store").distributions(&lock, PLATFORM).await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn a_distribution_of_pips_replaces_condas() {
+    let world = World::new();
+    let site = format!("lib/python3.{}/site-packages", world.minor);
+    let record = "num/__init__.py,sha256=x,1\nnum/old.py,,\nnum-1.0.dist-info/RECORD,,\n../../../bin/num,,\n../../../../etc/x,,\n";
+    let num = Conda::named("num", "1.0")
+        .file(&format!("{site}/num/__init__.py"), b"v = 1\n", None)
+        .file(&format!("{site}/num/old.py"), b"old = 1\n", None)
+        .file(&format!("{site}/num-1.0.dist-info/METADATA"), &metadata("Num"), None)
+        .file(&format!("{site}/num-1.0.dist-info/RECORD"), record.as_bytes(), None)
+        .file("bin/num", b"#!/bin/sh\n", None)
+        .file("lib/libnum.so", b"a library that other packages link with", None);
+    let other = Conda::named("other", "1.0").file(&format!("{site}/other.py"), b"import num\n", None);
+    let packages = vec![world.conda(&num, &["python"]), world.conda(&other, &["num"])];
+    let mut lock = world.conda_lock(packages);
+    let without = world.assembler("store").image(&lock, PLATFORM).await.unwrap();
+    lock.pypi =
+        vec![world.wheel("num", "2.0", &[("num/__init__.py", b"v = 2\n"), ("num/new.py", b"new = 1\n")])];
+    let image = world.assembler("store").image(&lock, PLATFORM).await.unwrap();
+
+    let seen = world.contents("store", &image);
+    let has = |path: &str| seen.contains_key(&format!("opt/provenv/{path}"));
+    assert_eq!(seen[&format!("opt/provenv/{site}/num/__init__.py")].bytes, b"v = 2\n");
+    let tag = format!("cpython-3{}", world.minor);
+    for path in [
+        "num/old.py",
+        &format!("num/__pycache__/old.{tag}.pyc"),
+        "num-1.0.dist-info/METADATA",
+        "num-1.0.dist-info/RECORD",
+    ] {
+        assert!(!has(&format!("{site}/{path}")), "{path}");
+    }
+    for path in ["num/new.py", &format!("num/__pycache__/new.{tag}.pyc"), "other.py"] {
+        assert!(has(&format!("{site}/{path}")), "{path}");
+    }
+    assert!(!has("bin/num") && has("lib/libnum.so") && has("conda-meta/num-1.0-h0_0.json"));
+    let notes = world.heard.notes.lock().unwrap().clone();
+    assert_eq!(
+        notes.iter().filter(|note| note.contains("num")).collect::<Vec<_>>(),
+        ["num 2.0 of pip replaces 5 files of num 1.0 of conda"]
+    );
+    // The layers of all others are those of the image without it.
+    let kept = image.layers.iter().filter(|layer| without.layers.contains(layer)).count();
+    assert!(kept > 0 && kept >= without.layers.len() - 2, "{kept} of {}", without.layers.len());
+}
