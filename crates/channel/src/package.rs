@@ -305,14 +305,15 @@ impl Package {
     }
 }
 
-fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+/// `bytes` with each `from` become `to`.
+pub(crate) fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len() + to.len());
-    let mut rest = bytes;
-    while let Some(at) = rest.windows(from.len()).position(|window| window == from) {
-        out.extend_from_slice(&rest[..at]);
+    let mut done = 0;
+    for at in memchr::memmem::find_iter(bytes, from) {
+        out.extend_from_slice(&bytes[done..at]);
         out.extend_from_slice(to);
-        rest = &rest[at + from.len()..];
+        done = at + from.len();
     }
-    out.extend_from_slice(rest);
+    out.extend_from_slice(&bytes[done..]);
     out
 }

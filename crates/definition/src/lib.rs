@@ -28,6 +28,7 @@ mod platform;
 mod python;
 mod read;
 mod recognise;
+mod remarks;
 mod requirement;
 mod safe_url;
 mod secrets;
@@ -52,6 +53,7 @@ pub use model::{
 };
 pub use platform::{Platform, PlatformParseError};
 pub use read::{Format, Origins, ReadEnvironment, ReadError, read, read_node, read_str};
+pub use remarks::Remarks;
 pub use requirement::{Marker, MarkerEnvironment, Requirement, RequirementError, normalise_name};
 pub use safe_url::SafeUrl;
 pub use secrets::{holds_secret, is_secret_name, mask_secrets};

@@ -155,7 +155,7 @@ fn is_dockerfile(source: &Source) -> bool {
 /// Remarks on the Dockerfiles that an environment is made by.
 fn dockerfiles(source: &Source, read: &ReadEnvironment, files: &HashMap<PathBuf, Source>) -> Vec<Diagnostic> {
     if read.format == Format::Dockerfile {
-        return dockerfile::redirects(source);
+        return dockerfile::redirects(source).into_vec();
     }
     let beside: Vec<&Source> = files.values().filter(|file| is_dockerfile(file)).collect();
     if !beside.is_empty() {

@@ -4,12 +4,12 @@ use crate::document::{Node, Scalar};
 use crate::pip::{PipReader, Role};
 use crate::read::{Format, ReadEnvironment, Reading};
 use crate::sections::Sections;
-use crate::{PythonRequest, Source, codes};
+use crate::{PythonRequest, Remarks, Source, codes};
 
 pub(crate) fn read(source: &Source, node: &Node) -> Reading {
     let mut read = ReadEnvironment::new(Format::MlflowPythonEnv, source);
     let mut pip = PipReader::default();
-    let mut diagnostics = Vec::new();
+    let mut diagnostics = Remarks::default();
     let mut sections = Sections { source, diagnostics: &mut diagnostics, lenient: false };
     if let Some(mut fields) = sections.fields(node, "an environment of MLflow") {
         if let Some((text, node)) = sections.text(&mut fields, "python") {

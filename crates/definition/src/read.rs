@@ -10,8 +10,8 @@ use crate::document::Node;
 use crate::pip::{PipReader, Role};
 use crate::recognise::{self, Recognised};
 use crate::{
-    Diagnostic, Environment, LockedArtifacts, Place, Source, azure, conda, dockerfile, folder, mlflow,
-    native, pixi, python,
+    Diagnostic, Environment, LockedArtifacts, Place, Remarks, Source, azure, conda, dockerfile, folder,
+    mlflow, native, pixi, python,
 };
 
 /// The format a file was read as.
@@ -178,7 +178,7 @@ impl ReadEnvironment {
     }
 
     /// Takes over what `pip` has read, without its diagnostics.
-    pub(crate) fn take_pip(&mut self, pip: PipReader) -> Vec<Diagnostic> {
+    pub(crate) fn take_pip(&mut self, pip: PipReader) -> Remarks {
         self.environment.definition.pip = pip.pip;
         self.origins.requirements = pip.requirements;
         self.origins.constraints = pip.constraints;
@@ -189,7 +189,7 @@ impl ReadEnvironment {
 }
 
 /// A reader's result: what it could read, and all there is to say about it.
-pub(crate) type Reading = (ReadEnvironment, Vec<Diagnostic>);
+pub(crate) type Reading = (ReadEnvironment, Remarks);
 
 /// Reads the definition at `path`, and the files that it includes. Of a folder, the file that says most is taken.
 pub fn read(path: &Path) -> Result<ReadEnvironment, ReadError> {
@@ -245,13 +245,10 @@ fn read_requirements(source: &Source) -> Reading {
 }
 
 /// An environment with its warnings, or all that is wrong.
-pub(crate) fn settle(
-    mut read: ReadEnvironment,
-    diagnostics: Vec<Diagnostic>,
-) -> Result<ReadEnvironment, ReadError> {
+pub(crate) fn settle(mut read: ReadEnvironment, diagnostics: Remarks) -> Result<ReadEnvironment, ReadError> {
     if diagnostics.iter().any(Diagnostic::is_error) {
-        return Err(ReadError(diagnostics));
+        return Err(ReadError(diagnostics.into_vec()));
     }
-    read.warnings = diagnostics;
+    read.warnings = diagnostics.into_vec();
     Ok(read)
 }

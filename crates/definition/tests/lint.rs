@@ -260,3 +260,23 @@ fn large_and_nasty_files_take_no_time() {
         assert!(took.as_secs() < 60, "{file} {:?}: {took:?}", &text[..text.len().min(40)]);
     }
 }
+
+#[test]
+fn what_is_wrong_a_thousand_times_is_not_listed_for_ever() {
+    for (file, head, line, code) in [
+        ("explicit.txt", "@EXPLICIT\n", "numpy\n", "PV025"),
+        ("list.txt", "# $ conda create --name a --file list.txt\n", "numpy>>1\n", "PV025"),
+        ("requirements.txt", "", "./nowhere\n", "PV018"),
+        ("requirements.txt", "", "numpy=1\n", "PV010"),
+        ("requirements.txt", "", "package-N\n", "PV103"),
+        ("environment.yml", "dependencies:\n", "- numpy>>1\n", "PV025"),
+    ] {
+        let lines: String = (0..3000).map(|number| line.replace('N', &number.to_string())).collect();
+        let found = linted(&format!("/nowhere/{file}"), &format!("{head}{lines}"));
+        let of_code: Vec<_> = found.remarks.iter().filter(|remark| remark.code == code).collect();
+        assert_eq!(of_code.len(), 1001, "{file} {code}: {:?}", found.remarks.first());
+        let last = of_code.iter().map(|remark| remark.span.unwrap().line).max();
+        let said = of_code.iter().find(|remark| remark.message.starts_with("more than 1000 of these"));
+        assert_eq!(said.and_then(|remark| remark.span).map(|span| span.line), last, "{file} {code}");
+    }
+}

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use provenv_definition::{Base, Diagnostic, Environment, Format, Suite, document, read, read_node, read_str};
+use provenv_definition::{
+    Base, Diagnostic, Environment, Format, Remarks, Suite, document, read, read_node, read_str,
+};
 
 fn environment(text: &str) -> Environment {
     let found =
@@ -197,7 +199,7 @@ fn a_requirements_file_beside_is_read_with_its_own_places() {
 fn an_environment_inside_another_file_is_read() {
     let source = provenv_definition::Source::new("/project/job.yaml", "environment:\n  pip: [a, 'b =1']\n");
     let root = document::parse_yaml(&source).unwrap().unwrap();
-    let mut diagnostics = Vec::new();
+    let mut diagnostics = Remarks::default();
     let mut fields = document::Fields::new(&source, &root, "a job", &mut diagnostics).unwrap();
     let errors = read_node(&source, fields.node("environment").unwrap()).unwrap_err().0;
     assert_eq!(

@@ -4,7 +4,7 @@ use crate::document::{Kind, Node};
 use crate::native;
 use crate::read::{Format, ReadEnvironment, Reading};
 use crate::secrets::shown;
-use crate::{Diagnostic, Source, codes};
+use crate::{Diagnostic, Remarks, Source, codes};
 
 /// Parts of a job that hold an environment or further parts of a job.
 const PARTS: &[&str] = &["component", "task", "trial"];
@@ -34,7 +34,7 @@ pub(crate) fn read(source: &Source, node: &Node) -> Reading {
         }
         [] if references.is_empty() => {
             let problem = Diagnostic::new(codes::UNSUPPORTED_FORMAT, "no environment stands in this file");
-            vec![problem.with_hint("name a file that holds one").in_file(source.path())]
+            Remarks::from_iter([problem.with_hint("name a file that holds one").in_file(source.path())])
         }
         [] => references
             .iter()

@@ -11,7 +11,7 @@ use crate::read::{Format, ReadEnvironment, Reading};
 use crate::recognise::value_of;
 use crate::secrets::shown;
 use crate::sections::{RKeys, Sections, r_packages, spark_packages};
-use crate::{Diagnostic, Source, codes};
+use crate::{Diagnostic, Remarks, Source, codes};
 
 const R_KEYS: &RKeys = &RKeys {
     version: "rVersion",
@@ -31,7 +31,7 @@ pub(crate) fn read(source: &Source, node: &Node) -> Reading {
     // In a run configuration the environment is one of many things.
     let node = value_of(node, "environment").unwrap_or(node);
     let node = lower_first(node);
-    let mut diagnostics = Vec::new();
+    let mut diagnostics = Remarks::default();
     let mut reader = Reader {
         read: ReadEnvironment::new(Format::AzureV1, source),
         pip: PipReader::default(),

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::pip::PipReader;
 use crate::read::{Format, settle};
-use crate::{Diagnostic, Place, ReadEnvironment, ReadError, Source, Span, codes};
+use crate::{Diagnostic, Place, ReadEnvironment, ReadError, Remarks, Source, Span, codes};
 
 pub use find::CondaPlaces;
 pub use virtualenv::PythonInstallation;
@@ -83,13 +83,13 @@ struct Capture<'a> {
     extent: Extent,
     read: ReadEnvironment,
     pip: PipReader,
-    diagnostics: Vec<Diagnostic>,
+    diagnostics: Remarks,
 }
 
 impl<'a> Capture<'a> {
     fn new(format: Format, prefix: &'a Path, extent: Extent) -> Self {
         let read = ReadEnvironment::new(format, &Source::new(prefix, ""));
-        Self { prefix, extent, read, pip: PipReader::default(), diagnostics: Vec::new() }
+        Self { prefix, extent, read, pip: PipReader::default(), diagnostics: Remarks::default() }
     }
 
     fn finish(mut self) -> Result<ReadEnvironment, ReadError> {

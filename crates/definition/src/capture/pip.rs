@@ -143,13 +143,13 @@ fn write(capture: &mut Capture<'_>, distribution: &Distribution) {
     }
     let source = Source::new(&place.file, "");
     let before = capture.pip.requirements.len();
-    let told = capture.pip.diagnostics.len();
+    let told = std::mem::take(&mut capture.pip.diagnostics);
     capture.pip.read_entry(&source, &line.text, place.span, Role::Requirement);
     if let Some(own) = capture.pip.requirements.get_mut(before) {
         own.clone_from(place);
     }
     // A path that is gone was said already.
-    for problem in capture.pip.diagnostics.split_off(told) {
+    for problem in std::mem::replace(&mut capture.pip.diagnostics, told) {
         if problem.is_error() {
             let message = format!(
                 "`{}` {} is left out: {}",

@@ -2,12 +2,12 @@
 
 use super::placed;
 use crate::read::Origins;
-use crate::{Base, Diagnostic, Environment, codes};
+use crate::{Base, Diagnostic, Environment, Remarks, codes};
 
 /// Azure ML takes 100 KB.
 const MAX_DOCKERFILE: usize = 100_000;
 
-pub(super) fn azure(environment: &Environment, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
+pub(super) fn azure(environment: &Environment, origins: &Origins, remarks: &mut Remarks) {
     let definition = &environment.definition;
     if let Base::Dockerfile { text } = &definition.base
         && text.len() > MAX_DOCKERFILE

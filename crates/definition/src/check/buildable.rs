@@ -2,7 +2,7 @@
 
 use super::placed;
 use crate::read::Origins;
-use crate::{Base, Definition, Diagnostic, Environment, Place, codes};
+use crate::{Base, Definition, Diagnostic, Environment, Place, Remarks, codes};
 
 /// The first reason why this version cannot lock `definition`, with what to do instead. Where it comes from the lock of
 /// another tool, its conda packages are chosen already.
@@ -14,7 +14,7 @@ pub(crate) fn unlockable(definition: &Definition, is_locked: bool) -> Option<(St
     reasons(&definition, &Origins::default()).into_iter().next().map(|(message, hint, _)| (message, hint))
 }
 
-pub(super) fn remarks(environment: &Environment, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
+pub(super) fn remarks(environment: &Environment, origins: &Origins, remarks: &mut Remarks) {
     for (message, hint, place) in reasons(&environment.definition, origins) {
         let remark = Diagnostic::new(codes::NOT_BUILDABLE, message).with_hint(hint);
         remarks.push(placed(remark, place));

@@ -7,17 +7,12 @@ use super::names::{self, Manager};
 use super::placed;
 use super::python::end_of_life;
 use crate::read::Origins;
-use crate::{CondaChannel, Diagnostic, Environment, codes};
+use crate::{CondaChannel, Diagnostic, Environment, Remarks, codes};
 
 /// Channels under Anaconda's terms of service.
 const ANACONDA: &[&str] = &["defaults", "anaconda", "main", "r", "msys2", "pkgs/main", "pkgs/r", "free"];
 
-pub(super) fn conda(
-    environment: &Environment,
-    origins: &Origins,
-    asked: &[Asked],
-    remarks: &mut Vec<Diagnostic>,
-) {
+pub(super) fn conda(environment: &Environment, origins: &Origins, asked: &[Asked], remarks: &mut Remarks) {
     let definition = &environment.definition;
     channels(environment, origins, remarks);
     packages(asked, remarks);
@@ -51,7 +46,7 @@ pub(super) fn conda(
     }
 }
 
-fn channels(environment: &Environment, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
+fn channels(environment: &Environment, origins: &Origins, remarks: &mut Remarks) {
     let channels = &environment.definition.conda.channels;
     let name = |channel: &CondaChannel| match channel {
         CondaChannel::Name(name) => name.clone(),
@@ -83,7 +78,7 @@ fn channels(environment: &Environment, origins: &Origins, remarks: &mut Vec<Diag
     }
 }
 
-fn packages(asked: &[Asked], remarks: &mut Vec<Diagnostic>) {
+fn packages(asked: &[Asked], remarks: &mut Remarks) {
     let mut seen = HashSet::new();
     let mut by_name: BTreeMap<&str, Vec<&Asked>> = BTreeMap::new();
     for asked in asked {
@@ -124,7 +119,7 @@ fn conflict(all: &[&Asked]) -> Option<Diagnostic> {
     None
 }
 
-fn pythons(asked: &[Asked], remarks: &mut Vec<Diagnostic>) {
+fn pythons(asked: &[Asked], remarks: &mut Remarks) {
     let pythons: Vec<&Asked> = asked.iter().filter(|asked| asked.name == "python").collect();
     if let Some(first) = pythons.first() {
         let message = match first.minor() {

@@ -1,7 +1,7 @@
 //! Checks of the commands in a Dockerfile, line by line as they are written.
 
 use crate::source::MAX_QUOTED;
-use crate::{Diagnostic, Source, Span, codes};
+use crate::{Diagnostic, Remarks, Source, Span, codes};
 
 /// A piece of an instruction that stands on one line.
 struct Piece<'s> {
@@ -67,8 +67,8 @@ fn pieces(source: &Source) -> Vec<Piece<'_>> {
 }
 
 /// Version bounds in the commands of the Dockerfile `source` that a shell takes for redirections.
-pub(crate) fn redirects(source: &Source) -> Vec<Diagnostic> {
-    let mut remarks = Vec::new();
+pub(crate) fn redirects(source: &Source) -> Remarks {
+    let mut remarks = Remarks::default();
     let mut shell = Shell::default();
     for piece in pieces(source).iter().filter(|piece| piece.keyword == "RUN") {
         // Counting columns in a line that nobody reads takes too long.
@@ -100,7 +100,7 @@ struct Shell {
 }
 
 impl Shell {
-    fn line(&mut self, source: &Source, piece: &Piece, remarks: &mut Vec<Diagnostic>) {
+    fn line(&mut self, source: &Source, piece: &Piece, remarks: &mut Remarks) {
         let mut start = None;
         let mut quoted = false;
         let mut previous = ' ';
@@ -139,7 +139,7 @@ impl Shell {
         start: usize,
         word: &str,
         quoted: bool,
-        remarks: &mut Vec<Diagnostic>,
+        remarks: &mut Remarks,
     ) {
         let program = word.rsplit('/').next().unwrap_or(word);
         if matches!(program, "pip" | "pip2" | "pip3" | "conda" | "mamba" | "micromamba" | "uv") {

@@ -2,9 +2,9 @@
 
 use super::placed;
 use crate::read::Origins;
-use crate::{CondaChannel, Diagnostic, Environment, Requirement, SafeUrl, codes};
+use crate::{CondaChannel, Diagnostic, Environment, Remarks, Requirement, SafeUrl, codes};
 
-pub(super) fn indexes(environment: &Environment, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
+pub(super) fn indexes(environment: &Environment, origins: &Origins, remarks: &mut Remarks) {
     let pip = &environment.definition.pip;
     let urls = pip.index_url.iter().chain(&pip.extra_index_urls).chain(&pip.find_links);
     for url in urls.filter(|url| is_plain(url)) {

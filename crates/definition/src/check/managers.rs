@@ -6,7 +6,7 @@ use super::conda_asked::Asked;
 use super::placed;
 use crate::read::Origins;
 use crate::requirement::normalise_name;
-use crate::{Diagnostic, Environment, Requirement, codes};
+use crate::{Diagnostic, Environment, Remarks, Requirement, codes};
 
 /// Names in conda of packages that have another one on PyPI.
 const OTHER_NAMES: &[(&str, &str)] = &[
@@ -25,12 +25,7 @@ const OTHER_NAMES: &[(&str, &str)] = &[
 /// In conda another thing than on PyPI.
 const OTHER_THINGS: &[&str] = &["pip", "graphviz", "opencv", "ffmpeg", "docker", "cmake", "ninja", "nodejs"];
 
-pub(super) fn managers(
-    environment: &Environment,
-    origins: &Origins,
-    conda: &[Asked],
-    remarks: &mut Vec<Diagnostic>,
-) {
+pub(super) fn managers(environment: &Environment, origins: &Origins, conda: &[Asked], remarks: &mut Remarks) {
     let definition = &environment.definition;
     let mut by_name: HashMap<String, &Asked> = HashMap::new();
     for package in conda {

@@ -18,7 +18,7 @@ mod variables;
 use crate::dockerfile::images_of;
 use crate::fix::{Edit, Fix, Position};
 use crate::read::Origins;
-use crate::{Base, Diagnostic, Environment, Place, ReadEnvironment, Source, Span, codes};
+use crate::{Base, Diagnostic, Environment, Place, ReadEnvironment, Remarks, Source, Span, codes};
 
 pub(crate) use known::GIVEN_UP;
 
@@ -27,14 +27,14 @@ const RESERVED: &[&str] = &["azureml", "microsoft", "curated/"];
 
 /// All remarks on `environment`, without places.
 pub fn check(environment: &Environment) -> Vec<Diagnostic> {
-    check_at(environment, &Origins::default())
+    check_at(environment, &Origins::default()).into_vec()
 }
 
 impl ReadEnvironment {
     /// All remarks on the environment, each with its place in the user's file. [`ReadEnvironment::warnings`] are
     /// not repeated.
     pub fn check(&self) -> Vec<Diagnostic> {
-        let mut remarks = check_at(&self.environment, &self.origins);
+        let mut remarks = check_at(&self.environment, &self.origins).into_vec();
         // What a solver chose is not for people to mend.
         if self.format.is_lock() {
             remarks.retain(|remark| ![codes::MISSPELT_PACKAGE.id, codes::UNPINNED.id].contains(&remark.code));
@@ -43,8 +43,8 @@ impl ReadEnvironment {
     }
 }
 
-fn check_at(environment: &Environment, origins: &Origins) -> Vec<Diagnostic> {
-    let mut remarks = Vec::new();
+fn check_at(environment: &Environment, origins: &Origins) -> Remarks {
+    let mut remarks = Remarks::default();
     names(environment, origins, &mut remarks);
     variables::variables(environment, origins, &mut remarks);
     images(&environment.definition.base, origins, &mut remarks);
@@ -83,7 +83,7 @@ pub(crate) fn quoted(source: &Source, span: Span, text: &str) -> Fix {
     }
 }
 
-fn names(environment: &Environment, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
+fn names(environment: &Environment, origins: &Origins, remarks: &mut Remarks) {
     if let Some(name) = &environment.name {
         let lower = name.to_lowercase();
         let place = origins.name.as_ref();
@@ -117,7 +117,7 @@ fn invalid_name(name: &str) -> Option<&'static str> {
     }
 }
 
-fn images(base: &Base, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
+fn images(base: &Base, origins: &Origins, remarks: &mut Remarks) {
     match base {
         Base::Image { reference } => {
             remarks.extend(image::image(reference).map(|remark| placed(remark, origins.base.as_ref())));

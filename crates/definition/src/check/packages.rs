@@ -8,9 +8,9 @@ use super::names::{self, Manager};
 use super::placed;
 use crate::read::Origins;
 use crate::requirement::{canonical_specifier, is_pin};
-use crate::{Diagnostic, Environment, PipRequirement, Place, Requirement, codes};
+use crate::{Diagnostic, Environment, PipRequirement, Place, Remarks, Requirement, codes};
 
-pub(super) fn system_packages(environment: &Environment, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
+pub(super) fn system_packages(environment: &Environment, origins: &Origins, remarks: &mut Remarks) {
     let mut seen = HashSet::new();
     for (i, package) in environment.definition.system_packages.iter().enumerate() {
         if !seen.insert(&package.name) {
@@ -36,7 +36,7 @@ fn asked<'a>(entries: &'a [PipRequirement], places: &'a [Place]) -> Vec<Asked<'a
     entries.iter().enumerate().filter_map(read).collect()
 }
 
-pub(super) fn requirements(environment: &Environment, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
+pub(super) fn requirements(environment: &Environment, origins: &Origins, remarks: &mut Remarks) {
     let pip = &environment.definition.pip;
     let requirements = asked(&pip.requirements, &origins.requirements);
     let constraints = asked(&pip.constraints, &origins.constraints);

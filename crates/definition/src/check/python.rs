@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::placed;
 use crate::read::Origins;
-use crate::{Base, Diagnostic, Environment, Place, PythonRequest, codes};
+use crate::{Base, Diagnostic, Environment, Place, PythonRequest, Remarks, codes};
 
 /// Last days of support of Python's minor versions: (minor, seconds since 1970). Older ones ended before.
 const END_OF_LIFE: &[(u32, u64)] = &[
@@ -19,7 +19,7 @@ const END_OF_LIFE: &[(u32, u64)] = &[
 /// The Python of each suite that is known.
 pub(crate) const PYTHONS: [(&str, u32); 3] = [("bullseye", 9), ("bookworm", 11), ("trixie", 13)];
 
-pub(super) fn python(environment: &Environment, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
+pub(super) fn python(environment: &Environment, origins: &Origins, remarks: &mut Remarks) {
     let Some(python) = &environment.definition.python else { return };
     let place = origins.python.as_ref();
     // Conda brings its own, and so does a base that has everything.

@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use crate::fix::{Fix, Position};
 use crate::read::{Format, Origins};
 use crate::secrets::{secret_range, shown};
-use crate::{CondaSpec, Diagnostic, Source, Span, codes};
+use crate::{CondaSpec, Diagnostic, Remarks, Source, Span, codes};
 
 /// Longer lines are searched in pieces: the search for secrets is quadratic where a text is made for it.
 const PIECE: usize = 1 << 10;
 
 /// Texts that look like secrets, but for those in `lines`, which have been remarked on.
-pub(crate) fn secrets(source: &Source, lines: &HashSet<usize>) -> Vec<Diagnostic> {
-    let mut remarks = Vec::new();
+pub(crate) fn secrets(source: &Source, lines: &HashSet<usize>) -> Remarks {
+    let mut remarks = Remarks::default();
     for (i, line) in source.lines().enumerate().filter(|(i, _)| !lines.contains(&(i + 1))) {
         let mut start = 0;
         while start < line.len() {
@@ -35,8 +35,8 @@ pub(crate) fn secrets(source: &Source, lines: &HashSet<usize>) -> Vec<Diagnostic
 }
 
 /// Spellings in a conda file that are clearer in another way.
-pub(crate) fn conda(source: &Source, origins: &Origins) -> Vec<Diagnostic> {
-    let mut remarks = Vec::new();
+pub(crate) fn conda(source: &Source, origins: &Origins) -> Remarks {
+    let mut remarks = Remarks::default();
     for place in origins.conda.iter().filter(|place| place.file == source.path()) {
         let text = source.text_at(place.span);
         let Some(at) = text.find("==") else { continue };

@@ -3,7 +3,7 @@
 use super::placed;
 use crate::read::Origins;
 use crate::secrets::{holds_secret, is_secret_name, shown};
-use crate::{Diagnostic, Environment, codes};
+use crate::{Diagnostic, Environment, Remarks, codes};
 
 /// Set by what runs the command: beginnings of names.
 const RUN_PREFIXES: &[&str] =
@@ -35,7 +35,7 @@ const RUN_NAMES: &[&str] = &[
 const LOADER_NAMES: &[&str] =
     &["BASH_ENV", "HOME", "LD_AUDIT", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "PYTHONHOME", "SHELL", "USER"];
 
-pub(super) fn variables(environment: &Environment, origins: &Origins, remarks: &mut Vec<Diagnostic>) {
+pub(super) fn variables(environment: &Environment, origins: &Origins, remarks: &mut Remarks) {
     for (name, value) in &environment.environment_variables {
         let place = origins.variables.get(name);
         let empty = value.is_empty() || value.starts_with("${");

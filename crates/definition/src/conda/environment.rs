@@ -11,7 +11,7 @@ use crate::document::{Fields, Kind, Node};
 use crate::pip::{LogicalLine, PipReader, absolute_folder};
 use crate::read::{Format, ReadEnvironment, Reading};
 use crate::secrets::{shown, template_start};
-use crate::{CondaRequirements, Diagnostic, Place, Platform, Source, codes};
+use crate::{CondaRequirements, Diagnostic, Place, Platform, Remarks, Source, codes};
 
 /// What a conda environment file says, alone or as a part of another file. What stands in its `pip:` sections went to
 /// the [`PipReader`] that the reader was given.
@@ -32,7 +32,7 @@ pub(crate) struct CondaFile {
     /// `platforms`, those that images can be made for.
     pub platforms: Vec<Platform>,
     /// All there is to say about it, `pip:` sections apart.
-    pub diagnostics: Vec<Diagnostic>,
+    pub diagnostics: Remarks,
     said_full: bool,
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn read_conda_file(source: &Source, node: &Node, pip: &mut PipReader)
         file: CondaFile::default(),
         pip_section: None,
     };
-    let mut diagnostics = Vec::new();
+    let mut diagnostics = Remarks::default();
     if let Some(mut fields) = Fields::new(source, node, "a conda environment", &mut diagnostics) {
         reader.file.diagnostics = diagnostics;
         reader.name(&mut fields);
@@ -72,19 +72,24 @@ pub(crate) fn read_conda_file(source: &Source, node: &Node, pip: &mut PipReader)
 const MAX_PACKAGES: usize = 20_000;
 
 impl CondaFile {
-    /// Whether one more package is too many; says so the first time.
+    /// Whether one more package is too many, or so much is wrong that none need be read; says so the first time.
     pub(super) fn is_full(&mut self, place: impl FnOnce() -> Place) -> bool {
-        let full = self.conda.packages.len() >= MAX_PACKAGES;
+        let hopeless = self.diagnostics.is_hopeless();
+        let full = hopeless || self.conda.packages.len() >= MAX_PACKAGES;
         if full && !self.said_full {
             self.said_full = true;
-            let message = format!("more than {MAX_PACKAGES} packages");
+            let message = if hopeless {
+                "so much is wrong that nothing from here on was read".to_owned()
+            } else {
+                format!("more than {MAX_PACKAGES} packages")
+            };
             self.diagnostics.push(Diagnostic::new(codes::TOO_LARGE, message).at(place()));
         }
         full
     }
 
     /// Puts all of it into `read`, whose own name, variables and platforms win; gives back the diagnostics.
-    pub fn put_into(self, read: &mut ReadEnvironment) -> Vec<Diagnostic> {
+    pub fn put_into(self, read: &mut ReadEnvironment) -> Remarks {
         let environment = &mut read.environment;
         if let (None, Some((name, place))) = (&environment.name, self.name) {
             environment.name = Some(name);

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 use crate::read::{Format, ReadEnvironment, Reading};
-use crate::{Base, BuildContext, ContextLocation, Diagnostic, Place, SafeUrl, Source, Span, codes};
+use crate::{Base, BuildContext, ContextLocation, Diagnostic, Place, Remarks, SafeUrl, Source, Span, codes};
 use judge::{At, Judged};
 use lines::Problem;
 
@@ -28,7 +28,7 @@ pub(crate) struct DockerfileBase {
     /// The Dockerfile, where it is a file.
     pub file: Option<PathBuf>,
     /// All there is to say.
-    pub diagnostics: Vec<Diagnostic>,
+    pub diagnostics: Remarks,
 }
 
 /// Reads a Dockerfile.
@@ -110,7 +110,7 @@ pub(crate) fn of_folder(folder: &Path, name: &str, place: Place) -> DockerfileBa
     let source = match Source::read(&path) {
         Ok(source) => source,
         Err(error) => {
-            found.diagnostics = error.0;
+            found.diagnostics.extend(error.0);
             return found;
         }
     };

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use super::{Kind, Node};
 use crate::secrets::shown;
 use crate::suggest::nearest;
-use crate::{Diagnostic, Source, Span, codes};
+use crate::{Diagnostic, Remarks, Source, Span, codes};
 
 /// Reads the keys of one mapping. Every accessor notes its key as known; [`Fields::finish`] reports the others.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl<'a> Fields<'a> {
         source: &'a Source,
         node: &'a Node,
         what: &str,
-        diagnostics: &mut Vec<Diagnostic>,
+        diagnostics: &mut Remarks,
     ) -> Option<Fields<'a>> {
         let Kind::Mapping(pairs) = &node.kind else {
             let message = format!("{what} must be a mapping of keys and values, not {}", node.kind_name());
@@ -85,7 +85,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The text of `key` as it was written, numbers included; anything else is reported.
-    pub fn text(&mut self, key: &'static str, diagnostics: &mut Vec<Diagnostic>) -> Option<(&'a str, Span)> {
+    pub fn text(&mut self, key: &'static str, diagnostics: &mut Remarks) -> Option<(&'a str, Span)> {
         let node = self.node(key)?;
         let text = node.text().filter(|_| node.as_bool().is_none());
         if text.is_none() {
@@ -95,7 +95,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The truth value of `key`; anything else is reported.
-    pub fn flag(&mut self, key: &'static str, diagnostics: &mut Vec<Diagnostic>) -> Option<bool> {
+    pub fn flag(&mut self, key: &'static str, diagnostics: &mut Remarks) -> Option<bool> {
         let node = self.node(key)?;
         if node.as_bool().is_none() {
             diagnostics.push(self.wrong_type(key, "`true` or `false`", node));
@@ -104,7 +104,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The list of `key`; anything else is reported.
-    pub fn list(&mut self, key: &'static str, diagnostics: &mut Vec<Diagnostic>) -> Option<&'a [Node]> {
+    pub fn list(&mut self, key: &'static str, diagnostics: &mut Remarks) -> Option<&'a [Node]> {
         let node = self.node(key)?;
         if let Kind::Sequence(items) = &node.kind {
             return Some(items);
@@ -117,7 +117,7 @@ impl<'a> Fields<'a> {
     pub fn texts(
         &mut self,
         key: &'static str,
-        diagnostics: &mut Vec<Diagnostic>,
+        diagnostics: &mut Remarks,
     ) -> IndexMap<String, (String, Span)> {
         let mut texts = IndexMap::new();
         let Some(node) = self.node(key) else { return texts };
@@ -147,8 +147,8 @@ impl<'a> Fields<'a> {
     }
 
     /// Reports every key that nobody asked for as read over, `reason` after the message.
-    pub fn finish_leniently(self, reason: &str, diagnostics: &mut Vec<Diagnostic>) {
-        let mut unknown = Vec::new();
+    pub fn finish_leniently(self, reason: &str, diagnostics: &mut Remarks) {
+        let mut unknown = Remarks::default();
         self.finish(&mut unknown);
         diagnostics.extend(unknown.into_iter().map(|diagnostic| Diagnostic {
             code: codes::NOT_HONOURED.id,
@@ -159,7 +159,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Reports every key that nobody asked for.
-    pub fn finish(self, diagnostics: &mut Vec<Diagnostic>) {
+    pub fn finish(self, diagnostics: &mut Remarks) {
         const SHOWN: usize = 20;
         if let Some((key, _)) = self.entries.get(SHOWN) {
             let message = format!("{} more unknown keys", self.entries.len() - SHOWN);

@@ -17,8 +17,8 @@ use crate::recognise::value_of;
 use crate::requirement::{Requirement, RequirementError, artifact_url, is_name, normalise_name};
 use crate::secrets::shown;
 use crate::{
-    CondaChannel, Diagnostic, Digest, Marker, PipRequirement, Place, Platform, PythonRequest, SafeUrl,
-    Source, Span, codes,
+    CondaChannel, Diagnostic, Digest, Marker, PipRequirement, Place, Platform, PythonRequest, Remarks,
+    SafeUrl, Source, Span, codes,
 };
 pub(crate) use places::{file_at, index, is_commit, is_conda_package, is_wheel, listed, split_git};
 
@@ -38,7 +38,7 @@ pub(crate) struct GivenConda {
 /// Reads one lock file.
 pub(crate) struct LockReader<'s> {
     pub source: &'s Source,
-    pub diagnostics: Vec<Diagnostic>,
+    pub diagnostics: Remarks,
     pub locked: LockedArtifacts,
     /// The Python that the lock is for, where it is one only.
     pub python: Option<PythonRequest>,
@@ -62,7 +62,7 @@ impl<'s> LockReader<'s> {
     pub fn new(source: &'s Source) -> Self {
         Self {
             source,
-            diagnostics: Vec::new(),
+            diagnostics: Remarks::default(),
             locked: LockedArtifacts::default(),
             python: None,
             python_place: None,

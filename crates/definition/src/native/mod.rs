@@ -12,7 +12,7 @@ use crate::pip::{PipReader, Role};
 use crate::read::{Format, Origins, ReadEnvironment, Reading};
 use crate::secrets::{shown, template_start};
 use crate::sections::{RKeys, Sections, r_packages, spark_packages};
-use crate::{Diagnostic, Environment, Place, Platform, PythonRequest, Source, SystemPackage, codes};
+use crate::{Diagnostic, Environment, Place, Platform, PythonRequest, Remarks, Source, SystemPackage, codes};
 
 pub(crate) use base::is_reference;
 
@@ -40,7 +40,7 @@ const R_KEYS: &RKeys = &RKeys {
 /// Reads the mapping `node` of `source`; gives back all there is to say about it.
 pub(crate) fn read(source: &Source, node: &Node) -> Reading {
     let mut reader =
-        Reader { source, diagnostics: Vec::new(), origins: Origins::default(), files: Vec::new() };
+        Reader { source, diagnostics: Remarks::default(), origins: Origins::default(), files: Vec::new() };
     let mut environment = Environment::default();
     let mut pip = PipReader::default();
     let mut conda = None;
@@ -64,7 +64,7 @@ pub(crate) fn read(source: &Source, node: &Node) -> Reading {
 
 struct Reader<'s> {
     source: &'s Source,
-    diagnostics: Vec<Diagnostic>,
+    diagnostics: Remarks,
     origins: Origins,
     /// Files that were read besides.
     files: Vec<PathBuf>,

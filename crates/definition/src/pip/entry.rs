@@ -130,6 +130,9 @@ impl PipReader {
         else {
             return;
         };
+        if self.diagnostics.is_full_of(codes::MISSING_PATH) {
+            return;
+        }
         let path = Url::parse(url).ok().and_then(|url| url.to_file_path().ok());
         if let Some(path) = path.filter(|path| !path.exists()) {
             let message = format!("nothing is at `{}`", shown(&path.to_string_lossy()));

@@ -12,15 +12,13 @@ use url::Url;
 
 use crate::requirement::{Requirement, RequirementError};
 use crate::secrets::shown;
-use crate::{Diagnostic, PipRequirements, Place, SafeUrl, Source, Span, codes};
+use crate::{Diagnostic, PipRequirements, Place, Remarks, SafeUrl, Source, Span, codes};
 use lines::logical_lines;
 use options::OptionKind;
 
 pub(crate) use lines::{LogicalLine, comment_start};
 
 const MAX_INCLUDES: usize = 256;
-/// Nobody reads more of them, and each takes memory.
-const MAX_MISTAKES: usize = 1000;
 /// Of a logical line: room for more than a thousand hashes.
 const MAX_LINE: usize = 128 << 10;
 
@@ -39,15 +37,12 @@ pub(crate) struct PipReader {
     pub requirements: Vec<Place>,
     /// Where each of [`PipRequirements::constraints`] stands.
     pub constraints: Vec<Place>,
-    pub diagnostics: Vec<Diagnostic>,
+    pub diagnostics: Remarks,
     /// Every file that was read.
     pub files: Vec<PathBuf>,
     /// Files that are being read, outermost first.
     open: Vec<PathBuf>,
     done: HashSet<(PathBuf, Role)>,
-    /// Errors among the first [`PipReader::counted`] diagnostics.
-    mistakes: usize,
-    counted: usize,
     gave_up: bool,
     /// What the lists in [`PipReader::pip`] hold already.
     extra_index_urls: HashSet<SafeUrl>,
@@ -72,12 +67,9 @@ impl PipReader {
 
     /// Whether so much is wrong that nothing more is read, which is said once.
     fn is_enough(&mut self, line: &LogicalLine<'_>) -> bool {
-        let new = &self.diagnostics[self.counted.min(self.diagnostics.len())..];
-        self.mistakes += new.iter().filter(|diagnostic| diagnostic.is_error()).count();
-        self.counted = self.diagnostics.len();
-        let is_enough = self.mistakes >= MAX_MISTAKES;
+        let is_enough = self.diagnostics.is_hopeless();
         if is_enough && !std::mem::replace(&mut self.gave_up, true) {
-            let message = format!("more than {MAX_MISTAKES} mistakes: nothing behind them was read");
+            let message = "so much is wrong that nothing from here on was read";
             self.diagnostics.push(Diagnostic::new(codes::TOO_LARGE, message).at(line.place(0, 1)));
         }
         is_enough

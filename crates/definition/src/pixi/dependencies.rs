@@ -12,7 +12,7 @@ use crate::python::uv_sources::add_index;
 use crate::recognise::value_of;
 use crate::requirement::is_name;
 use crate::secrets::shown;
-use crate::{CondaRequirement, CondaSpec, Digest, Platform, codes, conda};
+use crate::{CondaRequirement, CondaSpec, Digest, Platform, Remarks, codes, conda};
 
 /// Tables of conda packages, the one that counts most last: all of them are in the environment.
 pub(super) const CONDA: &[&str] = &["build-dependencies", "host-dependencies", "dependencies"];
@@ -104,7 +104,7 @@ fn versioned(reader: &mut Reader<'_>, kept: &Kept<'_>, version: &str) -> Option<
 
 /// `{ version = …, build = …, channel = … }`.
 fn table(reader: &mut Reader<'_>, kept: &Kept<'_>) -> Option<CondaSpec> {
-    let mut diagnostics = Vec::new();
+    let mut diagnostics = Remarks::default();
     let what = format!("`{}`", shown(kept.name));
     let Some(mut fields) = Fields::new(reader.source, kept.node, &what, &mut diagnostics) else {
         reader.diagnostics.extend(diagnostics);
@@ -232,7 +232,7 @@ fn pypi_table(
     markers: &mut Vec<String>,
     editable: &mut bool,
 ) -> Option<String> {
-    let mut diagnostics = Vec::new();
+    let mut diagnostics = Remarks::default();
     let what = format!("`{}`", shown(kept.name));
     let read = Fields::new(reader.source, kept.node, &what, &mut diagnostics).map(|mut fields| {
         let mut extras = Vec::new();

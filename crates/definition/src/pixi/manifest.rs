@@ -13,14 +13,14 @@ use crate::python::uv_sources::{add_index, add_links};
 use crate::read::{Format, ReadEnvironment, Reading};
 use crate::recognise::value_of;
 use crate::secrets::shown;
-use crate::{CondaChannel, Diagnostic, Place, Platform, Source, Span, codes};
+use crate::{CondaChannel, Diagnostic, Place, Platform, Remarks, Source, Span, codes};
 
 pub(crate) fn read(source: &Source, node: &Node) -> Reading {
     let mut read = ReadEnvironment::new(Format::PixiManifest, source);
     let mut reader = Reader {
         source,
         folder: absolute_folder(source),
-        diagnostics: Vec::new(),
+        diagnostics: Remarks::default(),
         pip: PipReader::default(),
         platforms: Vec::new(),
     };
@@ -35,7 +35,7 @@ pub(crate) fn read(source: &Source, node: &Node) -> Reading {
 pub(super) struct Reader<'s> {
     pub source: &'s Source,
     pub folder: std::path::PathBuf,
-    pub diagnostics: Vec<Diagnostic>,
+    pub diagnostics: Remarks,
     pub pip: PipReader,
     /// Those that images can be made for.
     pub platforms: Vec<Platform>,

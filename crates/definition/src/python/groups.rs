@@ -6,10 +6,10 @@ use crate::document::{Kind, Node};
 use crate::lock_reader::listed;
 use crate::recognise::value_of;
 use crate::secrets::shown;
-use crate::{Diagnostic, Requirement, Source, Span, codes, normalise_name};
+use crate::{Diagnostic, Remarks, Requirement, Source, Span, codes, normalise_name};
 
 /// Says which groups `pyproject` has, and what is wrong with them.
-pub(super) fn note(source: &Source, pyproject: &Node, diagnostics: &mut Vec<Diagnostic>) {
+pub(super) fn note(source: &Source, pyproject: &Node, diagnostics: &mut Remarks) {
     let Some(node) = value_of(pyproject, "dependency-groups") else { return };
     let mut report = |code, span: Span, message: String| {
         diagnostics.push(Diagnostic::new(code, message).at(source.place(span)));

@@ -4,7 +4,7 @@ use crate::document::{Fields, Kind, Node};
 use crate::pip::PipReader;
 use crate::requirement::is_name;
 use crate::secrets::shown;
-use crate::{Diagnostic, Source, Span, codes, normalise_name};
+use crate::{Diagnostic, Remarks, Source, Span, codes, normalise_name};
 
 use super::poetry_version::alternatives;
 
@@ -25,7 +25,7 @@ pub(super) fn dependencies<'n>(
     source: &'n Source,
     node: &'n Node,
     pip: &mut PipReader,
-    diagnostics: &mut Vec<Diagnostic>,
+    diagnostics: &mut Remarks,
 ) -> Option<(&'n str, Span)> {
     let mut python = None;
     let Kind::Mapping(pairs) = &node.kind else {
@@ -59,7 +59,7 @@ fn develop(node: &Node) -> bool {
 }
 
 /// One dependency as PEP 508 writes it; `None` where it is optional or wrong.
-fn dependency(source: &Source, name: &str, node: &Node, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
+fn dependency(source: &Source, name: &str, node: &Node, diagnostics: &mut Remarks) -> Option<String> {
     if !is_name(name) {
         let message = format!("`{}` is not the name of a package", shown(name));
         diagnostics.push(Diagnostic::new(codes::INVALID_REQUIREMENT, message).at(source.place(node.span)));
@@ -110,7 +110,7 @@ fn dependency(source: &Source, name: &str, node: &Node, diagnostics: &mut Vec<Di
         let message = format!("`source` of `{}` has no effect: all indexes are asked", shown(name));
         diagnostics.push(Diagnostic::new(codes::NOT_HONOURED, message).at(source.place(key.span)));
     }
-    let given = |fields: &mut Fields<'_>, key, diagnostics: &mut Vec<Diagnostic>| {
+    let given = |fields: &mut Fields<'_>, key, diagnostics: &mut Remarks| {
         fields.text(key, diagnostics).map(|(text, _)| text.to_owned())
     };
     let git = given(&mut fields, "git", diagnostics);
@@ -152,13 +152,7 @@ pub(crate) fn relative(path: &str) -> String {
     if path.starts_with(['.', '/', '~']) { path.to_owned() } else { format!("./{path}") }
 }
 
-fn version(
-    source: &Source,
-    name: &str,
-    text: &str,
-    span: Span,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Option<String> {
+fn version(source: &Source, name: &str, text: &str, span: Span, diagnostics: &mut Remarks) -> Option<String> {
     let (code, message) = match alternatives(text) {
         Ok(all) if all.len() < 2 => {
             let bounds = all.into_iter().next().unwrap_or_default();

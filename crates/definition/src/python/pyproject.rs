@@ -10,7 +10,7 @@ use crate::lock_reader::listed;
 use crate::pip::PipReader;
 use crate::read::{Format, ReadEnvironment, Reading};
 use crate::recognise::value_of;
-use crate::{Diagnostic, Source, Span, codes};
+use crate::{Diagnostic, Remarks, Source, Span, codes};
 
 /// Keys of PEP 621 and its successors that say nothing about what is installed.
 const METADATA: &[&str] = &[
@@ -33,7 +33,8 @@ const METADATA: &[&str] = &[
 
 pub(crate) fn read(source: &Source, node: &Node) -> Reading {
     let mut read = ReadEnvironment::new(Format::Pyproject, source);
-    let mut reader = Reader { source, diagnostics: Vec::new(), pip: PipReader::default(), python: None };
+    let mut reader =
+        Reader { source, diagnostics: Remarks::default(), pip: PipReader::default(), python: None };
     let tool = value_of(node, "tool");
     let poetry = tool.and_then(|tool| value_of(tool, "poetry"));
     match (value_of(node, "project"), poetry) {
@@ -66,7 +67,7 @@ pub(crate) fn read(source: &Source, node: &Node) -> Reading {
 
 struct Reader<'s> {
     source: &'s Source,
-    diagnostics: Vec<Diagnostic>,
+    diagnostics: Remarks,
     pip: PipReader,
     /// The bounds on Python.
     python: Option<(String, Span)>,

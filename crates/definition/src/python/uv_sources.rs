@@ -8,10 +8,10 @@ use crate::pip::PipReader;
 use crate::recognise::value_of;
 use crate::requirement::index_url;
 use crate::secrets::shown;
-use crate::{Diagnostic, PipRequirement, Requirement, Source, Span, codes, normalise_name};
+use crate::{Diagnostic, PipRequirement, Remarks, Requirement, Source, Span, codes, normalise_name};
 
 /// Applies `uv`, the table `tool.uv`, to the requirements that were read.
-pub(super) fn apply(source: &Source, uv: &Node, pip: &mut PipReader, diagnostics: &mut Vec<Diagnostic>) {
+pub(super) fn apply(source: &Source, uv: &Node, pip: &mut PipReader, diagnostics: &mut Remarks) {
     let explicit = indexes(source, uv, pip, diagnostics);
     if let Some(sources) = value_of(uv, "sources") {
         apply_sources(source, sources, &explicit, pip, diagnostics);
@@ -53,7 +53,7 @@ fn indexes(
     source: &Source,
     uv: &Node,
     pip: &mut PipReader,
-    diagnostics: &mut Vec<Diagnostic>,
+    diagnostics: &mut Remarks,
 ) -> HashMap<String, (String, Span)> {
     let mut explicit = HashMap::new();
     let one_or_more = |key| match value_of(uv, key) {
@@ -99,7 +99,7 @@ pub(crate) fn add_index(
     (text, span): (&str, Span),
     replaces: bool,
     pip: &mut PipReader,
-    diagnostics: &mut Vec<Diagnostic>,
+    diagnostics: &mut Remarks,
 ) {
     let url = match index_url(text, &super::folder_of(source)) {
         Ok(url) => url,
@@ -121,7 +121,7 @@ pub(crate) fn add_links(
     source: &Source,
     (text, span): (&str, Span),
     pip: &mut PipReader,
-    diagnostics: &mut Vec<Diagnostic>,
+    diagnostics: &mut Remarks,
 ) {
     match crate::requirement::links_url(text, &super::folder_of(source)) {
         Ok(url) if !pip.pip.find_links.contains(&url) => pip.pip.find_links.push(url),
@@ -138,7 +138,7 @@ fn apply_sources(
     sources: &Node,
     explicit: &HashMap<String, (String, Span)>,
     pip: &mut PipReader,
-    diagnostics: &mut Vec<Diagnostic>,
+    diagnostics: &mut Remarks,
 ) {
     let Kind::Mapping(pairs) = &sources.kind else { return };
     let mut by_name: HashMap<String, Vec<&Node>> = HashMap::new();
@@ -190,7 +190,7 @@ fn one_source(
     requirement: &Requirement,
     explicit: &HashMap<String, (String, Span)>,
     pip: &mut PipReader,
-    diagnostics: &mut Vec<Diagnostic>,
+    diagnostics: &mut Remarks,
 ) -> Option<(String, bool)> {
     let name = requirement.name.as_deref()?;
     let mut fields = Fields::new(source, node, "a source", diagnostics)?;

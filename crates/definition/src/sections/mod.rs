@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::document::{Fields, Node};
 use crate::requirement::links_url;
 use crate::secrets::{shown, template_start};
-use crate::{Diagnostic, SafeUrl, Source, codes};
+use crate::{Diagnostic, Remarks, SafeUrl, Source, codes};
 
 pub(crate) use build::build_context;
 pub(crate) use r::{RKeys, r_packages};
@@ -19,7 +19,7 @@ pub(crate) use spark::spark_packages;
 /// Reads parts of one file.
 pub(crate) struct Sections<'s, 'd> {
     pub source: &'s Source,
-    pub diagnostics: &'d mut Vec<Diagnostic>,
+    pub diagnostics: &'d mut Remarks,
     /// Unknown keys are warned of, as Azure ML's service adds keys to its answers.
     pub lenient: bool,
 }
@@ -43,16 +43,16 @@ impl<'s> Sections<'s, '_> {
 
     /// Reports the keys that nobody took.
     pub fn finish(&mut self, fields: Fields<'s>) {
-        let mut unknown = Vec::new();
+        let mut unknown = Remarks::default();
         fields.finish(&mut unknown);
-        for diagnostic in &mut unknown {
+        for mut diagnostic in unknown {
             if self.lenient {
                 diagnostic.code = codes::NOT_HONOURED.id;
                 diagnostic.severity = codes::NOT_HONOURED.severity;
                 diagnostic.message = format!("{} is not read", diagnostic.message);
             }
+            self.diagnostics.push(diagnostic);
         }
-        self.diagnostics.append(&mut unknown);
     }
 
     /// A text without templates, with its node.

@@ -1,7 +1,4 @@
-//! `packaging` from PyPI on every requirement line of the corpus: what it reads is read here, as the same, and what it refuses
-//! is refused, but for what pip takes besides.
-
-mod peers;
+//! `packaging` from PyPI on every requirement line of the corpus.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -10,35 +7,21 @@ use std::process::{Command, Stdio};
 use provenv_definition::Requirement;
 use serde_json::{Value, json};
 
+use super::{corpus, peers};
+
 /// The lines that are a requirement and nothing else: no options, paths, URLs or continuations, which are pip's own.
 fn lines() -> Vec<String> {
-    let mut lines = Vec::new();
-    for kind in ["pip-requirements", "pip-constraints"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus").join(kind);
-        let Ok(entries) = fs_err::read_dir(folder) else { return Vec::new() };
-        for entry in entries {
-            let bytes = fs_err::read(entry.unwrap().path()).unwrap();
-            let Ok(text) = String::from_utf8(bytes) else { continue };
-            for line in text.trim_start_matches('\u{feff}').lines() {
-                let line = line.split(" #").next().unwrap_or_default().trim();
-                let own = line.is_empty() || line.starts_with(['#', '-', '.', '/']) || line.ends_with('\\');
-                let bare = line.contains("://") && !line.contains('@') || line.starts_with("git+");
-                if !own && !bare && !line.contains(" --") && !line.contains("${") {
-                    lines.push(line.to_owned());
-                }
-            }
-        }
-    }
-    lines.sort();
-    lines.dedup();
-    lines
+    let is_own = |line: &String| {
+        let bare = line.contains("://") && !line.contains('@') || line.starts_with("git+");
+        !line.starts_with(['-', '.', '/']) && !bare && !line.contains(" --") && !line.contains("${")
+    };
+    corpus().into_iter().filter(is_own).collect()
 }
 
 #[test]
 fn requirements_are_read_as_packaging_reads_them() {
     let lines = lines();
     if lines.is_empty() {
-        eprintln!("skipped: the corpus is not at ../shared/corpus of the repository's root");
         return;
     }
     let Some(venv) = peers::venv("packaging", &["python3"], &["packaging==25.0"]) else { return };
