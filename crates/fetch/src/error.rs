@@ -237,6 +237,18 @@ impl Error {
         })
     }
 
+    /// Whether another server would not help: what is wrong is on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(
+            self,
+            Self::Variable { .. }
+                | Self::Client(_)
+                | Self::Certificates { .. }
+                | Self::Store(_)
+                | Self::Offline(_)
+        )
+    }
+
     /// Whether the disk is full.
     pub fn is_no_space(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_no_space())

@@ -7,6 +7,7 @@
 mod credentials;
 mod document;
 mod error;
+mod exchange;
 mod fetcher;
 mod netrc;
 mod report;

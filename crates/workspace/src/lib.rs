@@ -111,6 +111,7 @@ impl Workspace {
                     offline: self.offline,
                     // What uv trusts in the sandbox, fetching must trust too.
                     certificates: provenv_lock::pypi::Host::default().named_ca_bundle(),
+                    mirrors: self.config.conda.mirrors.clone().into_iter().collect(),
                     ..Default::default()
                 };
                 Ok(Fetcher::new(self.store.clone(), Arc::clone(&self.reporter), options)?)

@@ -6,6 +6,7 @@ use std::path::Path;
 use provenv_definition::{
     Definition, Diagnostic, Digest, LockedArtifacts, Platform, definition_digest, nearest,
 };
+use provenv_lock::conda::{CondaConfig, Question, Target};
 use provenv_lock::debian::Archive;
 use provenv_lock::diff::LockDiff;
 use provenv_lock::{BaseLock, IndexState, Lock, PlatformLock, Receipt, ToolVersion, Upgrade};
@@ -263,20 +264,38 @@ impl Workspace {
         let wants_python_packages = !definition.user_managed && !definition.pip.requirements.is_empty();
         let conda = artifacts.and_then(|artifacts| artifacts.conda.get(&platform));
         let base = async {
-            let (mut lock, indexes, glibc) =
+            let (mut lock, mut indexes, glibc) =
                 self.resolve_base(definition, platform, previous, upgrade).await?;
-            if let (Some(conda), Some(artifacts)) = (conda, artifacts) {
-                self.distrust(definition, artifacts).await?;
-                let fetcher = self.fetcher().await?;
-                let asked = &definition.conda;
-                lock.conda = provenv_lock::conda::take_over(fetcher, asked, conda, platform).await?;
-                lock.python = provenv_lock::conda::python(&lock.conda, &glibc).or(lock.python);
+            let mut tools = Vec::new();
+            if let Some(artifacts) = artifacts {
+                if let Some(conda) = conda {
+                    self.distrust(definition, artifacts).await?;
+                    let (fetcher, asked) = (self.fetcher().await?, &definition.conda);
+                    lock.conda = provenv_lock::conda::take_over(fetcher, asked, conda, platform).await?;
+                }
+            } else if !definition.user_managed && !definition.conda.packages.is_empty() {
+                let target = Target { glibc: glibc.clone(), virtual_packages: Vec::new() };
+                let question = Question {
+                    asked: &definition.conda,
+                    python: definition.python.as_ref(),
+                    with_python: wants_python_packages,
+                    target: &target,
+                    platform,
+                    previous,
+                    upgrade,
+                    as_of: None,
+                };
+                let solved = self.conda_resolver().await?.resolve(question).await?;
+                lock.conda = solved.packages;
+                indexes.extend(solved.indexes);
+                tools = solved.tools;
             }
-            Ok::<_, Error>((lock, indexes))
+            lock.python = provenv_lock::conda::python(&lock.conda, &glibc).or(lock.python);
+            Ok::<_, Error>((lock, indexes, tools))
         };
         if !wants_python_packages {
-            let (lock, indexes) = base.await?;
-            return Ok(PlatformResolution { lock, indexes, tools: Vec::new() });
+            let (lock, indexes, tools) = base.await?;
+            return Ok(PlatformResolution { lock, indexes, tools });
         }
         // The tool is fetched while the base that it runs on is chosen and made. What is taken over may do without.
         let tool = async {
@@ -290,7 +309,7 @@ impl Workspace {
             }
         };
         let base = async {
-            let (lock, indexes) = base.await?;
+            let (lock, indexes, tools) = base.await?;
             // Tools run on this machine, whatever the image is for.
             let host = Platform::host();
             let tools_base = if platform == host {
@@ -300,10 +319,9 @@ impl Workspace {
             };
             let sandbox = BaseSandbox::new(self, tools_base, host);
             sandbox.prepare().await?;
-            Ok((lock, indexes, sandbox))
+            Ok((lock, indexes, tools, sandbox))
         };
-        let ((mut lock, mut indexes, sandbox), ()) = tokio::try_join!(base, tool)?;
-        let mut tools = Vec::new();
+        let ((mut lock, mut indexes, mut tools, sandbox), ()) = tokio::try_join!(base, tool)?;
         if let Some(python) = lock.python.clone() {
             let pip = &definition.pip;
             let distributions = self.assembler(None).await?.distributions(&lock, platform).await?;
@@ -328,7 +346,7 @@ impl Workspace {
             };
             lock.pypi = pypi.packages;
             indexes.extend(pypi.indexes);
-            tools = pypi.tools;
+            tools.extend(pypi.tools);
         }
         Ok(PlatformResolution { lock, indexes, tools })
     }
@@ -345,8 +363,9 @@ impl Workspace {
             && !previous.debian.iter().any(|package| names.contains(&package.name))
         {
             // An archive keeps one version of a package: what is not to move can only stay as it is in the lock.
-            let glibc = previous.python.as_ref().map(|python| python.glibc.clone()).unwrap_or_default();
-            return Ok((PlatformLock { pypi: Vec::new(), ..previous.clone() }, Vec::new(), glibc));
+            let glibc = provenv_lock::debian::locked_glibc(&previous.debian);
+            let lock = PlatformLock { conda: Vec::new(), pypi: Vec::new(), ..previous.clone() };
+            return Ok((lock, Vec::new(), glibc));
         }
         let debian = self.archive().await?.resolve(definition, platform).await?;
         let lock = PlatformLock {
@@ -369,6 +388,11 @@ impl Workspace {
         }
         .with_environment()?;
         Ok(Archive::new(self.fetcher().await?.clone(), config))
+    }
+
+    async fn conda_resolver(&self) -> Result<provenv_lock::conda::Resolver> {
+        let config = CondaConfig { channel_alias: self.config.conda.channel_alias.clone() };
+        Ok(provenv_lock::conda::Resolver::new(self.fetcher().await?.clone(), config))
     }
 
     fn pypi_config(&self) -> provenv_lock::pypi::PypiConfig {

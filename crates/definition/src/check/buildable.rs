@@ -44,10 +44,10 @@ fn reasons<'a>(
     };
     let installed = !definition.user_managed;
     unsupported(
-        installed && !definition.conda.packages.is_empty(),
-        "conda packages",
-        "list Python packages under `pip` and Debian packages under `system_packages`",
-        origins.conda.first(),
+        installed && !definition.conda.packages.is_empty() && !definition.pip.requirements.is_empty(),
+        "pip packages on top of conda packages",
+        "list them all under `conda`, or all under `pip`",
+        origins.requirements.first(),
     );
     unsupported(!definition.spark.packages.is_empty(), "packages of Spark", "leave `spark` out", None);
     unsupported(!definition.r.is_empty(), "packages of R", "leave `r` out", None);
