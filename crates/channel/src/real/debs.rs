@@ -49,7 +49,7 @@ pub(super) fn fetch(
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
-    let fetched = runtime.block_on(async {
+    let downloads = runtime.block_on(async {
         let store = Store::open(store).map_err(|error| error.to_string())?;
         let fetcher =
             Fetcher::new(store, Arc::new(Silent), Options::default()).map_err(|error| error.to_string())?;
@@ -58,19 +58,19 @@ pub(super) fn fetch(
         let suite = Suite("bookworm".to_owned());
         let closure =
             archive.closure(&suite, platform, &[], &names).await.map_err(|error| error.to_string())?;
-        let mut fetched = Vec::new();
+        let mut downloads = Vec::new();
         for package in closure.into_iter().filter(|package| names.contains(&package.name)) {
             let artifact = &package.artifact;
             let path = fetcher
                 .artifact(&artifact.url, &artifact.sha256, Some(artifact.size))
                 .await
                 .map_err(|error| error.to_string())?;
-            fetched.push((package, path));
+            downloads.push((package, path));
         }
-        Ok::<_, String>(fetched)
+        Ok::<_, String>(downloads)
     })?;
     let mut debs = BTreeMap::new();
-    for (package, path) in fetched {
+    for (package, path) in downloads {
         let bytes = fs_err::read(path).map_err(|error| error.to_string())?;
         let (nodes, built) = unpack(&bytes).map_err(|error| format!("{}: {error}", package.name))?;
         let sha256 = hex::encode(Sha256::digest(&bytes));
