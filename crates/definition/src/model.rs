@@ -73,10 +73,9 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Why this version cannot lock it, with what to do instead; `None` where it can. `is_locked` says that it was read from
-    /// the lock of another tool, which chose its conda packages.
-    pub fn unlockable(&self, is_locked: bool) -> Option<(String, &'static str)> {
-        crate::check::unlockable(self, is_locked)
+    /// Why this version cannot lock it, with what to do instead; `None` where it can.
+    pub fn unlockable(&self) -> Option<(String, &'static str)> {
+        crate::check::unlockable(self)
     }
 }
 

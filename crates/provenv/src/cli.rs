@@ -232,16 +232,8 @@ pub enum EnvCommand {
         #[arg(long)]
         receipt: bool,
     },
-    /// Compare two environments: definitions and locked packages
-    #[command(after_help = "Example:\n  provenv env diff digits:1 digits:2")]
-    Diff {
-        /// The old one
-        #[arg(value_name = "A", value_hint = ValueHint::FilePath)]
-        old: String,
-        /// The new one
-        #[arg(value_name = "B", value_hint = ValueHint::FilePath)]
-        new: String,
-    },
+    /// Compare two environments, locks or images: what they ask for, and their packages
+    Diff(DiffArgs),
     /// Print the definition digest
     Digest {
         /// NAME, NAME:VERSION, NAME@latest or a file
@@ -263,6 +255,35 @@ where they leave out what does not count for its digest.")]
     Capture(CaptureArgs),
     /// Check definitions: exit 0 when nothing is wrong, 1 at errors, 2 when a file cannot be read
     Check(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv env diff digits:1 digits:2
+  provenv env diff digits environment.yaml             what the edited file would change
+  provenv env diff old.lock.json environment.lock.json
+  provenv env diff oci:image digits --exit-code        is it still the same? exit 1 if not
+  provenv env diff a.yaml b.yaml --asked               only what they ask for; locks nothing
+
+Where one is locked and the other is not, that one is locked for it. Where neither is, what they ask for is compared,
+and that is said. Sizes are those of the packages' files.")]
+pub struct DiffArgs {
+    /// The old one: NAME, NAME:VERSION, NAME@latest, a file, a lock, the digest of an image or a lock, or an image's
+    /// export as `build --to` names it
+    #[arg(value_name = "A", value_hint = ValueHint::FilePath)]
+    pub old: String,
+    /// The new one
+    #[arg(value_name = "B", value_hint = ValueHint::FilePath)]
+    pub new: String,
+    /// Only the packages for this platform
+    #[arg(long)]
+    pub platform: Option<Platform>,
+    /// Compare only what they ask for
+    #[arg(long, conflicts_with = "platform")]
+    pub asked: bool,
+    /// Exit 1 where they differ, 2 where they cannot be compared
+    #[arg(long)]
+    pub exit_code: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use provenv_definition::{
-    Definition, Diagnostic, Digest, LockedArtifacts, Platform, definition_digest, nearest,
+    CondaRequirement, CondaRequirements, Definition, Diagnostic, Digest, LockedArtifacts, Platform,
+    definition_digest, nearest,
 };
 use provenv_lock::conda::{CondaConfig, Question, Target};
 use provenv_lock::debian::Archive;
@@ -290,7 +291,7 @@ impl Workspace {
         upgrade: &Upgrade,
         resolving: &Resolving,
     ) -> Result<PlatformResolution> {
-        if let Some((message, hint)) = definition.unlockable(artifacts.is_some()) {
+        if let Some((message, hint)) = definition.unlockable() {
             return Err(Error::Unsupported(format!("{message}: {hint}")));
         }
         let resolver = provenv_lock::pypi::Resolver::new(self.fetcher().await?.clone(), self.pypi_config());
@@ -344,21 +345,15 @@ impl Workspace {
         };
         let base = async {
             let (lock, indexes, tools) = base.await?;
-            // Tools run on this machine, whatever the image is for.
-            let host = Platform::host();
-            let tools_base = if platform == host {
-                lock.clone()
-            } else {
-                self.resolve_base(definition, host, None, &Upgrade::All).await?.0
-            };
-            let sandbox = BaseSandbox::new(self, tools_base, host);
+            let tools_base = self.tools_base(definition, &lock, platform).await?;
+            let sandbox = BaseSandbox::new(self, tools_base, Platform::host());
             sandbox.prepare().await?;
             Ok((lock, indexes, tools, sandbox))
         };
         let ((mut lock, mut indexes, mut tools, sandbox), ()) = tokio::try_join!(base, tool)?;
         if let Some(python) = lock.python.clone() {
             let pip = &definition.pip;
-            let distributions = self.assembler(None).await?.distributions(&lock).await?;
+            let distributions = self.assembler(None).await?.distributions(&lock, platform).await?;
             let installed = provenv_lock::pypi::installed(&distributions, &lock.conda, &definition.conda);
             let as_of = resolving.as_of;
             let target =
@@ -384,6 +379,37 @@ impl Workspace {
             tools.extend(pypi.tools);
         }
         Ok(PlatformResolution { lock, indexes, tools })
+    }
+
+    /// What tools run on for `lock`: on this machine, whatever the image is for, with a Python of its minor version.
+    async fn tools_base(
+        &self,
+        definition: &Definition,
+        lock: &PlatformLock,
+        platform: Platform,
+    ) -> Result<PlatformLock> {
+        let host = Platform::host();
+        if platform == host {
+            return Ok(lock.clone());
+        }
+        let (mut base, _, glibc) = self.resolve_base(definition, host, None, &Upgrade::All).await?;
+        let Some(python) = lock.python.as_ref().filter(|python| python.is_condas()) else { return Ok(base) };
+        let (major, minor) = python.minor();
+        let spec = CondaRequirement { spec: format!("python={major}.{minor}"), platforms: Vec::new() };
+        let asked = CondaRequirements { packages: vec![spec], ..definition.conda.clone() };
+        let question = Question {
+            asked: &asked,
+            python: None,
+            with_python: true,
+            target: &Target { glibc: glibc.clone(), virtual_packages: Vec::new() },
+            platform: host,
+            previous: None,
+            upgrade: &Upgrade::All,
+            as_of: None,
+        };
+        base.conda = self.conda_resolver().await?.resolve(question).await?.packages;
+        base.python = provenv_lock::conda::python(&base.conda, &glibc);
+        Ok(base)
     }
 
     /// The lock without conda and Python packages, and the version of the base's C library.
