@@ -41,7 +41,7 @@ impl Assembler {
         platform: Platform,
     ) -> Result<Vec<LinkScript>, Error> {
         let lock = PlatformLock { post_link: Some(PostLink::Skip), ..lock.clone() };
-        let conda = Build::new(self, &lock, platform).conda().await?;
+        let conda = Build::new(self, &lock, platform).conda(&[]).await?;
         Ok(conda.map(|conda| conda.scripts).unwrap_or_default())
     }
 }
