@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::secrets::shown;
-use crate::{Digest, Platform, SafeUrl};
+use crate::{Digest, Platform, SafeUrl, VirtualPackage};
 
 /// A named thing in a workspace: what people call it, what they say of it, and its definition.
 ///
@@ -321,6 +321,9 @@ pub struct CondaRequirements {
     /// Packages asked for, in the user's order (which does not count).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<CondaRequirement>,
+    /// What the target has beside what its base says, sorted, each name once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub virtual_packages: Vec<VirtualPackage>,
 }
 
 impl CondaRequirements {
