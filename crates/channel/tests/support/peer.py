@@ -31,7 +31,7 @@ async def solve(arguments):
     records = await rattler.solve(
         sources=[rattler.Channel(arguments.channel)],
         specs=arguments.specs,
-        platforms=["linux-64", "noarch"],
+        platforms=[arguments.platform, "noarch"],
         gateway=Gateway(cache_dir=arguments.cache, default_config=source, client=client),
         virtual_packages=[glibc],
     )
@@ -40,7 +40,7 @@ async def solve(arguments):
             records,
             arguments.install,
             cache_dir=arguments.cache,
-            platform=rattler.Subdir("linux-64"),
+            platform=rattler.Subdir(arguments.platform),
             execute_link_scripts=True,
             client=client,
         )
@@ -57,6 +57,7 @@ command = commands.add_parser("solve")
 command.set_defaults(run=solve)
 command.add_argument("--channel", required=True)
 command.add_argument("--form", choices=["json", "zst", "shards"], required=True)
+command.add_argument("--platform", required=True)
 command.add_argument("--cache", required=True)
 command.add_argument("--install")
 command.add_argument("specs", nargs="+")

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use futures::future::{try_join, try_join_all};
 use provenv_definition::Digest;
 use provenv_fetch::Phase;
-use provenv_lock::{CondaPackage, PlatformLock, PythonLock};
+use provenv_lock::{CondaPackage, PlatformLock, PypiPackage, PythonLock};
 
-use super::build::{Build, Layers, known};
+use super::build::{Build, Layers, case_note, known};
 use super::family::{Family, Package, Place};
 use super::install_order::{closure, install_order};
-use super::{Error, is_condas, plan};
+use super::{Error, LinkScript, plan, replaced, scripts};
 use crate::conda_meta;
 use crate::entry::Entry;
 use crate::path;
@@ -34,7 +34,11 @@ pub(super) struct Conda {
     others: Layers,
     /// What stands for the interpreter, where it is conda's.
     pub interpreter: Option<Digest>,
+    /// Paths of each package that pip's packages replace.
+    pub replaced: Vec<BTreeSet<String>>,
     pub notes: Vec<String>,
+    /// The scripts that the packages want to be run, in the order in which they are laid down.
+    pub scripts: Vec<LinkScript>,
 }
 
 impl Conda {
@@ -63,8 +67,8 @@ impl Conda {
 }
 
 impl Build<'_> {
-    /// The conda packages, if there are any.
-    pub(super) async fn conda(&self) -> Result<Option<Conda>, Error> {
+    /// The conda packages, if there are any, without what `wheels` replace of them.
+    pub(super) async fn conda(&self, wheels: &[PypiPackage]) -> Result<Option<Conda>, Error> {
         let packages = &self.lock.conda;
         if packages.is_empty() {
             return Ok(None);
@@ -80,7 +84,7 @@ impl Build<'_> {
             laid.note = Some(Arc::new(conda_meta::record(package, facts)));
         }
         let order = install_order(packages, &depends);
-        let own_python = self.lock.python.as_ref().filter(|python| is_condas(python));
+        let own_python = self.lock.python.as_ref().filter(|python| python.is_condas());
         let stands_on = match own_python {
             Some(python) => {
                 check_python(packages, &laid, &facts, python)?;
@@ -88,11 +92,15 @@ impl Build<'_> {
             }
             None => BTreeSet::new(),
         };
-        let pick = |wanted: &dyn Fn(&usize) -> bool| -> Vec<Package> {
-            order.iter().filter(|n| wanted(n)).map(|&n| laid[n].clone()).collect()
+        let (replaced, mut notes) = self.replaced(&laid, wheels).await?;
+        let pick = |wanted: &dyn Fn(&usize) -> bool| -> (Vec<Package>, Vec<BTreeSet<String>>) {
+            let wanted = order.iter().filter(|n| wanted(n));
+            wanted.map(|&n| (laid[n].clone(), replaced[n].clone())).unzip()
         };
-        let all = self.in_order(pick(&|_| true));
-        let python = self.in_order(pick(&|n| stands_on.contains(n)));
+        let (packages, replaced) = pick(&|_| true);
+        let (stood_on, of_these) = pick(&|n| stands_on.contains(n));
+        let all = self.in_order(packages, replaced.clone());
+        let python = self.in_order(stood_on, of_these);
         let (all, python) = try_join(all, python).await?;
         let interpreter = own_python.map(|_| interpreter(&python));
         let others: Vec<Place> =
@@ -102,11 +110,29 @@ impl Build<'_> {
             self.spread(&all, &plan::CONDA, others),
         )
         .await?;
-        let notes = all.notes().to_vec();
-        Ok(Some(Conda { family: all, python: python_layers, others: other_layers, interpreter, notes }))
+        notes.extend(laid.iter().zip(&facts).filter_map(|(package, facts)| {
+            facts.case_pair.as_ref().map(|pair| case_note(&package.what, pair))
+        }));
+        notes.extend_from_slice(all.notes());
+        let scripts = order.iter().flat_map(|&n| scripts::of(&self.lock.conda[n], &facts[n])).collect();
+        let (python, others) = (python_layers, other_layers);
+        Ok(Some(Conda { family: all, python, others, interpreter, replaced, notes, scripts }))
     }
 
-    async fn conda_package(&self, package: &CondaPackage) -> Result<(Package, CondaFacts), Error> {
+    /// Paths of each of `packages` that `wheels` replace, and what is to be said of it.
+    async fn replaced(
+        &self,
+        packages: &[Package],
+        wheels: &[PypiPackage],
+    ) -> Result<(Vec<BTreeSet<String>>, Vec<String>), Error> {
+        let Some(python) = self.lock.python.as_ref().map(PythonLock::minor) else {
+            return Ok((vec![BTreeSet::new(); packages.len()], Vec::new()));
+        };
+        let (store, packages, wheels) = (self.store.clone(), packages.to_vec(), wheels.to_vec());
+        self.blocking(move || replaced::by_wheels(&store, &packages, &wheels, python)).await
+    }
+
+    pub(super) async fn conda_package(&self, package: &CondaPackage) -> Result<(Package, CondaFacts), Error> {
         let artifact = &package.artifact;
         let path = self.fetcher.artifact(&artifact.url, &artifact.sha256, known(artifact.size)).await?;
         let what = format!("{} {}", package.name, package.version);
@@ -123,7 +149,7 @@ impl Build<'_> {
 
 /// The minor version of Python that the segment of `package` depends on: that of conda's, for what is made for any.
 pub(super) fn for_python(package: &CondaPackage, python: Option<&PythonLock>) -> Option<(u32, u32)> {
-    python.filter(|python| package.subdir == "noarch" && is_condas(python)).map(PythonLock::minor)
+    python.filter(|python| package.subdir == "noarch" && python.is_condas()).map(PythonLock::minor)
 }
 
 /// The history of the environment of `lock`.

@@ -4,11 +4,14 @@
 mod build;
 mod conda;
 mod conflict;
+mod distributions;
 mod error;
 mod family;
 mod install_order;
 mod plan;
 mod reach;
+mod replaced;
+mod scripts;
 mod shadow;
 #[cfg(test)]
 mod tests;
@@ -18,12 +21,14 @@ use std::sync::Arc;
 
 use provenv_definition::{Digest, Platform};
 use provenv_fetch::Fetcher;
-use provenv_lock::{PlatformLock, PypiPackage, PypiSource, PythonLock};
+use provenv_lock::pypi::Distribution;
+use provenv_lock::{PlatformLock, PypiPackage, PypiSource};
 use provenv_store::Store;
 use serde::{Deserialize, Serialize};
 
 pub use error::Error;
 pub use reach::reach;
+pub use scripts::LinkScript;
 
 use crate::layer::Layer;
 use crate::linking::MissingLibrary;
@@ -100,6 +105,16 @@ impl Assembler {
         Ok(BaseLayers { layers: kept.layers })
     }
 
+    /// The Python distributions of the conda packages in `lock`, in the order of these. The packages are fetched and made into
+    /// segments, which an image needs as well.
+    pub async fn distributions(
+        &self,
+        lock: &PlatformLock,
+        platform: Platform,
+    ) -> Result<Vec<Distribution>, Error> {
+        Build::new(self, lock, platform).distributions().await
+    }
+
     /// Makes parts of any image on this base while nothing else is known of it yet. Can be given up at any moment; what is
     /// made until then is kept.
     pub async fn warm(&self, lock: &PlatformLock, platform: Platform) -> Result<(), Error> {
@@ -125,18 +140,6 @@ impl Assembler {
         let scratch = self.store.scratch()?;
         let again = Self { store: Store::open(scratch.path())?, ..self.clone() };
         again.image(lock, platform).await
-    }
-
-    pub(crate) fn fetcher(&self) -> &Fetcher {
-        &self.fetcher
-    }
-
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
-    }
-
-    pub(crate) fn cores(&self) -> usize {
-        self.cores
     }
 
     fn kept(&self, key: &str) -> Result<Option<Kept>, Error> {
@@ -180,11 +183,6 @@ fn base_key(lock: &PlatformLock, platform: Platform) -> String {
 
 fn digest(value: &impl Serialize) -> Digest {
     Digest::of(&serde_json::to_vec(value).expect("a lock is plain data"))
-}
-
-/// Whether `python` is a conda package's.
-pub(crate) fn is_condas(python: &PythonLock) -> bool {
-    python.executable.strip_prefix('/').and_then(|path| path.strip_prefix(segment::PREFIX)).is_some()
 }
 
 /// Debian's interpreter to the last bit: the packages that hold the executable and its core.

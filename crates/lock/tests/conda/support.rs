@@ -79,7 +79,10 @@ impl Place {
     }
 
     pub fn resolve(&self, asked: &Asked) -> Result<CondaResolution, Error> {
-        let target = Target { glibc: "2.36".to_owned(), virtual_packages: asked.virtual_packages.clone() };
+        let target = Target {
+            glibc: "2.36".to_owned(),
+            virtual_packages: asked.virtual_packages.iter().map(|text| text.parse().unwrap()).collect(),
+        };
         let question = Question {
             asked: &asked.requirements,
             python: None,
@@ -116,6 +119,7 @@ pub fn lock(resolution: CondaResolution) -> PlatformLock {
         python: None,
         conda: resolution.packages,
         pypi: Vec::new(),
+        post_link: None,
     }
 }
 
