@@ -78,7 +78,12 @@ pub fn real() -> Option<&'static RealChannel> {
         let folder = scratch().join(format!("{PREFIX}{key}"));
         // A thread of its own: fetching needs a runtime, and the test may be inside one.
         let made = std::thread::scope(|scope| {
-            let making = scope.spawn(|| once(&folder, |folder| make(folder, &patchelf)));
+            let making = scope.spawn(|| {
+                once(&folder, |folder| {
+                    make(folder, &patchelf)?;
+                    forget_others(folder).map_err(|error| Failure::Broken(error.to_string()))
+                })
+            });
             making.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         match made {
@@ -135,8 +140,7 @@ fn make(folder: &Path, patchelf: &Path) -> Result<(), Failure> {
     complete(&archives)?;
     let channel = archives.into_iter().fold(Channel::new(NAME), Channel::add);
     channel.write_to(&folder.join(NAME)).map_err(text)?;
-    fs_err::remove_dir_all(scratch).map_err(text)?;
-    forget_others(folder).map_err(text)
+    fs_err::remove_dir_all(scratch).map_err(text)
 }
 
 /// Removes what earlier versions of this crate made.
