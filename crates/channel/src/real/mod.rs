@@ -93,7 +93,12 @@ pub fn real() -> Option<&'static RealChannel> {
         let made = std::thread::scope(|scope| {
             let groups = [&wheels::PINNED[..], &wheels::OLDER]
                 .map(|pins| pins.iter().map(|&pin| pin.to_owned()).collect());
-            let making = scope.spawn(move || once(made_in, |folder| make(folder, patchelf, &groups)));
+            let making = scope.spawn(move || {
+                once(made_in, |folder| {
+                    make(folder, patchelf, &groups)?;
+                    forget_others(folder).map_err(|error| Failure::Broken(error.to_string()))
+                })
+            });
             making.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         match made {
@@ -150,8 +155,7 @@ fn make(folder: &Path, patchelf: &Path, groups: &[Vec<String>]) -> Result<(), Fa
     complete(&archives)?;
     let channel = archives.into_iter().fold(Channel::new(NAME), Channel::add);
     channel.write_to(&folder.join(NAME)).map_err(text)?;
-    fs_err::remove_dir_all(scratch).map_err(text)?;
-    forget_others(folder).map_err(text)
+    fs_err::remove_dir_all(scratch).map_err(text)
 }
 
 /// Removes what earlier versions of this crate made.
