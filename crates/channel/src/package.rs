@@ -6,6 +6,9 @@ use crate::archive::{self, Archive};
 use crate::content::{Content, Entry, Prefix};
 use crate::python::{self, Distribution};
 
+/// How the names of files of the old format end.
+pub(crate) const OLD_FORMAT: &str = ".tar.bz2";
+
 /// The length that conda-build gives every placeholder: a longer prefix would not fit into a binary.
 const PLACEHOLDER_LENGTH: usize = 255;
 
@@ -269,7 +272,7 @@ impl Package {
 
     /// The file's name.
     pub fn file_name(&self) -> String {
-        format!("{}{}", self.stem(), if self.old_format { ".tar.bz2" } else { ".conda" })
+        format!("{}{}", self.stem(), if self.old_format { OLD_FORMAT } else { ".conda" })
     }
 
     /// Makes it.

@@ -24,7 +24,7 @@ pub fn python_with(packages: &[&str]) -> Option<PathBuf> {
     let key = &hex::encode(Sha256::digest(packages.join("\n")))[..16];
     let folder = scratch().join(format!("venv-{key}"));
     let python = folder.join("bin/python");
-    let made = once(&folder, |_| {
+    let made = once(&folder, |_| -> Result<(), String> {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
         let pip =
             ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"];
@@ -40,8 +40,11 @@ pub fn python_with(packages: &[&str]) -> Option<PathBuf> {
 }
 
 /// Makes `folder`, unless it was made before; whoever comes first does, and others wait.
-pub(crate) fn once(folder: &Path, make: impl FnOnce(&Path) -> Result<(), String>) -> Result<(), String> {
-    let text = |error: std::io::Error| error.to_string();
+pub(crate) fn once<E: From<String>>(
+    folder: &Path,
+    make: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let text = |error: std::io::Error| E::from(error.to_string());
     let parent = folder.parent().unwrap_or(folder);
     fs_err::create_dir_all(parent).map_err(text)?;
     let lock = fs_err::File::create(folder.with_added_extension("lock")).map_err(text)?;

@@ -19,7 +19,8 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn scikit_learn_works_in_a_prefix_of_its_own() {
-    let (Some(channel), Some(peer)) = (provenv_channel::real(), Peer::new()) else { return };
+    let Some(channel) = provenv_channel::real() else { return };
+    let Some(peer) = Peer::on(channel.subdir()) else { return };
     let server = channel.serve();
     let prefix = peer.folder().join("somewhere/else");
     let specs = ["python=3.11", "scikit-learn", "pandas", "requests", "pip"];
@@ -70,7 +71,8 @@ print(sorted({os.path.basename(path).split('.so')[0].split('-')[0] for path in f
 
 #[test]
 fn an_older_version_can_be_asked_for() {
-    let (Some(channel), Some(peer)) = (provenv_channel::real(), Peer::new()) else { return };
+    let Some(channel) = provenv_channel::real() else { return };
+    let Some(peer) = Peer::on(channel.subdir()) else { return };
     let server = channel.serve();
     for form in ["json", "zst", "shards"] {
         let records = peer.solve(&server.at("/real"), form, None, &["requests <2.32"]);

@@ -158,7 +158,7 @@ impl Differences {
     }
 
     fn conda(&mut self, old: &CondaRequirements, new: &CondaRequirements) {
-        let CondaRequirements { channels, packages } = new;
+        let CondaRequirements { channels, packages, virtual_packages } = new;
         // The order of channels counts.
         self.value("channels", joined(&old.channels), joined(channels));
         let entry = |requirement: &crate::CondaRequirement| {
@@ -168,6 +168,9 @@ impl Differences {
             (name, format!("{spec}{}", platforms.unwrap_or_default()))
         };
         self.entries("conda", old.packages.iter().map(entry), packages.iter().map(entry));
+        let declared = |package: &crate::VirtualPackage| (package.name.clone(), package.to_string());
+        let was = old.virtual_packages.iter().map(declared);
+        self.entries("virtual_packages", was, virtual_packages.iter().map(declared));
     }
 
     fn pip(&mut self, old: &PipRequirements, new: &PipRequirements) {

@@ -40,7 +40,7 @@ mod write;
 
 pub use canonical::{canonical_bytes, definition_digest};
 pub use check::{check, no_interpreter};
-pub use conda::CondaSpec;
+pub use conda::{CondaSpec, VirtualPackage};
 pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use difference::{Difference, differences};
 pub use digest::{Digest, DigestParseError, Hasher};

@@ -195,7 +195,8 @@ impl Error {
                 let name = crate::credentials::index_name(url.as_url());
                 format!(
                     "give {which} in PROVENV_INDEX_{name}_USERNAME and PROVENV_INDEX_{name}_PASSWORD, in ~/.netrc \
-                     (machine {host}), as `${{VARIABLE}}` in the URL, or in a keyring"
+                     (machine {host}), as `${{VARIABLE}}` in the URL, in the file of pixi's that RATTLER_AUTH_FILE \
+                     names, or in a keyring"
                 )
             }
             Self::Status { status: 500.., .. } => {

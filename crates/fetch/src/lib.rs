@@ -18,5 +18,6 @@ mod transfer;
 pub use credentials::{CredentialSources, Credentials};
 pub use document::Document;
 pub use error::{Error, Result};
+pub use exchange::Exchange;
 pub use fetcher::{Fetcher, Options};
 pub use report::{Phase, Reporter, Silent};

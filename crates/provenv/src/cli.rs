@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
-use provenv_definition::{Platform, WriteFormat};
+use provenv_definition::{Platform, VirtualPackage, WriteFormat};
 
 pub use check::{CheckArgs, Deny, ReportFormat};
 
@@ -387,6 +387,7 @@ pub struct CaptureArgs {
   provenv lock environment.yaml                    write environment.lock.json beside it
   provenv lock requirements.txt --file -           write to standard output
   provenv lock environment.yaml --check            is environment.lock.json of this definition?
+  provenv lock environment.yaml --as-of 2026-03-31 from what there was at the end of that day
 
 A lock is built from with `provenv build environment.yaml --lock environment.lock.json`, on any machine.")]
 pub struct LockArgs {
@@ -400,8 +401,28 @@ pub struct LockArgs {
     #[arg(long)]
     pub upgrade: bool,
     /// Write nothing and resolve nothing: check that the lock file is of this definition, and fail if not
-    #[arg(long, conflicts_with = "upgrade")]
+    #[arg(long, conflicts_with_all = ["upgrade", "as_of", "virtual_packages"])]
     pub check: bool,
+    #[command(flatten)]
+    pub resolving: ResolvingArgs,
+}
+
+/// What a resolution is told beside the definition; kept in the receipt.
+#[derive(Clone, Debug, Args)]
+pub struct ResolvingArgs {
+    /// Resolve from what indexes had at this time; a date is the end of that day in UTC. Debian's archive keeps one version of
+    /// each package, whatever the time
+    #[arg(long, value_name = "DATE|TIME", value_parser = provenv_workspace::parse_as_of)]
+    pub as_of: Option<jiff::Timestamp>,
+    /// Resolve for machines that have this, as conda names it, e.g. __cuda=12.4; may be given several times
+    #[arg(long = "virtual-package", value_name = "NAME=VERSION")]
+    pub virtual_packages: Vec<VirtualPackage>,
+}
+
+impl From<ResolvingArgs> for provenv_workspace::Resolving {
+    fn from(arguments: ResolvingArgs) -> Self {
+        Self { as_of: arguments.as_of, virtual_packages: arguments.virtual_packages }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -448,6 +469,8 @@ pub struct UpgradeArgs {
     /// Show what would change and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub resolving: ResolvingArgs,
 }
 
 #[derive(Debug, Subcommand)]

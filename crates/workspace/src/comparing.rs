@@ -274,7 +274,7 @@ impl Workspace {
         }
         for side in sides.iter_mut().filter(|side| side.holdings.is_none()) {
             let Some(given) = &side.given else { continue };
-            if let Some((message, _)) = given.environment.definition.unlockable(given.artifacts.is_some()) {
+            if let Some((message, _)) = given.environment.definition.unlockable() {
                 let reference = &side.compared.reference;
                 notes.push(format!("packages are not compared: `{reference}` cannot be locked: {message}"));
                 continue;

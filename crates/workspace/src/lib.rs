@@ -20,6 +20,7 @@ mod locking;
 mod missing;
 mod places;
 mod reference;
+mod resolving;
 mod running;
 mod runs;
 mod sandbox;
@@ -51,6 +52,7 @@ pub use provenv_compute::sandbox_main_if_asked;
 pub use provenv_fetch::{Phase, Reporter, Silent};
 pub use provenv_lock::diff::{Amount, EcosystemDiff, LockDiff, PackageChange, PackageVersion, Totals};
 pub use reference::Reference;
+pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};
 pub use runs::RunDetails;
 

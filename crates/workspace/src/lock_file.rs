@@ -115,6 +115,8 @@ impl Workspace {
             }],
             previous: current.map(|current| current.receipt_digest),
             from_file: true,
+            as_of: None,
+            virtual_packages: Vec::new(),
         };
         let receipt_digest = self.catalogue.record_resolution(definition, &lock, &receipt).await?;
         Ok(Locked { definition: digest, receipt_digest, receipt, lock, fresh: false })

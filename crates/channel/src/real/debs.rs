@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use provenv_definition::{Platform, Suite};
 use provenv_fetch::{Fetcher, Options, Silent};
-use provenv_lock::debian::{Archive, DebianConfig};
+use provenv_lock::DebPackage;
+use provenv_lock::debian::{Archive, DebianConfig, Error};
 use provenv_store::Store;
 use sha2::{Digest as _, Sha256};
+
+use super::Failure;
 
 /// What is at a path.
 #[derive(Clone, Debug)]
@@ -43,40 +46,58 @@ pub(super) fn fetch(
     store: &Path,
     platform: Platform,
     names: &[&str],
-) -> Result<BTreeMap<String, Deb>, String> {
-    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
-    let fetched = runtime.block_on(async {
-        let store = Store::open(store).map_err(|error| error.to_string())?;
-        let fetcher =
-            Fetcher::new(store, Arc::new(Silent), Options::default()).map_err(|error| error.to_string())?;
-        let config = DebianConfig::default().with_environment().map_err(|error| error.to_string())?;
-        let archive = Archive::new(fetcher.clone(), config);
-        let suite = Suite("bookworm".to_owned());
-        let closure =
-            archive.closure(&suite, platform, &[], &names).await.map_err(|error| error.to_string())?;
-        let mut fetched = Vec::new();
-        for package in closure.into_iter().filter(|package| names.contains(&package.name)) {
-            let artifact = &package.artifact;
-            let path = fetcher
-                .artifact(&artifact.url, &artifact.sha256, Some(artifact.size))
-                .await
-                .map_err(|error| error.to_string())?;
-            fetched.push((package, path));
-        }
-        Ok::<_, String>(fetched)
-    })?;
+) -> Result<BTreeMap<String, Deb>, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let downloads = runtime.map_err(broken)?.block_on(download(store, platform, names))?;
     let mut debs = BTreeMap::new();
-    for (package, path) in fetched {
-        let bytes = fs_err::read(path).map_err(|error| error.to_string())?;
+    for (package, path) in downloads {
+        let bytes = fs_err::read(path).map_err(broken)?;
         let (nodes, built) = unpack(&bytes).map_err(|error| format!("{}: {error}", package.name))?;
         let sha256 = hex::encode(Sha256::digest(&bytes));
         debs.insert(package.name, Deb { version: package.version, sha256, nodes, built });
     }
     Ok(debs)
+}
+
+async fn download(
+    store: &Path,
+    platform: Platform,
+    names: &[&str],
+) -> Result<Vec<(DebPackage, PathBuf)>, Failure> {
+    let fetcher = Fetcher::new(Store::open(store).map_err(broken)?, Arc::new(Silent), Options::default());
+    let fetcher = fetcher.map_err(broken)?;
+    let config = DebianConfig::default().with_environment().map_err(broken)?;
+    let archive = Archive::new(fetcher.clone(), config);
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let closure = archive.closure(&Suite("bookworm".to_owned()), platform, &[], &names).await;
+    let closure = closure.map_err(|error| match &error {
+        Error::NoMirror(_) | Error::NoKeyring(_) | Error::Fetch { .. } | Error::Release { .. } => {
+            unreachable(&error)
+        }
+        _ => broken(error),
+    })?;
+    let mut downloads = Vec::new();
+    for package in closure.into_iter().filter(|package| names.contains(&package.name)) {
+        let artifact = &package.artifact;
+        let path = fetcher.artifact(&artifact.url, &artifact.sha256, Some(artifact.size)).await;
+        downloads.push((package, path.map_err(|error| unreachable(&error))?));
+    }
+    Ok(downloads)
+}
+
+fn broken(error: impl std::fmt::Display) -> Failure {
+    Failure::Broken(error.to_string())
+}
+
+/// With all that led to it.
+fn unreachable(error: &dyn std::error::Error) -> Failure {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    Failure::Unreachable(text)
 }
 
 fn unpack(deb: &[u8]) -> io::Result<(BTreeMap<String, Node>, u64)> {

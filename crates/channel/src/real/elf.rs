@@ -20,10 +20,19 @@ const GLIBC: [&str; 9] = [
     "ld-linux-aarch64.so.1",
 ];
 
-/// The libraries that an ELF file needs besides glibc's; `None` of other files.
-pub(super) fn needed(bytes: &[u8]) -> Option<Vec<String>> {
+/// What an ELF file says of the libraries that it needs.
+pub(super) struct Linkage {
+    /// Their names, without those of glibc.
+    pub(super) needed: Vec<String>,
+    /// Whether it says where they are.
+    pub(super) has_path: bool,
+}
+
+/// `None` of files that are not ELF.
+pub(super) fn linkage(bytes: &[u8]) -> Option<Linkage> {
     let elf = bytes.starts_with(b"\x7fELF").then(|| Elf::parse(bytes).ok()).flatten()?;
-    Some(elf.libraries.iter().filter(|name| !GLIBC.contains(name)).map(|&name| name.to_owned()).collect())
+    let needed = elf.libraries.iter().filter(|name| !GLIBC.contains(name)).map(|&name| name.to_owned());
+    Some(Linkage { needed: needed.collect(), has_path: !elf.rpaths.is_empty() || !elf.runpaths.is_empty() })
 }
 
 /// Adds the prefix's `lib` to where the ELF file at `path` of the prefix looks.

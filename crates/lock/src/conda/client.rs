@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use provenv_definition::SafeUrl;
-use provenv_fetch::{Fetcher, Phase};
+use provenv_fetch::{Exchange, Fetcher, Phase};
 use rattler_repodata_gateway::DownloadReporter;
 use reqwest::header::{AGE, CACHE_CONTROL, EXPIRES, HeaderValue, IF_MODIFIED_SINCE, LAST_MODIFIED};
 use reqwest::{Request, Response, StatusCode};
@@ -60,7 +60,19 @@ impl Middleware for Through {
     ) -> reqwest_middleware::Result<Response> {
         let url = request.url();
         let linked = !self.channels.iter().any(|channel| is_plainly_under(url, channel));
-        let answer = self.fetcher.exchange(request.method(), url, request.headers(), linked).await;
+        if self.fetcher.options().offline {
+            let offline = provenv_fetch::Error::Offline(SafeUrl::new(url.clone()).into());
+            return Err(reqwest_middleware::Error::middleware(offline));
+        }
+        let exchange = Exchange {
+            method: request.method(),
+            url,
+            headers: request.headers(),
+            linked,
+            // The reader asks again where `repodata.json` breaks off, and nothing else.
+            whole: url.path().ends_with(".msgpack.zst"),
+        };
+        let answer = self.fetcher.exchange(exchange).await;
         let mut response = answer.map_err(reqwest_middleware::Error::middleware)?;
         let status = response.status();
         if request.method() == reqwest::Method::GET

@@ -100,7 +100,7 @@ pub enum Error {
         nearest: Option<String>,
     },
     /// What is asked for cannot be had together.
-    #[error("the conda packages cannot be installed together:\n{explanation}")]
+    #[error("the conda packages asked for cannot be had together:\n{explanation}")]
     Unsolvable {
         /// The solver's explanation.
         explanation: Explanation,

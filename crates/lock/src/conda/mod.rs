@@ -13,6 +13,7 @@ mod explain;
 mod record;
 mod request;
 mod resolver;
+mod solve;
 mod taken;
 mod target;
 

@@ -1,26 +1,22 @@
 //! Chooses conda packages.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use provenv_definition::{CondaRequirements, Platform, PythonRequest};
 use provenv_fetch::{Fetcher, Phase};
-use rattler_conda_types::{
-    GenericVirtualPackage, MatchSpec, PackageName, ParseMatchSpecOptions, RepoDataRecord, Subdir,
-};
+use rattler_conda_types::{MatchSpec, PackageName, ParseMatchSpecOptions, RepoDataRecord, Subdir};
 use rattler_repodata_gateway::fetch::CacheAction;
 use rattler_repodata_gateway::{
     ChannelConfig, ChannelRelationsMode, Gateway, RepoData, RepoDataQueryOutput, SourceConfig,
-};
-use rattler_solve::{
-    ChannelPriority, ChannelRepoData, ExcludeNewer, SolveError, SolverImpl as _, SolverTask, resolvo,
 };
 use url::Url;
 
 use super::client::{self, Progress, Seen};
 use super::request::{Request, match_spec};
+use super::solve::{self, Task};
 use super::taken::AT_ONCE;
 use super::{Error, Explanation, Result, Target, channels, record};
 use crate::{CondaPackage, IndexState, PlatformLock, ToolVersion, Upgrade};
@@ -111,26 +107,40 @@ impl Resolver {
             .try_collect::<Vec<_>>()
             .await?;
         let urls = request.channels.urls();
-        let read = self.read(&request, &archives, platform).await?;
-        self.check_names(&request, &read, platform).await?;
+        let reading = Reading {
+            fetcher: &self.fetcher,
+            gateway: self.gateway(urls.clone()),
+            request: &request,
+            platform,
+        };
         let mut specs = request.specs.clone();
         for spec in &request.archives {
             specs.push(match_spec(spec, &self.config)?);
         }
-        let favoured = favoured(question, &urls, &read);
-        let excluded = excluded(&request, &read);
-        let task = Task {
+        let task = |read: RepoDataQueryOutput| Task {
+            favoured: solve::favoured(question, &urls, &read),
+            excluded: solve::excluded(&request.places, &read),
             repodata: read.repodata,
-            archives,
-            favoured,
-            virtual_packages,
-            specs,
-            excluded,
-            exclude_newer: question.as_of.map(exclude_newer),
+            archives: archives.clone(),
+            virtual_packages: virtual_packages.clone(),
+            specs: specs.clone(),
+            as_of: question.as_of,
             names: request.names.clone(),
         };
-        let solved = tokio::task::spawn_blocking(move || task.solve()).await;
-        let records = solved.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        // Of a package asked for, only the records that will do are read. That is no more than a short cut: which channel is
+        // the first to have a package, and why there is no solution, only all records of its name can tell.
+        let solved = match &request.channels.all[..] {
+            [_] => blocking(task(reading.read(&archives, Extent::Fitting).await?)).await,
+            _ => Err(Error::Unsolvable { explanation: Explanation::default() }),
+        };
+        let records = match solved {
+            Err(Error::Unsolvable { .. }) => {
+                let read = reading.read(&archives, Extent::Named).await?;
+                reading.check_names(&read).await?;
+                blocking(task(read)).await?
+            }
+            solved => solved?,
+        };
         let mut packages = futures::stream::iter(&records)
             .map(|record| {
                 let requested = request.names.contains(record.package_record.name.as_normalized());
@@ -144,28 +154,6 @@ impl Resolver {
         Ok(CondaResolution { packages, indexes: self.indexes(&urls), tools })
     }
 
-    /// What the channels say of the packages asked for and of all that they may need.
-    async fn read(
-        &self,
-        request: &Request,
-        archives: &[RepoDataRecord],
-        platform: Platform,
-    ) -> Result<RepoDataQueryOutput> {
-        let mut specs = request.specs.clone();
-        let depends = archives.iter().flat_map(|archive| &archive.package_record.depends);
-        let options = ParseMatchSpecOptions::lenient();
-        specs.extend(depends.filter_map(|spec| MatchSpec::from_str(spec, options).ok()));
-        let urls = request.channels.urls();
-        let query = self
-            .gateway(urls)
-            .query(request.channels.sources.iter().cloned(), [subdir(platform), Subdir::NoArch], specs)
-            .recursive(true)
-            // Nothing is looked for but where the user said.
-            .channel_relations(ChannelRelationsMode::Disabled)
-            .with_reporter(Progress::new(&self.fetcher));
-        query.execute().await.map_err(Error::of_gateway)
-    }
-
     fn gateway(&self, channels: Vec<Url>) -> Gateway {
         let options = self.fetcher.options();
         let cache_action =
@@ -177,33 +165,6 @@ impl Resolver {
             .with_channel_config(ChannelConfig { default, per_channel: HashMap::new() })
             .with_max_concurrent_requests(options.concurrency)
             .finish()
-    }
-
-    /// A package that no channel has is told before the solver says so in more words.
-    async fn check_names(
-        &self,
-        request: &Request,
-        read: &RepoDataQueryOutput,
-        platform: Platform,
-    ) -> Result<()> {
-        let known: HashSet<&str> = read
-            .iter()
-            .flat_map(RepoData::iter)
-            .map(|record| record.package_record.name.as_normalized())
-            .collect();
-        let asked = request.specs.iter().filter_map(|spec| spec.name.as_exact());
-        let mut asked = asked.map(PackageName::as_normalized).filter(|name| !name.starts_with("__"));
-        let Some(name) = asked.find(|name| !known.contains(name)) else { return Ok(()) };
-        let channels = request.channels.all.iter().cloned();
-        let names = self.gateway(request.channels.urls()).names(channels, [subdir(platform), Subdir::NoArch]);
-        // Without them there is still the error itself.
-        let names = names.execute().await.map(|names| names.names).unwrap_or_default();
-        let nearest = provenv_definition::nearest(name, names.iter().map(PackageName::as_normalized));
-        Err(Error::NoPackage {
-            name: name.to_owned(),
-            channels: request.channels.all.iter().map(channels::shown).collect(),
-            nearest: nearest.map(str::to_owned),
-        })
     }
 
     fn indexes(&self, channels: &[Url]) -> Vec<IndexState> {
@@ -221,51 +182,72 @@ impl Resolver {
     }
 }
 
-/// Everything that the solver is given, so that it can run on a thread of its own.
-struct Task {
-    repodata: Vec<RepoData>,
-    archives: Vec<RepoDataRecord>,
-    favoured: Vec<Arc<RepoDataRecord>>,
-    virtual_packages: Vec<GenericVirtualPackage>,
-    specs: Vec<MatchSpec>,
-    excluded: HashMap<Url, Arc<str>>,
-    exclude_newer: Option<ExcludeNewer>,
-    names: BTreeSet<String>,
+/// How much is read of the packages asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Records that the specs admit.
+    Fitting,
+    /// All records of their names.
+    Named,
 }
 
-impl Task {
-    fn solve(self) -> Result<Vec<RepoDataRecord>> {
-        let archives: Box<dyn Iterator<Item = &RepoDataRecord>> = Box::new(self.archives.iter());
-        let archives = ChannelRepoData { records: archives, multi_channel: None };
-        let available = self.repodata.iter().map(|data| ChannelRepoData {
-            records: Box::new(data.iter()) as Box<dyn Iterator<Item = &RepoDataRecord>>,
-            multi_channel: data.multi_channel(),
+/// One question's way to the indexes.
+struct Reading<'a> {
+    fetcher: &'a Fetcher,
+    gateway: Gateway,
+    request: &'a Request,
+    platform: Platform,
+}
+
+impl Reading<'_> {
+    /// What the channels say of the packages asked for and of all that they may need.
+    async fn read(&self, archives: &[RepoDataRecord], extent: Extent) -> Result<RepoDataQueryOutput> {
+        let asked = self.request.specs.iter().map(|spec| match extent {
+            Extent::Fitting => spec.clone(),
+            Extent::Named => MatchSpec { name: spec.name.clone(), ..MatchSpec::default() },
         });
-        let available: SolverTask<'_, Vec<_>> = std::iter::once(archives).chain(available).collect();
-        let task = SolverTask {
-            locked_packages: self.favoured.iter().map(AsRef::as_ref).collect(),
-            virtual_packages: self.virtual_packages,
-            specs: self.specs,
-            channel_priority: ChannelPriority::Strict,
-            exclude_newer: self.exclude_newer,
-            excluded_candidates: self.excluded,
-            ..available
-        };
-        match resolvo::Solver.solve(task) {
-            Ok(result) => Ok(result.records),
-            Err(SolveError::Unsolvable(reasons)) => {
-                let explanation = Explanation::new(&reasons.join("\n"), &self.names);
-                Err(Error::Unsolvable { explanation })
-            }
-            Err(error) => Err(Error::Solver { reason: error.to_string() }),
-        }
+        let depends = archives.iter().flat_map(|archive| &archive.package_record.depends);
+        let options = ParseMatchSpecOptions::lenient();
+        let depends = depends.filter_map(|spec| MatchSpec::from_str(spec, options).ok());
+        let sources = self.request.channels.sources.iter().cloned();
+        let query = self
+            .gateway
+            .query(sources, [subdir(self.platform), Subdir::NoArch], asked.chain(depends))
+            .recursive(true)
+            // Nothing is looked for but where the user said.
+            .channel_relations(ChannelRelationsMode::Disabled)
+            .with_reporter(Progress::new(self.fetcher));
+        query.execute().await.map_err(Error::of_gateway)
+    }
+
+    /// A package that no channel has is told before the solver says so in more words.
+    async fn check_names(&self, read: &RepoDataQueryOutput) -> Result<()> {
+        let request = self.request;
+        let known: HashSet<&str> = read
+            .iter()
+            .flat_map(RepoData::iter)
+            .map(|record| record.package_record.name.as_normalized())
+            .collect();
+        let asked = request.specs.iter().filter_map(|spec| spec.name.as_exact());
+        let mut asked = asked.map(PackageName::as_normalized).filter(|name| !name.starts_with("__"));
+        let Some(name) = asked.find(|name| !known.contains(name)) else { return Ok(()) };
+        let channels = request.channels.all.iter().cloned();
+        let names = self.gateway.names(channels, [subdir(self.platform), Subdir::NoArch]);
+        // Without them there is still the error itself.
+        let names = names.execute().await.map(|names| names.names).unwrap_or_default();
+        let nearest = provenv_definition::nearest(name, names.iter().map(PackageName::as_normalized));
+        Err(Error::NoPackage {
+            name: name.to_owned(),
+            channels: request.channels.all.iter().map(channels::shown).collect(),
+            nearest: nearest.map(str::to_owned),
+        })
     }
 }
 
-fn exclude_newer(as_of: Timestamp) -> ExcludeNewer {
-    let as_of = jiff_of_rattler::Timestamp::from_millisecond(as_of.as_millisecond());
-    // Both count from the same year to the same year.
-    ExcludeNewer::from_datetime(as_of.unwrap_or_default())
+/// Solves on a thread of its own.
+async fn blocking(task: Task) -> Result<Vec<RepoDataRecord>> {
+    let solved = tokio::task::spawn_blocking(move || task.solve()).await;
+    solved.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 fn subdir(platform: Platform) -> Subdir {
@@ -273,61 +255,4 @@ fn subdir(platform: Platform) -> Subdir {
         Platform::LinuxAmd64 => Subdir::Linux64,
         Platform::LinuxArm64 => Subdir::LinuxAarch64,
     }
-}
-
-/// The records that packages stay at where they can: those of the previous lock that may not move.
-fn favoured(
-    question: Question<'_>,
-    channels: &[Url],
-    read: &RepoDataQueryOutput,
-) -> Vec<Arc<RepoDataRecord>> {
-    let Some(previous) = question.previous else { return Vec::new() };
-    let stays = |package: &&CondaPackage| match question.upgrade {
-        Upgrade::None => true,
-        Upgrade::All => false,
-        Upgrade::Packages(names) => !names.contains(&package.name),
-    };
-    let staying: HashMap<Url, &CondaPackage> = previous
-        .conda
-        .iter()
-        .filter(stays)
-        .map(|package| (package.artifact.url.as_url().clone(), package))
-        .collect();
-    // What the index says of them, where it still has them and they are the same bytes: it knows more than a lock.
-    let known: HashMap<&Url, &Arc<RepoDataRecord>> = read
-        .iter()
-        .flat_map(RepoData::iter_arc)
-        .filter(|record| {
-            let sha256 = record.package_record.sha256.map(hex::encode);
-            let stays = staying.get(&record.url);
-            stays.is_some_and(|package| sha256.is_none_or(|sha256| sha256 == package.artifact.sha256.hex()))
-        })
-        .map(|record| (&record.url, record))
-        .collect();
-    let mut favoured: Vec<Arc<RepoDataRecord>> = staying
-        .iter()
-        .filter_map(|(url, package)| match known.get(url) {
-            Some(record) => Some(Arc::clone(record)),
-            None => record::remembered(package, channels).map(Arc::new),
-        })
-        .collect();
-    favoured.sort_by(|one, other| one.url.cmp(&other.url));
-    favoured
-}
-
-/// Records that a spec rules out by where they lie, which the solver does not look at.
-fn excluded(request: &Request, read: &RepoDataQueryOutput) -> HashMap<Url, Arc<str>> {
-    let mut excluded = HashMap::new();
-    for spec in &request.places {
-        let reason: Arc<str> = format!("`{spec}` asks for another").into();
-        for record in read.iter().flat_map(RepoData::iter) {
-            let package = &record.package_record;
-            let fits = spec.subdir.as_ref().is_none_or(|subdir| *subdir == package.subdir)
-                && spec.file_name.as_ref().is_none_or(|name| *name == record.identifier.to_file_name());
-            if package.name.as_normalized() == spec.name && !fits {
-                excluded.insert(record.url.clone(), Arc::clone(&reason));
-            }
-        }
-    }
-    excluded
 }

@@ -79,7 +79,10 @@ impl Place {
     }
 
     pub fn resolve(&self, asked: &Asked) -> Result<CondaResolution, Error> {
-        let target = Target { glibc: "2.36".to_owned(), virtual_packages: asked.virtual_packages.clone() };
+        let target = Target {
+            glibc: "2.36".to_owned(),
+            virtual_packages: asked.virtual_packages.iter().map(|text| text.parse().unwrap()).collect(),
+        };
         let question = Question {
             asked: &asked.requirements,
             python: None,

@@ -8,7 +8,9 @@ use crate::cli::UpgradeArgs;
 
 pub async fn upgrade(context: &Context, arguments: UpgradeArgs) -> Result {
     let workspace = context.workspace().await?;
-    let upgraded = workspace.upgrade(&arguments.environment, &arguments.packages, arguments.dry_run).await?;
+    let resolving = arguments.resolving.clone().into();
+    let upgraded =
+        workspace.upgrade(&arguments.environment, &arguments.packages, arguments.dry_run, &resolving).await?;
     workspace.close().await;
     context.show(&upgraded, |upgraded| {
         let mut text = changes_text(&upgraded.changes);
