@@ -306,6 +306,7 @@ mod tests {
                 as_is: false,
             }),
             conda: Vec::new(),
+            post_link: None,
             pypi: pypi
                 .iter()
                 .map(|(name, version, bytes)| PypiPackage {

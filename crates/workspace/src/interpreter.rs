@@ -158,7 +158,7 @@ impl Workspace {
                 }
                 Err(error) => return Err(Error::from(error)),
             };
-            let output = sandbox::output(running)?;
+            let output = sandbox::captured(running)?;
             let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
             let is_version = version.starts_with(|c: char| c.is_ascii_digit()) && version.len() < 32;
             if output.code == 0 && is_version {

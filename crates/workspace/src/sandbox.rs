@@ -94,15 +94,15 @@ impl<'a> BaseSandbox<'a> {
             for note in running.notes() {
                 reporter.note(note);
             }
-            output(running)
+            captured(running)
         })
         .await?
     }
 }
 
-/// What a command with captured streams prints, and its exit code.
-pub(crate) fn output(mut running: Running) -> Result<ToolOutput> {
-    // Both at once: a pipe that nobody empties stops the command.
+/// Waits for what was started, and takes what it prints.
+pub(crate) fn captured(mut running: Running) -> Result<ToolOutput> {
+    // Both at once: a pipe that nobody empties stops the tool.
     let (stdout, stderr) = (running.stdout.take(), running.stderr.take());
     let errors = std::thread::spawn(move || read_all(stderr));
     let stdout = read_all(stdout).map_err(provenv_compute::Error::Io)?;
@@ -126,6 +126,11 @@ fn confined(mut container: Container, store: &Store) -> Result<Running> {
             result => Ok(result?),
         };
     }
+    apart(container, store)
+}
+
+/// Starts what can only run apart from the host.
+pub(crate) fn apart(mut container: Container, store: &Store) -> Result<Running> {
     container.isolation = Isolation::Overlay;
     match container.spawn(store, Streams::captured()) {
         Err(provenv_compute::Error::Forbidden { .. }) => {}

@@ -25,6 +25,7 @@ fn lock(host: &str) -> PlatformLock {
             as_is: false,
         }),
         conda: Vec::new(),
+        post_link: None,
         pypi: vec![PypiPackage {
             name: "demo".into(),
             version: "1.0".into(),

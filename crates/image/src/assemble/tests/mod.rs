@@ -148,6 +148,7 @@ impl World {
             }),
             conda: Vec::new(),
             pypi,
+            post_link: None,
         }
     }
 
