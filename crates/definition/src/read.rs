@@ -135,6 +135,8 @@ pub struct Origins {
     /// Each of [`Definition::system_packages`](crate::Definition::system_packages).
     pub system_packages: Vec<Place>,
     pub(crate) variables: HashMap<String, Place>,
+    /// What the reader has seen and the model does not hold: remarks for whoever checks the file, not for whoever uses it.
+    pub(crate) noticed: Remarks,
 }
 
 /// A file that cannot be used, with everything that is wrong with it, warnings included.

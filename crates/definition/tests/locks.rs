@@ -632,3 +632,27 @@ fn poetry_locks_without_groups_say_so() {
         found.warnings.iter().any(|warning| warning.message.contains("does not say which packages belong"));
     assert!(said, "{:?}", found.warnings);
 }
+
+#[test]
+fn an_old_poetry_lock_with_one_package_twice_is_refused() {
+    let lock = |version: &str, marker: &str| {
+        let package = |number: &str, marker: &str| {
+            format!(
+                "[[package]]\nname = \"numpy\"\nversion = \"{number}\"\noptional = false\ngroups = [\"main\"]\n{marker}files = []\n\n"
+            )
+        };
+        let (first, second) = (package("1.24.4", marker), package("2.1.0", marker));
+        format!(
+            "{first}{second}[metadata]\nlock-version = \"{version}\"\npython-versions = \">=3.8\"\ncontent-hash = \"x\"\n"
+        )
+    };
+    let error = read_str(&lock("2.0", ""), Path::new("/project/poetry.lock")).unwrap_err();
+    let errors: Vec<_> = error.0.iter().filter(|remark| remark.is_error()).collect();
+    assert_eq!(errors.len(), 1, "{error:?}");
+    assert_eq!((errors[0].code, errors[0].span.map(|span| span.line)), ("PV027", Some(9)));
+    assert!(errors[0].message.contains("stands here and in line 2"), "{}", errors[0]);
+    // With a marker each, or where the version always writes them, nothing is unclear.
+    for lock in [lock("2.0", "marker = \"python_version < '3.9'\"\n"), lock("2.1", "")] {
+        read_str(&lock, Path::new("/project/poetry.lock")).unwrap();
+    }
+}

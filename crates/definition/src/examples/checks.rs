@@ -150,4 +150,11 @@ pub(super) const EXAMPLES: &[Example] = &[
         "--index-url https://index.example/simple\ntea==1.0\n",
     ),
     example("PV134", NATIVE, "python: 3.10\n", "python: \"3.10\"\n"),
+    example(
+        "PV135",
+        "azureml_environment.json",
+        "{\"name\": \"digits\", \"docker\": {\"baseImage\": \"python:3.13-slim\"}}\n",
+        "{\n  \"name\": \"digits\",\n  \"docker\": {\"baseImage\": \"python:3.13-slim\"},\n  \
+         \"python\": {\"userManagedDependencies\": true}\n}\n",
+    ),
 ];
