@@ -34,6 +34,7 @@ mod safe_url;
 mod secrets;
 mod sections;
 mod source;
+mod spelling;
 mod suggest;
 mod write;
 

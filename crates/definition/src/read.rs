@@ -11,7 +11,7 @@ use crate::pip::{PipReader, Role};
 use crate::recognise::{self, Recognised};
 use crate::{
     Diagnostic, Environment, LockedArtifacts, Place, Remarks, Source, azure, conda, dockerfile, folder,
-    mlflow, native, pixi, python,
+    mlflow, native, pixi, python, spelling,
 };
 
 /// The format a file was read as.
@@ -251,6 +251,7 @@ pub(crate) fn settle(mut read: ReadEnvironment, diagnostics: Remarks) -> Result<
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(ReadError(diagnostics.into_vec()));
     }
+    spelling::unify(&mut read.environment.definition);
     read.warnings = diagnostics.into_vec();
     Ok(read)
 }

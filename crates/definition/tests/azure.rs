@@ -395,7 +395,7 @@ fn v2_environments_are_read_with_what_they_name() {
         assert_eq!((span.line, span.length), if text.contains('|') { (2, 4) } else { (1, 4) });
     }
     let one = read_v2("dockerfile: FROM a:1").environment;
-    assert_eq!(one.definition.base, Base::Dockerfile { text: "FROM a:1".to_owned() });
+    assert_eq!(one.definition.base, Base::Dockerfile { text: "FROM a:1\n".to_owned() });
     assert_eq!(read_v2(&write_native(&one)).environment, one);
 }
 

@@ -59,9 +59,9 @@ fn a_dockerfile_needs_a_context_only_if_it_takes_files_from_one() {
 }
 
 #[test]
-fn the_text_is_kept_without_byte_order_mark_and_carriage_returns() {
+fn the_text_is_kept_without_byte_order_mark_and_carriage_returns_and_ends_its_last_line() {
     let found = read_alone("\u{feff}FROM a:1\r\nRUN b \\\r\n  c").unwrap();
-    let text = "FROM a:1\nRUN b \\\n  c".to_owned();
+    let text = "FROM a:1\nRUN b \\\n  c\n".to_owned();
     assert_eq!(found.environment.definition.base, Base::Dockerfile { text });
 }
 

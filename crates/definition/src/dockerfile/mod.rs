@@ -151,7 +151,7 @@ fn clean(path: &Path) -> PathBuf {
     fs_err::canonicalize(path).unwrap_or_else(|_| path.components().collect())
 }
 
-/// The text as it counts: without byte order mark, line breaks as one line feed.
+/// The text as it counts: without byte order mark, line breaks as one line feed, and one behind the last line.
 fn normal_text(text: &str) -> String {
     let text = text.trim_start_matches('\u{feff}');
     let mut normal = String::with_capacity(text.len());
@@ -161,7 +161,10 @@ fn normal_text(text: &str) -> String {
                 normal.push_str(line.trim_end_matches('\r'));
                 normal.push('\n');
             }
-            None => normal.push_str(line),
+            None => {
+                normal.push_str(line);
+                normal.push('\n');
+            }
         }
     }
     normal
