@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::archive::zstd;
+use crate::package::OLD_FORMAT;
 
 /// What the index of a subdir lists.
 #[derive(Debug, Default)]
@@ -48,7 +49,8 @@ impl Serialize for Bytes<'_> {
 
 #[derive(Serialize)]
 struct Packages<'a> {
-    packages: BTreeMap<&'a str, &'a Record>,
+    #[serde(rename = "packages")]
+    old: BTreeMap<&'a str, &'a Record>,
     #[serde(rename = "packages.conda")]
     conda: BTreeMap<&'a str, &'a Record>,
     removed: Vec<&'a str>,
@@ -56,8 +58,8 @@ struct Packages<'a> {
 
 impl<'a> Packages<'a> {
     fn new(records: impl Iterator<Item = (&'a str, &'a Record)>, removed: Vec<&'a str>) -> Self {
-        let (conda, packages) = records.partition(|(file, _)| file.ends_with(".conda"));
-        Self { packages, conda, removed }
+        let (old, conda) = records.partition(|(file, _)| file.ends_with(OLD_FORMAT));
+        Self { old, conda, removed }
     }
 }
 
@@ -66,14 +68,16 @@ struct Repodata<'a> {
     info: Value,
     #[serde(flatten)]
     packages: Packages<'a>,
-    repodata_version: u8,
+    #[serde(rename = "repodata_version")]
+    version: u8,
 }
 
 #[derive(Serialize)]
 struct Shards<'a> {
     version: u8,
     info: Value,
-    shards: BTreeMap<&'a str, Bytes<'a>>,
+    #[serde(rename = "shards")]
+    digests: BTreeMap<&'a str, Bytes<'a>>,
 }
 
 impl<'a> Index<'a> {
@@ -86,7 +90,7 @@ impl<'a> Index<'a> {
         let repodata = Repodata {
             info: json!({ "subdir": subdir }),
             packages: Packages::new(self.packages(), self.removed.clone()),
-            repodata_version: 1,
+            version: 1,
         };
         serde_json::to_vec_pretty(&repodata).expect("JSON values can be written")
     }
@@ -111,7 +115,7 @@ impl<'a> Index<'a> {
         let shards = Shards {
             version: 1,
             info: json!({ "subdir": subdir, "base_url": "./", "shards_base_url": "./shards/" }),
-            shards: digests.iter().map(|(name, digest)| (*name, Bytes(digest))).collect(),
+            digests: digests.iter().map(|(name, digest)| (*name, Bytes(digest))).collect(),
         };
         files.push(("repodata_shards.msgpack.zst".to_owned(), zstd(&packed(&shards))));
         files

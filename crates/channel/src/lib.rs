@@ -31,9 +31,11 @@ mod index;
 mod info;
 mod package;
 mod python;
+mod real;
 mod tools;
 
 pub use archive::Archive;
 pub use channel::Channel;
 pub use package::{Package, placeholder};
+pub use real::{RealChannel, real};
 pub use tools::{python_with, scratch, skip};

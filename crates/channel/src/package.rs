@@ -6,6 +6,9 @@ use crate::archive::{self, Archive};
 use crate::content::{Content, Entry, Prefix};
 use crate::python::{self, Distribution};
 
+/// How the names of files of the old format end.
+pub(crate) const OLD_FORMAT: &str = ".tar.bz2";
+
 /// The length that conda-build gives every placeholder: a longer prefix would not fit into a binary.
 const PLACEHOLDER_LENGTH: usize = 255;
 
@@ -269,7 +272,7 @@ impl Package {
 
     /// The file's name.
     pub fn file_name(&self) -> String {
-        format!("{}{}", self.stem(), if self.old_format { ".tar.bz2" } else { ".conda" })
+        format!("{}{}", self.stem(), if self.old_format { OLD_FORMAT } else { ".conda" })
     }
 
     /// Makes it.
@@ -305,14 +308,15 @@ impl Package {
     }
 }
 
-fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+/// `bytes` with each `from` become `to`.
+pub(crate) fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len() + to.len());
-    let mut rest = bytes;
-    while let Some(at) = rest.windows(from.len()).position(|window| window == from) {
-        out.extend_from_slice(&rest[..at]);
+    let mut done = 0;
+    for at in memchr::memmem::find_iter(bytes, from) {
+        out.extend_from_slice(&bytes[done..at]);
         out.extend_from_slice(to);
-        rest = &rest[at + from.len()..];
+        done = at + from.len();
     }
-    out.extend_from_slice(rest);
+    out.extend_from_slice(&bytes[done..]);
     out
 }

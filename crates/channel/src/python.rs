@@ -45,16 +45,8 @@ impl Distribution {
             .into_iter()
             .map(|(name, text)| Entry::file(&format!("{site}/{info}/{name}"), text.into_bytes(), None))
             .collect();
-        let mut record = String::new();
-        for entry in others.iter().chain(&entries) {
-            let Content::File { bytes, .. } = &entry.content else { continue };
-            let Some(path) = entry.path.strip_prefix(site).and_then(|path| path.strip_prefix('/')) else {
-                continue;
-            };
-            let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(bytes));
-            let _ = writeln!(record, "{path},sha256={digest},{}", bytes.len());
-        }
-        let _ = writeln!(record, "{info}/RECORD,,");
+        let all: Vec<Entry> = others.iter().chain(&entries).cloned().collect();
+        let record = record(site, &info, &all);
         entries.push(Entry::file(&format!("{site}/{info}/RECORD"), record.into_bytes(), None));
         entries
     }
@@ -66,6 +58,24 @@ impl Distribution {
         }
         text
     }
+}
+
+/// The `RECORD` in `info` of what these entries lay into `site`, and of the programs beside it.
+pub(crate) fn record(site: &str, info: &str, entries: &[Entry]) -> String {
+    let up = "../".repeat(site.split('/').count());
+    let mut record = String::new();
+    for entry in entries {
+        let Content::File { bytes, .. } = &entry.content else { continue };
+        let path = match entry.path.strip_prefix(site).and_then(|path| path.strip_prefix('/')) {
+            Some(path) => path.to_owned(),
+            None if entry.path.starts_with("bin/") => format!("{up}{}", entry.path),
+            None => continue,
+        };
+        let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(bytes));
+        let _ = writeln!(record, "{path},sha256={digest},{}", bytes.len());
+    }
+    let _ = writeln!(record, "{info}/RECORD,,");
+    record
 }
 
 /// The file that conda-build writes for `name = module:function`.

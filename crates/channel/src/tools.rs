@@ -24,7 +24,7 @@ pub fn python_with(packages: &[&str]) -> Option<PathBuf> {
     let key = &hex::encode(Sha256::digest(packages.join("\n")))[..16];
     let folder = scratch().join(format!("venv-{key}"));
     let python = folder.join("bin/python");
-    let made = once(&folder, |_| {
+    let made = once(&folder, |_| -> Result<(), String> {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
         let pip =
             ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"];
@@ -40,8 +40,11 @@ pub fn python_with(packages: &[&str]) -> Option<PathBuf> {
 }
 
 /// Makes `folder`, unless it was made before; whoever comes first does, and others wait.
-pub(crate) fn once(folder: &Path, make: impl FnOnce(&Path) -> Result<(), String>) -> Result<(), String> {
-    let text = |error: std::io::Error| error.to_string();
+pub(crate) fn once<E: From<String>>(
+    folder: &Path,
+    make: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let text = |error: std::io::Error| E::from(error.to_string());
     let parent = folder.parent().unwrap_or(folder);
     fs_err::create_dir_all(parent).map_err(text)?;
     let lock = fs_err::File::create(folder.with_added_extension("lock")).map_err(text)?;
@@ -61,4 +64,34 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::once;
+
+    #[test]
+    fn whoever_comes_first_makes_it_and_a_failure_is_made_good() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("made");
+        let refused = once(&folder, |_| Err("no".to_owned()));
+        assert_eq!(refused, Err("no".to_owned()));
+        let times = AtomicUsize::new(0);
+        let make = |folder: &Path| {
+            times.fetch_add(1, Ordering::SeqCst);
+            fs_err::create_dir(folder).map_err(|error| error.to_string())
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    once(&folder, make).unwrap();
+                    assert!(folder.is_dir());
+                });
+            }
+        });
+        assert_eq!(times.load(Ordering::SeqCst), 1);
+    }
 }

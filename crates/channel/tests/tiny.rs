@@ -136,6 +136,50 @@ fn rattler_reads_solves_and_installs_each_form() {
 }
 
 #[test]
+fn packages_of_every_age_and_kind_are_installed() {
+    let Some(peer) = Peer::new() else { return };
+    let ancient = Package::new("ancient", "0.1")
+        .old_format()
+        .without_paths()
+        .prefixed_text("share/text", "{PREFIX}/share")
+        .prefixed_binary("share/binary", b"{PREFIX}/share\0end");
+    let data =
+        Package::new("data", "1").noarch_generic().file("site-packages/stays", "here\n").license("CC0-1.0");
+    let newer = Package::new("data", "2").constrains("ancient >=1").noarch_generic();
+    let other = Package::new("other", "1").subdir("linux-aarch64");
+    let channel = Channel::new("kinds").add(ancient).add(data).add(newer).add(other);
+    assert!(channel.files().contains_key("linux-aarch64/other-1-0.conda"));
+    let server = Server::start(channel.serve(FileTree::new()));
+    let prefix = peer.folder().join("prefix");
+    let records = peer.solve(&server.at("/kinds"), "shards", Some(&prefix), &["ancient", "data"]);
+    assert_eq!(
+        names(&records),
+        ["ancient-0.1-0.tar.bz2", "data-1-0.conda"],
+        "a constraint keeps the newer one out"
+    );
+    let read = |path: &str| fs_err::read_to_string(prefix.join(path)).unwrap();
+    assert_eq!(read("share/text"), format!("{}/share", prefix.display()));
+    assert!(read("share/binary").starts_with(&format!("{}/share\0", prefix.display())));
+    assert_eq!(read("site-packages/stays"), "here\n");
+
+    let refused = peer.ask(&server.at("/kinds"), "shards", None, &["ancient", "data >=2"]);
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && why.contains("ancient") && why.contains("data"), "{why}");
+}
+
+#[test]
+fn a_post_link_script_is_found_where_conda_looks_for_it() {
+    let Some(peer) = Peer::new() else { return };
+    let script = "#!/bin/sh\necho \"$PKG_NAME $PKG_VERSION\" > \"$PREFIX/linked\"\n";
+    let channel = Channel::new("scripts").add(Package::new("scripted", "1").post_link(script));
+    let server = Server::start(channel.serve(FileTree::new()));
+    let prefix = peer.folder().join("prefix");
+    peer.solve(&server.at("/scripts"), "json", Some(&prefix), &["scripted"]);
+    assert!(prefix.join("bin/.scripted-post-link.sh").exists());
+    assert_eq!(fs_err::read_to_string(prefix.join("linked")).unwrap(), "scripted 1\n");
+}
+
+#[test]
 fn rattler_indexes_the_packages_alike() {
     let Some(peer) = Peer::new() else { return };
     let (ours, theirs) = (peer.folder().join("ours"), peer.folder().join("theirs"));

@@ -44,7 +44,8 @@
 //! count.
 //!
 //! *conda*: `channels` (list of texts in the order given; later repetitions are left out, and so are `nodefaults` and
-//! slashes at the end of URLs), `packages` (set of *conda package*).
+//! slashes at the end of URLs), `packages` (set of *conda package*), `virtual_packages` (set of texts, each the spec that
+//! asks for just this: `__cuda==12.4`, `__archspec==1=x86_64_v3`).
 //!
 //! *conda package*: `platforms` (set of texts, left out where it counts on all), `spec` (text).
 //!
@@ -103,6 +104,7 @@ use crate::requirement::{Requirement, canonical_specifier};
 use crate::{
     Base, BuildContext, CondaRequirement, CondaRequirements, CondaSpec, ContextLocation, CranPackage,
     Definition, Digest, PipRequirement, PipRequirements, Platform, RPackages, SafeUrl, SparkPackages,
+    VirtualPackage,
 };
 
 const DOMAIN: &[u8] = b"provenv definition\0";
@@ -311,7 +313,7 @@ pub(crate) fn context_digest(dockerfile: Digest, mut entries: Vec<ContextEntry>)
 }
 
 fn conda_value(conda: &CondaRequirements) -> Value {
-    let CondaRequirements { channels, packages } = conda;
+    let CondaRequirements { channels, packages, virtual_packages } = conda;
     let package = |CondaRequirement { spec, platforms }: &CondaRequirement| {
         // No reader makes a spec that does not parse; if one is put together by hand, its text counts.
         let spec =
@@ -321,6 +323,7 @@ fn conda_value(conda: &CondaRequirements) -> Value {
     Value::record([
         ("channels", first_of_each(channels.iter().map(ToString::to_string))),
         ("packages", Value::set(packages.iter().map(package))),
+        ("virtual_packages", Value::texts(virtual_packages.iter().map(VirtualPackage::canonical))),
     ])
 }
 

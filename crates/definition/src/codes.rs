@@ -234,7 +234,9 @@ codes! {
     "PV114" SEVERAL_MANAGERS "several-managers" Warning
         "one package from several package managers"
         "Conda, pip and apt know nothing of each other: the one that comes last overwrites files of the others or hides \
-         them, and which version a script imports depends on the order. Ask one of them.";
+         them, and which version a script imports depends on the order. Provenv holds pip to what conda installs: a line \
+         that conda's version satisfies installs nothing, and one that it does not is refused when the definition is \
+         locked. Ask one of them.";
     "PV115" PIP_NOT_LISTED "pip-not-listed" Warning
         "a `pip` section without pip in the conda packages"
         "The section is installed by the pip inside the environment. Conda adds one of its own choice where none is \

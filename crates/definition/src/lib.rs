@@ -9,6 +9,7 @@ pub mod codes;
 mod columns;
 mod conda;
 mod diagnostic;
+mod difference;
 mod digest;
 mod dockerfile;
 pub mod document;
@@ -40,8 +41,9 @@ mod write;
 
 pub use canonical::{canonical_bytes, definition_digest};
 pub use check::check;
-pub use conda::CondaSpec;
+pub use conda::{CondaSpec, VirtualPackage};
 pub use diagnostic::{Diagnostic, Place, Severity, Span};
+pub use difference::{Difference, differences};
 pub use digest::{Digest, DigestParseError, Hasher};
 pub use fix::{Edit, Fix, Position, apply};
 pub use folder::file_of as file_in_folder;

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::secrets::shown;
-use crate::{Digest, Platform, SafeUrl};
+use crate::{Digest, Platform, SafeUrl, VirtualPackage};
 
 /// A named thing in a workspace: what people call it, what they say of it, and its definition.
 ///
@@ -73,10 +73,9 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Why this version cannot lock it, with what to do instead; `None` where it can. `is_locked` says that it was read from
-    /// the lock of another tool, which chose its conda packages.
-    pub fn unlockable(&self, is_locked: bool) -> Option<(String, &'static str)> {
-        crate::check::unlockable(self, is_locked)
+    /// Why this version cannot lock it, with what to do instead; `None` where it can.
+    pub fn unlockable(&self) -> Option<(String, &'static str)> {
+        crate::check::unlockable(self)
     }
 }
 
@@ -322,6 +321,9 @@ pub struct CondaRequirements {
     /// Packages asked for, in the user's order (which does not count).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<CondaRequirement>,
+    /// What the target has beside what its base says, sorted, each name once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub virtual_packages: Vec<VirtualPackage>,
 }
 
 impl CondaRequirements {

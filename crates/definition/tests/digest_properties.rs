@@ -15,6 +15,7 @@ use support::{bases, definition, digest, from_json, full, paths};
 /// Lists whose order does not count, nor how often an item occurs.
 const SETS: &[&str] = &[
     "/conda/packages",
+    "/conda/virtual_packages",
     "/conda/packages/*/platforms",
     "/pip/constraints",
     "/pip/no_binary",

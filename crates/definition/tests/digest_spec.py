@@ -209,6 +209,7 @@ def conda(value):
         "channels": first_of_each(map(index, value.get("channels", []))),
         "packages": set_of({"platforms": set_of(package.get("platforms", [])), "spec": conda_spec(package["spec"])}
                            for package in value.get("packages", [])),
+        "virtual_packages": set_of(conda_spec(text.replace("=", "==", 1)) for text in value.get("virtual_packages", [])),
     }
 
 

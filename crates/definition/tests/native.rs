@@ -152,6 +152,14 @@ fn every_mistake_is_named_with_its_place() {
             "platforms: [linux/ppc64]",
             "PV021 1:13+11 unknown platform `linux/ppc64`: use linux/amd64 or linux/arm64",
         ),
+        (
+            "virtual_packages: [__cuda=12, '__cuda=13']",
+            "PV021 1:31+11 `__cuda` is given twice (keep one of them)",
+        ),
+        (
+            "virtual_packages: [cuda=12]",
+            "PV021 1:20+7 `cuda=12` is no virtual package: their names begin with `__` (write name and version, e.g. `__cuda=12.4`)",
+        ),
         ("os_type: windows", "PV007 1:10+7 only Linux images can be made"),
         (
             "name: '{{ name }}'",

@@ -90,6 +90,7 @@ fn fitting(mut environment: Environment, format: WriteFormat) -> Environment {
     if format == WriteFormat::Requirements {
         definition.conda = CondaRequirements::default();
     }
+    definition.conda.virtual_packages.clear();
     definition.system_packages.clear();
     definition.python = None;
     if format != WriteFormat::AzuremlV1 {

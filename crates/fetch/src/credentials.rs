@@ -6,8 +6,9 @@
 //! 3. `PROVENV_INDEX_<NAME>_USERNAME` and `…_PASSWORD`, or the same with `UV_INDEX_`, where `<NAME>` is the host in
 //!    upper case with `_` for whatever is no letter or digit; a port that is not the scheme's own is added
 //!    (`pypi.example:8443` is `PYPI_EXAMPLE_8443`), and the name without it works too;
-//! 4. netrc: the file that `NETRC` names, or `~/.netrc`;
-//! 5. `keyring get <URL or host> <user>`, where the user is known and the program is there.
+//! 4. what pixi and rattler keep by host: the file that `RATTLER_AUTH_FILE` names, and `~/.rattler/credentials.json`;
+//! 5. netrc: the file that `NETRC` names, or `~/.netrc`;
+//! 6. `keyring get <URL or host> <user>`, where the user is known and the program is there.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -17,6 +18,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use percent_encoding::percent_decode_str;
 use provenv_definition::SafeUrl;
+use rattler_networking::authentication_storage::backends::file::FileStorage;
+use rattler_networking::{Authentication as Stored, AuthenticationStorage};
 use url::Url;
 
 use crate::netrc::{self, Entry};
@@ -38,6 +41,24 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// How we say who we are.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Authentication {
+    /// A user and a password, or a token in place of either.
+    Basic(Credentials),
+    /// A token in the `Authorization` header.
+    Bearer(String),
+    /// A token before the path, as conda's servers take it.
+    PathToken(String),
+}
+
+impl fmt::Debug for Authentication {
+    /// All are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Authentication(****)")
+    }
+}
+
 type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// Where credentials are looked for.
@@ -46,6 +67,7 @@ pub struct CredentialSources {
     variables: Variables,
     netrc: Option<PathBuf>,
     keyring: Option<PathBuf>,
+    rattler: Vec<PathBuf>,
 }
 
 impl CredentialSources {
@@ -57,6 +79,12 @@ impl CredentialSources {
                 .map(PathBuf::from)
                 .or_else(|| Some(std::env::home_dir()?.join(".netrc"))),
             keyring: Some("keyring".into()),
+            rattler: std::env::var_os("RATTLER_AUTH_FILE")
+                .filter(|file| !file.is_empty())
+                .map(PathBuf::from)
+                .into_iter()
+                .chain(std::env::home_dir().map(|home| home.join(".rattler/credentials.json")))
+                .collect(),
         }
     }
 
@@ -66,7 +94,14 @@ impl CredentialSources {
         netrc: Option<PathBuf>,
         keyring: Option<PathBuf>,
     ) -> Self {
-        Self { variables: Arc::new(variables), netrc, keyring }
+        Self { variables: Arc::new(variables), netrc, keyring, rattler: Vec::new() }
+    }
+
+    /// These, and files that pixi or rattler wrote.
+    #[must_use]
+    pub fn with_rattler_files(mut self, files: Vec<PathBuf>) -> Self {
+        self.rattler = files;
+        self
     }
 }
 
@@ -81,6 +116,7 @@ impl fmt::Debug for CredentialSources {
         f.debug_struct("CredentialSources")
             .field("netrc", &self.netrc)
             .field("keyring", &self.keyring)
+            .field("rattler", &self.rattler)
             .finish_non_exhaustive()
     }
 }
@@ -96,8 +132,9 @@ pub(crate) fn index_name(url: &Url) -> String {
 pub(crate) struct Keychain {
     sources: CredentialSources,
     netrc: OnceLock<Vec<Entry>>,
+    rattler: OnceLock<AuthenticationStorage>,
     /// `None` where none were found.
-    known: Mutex<HashMap<Asked, Option<Credentials>>>,
+    known: Mutex<HashMap<Asked, Option<Authentication>>>,
     /// Origins that a stranger named.
     strange: Mutex<HashSet<String>>,
 }
@@ -107,7 +144,13 @@ type Asked = (String, Option<String>);
 
 impl Keychain {
     pub(crate) fn new(sources: CredentialSources) -> Self {
-        Self { sources, netrc: OnceLock::new(), known: Mutex::default(), strange: Mutex::default() }
+        Self {
+            sources,
+            netrc: OnceLock::new(),
+            rattler: OnceLock::new(),
+            known: Mutex::default(),
+            strange: Mutex::default(),
+        }
     }
 
     /// Notes that a stranger named the origin of `url`.
@@ -123,7 +166,7 @@ impl Keychain {
 
     /// The credentials for `url`. May read a file and run `keyring`, the first time. `redirected`: a server sent us
     /// there, so that only what names the host counts.
-    pub(crate) fn find(&self, url: &Url, redirected: bool) -> Result<Option<Credentials>> {
+    pub(crate) fn find(&self, url: &Url, redirected: bool) -> Result<Option<Authentication>> {
         let origin = url.origin().ascii_serialization();
         let redirected = redirected || self.is_strange(url);
         // Variables are for those who wrote the definition to name. In a server's answer they would hand it any secret.
@@ -131,14 +174,11 @@ impl Keychain {
         let username = value(url.username())?.filter(|username| !username.is_empty());
         let password = value(url.password().unwrap_or_default())?;
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let basic = |username, password| Authentication::Basic(Credentials { username, password });
         let found = match (username, password) {
-            (username, Some(password)) => {
-                Some(Credentials { username: username.unwrap_or_default(), password })
-            }
+            (username, Some(password)) => Some(basic(username.unwrap_or_default(), password)),
             // A variable alone names a token; a plain name is a user whose password is elsewhere.
-            (Some(token), None) if url.username().contains("$%7B") => {
-                Some(Credentials { username: token, password: String::new() })
-            }
+            (Some(token), None) if url.username().contains("$%7B") => Some(basic(token, String::new())),
             (username, None) => {
                 let key = (origin, username);
                 if let Some(known) = known().get(&key) {
@@ -146,9 +186,7 @@ impl Keychain {
                 }
                 let found = self.look_up(url, key.1.as_deref(), redirected);
                 // Where only the user is known, the server may still be content with the name.
-                let found = found.or_else(|| {
-                    key.1.clone().map(|username| Credentials { username, password: String::new() })
-                });
+                let found = found.or_else(|| key.1.clone().map(|username| basic(username, String::new())));
                 // What a redirect may not have, the URL itself may.
                 if found.is_some() || !redirected {
                     known().insert(key, found.clone());
@@ -161,16 +199,20 @@ impl Keychain {
         Ok(found)
     }
 
-    fn look_up(&self, url: &Url, username: Option<&str>, redirected: bool) -> Option<Credentials> {
+    fn look_up(&self, url: &Url, username: Option<&str>, redirected: bool) -> Option<Authentication> {
         let (env_username, env_password) = self.variables_for(url);
         let username = username.map(str::to_owned).or(env_username);
+        let basic = |username, password| Some(Authentication::Basic(Credentials { username, password }));
         if let Some(password) = env_password {
-            return Some(Credentials { username: username.unwrap_or_default(), password });
+            return basic(username.unwrap_or_default(), password);
+        }
+        if let Some(found) = self.of_rattler(url, username.as_deref()) {
+            return Some(found);
         }
         let host = url.host_str()?;
         let entries = self.netrc.get_or_init(|| self.read_netrc());
         if let Some(entry) = netrc::find(entries, host, username.as_deref(), !redirected) {
-            return Some(Credentials { username: entry.login.clone(), password: entry.password.clone() });
+            return basic(entry.login.clone(), entry.password.clone());
         }
         let username = username?;
         let mut bare = url.clone();
@@ -180,7 +222,37 @@ impl Keychain {
         bare.set_query(None);
         bare.set_fragment(None);
         let password = [bare.as_str(), host].iter().find_map(|service| self.ask_keyring(service, &username));
-        Some(Credentials { username, password: password.unwrap_or_default() })
+        basic(username, password.unwrap_or_default())
+    }
+
+    /// What pixi or rattler keeps for the host of `url`, or for a pattern that it fits.
+    fn of_rattler(&self, url: &Url, username: Option<&str>) -> Option<Authentication> {
+        let storage = self.rattler.get_or_init(|| {
+            let mut storage = AuthenticationStorage::empty();
+            for file in self.sources.rattler.iter().filter(|file| file.exists()) {
+                match FileStorage::from_path(file.clone()) {
+                    Ok(file) => storage.add_backend(Arc::new(file)),
+                    Err(error) => {
+                        tracing::warn!(file = %file.display(), %error, "failed to read credentials")
+                    }
+                }
+            }
+            storage
+        });
+        if storage.backends.is_empty() {
+            return None;
+        }
+        let (_, found) = storage.get_by_url(url.clone()).ok()?;
+        match found? {
+            Stored::BearerToken(token) | Stored::OAuth { access_token: token, .. } => {
+                Some(Authentication::Bearer(token))
+            }
+            Stored::CondaToken(token) => Some(Authentication::PathToken(token)),
+            Stored::BasicHTTP { username: theirs, password } => username
+                .is_none_or(|username| username == theirs)
+                .then_some(Authentication::Basic(Credentials { username: theirs, password })),
+            Stored::S3Credentials { .. } => None,
+        }
     }
 
     fn variables_for(&self, url: &Url) -> (Option<String>, Option<String>) {
@@ -290,7 +362,10 @@ mod tests {
 
     fn find(keychain: &Keychain, url: &str) -> Option<(String, String)> {
         let found = keychain.find(&Url::parse(url).unwrap(), false).unwrap();
-        found.map(|found| (found.username, found.password))
+        match found? {
+            Authentication::Basic(found) => Some((found.username, found.password)),
+            other => panic!("{other:?} is no user and password"),
+        }
     }
 
     fn pair(username: &str, password: &str) -> (String, String) {

@@ -195,7 +195,8 @@ impl Error {
                 let name = crate::credentials::index_name(url.as_url());
                 format!(
                     "give {which} in PROVENV_INDEX_{name}_USERNAME and PROVENV_INDEX_{name}_PASSWORD, in ~/.netrc \
-                     (machine {host}), as `${{VARIABLE}}` in the URL, or in a keyring"
+                     (machine {host}), as `${{VARIABLE}}` in the URL, in the file of pixi's that RATTLER_AUTH_FILE \
+                     names, or in a keyring"
                 )
             }
             Self::Status { status: 500.., .. } => {
@@ -235,6 +236,18 @@ impl Error {
             Self::Store(error) => return error.hint(),
             _ => return None,
         })
+    }
+
+    /// Whether another server would not help: what is wrong is on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(
+            self,
+            Self::Variable { .. }
+                | Self::Client(_)
+                | Self::Certificates { .. }
+                | Self::Store(_)
+                | Self::Offline(_)
+        )
     }
 
     /// Whether the disk is full.

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 use url::Url;
 
-use crate::credentials::Keychain;
+use crate::credentials::{Authentication, Keychain};
 use crate::transfer::{Expected, Transfer};
 use crate::{CredentialSources, Credentials, Error, Phase, Reporter, Result};
 
@@ -42,6 +42,9 @@ pub struct Options {
     /// A file with certificates (PEM) that are trusted besides the system's, which are those of `SSL_CERT_FILE` where it
     /// is set.
     pub certificates: Option<PathBuf>,
+    /// Where else things under a URL are, in the order they are asked in. The URL itself is asked only where it is among
+    /// them; what is kept or recorded names it all the same.
+    pub mirrors: Vec<(Url, Vec<Url>)>,
 }
 
 impl Default for Options {
@@ -56,6 +59,7 @@ impl Default for Options {
             limit: 32 << 30,
             credentials: CredentialSources::default(),
             certificates: None,
+            mirrors: Vec::new(),
         }
     }
 }
@@ -130,7 +134,10 @@ impl Fetcher {
     /// Credentials in an index's URL serve for all of its origin from here on, so ask this of each index before its
     /// files are fetched.
     pub fn credentials(&self, url: &Url) -> Option<Credentials> {
-        self.inner.keychain.find(url, false).ok().flatten()
+        match self.inner.keychain.find(url, false).ok().flatten()? {
+            Authentication::Basic(credentials) => Some(credentials),
+            Authentication::Bearer(_) | Authentication::PathToken(_) => None,
+        }
     }
 
     /// Brings the bytes with this digest and, if given, size into the store, and says where they are. What is in the
@@ -277,10 +284,27 @@ impl Fetcher {
         &self.inner.permits
     }
 
-    pub(crate) async fn credentials_for(&self, url: &Url, redirected: bool) -> Result<Option<Credentials>> {
+    pub(crate) async fn credentials_for(
+        &self,
+        url: &Url,
+        redirected: bool,
+    ) -> Result<Option<Authentication>> {
         let (this, url) = (self.clone(), url.clone());
         // It may read a file and run a program.
         blocking(move || this.inner.keychain.find(&url, redirected)).await
+    }
+
+    /// Where else `url` is; `None` where it has no mirrors. Of two that count the longer prefix wins.
+    pub(crate) fn mirrors(&self, url: &Url) -> Option<Vec<Url>> {
+        let under = |prefix: &Url| {
+            let rest = url.as_str().strip_prefix(prefix.as_str().trim_end_matches('/'))?;
+            (rest.is_empty() || rest.starts_with('/')).then(|| rest.to_owned())
+        };
+        let mirrors = self.inner.options.mirrors.iter();
+        let found = mirrors.filter_map(|(prefix, mirrors)| Some((prefix, under(prefix)?, mirrors)));
+        let (_, rest, mirrors) = found.max_by_key(|(prefix, ..)| prefix.as_str().len())?;
+        let at = |mirror: &Url| Url::parse(&format!("{}{rest}", mirror.as_str().trim_end_matches('/'))).ok();
+        Some(mirrors.iter().filter_map(at).collect())
     }
 
     /// `url` with the values of the variables in its path.

@@ -7,6 +7,7 @@
 mod credentials;
 mod document;
 mod error;
+mod exchange;
 mod fetcher;
 mod netrc;
 mod report;
@@ -17,5 +18,6 @@ mod transfer;
 pub use credentials::{CredentialSources, Credentials};
 pub use document::Document;
 pub use error::{Error, Result};
+pub use exchange::Exchange;
 pub use fetcher::{Fetcher, Options};
 pub use report::{Phase, Reporter, Silent};

@@ -2,9 +2,10 @@
 
 use provenv_definition::SafeUrl;
 use reqwest::header::{HeaderMap, LOCATION};
-use reqwest::{Response, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
+use crate::credentials::Authentication;
 use crate::fetcher::Encoding;
 use crate::retry::{Failure, is_transient, retry_after};
 use crate::{Credentials, Error, Fetcher};
@@ -18,14 +19,45 @@ pub(crate) struct Answer {
     pub url: Url,
 }
 
-/// Asks for `url`. `linked`: a server named it, not the user.
-pub(crate) async fn get(
-    fetcher: &Fetcher,
-    url: &Url,
-    linked: bool,
-    encoding: Encoding,
-    headers: &HeaderMap,
-) -> Result<Answer, Failure> {
+/// What is asked.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub method: &'a Method,
+    pub url: &'a Url,
+    /// Whether a server named the URL, not the user.
+    pub linked: bool,
+    pub encoding: Encoding,
+    pub headers: &'a HeaderMap,
+    /// Whether "there is no such thing" is an answer too.
+    pub or_nothing: bool,
+}
+
+/// Asks for it, of the mirrors where it has some: the next one where one fails.
+pub(crate) async fn send(fetcher: &Fetcher, question: Question<'_>) -> Result<Answer, Failure> {
+    let Some(mirrors) = fetcher.mirrors(question.url) else { return exchange(fetcher, question).await };
+    let mut last = None;
+    for url in &mirrors {
+        // The user named it.
+        let answer = exchange(fetcher, Question { url, linked: false, ..question }).await;
+        match answer {
+            Ok(answer) if !is_nothing(answer.response.status()) => return Ok(answer),
+            Ok(_) if last.is_none() => last = Some(answer),
+            Ok(_) => {}
+            Err(Failure::Final(error)) if error.is_local() => return Err(Failure::Final(error)),
+            Err(ref failure) => {
+                tracing::info!(url = %SafeUrl::new(url.clone()), ?failure, "the mirror failed");
+                last = Some(answer);
+            }
+        }
+    }
+    match last {
+        Some(answer) => answer,
+        None => exchange(fetcher, question).await,
+    }
+}
+
+async fn exchange(fetcher: &Fetcher, question: Question<'_>) -> Result<Answer, Failure> {
+    let Question { method, url, linked, encoding, headers, or_nothing } = question;
     let client = fetcher.client(encoding)?;
     let safe = Box::new(SafeUrl::new(url.clone()));
     let mut hop = if linked { url.clone() } else { fetcher.with_variables(url)? };
@@ -38,9 +70,16 @@ pub(crate) async fn get(
         // Fail only for URLs without a host, which http has not.
         let _ = bare.set_username("");
         let _ = bare.set_password(None);
-        let mut request = client.get(bare).headers(headers.clone());
-        if let Some(Credentials { username, password }) = &credentials {
-            request = request.basic_auth(username, Some(password));
+        if let Some(Authentication::PathToken(token)) = &credentials {
+            put_token(&mut bare, token);
+        }
+        let mut request = client.request(method.clone(), bare).headers(headers.clone());
+        match &credentials {
+            Some(Authentication::Basic(Credentials { username, password })) => {
+                request = request.basic_auth(username, Some(password));
+            }
+            Some(Authentication::Bearer(token)) => request = request.bearer_auth(token),
+            Some(Authentication::PathToken(_)) | None => {}
         }
         let response = request.send().await.map_err(|error| {
             let error = Error::of_exchange(&safe, 0, fetcher.options().stall_timeout.as_secs(), error);
@@ -65,11 +104,27 @@ pub(crate) async fn get(
             StatusCode::NOT_MODIFIED | StatusCode::RANGE_NOT_SATISFIABLE => {
                 return Ok(Answer { response, url: hop });
             }
-            status if status.is_success() => return Ok(Answer { response, url: hop }),
+            status if status.is_success() || or_nothing && is_nothing(status) => {
+                return Ok(Answer { response, url: hop });
+            }
             status => return Err(refused(safe, status.as_u16(), credentials.is_some(), response.headers())),
         }
     }
     Err(Error::Redirect { url: safe, why: "too often" }.into())
+}
+
+/// Statuses that say that there is no such thing, or no such service.
+fn is_nothing(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::NOT_IMPLEMENTED)
+}
+
+/// Puts a token before the path, as the servers of conda channels take it: `/t/TOKEN/channel`. A URL that has one keeps it.
+fn put_token(url: &mut Url, token: &str) {
+    if url.path().starts_with("/t/") {
+        return;
+    }
+    let path = format!("/t/{token}{}", url.path());
+    url.set_path(&path);
 }
 
 fn next_hop(asked: &SafeUrl, hop: &Url, response: &Response) -> Result<Url, Error> {

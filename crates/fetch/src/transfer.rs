@@ -9,11 +9,11 @@ use reqwest::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
     IF_RANGE, LAST_MODIFIED, RANGE,
 };
-use reqwest::{Response, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use crate::fetcher::{self, Encoding, Progress, blocking};
-use crate::request::{self, Answer};
+use crate::request::{self, Answer, Question};
 use crate::retry::{self, Failure};
 use crate::{Error, Fetcher, Result};
 
@@ -137,8 +137,15 @@ impl<'a> Transfer<'a> {
         let _permit = self.fetcher.permits().acquire().await;
         let offset = self.prepare_to_resume().await?;
         let headers = self.request_headers(offset);
-        let Answer { mut response, url } =
-            request::get(self.fetcher, self.url, self.linked, self.encoding, &headers).await?;
+        let question = Question {
+            method: &Method::GET,
+            url: self.url,
+            linked: self.linked,
+            encoding: self.encoding,
+            headers: &headers,
+            or_nothing: false,
+        };
+        let Answer { mut response, url } = request::send(self.fetcher, question).await?;
         let from = (url != *self.url).then(|| Box::new(SafeUrl::new(url.clone())));
         match response.status() {
             StatusCode::NOT_MODIFIED => return Ok(outcome(None, url, &response)),

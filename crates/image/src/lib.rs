@@ -3,7 +3,6 @@
 mod assemble;
 pub mod base_state;
 mod conda_meta;
-mod distributions;
 pub mod entry;
 pub mod export;
 pub mod layer;

@@ -1,8 +1,8 @@
 //! How one lock differs from another: what `upgrade` and `env diff` show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use provenv_definition::Digest;
+use provenv_definition::{Digest, LockedArtifacts, LockedFile, LockedPypi, LockedSource, Platform};
 use serde::Serialize;
 
 use crate::{BaseLock, PlatformLock};
@@ -12,6 +12,8 @@ use crate::{BaseLock, PlatformLock};
 pub struct LockDiff {
     /// By name: `base`, `debian`, `conda`, `python` or `pypi`.
     pub ecosystems: BTreeMap<&'static str, EcosystemDiff>,
+    /// All packages of the two locks, also of ecosystems without a change.
+    pub total: Totals,
 }
 
 /// What changed in one ecosystem; all lists are sorted by name.
@@ -21,8 +23,37 @@ pub struct EcosystemDiff {
     pub added: Vec<PackageVersion>,
     /// Only in the old lock.
     pub removed: Vec<PackageVersion>,
-    /// In both with another version, or with other bytes of the same version.
+    /// In both with another version, another build, or other bytes of the same.
     pub changed: Vec<PackageChange>,
+    /// All packages of this ecosystem; `None` for the base and the Python inside it, which are not artifacts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<Totals>,
+}
+
+/// How much there is on either side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// In the old lock.
+    pub old: Amount,
+    /// In the new lock.
+    pub new: Amount,
+}
+
+/// A number of packages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Amount {
+    /// How many.
+    pub packages: usize,
+    /// Bytes of their artifacts, as far as the indexes said.
+    pub size: u64,
+    /// Of how many no index said the size.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unsized_packages: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// A package as one lock has it.
@@ -32,6 +63,9 @@ pub struct PackageVersion {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// The build of that version, where the ecosystem has such a thing: conda's `py311h24aa872_0`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
     /// Bytes of its artifact, 0 where the index does not say.
     pub size: u64,
 }
@@ -43,8 +77,14 @@ pub struct PackageChange {
     pub name: String,
     /// Its version before.
     pub old_version: String,
-    /// Its version now; the same where only the bytes differ, e.g. another build of it.
+    /// Its version now; the same where only the build or the bytes differ.
     pub new_version: String,
+    /// The build of that version before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_build: Option<String>,
+    /// The build of that version now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_build: Option<String>,
     /// Bytes of its artifact before.
     pub old_size: u64,
     /// Bytes of its artifact now.
@@ -58,84 +98,178 @@ impl LockDiff {
     }
 }
 
+impl EcosystemDiff {
+    fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
+    }
+}
+
 /// What has to change in `old` to make it `new`.
 pub fn diff(old: &PlatformLock, new: &PlatformLock) -> LockDiff {
-    let ecosystems = [
-        ("base", base as fn(&PlatformLock) -> Packages),
-        ("debian", debian),
-        ("conda", conda),
-        ("python", python),
-        ("pypi", pypi),
-    ];
-    let ecosystems = ecosystems
-        .into_iter()
-        .map(|(name, packages)| (name, compare(&packages(old), &packages(new))))
-        .filter(|(_, diff)| *diff != EcosystemDiff::default())
-        .collect();
-    LockDiff { ecosystems }
+    Holdings::from(old).changes_to(&Holdings::from(new))
 }
 
-/// Version, size and, where there are bytes, their digest, by name.
-type Packages = BTreeMap<String, (String, u64, Option<Digest>)>;
+/// What one side of a comparison holds on one platform: packages by ecosystem and name.
+#[derive(Clone, Debug, Default)]
+pub struct Holdings(BTreeMap<&'static str, BTreeMap<String, Held>>);
 
-fn base(lock: &PlatformLock) -> Packages {
-    let BaseLock::Debian { suite } = &lock.base;
-    Packages::from([("debian".to_owned(), (suite.to_string(), 0, None))])
+/// One package.
+#[derive(Clone, Debug)]
+struct Held {
+    version: String,
+    build: Option<String>,
+    size: u64,
+    /// The files that it may be: one, but where an installer is still to choose; none where no digest is known.
+    files: BTreeSet<Digest>,
 }
 
-fn debian(lock: &PlatformLock) -> Packages {
-    let package = |package: &crate::DebPackage| {
-        let artifact = &package.artifact;
-        (package.name.clone(), (package.version.clone(), artifact.size, Some(artifact.sha256)))
-    };
-    lock.debian.iter().map(package).collect()
-}
+/// The ecosystems whose packages are artifacts.
+const ARTIFACTS: [&str; 3] = ["debian", "conda", "pypi"];
 
-fn conda(lock: &PlatformLock) -> Packages {
-    let package = |package: &crate::CondaPackage| {
-        let (version, artifact) = (format!("{} {}", package.version, package.build), &package.artifact);
-        (package.name.clone(), (version, artifact.size, Some(artifact.sha256)))
-    };
-    lock.conda.iter().map(package).collect()
-}
-
-fn python(lock: &PlatformLock) -> Packages {
-    let python = lock.python.iter();
-    python.map(|python| ("python".to_owned(), (python.version.clone(), 0, None))).collect()
-}
-
-fn pypi(lock: &PlatformLock) -> Packages {
-    let package = |package: &crate::PypiPackage| {
-        (package.name.clone(), (package.version.clone(), package.size(), Some(*package.digest())))
-    };
-    lock.pypi.iter().map(package).collect()
-}
-
-fn compare(old: &Packages, new: &Packages) -> EcosystemDiff {
-    let version = |(name, (version, size, _)): (&String, &(String, u64, Option<Digest>))| PackageVersion {
-        name: name.clone(),
-        version: version.clone(),
-        size: *size,
-    };
-    EcosystemDiff {
-        added: new.iter().filter(|(name, _)| !old.contains_key(*name)).map(version).collect(),
-        removed: old.iter().filter(|(name, _)| !new.contains_key(*name)).map(version).collect(),
-        changed: old
-            .iter()
-            .filter_map(|(name, before)| {
-                let after = new.get(name)?;
-                // The same bytes may have another size here: an index may have learnt to tell it.
-                let same = before.0 == after.0 && before.2 == after.2;
-                (!same).then(|| PackageChange {
-                    name: name.clone(),
-                    old_version: before.0.clone(),
-                    new_version: after.0.clone(),
-                    old_size: before.1,
-                    new_size: after.1,
-                })
-            })
-            .collect(),
+impl From<&PlatformLock> for Holdings {
+    fn from(lock: &PlatformLock) -> Self {
+        let BaseLock::Debian { suite } = &lock.base;
+        let plain = |version: String| Held { version, build: None, size: 0, files: BTreeSet::new() };
+        let debian = lock.debian.iter().map(|package| {
+            let (version, artifact) = (package.version.clone(), &package.artifact);
+            let held = Held { version, build: None, size: artifact.size, files: [artifact.sha256].into() };
+            (package.name.clone(), held)
+        });
+        let conda = lock.conda.iter().map(|package| {
+            let (version, artifact) = (package.version.clone(), &package.artifact);
+            let build = Some(package.build.clone());
+            (
+                package.name.clone(),
+                Held { version, build, size: artifact.size, files: [artifact.sha256].into() },
+            )
+        });
+        let pypi = lock.pypi.iter().map(|package| {
+            let (version, files) = (package.version.clone(), [*package.digest()].into());
+            (package.name.clone(), Held { version, build: None, size: package.size(), files })
+        });
+        let python = lock.python.iter().map(|python| ("python".to_owned(), plain(python.version.clone())));
+        Self(BTreeMap::from([
+            ("base", BTreeMap::from([("debian".to_owned(), plain(suite.to_string()))])),
+            ("debian", debian.collect()),
+            ("conda", conda.collect()),
+            ("python", python.collect()),
+            ("pypi", pypi.collect()),
+        ]))
     }
+}
+
+impl Holdings {
+    /// What the lock of another tool holds for `platform`: of conda and Python alone, because it says nothing of the rest.
+    pub fn of_artifacts(artifacts: &LockedArtifacts, platform: Platform) -> Self {
+        let conda = artifacts.conda.get(&platform).into_iter().flatten().map(|package| {
+            let held = Held {
+                version: package.version.clone(),
+                build: Some(package.build.clone()).filter(|build| !build.is_empty()),
+                size: package.size.unwrap_or(0),
+                files: package.sha256.into_iter().collect(),
+            };
+            (package.name.clone(), held)
+        });
+        let mut pypi: BTreeMap<String, Held> = BTreeMap::new();
+        let here =
+            |package: &&LockedPypi| package.platforms.is_empty() || package.platforms.contains(&platform);
+        for package in artifacts.pypi.iter().filter(here) {
+            let held = of_index(package);
+            // One name may have a version for each Python.
+            pypi.entry(package.name.clone())
+                .and_modify(|other| {
+                    other.version = format!("{}, {}", other.version, held.version);
+                    other.files.extend(&held.files);
+                    other.size = 0;
+                })
+                .or_insert(held);
+        }
+        Self(BTreeMap::from([("conda", conda.collect()), ("pypi", pypi)]))
+    }
+
+    /// What has to change in it to make it `new`. Ecosystems that one of the two says nothing of are passed over.
+    pub fn changes_to(&self, new: &Self) -> LockDiff {
+        let mut diff = LockDiff::default();
+        for (&ecosystem, old) in &self.0 {
+            let Some(new) = new.0.get(ecosystem) else { continue };
+            let mut changes = compare(old, new);
+            if ARTIFACTS.contains(&ecosystem) {
+                let total = Totals { old: amount(old), new: amount(new) };
+                diff.total.old.add(total.old);
+                diff.total.new.add(total.new);
+                changes.total = Some(total);
+            }
+            if !changes.is_empty() {
+                diff.ecosystems.insert(ecosystem, changes);
+            }
+        }
+        diff
+    }
+}
+
+/// A Python package of which an installer would choose a file.
+fn of_index(package: &LockedPypi) -> Held {
+    let archive = match &package.source {
+        Some(LockedSource::Archive { file, .. }) => Some(file),
+        _ => None,
+    };
+    let files: Vec<&LockedFile> = package.wheels.iter().chain(&package.sdist).chain(archive).collect();
+    Held {
+        version: package.version.clone().unwrap_or_else(|| "?".to_owned()),
+        build: match &package.source {
+            Some(LockedSource::Git { commit, .. }) => Some(commit.clone()),
+            _ => None,
+        },
+        size: if let [file] = files[..] { file.size.unwrap_or(0) } else { 0 },
+        files: files.iter().filter_map(|file| file.sha256).collect(),
+    }
+}
+
+fn amount(packages: &BTreeMap<String, Held>) -> Amount {
+    Amount {
+        packages: packages.len(),
+        size: packages.values().map(|held| held.size).sum(),
+        unsized_packages: packages.values().filter(|held| held.size == 0).count(),
+    }
+}
+
+impl Amount {
+    fn add(&mut self, other: Self) {
+        self.packages += other.packages;
+        self.size += other.size;
+        self.unsized_packages += other.unsized_packages;
+    }
+}
+
+fn compare(old: &BTreeMap<String, Held>, new: &BTreeMap<String, Held>) -> EcosystemDiff {
+    let only = |these: &BTreeMap<String, Held>, those: &BTreeMap<String, Held>| {
+        let these = these.iter().filter(|(name, _)| !those.contains_key(*name));
+        these
+            .map(|(name, held)| PackageVersion {
+                name: name.clone(),
+                version: held.version.clone(),
+                build: held.build.clone(),
+                size: held.size,
+            })
+            .collect()
+    };
+    let changed = old.iter().filter_map(|(name, before)| {
+        let after = new.get(name)?;
+        // The same bytes may have another size here: an index may have learnt to tell it.
+        let same = before.version == after.version
+            && before.build == after.build
+            && (before.files.is_empty() || after.files.is_empty() || !before.files.is_disjoint(&after.files));
+        (!same).then(|| PackageChange {
+            name: name.clone(),
+            old_version: before.version.clone(),
+            new_version: after.version.clone(),
+            old_build: before.build.clone(),
+            new_build: after.build.clone(),
+            old_size: before.size,
+            new_size: after.size,
+        })
+    });
+    EcosystemDiff { added: only(new, old), removed: only(old, new), changed: changed.collect(), total: None }
 }
 
 #[cfg(test)]
@@ -143,7 +277,7 @@ mod tests {
     use provenv_definition::Suite;
 
     use super::*;
-    use crate::{Artifact, DebPackage, PypiPackage, PypiSource, PythonLock};
+    use crate::{Artifact, CondaPackage, DebPackage, PypiPackage, PypiSource, PythonLock};
 
     fn artifact(bytes: &str) -> Artifact {
         Artifact {
@@ -222,5 +356,60 @@ mod tests {
         let PypiSource::Wheel(artifact) = &mut new.pypi[0].source else { unreachable!() };
         artifact.size = 0;
         assert!(diff(&old, &new).is_empty());
+    }
+
+    fn conda(version: &str, build: &str) -> CondaPackage {
+        CondaPackage {
+            name: "openssl".into(),
+            version: version.into(),
+            build: build.into(),
+            build_number: 0,
+            subdir: "linux-64".into(),
+            artifact: artifact(build),
+            md5: None,
+            depends: Vec::new(),
+            constrains: Vec::new(),
+            requested: false,
+        }
+    }
+
+    #[test]
+    fn another_build_of_a_version_is_a_change_of_the_build() {
+        let mut old = lock("3.11.2", &[], &[]);
+        let mut new = old.clone();
+        old.conda.push(conda("3.3.1", "h1_0"));
+        new.conda.push(conda("3.3.1", "h1_10"));
+        let diff = diff(&old, &new);
+        let [change] = &diff.ecosystems["conda"].changed[..] else { panic!("{diff:?}") };
+        assert_eq!((&*change.old_version, &*change.new_version), ("3.3.1", "3.3.1"));
+        assert_eq!((change.old_build.as_deref(), change.new_build.as_deref()), (Some("h1_0"), Some("h1_10")));
+        assert_eq!((diff.total.old.size, diff.total.new.size), (4, 5));
+    }
+
+    #[test]
+    fn the_lock_of_another_tool_is_compared_by_what_it_speaks_of() {
+        let own = lock("3.11.2", &[("libc6", "2.36-9")], &[("numpy", "2.0", "n"), ("same", "1.0", "s")]);
+        let file = |bytes: &str| LockedFile {
+            name: "a.whl".into(),
+            url: None,
+            size: None,
+            sha256: Some(Digest::of(bytes.as_bytes())),
+        };
+        let package = |name: &str, version: &str, files: &[&str]| LockedPypi {
+            name: name.into(),
+            version: Some(version.into()),
+            wheels: files.iter().map(|bytes| file(bytes)).collect(),
+            ..LockedPypi::default()
+        };
+        let artifacts = LockedArtifacts {
+            pypi: vec![package("numpy", "2.1", &["x"]), package("same", "1.0", &["for windows", "s"])],
+            ..LockedArtifacts::default()
+        };
+        let other = Holdings::of_artifacts(&artifacts, Platform::LinuxAmd64);
+        let diff = Holdings::from(&own).changes_to(&other);
+        assert_eq!(diff.ecosystems.keys().collect::<Vec<_>>(), [&"pypi"], "nothing is said of Debian");
+        let names: Vec<&str> = diff.ecosystems["pypi"].changed.iter().map(|change| &*change.name).collect();
+        assert_eq!(names, ["numpy"], "one of the files of `same` is that of the lock");
+        assert_eq!((diff.total.old.packages, diff.total.new.unsized_packages), (2, 2));
     }
 }

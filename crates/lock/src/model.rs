@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use provenv_definition::{Digest, Platform, SafeUrl, Suite};
+use provenv_definition::{Digest, Platform, SafeUrl, Suite, VirtualPackage};
 use serde::{Deserialize, Serialize};
 
 /// Every artifact that was chosen for a definition, per platform.
@@ -274,6 +274,12 @@ pub struct Receipt {
     /// [`Receipt::resolved_at`] is when it was taken over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub from_file: bool,
+    /// Only what indexes had at that time was chosen from, where somebody wanted it so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<jiff::Timestamp>,
+    /// What the target was said to have beside what the definition declares.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub virtual_packages: Vec<VirtualPackage>,
 }
 
 /// One index as it was when it was asked.

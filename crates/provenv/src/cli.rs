@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
-use provenv_definition::{Platform, WriteFormat};
+use provenv_definition::{Platform, VirtualPackage, WriteFormat};
 
 pub use check::{CheckArgs, Deny, ReportFormat};
 
@@ -232,16 +232,8 @@ pub enum EnvCommand {
         #[arg(long)]
         receipt: bool,
     },
-    /// Compare two environments: definitions and locked packages
-    #[command(after_help = "Example:\n  provenv env diff digits:1 digits:2")]
-    Diff {
-        /// The old one
-        #[arg(value_name = "A", value_hint = ValueHint::FilePath)]
-        old: String,
-        /// The new one
-        #[arg(value_name = "B", value_hint = ValueHint::FilePath)]
-        new: String,
-    },
+    /// Compare two environments, locks or images: what they ask for, and their packages
+    Diff(DiffArgs),
     /// Print the definition digest
     Digest {
         /// NAME, NAME:VERSION, NAME@latest or a file
@@ -263,6 +255,35 @@ where they leave out what does not count for its digest.")]
     Capture(CaptureArgs),
     /// Check definitions: exit 0 when nothing is wrong, 1 at errors, 2 when a file cannot be read
     Check(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv env diff digits:1 digits:2
+  provenv env diff digits environment.yaml             what the edited file would change
+  provenv env diff old.lock.json environment.lock.json
+  provenv env diff oci:image digits --exit-code        is it still the same? exit 1 if not
+  provenv env diff a.yaml b.yaml --asked               only what they ask for; locks nothing
+
+Where one is locked and the other is not, that one is locked for it. Where neither is, what they ask for is compared,
+and that is said. Sizes are those of the packages' files.")]
+pub struct DiffArgs {
+    /// The old one: NAME, NAME:VERSION, NAME@latest, a file, a lock, the digest of an image or a lock, or an image's
+    /// export as `build --to` names it
+    #[arg(value_name = "A", value_hint = ValueHint::FilePath)]
+    pub old: String,
+    /// The new one
+    #[arg(value_name = "B", value_hint = ValueHint::FilePath)]
+    pub new: String,
+    /// Only the packages for this platform
+    #[arg(long)]
+    pub platform: Option<Platform>,
+    /// Compare only what they ask for
+    #[arg(long, conflicts_with = "platform")]
+    pub asked: bool,
+    /// Exit 1 where they differ, 2 where they cannot be compared
+    #[arg(long)]
+    pub exit_code: bool,
 }
 
 #[derive(Debug, Args)]
@@ -366,6 +387,7 @@ pub struct CaptureArgs {
   provenv lock environment.yaml                    write environment.lock.json beside it
   provenv lock requirements.txt --file -           write to standard output
   provenv lock environment.yaml --check            is environment.lock.json of this definition?
+  provenv lock environment.yaml --as-of 2026-03-31 from what there was at the end of that day
 
 A lock is built from with `provenv build environment.yaml --lock environment.lock.json`, on any machine.")]
 pub struct LockArgs {
@@ -379,8 +401,28 @@ pub struct LockArgs {
     #[arg(long)]
     pub upgrade: bool,
     /// Write nothing and resolve nothing: check that the lock file is of this definition, and fail if not
-    #[arg(long, conflicts_with = "upgrade")]
+    #[arg(long, conflicts_with_all = ["upgrade", "as_of", "virtual_packages"])]
     pub check: bool,
+    #[command(flatten)]
+    pub resolving: ResolvingArgs,
+}
+
+/// What a resolution is told beside the definition; kept in the receipt.
+#[derive(Clone, Debug, Args)]
+pub struct ResolvingArgs {
+    /// Resolve from what indexes had at this time; a date is the end of that day in UTC. Debian's archive keeps one version of
+    /// each package, whatever the time
+    #[arg(long, value_name = "DATE|TIME", value_parser = provenv_workspace::parse_as_of)]
+    pub as_of: Option<jiff::Timestamp>,
+    /// Resolve for machines that have this, as conda names it, e.g. __cuda=12.4; may be given several times
+    #[arg(long = "virtual-package", value_name = "NAME=VERSION")]
+    pub virtual_packages: Vec<VirtualPackage>,
+}
+
+impl From<ResolvingArgs> for provenv_workspace::Resolving {
+    fn from(arguments: ResolvingArgs) -> Self {
+        Self { as_of: arguments.as_of, virtual_packages: arguments.virtual_packages }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -427,6 +469,8 @@ pub struct UpgradeArgs {
     /// Show what would change and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub resolving: ResolvingArgs,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,5 @@
-//! A file server on the loopback that can be told to misbehave: HTTP/1.1 with ranges, validators, basic
-//! authentication, a log of requests, and faults per path.
+//! A file server on the loopback that can be told to misbehave: HTTP/1.1 with ranges, validators, credentials (basic,
+//! bearer, conda's tokens), redirects, a log of requests, and faults per path.
 
 mod answer;
 mod tree;
@@ -72,9 +72,40 @@ struct Inner {
     log: Vec<Logged>,
     faults: HashMap<String, VecDeque<Fault>>,
     lasting_faults: HashMap<String, Fault>,
-    authorization: Option<String>,
+    access: Access,
+    redirects: Vec<(String, String)>,
     without_ranges: bool,
     without_validators: bool,
+}
+
+/// Who may ask.
+#[derive(Default)]
+enum Access {
+    #[default]
+    Anyone,
+    /// Who sends this `Authorization`.
+    Header(String),
+    /// Who puts this before the path, as conda does with its tokens.
+    Path(String),
+}
+
+impl Access {
+    /// The path of what is asked for; `None` where these credentials are wrong.
+    fn admit<'a>(&self, path: &'a str, authorization: Option<&str>) -> Option<&'a str> {
+        match self {
+            Self::Anyone => Some(path),
+            Self::Header(expected) => (authorization == Some(expected)).then_some(path),
+            Self::Path(prefix) => path.strip_prefix(prefix.as_str()).filter(|rest| rest.starts_with('/')),
+        }
+    }
+
+    /// What a refusal asks for.
+    fn challenge(&self) -> &'static str {
+        match self {
+            Self::Header(expected) if expected.starts_with("Bearer ") => "Bearer realm=\"test\"",
+            _ => "Basic realm=\"test\"",
+        }
+    }
 }
 
 type Shared = Arc<Mutex<Inner>>;
@@ -156,7 +187,30 @@ impl Server {
 
     /// Requests without these credentials get 401.
     pub fn require_auth(&self, user: &str, password: &str) {
-        lock(&self.shared).authorization = Some(basic(user, password));
+        lock(&self.shared).access = Access::Header(basic(user, password));
+    }
+
+    /// Requests without this bearer token get 401.
+    pub fn require_bearer(&self, token: &str) {
+        lock(&self.shared).access = Access::Header(format!("Bearer {token}"));
+    }
+
+    /// Requests get 401 unless `/t/TOKEN` stands before their path, as conda's clients put it. Files and faults are where they
+    /// are without it; the log has the path as it came.
+    pub fn require_token_path(&self, token: &str) {
+        lock(&self.shared).access = Access::Path(format!("/t/{token}"));
+    }
+
+    /// Requests need no credentials any more.
+    pub fn require_nothing(&self) {
+        lock(&self.shared).access = Access::Anyone;
+    }
+
+    /// Sends whoever asks for anything below `path` to the same below `base`, a URL or a path (302), as a mirror does that
+    /// keeps its files elsewhere.
+    pub fn redirect(&self, path: &str, base: &str) {
+        let path = absolute(path).trim_end_matches('/').to_owned();
+        lock(&self.shared).redirects.push((path, base.trim_end_matches('/').to_owned()));
     }
 
     /// Whether `Range` requests are honoured (they are by default).

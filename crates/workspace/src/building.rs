@@ -12,6 +12,7 @@ use provenv_store::{Roots, Store};
 use serde::Serialize;
 
 use crate::build_log::BuildLog;
+use crate::catalogue::ImageRow;
 use crate::error::{IoContext, with_causes};
 use crate::locking::{Locked, platforms_of};
 use crate::stopping::Stoppable;
@@ -307,17 +308,13 @@ impl Workspace {
     /// All about the image of an environment or a file, or with a digest (its first digits will do). Builds nothing.
     pub async fn image_details(&self, reference: &str, folder: &Path) -> Result<ImageDetails> {
         let missing = || Error::NoImage(reference.to_owned());
-        let digits = reference.strip_prefix("sha256:").unwrap_or(reference);
-        let rows = self.catalogue.images().await?;
-        let is_digest = digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let by_digest = rows.iter().find(|row| is_digest && row.image.manifest.hex().starts_with(digits));
-        let row = if let Some(row) = by_digest {
+        let row = if let Some(row) = self.image_of_digest(reference).await? {
             row
         } else if reference.starts_with("sha256:") {
             return Err(missing());
         } else {
             let given = self.given(reference, folder).await.map_err(|error| match error {
-                Error::NoEnvironment(_) if is_digest => missing(),
+                Error::NoEnvironment(_) if digits_of(reference).is_some() => missing(),
                 error => error,
             })?;
             let lock = if let Some(row) = &given.row {
@@ -326,7 +323,8 @@ impl Workspace {
                 let definition = provenv_definition::definition_digest(&given.environment.definition);
                 self.catalogue.current_receipt(&definition).await?.ok_or_else(missing)?.1.lock
             };
-            rows.iter().find(|row| row.lock == lock).ok_or_else(missing)?
+            let rows = self.catalogue.images().await?;
+            rows.into_iter().find(|row| row.lock == lock).ok_or_else(missing)?
         };
         let lock = self.catalogue.lock(&row.lock).await?.ok_or_else(missing)?;
         let platform_lock = lock.platforms.get(&row.platform).ok_or(Error::NoPlatform(row.platform))?;
@@ -360,6 +358,13 @@ impl Workspace {
         })
     }
 
+    /// The image with a digest that begins so, if `reference` can be the beginning of one.
+    pub(crate) async fn image_of_digest(&self, reference: &str) -> Result<Option<ImageRow>> {
+        let Some(digits) = digits_of(reference) else { return Ok(None) };
+        let rows = self.catalogue.images().await?;
+        Ok(rows.into_iter().find(|row| row.image.manifest.hex().starts_with(digits)))
+    }
+
     /// The registered versions that point to a lock, as `name:version`.
     async fn names_of_lock(&self, lock: &Digest) -> Result<Vec<String>> {
         let rows = self.catalogue.environments(None).await?;
@@ -369,6 +374,12 @@ impl Workspace {
             .map(|row| format!("{}:{}", row.name, row.version))
             .collect())
     }
+}
+
+/// The hexadecimal digits of a digest, of which the first six will do.
+fn digits_of(reference: &str) -> Option<&str> {
+    let digits = reference.strip_prefix("sha256:").unwrap_or(reference);
+    (digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(digits)
 }
 
 /// Where an image goes besides the store.

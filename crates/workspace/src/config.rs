@@ -1,5 +1,6 @@
 //! The user's settings: `config.toml` in `$XDG_CONFIG_HOME/provenv`, or the file that `PROVENV_CONFIG` names.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -13,6 +14,8 @@ pub struct Config {
     pub debian: DebianSettings,
     /// Where Python packages come from.
     pub pypi: PypiSettings,
+    /// Where conda packages come from.
+    pub conda: CondaSettings,
 }
 
 /// `[debian]`
@@ -35,6 +38,17 @@ pub struct PypiSettings {
     pub index: Option<Url>,
     /// Whether builds of packages have the network.
     pub build_network: bool,
+}
+
+/// `[conda]`
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CondaSettings {
+    /// What completes the name of a channel; `https://conda.anaconda.org` otherwise.
+    pub channel_alias: Option<Url>,
+    /// Where else what lies under a URL is, in the order in which they are asked. The URL itself is asked only where it is
+    /// among them; locks name it all the same.
+    pub mirrors: BTreeMap<Url, Vec<Url>>,
 }
 
 /// A settings file that cannot be used.

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use provenv_definition::{
-    Diagnostic, Digest, Environment, Format, Hasher, LockedArtifacts, Origins, Platform, ReadEnvironment,
+    Diagnostic, Digest, Environment, Format, Hasher, LockedArtifacts, Origins, ReadEnvironment,
     definition_digest,
 };
-use provenv_lock::diff::{LockDiff, diff};
 use serde::Serialize;
 
 use crate::catalogue::{EnvironmentRow, NewEnvironment, Same};
@@ -54,19 +53,6 @@ pub struct EnvironmentDetails {
     pub created_by: Option<String>,
     /// All it says.
     pub environment: Environment,
-}
-
-/// How two environments differ.
-#[derive(Clone, Debug, Serialize)]
-pub struct EnvironmentDiff {
-    /// Digest of the old one's definition.
-    pub old: Digest,
-    /// Digest of the new one's definition.
-    pub new: Digest,
-    /// Lines of the native form that only the old one has (`-`) or only the new one has (`+`).
-    pub definition: Vec<String>,
-    /// Differences of the locks, per platform.
-    pub packages: BTreeMap<Platform, LockDiff>,
 }
 
 /// An environment that a command was given, whether registered or not.
@@ -249,28 +235,6 @@ impl Workspace {
         };
         Ok((details, given.warnings))
     }
-
-    /// Compares two environments, locking a file's definition where the workspace has not seen it.
-    pub async fn diff(&self, old: &str, new: &str, folder: &Path) -> Result<EnvironmentDiff> {
-        let old = self.given(old, folder).await?;
-        let new = self.given(new, folder).await?;
-        let old_lock = self.locked(&old).await?.lock;
-        let new_lock = self.locked(&new).await?.lock;
-        let packages = new_lock
-            .platforms
-            .iter()
-            .filter_map(|(platform, new)| Some((*platform, diff(old_lock.platforms.get(platform)?, new))))
-            .collect();
-        Ok(EnvironmentDiff {
-            old: definition_digest(&old.environment.definition),
-            new: definition_digest(&new.environment.definition),
-            definition: line_diff(
-                &provenv_definition::write_native(&old.environment),
-                &provenv_definition::write_native(&new.environment),
-            ),
-            packages,
-        })
-    }
 }
 
 fn details(row: EnvironmentRow) -> EnvironmentDetails {
@@ -309,18 +273,4 @@ pub(crate) fn content_digest(environment: &Environment) -> Digest {
         }
     }
     hasher.finish()
-}
-
-/// Lines of one text that the other lacks, as `- line` and `+ line`. The native form has one fact a line.
-fn line_diff(old: &str, new: &str) -> Vec<String> {
-    let only = |these: &str, those: &str, sign: char| -> Vec<String> {
-        these
-            .lines()
-            .filter(|line| !line.trim().is_empty() && !those.lines().any(|other| other == *line))
-            .map(|line| format!("{sign} {line}"))
-            .collect()
-    };
-    let mut lines = only(old, new, '-');
-    lines.extend(only(new, old, '+'));
-    lines
 }

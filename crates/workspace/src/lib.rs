@@ -6,6 +6,7 @@ mod build_log;
 mod building;
 mod builds;
 mod catalogue;
+mod comparing;
 mod config;
 mod environments;
 mod error;
@@ -18,6 +19,7 @@ mod locking;
 mod missing;
 mod places;
 mod reference;
+mod resolving;
 mod running;
 mod runs;
 mod sandbox;
@@ -35,8 +37,9 @@ use tokio::sync::OnceCell;
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
 pub use builds::BuildDetails;
 pub use catalogue::{BuildStatus, CatalogueError, RunStatus};
+pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
 pub use config::{Config, ConfigError, default_workspace, parse_size};
-pub use environments::{EnvironmentDetails, EnvironmentDiff, Registered};
+pub use environments::{EnvironmentDetails, Registered};
 pub use error::Error;
 pub use exporting::ExportOptions;
 pub use housekeeping::{GcSummary, ScrubSummary, StatsSummary};
@@ -45,8 +48,9 @@ pub use lock_file::CheckedLock;
 pub use locking::{Locked, Upgraded};
 pub use provenv_compute::sandbox_main_if_asked;
 pub use provenv_fetch::{Phase, Reporter, Silent};
-pub use provenv_lock::diff::{EcosystemDiff, LockDiff, PackageChange, PackageVersion};
+pub use provenv_lock::diff::{Amount, EcosystemDiff, LockDiff, PackageChange, PackageVersion, Totals};
 pub use reference::Reference;
+pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};
 pub use runs::RunDetails;
 
@@ -111,6 +115,7 @@ impl Workspace {
                     offline: self.offline,
                     // What uv trusts in the sandbox, fetching must trust too.
                     certificates: provenv_lock::pypi::Host::default().named_ca_bundle(),
+                    mirrors: self.config.conda.mirrors.clone().into_iter().collect(),
                     ..Default::default()
                 };
                 Ok(Fetcher::new(self.store.clone(), Arc::clone(&self.reporter), options)?)

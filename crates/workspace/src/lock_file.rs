@@ -115,6 +115,8 @@ impl Workspace {
             }],
             previous: current.map(|current| current.receipt_digest),
             from_file: true,
+            as_of: None,
+            virtual_packages: Vec::new(),
         };
         let receipt_digest = self.catalogue.record_resolution(definition, &lock, &receipt).await?;
         Ok(Locked { definition: digest, receipt_digest, receipt, lock, fresh: false })
@@ -123,13 +125,7 @@ impl Workspace {
     /// The lock in `file`, if it is one of `definition`.
     fn read_for(&self, definition: &Definition, file: &Path) -> Result<Lock> {
         let bytes = fs_err::read(file).doing(|| "could not read the lock".to_owned())?;
-        let invalid = |source| Error::NotALock { file: file.to_owned(), source };
-        // The format first: what else is in a newer one is not known here.
-        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(invalid)?;
-        if let Some(found) = value["format"].as_u64().filter(|&found| found > u64::from(Lock::FORMAT)) {
-            return Err(Error::NewerLock { file: file.to_owned(), found, known: Lock::FORMAT });
-        }
-        let lock = Lock::from_bytes(&bytes).map_err(invalid)?;
+        let lock = parse(&bytes, file)?;
         let expected = definition_digest(definition);
         if lock.definition != expected {
             return Err(Error::OtherDefinition { file: file.to_owned(), expected, actual: lock.definition });
@@ -168,6 +164,31 @@ impl Workspace {
         settings.into_iter().flatten().for_each(|url| places.add(url));
         places
     }
+}
+
+/// The lock in `file`, if it is a file that holds one: to be looked at, and not to be built from.
+pub(crate) fn read_if_lock(file: &Path) -> Result<Option<Lock>> {
+    if !file.is_file() || file.extension().is_none_or(|ending| ending != "json") {
+        return Ok(None);
+    }
+    let bytes = fs_err::read(file).doing(|| "could not read the lock".to_owned())?;
+    let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    if !["format", "definition", "platforms"].iter().all(|key| value.get(key).is_some()) {
+        return Ok(None);
+    }
+    let lock = parse(&bytes, file)?;
+    lock.validate().map_err(|source| Error::InvalidLock { file: file.to_owned(), source })?;
+    Ok(Some(lock))
+}
+
+fn parse(bytes: &[u8], file: &Path) -> Result<Lock> {
+    let invalid = |source| Error::NotALock { file: file.to_owned(), source };
+    // The format first: what else is in a newer one is not known here.
+    let value: serde_json::Value = serde_json::from_slice(bytes).map_err(invalid)?;
+    if let Some(found) = value["format"].as_u64().filter(|&found| found > u64::from(Lock::FORMAT)) {
+        return Err(Error::NewerLock { file: file.to_owned(), found, known: Lock::FORMAT });
+    }
+    Lock::from_bytes(bytes).map_err(invalid)
 }
 
 impl Given {

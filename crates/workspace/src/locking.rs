@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use provenv_definition::{
-    Definition, Diagnostic, Digest, LockedArtifacts, Platform, definition_digest, nearest,
+    CondaRequirement, CondaRequirements, Definition, Diagnostic, Digest, LockedArtifacts, Platform,
+    definition_digest, nearest,
 };
+use provenv_lock::conda::{CondaConfig, Question, Target};
 use provenv_lock::debian::Archive;
 use provenv_lock::diff::LockDiff;
 use provenv_lock::{BaseLock, IndexState, Lock, PlatformLock, Receipt, ToolVersion, Upgrade};
@@ -14,7 +16,7 @@ use serde::Serialize;
 use crate::catalogue::{NewEnvironment, Same};
 use crate::environments::content_digest;
 use crate::sandbox::BaseSandbox;
-use crate::{Error, Phase, Reference, Result, Workspace, folders, user_name};
+use crate::{Error, Phase, Reference, Resolving, Result, Workspace, folders, user_name};
 
 /// A definition with the lock it resolves to in this workspace.
 #[derive(Clone, Debug)]
@@ -52,15 +54,17 @@ impl Locked {
 }
 
 impl Workspace {
-    /// The lock of a file or a registered environment; `again` resolves a file's definition anew. Says what there is to say
-    /// about the file.
+    /// The lock of a file or a registered environment; `again` resolves a file's definition anew, and so does whatever
+    /// `resolving` says. Says what there is to say about the file.
     pub async fn lock_of(
         &self,
         reference: &str,
         folder: &Path,
         again: bool,
+        resolving: &Resolving,
     ) -> Result<(Locked, Vec<Diagnostic>)> {
         let given = self.given(reference, folder).await?;
+        let again = again || !resolving.is_empty();
         if again && given.row.is_some() {
             return Err(Error::Unsupported(format!(
                 "`{reference}` is registered, and its lock never changes: `provenv upgrade` makes the next version"
@@ -69,7 +73,7 @@ impl Workspace {
         let locked = if again {
             let definition = &given.environment.definition;
             let artifacts = given.artifacts.as_ref();
-            let locked = self.lock(definition, artifacts, true).await;
+            let locked = self.lock_as(definition, artifacts, true, resolving).await;
             locked.map_err(|error| error.located(definition, &given.origins))?
         } else {
             self.locked(&given).await?
@@ -85,6 +89,16 @@ impl Workspace {
         artifacts: Option<&LockedArtifacts>,
         again: bool,
     ) -> Result<Locked> {
+        self.lock_as(definition, artifacts, again, &Resolving::default()).await
+    }
+
+    async fn lock_as(
+        &self,
+        definition: &Definition,
+        artifacts: Option<&LockedArtifacts>,
+        again: bool,
+        resolving: &Resolving,
+    ) -> Result<Locked> {
         let digest = definition_digest(definition);
         if !again && let Some(locked) = self.current_lock(&digest).await? {
             return Ok(locked);
@@ -97,7 +111,7 @@ impl Workspace {
         let previous = self.current_lock(&digest).await?;
         let upgrade = if again { Upgrade::All } else { Upgrade::None };
         let folders = folders::states(definition);
-        let (lock, mut receipt) = self.resolve(definition, artifacts, None, &upgrade).await?;
+        let (lock, mut receipt) = self.resolve(definition, artifacts, None, &upgrade, resolving).await?;
         self.remember_folders(&receipt.lock, &folders)?;
         if let Some(previous) = previous {
             if previous.receipt.lock == receipt.lock {
@@ -118,8 +132,14 @@ impl Workspace {
     }
 
     /// Resolves `environment` again: `packages` only, or everything. Registers the next version unless it is a dry run
-    /// or nothing changes.
-    pub async fn upgrade(&self, name: &str, packages: &[String], dry_run: bool) -> Result<Upgraded> {
+    /// or nothing changes. What the target has is what it had, unless `resolving` says something of it.
+    pub async fn upgrade(
+        &self,
+        name: &str,
+        packages: &[String],
+        dry_run: bool,
+        resolving: &Resolving,
+    ) -> Result<Upgraded> {
         let bare = match Reference::parse(name, Path::new(".")) {
             Reference::File(_) => {
                 return Err(Error::Arguments {
@@ -170,7 +190,13 @@ impl Workspace {
             Upgrade::Packages(packages.iter().cloned().collect())
         };
         let folders = folders::states(definition);
-        let (lock, mut receipt) = self.resolve(definition, None, Some(&old), &upgrade).await?;
+        let mut resolving = resolving.clone();
+        if resolving.virtual_packages.is_empty()
+            && let Some(receipt) = self.catalogue.receipt(&row.receipt).await?
+        {
+            resolving.virtual_packages = receipt.virtual_packages;
+        }
+        let (lock, mut receipt) = self.resolve(definition, None, Some(&old), &upgrade, &resolving).await?;
         let changes: BTreeMap<Platform, LockDiff> = lock
             .platforms
             .iter()
@@ -212,6 +238,7 @@ impl Workspace {
         artifacts: Option<&LockedArtifacts>,
         previous: Option<&Lock>,
         upgrade: &Upgrade,
+        resolving: &Resolving,
     ) -> Result<(Lock, Receipt)> {
         let _pin = self.store.pin()?;
         self.reporter.begin(Phase::Resolving, "environment");
@@ -219,9 +246,14 @@ impl Workspace {
         let mut indexes: Vec<IndexState> = Vec::new();
         let mut tools =
             vec![ToolVersion { name: "provenv".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }];
+        if resolving.as_of.is_some() && artifacts.is_none() {
+            self.reporter
+                .note("Debian's archive keeps one version of a package: those of the base are today's");
+        }
         for platform in platforms_of(definition) {
             let before = previous.and_then(|lock| lock.platforms.get(&platform));
-            let resolution = self.resolve_platform(definition, artifacts, platform, before, upgrade).await?;
+            let resolution =
+                self.resolve_platform(definition, artifacts, platform, before, upgrade, resolving).await?;
             platforms.insert(platform, resolution.lock);
             indexes.extend(resolution.indexes);
             for tool in resolution.tools {
@@ -244,6 +276,8 @@ impl Workspace {
             tools,
             previous: None,
             from_file: artifacts.is_some(),
+            as_of: resolving.as_of.filter(|_| artifacts.is_none()),
+            virtual_packages: resolving.virtual_packages.clone(),
         };
         Ok((lock, receipt))
     }
@@ -255,28 +289,48 @@ impl Workspace {
         platform: Platform,
         previous: Option<&PlatformLock>,
         upgrade: &Upgrade,
+        resolving: &Resolving,
     ) -> Result<PlatformResolution> {
-        if let Some((message, hint)) = definition.unlockable(artifacts.is_some()) {
+        if let Some((message, hint)) = definition.unlockable() {
             return Err(Error::Unsupported(format!("{message}: {hint}")));
         }
         let resolver = provenv_lock::pypi::Resolver::new(self.fetcher().await?.clone(), self.pypi_config());
         let wants_python_packages = !definition.user_managed && !definition.pip.requirements.is_empty();
         let conda = artifacts.and_then(|artifacts| artifacts.conda.get(&platform));
         let base = async {
-            let (mut lock, indexes, glibc) =
+            let (mut lock, mut indexes, glibc) =
                 self.resolve_base(definition, platform, previous, upgrade).await?;
-            if let (Some(conda), Some(artifacts)) = (conda, artifacts) {
-                self.distrust(definition, artifacts).await?;
-                let fetcher = self.fetcher().await?;
-                let asked = &definition.conda;
-                lock.conda = provenv_lock::conda::take_over(fetcher, asked, conda, platform).await?;
-                lock.python = provenv_lock::conda::python(&lock.conda, &glibc).or(lock.python);
+            let mut tools = Vec::new();
+            if let Some(artifacts) = artifacts {
+                if let Some(conda) = conda {
+                    self.distrust(definition, artifacts).await?;
+                    let (fetcher, asked) = (self.fetcher().await?, &definition.conda);
+                    lock.conda = provenv_lock::conda::take_over(fetcher, asked, conda, platform).await?;
+                }
+            } else if !definition.user_managed && !definition.conda.packages.is_empty() {
+                let declared = definition.conda.virtual_packages.iter().chain(&resolving.virtual_packages);
+                let target = Target { glibc: glibc.clone(), virtual_packages: declared.cloned().collect() };
+                let question = Question {
+                    asked: &definition.conda,
+                    python: definition.python.as_ref(),
+                    with_python: wants_python_packages,
+                    target: &target,
+                    platform,
+                    previous,
+                    upgrade,
+                    as_of: resolving.as_of,
+                };
+                let solved = self.conda_resolver().await?.resolve(question).await?;
+                lock.conda = solved.packages;
+                indexes.extend(solved.indexes);
+                tools = solved.tools;
             }
-            Ok::<_, Error>((lock, indexes))
+            lock.python = provenv_lock::conda::python(&lock.conda, &glibc).or(lock.python);
+            Ok::<_, Error>((lock, indexes, tools))
         };
         if !wants_python_packages {
-            let (lock, indexes) = base.await?;
-            return Ok(PlatformResolution { lock, indexes, tools: Vec::new() });
+            let (lock, indexes, tools) = base.await?;
+            return Ok(PlatformResolution { lock, indexes, tools });
         }
         // The tool is fetched while the base that it runs on is chosen and made. What is taken over may do without.
         let tool = async {
@@ -290,26 +344,20 @@ impl Workspace {
             }
         };
         let base = async {
-            let (lock, indexes) = base.await?;
-            // Tools run on this machine, whatever the image is for.
-            let host = Platform::host();
-            let tools_base = if platform == host {
-                lock.clone()
-            } else {
-                self.resolve_base(definition, host, None, &Upgrade::All).await?.0
-            };
-            let sandbox = BaseSandbox::new(self, tools_base, host);
+            let (lock, indexes, tools) = base.await?;
+            let tools_base = self.tools_base(definition, &lock, platform).await?;
+            let sandbox = BaseSandbox::new(self, tools_base, Platform::host());
             sandbox.prepare().await?;
-            Ok((lock, indexes, sandbox))
+            Ok((lock, indexes, tools, sandbox))
         };
-        let ((mut lock, mut indexes, sandbox), ()) = tokio::try_join!(base, tool)?;
-        let mut tools = Vec::new();
+        let ((mut lock, mut indexes, mut tools, sandbox), ()) = tokio::try_join!(base, tool)?;
         if let Some(python) = lock.python.clone() {
             let pip = &definition.pip;
-            let distributions = self.assembler(None).await?.distributions(&lock).await?;
+            let distributions = self.assembler(None).await?.distributions(&lock, platform).await?;
             let installed = provenv_lock::pypi::installed(&distributions, &lock.conda, &definition.conda);
+            let as_of = resolving.as_of;
             let target =
-                provenv_lock::pypi::Target { python: &python, platform, installed: &installed, as_of: None };
+                provenv_lock::pypi::Target { python: &python, platform, installed: &installed, as_of };
             let resolve = async {
                 match artifacts {
                     Some(artifacts) => {
@@ -328,9 +376,40 @@ impl Workspace {
             };
             lock.pypi = pypi.packages;
             indexes.extend(pypi.indexes);
-            tools = pypi.tools;
+            tools.extend(pypi.tools);
         }
         Ok(PlatformResolution { lock, indexes, tools })
+    }
+
+    /// What tools run on for `lock`: on this machine, whatever the image is for, with a Python of its minor version.
+    async fn tools_base(
+        &self,
+        definition: &Definition,
+        lock: &PlatformLock,
+        platform: Platform,
+    ) -> Result<PlatformLock> {
+        let host = Platform::host();
+        if platform == host {
+            return Ok(lock.clone());
+        }
+        let (mut base, _, glibc) = self.resolve_base(definition, host, None, &Upgrade::All).await?;
+        let Some(python) = lock.python.as_ref().filter(|python| python.is_condas()) else { return Ok(base) };
+        let (major, minor) = python.minor();
+        let spec = CondaRequirement { spec: format!("python={major}.{minor}"), platforms: Vec::new() };
+        let asked = CondaRequirements { packages: vec![spec], ..definition.conda.clone() };
+        let question = Question {
+            asked: &asked,
+            python: None,
+            with_python: true,
+            target: &Target { glibc: glibc.clone(), virtual_packages: Vec::new() },
+            platform: host,
+            previous: None,
+            upgrade: &Upgrade::All,
+            as_of: None,
+        };
+        base.conda = self.conda_resolver().await?.resolve(question).await?.packages;
+        base.python = provenv_lock::conda::python(&base.conda, &glibc);
+        Ok(base)
     }
 
     /// The lock without conda and Python packages, and the version of the base's C library.
@@ -345,8 +424,9 @@ impl Workspace {
             && !previous.debian.iter().any(|package| names.contains(&package.name))
         {
             // An archive keeps one version of a package: what is not to move can only stay as it is in the lock.
-            let glibc = previous.python.as_ref().map(|python| python.glibc.clone()).unwrap_or_default();
-            return Ok((PlatformLock { pypi: Vec::new(), ..previous.clone() }, Vec::new(), glibc));
+            let glibc = provenv_lock::debian::locked_glibc(&previous.debian);
+            let lock = PlatformLock { conda: Vec::new(), pypi: Vec::new(), ..previous.clone() };
+            return Ok((lock, Vec::new(), glibc));
         }
         let debian = self.archive().await?.resolve(definition, platform).await?;
         let lock = PlatformLock {
@@ -369,6 +449,11 @@ impl Workspace {
         }
         .with_environment()?;
         Ok(Archive::new(self.fetcher().await?.clone(), config))
+    }
+
+    async fn conda_resolver(&self) -> Result<provenv_lock::conda::Resolver> {
+        let config = CondaConfig { channel_alias: self.config.conda.channel_alias.clone() };
+        Ok(provenv_lock::conda::Resolver::new(self.fetcher().await?.clone(), config))
     }
 
     fn pypi_config(&self) -> provenv_lock::pypi::PypiConfig {

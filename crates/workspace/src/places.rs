@@ -23,6 +23,7 @@ impl Error {
                     places
                 }
             }
+            Self::Conda(error) => pick(error.concerns(&definition.conda), &origins.conda),
             Self::Debian(provenv_lock::debian::Error::NoPython { .. }) => {
                 origins.python.iter().cloned().collect()
             }

@@ -2,21 +2,31 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::Value;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/peer.py");
 
 /// py-rattler with a cache of its own.
 pub struct Peer {
     python: PathBuf,
+    platform: &'static str,
     folder: tempfile::TempDir,
 }
 
 impl Peer {
-    /// `None`, said aloud, where it cannot be installed.
+    /// For `linux-64`; `None`, said aloud, where it cannot be installed.
     pub fn new() -> Option<Self> {
+        Self::on("linux-64")
+    }
+
+    /// For another platform.
+    pub fn on(platform: &'static str) -> Option<Self> {
         let python = provenv_channel::python_with(&["py-rattler==0.28.0"])?;
-        Some(Self { python, folder: tempfile::tempdir().unwrap() })
+        let peer = Self { python, platform, folder: tempfile::tempdir().unwrap() };
+        fs_err::write(peer.credentials(), "{}").unwrap();
+        Some(peer)
     }
 
     /// A folder that goes away with it.
@@ -27,23 +37,38 @@ impl Peer {
     /// The records that it chooses for `specs`, which it then installs to `prefix`.
     #[track_caller]
     pub fn solve(&self, channel: &str, form: &str, prefix: Option<&Path>, specs: &[&str]) -> Vec<Value> {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/peer.py");
+        let output = self.ask(channel, form, prefix, specs);
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// The same, whatever comes of it.
+    pub fn ask(&self, channel: &str, form: &str, prefix: Option<&Path>, specs: &[&str]) -> Output {
         let cache = self.folder.path().join(format!("cache-{form}"));
         let mut command = Command::new(&self.python);
-        command.args([script, "--channel", channel, "--form", form, "--cache"]).arg(cache);
+        command.env("RATTLER_AUTH_FILE", self.credentials());
+        command.args([SCRIPT, "solve", "--channel", channel, "--form", form, "--platform", self.platform]);
+        command.arg("--cache").arg(cache);
         if let Some(prefix) = prefix {
             command.arg("--install").arg(prefix);
         }
-        let output = command.args(specs).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        command.args(specs).output().unwrap()
+    }
+
+    /// It has these credentials for servers on the loopback from now on, as its file of credentials says them.
+    pub fn authenticate(&self, credentials: &Value) {
+        let text = serde_json::json!({ "127.0.0.1": credentials }).to_string();
+        fs_err::write(self.credentials(), text).unwrap();
+    }
+
+    fn credentials(&self) -> PathBuf {
+        self.folder.path().join("auth.json")
     }
 
     /// Lets it write the index of the channel in `folder`.
     #[track_caller]
     pub fn index(&self, folder: &Path) {
-        let script = "import asyncio, sys, rattler.index; asyncio.run(rattler.index.index_fs(sys.argv[1]))";
-        let output = Command::new(&self.python).args(["-c", script]).arg(folder).output().unwrap();
+        let output = Command::new(&self.python).args([SCRIPT, "index"]).arg(folder).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
 }

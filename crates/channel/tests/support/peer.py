@@ -1,41 +1,78 @@
-"""What py-rattler makes of a channel: it reads one form of its index, solves, and installs. The result is JSON on stdout."""
+"""What py-rattler makes of a channel.
+
+`solve` reads one form of its index, solves, and may install; the records are JSON on stdout. `index` writes the index of a folder.
+"""
 
 import argparse
 import asyncio
 import json
+import os
+import sys
+import traceback
 
 import rattler
 import rattler.index
+from rattler.networking import Client
 from rattler.repo_data import Gateway
 from rattler.repo_data.gateway import SourceConfig
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--channel", required=True)
-parser.add_argument("--form", choices=["json", "zst", "shards"], required=True)
-parser.add_argument("--cache", required=True)
-parser.add_argument("--install")
-parser.add_argument("specs", nargs="+")
-arguments = parser.parse_args()
 
-source = SourceConfig(
-    zstd_enabled=arguments.form == "zst",
-    bz2_enabled=False,
-    sharded_enabled=arguments.form == "shards",
-)
-gateway = Gateway(cache_dir=arguments.cache, default_config=source)
-
-
-async def main():
+async def solve(arguments):
+    source = SourceConfig(
+        zstd_enabled=arguments.form == "zst",
+        bz2_enabled=False,
+        sharded_enabled=arguments.form == "shards",
+    )
+    # Credentials are those of RATTLER_AUTH_FILE.
+    client = Client.authenticated_client()
+    glibc = rattler.GenericVirtualPackage(
+        rattler.PackageName("__glibc"), rattler.Version("2.36"), rattler.BuildString("0")
+    )
     records = await rattler.solve(
         sources=[rattler.Channel(arguments.channel)],
         specs=arguments.specs,
-        platforms=["linux-64", "noarch"],
-        gateway=gateway,
-        virtual_packages=[rattler.GenericVirtualPackage(rattler.PackageName("__glibc"), rattler.Version("2.36"), rattler.BuildString("0"))],
+        platforms=[arguments.platform, "noarch"],
+        gateway=Gateway(cache_dir=arguments.cache, default_config=source, client=client),
+        virtual_packages=[glibc],
     )
     if arguments.install:
-        await rattler.install(records, arguments.install, cache_dir=arguments.cache, platform=rattler.Platform("linux-64"))
+        await rattler.install(
+            records,
+            arguments.install,
+            cache_dir=arguments.cache,
+            platform=rattler.Subdir(arguments.platform),
+            execute_link_scripts=True,
+            client=client,
+        )
     print(json.dumps([json.loads(record.to_json()) for record in records]))
 
 
-asyncio.run(main())
+async def index(arguments):
+    await rattler.index.index_fs(arguments.folder)
+
+
+parser = argparse.ArgumentParser()
+commands = parser.add_subparsers(required=True)
+command = commands.add_parser("solve")
+command.set_defaults(run=solve)
+command.add_argument("--channel", required=True)
+command.add_argument("--form", choices=["json", "zst", "shards"], required=True)
+command.add_argument("--platform", required=True)
+command.add_argument("--cache", required=True)
+command.add_argument("--install")
+command.add_argument("specs", nargs="+")
+command = commands.add_parser("index")
+command.set_defaults(run=index)
+command.add_argument("folder")
+arguments = parser.parse_args()
+
+status = 0
+try:
+    asyncio.run(arguments.run(arguments))
+except Exception:
+    traceback.print_exc()
+    status = 1
+sys.stdout.flush()
+sys.stderr.flush()
+# py-rattler's threads may outlive the interpreter, and then bring it down while it ends.
+os._exit(status)

@@ -4,14 +4,9 @@ use super::placed;
 use crate::read::Origins;
 use crate::{Base, Definition, Diagnostic, Environment, Place, Remarks, codes};
 
-/// The first reason why this version cannot lock `definition`, with what to do instead. Where it comes from the lock of
-/// another tool, its conda packages are chosen already.
-pub(crate) fn unlockable(definition: &Definition, is_locked: bool) -> Option<(String, &'static str)> {
-    let mut definition = definition.clone();
-    if is_locked {
-        definition.conda.packages.clear();
-    }
-    reasons(&definition, &Origins::default()).into_iter().next().map(|(message, hint, _)| (message, hint))
+/// The first reason why this version cannot lock `definition`, with what to do instead.
+pub(crate) fn unlockable(definition: &Definition) -> Option<(String, &'static str)> {
+    reasons(definition, &Origins::default()).into_iter().next().map(|(message, hint, _)| (message, hint))
 }
 
 pub(super) fn remarks(environment: &Environment, origins: &Origins, remarks: &mut Remarks) {
@@ -37,19 +32,12 @@ fn reasons<'a>(
         )),
     };
     reasons.extend(base.map(|(message, hint)| (message, hint, origins.base.as_ref())));
-    let mut unsupported = |present: bool, what: &str, hint, place| {
+    let mut unsupported = |present: bool, what: &str, hint| {
         if present {
-            reasons.push((format!("{what} are not installed yet"), hint, place));
+            reasons.push((format!("{what} are not installed yet"), hint, None));
         }
     };
-    let installed = !definition.user_managed;
-    unsupported(
-        installed && !definition.conda.packages.is_empty(),
-        "conda packages",
-        "list Python packages under `pip` and Debian packages under `system_packages`",
-        origins.conda.first(),
-    );
-    unsupported(!definition.spark.packages.is_empty(), "packages of Spark", "leave `spark` out", None);
-    unsupported(!definition.r.is_empty(), "packages of R", "leave `r` out", None);
+    unsupported(!definition.spark.packages.is_empty(), "packages of Spark", "leave `spark` out");
+    unsupported(!definition.r.is_empty(), "packages of R", "leave `r` out");
     reasons
 }

@@ -51,8 +51,9 @@ pub(super) fn managers(environment: &Environment, origins: &Origins, conda: &[As
                 None => String::new(),
             };
             let message = format!("`{name}` is asked of pip here and of conda{line}: `{}`", package.shown());
-            let remark = Diagnostic::new(codes::SEVERAL_MANAGERS, message)
-                .with_hint("ask one of them; packages of pip replace those of conda");
+            let remark = Diagnostic::new(codes::SEVERAL_MANAGERS, message).with_hint(
+                "ask one of them; pip installs nothing that conda has, and is refused what contradicts it",
+            );
             remarks.push(placed(remark, origins.requirements.get(i)));
         } else if let Some(package) = debian.get(name.as_str()) {
             let message = format!("`{name}` is asked of pip here and of apt: `{package}`");

@@ -104,7 +104,8 @@ impl CondaFile {
         if environment.definition.platforms.is_empty() {
             environment.definition.platforms = self.platforms;
         }
-        environment.definition.conda = self.conda;
+        let virtual_packages = std::mem::take(&mut environment.definition.conda.virtual_packages);
+        environment.definition.conda = CondaRequirements { virtual_packages, ..self.conda };
         read.origins.channels = self.channel_places;
         read.origins.conda = self.package_places;
         self.diagnostics

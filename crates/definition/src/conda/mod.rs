@@ -8,9 +8,11 @@ pub(crate) mod list;
 pub(crate) mod lock;
 mod selector;
 mod spec;
+mod virtual_package;
 
 pub(crate) use channel::{by_name, default_alias, is_package_file, is_subdir};
 pub use spec::CondaSpec;
+pub use virtual_package::VirtualPackage;
 
 use std::path::Path;
 

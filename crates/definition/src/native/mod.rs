@@ -12,7 +12,10 @@ use crate::pip::{PipReader, Role};
 use crate::read::{Format, Origins, ReadEnvironment, Reading};
 use crate::secrets::{shown, template_start};
 use crate::sections::{RKeys, Sections, r_packages, spark_packages};
-use crate::{Diagnostic, Environment, Place, Platform, PythonRequest, Remarks, Source, SystemPackage, codes};
+use crate::{
+    Diagnostic, Environment, Place, Platform, PythonRequest, Remarks, Source, SystemPackage, VirtualPackage,
+    codes,
+};
 
 pub(crate) use base::is_reference;
 
@@ -98,6 +101,7 @@ impl<'s> Reader<'s> {
         definition.python = self.python(fields);
         definition.system_packages = self.system_packages(fields);
         definition.platforms = self.platforms(fields);
+        definition.conda.virtual_packages = self.virtual_packages(fields);
         self.pip(fields, pip);
 
         self.os_type(fields);
@@ -214,6 +218,23 @@ impl<'s> Reader<'s> {
         platforms.sort_unstable();
         platforms.dedup();
         platforms
+    }
+
+    fn virtual_packages(&mut self, fields: &mut Fields<'s>) -> Vec<VirtualPackage> {
+        let mut packages: Vec<VirtualPackage> = Vec::new();
+        for item in fields.list("virtual_packages", &mut self.diagnostics).unwrap_or_default() {
+            let hint = Some("write name and version, e.g. `__cuda=12.4`");
+            match item.text().unwrap_or_default().parse::<VirtualPackage>() {
+                Ok(package) if packages.iter().any(|known| known.name == package.name) => {
+                    let message = format!("`{}` is given twice", package.name);
+                    self.report(codes::INVALID_VALUE, item, message, Some("keep one of them"));
+                }
+                Ok(package) => packages.push(package),
+                Err(message) => self.report(codes::INVALID_VALUE, item, message, hint),
+            }
+        }
+        packages.sort_unstable();
+        packages
     }
 
     /// A list of lines of a requirements file, the path of one, or a mapping of both kinds of lines.

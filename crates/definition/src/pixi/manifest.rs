@@ -13,7 +13,7 @@ use crate::python::uv_sources::{add_index, add_links};
 use crate::read::{Format, ReadEnvironment, Reading};
 use crate::recognise::value_of;
 use crate::secrets::shown;
-use crate::{CondaChannel, Diagnostic, Place, Platform, Remarks, Source, Span, codes};
+use crate::{CondaChannel, Diagnostic, Place, Platform, Remarks, Source, Span, VirtualPackage, codes};
 
 pub(crate) fn read(source: &Source, node: &Node) -> Reading {
     let mut read = ReadEnvironment::new(Format::PixiManifest, source);
@@ -113,10 +113,43 @@ impl<'s> Reader<'s> {
             }
             self.pypi_options(feature);
             self.activation(feature, read);
+            self.system_requirements(feature, read);
         }
         self.pypi_options(workspace);
         self.without_effect(&features, node);
         read.environment.definition.platforms.clone_from(&self.platforms);
+    }
+
+    /// What packages may count on, as virtual packages: of two features the later one wins.
+    fn system_requirements(&mut self, feature: &'s Node, read: &mut ReadEnvironment) {
+        let Some(Node { kind: Kind::Mapping(pairs), .. }) = value_of(feature, "system-requirements") else {
+            return;
+        };
+        for (key, value) in pairs {
+            let version = value_of(value, "version").unwrap_or(value);
+            let family = value_of(value, "family").and_then(Node::text).unwrap_or("glibc");
+            let declared = match (key.text().unwrap_or_default(), version.text()) {
+                ("cuda", Some(version)) => format!("__cuda={version}"),
+                ("linux", Some(version)) => format!("__linux={version}"),
+                ("libc", Some(version)) => format!("__{family}={version}"),
+                ("archspec", Some(name)) => format!("__archspec=1={name}"),
+                ("macos", _) => continue,
+                (name, _) => {
+                    let message = format!("`{}` in `system-requirements` has no effect", shown(name));
+                    self.report(codes::NOT_HONOURED, key.span, message);
+                    continue;
+                }
+            };
+            match declared.parse::<VirtualPackage>() {
+                Ok(package) => {
+                    let packages = &mut read.environment.definition.conda.virtual_packages;
+                    packages.retain(|known| known.name != package.name);
+                    packages.push(package);
+                    packages.sort_unstable();
+                }
+                Err(message) => self.report(codes::INVALID_VALUE, value.span, message),
+            }
+        }
     }
 
     /// The features of the environment `default`.
@@ -312,7 +345,6 @@ impl<'s> Reader<'s> {
     fn without_effect(&mut self, features: &Features<'s>, node: &Node) {
         for feature in features {
             for (key, reason) in [
-                ("system-requirements", "packages are chosen for the base of the image"),
                 ("constraints", "packages that only come along are not bounded"),
                 ("dev", "packages of the workspace are not built"),
             ] {

@@ -36,6 +36,7 @@ pub fn write_native(environment: &Environment) -> String {
     write_conda(&mut yaml, &definition.conda);
     write_spark(&mut yaml, &definition.spark);
     write_r(&mut yaml, &definition.r);
+    list(&mut yaml, 0, "virtual_packages", definition.conda.virtual_packages.iter().map(ToString::to_string));
     list(&mut yaml, 0, "platforms", definition.platforms.iter().map(ToString::to_string));
     map(&mut yaml, "environment_variables", environment_variables);
     map(&mut yaml, "tags", tags);
@@ -82,7 +83,7 @@ fn write_base(yaml: &mut String, base: &Base) {
 }
 
 fn write_conda(yaml: &mut String, conda: &CondaRequirements) {
-    if conda.is_empty() {
+    if conda.channels.is_empty() && conda.packages.is_empty() {
         return;
     }
     line(yaml, 0, "conda_file:");

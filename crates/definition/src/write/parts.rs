@@ -28,6 +28,7 @@ pub(super) enum Part {
     SystemPackages,
     Python,
     Conda,
+    VirtualPackages,
     Pip,
     Constraints,
     Spark,
@@ -39,10 +40,10 @@ pub(super) enum Part {
 
 use Part::{
     Conda, Constraints, Description, Interpreter, Name, Pip, Platforms, Python, R, Record, Routes, Spark,
-    SystemPackages, Tags, Variables, Version,
+    SystemPackages, Tags, Variables, Version, VirtualPackages,
 };
 
-const ALL: [Part; 16] = [
+const ALL: [Part; 17] = [
     Name,
     Version,
     Description,
@@ -53,6 +54,7 @@ const ALL: [Part; 16] = [
     SystemPackages,
     Python,
     Conda,
+    VirtualPackages,
     Pip,
     Constraints,
     Spark,
@@ -110,6 +112,9 @@ impl Part {
             Conda => some(conda.packages.iter().map(|package| &package.spec))
                 .filter(|_| installed)
                 .map(|specs| format!("the conda packages {specs}")),
+            VirtualPackages => some(&conda.virtual_packages)
+                .filter(|_| installed)
+                .map(|names| format!("the virtual packages {names}")),
             Pip => {
                 let requirements = some(pip.requirements.iter().map(|one| &one.requirement));
                 let requirements = requirements.map(|list| format!("the pip requirements {list}"));

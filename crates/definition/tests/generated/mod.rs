@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use provenv_definition::{
     Base, BuildContext, CondaChannel, CondaRequirement, CondaRequirements, CondaSpec, ContextLocation,
     CranPackage, Definition, Environment, InferenceConfig, MavenPackage, PipRequirements, Platform,
-    PythonRequest, RPackages, Route, SparkPackages, Suite, read_str,
+    PythonRequest, RPackages, Route, SparkPackages, Suite, VirtualPackage, read_str,
 };
 
 /// Texts that people write into names, descriptions and values, and that YAML takes for something else.
@@ -94,22 +94,33 @@ fn conda() -> impl Strategy<Value = CondaRequirements> {
     ]);
     let channels = some(vec!["conda-forge", "conda-forge/label/dev", "https://h.test/channel", "defaults"]);
     let platforms = some(vec![Platform::LinuxAmd64]);
-    (channels, specs, platforms).prop_map(|(channels, specs, platforms)| CondaRequirements {
-        channels: channels
-            .into_iter()
-            .map(|channel| match channel.parse() {
-                Ok(url) => CondaChannel::Url(url),
-                Err(_) => CondaChannel::Name(channel.to_owned()),
-            })
-            .collect(),
-        packages: specs
-            .into_iter()
-            .enumerate()
-            .map(|(number, spec)| CondaRequirement {
-                spec: spec.parse::<CondaSpec>().unwrap().to_string(),
-                platforms: if number == 1 { platforms.clone() } else { Vec::new() },
-            })
-            .collect(),
+    let declared = some(vec!["__archspec=1=x86_64_v3", "__cuda=12.4"]);
+    let declared = prop_oneof![3 => Just(Vec::new()), 1 => declared];
+    (channels, specs, platforms, declared).prop_map(|(channels, specs, platforms, declared)| {
+        CondaRequirements {
+            virtual_packages: {
+                // In the order that readers keep them in.
+                let mut declared: Vec<VirtualPackage> =
+                    declared.into_iter().map(|one| one.parse().unwrap()).collect();
+                declared.sort_unstable();
+                declared
+            },
+            channels: channels
+                .into_iter()
+                .map(|channel| match channel.parse() {
+                    Ok(url) => CondaChannel::Url(url),
+                    Err(_) => CondaChannel::Name(channel.to_owned()),
+                })
+                .collect(),
+            packages: specs
+                .into_iter()
+                .enumerate()
+                .map(|(number, spec)| CondaRequirement {
+                    spec: spec.parse::<CondaSpec>().unwrap().to_string(),
+                    platforms: if number == 1 { platforms.clone() } else { Vec::new() },
+                })
+                .collect(),
+        }
     })
 }
 

@@ -96,6 +96,7 @@ pub fn full(base: Base) -> Definition {
                 conda_requirement("numpy 1.26.*", &[]),
                 conda_requirement("mkl", &[Platform::LinuxAmd64, Platform::LinuxArm64]),
             ],
+            virtual_packages: vec!["__archspec=1=x86_64_v3".parse().unwrap(), "__cuda=12.0".parse().unwrap()],
         },
         pip: PipRequirements {
             requirements: vec![
@@ -226,8 +227,12 @@ pub fn definition() -> impl Strategy<Value = Definition> {
     let platforms_of = some(platforms.clone());
     let package = (select(CONDA_SPECS.to_vec()), platforms_of)
         .prop_map(|(text, platforms)| conda_requirement(text, &platforms));
-    let conda = (some(conda.channels), prop::collection::vec(package, 0..4))
-        .prop_map(|(channels, packages)| CondaRequirements { channels, packages });
+    let conda = (some(conda.channels), prop::collection::vec(package, 0..4), some(conda.virtual_packages))
+        .prop_map(|(channels, packages, virtual_packages)| CondaRequirements {
+            channels,
+            packages,
+            virtual_packages,
+        });
     let requirements = || prop::collection::vec(pip_requirement(), 0..4);
     let switches = (any::<bool>(), any::<bool>(), any::<bool>());
     let places = (prop::option::of(Just(pip.index_url)), some(pip.extra_index_urls), some(pip.find_links));

@@ -90,7 +90,7 @@ impl<'a> Build<'a> {
 
     /// The base alone.
     pub async fn base(&self) -> Result<Kept, Error> {
-        let (base, conda) = try_join(self.debian(), self.conda()).await?;
+        let (base, conda) = try_join(self.debian(), self.conda(&[])).await?;
         let mut layers = base.layers;
         let mut notes = base.family.notes().to_vec();
         if let Some(conda) = conda {
@@ -119,7 +119,7 @@ impl<'a> Build<'a> {
         // The compiler needs what its Python stands on; wheels come and are made into segments meanwhile.
         let (tell, told) = watch::channel(None);
         let system = async {
-            let (base, conda) = try_join(self.debian(), self.conda()).await?;
+            let (base, conda) = try_join(self.debian(), self.conda(&self.lock.pypi)).await?;
             let ground = self.ground(&base, conda.as_ref(), python)?;
             tell.send_replace(Some(ground.clone()));
             let compiled = self.compile_lower(&base, conda.as_ref(), python, &told).await?;
@@ -160,7 +160,7 @@ impl<'a> Build<'a> {
         let mut uncompiled: Vec<String> = compiled.uncompiled().collect();
         if let Some(conda) = conda {
             layers.extend(conda.layers());
-            let compiled = self.in_order(conda_compiled).await?;
+            let compiled = self.in_order(conda_compiled, conda.replaced).await?;
             let bytecode =
                 self.spread(&compiled, &plan::CONDA_BYTECODE, compiled.bytecode().collect()).await?;
             notes.extend(conda.notes);
@@ -248,7 +248,7 @@ impl<'a> Build<'a> {
     /// The base and its bytecode, which an image will need.
     pub async fn warm(&self) -> Result<(), Error> {
         let Some(python) = &self.lock.python else { return Ok(()) };
-        let (base, conda) = try_join(self.debian(), self.conda()).await?;
+        let (base, conda) = try_join(self.debian(), self.conda(&[])).await?;
         let ground = self.ground(&base, conda.as_ref(), python)?;
         let (_tell, told) = watch::channel(Some(ground));
         self.compile_lower(&base, conda.as_ref(), python, &told).await.map(drop)
@@ -388,9 +388,14 @@ impl<'a> Build<'a> {
         self.blocking(move || Family::by_name(&store, packages, version).map(Arc::new)).await
     }
 
-    pub(super) async fn in_order(&self, packages: Vec<Package>) -> Result<Arc<Family>, Error> {
+    /// Packages in the order in which they are laid down, each without some paths.
+    pub(super) async fn in_order(
+        &self,
+        packages: Vec<Package>,
+        without: Vec<BTreeSet<String>>,
+    ) -> Result<Arc<Family>, Error> {
         let (store, version) = (self.store.clone(), self.minor());
-        self.blocking(move || Family::in_order(&store, packages, version).map(Arc::new)).await
+        self.blocking(move || Family::without(&store, packages, &without, version).map(Arc::new)).await
     }
 
     fn minor(&self) -> (u32, u32) {
@@ -423,7 +428,10 @@ impl<'a> Build<'a> {
     }
 
     /// Runs `work` on a thread that may block, when a core is free.
-    async fn blocking<T, E>(&self, work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, Error>
+    pub(super) async fn blocking<T, E>(
+        &self,
+        work: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Error>
     where
         T: Send + 'static,
         E: Into<Error> + Send + 'static,

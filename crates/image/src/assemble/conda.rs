@@ -10,12 +10,12 @@ use std::sync::Arc;
 use futures::future::{try_join, try_join_all};
 use provenv_definition::Digest;
 use provenv_fetch::Phase;
-use provenv_lock::{CondaPackage, PlatformLock, PythonLock};
+use provenv_lock::{CondaPackage, PlatformLock, PypiPackage, PythonLock};
 
 use super::build::{Build, Layers, known};
 use super::family::{Family, Package, Place};
 use super::install_order::{closure, install_order};
-use super::{Error, is_condas, plan};
+use super::{Error, is_condas, plan, replaced};
 use crate::conda_meta;
 use crate::entry::Entry;
 use crate::path;
@@ -34,6 +34,8 @@ pub(super) struct Conda {
     others: Layers,
     /// What stands for the interpreter, where it is conda's.
     pub interpreter: Option<Digest>,
+    /// Paths of each package that pip's packages replace.
+    pub replaced: Vec<BTreeSet<String>>,
     pub notes: Vec<String>,
 }
 
@@ -63,8 +65,8 @@ impl Conda {
 }
 
 impl Build<'_> {
-    /// The conda packages, if there are any.
-    pub(super) async fn conda(&self) -> Result<Option<Conda>, Error> {
+    /// The conda packages, if there are any, without what `wheels` replace of them.
+    pub(super) async fn conda(&self, wheels: &[PypiPackage]) -> Result<Option<Conda>, Error> {
         let packages = &self.lock.conda;
         if packages.is_empty() {
             return Ok(None);
@@ -88,11 +90,15 @@ impl Build<'_> {
             }
             None => BTreeSet::new(),
         };
-        let pick = |wanted: &dyn Fn(&usize) -> bool| -> Vec<Package> {
-            order.iter().filter(|n| wanted(n)).map(|&n| laid[n].clone()).collect()
+        let (replaced, mut notes) = self.replaced(&laid, wheels).await?;
+        let pick = |wanted: &dyn Fn(&usize) -> bool| -> (Vec<Package>, Vec<BTreeSet<String>>) {
+            let wanted = order.iter().filter(|n| wanted(n));
+            wanted.map(|&n| (laid[n].clone(), replaced[n].clone())).unzip()
         };
-        let all = self.in_order(pick(&|_| true));
-        let python = self.in_order(pick(&|n| stands_on.contains(n)));
+        let (packages, replaced) = pick(&|_| true);
+        let (stood_on, of_these) = pick(&|n| stands_on.contains(n));
+        let all = self.in_order(packages, replaced.clone());
+        let python = self.in_order(stood_on, of_these);
         let (all, python) = try_join(all, python).await?;
         let interpreter = own_python.map(|_| interpreter(&python));
         let others: Vec<Place> =
@@ -102,11 +108,25 @@ impl Build<'_> {
             self.spread(&all, &plan::CONDA, others),
         )
         .await?;
-        let notes = all.notes().to_vec();
-        Ok(Some(Conda { family: all, python: python_layers, others: other_layers, interpreter, notes }))
+        notes.extend_from_slice(all.notes());
+        let (python, others) = (python_layers, other_layers);
+        Ok(Some(Conda { family: all, python, others, interpreter, replaced, notes }))
     }
 
-    async fn conda_package(&self, package: &CondaPackage) -> Result<(Package, CondaFacts), Error> {
+    /// Paths of each of `packages` that `wheels` replace, and what is to be said of it.
+    async fn replaced(
+        &self,
+        packages: &[Package],
+        wheels: &[PypiPackage],
+    ) -> Result<(Vec<BTreeSet<String>>, Vec<String>), Error> {
+        let Some(python) = self.lock.python.as_ref().map(PythonLock::minor) else {
+            return Ok((vec![BTreeSet::new(); packages.len()], Vec::new()));
+        };
+        let (store, packages, wheels) = (self.store.clone(), packages.to_vec(), wheels.to_vec());
+        self.blocking(move || replaced::by_wheels(&store, &packages, &wheels, python)).await
+    }
+
+    pub(super) async fn conda_package(&self, package: &CondaPackage) -> Result<(Package, CondaFacts), Error> {
         let artifact = &package.artifact;
         let path = self.fetcher.artifact(&artifact.url, &artifact.sha256, known(artifact.size)).await?;
         let what = format!("{} {}", package.name, package.version);

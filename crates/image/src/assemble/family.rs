@@ -56,6 +56,17 @@ impl Family {
 
     /// Packages that are laid down in this order.
     pub fn in_order(store: &Store, packages: Vec<Package>, version: (u32, u32)) -> Result<Self, Error> {
+        let without = vec![BTreeSet::new(); packages.len()];
+        Self::without(store, packages, &without, version)
+    }
+
+    /// The same, without some paths of each, which nobody has then.
+    pub fn without(
+        store: &Store,
+        packages: Vec<Package>,
+        without: &[BTreeSet<String>],
+        version: (u32, u32),
+    ) -> Result<Self, Error> {
         let sources: Vec<Source<'_>> = packages
             .iter()
             .map(|package| Source {
@@ -64,7 +75,14 @@ impl Family {
                 bytecode: package.compiled(),
             })
             .collect();
-        let outcome = conflict::resolve(store, &sources, |path| bytecode_path(path, version))?;
+        let mut outcome = conflict::resolve(store, &sources, |path| bytecode_path(path, version))?;
+        for (n, paths) in without.iter().enumerate().filter(|(_, paths)| !paths.is_empty()) {
+            let compiled = packages[n].compiled().into_iter().flat_map(|segment| &segment.index.entries);
+            let made: BTreeSet<&str> = compiled.map(|item| &*item.path).collect();
+            let bytecode = paths.iter().map(|path| bytecode_path(path, version));
+            outcome.bytecode[n].extend(bytecode.filter(|path| made.contains(&**path)));
+            outcome.files[n].extend(paths.iter().cloned());
+        }
         Ok(Self { packages, outcome })
     }
 

@@ -4,11 +4,13 @@
 mod build;
 mod conda;
 mod conflict;
+mod distributions;
 mod error;
 mod family;
 mod install_order;
 mod plan;
 mod reach;
+mod replaced;
 mod shadow;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 
 use provenv_definition::{Digest, Platform};
 use provenv_fetch::Fetcher;
+use provenv_lock::pypi::Distribution;
 use provenv_lock::{PlatformLock, PypiPackage, PypiSource, PythonLock};
 use provenv_store::Store;
 use serde::{Deserialize, Serialize};
@@ -100,6 +103,16 @@ impl Assembler {
         Ok(BaseLayers { layers: kept.layers })
     }
 
+    /// The Python distributions of the conda packages in `lock`, in the order of these. The packages are fetched and made into
+    /// segments, which an image needs as well.
+    pub async fn distributions(
+        &self,
+        lock: &PlatformLock,
+        platform: Platform,
+    ) -> Result<Vec<Distribution>, Error> {
+        Build::new(self, lock, platform).distributions().await
+    }
+
     /// Makes parts of any image on this base while nothing else is known of it yet. Can be given up at any moment; what is
     /// made until then is kept.
     pub async fn warm(&self, lock: &PlatformLock, platform: Platform) -> Result<(), Error> {
@@ -125,18 +138,6 @@ impl Assembler {
         let scratch = self.store.scratch()?;
         let again = Self { store: Store::open(scratch.path())?, ..self.clone() };
         again.image(lock, platform).await
-    }
-
-    pub(crate) fn fetcher(&self) -> &Fetcher {
-        &self.fetcher
-    }
-
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
-    }
-
-    pub(crate) fn cores(&self) -> usize {
-        self.cores
     }
 
     fn kept(&self, key: &str) -> Result<Option<Kept>, Error> {

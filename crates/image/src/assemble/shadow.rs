@@ -18,7 +18,8 @@ pub(super) fn notes(store: &Store, conda: &Family, wheels: &Family) -> Result<Ve
     let mut lower: HashMap<&str, (usize, &Segment, &Item)> = HashMap::new();
     let mut folders: HashMap<&str, usize> = HashMap::new();
     for (n, package) in conda.packages.iter().enumerate() {
-        for item in &package.segment.index.entries {
+        let kept = |item: &&Item| !conda.given_up()[n].contains(&item.path);
+        for item in package.segment.index.entries.iter().filter(kept) {
             lower.insert(&item.path, (n, &package.segment, item));
             for folder in path::parents(&item.path) {
                 folders.insert(folder, n);

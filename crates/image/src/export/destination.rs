@@ -2,7 +2,7 @@
 //! `docker-archive:FILE[:REFERENCE]`.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// A place in the file system to export an image to.
@@ -62,6 +62,15 @@ impl DestinationError {
 }
 
 impl Destination {
+    /// The same, its path counted from `folder`.
+    #[must_use]
+    pub fn at(mut self, folder: &Path) -> Self {
+        let (Self::OciLayout { path, .. } | Self::OciArchive { path, .. } | Self::DockerArchive { path, .. }) =
+            &mut self;
+        *path = folder.join(&path);
+        self
+    }
+
     /// Gives a docker archive without a name this one, if it can be one.
     pub fn name(&mut self, name: &str) {
         if let Self::DockerArchive { reference: named @ None, .. } = self {

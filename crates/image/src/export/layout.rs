@@ -18,8 +18,8 @@ use crate::oci::{Image, MANIFEST_TYPE};
 
 const LAYOUT_FILE: &str = "oci-layout";
 const LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
-const INDEX_FILE: &str = "index.json";
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(super) const INDEX_FILE: &str = "index.json";
+pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// Files in the making begin so; what a killed process left is taken away by the next.
 const STAGED: &str = ".provenv-";
 

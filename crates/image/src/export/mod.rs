@@ -3,6 +3,7 @@
 mod archive;
 mod destination;
 mod docker;
+mod identify;
 mod layout;
 
 use std::io;
@@ -12,6 +13,7 @@ use provenv_fetch::{Phase, Reporter};
 use provenv_store::Store;
 
 pub use destination::{Destination, DestinationError};
+pub use identify::identify;
 
 use crate::oci::Image;
 
@@ -25,6 +27,14 @@ pub enum Error {
     #[error("failed to export the image to `{}`", .path.display())]
     Write {
         /// The destination.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What should be an export cannot be read; the source names the file.
+    #[error("failed to read the image at `{}`", .path.display())]
+    Read {
+        /// Where it should be.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -60,6 +70,10 @@ impl Error {
                 }
                 _ => return None,
             }),
+            Self::Read { .. } => Some(
+                "write oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME:TAG] of what was exported"
+                    .to_owned(),
+            ),
             Self::NotALayout(_) => Some("name a new or empty folder".to_owned()),
             Self::Index { .. } => Some("name a new folder, or take the broken layout away".to_owned()),
         }

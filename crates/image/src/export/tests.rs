@@ -7,7 +7,7 @@ use provenv_fetch::Silent;
 use provenv_store::Store;
 use tempfile::TempDir;
 
-use super::{Destination, Error, to};
+use super::{Destination, Error, identify, to};
 use crate::layer::Layer;
 use crate::oci::{self, Image, ImageConfig};
 
@@ -188,4 +188,32 @@ fn a_blob_that_has_changed_in_the_store_does_not_leave_it() {
         assert!(matches!(error, Error::Store(provenv_store::Error::Corrupt { .. })), "{transport}: {error}");
     }
     assert!(!folder.path().join("x/index.json").exists());
+}
+
+#[test]
+fn an_export_says_which_image_it_is() {
+    let (folder, store) = setup();
+    let (one, two) = (image(&store, "one"), image(&store, "two"));
+    for (image, transport, name) in [
+        (&one, "oci", "out:first"),
+        (&two, "oci", "out:second"),
+        (&one, "oci-archive", "one.tar"),
+        (&two, "docker-archive", "two.tar:two:1"),
+    ] {
+        to(&store, image, &destination(&folder, transport, name), &Silent).unwrap();
+    }
+    let named = |transport: &str, name: &str| identify(&destination(&folder, transport, name));
+    assert_eq!(named("oci", "out:second").unwrap(), [two.manifest]);
+    assert_eq!(named("oci", "out").unwrap(), [one.manifest, two.manifest]);
+    assert_eq!(named("oci", "out:third").unwrap(), []);
+    assert_eq!(named("oci-archive", "one.tar").unwrap(), [one.manifest]);
+    assert_eq!(named("docker-archive", "two.tar").unwrap(), [two.config]);
+    assert_eq!(named("docker-archive", "two.tar:two:2").unwrap(), []);
+    assert!(matches!(named("oci", "nowhere"), Err(Error::Read { .. })));
+    assert!(
+        matches!(named("docker-archive", "one.tar"), Err(Error::Read { .. })),
+        "it is not one of docker's"
+    );
+    fs_err::write(folder.path().join("broken.tar"), "no tar file").unwrap();
+    assert!(named("oci-archive", "broken.tar").is_err());
 }

@@ -111,6 +111,16 @@ pub fn conda(
     )
 }
 
+/// The same, if it is made already.
+pub(crate) fn kept_conda(
+    store: &Store,
+    sha256: &Digest,
+    python: Option<(u32, u32)>,
+) -> Result<Option<CondaSegment>, provenv_store::Error> {
+    let kept = store.record::<CondaSegment>(RECORDS, &conda_key(sha256, python))?;
+    Ok(kept.filter(|kept| there(store, &kept.segment)))
+}
+
 /// The bytecode of the artifact `sha256`, whose segment is `source`. `interpreter` names the Python to the last bit: a patch
 /// release may compile otherwise. The compiler is asked for only where there is something to compile.
 pub(crate) fn bytecode<E>(

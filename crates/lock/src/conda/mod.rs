@@ -1,146 +1,34 @@
-//! Conda packages: what a lock of another tool chose becomes ours.
+//! Conda packages: what conda would be given becomes archives with digests.
+//!
+//! rattler's solver chooses among the records that its gateway reads of the channels ([`Resolver`]). What a user wrote
+//! becomes its specs and channels ([`request`], [`channels`]); the machine it is for is described by virtual packages
+//! ([`Target`]); every exchange goes through our fetcher ([`client`]), so that credentials, mirrors, certificates and
+//! retries are those of everything else; what was chosen becomes records of the lock ([`record`]); what went wrong is said in
+//! the user's own words ([`explain`]). What a lock of another tool chose is taken over ([`take_over`]).
 
-use std::collections::BTreeSet;
-use std::io::Read as _;
+mod channels;
+mod client;
+mod error;
+mod explain;
+mod record;
+mod request;
+mod resolver;
+mod solve;
+mod taken;
+mod target;
 
-use futures::{StreamExt as _, TryStreamExt as _};
-use md5::{Digest as _, Md5};
-use provenv_definition::{CondaRequirements, CondaSpec, Digest, LockedConda, Platform};
-use provenv_fetch::Fetcher;
+pub use error::Error;
+pub use explain::Explanation;
+pub use resolver::{CondaConfig, CondaResolution, Question, Resolver};
+pub use taken::take_over;
+pub use target::{LINUX, Target};
 
-use crate::{Artifact, CondaPackage, PythonLock};
+use crate::{CondaPackage, PythonLock};
 
-/// Archives that are fetched at a time, to learn what a lock does not say of them.
-const AT_ONCE: usize = 8;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Where conda's Python is in an image.
 const BIN: &str = "/opt/provenv/bin";
-
-/// Why a conda lock could not be taken over.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A URL that says nothing of where in a channel the archive lies.
-    #[error("`{url}` is in no folder of a channel")]
-    NoSubdir {
-        /// The URL.
-        url: String,
-    },
-    /// Other bytes than those that were locked.
-    #[error("`{url}` is not what was locked: its md5 is {actual}, expected {expected}")]
-    Md5 {
-        /// The URL.
-        url: String,
-        /// What the lock says.
-        expected: String,
-        /// What came.
-        actual: String,
-    },
-    /// The archive could not be had.
-    #[error(transparent)]
-    Fetch(#[from] provenv_fetch::Error),
-    /// It could not be read back.
-    #[error("cannot read what was fetched from `{url}`")]
-    Read {
-        /// The URL.
-        url: String,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
-impl Error {
-    /// What the user can do.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NoSubdir { .. } => {
-                Some("a package lies in a folder such as `linux-64` or `noarch` of its channel".to_owned())
-            }
-            Self::Md5 { .. } => Some("lock again with the tool that wrote the lock".to_owned()),
-            Self::Fetch(error) => error.hint(),
-            Self::Read { .. } => None,
-        }
-    }
-}
-
-/// The packages that `locked` chose, sorted by name. What the lock has no sha256 of is fetched, checked against its md5, and
-/// named by what came.
-pub async fn take_over(
-    fetcher: &Fetcher,
-    asked: &CondaRequirements,
-    locked: &[LockedConda],
-    platform: Platform,
-) -> Result<Vec<CondaPackage>, Error> {
-    let asked: BTreeSet<String> = asked
-        .packages
-        .iter()
-        .filter(|package| package.platforms.is_empty() || package.platforms.contains(&platform))
-        .filter_map(|package| package.spec.parse::<CondaSpec>().ok())
-        .map(|spec| spec.name)
-        .collect();
-    let mut packages: Vec<CondaPackage> = futures::stream::iter(locked)
-        .map(|package| one(fetcher, package, asked.contains(&package.name)))
-        .buffered(AT_ONCE)
-        .try_collect()
-        .await?;
-    packages.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(packages)
-}
-
-async fn one(fetcher: &Fetcher, locked: &LockedConda, requested: bool) -> Result<CondaPackage, Error> {
-    let url = locked.url.clone();
-    let subdir = url.as_url().path_segments().and_then(|parts| parts.rev().nth(1)).unwrap_or_default();
-    if subdir.is_empty() {
-        return Err(Error::NoSubdir { url: url.to_string() });
-    }
-    let subdir = subdir.to_owned();
-    let (sha256, size) = match locked.sha256 {
-        Some(sha256) => (sha256, locked.size.unwrap_or(0)),
-        None => fetched(fetcher, locked).await?,
-    };
-    // By convention it is the end of the build string; the archive itself has the last word.
-    let number = locked.build.rsplit('_').next().and_then(|number| number.parse().ok());
-    Ok(CondaPackage {
-        name: locked.name.clone(),
-        version: locked.version.clone(),
-        build: locked.build.clone(),
-        build_number: number.unwrap_or(0),
-        subdir,
-        artifact: Artifact { url, size, sha256 },
-        md5: locked.md5.clone(),
-        depends: locked.depends.clone().unwrap_or_default(),
-        constrains: locked.constrains.clone(),
-        requested,
-    })
-}
-
-/// Digest and size of an archive of which the lock does not say them.
-async fn fetched(fetcher: &Fetcher, locked: &LockedConda) -> Result<(Digest, u64), Error> {
-    let blob = fetcher.unverified(locked.url.as_url()).await?;
-    if let Some(expected) = &locked.md5 {
-        let (path, url) = (fetcher.store().path(&blob.digest), locked.url.to_string());
-        let read = move || -> std::io::Result<String> {
-            let mut hasher = Md5::new();
-            let mut file = fs_err::File::open(path)?;
-            let mut buffer = vec![0; 128 << 10];
-            loop {
-                match file.read(&mut buffer)? {
-                    0 => break,
-                    length => hasher.update(&buffer[..length]),
-                }
-            }
-            Ok(hex::encode(hasher.finalize()))
-        };
-        let result = tokio::task::spawn_blocking(read).await;
-        let actual = match result {
-            Ok(actual) => actual.map_err(|source| Error::Read { url: url.clone(), source })?,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
-        if !actual.eq_ignore_ascii_case(expected) {
-            return Err(Error::Md5 { url, expected: expected.clone(), actual });
-        }
-    }
-    Ok((blob.digest, blob.size))
-}
 
 /// The interpreter among `packages`, on a base with this C library; `None` where there is none.
 pub fn python(packages: &[CondaPackage], glibc: &str) -> Option<PythonLock> {

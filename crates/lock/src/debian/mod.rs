@@ -46,7 +46,7 @@ use self::config::Mirrors;
 pub use self::error::{Error, Result};
 pub use self::openpgp::SignatureError;
 use self::package::Package;
-pub use self::python::DEFAULT_SUITE;
+pub use self::python::{DEFAULT_SUITE, locked_glibc};
 use self::relation::Relation;
 pub use self::release::ReleaseError;
 use self::solve::solve;

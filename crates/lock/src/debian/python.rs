@@ -7,7 +7,7 @@ use super::package::Package;
 use super::suite::{Extent, OpenSuite};
 use super::universe::{Universe, UniverseError};
 use super::{Archive, Error};
-use crate::PythonLock;
+use crate::{DebPackage, PythonLock};
 use provenv_definition::Platform;
 
 /// The suite of a definition that names neither a suite nor a Python. Fixed, so that a definition means the same on
@@ -135,6 +135,14 @@ pub(super) fn lock(packages: &[std::rc::Rc<Package>]) -> Option<PythonLock> {
 /// The version of the C library in a set of packages.
 pub(super) fn glibc(packages: &[std::rc::Rc<Package>]) -> Option<String> {
     packages.iter().find(|package| package.name == "libc6").map(|package| package.upstream_version())
+}
+
+/// The version of the C library among packages of a lock; empty where there is none.
+pub fn locked_glibc(packages: &[DebPackage]) -> String {
+    let library = packages.iter().find(|package| package.name == "libc6");
+    let version = library.map(|package| package.version.as_str()).unwrap_or_default();
+    let upstream = version.split_once(':').map_or(version, |(_, version)| version);
+    upstream.rsplit_once('-').map_or(upstream, |(version, _)| version).to_owned()
 }
 
 /// `3.11` of the package `python3` in version `3.11.2-1+b1`.

@@ -7,7 +7,6 @@ use console::style;
 use provenv_workspace::EnvironmentDetails;
 
 use super::check::check;
-use super::upgrade::changes_text;
 use super::{Context, Failure, Result, here};
 use crate::cli::EnvCommand;
 use crate::output::{self, Table};
@@ -20,7 +19,7 @@ pub async fn env(context: &Context, command: EnvCommand) -> Result {
         EnvCommand::List { name, all } => list(context, name.as_deref(), all).await,
         EnvCommand::Show { environment, receipt: true } => receipt(context, &environment).await,
         EnvCommand::Show { environment, receipt: false } => show(context, &environment).await,
-        EnvCommand::Diff { old, new } => diff(context, &old, &new).await,
+        EnvCommand::Diff(arguments) => super::diff::diff(context, &arguments).await,
         EnvCommand::Digest { environment } => digest(context, &environment).await,
         EnvCommand::Export(arguments) => super::export::export(context, arguments).await,
         EnvCommand::Check(arguments) => check(context, &arguments),
@@ -127,24 +126,6 @@ fn details_text(details: &EnvironmentDetails) -> String {
     text.push('\n');
     text.push_str(&provenv_definition::write_native(&details.environment));
     text
-}
-
-async fn diff(context: &Context, old: &str, new: &str) -> Result {
-    let workspace = context.workspace().await?;
-    let diff = workspace.diff(old, new, &here()?).await?;
-    workspace.close().await;
-    context.show(&diff, |diff| {
-        let mut text = String::new();
-        for line in &diff.definition {
-            let line = if line.starts_with('-') { style(line).red() } else { style(line).green() };
-            let _ = writeln!(text, "{line}");
-        }
-        text.push_str(&changes_text(&diff.packages));
-        if text.is_empty() {
-            text.push_str("no difference\n");
-        }
-        text
-    })
 }
 
 async fn digest(context: &Context, reference: &str) -> Result {

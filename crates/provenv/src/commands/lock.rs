@@ -26,7 +26,9 @@ pub async fn lock(context: &Context, arguments: LockArgs) -> Result {
         return check(context, &arguments).await;
     }
     let workspace = context.workspace().await?;
-    let (locked, warnings) = workspace.lock_of(&arguments.environment, &here()?, arguments.upgrade).await?;
+    let resolving = arguments.resolving.clone().into();
+    let locked = workspace.lock_of(&arguments.environment, &here()?, arguments.upgrade, &resolving).await;
+    let (locked, warnings) = locked?;
     workspace.close().await;
     context.remark(&warnings);
     let bytes = locked.lock.to_bytes();

@@ -3,8 +3,10 @@
 mod build;
 mod builds;
 mod capture;
+mod changes;
 mod check;
 mod completions;
+mod diff;
 mod env;
 mod export;
 mod image;

@@ -14,7 +14,6 @@ use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use sha2::{Digest as _, Sha256};
 
 use super::{Fault, Inner, Logged, Shared, lock};
 
@@ -23,12 +22,13 @@ pub(super) async fn answer(State(shared): State<Shared>, request: Request) -> Re
     let path = percent_decode(request.uri().path());
     let mut inner = lock(&shared);
     let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let response = if inner.authorization.as_deref().is_some_and(|expected| authorization != Some(expected)) {
-        unauthorized()
+    let response = if let Some(wanted) = inner.access.admit(&path, authorization) {
+        let fault = inner.faults.get_mut(wanted).and_then(VecDeque::pop_front);
+        let fault = fault.or_else(|| inner.lasting_faults.get(wanted).cloned());
+        let fault = fault.or_else(|| redirect(&inner, wanted));
+        respond(&inner, wanted, request.method(), request.headers(), fault.as_ref())
     } else {
-        let fault = inner.faults.get_mut(&path).and_then(VecDeque::pop_front);
-        let fault = fault.or_else(|| inner.lasting_faults.get(&path).cloned());
-        respond(&inner, &path, request.method(), request.headers(), fault.as_ref())
+        unauthorized(inner.access.challenge())
     };
     inner.log.push(Logged {
         method: request.method().to_string(),
@@ -38,6 +38,13 @@ pub(super) async fn answer(State(shared): State<Shared>, request: Request) -> Re
         status: response.status().as_u16(),
     });
     response
+}
+
+fn redirect(inner: &Inner, path: &str) -> Option<Fault> {
+    inner.redirects.iter().find_map(|(from, base)| {
+        let rest = path.strip_prefix(from.as_str()).filter(|rest| rest.starts_with('/'))?;
+        Some(Fault::Redirect(format!("{base}{rest}")))
+    })
 }
 
 /// The time of every file: `Last-Modified` must not depend on when a test runs.
@@ -68,7 +75,7 @@ fn respond(
         _ => {}
     }
     let Some(file) = inner.tree.get(path) else { return plain(StatusCode::NOT_FOUND) };
-    let etag = format!("\"{}\"", &hex::encode(Sha256::digest(&file.bytes))[..16]);
+    let etag = format!("\"{}\"", file.version);
     let mut response = Response::new(Body::empty());
     let out = response.headers_mut();
     out.insert(
@@ -190,9 +197,9 @@ fn plain(status: StatusCode) -> Response<Body> {
     response
 }
 
-fn unauthorized() -> Response<Body> {
+fn unauthorized(challenge: &'static str) -> Response<Body> {
     let mut response = plain(StatusCode::UNAUTHORIZED);
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"test\""));
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     response
 }
 

@@ -8,13 +8,19 @@ use super::{Catalogue, Result, corrupt};
 impl Catalogue {
     /// The lock with this digest.
     pub async fn lock(&self, digest: &Digest) -> Result<Option<Lock>> {
-        let Some(body) = self.document(digest).await? else { return Ok(None) };
+        let Some(body) = self.document(digest, "lock").await? else { return Ok(None) };
         Lock::from_bytes(body.as_bytes()).map(Some).map_err(corrupt("lock"))
+    }
+
+    /// The definition with this digest.
+    pub async fn definition(&self, digest: &Digest) -> Result<Option<Definition>> {
+        let Some(body) = self.document(digest, "definition").await? else { return Ok(None) };
+        serde_json::from_str(&body).map(Some).map_err(corrupt("definition"))
     }
 
     /// The receipt with this digest.
     pub async fn receipt(&self, digest: &Digest) -> Result<Option<Receipt>> {
-        let Some(body) = self.document(digest).await? else { return Ok(None) };
+        let Some(body) = self.document(digest, "receipt").await? else { return Ok(None) };
         serde_json::from_str(&body).map(Some).map_err(corrupt("receipt"))
     }
 
@@ -80,11 +86,13 @@ impl Catalogue {
         Ok(())
     }
 
-    async fn document(&self, digest: &Digest) -> Result<Option<String>> {
-        let row: Option<(String,)> = sqlx::query_as("SELECT body FROM documents WHERE digest = $1")
-            .bind(digest.to_string())
-            .fetch_optional(&self.pool)
-            .await?;
+    async fn document(&self, digest: &Digest, kind: &str) -> Result<Option<String>> {
+        let row: Option<(String,)> =
+            sqlx::query_as("SELECT body FROM documents WHERE digest = $1 AND kind = $2")
+                .bind(digest.to_string())
+                .bind(kind)
+                .fetch_optional(&self.pool)
+                .await?;
         Ok(row.map(|(body,)| body))
     }
 }

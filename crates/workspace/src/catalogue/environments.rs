@@ -255,6 +255,8 @@ mod tests {
             tools: Vec::new(),
             previous: None,
             from_file: false,
+            as_of: None,
+            virtual_packages: Vec::new(),
         };
         let receipt = catalogue.record_resolution(&definition, &lock, &receipt).await.unwrap();
         assert_eq!(catalogue.needed_locks().await.unwrap(), []);

@@ -15,6 +15,7 @@ use sqlx::sqlite::{
 
 pub use builds::{BuildRow, BuildStatus};
 pub use environments::{EnvironmentRow, NewEnvironment, Same};
+pub use images::ImageRow;
 pub use runs::{RunRow, RunStatus};
 
 /// The schemas, oldest first; the database's `user_version` says how many are in.

@@ -13,7 +13,7 @@ use crate::segment::tests::conda_package::{Conda, OLD};
 use crate::segment::tests::support::noise;
 
 impl World {
-    fn conda(&self, package: &Conda, depends: &[&str]) -> CondaPackage {
+    pub(super) fn conda(&self, package: &Conda, depends: &[&str]) -> CondaPackage {
         self.conda_at("channel", package, depends)
     }
 
@@ -54,7 +54,7 @@ impl World {
     }
 
     /// A lock whose Python is conda's.
-    fn conda_lock(&self, more: Vec<CondaPackage>) -> PlatformLock {
+    pub(super) fn conda_lock(&self, more: Vec<CondaPackage>) -> PlatformLock {
         let mut conda = self.conda_python();
         conda.extend(more);
         conda.sort_by(|one, other| one.name.cmp(&other.name));

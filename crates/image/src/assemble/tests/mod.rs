@@ -1,6 +1,7 @@
 //! Whole images of small packages, made as real ones are; only Python runs without a sandbox.
 
 mod conda;
+mod distributions;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

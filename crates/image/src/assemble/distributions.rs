@@ -3,26 +3,24 @@
 use std::sync::Arc;
 
 use futures::future::try_join_all;
+use provenv_fetch::Phase;
 use provenv_lock::pypi::Distribution;
-use provenv_lock::{CondaPackage, PlatformLock};
+use provenv_lock::{CondaPackage, PythonLock};
 use provenv_store::Store;
-use tokio::sync::Semaphore;
 
+use super::Error;
+use super::build::Build;
+use super::conda::for_python;
 use crate::segment::{self, ItemKind, PREFIX, Reader, Segment};
-use crate::{Assembler, Error};
 
 /// What is read of a distribution's metadata. What counts stands before its description, and that comes last.
-const MOST: u64 = 1 << 20;
+pub(super) const MOST: u64 = 1 << 20;
 
-impl Assembler {
-    /// The Python distributions of the conda packages in `lock`, in the order of these. The packages are fetched and made
-    /// into segments, which an image needs as well.
-    pub async fn distributions(&self, lock: &PlatformLock) -> Result<Vec<Distribution>, Error> {
-        let Some(python) = lock.python.as_ref().map(provenv_lock::PythonLock::minor) else {
-            return Ok(Vec::new());
-        };
-        let permits = Arc::new(Semaphore::new(self.cores()));
-        let all = lock.conda.iter().map(|package| self.of_package(package, python, Arc::clone(&permits)));
+impl Build<'_> {
+    /// What the conda packages bring.
+    pub(super) async fn distributions(&self) -> Result<Vec<Distribution>, Error> {
+        let Some(python) = self.lock.python.as_ref().map(PythonLock::minor) else { return Ok(Vec::new()) };
+        let all = self.lock.conda.iter().map(|package| self.of_package(package, python));
         Ok(try_join_all(all).await?.concat())
     }
 
@@ -30,20 +28,18 @@ impl Assembler {
         &self,
         package: &CondaPackage,
         python: (u32, u32),
-        permits: Arc<Semaphore>,
     ) -> Result<Vec<Distribution>, Error> {
-        let artifact = &package.artifact;
-        let size = Some(artifact.size).filter(|size| *size > 0);
-        let path = self.fetcher().artifact(&artifact.url, &artifact.sha256, size).await?;
-        let _permit = permits.acquire().await.expect("the semaphore is never closed");
-        let (store, sha256, package) = (self.store().clone(), artifact.sha256, package.name.clone());
-        let name = artifact.url.file_name().unwrap_or(&package).to_owned();
-        let read = tokio::task::spawn_blocking(move || {
-            let made = segment::conda(&store, &path, &sha256, &name, Some(python))?;
-            metadata(&store, &made.segment, python).map(|all| (package, all))
-        });
-        let (package, all) = read.await??;
-        Ok(all.into_iter().map(|metadata| Distribution { package: package.clone(), metadata }).collect())
+        let sha256 = &package.artifact.sha256;
+        let kept = segment::kept_conda(self.store, sha256, for_python(package, self.lock.python.as_ref()))?;
+        let segment = if let Some(kept) = kept {
+            Arc::new(kept.segment)
+        } else {
+            self.reporter.expect(Phase::Assembling, 1, package.artifact.size);
+            self.conda_package(package).await?.0.segment
+        };
+        let (store, name) = (self.store.clone(), package.name.clone());
+        let read = self.blocking(move || metadata(&store, &segment, python)).await?;
+        Ok(read.into_iter().map(|metadata| Distribution { package: name.clone(), metadata }).collect())
     }
 }
 
@@ -61,7 +57,7 @@ fn metadata(store: &Store, segment: &Segment, python: (u32, u32)) -> Result<Vec<
 
 /// Whether Python takes the file at `path` for a distribution's metadata (`importlib.metadata`): `METADATA` in a
 /// `.dist-info` folder, `PKG-INFO` in an `.egg-info` one, or an `.egg-info` file.
-fn is_metadata(path: &str, (major, minor): (u32, u32)) -> bool {
+pub(super) fn is_metadata(path: &str, (major, minor): (u32, u32)) -> bool {
     let below = |folder: &str| path.strip_prefix(PREFIX)?.strip_prefix(folder).map(str::to_owned);
     // The second is that of a Python without a global lock.
     let folders = ["", "t"].map(|kind| format!("/lib/python{major}.{minor}{kind}/site-packages/"));

@@ -1,0 +1,87 @@
+//! Exchanges whose answers another reads: the reader of conda's indexes keeps copies and validators of its own.
+
+use bytes::BytesMut;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, Response, ResponseBuilderExt as _};
+use url::Url;
+
+use crate::fetcher::Encoding;
+use crate::request::{self, Answer, Question};
+use crate::retry::{self, Failure};
+use crate::{Error, Fetcher, Result};
+
+/// What is asked for, and how the answer is to come.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange<'a> {
+    /// `GET` or `HEAD`.
+    pub method: &'a Method,
+    /// Where.
+    pub url: &'a Url,
+    /// Sent besides.
+    pub headers: &'a HeaderMap,
+    /// Whether a server gave the URL, as in [`Fetcher::linked_artifact`].
+    pub linked: bool,
+    /// Whether the body is read here, and again where it breaks off. It must fit into memory, then.
+    pub whole: bool,
+}
+
+impl Fetcher {
+    /// Sends a request as for anything else that is fetched (credentials, mirrors, redirects, retries) and hands on what
+    /// comes: a success, 304 to validators among the headers, or 404, 410 or 501, which say that there is no such thing.
+    pub async fn exchange(&self, exchange: Exchange<'_>) -> Result<Response> {
+        let mut failures = 0;
+        loop {
+            let (error, wish) = match self.once(exchange).await {
+                Ok(response) => return Ok(response),
+                Err(Failure::Final(error) | Failure::Distrust(error)) => return Err(error),
+                Err(Failure::Transient(error, wish)) => (error, wish),
+            };
+            failures += 1;
+            if failures > self.options().retries {
+                return Err(Error::GaveUp { attempts: failures, source: Box::new(error) });
+            }
+            let pause = wish.unwrap_or_else(|| retry::pause(failures));
+            tracing::info!(%error, ?pause, "trying again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn once(&self, exchange: Exchange<'_>) -> Result<Response, Failure> {
+        let Exchange { method, url, headers, linked, whole } = exchange;
+        let question =
+            Question { method, url, linked, encoding: Encoding::AsItIs, headers, or_nothing: true };
+        // Never closed, so this cannot fail.
+        let _permit = self.permits().acquire().await;
+        let Answer { response, .. } = request::send(self, question).await?;
+        if whole { self.whole(url, response).await } else { Ok(response) }
+    }
+
+    /// The same answer with its body in memory.
+    async fn whole(&self, url: &Url, mut response: Response) -> Result<Response, Failure> {
+        let safe = || provenv_definition::SafeUrl::new(url.clone());
+        let limit = self.options().document_limit;
+        let mut body = BytesMut::new();
+        loop {
+            let chunk = response.chunk().await.map_err(|error| {
+                let stall = self.options().stall_timeout.as_secs();
+                Failure::Transient(Error::of_exchange(&safe(), body.len() as u64, stall, error), None)
+            })?;
+            let Some(chunk) = chunk else { break };
+            if (body.len() + chunk.len()) as u64 > limit {
+                let from = None;
+                return Err(Failure::Final(Error::TooLong { url: safe().into(), limit, from }));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        // As the reader asked for it: where it came from in the end may hold a secret.
+        let mut answer = http::Response::builder().status(response.status()).url(url.clone());
+        if let Some(headers) = answer.headers_mut() {
+            headers.clone_from(response.headers());
+        }
+        match answer.body(body.freeze()) {
+            Ok(answer) => Ok(answer.into()),
+            // It was an answer before.
+            Err(_) => Ok(response),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Every exchange of the index's reader goes through our fetcher: its credentials, mirrors, certificates, retries and
+//! progress are those of all other downloads.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use provenv_definition::SafeUrl;
+use provenv_fetch::{Exchange, Fetcher, Phase};
+use rattler_repodata_gateway::DownloadReporter;
+use reqwest::header::{AGE, CACHE_CONTROL, EXPIRES, HeaderValue, IF_MODIFIED_SINCE, LAST_MODIFIED};
+use reqwest::{Request, Response, StatusCode};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
+use url::Url;
+
+/// Answers in place of the network.
+pub(super) struct Through {
+    fetcher: Fetcher,
+    /// The channels that the user named: what lies elsewhere a server named.
+    channels: Vec<Url>,
+    seen: Arc<Seen>,
+}
+
+/// When indexes say that they were last changed, by their URL.
+#[derive(Default)]
+pub(super) struct Seen(Mutex<BTreeMap<SafeUrl, Option<String>>>);
+
+impl Seen {
+    pub fn indexes(&self) -> BTreeMap<SafeUrl, Option<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, url: &Url, date: Option<&HeaderValue>) {
+        let is_index = url
+            .path_segments()
+            .and_then(|mut parts| parts.next_back())
+            .is_some_and(|file| file == "repodata_shards.msgpack.zst" || file.starts_with("repodata.json"));
+        if is_index {
+            let date = date.and_then(|date| date.to_str().ok()).map(str::to_owned);
+            let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.insert(SafeUrl::new(url.clone()), date);
+        }
+    }
+}
+
+/// A client whose exchanges are the fetcher's.
+pub(super) fn client(fetcher: &Fetcher, channels: Vec<Url>, seen: Arc<Seen>) -> ClientWithMiddleware {
+    let through = Through { fetcher: fetcher.clone(), channels, seen };
+    // It is never asked itself.
+    ClientBuilder::new(reqwest::Client::new()).with(through).build()
+}
+
+#[async_trait]
+impl Middleware for Through {
+    async fn handle(
+        &self,
+        request: Request,
+        _: &mut http::Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let url = request.url();
+        let linked = !self.channels.iter().any(|channel| is_plainly_under(url, channel));
+        if self.fetcher.options().offline {
+            let offline = provenv_fetch::Error::Offline(SafeUrl::new(url.clone()).into());
+            return Err(reqwest_middleware::Error::middleware(offline));
+        }
+        let exchange = Exchange {
+            method: request.method(),
+            url,
+            headers: request.headers(),
+            linked,
+            // The reader asks again where `repodata.json` breaks off, and nothing else.
+            whole: url.path().ends_with(".msgpack.zst"),
+        };
+        let answer = self.fetcher.exchange(exchange).await;
+        let mut response = answer.map_err(reqwest_middleware::Error::middleware)?;
+        let status = response.status();
+        if request.method() == reqwest::Method::GET
+            && (status.is_success() || status == StatusCode::NOT_MODIFIED)
+        {
+            let date =
+                response.headers().get(LAST_MODIFIED).or_else(|| request.headers().get(IF_MODIFIED_SINCE));
+            self.seen.note(url, date);
+        }
+        // Whoever locks anew wants what there is now: what is kept is asked after each time, however long a server lets it
+        // be kept.
+        let headers = response.headers_mut();
+        headers.remove(EXPIRES);
+        headers.remove(AGE);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        Ok(response)
+    }
+}
+
+/// Whether `url` is under `channel`, with nothing in the rest that looks like a variable: only the user may name those.
+pub(super) fn is_plainly_under(url: &Url, channel: &Url) -> bool {
+    let rest = url.as_str().strip_prefix(channel.as_str().trim_end_matches('/'));
+    rest.is_some_and(|rest| rest.starts_with('/') && !rest.contains("$%7B"))
+}
+
+/// Tells our reporter of what is fetched of indexes.
+pub(super) struct Progress {
+    fetcher: Fetcher,
+    /// How far each download is, and whether its size was told.
+    reached: Mutex<Vec<(u64, bool)>>,
+}
+
+impl Progress {
+    pub fn new(fetcher: &Fetcher) -> Self {
+        Self { fetcher: fetcher.clone(), reached: Mutex::default() }
+    }
+}
+
+impl rattler_repodata_gateway::Reporter for Progress {
+    fn download_reporter(&self) -> Option<&dyn DownloadReporter> {
+        Some(self)
+    }
+}
+
+impl DownloadReporter for Progress {
+    fn on_download_start(&self, url: &Url) -> usize {
+        self.fetcher.reporter().expect(Phase::Fetching, 1, 0);
+        self.fetcher.reporter().begin(Phase::Fetching, &item(url));
+        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        reached.push((0, false));
+        reached.len() - 1
+    }
+
+    fn on_download_progress(&self, _: &Url, index: usize, bytes: usize, total: Option<usize>) {
+        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((before, told)) = reached.get_mut(index) else { return };
+        if let Some(total) = total.filter(|_| !*told) {
+            self.fetcher.reporter().expect(Phase::Fetching, 0, total as u64);
+            *told = true;
+        }
+        let bytes = bytes as u64;
+        // A download may begin again.
+        if bytes > *before {
+            self.fetcher.reporter().advance(Phase::Fetching, bytes - *before);
+            *before = bytes;
+        }
+    }
+
+    fn on_download_complete(&self, url: &Url, _: usize) {
+        self.fetcher.reporter().end(Phase::Fetching, &item(url));
+    }
+}
+
+/// What a user calls it: `conda-forge/noarch/repodata.json.zst`.
+fn item(url: &Url) -> String {
+    let parts: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
+    let from = parts.len().saturating_sub(3);
+    parts[from..].join("/")
+}

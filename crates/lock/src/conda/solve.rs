@@ -1,0 +1,139 @@
+//! One run of the solver: what it is given, and what it says.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use provenv_definition::CondaSpec;
+use rattler_conda_types::{GenericVirtualPackage, MatchSpec, RepoDataRecord};
+use rattler_repodata_gateway::{RepoData, RepoDataQueryOutput};
+use rattler_solve::{
+    ChannelPriority, ChannelRepoData, ExcludeNewer, SolveError, SolverImpl as _, SolverTask, resolvo,
+};
+use url::Url;
+
+use super::explain::Known;
+use super::resolver::Question;
+use super::{Error, Explanation, Result, record};
+use crate::{CondaPackage, Upgrade};
+
+/// Everything that the solver is given, so that it can run on a thread of its own.
+pub(super) struct Task {
+    pub repodata: Vec<RepoData>,
+    pub archives: Vec<RepoDataRecord>,
+    pub favoured: Vec<Arc<RepoDataRecord>>,
+    pub virtual_packages: Vec<GenericVirtualPackage>,
+    pub specs: Vec<MatchSpec>,
+    pub excluded: HashMap<Url, Arc<str>>,
+    pub as_of: Option<Timestamp>,
+    pub names: BTreeSet<String>,
+}
+
+impl Task {
+    pub fn solve(self) -> Result<Vec<RepoDataRecord>> {
+        let archives: Box<dyn Iterator<Item = &RepoDataRecord>> = Box::new(self.archives.iter());
+        let archives = ChannelRepoData { records: archives, multi_channel: None };
+        let available = self.repodata.iter().map(|data| ChannelRepoData {
+            records: Box::new(data.iter()) as Box<dyn Iterator<Item = &RepoDataRecord>>,
+            multi_channel: data.multi_channel(),
+        });
+        let available: SolverTask<'_, Vec<_>> = std::iter::once(archives).chain(available).collect();
+        let task = SolverTask {
+            locked_packages: self.favoured.iter().map(AsRef::as_ref).collect(),
+            virtual_packages: self.virtual_packages.clone(),
+            specs: self.specs,
+            channel_priority: ChannelPriority::Strict,
+            exclude_newer: self.as_of.map(exclude_newer),
+            excluded_candidates: self.excluded,
+            ..available
+        };
+        match resolvo::Solver.solve(task) {
+            Ok(result) => Ok(result.records),
+            Err(SolveError::Unsolvable(reasons)) => {
+                let versions = |name: &str| versions(&self.repodata, name);
+                let target = |name: &str| {
+                    let found =
+                        self.virtual_packages.iter().find(|package| package.name.as_normalized() == name);
+                    found.map(|package| package.version.to_string())
+                };
+                let known = Known { asked: &self.names, versions: &versions, target: &target };
+                let explanation = Explanation::new(&reasons.join("\n"), &known);
+                Err(Error::Unsolvable { explanation })
+            }
+            Err(error) => Err(Error::Solver { reason: error.to_string() }),
+        }
+    }
+}
+
+/// The versions that channels have of a package, the newest last.
+fn versions(repodata: &[RepoData], name: &str) -> Vec<String> {
+    let records = repodata.iter().flat_map(RepoData::iter).map(|record| &record.package_record);
+    let mut versions: Vec<_> =
+        records.filter(|record| record.name.as_normalized() == name).map(|record| &record.version).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    versions.into_iter().map(ToString::to_string).collect()
+}
+
+fn exclude_newer(as_of: Timestamp) -> ExcludeNewer {
+    let as_of = jiff_of_rattler::Timestamp::from_millisecond(as_of.as_millisecond());
+    // Both count from the same year to the same year.
+    ExcludeNewer::from_datetime(as_of.unwrap_or_default())
+}
+
+/// The records that packages stay at where they can: those of the previous lock that may not move.
+pub(super) fn favoured(
+    question: Question<'_>,
+    channels: &[Url],
+    read: &RepoDataQueryOutput,
+) -> Vec<Arc<RepoDataRecord>> {
+    let Some(previous) = question.previous else { return Vec::new() };
+    let stays = |package: &&CondaPackage| match question.upgrade {
+        Upgrade::None => true,
+        Upgrade::All => false,
+        Upgrade::Packages(names) => !names.contains(&package.name),
+    };
+    let staying: HashMap<Url, &CondaPackage> = previous
+        .conda
+        .iter()
+        .filter(stays)
+        .map(|package| (package.artifact.url.as_url().clone(), package))
+        .collect();
+    // What the index says of them, where it still has them and they are the same bytes: it knows more than a lock.
+    let known: HashMap<&Url, &Arc<RepoDataRecord>> = read
+        .iter()
+        .flat_map(RepoData::iter_arc)
+        .filter(|record| {
+            let sha256 = record.package_record.sha256.map(hex::encode);
+            let stays = staying.get(&record.url);
+            stays.is_some_and(|package| sha256.is_none_or(|sha256| sha256 == package.artifact.sha256.hex()))
+        })
+        .map(|record| (&record.url, record))
+        .collect();
+    let mut favoured: Vec<Arc<RepoDataRecord>> = staying
+        .iter()
+        .filter_map(|(url, package)| match known.get(url) {
+            Some(record) => Some(Arc::clone(record)),
+            None => record::remembered(package, channels).map(Arc::new),
+        })
+        .collect();
+    favoured.sort_by(|one, other| one.url.cmp(&other.url));
+    favoured
+}
+
+/// Records that a spec rules out by where they lie, which the solver does not look at.
+pub(super) fn excluded(places: &[CondaSpec], read: &RepoDataQueryOutput) -> HashMap<Url, Arc<str>> {
+    let mut excluded = HashMap::new();
+    for spec in places {
+        let reason: Arc<str> = format!("`{spec}` asks for another").into();
+        for record in read.iter().flat_map(RepoData::iter) {
+            let package = &record.package_record;
+            let fits = spec.subdir.as_ref().is_none_or(|subdir| *subdir == package.subdir)
+                && spec.file_name.as_ref().is_none_or(|name| *name == record.identifier.to_file_name());
+            if package.name.as_normalized() == spec.name && !fits {
+                excluded.insert(record.url.clone(), Arc::clone(&reason));
+            }
+        }
+    }
+    excluded
+}

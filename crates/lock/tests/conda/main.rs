@@ -1,0 +1,6 @@
+//! Choosing conda packages of channels that are made on the spot, through the crate's public API.
+
+mod choosing;
+mod refusing;
+mod serving;
+mod support;
