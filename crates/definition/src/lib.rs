@@ -16,6 +16,8 @@ pub mod document;
 pub mod examples;
 mod fix;
 mod folder;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod lint;
 mod lock_reader;
 pub mod locked;

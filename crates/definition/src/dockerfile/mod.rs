@@ -9,6 +9,9 @@ mod judge;
 mod lines;
 mod words;
 
+#[cfg(fuzzing)]
+pub use ignore::fuzz as fuzz_ignore;
+
 use std::path::{Path, PathBuf};
 
 use url::Url;
