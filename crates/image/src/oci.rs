@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 
 pub use dockerfile::equivalent_dockerfile;
 
-use crate::assemble::is_condas;
 use crate::layer::Layer;
 use crate::segment::{EPOCH, PREFIX};
 
@@ -86,7 +85,7 @@ impl ImageConfig {
         let has_conda = !lock.conda.is_empty();
         if lock.python.is_some() || has_conda {
             env.push(("PATH".to_owned(), format!("/{PREFIX}/bin:{SYSTEM_PATH}")));
-            if lock.python.as_ref().is_some_and(|python| !is_condas(python)) {
+            if lock.python.as_ref().is_some_and(|python| !python.is_condas()) {
                 env.push(("VIRTUAL_ENV".to_owned(), format!("/{PREFIX}")));
             }
             if has_conda {

@@ -305,6 +305,7 @@ mod tests {
                 glibc: "2.36".into(),
             }),
             conda: Vec::new(),
+            post_link: None,
             pypi: pypi
                 .iter()
                 .map(|(name, version, bytes)| PypiPackage {

@@ -15,6 +15,7 @@ use crate::build_log::BuildLog;
 use crate::catalogue::ImageRow;
 use crate::error::{IoContext, with_causes};
 use crate::locking::{Locked, platforms_of};
+use crate::post_link::ScriptChoice;
 use crate::stopping::Stoppable;
 use crate::{Error, Reporter, Result, Workspace, identifier};
 
@@ -31,6 +32,8 @@ pub struct BuildOptions {
     pub platform: Option<Platform>,
     /// Speak plain http with registries.
     pub insecure: bool,
+    /// What is to become of the scripts of conda packages, if it is to be other than the lock has it.
+    pub post_link: Option<ScriptChoice>,
 }
 
 /// What building came to.
@@ -165,7 +168,12 @@ impl Workspace {
                 let (image, cached) = self.image_of(&lock, &lock.digest(), platform).await?;
                 (self.take_over(definition, lock).await?, image, cached)
             } else {
-                let locked = self.locked(&given).await?;
+                let mut locked = self.locked(&given).await?;
+                if given.row.is_some() {
+                    Self::keeps_scripts(reference, &locked.lock, options.post_link)?;
+                } else {
+                    locked = self.settle_scripts(definition, locked, options.post_link).await?;
+                }
                 let (image, cached) = self.image(&locked, platform).await?;
                 (locked, image, cached)
             };

@@ -24,6 +24,7 @@ fn lock(host: &str) -> PlatformLock {
             glibc: "2.36".into(),
         }),
         conda: Vec::new(),
+        post_link: None,
         pypi: vec![PypiPackage {
             name: "demo".into(),
             version: "1.0".into(),

@@ -147,6 +147,7 @@ impl World {
             }),
             conda: Vec::new(),
             pypi,
+            post_link: None,
         }
     }
 
