@@ -104,7 +104,10 @@ impl Range<rattler_conda_types::Version> {
                 Self { low: Some((version.clone(), true)), high: Some((version.clone(), true)) }
             }
             VersionSpec::StrictRange(StrictRangeOperator::StartsWith, stem) => {
-                let stem = stem.to_string().parse::<rattler_conda_types::Version>().ok();
+                // Of a stem with letters the neighbours are not known.
+                let text = stem.to_string();
+                let is_plain = text.chars().all(|c| c.is_ascii_digit() || c == '.');
+                let stem = text.parse::<rattler_conda_types::Version>().ok().filter(|_| is_plain);
                 let next = stem.as_ref().and_then(|stem| stem.bump(VersionBumpType::Last).ok());
                 Self {
                     low: stem.and_then(|stem| first_of_conda(&stem)).map(|low| (low, true)),
@@ -175,11 +178,14 @@ mod tests {
             ("1.2.*|3.*", ">=2", false),
             (">=1,<2", ">=2", true),
             ("~=1.2", "<1.2", true),
+            ("0.3_r179.*", "0.3_r179", false),
+            ("0.3_r179.*", ">=9", false),
         ] {
             let (one_range, other_range) = (range(one), range(other));
             let found = one_range.is_above(&other_range) || other_range.is_above(&one_range);
             assert_eq!(found, excluded, "{one} and {other}");
         }
+        assert!(!range("0.3_r179.*").is_above(&range("0.3_r179.*")));
         assert!(range(">=2,<1").is_above(&range(">=2,<1")));
         assert!(!range(">=1,<2").is_above(&range(">=1,<2")));
     }

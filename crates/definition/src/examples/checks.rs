@@ -152,6 +152,12 @@ pub(super) const EXAMPLES: &[Example] = &[
     example("PV134", NATIVE, "python: 3.10\n", "python: \"3.10\"\n"),
     example(
         "PV135",
+        NATIVE,
+        "user_managed: true\n",
+        "user_managed: true\nsystem_packages: [python3]\ninterpreter_path: /usr/bin/python3\n",
+    ),
+    example(
+        "PV136",
         "azureml_environment.json",
         "{\"name\": \"digits\", \"docker\": {\"baseImage\": \"python:3.13-slim\"}}\n",
         "{\n  \"name\": \"digits\",\n  \"docker\": {\"baseImage\": \"python:3.13-slim\"},\n  \

@@ -8,7 +8,7 @@ use provenv_definition::read_str;
 fn azure_checks(json: &str) -> Vec<String> {
     let found =
         read_str(json, Path::new("/project/definition.json")).unwrap_or_else(|e| panic!("{json}: {e:?}"));
-    let own = ["PV117", "PV135"];
+    let own = ["PV117", "PV136"];
     let remarks = found.check().into_iter().filter(|remark| own.contains(&remark.code));
     remarks.map(|remark| format!("{} {}", remark.code, remark.message)).collect()
 }
@@ -26,10 +26,10 @@ fn what_azure_ml_refuses_is_said_by_the_checks() {
     let identity = "\"registryIdentity\": {\"resourceId\": \"r\", \"clientId\": \"c\"}";
     for (json, expected) in [
         (image(""), &[][..]),
-        ("{\"docker\": {\"baseImage\": \"a:1\"}}".to_owned(), &["PV135 Azure ML wants a `python` section"]),
+        ("{\"docker\": {\"baseImage\": \"a:1\"}}".to_owned(), &["PV136 Azure ML wants a `python` section"]),
         (
             "{\"docker\": {\"baseImage\": \"a:1\"}, \"python\": {}}".to_owned(),
-            &["PV135 Azure ML wants conda packages: `userManagedDependencies` is not set"],
+            &["PV136 Azure ML wants conda packages: `userManagedDependencies` is not set"],
         ),
         (conda("{\"dependencies\": [\"python=3.11\"], \"channels\": [\"c\"]}"), &[]),
         (
@@ -42,32 +42,32 @@ fn what_azure_ml_refuses_is_said_by_the_checks() {
         ),
         (registry("\"username\": \"u\", \"password\": \"p\""), &[]),
         (registry(identity), &[]),
-        (registry("\"username\": \"u\""), &["PV135 Azure ML refuses a `username` without its `password`"]),
-        (registry("\"password\": \"p\""), &["PV135 Azure ML refuses a `password` without its `username`"]),
+        (registry("\"username\": \"u\""), &["PV136 Azure ML refuses a `username` without its `password`"]),
+        (registry("\"password\": \"p\""), &["PV136 Azure ML refuses a `password` without its `username`"]),
         (
             registry(&format!("\"username\": \"u\", \"password\": \"p\", {identity}")),
-            &["PV135 Azure ML refuses credentials of two kinds: a user's and an identity"],
+            &["PV136 Azure ML refuses credentials of two kinds: a user's and an identity"],
         ),
         (
             registry("\"registryIdentity\": {\"resourceId\": \"r\"}"),
-            &["PV135 Azure ML refuses an identity without `resourceId` and `clientId`"],
+            &["PV136 Azure ML refuses an identity without `resourceId` and `clientId`"],
         ),
         (context(&format!("\"locationType\": \"Git\", {location}, \"dockerfilePath\": \"d\"")), &[]),
         (
             context(&format!("\"locationType\": \"ftp\", {location}, \"dockerfilePath\": \"d\"")),
-            &["PV135 Azure ML knows no `locationType` `ftp`"],
+            &["PV136 Azure ML knows no `locationType` `ftp`"],
         ),
         (
             context(location),
             &[
-                "PV135 Azure ML wants the `locationType` of a build context",
-                "PV135 Azure ML wants the `dockerfilePath` of a build context",
+                "PV136 Azure ML wants the `locationType` of a build context",
+                "PV136 Azure ML wants the `dockerfilePath` of a build context",
             ],
         ),
     ] {
         assert_eq!(azure_checks(&json), expected, "{json}");
         // Whoever builds the environment is not told what another service wants.
         let found = read_str(&json, Path::new("/project/definition.json")).unwrap();
-        assert!(found.warnings.iter().all(|remark| remark.code != "PV135"), "{json}");
+        assert!(found.warnings.iter().all(|remark| remark.code != "PV136"), "{json}");
     }
 }
