@@ -17,6 +17,8 @@ pub mod examples;
 mod extend;
 mod fix;
 mod folder;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod lint;
 mod lock_reader;
 pub mod locked;
@@ -36,6 +38,7 @@ mod safe_url;
 mod secrets;
 mod sections;
 mod source;
+mod spelling;
 mod suggest;
 mod write;
 
