@@ -10,14 +10,17 @@ fn main() {
     for name in folders(&folder) {
         for version in folders(&name) {
             let lock = version.join("environment.lock.json");
-            let lock =
-                if lock.exists() { format!("Some(include_str!({lock:?}))") } else { "None".to_owned() };
+            let lock = if lock.exists() {
+                format!("Some(include_str!({:?}))", literal(&lock))
+            } else {
+                "None".to_owned()
+            };
             let _ = writeln!(
                 list,
                 "Curated {{ name: {:?}, version: {:?}, text: include_str!({:?}), lock: {lock} }},",
                 format!("curated/{}", last(&name)),
                 last(&version),
-                version.join("environment.yaml"),
+                literal(&version.join("environment.yaml")),
             );
         }
     }
@@ -28,6 +31,10 @@ fn main() {
 
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|error| panic!("cargo sets {name}: {error}"))
+}
+
+fn literal(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// The folders in `folder`, sorted by name.
