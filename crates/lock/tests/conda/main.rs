@@ -3,5 +3,6 @@
 mod choosing;
 mod oracle;
 mod refusing;
+mod registry;
 mod serving;
 mod support;

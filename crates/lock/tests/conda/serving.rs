@@ -10,7 +10,7 @@ use crate::support::{Place, asked, shown, small};
 const CHOSEN: [&str; 2] = ["library 2.0 0", "program 1.0 0"];
 
 /// Brings all archives into the store, as building does.
-fn fetch(place: &Place, resolution: &CondaResolution) -> Result<(), provenv_fetch::Error> {
+pub fn fetch(place: &Place, resolution: &CondaResolution) -> Result<(), provenv_fetch::Error> {
     let fetcher = place.fetcher();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
