@@ -65,3 +65,33 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     }
     Err(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::once;
+
+    #[test]
+    fn whoever_comes_first_makes_it_and_a_failure_is_made_good() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("made");
+        let refused = once(&folder, |_| Err("no".to_owned()));
+        assert_eq!(refused, Err("no".to_owned()));
+        let times = AtomicUsize::new(0);
+        let make = |folder: &Path| {
+            times.fetch_add(1, Ordering::SeqCst);
+            fs_err::create_dir(folder).map_err(|error| error.to_string())
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    once(&folder, make).unwrap();
+                    assert!(folder.is_dir());
+                });
+            }
+        });
+        assert_eq!(times.load(Ordering::SeqCst), 1);
+    }
+}

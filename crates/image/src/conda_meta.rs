@@ -4,6 +4,7 @@
 //! package has taken over stays in the records of both, as conda leaves it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use provenv_lock::CondaPackage;
 use serde::Serialize;
@@ -147,13 +148,12 @@ pub(crate) fn history(packages: &[CondaPackage]) -> String {
     let mut text = String::from("==> 1980-01-01 00:00:00 <==\n# cmd: provenv build\n");
     for package in packages {
         let CondaPackage { name, version, build, .. } = package;
-        text += &format!("+{}::{name}-{version}-{build}\n", channel(package));
+        let _ = writeln!(text, "+{}::{name}-{version}-{build}", channel(package));
     }
     let asked: Vec<&str> =
         packages.iter().filter(|package| package.requested).map(|package| package.name.as_str()).collect();
     let asked = serde_json::to_string(&asked).expect("a list of texts is plain data");
-    text += &format!("# update specs: {asked}\n");
-    text
+    text + "# update specs: " + &asked + "\n"
 }
 
 /// Whether a package may not have a file at `path`, because it would say what is installed.

@@ -10,10 +10,11 @@ pub mod linking;
 mod marshal;
 pub mod oci;
 mod path;
+pub mod post_link;
 pub mod python;
 pub mod segment;
 mod tarball;
 pub mod unpack;
 
-pub use assemble::{Assembler, BaseLayers, Error, missing, notes, reach};
+pub use assemble::{Assembler, BaseLayers, Error, LinkScript, missing, notes, reach};
 pub use layer::Layer;

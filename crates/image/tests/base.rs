@@ -106,6 +106,7 @@ fn lock(folder: &Path) -> PlatformLock {
         python: None,
         conda: vec![],
         pypi: vec![],
+        post_link: None,
     }
 }
 

@@ -75,6 +75,38 @@ pub struct PlatformLock {
     /// Python packages, sorted by normalised name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pypi: Vec<PypiPackage>,
+    /// What becomes of the scripts that conda packages want to be run when they are installed. Without it, an image of
+    /// packages that have some is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_link: Option<PostLink>,
+}
+
+/// What becomes of the scripts that conda packages want to be run when they are installed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PostLink {
+    /// They are not run.
+    Skip,
+    /// They were run once, in the sandbox.
+    Run {
+        /// What they left: the last layer of the image, kept by content; `None` where they left nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        layer: Option<PinnedLayer>,
+    },
+}
+
+/// A layer that was made by running foreign code, and is pinned by its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinnedLayer {
+    /// Digest of the gzip-compressed tar.
+    pub sha256: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Digest of the tar.
+    pub diff_id: Digest,
+    /// The tar's size in bytes.
+    pub tar_size: u64,
 }
 
 impl PlatformLock {
@@ -179,9 +211,17 @@ pub struct PythonLock {
     pub executable: String,
     /// glibc of the base, e.g. `2.36`: decides which manylinux wheels fit.
     pub glibc: String,
+    /// It is used as it is, without a virtual environment over it: the definition is user-managed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub as_is: bool,
 }
 
 impl PythonLock {
+    /// Whether a virtual environment is laid over it, which is where packages go.
+    pub fn has_virtualenv(&self) -> bool {
+        !self.as_is && !self.is_condas()
+    }
+
     /// Whether conda brings it, in the prefix, and not the base.
     pub fn is_condas(&self) -> bool {
         self.executable.starts_with("/opt/provenv/")

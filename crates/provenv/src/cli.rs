@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use provenv_definition::{Platform, VirtualPackage, WriteFormat};
+use provenv_workspace::ScriptChoice;
 
 pub use check::{CheckArgs, Deny, ReportFormat};
 
@@ -403,8 +404,29 @@ pub struct LockArgs {
     /// Write nothing and resolve nothing: check that the lock file is of this definition, and fail if not
     #[arg(long, conflicts_with_all = ["upgrade", "as_of", "virtual_packages"])]
     pub check: bool,
+    /// What becomes of scripts that conda packages want to be run when they are installed; the lock keeps it
+    #[arg(long, value_name = "WHAT", conflicts_with = "check")]
+    pub post_link: Option<PostLink>,
     #[command(flatten)]
     pub resolving: ResolvingArgs,
+}
+
+/// What becomes of the scripts of conda packages.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PostLink {
+    /// Run them once, in the sandbox, and keep what they leave as a layer
+    Run,
+    /// Leave them out
+    Skip,
+}
+
+impl From<PostLink> for ScriptChoice {
+    fn from(choice: PostLink) -> Self {
+        match choice {
+            PostLink::Run => Self::Run,
+            PostLink::Skip => Self::Skip,
+        }
+    }
 }
 
 /// What a resolution is told beside the definition; kept in the receipt.
@@ -453,6 +475,9 @@ pub struct BuildArgs {
     /// Speak plain http with the registry, also where it is another machine
     #[arg(long)]
     pub insecure: bool,
+    /// What becomes of scripts that conda packages want to be run when they are installed; the lock keeps it
+    #[arg(long, value_name = "WHAT", conflicts_with = "lock")]
+    pub post_link: Option<PostLink>,
 }
 
 #[derive(Debug, Args)]

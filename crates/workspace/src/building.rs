@@ -15,6 +15,7 @@ use crate::build_log::BuildLog;
 use crate::catalogue::ImageRow;
 use crate::error::{IoContext, with_causes};
 use crate::locking::{Locked, platforms_of};
+use crate::post_link::ScriptChoice;
 use crate::stopping::Stoppable;
 use crate::{Error, Reporter, Result, Workspace, identifier};
 
@@ -31,6 +32,8 @@ pub struct BuildOptions {
     pub platform: Option<Platform>,
     /// Speak plain http with registries.
     pub insecure: bool,
+    /// What is to become of the scripts of conda packages, if it is to be other than the lock has it.
+    pub post_link: Option<ScriptChoice>,
 }
 
 /// What building came to.
@@ -165,13 +168,33 @@ impl Workspace {
                 let (image, cached) = self.image_of(&lock, &lock.digest(), platform).await?;
                 (self.take_over(definition, lock).await?, image, cached)
             } else {
-                let locked = self.locked(&given).await?;
+                let mut locked = self.locked(&given).await?;
+                if given.row.is_some() {
+                    Self::keeps_scripts(reference, &locked.lock, options.post_link)?;
+                } else {
+                    locked = self.settle_scripts(definition, locked, options.post_link).await?;
+                }
                 let (image, cached) = self.image(&locked, platform).await?;
                 (locked, image, cached)
             };
+        let mut warnings = given.warnings.clone();
         if !cached && let Some(lock) = locked.lock.platforms.get(&platform) {
             let missing = provenv_image::missing(&self.store, lock, platform)?;
             self.note_where(&given, missing.iter().map(|one| one.library.as_str()));
+        }
+        // The interpreter's path is no part of the definition: it may be new where the image is not.
+        if definition.user_managed
+            && platform == Platform::host()
+            && let Some(lock) = locked.lock.platforms.get(&platform)
+        {
+            match self.interpreter_in(&given.environment, &given.origins, &image, lock).await {
+                Ok(tried) => warnings.extend(tried.remark),
+                // The image is there all the same.
+                Err(error) => {
+                    let why = with_causes(&error);
+                    self.reporter.note(&format!("the interpreter could not be tried: {why}"));
+                }
+            }
         }
         if options.force && cached {
             self.rebuild(&locked, platform, &image).await?;
@@ -192,7 +215,7 @@ impl Workspace {
             cached: cached && !options.force,
             reproduced: cached && options.force,
             exported: destinations.iter().map(Target::to_string).collect(),
-            warnings: given.warnings,
+            warnings,
         })
     }
 

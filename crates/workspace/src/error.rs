@@ -46,6 +46,27 @@ pub enum Error {
     /// Making the image.
     #[error(transparent)]
     Image(#[from] provenv_image::Error),
+    /// A script of a conda package that failed.
+    #[error("the script {path} of {package} failed with exit code {code}{}", shown_output(output))]
+    Script {
+        /// Name and version of the package.
+        package: String,
+        /// The script's path under the prefix.
+        path: String,
+        /// Its exit code.
+        code: i32,
+        /// The end of what it printed.
+        output: String,
+    },
+    /// Taking up what scripts of conda packages left.
+    #[error(transparent)]
+    PostLink(#[from] provenv_image::post_link::Error),
+    /// A layer that was made by running scripts elsewhere.
+    #[error("the lock `{}` needs what scripts of conda packages left where it was made", file.display())]
+    ScriptsElsewhere {
+        /// The file.
+        file: PathBuf,
+    },
     /// Unpacking the image.
     #[error(transparent)]
     Unpack(#[from] provenv_image::unpack::Error),
@@ -216,6 +237,11 @@ pub enum Error {
     Task(#[from] tokio::task::JoinError),
 }
 
+/// What a program printed, for the end of a message.
+fn shown_output(output: &str) -> String {
+    if output.is_empty() { String::new() } else { format!(":\n{output}") }
+}
+
 fn first_of(diagnostics: &[Diagnostic]) -> String {
     diagnostics.first().map_or_else(|| "the definition cannot be used".to_owned(), ToString::to_string)
 }
@@ -247,6 +273,12 @@ impl Error {
             Self::Pypi(error) => error.hint(),
             Self::Conda(error) => error.hint(),
             Self::Image(error) => error.hint(),
+            Self::Script { .. } | Self::PostLink(_) => {
+                Some("`--post-link skip` leaves the scripts of conda packages out".into())
+            }
+            Self::ScriptsElsewhere { .. } => {
+                Some("`provenv lock --post-link run` runs them here".into())
+            }
             Self::Unpack(error) => error.hint(),
             Self::Export(error) => error.hint(),
             Self::Write(error) => error.hint().map(str::to_owned),

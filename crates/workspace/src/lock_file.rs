@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use provenv_definition::{Definition, Diagnostic, Digest, LockedArtifacts, definition_digest};
-use provenv_lock::{Artifact, Lock, Places, PypiSource, Receipt, ToolVersion};
+use provenv_lock::{Artifact, Lock, Places, PostLink, PypiSource, Receipt, ToolVersion};
 use serde::Serialize;
 
 use crate::environments::Given;
@@ -84,6 +84,13 @@ impl Workspace {
                 && !self.store.contains(sha256)
             {
                 return Err(Error::BuiltElsewhere { file: file.to_owned(), wheel: package.wheel.clone() });
+            }
+        }
+        for platform in lock.platforms.values() {
+            if let Some(PostLink::Run { layer: Some(layer) }) = &platform.post_link
+                && !self.store.contains(&layer.sha256)
+            {
+                return Err(Error::ScriptsElsewhere { file: file.to_owned() });
             }
         }
         let fetcher = self.fetcher().await?;

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::catalogue::{NewEnvironment, Same};
 use crate::environments::content_digest;
+use crate::post_link::ScriptChoice;
 use crate::sandbox::BaseSandbox;
 use crate::{Error, Phase, Reference, Resolving, Result, Workspace, folders, user_name};
 
@@ -62,6 +63,7 @@ impl Workspace {
         folder: &Path,
         again: bool,
         resolving: &Resolving,
+        mut scripts: Option<ScriptChoice>,
     ) -> Result<(Locked, Vec<Diagnostic>)> {
         let given = self.given(reference, folder).await?;
         let again = again || !resolving.is_empty();
@@ -70,14 +72,22 @@ impl Workspace {
                 "`{reference}` is registered, and its lock never changes: `provenv upgrade` makes the next version"
             )));
         }
+        let definition = &given.environment.definition;
         let locked = if again {
-            let definition = &given.environment.definition;
+            let before = self.current_lock(&definition_digest(definition)).await?;
+            let chosen = |before: Locked| before.lock.platforms.values().find_map(ScriptChoice::of);
+            scripts = scripts.or_else(|| before.and_then(chosen));
             let artifacts = given.artifacts.as_ref();
             let locked = self.lock_as(definition, artifacts, true, resolving).await;
             locked.map_err(|error| error.located(definition, &given.origins))?
         } else {
             self.locked(&given).await?
         };
+        if given.row.is_some() {
+            Self::keeps_scripts(reference, &locked.lock, scripts)?;
+            return Ok((locked, given.warnings));
+        }
+        let locked = self.settle_scripts(definition, locked, scripts).await?;
         Ok((locked, given.warnings))
     }
 
@@ -254,7 +264,10 @@ impl Workspace {
             let before = previous.and_then(|lock| lock.platforms.get(&platform));
             let resolution =
                 self.resolve_platform(definition, artifacts, platform, before, upgrade, resolving).await?;
-            platforms.insert(platform, resolution.lock);
+            // What becomes of packages' scripts is the user's choice, and stays.
+            let lock =
+                self.with_scripts(resolution.lock, platform, before.and_then(ScriptChoice::of)).await?;
+            platforms.insert(platform, lock);
             indexes.extend(resolution.indexes);
             for tool in resolution.tools {
                 if !tools.contains(&tool) {
@@ -425,7 +438,8 @@ impl Workspace {
         {
             // An archive keeps one version of a package: what is not to move can only stay as it is in the lock.
             let glibc = provenv_lock::debian::locked_glibc(&previous.debian);
-            let lock = PlatformLock { conda: Vec::new(), pypi: Vec::new(), ..previous.clone() };
+            let lock =
+                PlatformLock { conda: Vec::new(), pypi: Vec::new(), post_link: None, ..previous.clone() };
             return Ok((lock, Vec::new(), glibc));
         }
         let debian = self.archive().await?.resolve(definition, platform).await?;
@@ -435,6 +449,7 @@ impl Workspace {
             python: debian.python,
             conda: Vec::new(),
             pypi: Vec::new(),
+            post_link: None,
         };
         Ok((lock, debian.indexes, debian.glibc))
     }

@@ -90,20 +90,25 @@ impl<'a> BaseSandbox<'a> {
         let store = self.workspace.store.clone();
         let reporter = Arc::clone(&self.workspace.reporter);
         tokio::task::spawn_blocking(move || {
-            let mut running = confined(container, &store)?;
+            let running = confined(container, &store)?;
             for note in running.notes() {
                 reporter.note(note);
             }
-            // Both at once: a pipe that nobody empties stops the tool.
-            let (stdout, stderr) = (running.stdout.take(), running.stderr.take());
-            let errors = std::thread::spawn(move || read_all(stderr));
-            let stdout = read_all(stdout).map_err(provenv_compute::Error::Io)?;
-            let stderr = errors.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            let stderr = stderr.map_err(provenv_compute::Error::Io)?;
-            Ok(ToolOutput { code: running.wait()?.code, stdout, stderr })
+            captured(running)
         })
         .await?
     }
+}
+
+/// Waits for what was started, and takes what it prints.
+pub(crate) fn captured(mut running: Running) -> Result<ToolOutput> {
+    // Both at once: a pipe that nobody empties stops the tool.
+    let (stdout, stderr) = (running.stdout.take(), running.stderr.take());
+    let errors = std::thread::spawn(move || read_all(stderr));
+    let stdout = read_all(stdout).map_err(provenv_compute::Error::Io)?;
+    let stderr = errors.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    let stderr = stderr.map_err(provenv_compute::Error::Io)?;
+    Ok(ToolOutput { code: running.wait()?.code, stdout, stderr })
 }
 
 /// Starts a tool, which may run foreign code such as an sdist's, apart from the host: where the machine does not allow that,
@@ -121,6 +126,11 @@ fn confined(mut container: Container, store: &Store) -> Result<Running> {
             result => Ok(result?),
         };
     }
+    apart(container, store)
+}
+
+/// Starts what can only run apart from the host.
+pub(crate) fn apart(mut container: Container, store: &Store) -> Result<Running> {
     container.isolation = Isolation::Overlay;
     match container.spawn(store, Streams::captured()) {
         Err(provenv_compute::Error::Forbidden { .. }) => {}

@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::family::{Family, Package, Place};
 use super::plan::{self, Policy};
-use super::{Assembler, Error, Kept, conda, interpreter, is_condas, shadow, source_of};
+use super::{Assembler, Error, Kept, conda, interpreter, shadow, source_of};
 use crate::entry::{Entry, EntryKind};
 use crate::layer::{self, Layer};
 use crate::linking;
@@ -91,6 +91,11 @@ impl<'a> Build<'a> {
     /// The base alone.
     pub async fn base(&self) -> Result<Kept, Error> {
         let (base, conda) = try_join(self.debian(), self.conda(&[])).await?;
+        self.lower(base, conda)
+    }
+
+    /// What is below packages of Python's.
+    fn lower(&self, base: Base, conda: Option<conda::Conda>) -> Result<Kept, Error> {
         let mut layers = base.layers;
         let mut notes = base.family.notes().to_vec();
         if let Some(conda) = conda {
@@ -105,12 +110,17 @@ impl<'a> Build<'a> {
     pub async fn image(&self) -> Result<Kept, Error> {
         let mut kept = match &self.lock.python {
             Some(python) => self.with_python(python).await?,
-            None if self.lock.pypi.is_empty() => self.base().await?,
+            None if self.lock.pypi.is_empty() => {
+                let (base, conda) = try_join(self.debian(), self.conda(&[])).await?;
+                self.refuse_scripts(conda.as_ref())?;
+                self.lower(base, conda)?
+            }
             None => return Err(Error::NoInterpreter("python3".to_owned())),
         };
         for note in &kept.notes {
             self.reporter.note(note);
         }
+        kept.layers.extend(self.post_link()?);
         kept.image = Some(oci::write(self.store, self.platform, &kept.layers, &ImageConfig::of(self.lock))?);
         Ok(kept)
     }
@@ -120,6 +130,7 @@ impl<'a> Build<'a> {
         let (tell, told) = watch::channel(None);
         let system = async {
             let (base, conda) = try_join(self.debian(), self.conda(&self.lock.pypi)).await?;
+            self.refuse_scripts(conda.as_ref())?;
             let ground = self.ground(&base, conda.as_ref(), python)?;
             tell.send_replace(Some(ground.clone()));
             let compiled = self.compile_lower(&base, conda.as_ref(), python, &told).await?;
@@ -136,7 +147,10 @@ impl<'a> Build<'a> {
         let mut libraries = base.libraries;
         libraries.extend(conda.iter().flat_map(conda::Conda::libraries));
         let missing = linking::missing(linkages, &libraries, base_state::machine(self.platform));
-        let pairs = wheels.iter().zip(&made).filter_map(|(wheel, made)| case_note(&wheel.what, made));
+        let pairs = wheels
+            .iter()
+            .zip(&made)
+            .filter_map(|(wheel, made)| made.case_pair.as_ref().map(|pair| case_note(&wheel.what, pair)));
         let wheel_notes: Vec<String> = pairs.chain(linking::notes(&missing)).collect();
 
         self.keep_interpreter(conda.as_ref(), &wheels)?;
@@ -178,7 +192,7 @@ impl<'a> Build<'a> {
         notes.extend_from_slice(wheels.notes());
         notes.extend(wheel_notes);
         uncompiled.extend(wheels.uncompiled());
-        let interpreter = is_condas(python).then_some(ground.interpreter);
+        let interpreter = python.is_condas().then_some(ground.interpreter);
         Ok(Kept { notes, uncompiled, missing, interpreter, ..kept(layers) })
     }
 
@@ -191,7 +205,7 @@ impl<'a> Build<'a> {
         python: &PythonLock,
     ) -> Result<Ground, Error> {
         let mut layers = base.layers.layers.clone();
-        if !is_condas(python) {
+        if !python.is_condas() {
             return Ok(Ground { layers, interpreter: interpreter(self.lock)? });
         }
         let conda = conda.filter(|conda| conda.interpreter.is_some());
@@ -209,7 +223,7 @@ impl<'a> Build<'a> {
         told: &watch::Receiver<Option<Ground>>,
     ) -> Result<(Vec<Package>, Vec<Package>), Error> {
         // conda's Python never sees Debian's modules.
-        let debian = if is_condas(python) { &[][..] } else { &base.family.packages };
+        let debian = if python.is_condas() { &[][..] } else { &base.family.packages };
         let conda = conda.map_or(&[][..], |conda| &conda.family.packages);
         try_join(self.compiled(debian, python, told), self.compiled(conda, python, told)).await
     }
@@ -217,7 +231,7 @@ impl<'a> Build<'a> {
     /// What is in the prefix and in no package: what makes it a virtual environment, unless Python lies in it, and what makes
     /// it one of conda's, if there are conda packages.
     fn own_files(&self) -> Result<Layers, Error> {
-        let venv = self.lock.python.as_ref().filter(|python| !is_condas(python));
+        let venv = self.lock.python.as_ref().filter(|python| python.has_virtualenv());
         if self.lock.conda.is_empty() {
             let skeleton = venv.map(virtualenv).unwrap_or_default();
             return Ok(literal(self.store, "virtual environment", &skeleton)?);
@@ -231,7 +245,7 @@ impl<'a> Build<'a> {
     fn keep_interpreter(&self, conda: Option<&conda::Conda>, wheels: &[Package]) -> Result<(), Error> {
         let conda_packages = conda.map_or(&[][..], |conda| &conda.family.packages);
         let python = self.lock.python.as_ref();
-        let skeleton = python.filter(|python| !is_condas(python)).map(virtualenv).unwrap_or_default();
+        let skeleton = python.filter(|python| python.has_virtualenv()).map(virtualenv).unwrap_or_default();
         let files = skeleton.iter().filter(|entry| !matches!(entry.kind, EntryKind::Directory));
         let files = files.map(|entry| entry.path.as_str());
         let folders = skeleton.iter().flat_map(|entry| path::parents(&entry.path));
@@ -516,12 +530,11 @@ fn kept(layers: Layers) -> Kept {
     }
 }
 
-/// What is to be said of a wheel with two paths that differ only in case.
-fn case_note(what: &str, made: &WheelFacts) -> Option<String> {
-    let (one, other) = made.case_pair.as_ref()?;
-    Some(format!(
+/// What is to be said of a package with two paths that differ only in case.
+pub(super) fn case_note(what: &str, (one, other): &(String, String)) -> String {
+    format!(
         "{what} has /{one} and /{other}, which differ only in case: a file system that ignores case cannot hold both"
-    ))
+    )
 }
 
 /// A size that the lock knows.

@@ -12,10 +12,10 @@ use provenv_definition::Digest;
 use provenv_fetch::Phase;
 use provenv_lock::{CondaPackage, PlatformLock, PypiPackage, PythonLock};
 
-use super::build::{Build, Layers, known};
+use super::build::{Build, Layers, case_note, known};
 use super::family::{Family, Package, Place};
 use super::install_order::{closure, install_order};
-use super::{Error, is_condas, plan, replaced};
+use super::{Error, LinkScript, plan, replaced, scripts};
 use crate::conda_meta;
 use crate::entry::Entry;
 use crate::path;
@@ -37,6 +37,8 @@ pub(super) struct Conda {
     /// Paths of each package that pip's packages replace.
     pub replaced: Vec<BTreeSet<String>>,
     pub notes: Vec<String>,
+    /// The scripts that the packages want to be run, in the order in which they are laid down.
+    pub scripts: Vec<LinkScript>,
 }
 
 impl Conda {
@@ -82,7 +84,7 @@ impl Build<'_> {
             laid.note = Some(Arc::new(conda_meta::record(package, facts)));
         }
         let order = install_order(packages, &depends);
-        let own_python = self.lock.python.as_ref().filter(|python| is_condas(python));
+        let own_python = self.lock.python.as_ref().filter(|python| python.is_condas());
         let stands_on = match own_python {
             Some(python) => {
                 check_python(packages, &laid, &facts, python)?;
@@ -108,9 +110,13 @@ impl Build<'_> {
             self.spread(&all, &plan::CONDA, others),
         )
         .await?;
+        notes.extend(laid.iter().zip(&facts).filter_map(|(package, facts)| {
+            facts.case_pair.as_ref().map(|pair| case_note(&package.what, pair))
+        }));
         notes.extend_from_slice(all.notes());
+        let scripts = order.iter().flat_map(|&n| scripts::of(&self.lock.conda[n], &facts[n])).collect();
         let (python, others) = (python_layers, other_layers);
-        Ok(Some(Conda { family: all, python, others, interpreter, replaced, notes }))
+        Ok(Some(Conda { family: all, python, others, interpreter, replaced, notes, scripts }))
     }
 
     /// Paths of each of `packages` that `wheels` replace, and what is to be said of it.
@@ -143,7 +149,7 @@ impl Build<'_> {
 
 /// The minor version of Python that the segment of `package` depends on: that of conda's, for what is made for any.
 pub(super) fn for_python(package: &CondaPackage, python: Option<&PythonLock>) -> Option<(u32, u32)> {
-    python.filter(|python| package.subdir == "noarch" && is_condas(python)).map(PythonLock::minor)
+    python.filter(|python| package.subdir == "noarch" && python.is_condas()).map(PythonLock::minor)
 }
 
 /// The history of the environment of `lock`.

@@ -1,5 +1,6 @@
 //! Why an image could not be made.
 
+use super::LinkScript;
 use crate::{segment, unpack};
 
 /// Why an image could not be made.
@@ -64,6 +65,12 @@ pub enum Error {
         /// The path.
         path: String,
     },
+    /// Packages want scripts to be run.
+    #[error("conda packages want scripts to be run when they are installed: {}", shown(.0))]
+    Scripts(Vec<LinkScript>),
+    /// A layer that was made here is gone.
+    #[error("what the scripts of conda packages left for this lock is not in the store any more")]
+    PostLinkGone,
     /// A Python that modules cannot be compiled with.
     #[error("the Python of {what} cannot be used: {problem}")]
     OtherPython {
@@ -100,8 +107,23 @@ impl Error {
             Self::CondaMeta { what, .. } => {
                 Some(format!("do not use {what}: a package must not change what is known of others"))
             }
+            Self::Scripts(scripts) if scripts.iter().any(|script| !script.is_post_link()) => Some(
+                "what is to run before a package is there cannot be run here: `--post-link skip` leaves them all out"
+                    .to_owned(),
+            ),
+            Self::Scripts(_) => Some(
+                "`--post-link run` runs them once, in the sandbox, and keeps what they leave; `--post-link skip` leaves \
+                 them out"
+                    .to_owned(),
+            ),
+            Self::PostLinkGone => Some("`provenv lock --post-link run` runs them again".to_owned()),
             Self::OtherPython { .. } => Some("ask for the CPython of conda-forge or of Anaconda".to_owned()),
             Self::Worker(_) => None,
         }
     }
+}
+
+fn shown(scripts: &[LinkScript]) -> String {
+    let each = scripts.iter().map(|script| format!("{} ({})", script.what, script.path));
+    each.collect::<Vec<_>>().join(", ")
 }

@@ -11,6 +11,7 @@ mod install_order;
 mod plan;
 mod reach;
 mod replaced;
+mod scripts;
 mod shadow;
 #[cfg(test)]
 mod tests;
@@ -21,12 +22,13 @@ use std::sync::Arc;
 use provenv_definition::{Digest, Platform};
 use provenv_fetch::Fetcher;
 use provenv_lock::pypi::Distribution;
-use provenv_lock::{PlatformLock, PypiPackage, PypiSource, PythonLock};
+use provenv_lock::{PlatformLock, PypiPackage, PypiSource};
 use provenv_store::Store;
 use serde::{Deserialize, Serialize};
 
 pub use error::Error;
 pub use reach::reach;
+pub use scripts::LinkScript;
 
 use crate::layer::Layer;
 use crate::linking::MissingLibrary;
@@ -181,11 +183,6 @@ fn base_key(lock: &PlatformLock, platform: Platform) -> String {
 
 fn digest(value: &impl Serialize) -> Digest {
     Digest::of(&serde_json::to_vec(value).expect("a lock is plain data"))
-}
-
-/// Whether `python` is a conda package's.
-pub(crate) fn is_condas(python: &PythonLock) -> bool {
-    python.executable.strip_prefix('/').and_then(|path| path.strip_prefix(segment::PREFIX)).is_some()
 }
 
 /// Debian's interpreter to the last bit: the packages that hold the executable and its core.

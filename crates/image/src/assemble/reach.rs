@@ -1,7 +1,7 @@
 //! What of the store a lock's image stands on: what garbage collection must leave.
 
 use provenv_definition::{Digest, Platform};
-use provenv_lock::{PlatformLock, PypiSource};
+use provenv_lock::{PlatformLock, PostLink, PypiSource};
 use provenv_store::{Roots, Store};
 use serde_json::Value;
 
@@ -37,6 +37,9 @@ pub fn reach(store: &Store, lock: &PlatformLock, platform: Platform, roots: &mut
             segments.push(segment::wheel_key(&sha256, python.minor()));
         }
         compiled.push(sha256);
+    }
+    if let Some(PostLink::Run { layer: Some(layer) }) = &lock.post_link {
+        roots.blobs.insert(layer.sha256);
     }
     for key in [base_key(lock, platform), image_key(lock, platform)] {
         if let Some(kept) = store.record::<Kept>(IMAGES, &key)? {

@@ -119,6 +119,9 @@ pub struct CondaFacts {
     pub paths: BTreeMap<String, CondaPath>,
     /// Scripts that conda would run when it links or unlinks it, by path: none is run here.
     pub scripts: Vec<String>,
+    /// Two of its paths that differ only in case, if there are such.
+    #[serde(default)]
+    pub case_pair: Option<(String, String)>,
 }
 
 /// A `.deb` as a segment, with what the base state needs to know of it.

@@ -119,6 +119,7 @@ pub fn lock(resolution: CondaResolution) -> PlatformLock {
         python: None,
         conda: resolution.packages,
         pypi: Vec::new(),
+        post_link: None,
     }
 }
 

@@ -133,7 +133,7 @@ pub fn requirement(text: &str) -> PipRequirement {
 /// A lock with these packages, to start an upgrade from.
 pub fn lock(pypi: Vec<PypiPackage>) -> PlatformLock {
     let base = BaseLock::Debian { suite: provenv_definition::Suite("bookworm".into()) };
-    PlatformLock { base, debian: Vec::new(), python: None, conda: Vec::new(), pypi }
+    PlatformLock { base, debian: Vec::new(), python: None, conda: Vec::new(), pypi, post_link: None }
 }
 
 impl Machine {
@@ -195,6 +195,7 @@ impl Machine {
             version: "3.11.2".into(),
             executable: self.python.to_str().unwrap().to_owned(),
             glibc: "2.36".into(),
+            as_is: false,
         }
     }
 

@@ -15,6 +15,7 @@ pub async fn build(context: &Context, arguments: BuildArgs) -> Result {
         force: arguments.force,
         platform: arguments.platform,
         insecure: arguments.insecure,
+        post_link: arguments.post_link.map(Into::into),
     };
     let workspace = context.workspace().await?;
     let built = workspace.build(&arguments.environment, &here()?, &options).await?;

@@ -27,7 +27,9 @@ pub async fn lock(context: &Context, arguments: LockArgs) -> Result {
     }
     let workspace = context.workspace().await?;
     let resolving = arguments.resolving.clone().into();
-    let locked = workspace.lock_of(&arguments.environment, &here()?, arguments.upgrade, &resolving).await;
+    let scripts = arguments.post_link.map(Into::into);
+    let locked =
+        workspace.lock_of(&arguments.environment, &here()?, arguments.upgrade, &resolving, scripts).await;
     let (locked, warnings) = locked?;
     workspace.close().await;
     context.remark(&warnings);

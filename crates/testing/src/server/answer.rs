@@ -14,7 +14,6 @@ use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use sha2::{Digest as _, Sha256};
 
 use super::{Fault, Inner, Logged, Shared, lock};
 
@@ -76,7 +75,7 @@ fn respond(
         _ => {}
     }
     let Some(file) = inner.tree.get(path) else { return plain(StatusCode::NOT_FOUND) };
-    let etag = format!("\"{}\"", &hex::encode(Sha256::digest(&file.bytes))[..16]);
+    let etag = format!("\"{}\"", file.version);
     let mut response = Response::new(Body::empty());
     let out = response.headers_mut();
     out.insert(

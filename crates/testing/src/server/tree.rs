@@ -1,9 +1,11 @@
 //! What a server offers.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 
 /// What a server offers: bytes in memory, and at most one folder under them.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +18,20 @@ pub struct FileTree {
 pub(super) struct File {
     pub bytes: Bytes,
     pub content_type: String,
+    /// Of which a validator is made.
+    pub version: String,
 }
+
+impl File {
+    fn new(bytes: Bytes, content_type: &str) -> Self {
+        let version = hex::encode(Sha256::digest(&bytes))[..16].to_owned();
+        Self { bytes, content_type: content_type.to_owned(), version }
+    }
+}
+
+/// Larger files of a folder are told apart by their inode, length and time: to hash them at each request would make the server
+/// slower than what it is to measure.
+const HASHED: u64 = 1 << 20;
 
 impl FileTree {
     /// Nothing yet.
@@ -43,8 +58,7 @@ impl FileTree {
 
     /// Adds `bytes` at `path` with this content type.
     pub fn insert(&mut self, path: &str, content_type: &str, bytes: impl Into<Bytes>) {
-        self.files
-            .insert(absolute(path), File { bytes: bytes.into(), content_type: content_type.to_owned() });
+        self.files.insert(absolute(path), File::new(bytes.into(), content_type));
     }
 
     /// What is at `path`.
@@ -59,8 +73,15 @@ impl FileTree {
         if file.is_dir() {
             file.push("index.html");
         }
-        let content_type = guess_type(file.to_str()?).to_owned();
-        Some(File { bytes: fs_err::read(file).ok()?.into(), content_type })
+        let content_type = guess_type(file.to_str()?);
+        let about = fs_err::metadata(&file).ok()?;
+        let bytes: Bytes = fs_err::read(&file).ok()?.into();
+        if about.len() <= HASHED {
+            return Some(File::new(bytes, content_type));
+        }
+        let version =
+            format!("{:x}-{:x}-{:x}-{:x}", about.ino(), about.len(), about.mtime(), about.mtime_nsec());
+        Some(File { bytes, content_type: content_type.to_owned(), version })
     }
 
     /// Takes `path` away.

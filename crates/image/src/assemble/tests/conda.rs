@@ -1,7 +1,8 @@
 //! Images with conda packages: laid out, decided and noted as conda does, and the same whoever makes them.
 
+use provenv_definition::Suite;
 use provenv_fetch::Phase;
-use provenv_lock::{CondaPackage, PlatformLock, PythonLock};
+use provenv_lock::{Artifact, BaseLock, CondaPackage, PlatformLock, PythonLock};
 use provenv_store::Roots;
 use rattler_conda_types::PrefixRecord;
 use sha2::{Digest as _, Sha256};
@@ -64,6 +65,7 @@ impl World {
             version: format!("3.{}.1", self.minor),
             executable: format!("/opt/provenv/bin/python3.{}", self.minor),
             glibc: "2.36".to_owned(),
+            as_is: false,
         });
         PlatformLock { conda, ..lock }
     }
@@ -137,7 +139,9 @@ async fn the_records_are_what_condas_tools_read() {
     let seen = world.contents("store", &image);
     let records: Vec<PrefixRecord> = seen
         .iter()
-        .filter(|(path, _)| path.starts_with("opt/provenv/conda-meta/") && path.ends_with(".json"))
+        .filter(|(path, _)| {
+            path.strip_prefix("opt/provenv/conda-meta/").is_some_and(|name| name != "history")
+        })
         .map(|(path, seen)| {
             let record: PrefixRecord = String::from_utf8(seen.bytes.clone()).unwrap().parse().unwrap();
             assert_eq!(*path, format!("opt/provenv/conda-meta/{}", record.file_name()));
@@ -365,4 +369,51 @@ async fn collection_leaves_what_a_conda_lock_stands_on() {
     let fetched: Vec<_> = begun.iter().filter(|(phase, _)| *phase == Phase::Fetching).collect();
     assert_eq!(fetched.len(), 1, "{fetched:?}");
     assert!(!begun.iter().any(|(_, what)| what.starts_with("bytecode")), "{begun:?}");
+}
+
+/// A package with a text, a binary, a link and a path that the other has too. It was made once: compressors change.
+fn golden(world: &World, name: &str, bytes: &[u8]) -> CondaPackage {
+    // It is in the store, so that its URL is nothing but a name.
+    world.store("golden").put(bytes).unwrap();
+    let url = format!("https://conda.example.org/channel/linux-64/{name}-1.0-h0_0.conda");
+    CondaPackage {
+        name: name.to_owned(),
+        version: "1.0".to_owned(),
+        build: "h0_0".to_owned(),
+        build_number: 0,
+        subdir: "linux-64".to_owned(),
+        artifact: Artifact {
+            url: url.parse().unwrap(),
+            size: bytes.len() as u64,
+            sha256: provenv_definition::Digest::of(bytes),
+        },
+        md5: None,
+        depends: Vec::new(),
+        constrains: Vec::new(),
+        requested: name == "alpha",
+    }
+}
+
+/// The digest of an image of this epoch never changes.
+#[tokio::test]
+async fn golden_conda_image() {
+    let world = World::new();
+    let lock = PlatformLock {
+        base: BaseLock::Debian { suite: Suite("test".to_owned()) },
+        debian: Vec::new(),
+        python: None,
+        conda: vec![
+            golden(&world, "alpha", include_bytes!("fixtures/alpha-1.0-h0_0.conda")),
+            golden(&world, "beta", include_bytes!("fixtures/beta-1.0-h0_0.conda")),
+        ],
+        pypi: Vec::new(),
+        post_link: None,
+    };
+    let image = world.image("golden", &lock).await;
+    let seen = world.contents("golden", &image);
+    assert_eq!(seen["opt/provenv/share/shared"].bytes, b"alpha");
+    assert_eq!(
+        image.manifest.to_string(),
+        "sha256:6ebe49554b1c524bf0c44d15233de3583f1f825b993a3f6b27d975b1ad9b4d90"
+    );
 }

@@ -144,9 +144,11 @@ impl World {
                 version: format!("3.{minor}.1"),
                 executable: format!("/usr/bin/python3.{minor}"),
                 glibc: "2.36".to_owned(),
+                as_is: false,
             }),
             conda: Vec::new(),
             pypi,
+            post_link: None,
         }
     }
 

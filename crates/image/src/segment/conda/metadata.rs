@@ -15,13 +15,13 @@ const SCRIPTS: [&str; 3] = ["pre-link", "post-link", "pre-unlink"];
 pub struct CondaPath {
     /// `hardlink`, `softlink`, `directory` or `unix_python_entry_point`, as `conda-meta` says it.
     pub kind: String,
-    /// sha256 of the file as it is in the package; of a link's target.
+    /// sha256 of the file as it is in the package; of a link, that of the file it leads to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// sha256 of the file as it lies in the image, where the prefix was replaced.
+    /// sha256 of the file as it lies in the image, where the prefix was replaced; of a link, that of its target's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256_in_prefix: Option<String>,
-    /// Bytes of the file in the package.
+    /// Bytes of the file in the image; of a link, of the file it leads to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// The prefix that was replaced, and whether as `text` or in a `binary`.
@@ -34,7 +34,9 @@ pub struct CondaPath {
 pub(super) struct Listed {
     pub placeholder: Option<(String, Mode)>,
     pub sha256: Option<String>,
+    /// Of a link, as its sha256, that of what it leads to.
     pub size: Option<u64>,
+    pub is_file: bool,
     pub is_folder: bool,
 }
 
@@ -184,8 +186,8 @@ fn listed(paths: Paths) -> Result<BTreeMap<String, Listed>, Fault> {
                 .filter(|placeholder| !placeholder.is_empty())
                 .map(|placeholder| (placeholder, mode)),
             sha256: entry.sha256,
-            // Of a link, it is that of what it leads to.
-            size: entry.size_in_bytes.filter(|_| entry.path_type == "hardlink"),
+            size: entry.size_in_bytes,
+            is_file: entry.path_type == "hardlink",
             is_folder: entry.path_type == "directory",
         };
         if all.insert(entry.path.clone(), listed).is_some() {

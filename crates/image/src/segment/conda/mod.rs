@@ -24,7 +24,7 @@ use prefix::{Mode, Replacement};
 use super::error::{Error, Fault, Problem};
 use super::model::{CondaFacts, CondaSegment, ItemKind, Segment};
 use super::writer::Writer;
-use super::{MOST_MEMBERS, NAMES, PREFIX, folders};
+use super::{MOST_MEMBERS, NAMES, PREFIX, case, folders};
 use crate::entry::Directory;
 use crate::path;
 
@@ -124,9 +124,11 @@ impl Laying<'_> {
                 let link = link.filter(|link| !link.is_empty() && !link.contains('\0') && link.len() < 4096);
                 let link = link.ok_or_else(|| fault(Problem::Damaged))?;
                 self.names += link.len();
-                let sha256 = hex::encode(Sha256::digest(link.as_bytes()));
+                let sha256_in_prefix = Some(hex::encode(Sha256::digest(link.as_bytes())));
                 self.out.entry(&path, ItemKind::Symlink(link), 0, 0o777, ROOT)?;
-                CondaPath { kind: "softlink".into(), sha256: Some(sha256), ..CondaPath::default() }
+                let sha256 = listed.and_then(|listed| listed.sha256.clone());
+                let size = listed.and_then(|listed| listed.size);
+                CondaPath { kind: "softlink".into(), sha256, sha256_in_prefix, size, placeholder: None }
             }
             EntryType::Link => {
                 let link = link.ok_or_else(|| fault(Problem::Damaged))?;
@@ -160,7 +162,8 @@ impl Laying<'_> {
     ) -> Result<CondaPath, Fault> {
         let size = entry.size();
         let fault = |problem| Fault::member(name, problem);
-        if let Some(declared) = listed.and_then(|listed| listed.size).filter(|declared| *declared != size) {
+        let declared = listed.filter(|listed| listed.is_file).and_then(|listed| listed.size);
+        if let Some(declared) = declared.filter(|declared| *declared != size) {
             return Err(fault(Problem::SizeLie { declared, actual: size }));
         }
         let placeholder = match listed {
@@ -182,7 +185,9 @@ impl Laying<'_> {
             if bytes.len() as u64 != size {
                 return Err(fault(Problem::Truncated));
             }
+            known.sha256.get_or_insert_with(|| hex::encode(Sha256::digest(&bytes)));
             let bytes = prefix::text(&bytes, placeholder);
+            known.size = Some(bytes.len() as u64);
             known.sha256_in_prefix = Some(hex::encode(Sha256::digest(&bytes)));
             known.placeholder = Some((placeholder.clone(), "text".into()));
             self.out.file(path, &bytes, mode, ROOT)?;
@@ -196,6 +201,8 @@ impl Laying<'_> {
             ),
             None => None,
         };
+        // Old packages do not say it.
+        let mut original = known.sha256.is_none().then(Sha256::new);
         let mut hasher = Sha256::new();
         let mut buffer = vec![0; 64 << 10];
         let mut done = 0;
@@ -203,6 +210,9 @@ impl Laying<'_> {
         loop {
             let length = entry.read(&mut buffer).map_err(|error| archive::damaged(&error))?;
             done += length as u64;
+            if let Some(original) = &mut original {
+                original.update(&buffer[..length]);
+            }
             let bytes = match &mut replacement {
                 None => &buffer[..length],
                 Some(replacement) => {
@@ -221,6 +231,9 @@ impl Laying<'_> {
             return Err(fault(Problem::Truncated));
         }
         self.out.end_file(size)?;
+        if let Some(original) = original {
+            known.sha256 = Some(hex::encode(original.finalize()));
+        }
         if let Some((placeholder, _)) = placeholder {
             known.sha256_in_prefix = Some(hex::encode(hasher.finalize()));
             known.placeholder = Some((placeholder, "binary".into()));
@@ -284,6 +297,7 @@ impl Laying<'_> {
                 ));
             }
         }
+        let case_pair = case::first_pair(paths.iter().map(String::as_str));
         let segment: Segment = self.out.finish()?;
         Ok(CondaSegment {
             segment,
@@ -291,6 +305,7 @@ impl Laying<'_> {
                 index: self.info.index_text.clone(),
                 paths: self.paths,
                 scripts: self.info.scripts.clone(),
+                case_pair,
             },
         })
     }

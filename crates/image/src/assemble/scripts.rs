@@ -1,0 +1,88 @@
+//! Scripts of conda packages that conda would run when it installs them. None is run while an image is made: what they leave, if
+//! they were run, is a layer that the lock names.
+
+use provenv_definition::Platform;
+use provenv_lock::{CondaPackage, PlatformLock, PostLink};
+
+use super::build::Build;
+use super::conda::Conda;
+use super::{Assembler, Error};
+use crate::layer::Layer;
+use crate::segment::CondaFacts;
+
+/// A script that a conda package wants to be run when it is installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkScript {
+    /// Name and version of the package.
+    pub what: String,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its build number.
+    pub build_number: u64,
+    /// The script's path under the prefix, `bin/.NAME-post-link.sh`.
+    pub path: String,
+}
+
+impl LinkScript {
+    /// Whether it runs when the package is there, and not before.
+    pub fn is_post_link(&self) -> bool {
+        self.path.ends_with("-post-link.sh")
+    }
+}
+
+impl Assembler {
+    /// The scripts that the conda packages of `lock` want to be run, in the order in which conda would run them. The packages
+    /// are fetched for it, and made into segments, which an image needs as well.
+    pub async fn link_scripts(
+        &self,
+        lock: &PlatformLock,
+        platform: Platform,
+    ) -> Result<Vec<LinkScript>, Error> {
+        let lock = PlatformLock { post_link: Some(PostLink::Skip), ..lock.clone() };
+        let conda = Build::new(self, &lock, platform).conda(&[]).await?;
+        Ok(conda.map(|conda| conda.scripts).unwrap_or_default())
+    }
+}
+
+impl Build<'_> {
+    /// Refuses packages with scripts, as long as nobody has said what is to become of these.
+    pub(super) fn refuse_scripts(&self, conda: Option<&Conda>) -> Result<(), Error> {
+        match conda {
+            Some(conda) if self.lock.post_link.is_none() && !conda.scripts.is_empty() => {
+                Err(Error::Scripts(conda.scripts.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The layer of what scripts left, if they were run and left something.
+    pub(super) fn post_link(&self) -> Result<Option<Layer>, Error> {
+        let Some(PostLink::Run { layer: Some(layer) }) = &self.lock.post_link else { return Ok(None) };
+        if !self.fetcher.store().contains(&layer.sha256) {
+            return Err(Error::PostLinkGone);
+        }
+        Ok(Some(Layer {
+            digest: layer.sha256,
+            size: layer.size,
+            diff_id: layer.diff_id,
+            tar_size: layer.tar_size,
+            what: "what scripts of conda packages left".to_owned(),
+            packages: Vec::new(),
+        }))
+    }
+}
+
+/// The scripts of `package` that conda would run now: its own, and not what it wants to be run before it is taken away.
+pub(super) fn of(package: &CondaPackage, facts: &CondaFacts) -> Vec<LinkScript> {
+    let own = ["pre-link", "post-link"].map(|kind| format!("bin/.{}-{kind}.sh", package.name));
+    let script = |path: &String| LinkScript {
+        what: format!("{} {}", package.name, package.version),
+        name: package.name.clone(),
+        version: package.version.clone(),
+        build_number: package.build_number,
+        path: path.clone(),
+    };
+    facts.scripts.iter().filter(|path| own.contains(path)).map(script).collect()
+}

@@ -1,0 +1,335 @@
+//! What the scripts of conda packages leave in a prefix, as a layer.
+//!
+//! The scripts run on a copy of the prefix, in a sandbox that the caller has. What they have changed in it is the layer: they
+//! are made for the prefix, and conda gives them nothing else to write to. Times, owners and the user's umask do not get in.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use provenv_lock::PinnedLayer;
+use provenv_store::Store;
+
+use crate::entry::Entry;
+use crate::layer;
+use crate::path;
+use crate::segment::{self, PREFIX};
+
+/// More is no work of a script that registers a package.
+const MOST: u64 = 512 << 20;
+
+/// Where scripts say something to the user (conda's convention). It is no part of the prefix.
+const MESSAGES: &str = ".messages.txt";
+
+/// Why what scripts left could not be made a layer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read or written.
+    #[error("failed to take up what scripts of conda packages have changed")]
+    Io(#[from] io::Error),
+    /// Something is gone.
+    #[error("a script of a conda package has removed /{PREFIX}/{0}, which a layer cannot express")]
+    Removed(String),
+    /// Something that is no file.
+    #[error(
+        "a script of a conda package has left /{PREFIX}/{0}, which is neither a file nor a folder nor a link"
+    )]
+    NotAFile(String),
+    /// A name that cannot be in an image.
+    #[error("a script of a conda package has left {0}, whose name cannot be in an image")]
+    Name(String),
+    /// Too much.
+    #[error("scripts of conda packages have written more than {} MiB", MOST >> 20)]
+    TooMuch,
+    /// The layer cannot be written.
+    #[error(transparent)]
+    Segment(#[from] segment::Error),
+}
+
+/// A copy of the prefix of an image that scripts may write to.
+pub struct Prefix {
+    folder: PathBuf,
+    before: BTreeMap<String, Before>,
+}
+
+/// What was at a path.
+struct Before {
+    stamp: Stamp,
+    /// Where it lies unpacked.
+    source: PathBuf,
+    is_folder: bool,
+}
+
+/// What changes whenever somebody writes: nobody can set the time of the change of an inode.
+#[derive(PartialEq, Eq, PartialOrd)]
+struct Stamp {
+    changed: (i64, i64),
+    inode: u64,
+    size: u64,
+}
+
+impl Stamp {
+    fn of(metadata: &std::fs::Metadata) -> Self {
+        Self {
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            inode: metadata.ino(),
+            size: metadata.len(),
+        }
+    }
+}
+
+/// What scripts have done.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// What they said to the user.
+    pub messages: String,
+    /// What is new or other than before.
+    entries: Vec<Entry>,
+}
+
+impl Prefix {
+    /// Copies what `layers`, unpacked and the bottom one first, have in the prefix to the empty `folder`.
+    pub fn copy(layers: &[PathBuf], folder: PathBuf) -> Result<Self, Error> {
+        let mut sources: BTreeMap<String, PathBuf> = BTreeMap::new();
+        for layer in layers {
+            let root = layer.join(PREFIX);
+            if root.is_dir() {
+                walk(&root, &mut |name, path, _| {
+                    sources.insert(name, path.to_owned());
+                    Ok(())
+                })?;
+            }
+        }
+        for (name, source) in &sources {
+            let (target, kind) = (folder.join(name), fs_err::symlink_metadata(source)?.file_type());
+            if kind.is_dir() {
+                fs_err::create_dir(&target)?;
+            } else if kind.is_symlink() {
+                fs_err::os::unix::fs::symlink(fs_err::read_link(source)?, &target)?;
+            } else {
+                fs_err::copy(source, &target)?;
+            }
+        }
+        let mut before = BTreeMap::new();
+        for (name, source) in sources {
+            let metadata = fs_err::symlink_metadata(folder.join(&name))?;
+            before.insert(name, Before { stamp: Stamp::of(&metadata), source, is_folder: metadata.is_dir() });
+        }
+        let prefix = Self { folder, before };
+        prefix.wait_for_the_clock()?;
+        Ok(prefix)
+    }
+
+    /// Where the copy is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Until what is written gets a later time than all that was: the clock of a file system has steps.
+    fn wait_for_the_clock(&self) -> io::Result<()> {
+        let latest = self.before.values().map(|before| before.stamp.changed).max();
+        let probe = self.folder.join(".provenv-clock");
+        loop {
+            fs_err::write(&probe, "")?;
+            let now = Stamp::of(&fs_err::symlink_metadata(&probe)?).changed;
+            fs_err::remove_file(&probe)?;
+            if latest.is_none_or(|latest| now > latest) {
+                return Ok(());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
+
+    /// What has changed since it was copied.
+    pub fn changes(&self) -> Result<Changes, Error> {
+        let mut changes = Changes::default();
+        let mut left = MOST;
+        let mut seen = 0;
+        walk(&self.folder, &mut |name, path, metadata| {
+            let before = self.before.get(&name);
+            seen += usize::from(before.is_some());
+            let kind = metadata.file_type();
+            let is_same = match before {
+                Some(before) if kind.is_dir() => before.is_folder,
+                Some(before) => before.stamp == Stamp::of(metadata),
+                None => false,
+            };
+            if is_same {
+                return Ok(());
+            }
+            if name == MESSAGES && kind.is_file() {
+                changes.messages = String::from_utf8_lossy(&fs_err::read(path)?).into_owned();
+                return Ok(());
+            }
+            let inside = format!("{PREFIX}/{name}");
+            if path::problem(&inside).is_some() {
+                return Err(Error::Name(name.escape_debug().to_string()));
+            }
+            let entry = if kind.is_dir() {
+                Entry::directory(inside)
+            } else if kind.is_symlink() {
+                let target = fs_err::read_link(path)?;
+                let target = target.to_str().ok_or_else(|| Error::Name(name.clone()))?;
+                Entry::symlink(inside, target)
+            } else if kind.is_file() {
+                left = left.checked_sub(metadata.len()).ok_or(Error::TooMuch)?;
+                let executable = metadata.permissions().mode() & 0o111 != 0;
+                Entry::file(inside, if executable { 0o755 } else { 0o644 }, fs_err::read(path)?)
+            } else {
+                return Err(Error::NotAFile(name));
+            };
+            if before.is_none_or(|before| !is_unchanged(&before.source, path).unwrap_or(false)) {
+                changes.entries.push(entry);
+            }
+            Ok(())
+        })?;
+        if seen < self.before.len() {
+            let gone =
+                self.before.keys().find(|name| fs_err::symlink_metadata(self.folder.join(name)).is_err());
+            return Err(Error::Removed(gone.cloned().unwrap_or_default()));
+        }
+        Ok(changes)
+    }
+}
+
+impl Changes {
+    /// The layer of them, in the store; `None` where nothing has changed.
+    pub fn pin(&self, store: &Store) -> Result<Option<PinnedLayer>, Error> {
+        if self.entries.is_empty() {
+            return Ok(None);
+        }
+        let segment = segment::literal(store, &self.entries)?;
+        let (layer, _) = layer::join_one(store, String::new(), &segment)?;
+        Ok(Some(PinnedLayer {
+            sha256: layer.digest,
+            size: layer.size,
+            diff_id: layer.diff_id,
+            tar_size: layer.tar_size,
+        }))
+    }
+}
+
+/// Whether a file that was written to, or a link that was made anew, is as it was.
+fn is_unchanged(before: &Path, now: &Path) -> io::Result<bool> {
+    let (old, new) = (fs_err::symlink_metadata(before)?, fs_err::symlink_metadata(now)?);
+    if old.file_type() != new.file_type() {
+        return Ok(false);
+    }
+    if new.is_symlink() {
+        return Ok(fs_err::read_link(before)? == fs_err::read_link(now)?);
+    }
+    let executable = |metadata: &std::fs::Metadata| metadata.permissions().mode() & 0o111 != 0;
+    Ok(old.len() == new.len()
+        && executable(&old) == executable(&new)
+        && fs_err::read(before)? == fs_err::read(now)?)
+}
+
+/// What is done with a path: its name below the root, where it is, and what it is.
+type Each<'e> = dyn FnMut(String, &Path, &std::fs::Metadata) -> Result<(), Error> + 'e;
+
+/// Goes through all that is below `root` in the order of names, folders before what is in them. Follows no link.
+fn walk(root: &Path, each: &mut Each<'_>) -> Result<(), Error> {
+    walk_below(root, "", each)
+}
+
+fn walk_below(folder: &Path, above: &str, each: &mut Each<'_>) -> Result<(), Error> {
+    let mut names = fs_err::read_dir(folder)?
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    for name in names {
+        let path = folder.join(&name);
+        let name = name.to_str().ok_or_else(|| Error::Name(path.display().to_string()))?;
+        let name = if above.is_empty() { name.to_owned() } else { format!("{above}/{name}") };
+        let metadata = fs_err::symlink_metadata(&path)?;
+        each(name.clone(), &path, &metadata)?;
+        if metadata.is_dir() {
+            walk_below(&path, &name, each)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(folder: &Path, path: &str, bytes: &str) {
+        let path = folder.join(path);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, bytes).unwrap();
+    }
+
+    struct World {
+        folder: tempfile::TempDir,
+        store: Store,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path().join("store")).unwrap();
+            Self { folder, store }
+        }
+
+        fn prefix(&self, name: &str) -> Prefix {
+            let layers: Vec<PathBuf> = ["one", "two"].map(|layer| self.folder.path().join(layer)).into();
+            for (layer, bytes) in layers.iter().zip(["lower", "upper"]) {
+                write(layer, "opt/provenv/share/both", bytes);
+                write(layer, &format!("opt/provenv/share/{bytes}"), bytes);
+                write(layer, "etc/other", "outside");
+            }
+            let copy = self.folder.path().join(name);
+            fs_err::create_dir(&copy).unwrap();
+            Prefix::copy(&layers, copy).unwrap()
+        }
+    }
+
+    #[test]
+    fn what_is_new_or_other_is_the_layer_and_nothing_else() {
+        let world = World::new();
+        let run = |name: &str| {
+            let prefix = world.prefix(name);
+            let folder = prefix.folder().to_owned();
+            assert_eq!(fs_err::read(folder.join("share/both")).unwrap(), b"upper");
+            assert!(!folder.join("etc").exists());
+            write(&folder, "share/both", "UPPER");
+            // As it was.
+            write(&folder, "share/lower", "lower");
+            write(&folder, "cache/new", name);
+            fs_err::write(folder.join("cache/new"), "index").unwrap();
+            fs_err::os::unix::fs::symlink("new", folder.join("cache/link")).unwrap();
+            write(&folder, MESSAGES, "hello\n");
+            prefix.changes().unwrap()
+        };
+        let changes = run("first");
+        let paths: Vec<&str> = changes.entries.iter().map(|entry| entry.path.as_str()).collect();
+        assert_eq!(
+            paths,
+            [
+                "opt/provenv/cache",
+                "opt/provenv/cache/link",
+                "opt/provenv/cache/new",
+                "opt/provenv/share/both"
+            ]
+        );
+        assert_eq!(changes.messages, "hello\n");
+        let layer = changes.pin(&world.store).unwrap().unwrap();
+        assert!(world.store.contains(&layer.sha256));
+        assert_eq!(run("second").pin(&world.store).unwrap(), Some(layer), "the same changes, the same bytes");
+        let untouched = world.prefix("third").changes().unwrap();
+        assert_eq!(untouched.pin(&world.store).unwrap(), None);
+    }
+
+    #[test]
+    fn what_no_layer_can_say_is_refused() {
+        let world = World::new();
+        let prefix = world.prefix("removed");
+        fs_err::remove_file(prefix.folder().join("share/lower")).unwrap();
+        assert!(matches!(prefix.changes(), Err(Error::Removed(path)) if path == "share/lower"));
+        let prefix = world.prefix("pipe");
+        nix::unistd::mkfifo(&prefix.folder().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(matches!(prefix.changes(), Err(Error::NotAFile(path)) if path == "pipe"));
+    }
+}

@@ -1,0 +1,41 @@
+"""What py-rattler makes of a channel, and of a prefix.
+
+    rattler_peer.py install CHANNEL CACHE FOLDER SPEC...
+    rattler_peer.py list FOLDER
+
+The first installs to FOLDER as if it were /opt/provenv; the second prints the records of the packages installed there.
+"""
+
+import asyncio
+import json
+import pathlib
+import sys
+
+import rattler
+from rattler.repo_data import Gateway
+
+
+async def install(channel, cache, folder, specs):
+    records = await rattler.solve(
+        sources=[rattler.Channel(channel)],
+        specs=specs,
+        platforms=["linux-64", "noarch"],
+        gateway=Gateway(cache_dir=cache),
+        virtual_packages=[],
+    )
+    await rattler.install(
+        records,
+        folder,
+        cache_dir=cache,
+        platform=rattler.Platform("linux-64"),
+        alternative_target_prefix="/opt/provenv",
+        show_progress=False,
+    )
+
+
+if sys.argv[1] == "install":
+    _, _, channel, cache, folder, *specs = sys.argv
+    asyncio.run(install(channel, cache, folder, specs))
+else:
+    paths = sorted(pathlib.Path(sys.argv[2], "conda-meta").glob("*.json"))
+    print(json.dumps([json.loads(rattler.PrefixRecord.from_path(path).to_json()) for path in paths]))

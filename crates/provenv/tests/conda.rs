@@ -1,0 +1,155 @@
+//! Environments of conda packages, from the definition to a command that runs.
+
+mod support;
+
+use provenv_channel::{Channel, Package, real};
+use provenv_testing::server::{FileTree, Server};
+use support::{Done, Workspace};
+
+/// An environment file of `channel`.
+fn environment(channel: &str, packages: &[&str]) -> String {
+    let mut text = format!("name: demo\nchannels: [{channel}]\ndependencies:\n");
+    for package in packages {
+        text.extend(["- ", package, "\n"]);
+    }
+    text
+}
+
+#[test]
+fn real_packages_are_locked_built_and_run() {
+    let (Some(workspace), Some(channel)) = (Workspace::new(), real()) else { return };
+    let server = channel.serve();
+    let packages = ["python=3.11", "scikit-learn", "pandas", "requests", "pip"];
+    workspace.write("environment.yml", &environment(&server.at("/real"), &packages));
+    let built = workspace.json(["build", "environment.yml"]);
+    assert!(built["layers"].as_u64().unwrap() < 100);
+
+    let code = "import os, sys, sysconfig, sklearn, pandas; from sklearn.linear_model import LinearRegression as R; \
+                print(sys.prefix, os.environ['CONDA_PREFIX'], 'VIRTUAL_ENV' in os.environ, sysconfig.get_path('purelib')); \
+                print(R().fit([[0], [1]], [0, 2]).predict([[2]])[0].round(6)); \
+                print(pandas.__spec__.cached)";
+    let run =
+        |command: &[&str]| workspace.run([&["run", "environment.yml", "--"], command].concat()).ok().stdout;
+    let said = run(&["python", "-c", code]);
+    let lines: Vec<&str> = said.lines().collect();
+    let site = "/opt/provenv/lib/python3.11/site-packages";
+    assert_eq!(lines[0], format!("/opt/provenv /opt/provenv False {site}"));
+    assert_eq!(lines[1], "4.0");
+    assert_eq!(lines[2], format!("{site}/pandas/__pycache__/__init__.cpython-311.pyc"));
+    // Bytecode is there for every module that is loaded and that a statement could import, and is not made when it runs.
+    let stale = "import sys, os, sklearn, pandas; print([m.__name__ for m in sys.modules.values() \
+                 if (c := getattr(getattr(m, '__spec__', None), 'cached', None)) and not os.path.exists(c) \
+                 and '-' not in m.__name__])";
+    assert_eq!(run(&["python", "-B", "-c", stale]), "[]\n");
+
+    // What pip and conda's tools see is what was locked.
+    assert_eq!(run(&["pip", "check"]), "No broken requirements found.\n");
+    let listed = run(&["pip", "list", "--format", "freeze"]);
+    assert!(listed.contains("scikit-learn=="), "{listed}");
+    let records = run(&["sh", "-c", "ls /opt/provenv/conda-meta"]);
+    assert!(records.contains("history\n") && records.contains("\npython-3.11"), "{records}");
+
+    // Made again from its artifacts it is the same.
+    let again = workspace.json(["build", "environment.yml", "--force"]);
+    assert_eq!((&again["image"], &again["reproduced"]), (&built["image"], &true.into()));
+}
+
+/// A channel of packages with scripts: one that makes an index of what is there, one that fails, one that wants to be first.
+fn scripted() -> Channel {
+    let tool = Package::new("tool", "1.0").build("h0_4", 4).file("share/tools/tool", "tool\n").post_link(
+        "set -e\nls \"$PREFIX/share/tools\" > \"$PREFIX/share/index\"\n\
+         echo \"$PKG_NAME $PKG_VERSION $PKG_BUILDNUM $PREFIX\" >> \"$PREFIX/share/index\"\n\
+         echo 'read the manual' >> \"$PREFIX/.messages.txt\"\n\
+         if (exec 3<>/dev/tcp/127.0.0.1/${PORT:-9}) 2> /dev/null; then exit 9; fi\n",
+    );
+    Channel::new("demo")
+        .add(tool)
+        .add(Package::new("other", "1.0").file("share/tools/other", "other\n").depends("tool"))
+        .add(Package::new("broken", "1.0").post_link("echo it cannot be done >&2\nexit 3\n"))
+        .add(Package::new("early", "1.0").pre_link("exit 0\n"))
+        .add(Package::new("late", "1.0").pre_unlink("exit 1\n"))
+}
+
+#[test]
+fn scripts_are_refused_until_the_user_says_what_becomes_of_them() {
+    let Some(workspace) = Workspace::new() else { return };
+    let server = Server::start(scripted().serve(FileTree::new()));
+    let file = |name: &str, packages: &[&str]| {
+        workspace.write(name, &environment(&server.at("/demo"), packages));
+    };
+    file("environment.yml", &["other", "late"]);
+    let refused = workspace.run(["build", "environment.yml"]);
+    assert_ne!(refused.code, 0);
+    assert!(
+        refused.stderr.contains("tool 1.0 (bin/.tool-post-link.sh)")
+            && refused.stderr.contains("--post-link run"),
+        "{}",
+        refused.stderr
+    );
+    assert!(
+        !refused.stderr.contains("late"),
+        "what runs when it is taken away never runs: {}",
+        refused.stderr
+    );
+
+    // Left out: the lock says so, and the image is made of it without another word.
+    let skipped = workspace.json(["lock", "environment.yml", "--post-link", "skip"]);
+    let lock = fs_err::read_to_string(workspace.path().join("environment.lock.json")).unwrap();
+    assert!(lock.contains("\"post_link\": \"skip\""), "{lock}");
+    let built = workspace.json(["build", "environment.yml"]);
+    assert_eq!(built["lock"], skipped["lock"]);
+    let show = ["run", "environment.yml", "--", "sh", "-c", "cat /opt/provenv/share/index"];
+    assert_ne!(workspace.run(show).code, 0);
+
+    // Run, once: what they left is in the lock, and in the image.
+    let done = workspace.run(["-o", "json", "build", "environment.yml", "--post-link", "run"]).ok();
+    assert!(done.stderr.contains("read the manual"), "{}", done.stderr);
+    let with = done.json();
+    assert_ne!(with["image"], built["image"]);
+    assert_eq!(workspace.run(show).ok().stdout, "other\ntool\ntool 1.0 4 /opt/provenv\n");
+    let again = workspace.json(["build", "environment.yml", "--force"]);
+    assert_eq!((&again["image"], &again["reproduced"]), (&with["image"], &true.into()));
+    // The same choice is no new lock, and resolving anew keeps it.
+    assert_eq!(workspace.json(["build", "environment.yml", "--post-link", "run"])["lock"], with["lock"]);
+    assert_eq!(workspace.json(["lock", "environment.yml", "--upgrade"])["lock"], with["lock"]);
+
+    // A registered version keeps what its lock says.
+    workspace.run(["env", "register", "environment.yml", "--name", "kept"]).ok();
+    let refused = workspace.run(["build", "kept", "--post-link", "skip"]);
+    assert!(refused.stderr.contains("never changes"), "{}", refused.stderr);
+    assert_eq!(workspace.json(["build", "kept"])["image"], with["image"]);
+    // What scripts left stays as long as the lock does.
+    workspace.run(["store", "gc"]).ok();
+    assert_eq!(workspace.json(["build", "kept", "--force"])["image"], with["image"]);
+
+    // A lock that comes from where they were run needs what they left.
+    workspace.run(["lock", "environment.yml"]).ok();
+    let elsewhere = Workspace::new().unwrap();
+    let mut command = elsewhere.command();
+    command.args(["build", "environment.yml", "--lock", "environment.lock.json"]);
+    let refused: Done = command.current_dir(workspace.path()).output().unwrap().into();
+    assert!(
+        refused.code != 0 && refused.stderr.contains("scripts of conda packages left"),
+        "{}",
+        refused.stderr
+    );
+
+    file("broken.yml", &["broken"]);
+    let failed = workspace.run(["build", "broken.yml", "--post-link", "run"]);
+    assert!(
+        failed.stderr.contains("broken 1.0 failed with exit code 3")
+            && failed.stderr.contains("it cannot be done"),
+        "{}",
+        failed.stderr
+    );
+    file("early.yml", &["early"]);
+    let failed = workspace.run(["build", "early.yml", "--post-link", "run"]);
+    assert!(
+        failed.stderr.contains("early 1.0") && failed.stderr.contains("--post-link skip"),
+        "{}",
+        failed.stderr
+    );
+    workspace.run(["build", "early.yml", "--post-link", "skip"]).ok();
+    file("late.yml", &["late"]);
+    workspace.run(["build", "late.yml"]).ok();
+}

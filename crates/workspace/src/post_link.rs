@@ -1,0 +1,182 @@
+//! Scripts that conda packages want to be run when they are installed: by default an image with such packages is refused; who
+//! locks or builds says what is to become of them, and the lock keeps it.
+//!
+//! They are run once, on a copy of the prefix, in the sandbox and without network. What they leave there becomes a layer, and
+//! the lock names it by its digest: from then on the image is a function of the lock, as any other.
+
+use std::path::PathBuf;
+
+use provenv_compute::{Container, Mount};
+use provenv_definition::{Definition, Platform};
+use provenv_image::LinkScript;
+use provenv_image::post_link::Prefix;
+use provenv_lock::{Lock, PlatformLock, PostLink, Receipt};
+
+use crate::error::IoContext as _;
+use crate::locking::Locked;
+use crate::sandbox::{apart, captured};
+use crate::{Error, Result, Workspace};
+
+/// What is to become of the scripts of conda packages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScriptChoice {
+    /// They are run once, in the sandbox, and what they leave is kept.
+    Run,
+    /// They are left out.
+    Skip,
+}
+
+impl ScriptChoice {
+    /// What was chosen for a lock; `None` where nothing had to be.
+    pub(crate) fn of(lock: &PlatformLock) -> Option<Self> {
+        Some(match lock.post_link.as_ref()? {
+            PostLink::Run { .. } => Self::Run,
+            PostLink::Skip => Self::Skip,
+        })
+    }
+}
+
+/// Where the prefix is in every image.
+const PREFIX: &str = "/opt/provenv";
+
+/// How much of what a failed script printed is shown.
+const SHOWN: usize = 2000;
+
+impl Workspace {
+    /// `locked` with the scripts of its conda packages as `choice` says, where it says something. Nothing is chosen anew: only
+    /// what becomes of the scripts differs.
+    pub(crate) async fn settle_scripts(
+        &self,
+        definition: &Definition,
+        locked: Locked,
+        choice: Option<ScriptChoice>,
+    ) -> Result<Locked> {
+        let Some(choice) = choice else { return Ok(locked) };
+        let _pin = self.store.pin()?;
+        let mut lock = locked.lock.clone();
+        for (platform, lock) in &mut lock.platforms {
+            if ScriptChoice::of(lock) != Some(choice) {
+                *lock = self.with_scripts(lock.clone(), *platform, Some(choice)).await?;
+            }
+        }
+        if lock == locked.lock {
+            return Ok(locked);
+        }
+        let _lease = self.store.lock_async("definition", &locked.definition.hex()).await?;
+        let receipt = Receipt {
+            lock: lock.digest(),
+            resolved_at: jiff::Timestamp::now(),
+            previous: Some(locked.receipt_digest),
+            ..locked.receipt
+        };
+        let receipt_digest = self.catalogue.record_resolution(definition, &lock, &receipt).await?;
+        Ok(Locked { receipt_digest, receipt, lock, fresh: true, ..locked })
+    }
+
+    /// Refuses to change what becomes of scripts in a lock that never changes.
+    pub(crate) fn keeps_scripts(reference: &str, lock: &Lock, choice: Option<ScriptChoice>) -> Result<()> {
+        let differs = |lock: &PlatformLock| !lock.conda.is_empty() && ScriptChoice::of(lock) != choice;
+        if choice.is_some() && lock.platforms.values().any(differs) {
+            return Err(Error::Arguments {
+                message: format!("`{reference}` is registered, and its lock never changes"),
+                hint: "give --post-link when its file is locked, before it is registered".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// `lock`, of this platform, with the scripts of its conda packages as `choice` says.
+    pub(crate) async fn with_scripts(
+        &self,
+        mut lock: PlatformLock,
+        platform: Platform,
+        choice: Option<ScriptChoice>,
+    ) -> Result<PlatformLock> {
+        lock.post_link = None;
+        if lock.conda.is_empty() {
+            return Ok(lock);
+        }
+        lock.post_link = match choice {
+            None => None,
+            Some(ScriptChoice::Skip) => Some(PostLink::Skip),
+            Some(ScriptChoice::Run) => self.run_scripts(&lock, platform).await?,
+        };
+        Ok(lock)
+    }
+
+    /// Runs the scripts of the conda packages of `lock`; `None` where they have none.
+    async fn run_scripts(&self, lock: &PlatformLock, platform: Platform) -> Result<Option<PostLink>> {
+        let assembler = self.assembler(None).await?;
+        let scripts = assembler.link_scripts(lock, platform).await?;
+        if scripts.is_empty() {
+            return Ok(None);
+        }
+        if !scripts.iter().all(LinkScript::is_post_link) {
+            return Err(provenv_image::Error::Scripts(scripts).into());
+        }
+        if platform != Platform::host() {
+            return Err(Error::Unsupported(format!(
+                "scripts of packages for {platform} cannot be run on {}",
+                Platform::host()
+            )));
+        }
+        let without = PlatformLock { post_link: Some(PostLink::Skip), ..lock.clone() };
+        let image = assembler.image(&without, platform).await?;
+        let layers = self.unpack(&image.layers).await?;
+        let bash = if lock.debian.iter().any(|package| package.name == "bash") { "bash" } else { "sh" };
+        let (store, reporter) = (self.store.clone(), std::sync::Arc::clone(&self.reporter));
+        tokio::task::spawn_blocking(move || {
+            let scratch = store.scratch()?;
+            let folder = scratch.path().join("prefix");
+            fs_err::create_dir(&folder).doing(|| "could not copy the prefix".to_owned())?;
+            let prefix = Prefix::copy(&layers, folder)?;
+            for script in &scripts {
+                let running = apart(container(layers.clone(), &prefix, bash, script), &store)?;
+                let output = captured(running)?;
+                if output.code != 0 {
+                    return Err(failed(script, output.code, &[output.stdout, output.stderr].concat()));
+                }
+            }
+            let changes = prefix.changes()?;
+            for line in changes.messages.lines().filter(|line| !line.trim().is_empty()) {
+                reporter.note(&format!("a script of a conda package says: {line}"));
+            }
+            Ok(Some(PostLink::Run { layer: changes.pin(&store)? }))
+        })
+        .await?
+    }
+}
+
+/// The script in the image with a copy of the prefix in its place, as conda runs it (`run_script` in conda's `core/link.py`), and
+/// without what would make its work depend on chance.
+fn container(layers: Vec<PathBuf>, prefix: &Prefix, shell: &str, script: &LinkScript) -> Container {
+    let path = format!("{PREFIX}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    let env = [
+        ("PATH", path),
+        ("HOME", "/tmp".to_owned()),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("CONDA_PREFIX", PREFIX.to_owned()),
+        ("PREFIX", PREFIX.to_owned()),
+        ("ROOT_PREFIX", PREFIX.to_owned()),
+        ("PKG_NAME", script.name.clone()),
+        ("PKG_VERSION", script.version.clone()),
+        ("PKG_BUILDNUM", script.build_number.to_string()),
+        ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
+        ("PYTHONHASHSEED", "0".to_owned()),
+        ("SOURCE_DATE_EPOCH", "315532800".to_owned()),
+    ];
+    Container {
+        layers,
+        mounts: vec![Mount { host: prefix.folder().to_owned(), guest: PREFIX.into(), read_only: false }],
+        command: vec![shell.to_owned(), format!("{PREFIX}/{}", script.path)],
+        env: env.map(|(name, value)| (name.to_owned(), value)).into(),
+        cwd: PREFIX.into(),
+        network: false,
+        ..Container::default()
+    }
+}
+
+fn failed(script: &LinkScript, code: i32, output: &[u8]) -> Error {
+    let output = String::from_utf8_lossy(&output[output.len().saturating_sub(SHOWN)..]).trim().to_owned();
+    Error::Script { package: script.what.clone(), path: script.path.clone(), code, output }
+}
