@@ -48,6 +48,11 @@ bench: build ## time Provenv beside buildah, podman and docker; results in bench
 	$(CARGO) build --release --locked --package provenv-image --example limit
 	bench/run.sh $(PROVENV)
 
+.PHONY: bench-conda
+bench-conda: ## time conda environments beside py-rattler, and buildah with pip
+	$(CARGO) build --release --locked --package provenv --package provenv-image --package provenv-channel --bins --example limit --example real_channel
+	bench/conda.sh $(PROVENV)
+
 .PHONY: manual
 manual: build ## manual pages and completions into target/manual
 	$(PROVENV) man target/manual

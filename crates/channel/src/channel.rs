@@ -114,6 +114,12 @@ impl Channel {
         tree
     }
 
+    /// Adds the pages of an OCI registry that has the channel at its name. Clients want `https` for it.
+    #[must_use]
+    pub fn serve_oci(&self, tree: FileTree) -> FileTree {
+        crate::oci::serve(tree, self.prefix.trim_matches('/'), &self.files())
+    }
+
     /// Writes packages and index into `folder`, which then is a channel.
     pub fn write_to(&self, folder: &Path) -> io::Result<()> {
         for (path, bytes) in self.files() {

@@ -29,6 +29,7 @@ mod channel;
 mod content;
 mod index;
 mod info;
+mod oci;
 mod package;
 mod python;
 mod real;

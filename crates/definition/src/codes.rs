@@ -311,6 +311,11 @@ codes! {
     "PV134" UNQUOTED_VERSION "unquoted-version" Info
         "a version that YAML takes for a number"
         "`3.10` without quotes is the number 3.1 for most YAML readers. Provenv reads it as written; quote it for the others.";
+    "PV135" NO_INTERPRETER "no-interpreter" Warning
+        "a user-managed environment without its Python"
+        "Nothing of `python`, `conda` and `pip` is installed in a user-managed environment: its base has to bring the Python \
+         that `interpreter_path` names (`python`, if it names none). Said of a file where nothing in it brings one, and of \
+         an image that was made where the interpreter cannot be started in it.";
 }
 
 #[cfg(test)]

@@ -134,6 +134,10 @@ pub struct Origins {
     pub constraints: Vec<Place>,
     /// Each of [`Definition::system_packages`](crate::Definition::system_packages).
     pub system_packages: Vec<Place>,
+    /// `interpreter_path`.
+    pub interpreter_path: Option<Place>,
+    /// `user_managed`.
+    pub user_managed: Option<Place>,
     pub(crate) variables: HashMap<String, Place>,
 }
 

@@ -1,7 +1,7 @@
 //! How fast artifacts become segments on all cores, beside the least that any way of doing it must do with their bytes:
 //! inflate what comes, compress what does not come ready, hash what goes out, packed and unpacked. Prints JSON.
 //!
-//! `cargo run -p provenv-image --release --example limit -- FILE.whl… FILE.deb…`
+//! `cargo run -p provenv-image --release --example limit -- FILE.whl… FILE.deb… FILE.conda…`
 
 use std::error::Error;
 use std::hint::black_box;
@@ -33,14 +33,16 @@ impl Artifact {
         Ok(Self { sha256: Digest::of(&bytes), path, bytes })
     }
 
-    fn is_wheel(&self) -> bool {
-        self.path.extension().is_some_and(|extension| extension == "whl")
+    fn is(&self, extension: &str) -> bool {
+        self.path.extension().is_some_and(|found| found == extension)
     }
 
     fn segment(&self, store: &Store) -> Result<Segment> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        Ok(if self.is_wheel() {
+        Ok(if self.is("whl") {
             segment::wheel(store, &self.path, &self.sha256, &name, (3, 11))?.segment
+        } else if self.is("conda") {
+            segment::conda(store, &self.path, &self.sha256, &name, Some((3, 11)))?.segment
         } else {
             segment::deb(store, &self.path, &self.sha256, &name)?.segment
         })
@@ -48,7 +50,12 @@ impl Artifact {
 
     /// The least work on this artifact, all of it in memory.
     fn least(&self, store: &Store, segment: &Segment) -> Result<()> {
-        if self.is_wheel() { spliced(store, segment) } else { packed_anew(&self.bytes) }
+        if self.is("whl") {
+            return spliced(store, segment);
+        }
+        let (name, data) = if self.is("conda") { content(&self.bytes) } else { data(&self.bytes) }
+            .ok_or("the package has no data")?;
+        packed_anew(&name, data)
     }
 }
 
@@ -70,10 +77,9 @@ fn spliced(store: &Store, segment: &Segment) -> Result<()> {
     Ok(())
 }
 
-/// A Debian package is unpacked, and its files are compressed with what everybody can read.
-fn packed_anew(deb: &[u8]) -> Result<()> {
+/// A Debian or conda package is unpacked, and its files are compressed with what everybody can read.
+fn packed_anew(name: &str, data: &[u8]) -> Result<()> {
     let mut tar = Vec::new();
-    let (name, data) = data(deb).ok_or("the package has no data")?;
     if name.strip_suffix(".xz").is_some() {
         liblzma::read::XzDecoder::new(data).read_to_end(&mut tar)?;
     } else if name.strip_suffix(".zst").is_some() {
@@ -106,6 +112,23 @@ fn data(deb: &[u8]) -> Option<(String, &[u8])> {
             return Some((name, content));
         }
         rest = tail.get(size + size % 2..).unwrap_or_default();
+    }
+    None
+}
+
+/// The member `pkg-….tar.zst` of a zip archive that compresses nothing itself.
+fn content(conda: &[u8]) -> Option<(String, &[u8])> {
+    let mut rest = conda;
+    while rest.starts_with(b"PK\x03\x04") {
+        let number = |at: usize| Some(u16::from_le_bytes(*rest.get(at..)?.first_chunk()?));
+        let size = u32::from_le_bytes(*rest.get(18..)?.first_chunk()?) as usize;
+        let (name, extra) = (usize::from(number(26)?), usize::from(number(28)?));
+        let title = String::from_utf8_lossy(rest.get(30..30 + name)?).into_owned();
+        let content = rest.get(30 + name + extra..)?.get(..size)?;
+        if title.starts_with("pkg-") {
+            return Some((title, content));
+        }
+        rest = rest.get(30 + name + extra + size..)?;
     }
     None
 }

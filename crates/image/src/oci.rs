@@ -9,7 +9,7 @@ mod dockerfile;
 use std::collections::BTreeMap;
 
 use provenv_definition::{Digest, Platform};
-use provenv_lock::{BaseLock, PlatformLock};
+use provenv_lock::{BaseLock, PlatformLock, PythonLock};
 use provenv_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -83,9 +83,10 @@ impl ImageConfig {
     pub fn of(lock: &PlatformLock) -> Self {
         let mut env = Vec::new();
         let has_conda = !lock.conda.is_empty();
-        if lock.python.is_some() || has_conda {
+        let has_virtualenv = lock.python.as_ref().is_some_and(PythonLock::has_virtualenv);
+        if lock.python.as_ref().is_some_and(|python| !python.as_is) || has_conda {
             env.push(("PATH".to_owned(), format!("/{PREFIX}/bin:{SYSTEM_PATH}")));
-            if lock.python.as_ref().is_some_and(|python| !python.is_condas()) {
+            if has_virtualenv {
                 env.push(("VIRTUAL_ENV".to_owned(), format!("/{PREFIX}")));
             }
             if has_conda {

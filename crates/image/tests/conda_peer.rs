@@ -134,6 +134,7 @@ fn lock(channel: &Channel, url: &str) -> PlatformLock {
             version: "3.11.2".to_owned(),
             executable: "/opt/provenv/bin/python3.11".to_owned(),
             glibc: "2.36".to_owned(),
+            as_is: false,
         }),
         conda,
         pypi: Vec::new(),

@@ -303,6 +303,7 @@ mod tests {
                 version: python.into(),
                 executable: "/usr/bin/python3".into(),
                 glibc: "2.36".into(),
+                as_is: false,
             }),
             conda: Vec::new(),
             post_link: None,

@@ -211,9 +211,17 @@ pub struct PythonLock {
     pub executable: String,
     /// glibc of the base, e.g. `2.36`: decides which manylinux wheels fit.
     pub glibc: String,
+    /// It is used as it is, without a virtual environment over it: the definition is user-managed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub as_is: bool,
 }
 
 impl PythonLock {
+    /// Whether a virtual environment is laid over it, which is where packages go.
+    pub fn has_virtualenv(&self) -> bool {
+        !self.as_is && !self.is_condas()
+    }
+
     /// Whether conda brings it, in the prefix, and not the base.
     pub fn is_condas(&self) -> bool {
         self.executable.starts_with("/opt/provenv/")

@@ -125,6 +125,9 @@ impl PlatformLock {
         if let Some(python) = &self.python {
             python.validate()?;
         }
+        let as_is = self.python.as_ref().is_some_and(|python| python.as_is);
+        let nothing = self.conda.is_empty() && self.pypi.is_empty();
+        require(!as_is || nothing, "the lock", "has packages for a Python that is used as it is")?;
         let python = self.python.is_some() || self.pypi.is_empty();
         require(python, "the lock", "has Python packages and no Python")?;
         for package in &self.pypi {

@@ -2,6 +2,7 @@
 
 pub mod debian;
 pub mod elf;
+pub mod proxy;
 pub mod pypi;
 pub mod server;
 pub mod tls;

@@ -16,6 +16,8 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 pub struct Front {
     /// `https://localhost:PORT`, without a slash at the end.
     pub url: String,
+    /// Where it listens.
+    pub address: SocketAddr,
     /// The authority's certificate, as PEM.
     pub authority: String,
     stop: Option<oneshot::Sender<()>>,
@@ -39,7 +41,8 @@ impl Front {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port on the loopback");
         listener.set_nonblocking(true).expect("a socket can be made non-blocking");
-        let url = format!("https://localhost:{}", listener.local_addr().expect("it is bound").port());
+        let address = listener.local_addr().expect("it is bound");
+        let url = format!("https://localhost:{}", address.port());
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             let runtime =
@@ -52,7 +55,7 @@ impl Front {
                 }
             });
         });
-        Self { url, authority: authority.pem(), stop: Some(stop), thread: Some(thread) }
+        Self { url, address, authority: authority.pem(), stop: Some(stop), thread: Some(thread) }
     }
 }
 

@@ -177,9 +177,24 @@ impl Workspace {
                 let (image, cached) = self.image(&locked, platform).await?;
                 (locked, image, cached)
             };
+        let mut warnings = given.warnings.clone();
         if !cached && let Some(lock) = locked.lock.platforms.get(&platform) {
             let missing = provenv_image::missing(&self.store, lock, platform)?;
             self.note_where(&given, missing.iter().map(|one| one.library.as_str()));
+        }
+        // The interpreter's path is no part of the definition: it may be new where the image is not.
+        if definition.user_managed
+            && platform == Platform::host()
+            && let Some(lock) = locked.lock.platforms.get(&platform)
+        {
+            match self.interpreter_in(&given.environment, &given.origins, &image, lock).await {
+                Ok(tried) => warnings.extend(tried.remark),
+                // The image is there all the same.
+                Err(error) => {
+                    let why = with_causes(&error);
+                    self.reporter.note(&format!("the interpreter could not be tried: {why}"));
+                }
+            }
         }
         if options.force && cached {
             self.rebuild(&locked, platform, &image).await?;
@@ -201,7 +216,7 @@ impl Workspace {
             cached: cached && !options.force,
             reproduced: cached && options.force,
             exported: destinations.iter().map(Target::to_string).collect(),
-            warnings: given.warnings,
+            warnings,
         })
     }
 

@@ -100,6 +100,7 @@ impl Workspace {
             container.mounts.push(Mount { host: host.clone(), guest: guest.clone(), read_only: *read_only });
         }
         container.env = variables(&prepared.variables, &given.environment, &options.variables);
+        self.show_interpreter(&given.environment, &mut container)?;
         confine(&mut container, options);
         ready(&given.warnings);
         let signals = Signals::listen()?;
@@ -242,6 +243,7 @@ impl Workspace {
         own.push(("PROVENV_RUN_ID".to_owned(), id.clone()));
         own.push(("PROVENV_OUTPUTS".to_owned(), OUTPUTS.to_owned()));
         container.env = variables(&image_variables, &given.environment, &own);
+        self.show_interpreter(&given.environment, &mut container)?;
         let mut limits = options.run.clone();
         if let Some(job_limits) = &job.limits {
             limits.cpus = limits.cpus.or(job_limits.cpus);
@@ -288,7 +290,7 @@ impl Workspace {
     }
 
     /// Lock and image of what was given, for this machine.
-    async fn prepared(&self, given: &Given) -> Result<Prepared> {
+    pub(crate) async fn prepared(&self, given: &Given) -> Result<Prepared> {
         let platforms = platforms_of(&given.environment.definition);
         let host = Platform::host();
         if !platforms.contains(&host) {
@@ -366,11 +368,11 @@ impl Workspace {
 }
 
 /// What a command needs before it can run.
-struct Prepared {
+pub(crate) struct Prepared {
     locked: Locked,
     /// What of the lock is for this machine.
-    lock: PlatformLock,
-    image: Image,
+    pub lock: PlatformLock,
+    pub image: Image,
     /// The image's own variables.
     variables: Vec<(String, String)>,
     /// Whether the image was there.

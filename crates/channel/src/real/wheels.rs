@@ -18,7 +18,7 @@ use crate::python;
 use crate::tools::run;
 
 /// All with their dependencies, so that nothing moves when the index does.
-const PINNED: [&str; 22] = [
+pub(super) const PINNED: [&str; 22] = [
     "certifi==2026.10.19.post1",
     "charset-normalizer==3.5.3",
     "click==8.5.1",
@@ -44,7 +44,7 @@ const PINNED: [&str; 22] = [
 ];
 
 /// Older versions of some, so that there is something to upgrade.
-const OLDER: [&str; 2] = ["joblib==1.4.2", "requests==2.31.0"];
+pub(super) const OLDER: [&str; 2] = ["joblib==1.4.2", "requests==2.31.0"];
 
 /// What conda-forge's packages need that wheels do not say.
 const BESIDES: [(&str, &[&str]); 1] = [("pip", &["setuptools", "wheel"])];
@@ -52,10 +52,15 @@ const BESIDES: [(&str, &[&str]); 1] = [("pip", &["setuptools", "wheel"])];
 /// Before it, a file's time says nothing: zip archives begin in 1980, and many builds leave it at that.
 const FIRST_YEAR: u16 = 2000;
 
-/// Downloads the wheels into `folder`.
-pub(super) fn download(python: &Path, platform: Platform, folder: &Path) -> Result<Vec<PathBuf>, String> {
+/// Downloads wheels into `folder`: each of `groups` holds one version of a project at the most.
+pub(super) fn download(
+    python: &Path,
+    platform: Platform,
+    folder: &Path,
+    groups: &[Vec<String>],
+) -> Result<Vec<PathBuf>, String> {
     let machine = platform.machine();
-    for pins in [&PINNED[..], &OLDER] {
+    for pins in groups {
         let mut command = Command::new(python);
         command.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
         command.args(["--only-binary", ":all:", "--implementation", "cp", "--python-version", MINOR]);

@@ -13,6 +13,7 @@ pub struct Peer {
     python: PathBuf,
     platform: &'static str,
     folder: tempfile::TempDir,
+    proxy: Option<String>,
 }
 
 impl Peer {
@@ -24,7 +25,7 @@ impl Peer {
     /// For another platform.
     pub fn on(platform: &'static str) -> Option<Self> {
         let python = provenv_channel::python_with(&["py-rattler==0.28.0"])?;
-        let peer = Self { python, platform, folder: tempfile::tempdir().unwrap() };
+        let peer = Self { python, platform, folder: tempfile::tempdir().unwrap(), proxy: None };
         fs_err::write(peer.credentials(), "{}").unwrap();
         Some(peer)
     }
@@ -49,6 +50,9 @@ impl Peer {
         command.env("RATTLER_AUTH_FILE", self.credentials());
         command.args([SCRIPT, "solve", "--channel", channel, "--form", form, "--platform", self.platform]);
         command.arg("--cache").arg(cache);
+        if let Some(proxy) = &self.proxy {
+            command.env("HTTPS_PROXY", proxy).env_remove("NO_PROXY").env_remove("no_proxy");
+        }
         if let Some(prefix) = prefix {
             command.arg("--install").arg(prefix);
         }
@@ -59,6 +63,11 @@ impl Peer {
     pub fn authenticate(&self, credentials: &Value) {
         let text = serde_json::json!({ "127.0.0.1": credentials }).to_string();
         fs_err::write(self.credentials(), text).unwrap();
+    }
+
+    /// It goes by this proxy from now on to whatever is `https`.
+    pub fn go_by(&mut self, proxy: &str) {
+        self.proxy = Some(proxy.to_owned());
     }
 
     fn credentials(&self) -> PathBuf {

@@ -51,6 +51,7 @@ fn check_at(environment: &Environment, origins: &Origins) -> Remarks {
     buildable::remarks(environment, origins, &mut remarks);
     azure::azure(environment, origins, &mut remarks);
     python::python(environment, origins, &mut remarks);
+    python::user_managed(environment, origins, &mut remarks);
     packages::system_packages(environment, origins, &mut remarks);
     let asked = conda_asked::asked(environment, origins);
     conda::conda(environment, origins, &asked, &mut remarks);
@@ -62,6 +63,7 @@ fn check_at(environment: &Environment, origins: &Origins) -> Remarks {
 
 pub(crate) use buildable::unlockable;
 pub(crate) use python::PYTHONS;
+pub use python::no_interpreter;
 
 fn placed(remark: Diagnostic, place: Option<&Place>) -> Diagnostic {
     match place {

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::placed;
 use crate::read::Origins;
-use crate::{Base, Diagnostic, Environment, Place, PythonRequest, Remarks, codes};
+use crate::{Base, Definition, Diagnostic, Environment, Place, PythonRequest, Remarks, codes};
 
 /// Last days of support of Python's minor versions: (minor, seconds since 1970). Older ones ended before.
 const END_OF_LIFE: &[(u32, u64)] = &[
@@ -18,6 +18,23 @@ const END_OF_LIFE: &[(u32, u64)] = &[
 
 /// The Python of each suite that is known.
 pub(crate) const PYTHONS: [(&str, u32); 3] = [("bullseye", 9), ("bookworm", 11), ("trixie", 13)];
+
+/// A remark that an interpreter is not there, at the line of the user's file that asks for it.
+pub fn no_interpreter(message: String, hint: &str, origins: &Origins) -> Diagnostic {
+    let place = origins.interpreter_path.as_ref().or(origins.user_managed.as_ref());
+    placed(Diagnostic::new(codes::NO_INTERPRETER, message).with_hint(hint), place)
+}
+
+/// A remark where a user-managed base of Debian packages is sure to have no Python.
+pub(super) fn user_managed(environment: &Environment, origins: &Origins, remarks: &mut Remarks) {
+    let Definition { user_managed, base, system_packages, .. } = &environment.definition;
+    // Many packages bring one along, and which they are only the archive knows.
+    if *user_managed && matches!(base, Base::Debian { .. }) && system_packages.is_empty() {
+        let message = "nothing in this user-managed environment brings a Python".to_owned();
+        let hint = "name it in `system_packages`, such as python3, and say in `interpreter_path` where it is";
+        remarks.push(no_interpreter(message, hint, origins));
+    }
+}
 
 pub(super) fn python(environment: &Environment, origins: &Origins, remarks: &mut Remarks) {
     let Some(python) = &environment.definition.python else { return };

@@ -150,4 +150,10 @@ pub(super) const EXAMPLES: &[Example] = &[
         "--index-url https://index.example/simple\ntea==1.0\n",
     ),
     example("PV134", NATIVE, "python: 3.10\n", "python: \"3.10\"\n"),
+    example(
+        "PV135",
+        NATIVE,
+        "user_managed: true\n",
+        "user_managed: true\nsystem_packages: [python3]\ninterpreter_path: /usr/bin/python3\n",
+    ),
 ];

@@ -87,10 +87,11 @@ impl<'s> Reader<'s> {
         environment.tags = tags.into_iter().map(|(name, (value, _))| (name, value)).collect();
         self.variables(fields, environment);
         environment.inference_config = self.inference_config(fields);
-        environment.interpreter_path = self.text(fields, "interpreter_path").0;
+        (environment.interpreter_path, self.origins.interpreter_path) = self.text(fields, "interpreter_path");
 
         let definition = &mut environment.definition;
         definition.base = self.base(fields);
+        self.origins.user_managed = fields.peek("user_managed").map(|node| self.place(node));
         definition.user_managed = fields.flag("user_managed", &mut self.diagnostics) == Some(true);
         if let Some(node) = fields.node("spark") {
             definition.spark = spark_packages(&mut self.sections(), node, "precache_packages");

@@ -231,7 +231,7 @@ impl<'a> Build<'a> {
     /// What is in the prefix and in no package: what makes it a virtual environment, unless Python lies in it, and what makes
     /// it one of conda's, if there are conda packages.
     fn own_files(&self) -> Result<Layers, Error> {
-        let venv = self.lock.python.as_ref().filter(|python| !python.is_condas());
+        let venv = self.lock.python.as_ref().filter(|python| python.has_virtualenv());
         if self.lock.conda.is_empty() {
             let skeleton = venv.map(virtualenv).unwrap_or_default();
             return Ok(literal(self.store, "virtual environment", &skeleton)?);
@@ -245,7 +245,7 @@ impl<'a> Build<'a> {
     fn keep_interpreter(&self, conda: Option<&conda::Conda>, wheels: &[Package]) -> Result<(), Error> {
         let conda_packages = conda.map_or(&[][..], |conda| &conda.family.packages);
         let python = self.lock.python.as_ref();
-        let skeleton = python.filter(|python| !python.is_condas()).map(virtualenv).unwrap_or_default();
+        let skeleton = python.filter(|python| python.has_virtualenv()).map(virtualenv).unwrap_or_default();
         let files = skeleton.iter().filter(|entry| !matches!(entry.kind, EntryKind::Directory));
         let files = files.map(|entry| entry.path.as_str());
         let folders = skeleton.iter().flat_map(|entry| path::parents(&entry.path));

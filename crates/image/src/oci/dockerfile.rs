@@ -32,7 +32,8 @@ pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
     for package in other {
         let _ = writeln!(text, "# - a package that was built here: {package}");
     }
-    if let Some(python) = &lock.python {
+    let python = lock.python.as_ref().filter(|python| !python.as_is);
+    if let Some(python) = python {
         let _ = write!(text, "FROM debian:{suite}-slim AS build\n{}", environment(python, lock, &listed));
     }
     let _ = writeln!(text, "FROM debian:{suite}-slim");
@@ -45,7 +46,7 @@ pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
         }
         text.push_str(" \\\n && rm -rf /var/lib/apt/lists/*\n");
     }
-    if lock.python.is_some() {
+    if python.is_some() {
         let _ = writeln!(text, "COPY --from=build /{PREFIX} /{PREFIX}");
     }
     for (name, value) in &config.env {

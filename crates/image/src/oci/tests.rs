@@ -22,6 +22,7 @@ fn lock(host: &str) -> PlatformLock {
             version: "3.11.2".into(),
             executable: "/usr/bin/python3.11".into(),
             glibc: "2.36".into(),
+            as_is: false,
         }),
         conda: Vec::new(),
         post_link: None,

@@ -39,5 +39,6 @@ pub fn python(packages: &[CondaPackage], glibc: &str) -> Option<PythonLock> {
         version: python.version.clone(),
         executable: format!("{BIN}/python{major}.{minor}"),
         glibc: glibc.to_owned(),
+        as_is: false,
     })
 }

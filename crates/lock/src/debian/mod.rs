@@ -116,11 +116,16 @@ impl Archive {
         let item = "Debian packages";
         self.fetcher.reporter().begin(Phase::Resolving, item);
         let resolution = async {
-            let open = self.select(suite, definition.python.as_ref(), platform).await?;
+            // What is said of a user-managed base's Python is for the record alone.
+            let as_is = definition.user_managed;
+            let wanted = definition.python.as_ref().filter(|_| !as_is);
+            let open = self.select(suite, wanted, platform).await?;
             let requested = definition.system_packages.clone();
-            // Conda brings its own.
-            let python = definition.user_managed || definition.conda.packages.is_empty();
-            blocking(move || choose(&open, &requested, python, platform)).await
+            // Conda brings its own, and a user-managed base has the one that its user put there.
+            let python = !as_is && definition.conda.packages.is_empty();
+            let mut resolution = blocking(move || choose(&open, &requested, python, platform)).await?;
+            resolution.python.iter_mut().for_each(|python| python.as_is = as_is);
+            Ok(resolution)
         };
         let resolution = resolution.await;
         self.fetcher.reporter().end(Phase::Resolving, item);

@@ -129,6 +129,7 @@ pub(super) fn lock(packages: &[std::rc::Rc<Package>]) -> Option<PythonLock> {
         version: find(&library(&minor))?.upstream_version(),
         executable: format!("/usr/bin/python{minor}"),
         glibc: glibc(packages)?,
+        as_is: false,
     })
 }
 

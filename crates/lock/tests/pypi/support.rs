@@ -195,6 +195,7 @@ impl Machine {
             version: "3.11.2".into(),
             executable: self.python.to_str().unwrap().to_owned(),
             glibc: "2.36".into(),
+            as_is: false,
         }
     }
 

@@ -12,6 +12,7 @@ use provenv_definition::{nearest, pages};
   provenv env check . --deny warnings                       for CI
   provenv env check environment.yml --fix --dry-run         show what would be mended
   provenv env check environment.yml --format sarif          for code scanning
+  provenv env check environment.yml --image                 is the interpreter really there?
   provenv env check --explain PV103                         what a code means
   git show HEAD:environment.yml | provenv env check - --stdin-name environment.yml
 
@@ -41,6 +42,9 @@ pub struct CheckArgs {
     /// Show what --fix would change and change nothing
     #[arg(long, requires = "fix")]
     pub dry_run: bool,
+    /// Also try the interpreters of user-managed environments in their images, which are locked and built if need be
+    #[arg(long, conflicts_with_all = ["fix", "explain"])]
+    pub image: bool,
     /// Print the page of a code
     #[arg(long, value_name = "CODE", value_parser = code, conflicts_with_all = ["files", "fix", "format"])]
     pub explain: Option<&'static Code>,

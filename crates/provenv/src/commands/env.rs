@@ -22,7 +22,7 @@ pub async fn env(context: &Context, command: EnvCommand) -> Result {
         EnvCommand::Diff(arguments) => super::diff::diff(context, &arguments).await,
         EnvCommand::Digest { environment } => digest(context, &environment).await,
         EnvCommand::Export(arguments) => super::export::export(context, arguments).await,
-        EnvCommand::Check(arguments) => check(context, &arguments),
+        EnvCommand::Check(arguments) => check(context, &arguments).await,
         EnvCommand::Capture(arguments) => super::capture::capture(context, &arguments),
     }
 }

@@ -12,6 +12,9 @@ const CONDA_FILE: &str = "conda_dependencies.yml";
 impl<'s> Reader<'s, '_> {
     pub(super) fn python(&mut self, node: &'s Node) {
         let Some(mut fields) = self.sections.fields(node, "`python`") else { return };
+        let place = |node: &Node| self.sections.source.place(node.span);
+        self.read.origins.user_managed = fields.peek("userManagedDependencies").map(place);
+        self.read.origins.interpreter_path = fields.peek("interpreterPath").map(place);
         let user_managed = fields.flag("userManagedDependencies", self.sections.diagnostics) == Some(true);
         self.read.environment.definition.user_managed = user_managed;
         let interpreter = self.sections.text(&mut fields, "interpreterPath");

@@ -65,6 +65,7 @@ impl World {
             version: format!("3.{}.1", self.minor),
             executable: format!("/opt/provenv/bin/python3.{}", self.minor),
             glibc: "2.36".to_owned(),
+            as_is: false,
         });
         PlatformLock { conda, ..lock }
     }

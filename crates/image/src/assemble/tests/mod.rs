@@ -144,6 +144,7 @@ impl World {
                 version: format!("3.{minor}.1"),
                 executable: format!("/usr/bin/python3.{minor}"),
                 glibc: "2.36".to_owned(),
+                as_is: false,
             }),
             conda: Vec::new(),
             pypi,

@@ -9,10 +9,11 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use provenv_definition::codes::NO_INTERPRETER;
 use provenv_definition::{Diagnostic, Format, Linted, Severity, lint, lint_bytes, lint_str, pages};
 use serde::Serialize;
 
-use super::{Context, Result};
+use super::{Context, Result, here};
 use crate::cli::{CheckArgs, Deny, OutputFormat, ReportFormat};
 use crate::{errors, output};
 
@@ -33,7 +34,7 @@ struct Checked {
     fixed: usize,
 }
 
-pub fn check(context: &Context, arguments: &CheckArgs) -> Result {
+pub async fn check(context: &Context, arguments: &CheckArgs) -> Result {
     if let Some(code) = arguments.explain {
         output::write(pages::page(code).as_bytes())?;
         return Ok(ExitCode::SUCCESS);
@@ -79,6 +80,9 @@ pub fn check(context: &Context, arguments: &CheckArgs) -> Result {
             checked.push(of(name, linted, 0));
         }
     }
+    if arguments.image {
+        try_interpreters(context, arguments, &mut checked).await?;
+    }
     let for_programs =
         arguments.dry_run && arguments.format.is_some_and(|format| format != ReportFormat::Text);
     if diffs.is_empty() || for_programs {
@@ -92,6 +96,23 @@ pub fn check(context: &Context, arguments: &CheckArgs) -> Result {
         Some(failure) => Err(failure),
         None => Ok(ExitCode::from(code(arguments, &checked))),
     }
+}
+
+/// Adds what there is to say of interpreters once they were tried, in place of what files alone let one think.
+async fn try_interpreters(context: &Context, arguments: &CheckArgs, checked: &mut [Checked]) -> Result<()> {
+    let workspace = context.workspace().await?;
+    for checked in checked.iter_mut().filter(|checked| checked.readable && checked.file.exists()) {
+        let reference = std::path::absolute(&checked.file)?;
+        let tried = workspace.try_interpreter(&reference.to_string_lossy(), &here()?).await?;
+        let Some(tried) = tried else { continue };
+        checked.remarks.retain(|remark| remark.code != NO_INTERPRETER.id);
+        checked.remarks.extend(tried.remark.filter(|remark| is_wanted(remark, arguments)));
+        if let Some(version) = &tried.version {
+            context.say(&format!("{}: {} is Python {version}", checked.file.display(), tried.interpreter));
+        }
+    }
+    workspace.close().await;
+    Ok(())
 }
 
 fn standard_input(name: &Path) -> Result<Linted> {
@@ -113,15 +134,17 @@ fn of(file: &Path, linted: Linted, fixed: usize) -> Checked {
 
 /// Without the remarks that nobody wants; what makes a file unusable is always said.
 fn chosen(mut linted: Linted, arguments: &CheckArgs) -> Linted {
+    linted.remarks.retain(|remark| is_wanted(remark, arguments));
+    linted
+}
+
+fn is_wanted(remark: &Diagnostic, arguments: &CheckArgs) -> bool {
     let named = |codes: &[&provenv_definition::codes::Code], remark: &Diagnostic| {
         codes.iter().any(|code| code.id == remark.code)
     };
-    linted.remarks.retain(|remark| {
-        let unusable = remark.is_error() && remark.code < "PV100";
-        let selected = arguments.select.is_empty() || named(&arguments.select, remark);
-        unusable || (selected && !named(&arguments.ignore, remark))
-    });
-    linted
+    let unusable = remark.is_error() && remark.code < "PV100";
+    let selected = arguments.select.is_empty() || named(&arguments.select, remark);
+    unusable || (selected && !named(&arguments.ignore, remark))
 }
 
 fn code(arguments: &CheckArgs, checked: &[Checked]) -> u8 {
