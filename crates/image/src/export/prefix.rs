@@ -87,7 +87,7 @@ pub(crate) fn place(folder: &Path, python: Option<&PythonLock>) -> Result<PathBu
     };
     fs_err::create_dir_all(parent).map_err(io)?;
     let whole = fs_err::canonicalize(parent).map_err(io)?.join(name);
-    if !whole.to_str().is_some_and(|text| !text.contains(|c: char| c.is_control() || c == ':')) {
+    if whole.to_str().is_none_or(|text| text.contains(|c: char| c.is_control() || c == ':')) {
         return refuse("has a name that scripts cannot carry");
     }
     match fs_err::symlink_metadata(&whole) {
