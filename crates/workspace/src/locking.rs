@@ -407,6 +407,10 @@ impl Workspace {
         }
         let (mut base, _, glibc) = self.resolve_base(definition, host, None, &Upgrade::All).await?;
         let Some(python) = lock.python.as_ref().filter(|python| python.is_condas()) else { return Ok(base) };
+        if definition.conda.channels.is_empty() {
+            // A lock of another tool may name none; whether a tool is needed for it shows later.
+            return Ok(base);
+        }
         let (major, minor) = python.minor();
         let spec = CondaRequirement { spec: format!("python={major}.{minor}"), platforms: Vec::new() };
         let asked = CondaRequirements { packages: vec![spec], ..definition.conda.clone() };

@@ -18,12 +18,14 @@ const DEBS: [&str; 5] = [
     "python3-distutils",
     "python3-lib2to3",
 ];
+/// What extensions are compiled with; its libraries are left out.
+const HEADERS: &str = "libpython3.11-dev";
 /// What only Debian has: it forbids pip to write, and it bends setuptools to Debian's folders.
 const DEBIANS: [&str; 2] = ["EXTERNALLY-MANAGED", "_distutils_system_mod.py"];
 
 /// Debian's names of all that [`packages`] needs.
 pub(super) fn debs() -> Vec<&'static str> {
-    DEBS.to_vec()
+    DEBS.into_iter().chain([HEADERS]).collect()
 }
 
 /// Python's full version, e.g. `3.11.2`.
@@ -43,6 +45,11 @@ pub(super) fn packages(
         nodes.extend(system::moved(deb, &format!("usr/bin/python{MINOR}"), &format!("bin/python{MINOR}")));
         nodes.extend(system::moved(deb, &format!("usr/lib/python{MINOR}"), &format!("lib/python{MINOR}")));
     }
+    let headers = format!("include/python{MINOR}");
+    nodes.extend(system::moved(&debs[HEADERS], &format!("usr/{headers}"), &headers));
+    // Debian's `pyconfig.h` only leads to that of the machine.
+    let own = format!("usr/include/{}-linux-gnu/python{MINOR}", platform.machine());
+    nodes.extend(system::moved(&debs[HEADERS], &own, &headers));
     // `nis` and `_dbm` need libraries that conda-forge does not have either.
     nodes.retain(|path, node| {
         let foreign = |library: &String| !providers.contains_key(library);

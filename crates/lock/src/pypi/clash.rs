@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use pep440_rs::VersionSpecifiers;
+use pep440_rs::{Version, VersionSpecifiers};
 
 use super::explain::{quoted, two_places};
 use super::stub::Stubs;
@@ -19,13 +19,22 @@ pub struct Clash {
     pub wish: String,
     /// The distribution's name.
     pub name: String,
+    /// The name of the conda package that it lies in, where that has its version, so that bounds mean the same for both.
+    pub package: Option<String>,
     /// What conda installs of it, and why: "conda's numpy 1.26.4, which is asked for as `numpy=1.26`".
     pub conda: String,
 }
 
 impl Clash {
     pub(super) fn new(by: Option<String>, wish: String, installed: &Installed) -> Self {
-        Self { by, wish, name: installed.name.clone(), conda: installed.explained() }
+        let package = installed.package.split_once(' ').filter(|(_, version)| {
+            let version = version.parse::<Version>();
+            version.is_ok_and(|version| {
+                installed.version.as_ref().is_ok_and(|own| own.clone().without_local() == version)
+            })
+        });
+        let package = package.map(|(name, _)| name.to_owned());
+        Self { by, wish, name: installed.name.clone(), package, conda: installed.explained() }
     }
 }
 
@@ -50,6 +59,28 @@ pub(super) fn text(clashes: &[Clash]) -> String {
         let _ = write!(text, "\n  there is {}", of[0].conda);
     }
     text
+}
+
+/// What the user can do.
+pub(super) fn hint(clashes: &[Clash]) -> String {
+    let names = names(clashes);
+    // conda writes bounds as pip does, with these exceptions; several wishes may contradict each other.
+    let specs = names.iter().map(|name| {
+        let mut of = clashes.iter().filter(|clash| clash.name == *name);
+        let (clash, None) = (of.next()?, of.next()) else { return None };
+        let bounds = &clash.wish[clash.wish.find(['<', '>', '=', '~', '!'])?..];
+        let plain = !bounds.contains("===") && !bounds.contains([' ', ';', '@', '+']);
+        clash.package.as_ref().filter(|_| plain).map(|package| format!("`{package} {bounds}`"))
+    });
+    let conda = match specs.collect::<Option<Vec<String>>>() {
+        Some(specs) => format!("ask conda for {} too", specs.join(" and ")),
+        None => "ask conda for a version that they can take".to_owned(),
+    };
+    let names = names.join(" or ");
+    format!(
+        "pip leaves what conda installs as it is: {conda}, ask pip for other versions, or name a URL of {names} for pip, which \
+         then takes the place of conda's"
+    )
 }
 
 /// The distributions that they are about.

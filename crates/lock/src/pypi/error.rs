@@ -337,7 +337,7 @@ impl Error {
                     .into()
             }
             Self::Conflict { explanation } => conflict_hint(explanation),
-            Self::Clash { clashes, .. } => clash_hint(clashes),
+            Self::Clash { clashes, .. } => clash::hint(clashes),
             Self::Python { python, .. } => format!(
                 "ask for another version of the package, or for another Python than {python} with the key `python`"
             ),
@@ -421,14 +421,6 @@ impl Error {
     pub(super) fn variable(url: &SafeUrl, variable: &str) -> Self {
         Self::Variable { url: url.to_string(), variable: variable.to_owned() }
     }
-}
-
-fn clash_hint(clashes: &[Clash]) -> String {
-    let names = clash::names(clashes).join(" and ");
-    format!(
-        "pip leaves what conda installs as it is: ask conda for a version of {names} that pip's packages can take, ask pip for \
-         other versions of these, or let pip have a direct URL of {names}, which then shadows conda's"
-    )
 }
 
 fn conflict_hint(explanation: &Explanation) -> String {
