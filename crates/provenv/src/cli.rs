@@ -440,6 +440,7 @@ impl From<ResolvingArgs> for provenv_workspace::Resolving {
   provenv build environment.yaml
   provenv build digits:2 --to oci:image
   provenv build digits --to docker-archive:digits.tar
+  provenv build digits --to prefix:/srv/digits     conda's environment without the image
   provenv build digits --to registry.example/team/digits:2
   provenv build environment.yaml --lock environment.lock.json
   provenv build digits --force                     assemble again and compare")]
@@ -447,8 +448,9 @@ pub struct BuildArgs {
     /// A file, or a registered environment
     #[arg(value_name = "FILE|ENV", value_hint = ValueHint::FilePath)]
     pub environment: String,
-    /// Where the image goes besides the store: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG]
-    /// or a registry reference HOST/NAME[:TAG]; may be given several times
+    /// Where the image goes besides the store: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG],
+    /// prefix:DIR (the conda environment as a folder of this machine) or a registry reference HOST/NAME[:TAG]; may be given
+    /// several times
     #[arg(long, value_name = "DESTINATION")]
     pub to: Vec<String>,
     /// Build exactly from this lock, which `provenv lock` wrote here or elsewhere, and resolve nothing
