@@ -48,7 +48,8 @@ impl<V: Ord> Range<V> {
 impl Range<Version> {
     /// Of a bound of pip's (PEP 440).
     pub fn of(bound: &VersionSpecifier) -> Self {
-        let version = bound.version();
+        // Where a bound has no local part, that of a version does not count.
+        let version = &bound.version().clone().without_local();
         let at = |with: bool| Some((version.clone(), with));
         match bound.operator() {
             Operator::GreaterThan => Self { low: at(false), high: None },
