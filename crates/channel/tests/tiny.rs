@@ -2,10 +2,14 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 
 use provenv_channel::{Channel, Package};
 use provenv_testing::server::{FileTree, Server};
+use rattler_conda_types::{Shard, ShardedRepodata};
+use serde_json::Value;
 use support::{Peer, names};
 
 fn python() -> Package {
@@ -80,7 +84,7 @@ fn what_left_the_index_or_the_server_is_said_to_have() {
         vec!["x"],
     );
     let files = channel.files();
-    let repodata: serde_json::Value = serde_json::from_slice(&files["linux-64/repodata.json"]).unwrap();
+    let repodata: Value = serde_json::from_slice(&files["linux-64/repodata.json"]).unwrap();
     assert_eq!(repodata["removed"], serde_json::json!(["broken-2-0.conda", "old-2-0.tar.bz2"]));
     assert!(files.contains_key("linux-64/broken-2-0.conda"), "a broken package can still be had");
     assert!(
@@ -192,25 +196,44 @@ fn rattler_indexes_the_packages_alike() {
     }
     peer.index(&theirs);
     for subdir in ["linux-64", "noarch"] {
-        let read = |channel: &std::path::Path| {
-            let text = fs_err::read_to_string(channel.join(subdir).join("repodata.json")).unwrap();
-            let mut repodata: serde_json::Value = serde_json::from_str(&text).unwrap();
-            for record in ["packages", "packages.conda"].iter().flat_map(|kind| {
-                repodata[kind].as_object().unwrap().clone().into_values().collect::<Vec<_>>()
-            }) {
-                assert!(record["sha256"].is_string());
-            }
-            // Theirs keeps what the subdir says already, and when it was indexed.
-            for kind in ["packages", "packages.conda"] {
-                for record in repodata[kind].as_object_mut().unwrap().values_mut() {
-                    let record = record.as_object_mut().unwrap();
-                    for field in ["arch", "platform", "indexed_timestamp"] {
-                        record.remove(field);
-                    }
-                }
-            }
-            (repodata["packages"].clone(), repodata["packages.conda"].clone())
-        };
-        assert_eq!(read(&ours), read(&theirs), "{subdir}");
+        assert_eq!(records(&ours.join(subdir)), records(&theirs.join(subdir)), "{subdir}");
+        assert_eq!(shards(&ours.join(subdir)), shards(&theirs.join(subdir)), "the shards of {subdir}");
     }
+}
+
+/// The records of `repodata.json`.
+fn records(subdir: &Path) -> BTreeMap<String, Value> {
+    let text = fs_err::read_to_string(subdir.join("repodata.json")).unwrap();
+    let repodata: Value = serde_json::from_str(&text).unwrap();
+    let records = KINDS.iter().flat_map(|kind| repodata[kind].as_object().unwrap().clone());
+    records.map(|(file, record)| (file, comparable(record))).collect()
+}
+
+/// The records of all shards, by the name that leads to each.
+fn shards(subdir: &Path) -> BTreeMap<String, BTreeMap<String, Value>> {
+    fn read<T: serde::de::DeserializeOwned>(path: &Path) -> T {
+        rmp_serde::from_slice(&zstd::decode_all(&fs_err::read(path).unwrap()[..]).unwrap()).unwrap()
+    }
+    let index: ShardedRepodata = read(&subdir.join("repodata_shards.msgpack.zst"));
+    let shard = |digest: &[u8]| -> BTreeMap<String, Value> {
+        let digest = hex::encode(digest);
+        let shard: Shard = read(&subdir.join("shards").join(format!("{digest}.msgpack.zst")));
+        let records = shard.packages.into_iter().chain(shard.conda_packages);
+        records
+            .map(|(file, record)| (file.to_string(), comparable(serde_json::to_value(record).unwrap())))
+            .collect()
+    };
+    index.shards.into_iter().map(|(name, digest)| (name, shard(&digest))).collect()
+}
+
+const KINDS: [&str; 2] = ["packages", "packages.conda"];
+
+/// A record without what rattler says besides: again what the subdir says, and when it was indexed.
+fn comparable(mut record: Value) -> Value {
+    let fields = record.as_object_mut().unwrap();
+    for field in ["arch", "platform", "indexed_timestamp"] {
+        fields.remove(field);
+    }
+    assert!(fields["sha256"].is_string() && fields["depends"].is_array(), "{fields:?}");
+    record
 }

@@ -29,8 +29,8 @@
 //! definition `conda`, `pip` and `python` are left out: nothing of them is installed.
 //!
 //! *base*: `kind` (`debian`, `image`, `dockerfile` or `context`), `suite` (text; left out where any suite will do, which
-//! is another question than a given one), `reference` (text as given; `:latest` is added where it has neither tag nor
-//! digest), `text` (the Dockerfile, line breaks as one line feed), `dockerfile` (text, the Dockerfile's path in the
+//! is another question than a given one), `reference` (text as the model has it; `:latest` is added where it has neither tag
+//! nor digest), `text` (the Dockerfile, line breaks as one line feed), `dockerfile` (text, the Dockerfile's path in the
 //! context), `content` (text, the digest of a context folder's content, see below), `url` (text, where a context that is
 //! no folder is).
 //!

@@ -187,7 +187,8 @@ codes! {
         "A job says what to run in which environment. The message names the key that does not fit.";
     "PV101" RESERVED_NAME "reserved-name" Error
         "a reserved name"
-        "Names that begin with `AzureML`, `Microsoft` or `curated/` belong to environments that are shipped.";
+        "Names that begin with `AzureML`, `Microsoft` or `curated/` belong to environments that are shipped. The `name:` of a \
+         conda file is conda's own, so there it is a warning: registered from that file, the environment wants another name.";
     "PV102" INVALID_NAME "invalid-name" Error
         "a name or version that cannot be used"
         "Names and versions are parts of file names, URLs and image references: letters, digits, `-`, `_` and `.`, \
@@ -281,8 +282,8 @@ codes! {
         "Azure ML refuses it. Put files into a build context and copy them.";
     "PV126" WILDCARD_EQUALITY "wildcard-equality" Info
         "`==` with a wildcard in a conda package"
-        "`==` asks for an exact version and `.*` for all that begin so. Conda takes `==1.2.*` for `=1.2`, and stricter readers \
-         refuse it. Write `=1.2`.";
+        "`==` asks for an exact version and `.*` for all that begin so. Conda takes `==1.2.*` for `=1.2`, but before a \
+         build string for `==1.2`, and stricter readers refuse it. Write what is meant.";
     "PV127" SHELL_REDIRECT "shell-redirect" Warning
         "a version bound that the shell takes for a redirection"
         "In `RUN pip install numpy>=1.2`, the shell sends the output to a file called `=1.2`, and any numpy is installed. \
@@ -316,6 +317,11 @@ codes! {
         "Nothing of `python`, `conda` and `pip` is installed in a user-managed environment: its base has to bring the Python \
          that `interpreter_path` names (`python`, if it names none). Said of a file where nothing in it brings one, and of \
          an image that was made where the interpreter cannot be started in it.";
+    "PV136" AZURE_REFUSES "azure-refuses" Warning
+        "a v1 environment that Azure ML refuses"
+        "Azure ML checks an environment when it is registered or built: it wants a `python` section with conda packages unless \
+         the packages are there already, a build context with its `dockerfilePath` and a `locationType` that it knows, and of \
+         a registry's credentials one kind, whole. Provenv can do without, and the message says what is missing.";
 }
 
 #[cfg(test)]

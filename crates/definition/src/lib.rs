@@ -16,6 +16,8 @@ pub mod document;
 pub mod examples;
 mod fix;
 mod folder;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod lint;
 mod lock_reader;
 pub mod locked;
@@ -35,6 +37,7 @@ mod safe_url;
 mod secrets;
 mod sections;
 mod source;
+mod spelling;
 mod suggest;
 mod write;
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::check::{dockerfile, text};
 use crate::read::read_source;
+use crate::secrets::Variables;
 use crate::{Base, Diagnostic, Format, ReadEnvironment, ReadError, Source, codes, folder, recognise};
 use ignore::Ignored;
 
@@ -105,7 +106,8 @@ fn lint_source(source: Source) -> Linted {
         };
         let lines: HashSet<usize> =
             remarks.iter().filter(known).filter_map(|remark| remark.span).map(|span| span.line).collect();
-        remarks.extend(text::secrets(source, &lines));
+        let variables = if is_dockerfile(source) { Variables::Shell } else { Variables::Braced };
+        remarks.extend(text::secrets(source, variables, &lines));
     }
     // What is taken for a list of requirements because nothing else fits, and cannot be read as one, is likely none: a
     // program, or the settings of another tool.
@@ -118,7 +120,9 @@ fn lint_source(source: Source) -> Linted {
     }
     let mut ignored: HashMap<&Path, Ignored> = HashMap::new();
     for source in std::iter::once(&source).chain(files.values()) {
-        ignored.insert(source.path(), Ignored::read(source));
+        let found = Ignored::read(source);
+        remarks.extend(found.unknown.iter().cloned());
+        ignored.insert(source.path(), found);
     }
     let before = remarks.len();
     remarks.retain(|remark| {

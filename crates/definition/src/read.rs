@@ -11,7 +11,7 @@ use crate::pip::{PipReader, Role};
 use crate::recognise::{self, Recognised};
 use crate::{
     Diagnostic, Environment, LockedArtifacts, Place, Remarks, Source, azure, conda, dockerfile, folder,
-    mlflow, native, pixi, python,
+    mlflow, native, pixi, python, spelling,
 };
 
 /// The format a file was read as.
@@ -139,6 +139,8 @@ pub struct Origins {
     /// `user_managed`.
     pub user_managed: Option<Place>,
     pub(crate) variables: HashMap<String, Place>,
+    /// What the reader has seen and the model does not hold: remarks for whoever checks the file, not for whoever uses it.
+    pub(crate) noticed: Remarks,
 }
 
 /// A file that cannot be used, with everything that is wrong with it, warnings included.
@@ -253,6 +255,7 @@ pub(crate) fn settle(mut read: ReadEnvironment, diagnostics: Remarks) -> Result<
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(ReadError(diagnostics.into_vec()));
     }
+    spelling::unify(&mut read.environment.definition);
     read.warnings = diagnostics.into_vec();
     Ok(read)
 }

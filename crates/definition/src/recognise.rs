@@ -40,22 +40,45 @@ pub(crate) fn format_of(source: &Source) -> Result<Recognised, ReadError> {
         ("pipfile" | "pipfile.lock" | "setup.py" | "setup.cfg", _) | (_, "lock" | "py" | "ipynb" | "cfg") => {
             unsupported()
         }
-        (name, extension)
-            if ["dockerfile", "containerfile"]
-                .iter()
-                .any(|known| name.starts_with(known) || name.ends_with(known))
-                || extension == "dockerfile" =>
-        {
-            Ok(Recognised::Lines(Format::Dockerfile))
-        }
+        (name, _) if is_dockerfile_name(name) => Ok(Recognised::Lines(Format::Dockerfile)),
         (_, "yml" | "yaml" | "json") => yaml(source),
         _ if is_explicit(source) => Ok(Recognised::Lines(Format::CondaExplicit)),
         _ if is_conda_list(source) => Ok(Recognised::Lines(Format::CondaList)),
         (_, "txt") if is_pixi_lock(source) => pixi_lock(source),
         (_, "txt" | "in" | "pip") => Ok(Recognised::Lines(Format::Requirements)),
         _ if is_yaml(source) => yaml(source),
+        _ if is_dockerfile(source) => Ok(Recognised::Lines(Format::Dockerfile)),
         _ => Ok(Recognised::Lines(Format::Requirements)),
     }
+}
+
+/// Whether a name in lower case is a Dockerfile's: `Dockerfile`, `gpu.dockerfile`, `Dockerfile.gpu`, `app__dockerfile.2`.
+fn is_dockerfile_name(name: &str) -> bool {
+    let known = ["dockerfile", "containerfile"];
+    let other = [".json", ".md", ".sh", ".txt", ".yaml", ".yml"].iter().any(|ending| name.ends_with(ending));
+    known.iter().any(|known| name.starts_with(known) || name.ends_with(known))
+        || (!other && name.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| known.contains(&word)))
+}
+
+/// Whether it begins as a Dockerfile does: by `FROM image`, with `ARG` alone before it.
+fn is_dockerfile(source: &Source) -> bool {
+    let mut lines = source.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let first = lines.find(|line| !line.split(char::is_whitespace).next().is_some_and(|word| word == "ARG"));
+    let words: Vec<&str> = first.into_iter().flat_map(str::split_whitespace).collect();
+    match words.iter().filter(|word| !word.starts_with("--")).collect::<Vec<_>>()[..] {
+        [from, _] => *from == "FROM",
+        [from, _, word, _] => *from == "FROM" && word.eq_ignore_ascii_case("as"),
+        _ => false,
+    }
+}
+
+/// Whether it has the keys of MLflow's `python_env.yaml` and no others. Conda's file has no `python`, and ours no
+/// `dependencies`.
+fn is_python_env(node: &Node) -> bool {
+    let Kind::Mapping(pairs) = &node.kind else { return false };
+    let known = |key: &Node| matches!(key.text(), Some("python" | "build_dependencies" | "dependencies"));
+    let is_text = value_of(node, "python").is_some_and(|python| python.text().is_some());
+    is_text && value_of(node, "dependencies").is_some() && pairs.iter().all(|(key, _)| known(key))
 }
 
 /// Whether `source` is read as requirements only because it looks like nothing else: neither its name nor its ending
@@ -94,7 +117,8 @@ fn yaml_format(source: &Source, node: &Node) -> Result<Format, ReadError> {
     if value("metadata").is_some() && value("package").is_some() {
         return Ok(Format::CondaLock);
     }
-    if name == "python_env.yaml"
+    if name.ends_with("python_env.yaml")
+        || is_python_env(node)
         || (value("build_dependencies").is_some()
             && (value("python").is_some() || value("dependencies").is_some()))
     {

@@ -119,7 +119,7 @@ impl Source {
     }
 
     /// The lines without their line breaks.
-    pub fn lines(&self) -> impl Iterator<Item = &str> {
+    pub fn lines(&self) -> impl Iterator<Item = &str> + Clone {
         self.lines.iter().map(|(start, end)| &self.text[*start..*end])
     }
 

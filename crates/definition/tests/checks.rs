@@ -26,6 +26,20 @@ fn requirements_are_checked() {
         ("a==1\na==1.0\nb==1\nB == 1\n", &["PV108 4:1 `b==1` is given twice"]),
         ("a==1\nA==2", &["PV107 1:1 `a==1` is excluded by `a==2` of line 2"]),
         ("a>=2\n\na==1", &["PV107 3:1 `a==1` is excluded by `a>=2` of line 1"]),
+        (
+            "a>=2\na<1",
+            &[
+                "PV103 1:1 `a` is not pinned: the lock decides its version",
+                "PV107 1:1 `a>=2` and `a<1` of line 2 exclude each other",
+            ],
+        ),
+        (
+            "a>=2,<2",
+            &[
+                "PV103 1:1 `a` is not pinned: the lock decides its version",
+                "PV107 1:1 `a>=2` and `a<2` exclude each other",
+            ],
+        ),
         ("a==1,!=1.0", &["PV107 1:1 `a==1` is excluded by `a!=1`"]),
         ("a==1.1rc1\na>=1.0", &[]),
         ("a==1 ; os_name=='b'\na==2 ; os_name=='c'", &[]),

@@ -394,7 +394,7 @@ https://conda.anaconda.org/conda-forge/noarch/b-2.0-py_0.tar.bz2#sha256:e3b0c442
         ),
         (
             "@EXPLICIT\nhttps://h.test/c/noarch/a-1-0.conda#12\n",
-            "PV016 2:37+2 a hash after `#` is an md5 of 32 or `sha256:` and 64 hexadecimal digits",
+            "PV016 2:37+2 a hash after `#` is an md5 of 32 or `sha256:` and 64 hexadecimal digits (`conda list --explicit --md5` writes it so)",
         ),
     ] {
         assert_eq!(remarks("explicit.txt", text), [remark], "{text}");

@@ -334,3 +334,43 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn two_spellings_of_one_thing_have_one_digest() {
+    let digest = |file: &str, text: &str| definition_digest(&definition(text, file));
+    for (file, one, other) in [
+        ("e.yaml", "image: docker.io/library/python:3.11\n", "image: python:3.11\n"),
+        ("e.yaml", "image: docker.io/library/python\n", "image: python:latest\n"),
+        ("Dockerfile", "FROM a:1\nRUN b", "FROM a:1\r\nRUN b\r\n"),
+        (
+            "e.yml",
+            "channels: [https://conda.anaconda.org/conda-forge/]\ndependencies: [python=3.11]\n",
+            "channels: [conda-forge]\ndependencies: [python=3.11]\n",
+        ),
+        (
+            "e.yml",
+            "channels: [a]\ndependencies: ['https://conda.anaconda.org/conda-forge::python=3.11']\n",
+            "channels: [a]\ndependencies: ['conda-forge::python=3.11']\n",
+        ),
+    ] {
+        assert_eq!(digest(file, one), digest(file, other), "{one}");
+    }
+    // Near, and not the same.
+    for (file, one, other) in [
+        ("e.yaml", "image: host.test/library/python:3.11\n", "image: python:3.11\n"),
+        ("Dockerfile", "FROM a:1\nRUN b\n\n", "FROM a:1\nRUN b\n"),
+        ("requirements.txt", "-i https://pypi.org/simple\na\n", "a\n"),
+        (
+            "e.yml",
+            "channels: [https://conda.anaconda.org/pkgs/main]\ndependencies: [python=3.11]\n",
+            "channels: [pkgs/main]\ndependencies: [python=3.11]\n",
+        ),
+        (
+            "e.yml",
+            "channels: [https://h.test/conda-forge]\ndependencies: [python=3.11]\n",
+            "channels: [conda-forge]\ndependencies: [python=3.11]\n",
+        ),
+    ] {
+        assert_ne!(digest(file, one), digest(file, other), "{one}");
+    }
+}

@@ -59,9 +59,9 @@ fn a_dockerfile_needs_a_context_only_if_it_takes_files_from_one() {
 }
 
 #[test]
-fn the_text_is_kept_without_byte_order_mark_and_carriage_returns() {
+fn the_text_is_kept_without_byte_order_mark_and_carriage_returns_and_ends_its_last_line() {
     let found = read_alone("\u{feff}FROM a:1\r\nRUN b \\\r\n  c").unwrap();
-    let text = "FROM a:1\nRUN b \\\n  c".to_owned();
+    let text = "FROM a:1\nRUN b \\\n  c\n".to_owned();
     assert_eq!(found.environment.definition.base, Base::Dockerfile { text });
 }
 
@@ -345,8 +345,27 @@ fn a_folder_that_cannot_be_sent_is_refused() {
 
 #[test]
 fn names_of_dockerfiles_are_recognised() {
-    for name in ["Dockerfile", "Containerfile", "Dockerfile.gpu", "gpu.Dockerfile", "gpu-dockerfile"] {
+    for name in [
+        "Dockerfile",
+        "Containerfile",
+        "Dockerfile.gpu",
+        "gpu.Dockerfile",
+        "gpu-dockerfile",
+        "team__Dockerfile.2",
+        "0a-Dockerfile.model",
+        // By what they hold.
+        "build",
+        "image.gpu",
+    ] {
         assert_eq!(read_str("FROM a:1\n", Path::new(name)).unwrap().format, Format::Dockerfile, "{name}");
+    }
+    let text = "# syntax=docker/dockerfile:1\n\nARG V=1\nFROM --platform=$BUILDPLATFORM a:$V AS b\n";
+    assert_eq!(read_str(text, Path::new("build")).unwrap().format, Format::Dockerfile);
+    for (name, text) in
+        [("requirements.txt", "from a\n"), ("list", "from\n"), ("dockerfile.md", "FROM a:1\n")]
+    {
+        let format = read_str(text, Path::new(name)).map(|read| read.format).ok();
+        assert_eq!(format == Some(Format::Dockerfile), name.starts_with("dockerfile"), "{name}");
     }
 }
 
@@ -385,4 +404,40 @@ fn dockerfiles_of_the_corpus_are_read() {
     }
     println!("dockerfile: {} of {total} read, {contexts} with a build context", total - refused.len());
     assert!(refused.len() <= 10);
+}
+
+#[test]
+fn credentials_in_a_dockerfile_are_refused_and_never_shown() {
+    for (line, column) in [
+        ("RUN pip install -i https://me:hunter2@h.test/simple a", 28),
+        ("RUN pip install --extra-index-url https://hunter2hunter2@h.test/simple a", 43),
+        ("RUN pip install git+https://me:hunter2@h.test/a", 29),
+        ("# RUN pip install -i https://me:hunter2@h.test/simple a", 30),
+        ("ENV PIP_INDEX_URL=https://$USER:hunter2@h.test/simple", 27),
+    ] {
+        let text = format!("FROM python:3.11\n{line}\n");
+        let error = read_str(&text, Path::new("/nowhere/Dockerfile")).unwrap_err();
+        let [only] = &error.0[..] else { panic!("{line}: {error:?}") };
+        assert_eq!(
+            (only.code, only.span.map(|span| (span.line, span.column))),
+            ("PV015", Some((2, column))),
+            "{line}"
+        );
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        // A text inside another file is a Dockerfile, too.
+        let inline = format!("dockerfile: |\n  FROM python:3.11\n  {line}\n");
+        let error = read_str(&inline, Path::new("/nowhere/environment.yaml")).unwrap_err();
+        assert_eq!(error.0[0].code, "PV015", "{line}");
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+    for line in [
+        "RUN pip install -i https://$USER:$TOKEN@h.test/simple a",
+        "RUN pip install -i https://${TOKEN}@h.test/simple a",
+        "RUN pip install -i https://me:${TOKEN}@h.test/simple a",
+        "RUN --mount=type=secret,id=t pip install -i https://me:$(cat /run/secrets/t)@h.test/simple a",
+        "RUN pip install git+ssh://git@h.test/a",
+    ] {
+        let text = format!("FROM python:3.11\n{line}\n");
+        read_str(&text, Path::new("/nowhere/Dockerfile")).unwrap_or_else(|error| panic!("{line}: {error:?}"));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use provenv_definition::{Linted, apply, lint, lint_str};
+use provenv_definition::{Linted, Severity, apply, lint, lint_str};
 
 fn linted(file: &str, text: &str) -> Linted {
     lint_str(text, Path::new(file))
@@ -42,6 +42,9 @@ fn comments_take_remarks_back() {
         ("numpy  # provenv: ignore\n", &[]),
         ("numpy  # provenv:ignore the version\n", &[]),
         ("numpy  # provenv: ignore[PV104]\n", &["PV103:1"]),
+        // A slip takes nothing back, and is said.
+        ("numpy  # provenv: ignore[PV1O3]\n", &["PV103:1", "PV012:1"]),
+        ("numpy  # provenv: ignore[PV103, unpined]\n", &["PV012:1"]),
         ("numpy  # provenv: ignored\n", &["PV103:1"]),
         ("numpy  # provenv: ignore[PV103\n", &["PV103:1"]),
         ("# provenv: ignore[PV103]\nnumpy\npandas\n", &["PV103:3"]),
@@ -71,6 +74,8 @@ fn conda_files_are_checked() {
         ("- numpy=1.26\n- numpy==1.26.4\n", &[]),
         ("- numpy=1.26\n- numpy==1.25.4\n", &["PV107:6"]),
         ("- numpy=1.26\n- numpy=1.25\n", &["PV107:5"]),
+        ("- numpy>=2\n- numpy<1\n", &["PV103:5", "PV107:5"]),
+        ("- numpy>=2,<1\n", &["PV103:5", "PV107:5"]),
         ("- numpy==1.26.4\n- numpy<1.26\n", &["PV107:5"]),
         ("- numpy=1.26\n- numpy=1.26\n", &["PV108:6"]),
         ("- numpy==1.26.*\n", &["PV126:5"]),
@@ -119,7 +124,9 @@ fn dockerfiles_are_checked() {
         ("FROM python:3.13-slim\nENV API_TOKEN hunter2\n", &["PV109:2"]),
         ("FROM python:3.13-slim\nARG API_TOKEN=hunter2\n", &["PV109:2"]),
         ("FROM python:3.13-slim\nRUN docker login -u me -p hunter2 h.example\n", &["PV109:2"]),
-        ("FROM python:3.13-slim\nRUN pip install -i https://me:hunter2@h.example/simple a\n", &["PV109:2"]),
+        ("FROM python:3.13-slim\nRUN curl -u me:hunter2 https://h.example\n", &["PV109:2"]),
+        ("FROM python:3.13-slim\nRUN pip install -i https://$U:$P@h.example/simple a\n", &[]),
+        ("FROM python:3.13-slim\nRUN pip install -i https://me:hunter2@h.example/simple a\n", &["PV015:2"]),
     ] {
         let linted = linted("Dockerfile", text);
         assert!(!format!("{:?}", linted.remarks).contains("hunter2"), "{text}");
@@ -279,4 +286,37 @@ fn what_is_wrong_a_thousand_times_is_not_listed_for_ever() {
         let said = of_code.iter().find(|remark| remark.message.starts_with("more than 1000 of these"));
         assert_eq!(said.and_then(|remark| remark.span).map(|span| span.line), last, "{file} {code}");
     }
+}
+
+#[test]
+fn a_misspelt_code_in_a_comment_is_said_with_the_right_one() {
+    let remarks = linted("requirements.txt", "numpy  # provenv: ignore[PV103, unpined]\n").remarks;
+    let [only] = &remarks[..] else { panic!("{remarks:?}") };
+    assert_eq!(only.message, "`unpined` is no code, so the comment takes nothing back by it");
+    assert_eq!(only.hint.as_deref(), Some("did you mean `unpinned`?"));
+    assert_eq!(only.span.map(|span| (span.column, span.length)), Some((33, 7)));
+}
+
+#[test]
+fn a_wildcard_behind_two_equals_signs_is_mended_without_another_meaning() {
+    let file = |spec: &str| format!("channels: [conda-forge]\ndependencies: [{spec}]\n");
+    for (given, expected) in [
+        ("numpy==1.26.*", "numpy=1.26"),
+        // Before a build string it is one version for conda.
+        ("numpy==1.26.*=py38_0", "numpy==1.26=py38_0"),
+        ("'numpy ==1.26.* py38_0'", "'numpy ==1.26 py38_0'"),
+    ] {
+        assert_eq!(mended("environment.yml", &file(given)), file(expected), "{given}");
+    }
+}
+
+#[test]
+fn the_name_of_a_conda_file_is_no_registration() {
+    let severity = |file: &str, text: &str| {
+        let remarks = linted(file, text).remarks;
+        remarks.iter().find(|remark| remark.code == "PV101").map(|remark| remark.severity)
+    };
+    let conda = "name: azureml_x\nchannels: [conda-forge]\ndependencies: [python=3.12]\n";
+    assert_eq!(severity("environment.yml", conda), Some(Severity::Warning));
+    assert_eq!(severity("environment.yaml", "name: azureml_x\npip: [a==1]\n"), Some(Severity::Error));
 }

@@ -61,3 +61,15 @@ fn files_of_the_corpus_are_read() {
     println!("mlflow-python-env: {} of {total} read", total - refused);
     assert_eq!(refused, 0);
 }
+
+#[test]
+fn its_keys_tell_it_whatever_the_file_is_called() {
+    for (name, text, format) in [
+        ("env.yaml", "python: \"3.11\"\ndependencies:\n- numpy==2.1.0\n", Format::MlflowPythonEnv),
+        ("0a-python_env.yaml", "python: \"3.11\"\n", Format::MlflowPythonEnv),
+        ("env.yaml", "python: \"3.11\"\npip: [numpy==2.1.0]\n", Format::Native),
+        ("env.yaml", "channels: [c]\ndependencies: [numpy=2.1.0]\n", Format::CondaEnvironment),
+    ] {
+        assert_eq!(read_str(text, Path::new(name)).unwrap().format, format, "{text}");
+    }
+}

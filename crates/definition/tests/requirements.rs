@@ -86,11 +86,13 @@ fn hashes_are_carried_and_checked() {
     assert_eq!(hashes, [format!("sha256:{a}"), format!("sha256:{b}")]);
     assert_eq!(
         remarks("x==1 --hash=sha256:12"),
-        ["PV016 1:13 \"sha256:12\" a sha256 hash has 64 hexadecimal digits"]
+        ["PV016 1:13 \"sha256:12\" a sha256 hash has 64 hexadecimal digits (`pip hash FILE` prints it)"]
     );
     assert_eq!(
         remarks("x==1 --hash=sha512:12"),
-        ["PV016 1:13 \"sha512:12\" only sha256 hashes can be checked"]
+        [
+            "PV016 1:13 \"sha512:12\" only sha256 hashes can be checked (add the sha256 hash: `pip hash FILE` prints it)"
+        ]
     );
     assert_eq!(remarks(&format!("x==1 --hash=sha512:12 --hash=sha256:{a}")), Vec::<String>::new());
     let text = format!("--require-hashes\nx==1 --hash=sha256:{a}\ny==1\nz>=1 --hash=sha256:{a}\n");

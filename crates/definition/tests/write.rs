@@ -161,7 +161,7 @@ fn what_a_format_has_a_place_for_it_carries() {
 
 #[test]
 fn formats_of_locks_ask_for_a_lock() {
-    for format in WriteFormat::ALL.into_iter().filter(|format| format.is_lock()) {
+    for format in WriteFormat::ALL.iter().copied().filter(|format| format.is_lock()) {
         let error = write(&Environment::default(), format).unwrap_err();
         assert!(matches!(error, WriteError::NeedsLock(_)), "{format}: {error}");
         assert!(error.hint().unwrap().contains("--locked"), "{format}");

@@ -233,7 +233,7 @@ impl Keychain {
                 match FileStorage::from_path(file.clone()) {
                     Ok(file) => storage.add_backend(Arc::new(file)),
                     Err(error) => {
-                        tracing::warn!(file = %file.display(), %error, "failed to read credentials")
+                        tracing::warn!(file = %file.display(), %error, "failed to read credentials");
                     }
                 }
             }

@@ -3,7 +3,9 @@
 mod check;
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
+use clap::builder::PossibleValue;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use provenv_definition::{Platform, VirtualPackage, WriteFormat};
@@ -307,44 +309,18 @@ pub struct ExportArgs {
 }
 
 /// A format that environments are written in.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum ExportFormat {
-    /// Conda's environment.yml
-    Conda,
-    /// requirements.txt
-    Requirements,
-    /// pylock.toml (PEP 751), of a lock
-    Pylock,
-    /// pixi.lock, of a lock
-    PixiLock,
-    /// The YAML of conda-lock, of a lock
-    CondaLock,
-    /// URLs of conda packages, of a lock
-    Explicit,
-    /// A Dockerfile
-    Dockerfile,
-    /// The folder of azureml-core's Environment.save_to_directory
-    AzuremlV1,
-    /// The environment YAML of Azure ML v2
-    AzuremlV2,
-    /// Provenv's own YAML
-    Native,
-}
+#[derive(Clone, Copy, Debug)]
+pub struct ExportFormat(pub WriteFormat);
 
-impl From<ExportFormat> for WriteFormat {
-    fn from(format: ExportFormat) -> Self {
-        match format {
-            ExportFormat::Conda => Self::Conda,
-            ExportFormat::Requirements => Self::Requirements,
-            ExportFormat::Pylock => Self::Pylock,
-            ExportFormat::PixiLock => Self::PixiLock,
-            ExportFormat::CondaLock => Self::CondaLock,
-            ExportFormat::Explicit => Self::Explicit,
-            ExportFormat::Dockerfile => Self::Dockerfile,
-            ExportFormat::AzuremlV1 => Self::AzuremlV1,
-            ExportFormat::AzuremlV2 => Self::AzuremlV2,
-            ExportFormat::Native => Self::Native,
-        }
+impl ValueEnum for ExportFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        static ALL: LazyLock<Vec<ExportFormat>> =
+            LazyLock::new(|| WriteFormat::ALL.iter().copied().map(ExportFormat).collect());
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.as_str()).help(self.0.summary()))
     }
 }
 

@@ -242,3 +242,17 @@ venv/bin/pip install --quiet jsonschema
     let output = run("venv/bin/python", &["-c", validate]).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn a_dry_run_promises_nothing_that_a_fix_refuses() {
+    let workspace = Workspace::empty();
+    let mut bytes = vec![0xff, 0xfe];
+    bytes.extend("a = 1\n".encode_utf16().flat_map(u16::to_le_bytes));
+    fs_err::write(workspace.path().join("requirements.txt"), &bytes).unwrap();
+    for options in [&["--fix"][..], &["--fix", "--dry-run"]] {
+        let done = check(&workspace, &[&["requirements.txt"], options].concat());
+        assert!(done.stderr.contains("is not mended: it is no UTF-8"), "{options:?}: {}", done.stderr);
+        assert!(!done.stdout.contains("+a == 1"), "{options:?}: {}", done.stdout);
+        assert_eq!(fs_err::read(workspace.path().join("requirements.txt")).unwrap(), bytes);
+    }
+}

@@ -11,7 +11,7 @@ use crate::read::{Format, ReadEnvironment, Reading};
 use crate::recognise::value_of;
 use crate::secrets::shown;
 use crate::sections::{RKeys, Sections, r_packages, spark_packages};
-use crate::{Diagnostic, Remarks, Source, codes};
+use crate::{Diagnostic, Remarks, Source, Span, codes};
 
 const R_KEYS: &RKeys = &RKeys {
     version: "rVersion",
@@ -69,10 +69,18 @@ impl<'s> Reader<'s, '_> {
         self.variables(&mut fields);
         // The service's own name for it.
         let _asset = fields.entry("assetId");
+        let context = fields
+            .peek("docker")
+            .is_some_and(|docker| value_of(docker, "buildContext").is_some_and(|node| !node.is_null()));
         if let Some(node) = fields.node("python") {
             self.python(node);
+            self.wanted_there(context, fields.span());
         } else {
             self.conda(None, None);
+            let message = "Azure ML wants a `python` section";
+            let hint =
+                "add `\"python\": {\"userManagedDependencies\": true}` where the image has all packages";
+            self.refused_there(message, hint, fields.span());
         }
         let docker = fields.node("docker");
         self.docker(docker);
@@ -114,6 +122,36 @@ impl<'s> Reader<'s, '_> {
             self.read.origins.variables.insert(name.clone(), place);
             self.read.environment.environment_variables.insert(name, value);
         }
+    }
+
+    /// What Azure ML misses of conda packages, unless they are there already or a build context brings them.
+    fn wanted_there(&mut self, context: bool, span: Span) {
+        let definition = &self.read.environment.definition;
+        if definition.user_managed || context {
+            return;
+        }
+        let packages = &definition.conda.packages;
+        let is_python = |package: &crate::CondaRequirement| {
+            package.spec.parse::<crate::CondaSpec>().is_ok_and(|spec| spec.name == "python")
+        };
+        if packages.is_empty() && self.pip.pip.requirements.is_empty() {
+            let message = "Azure ML wants conda packages: `userManagedDependencies` is not set";
+            let hint = "set it where the image has all packages, or name at least Python";
+            self.refused_there(message, hint, span);
+        } else if !packages.iter().any(is_python) && self.pip.pip.requirements.is_empty() {
+            // With packages of pip, the check of every conda file says it.
+            let remark =
+                Diagnostic::new(codes::PYTHON_MISSING, "nothing says which Python the packages are for")
+                    .with_hint("add e.g. `python=3.11` to `dependencies`");
+            let place = self.read.origins.conda.first().cloned();
+            let place = place.unwrap_or_else(|| self.sections.source.place(span));
+            self.read.origins.noticed.push(remark.at(place));
+        }
+    }
+
+    fn refused_there(&mut self, message: impl Into<String>, hint: &str, span: Span) {
+        let remark = Diagnostic::new(codes::AZURE_REFUSES, message).with_hint(hint);
+        self.read.origins.noticed.push(remark.at(self.sections.source.place(span)));
     }
 
     fn databricks(&mut self, node: &'s Node) {

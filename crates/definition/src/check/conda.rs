@@ -116,6 +116,20 @@ fn conflict(all: &[&Asked]) -> Option<Diagnostic> {
             return Some(placed(remark, pin.place));
         }
     }
+    for one in all {
+        let Some(other) = all.iter().find(|other| other.platforms == one.platforms && one.is_above(other))
+        else {
+            continue;
+        };
+        let message = if std::ptr::eq(*one, *other) {
+            format!("no version meets `{}`", one.shown())
+        } else {
+            let line = other.place.map(|place| format!(" of line {}", place.span.line)).unwrap_or_default();
+            format!("`{}` and `{}`{line} exclude each other", one.shown(), other.shown())
+        };
+        let remark = Diagnostic::new(codes::CONFLICTING_PINS, message).with_hint("keep one of them");
+        return Some(placed(remark, one.place));
+    }
     None
 }
 
@@ -140,5 +154,5 @@ fn pythons(asked: &[Asked], remarks: &mut Remarks) {
         let remark = Diagnostic::new(codes::SEVERAL_PYTHONS, message).with_hint("keep one of them");
         remarks.push(placed(remark, second.place));
     }
-    remarks.extend(conflict(&pythons).filter(|_| pythons.len() > 1));
+    remarks.extend(conflict(&pythons));
 }

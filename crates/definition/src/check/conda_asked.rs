@@ -5,6 +5,7 @@ use std::str::FromStr as _;
 use rattler_conda_types::version_spec::{EqualityOperator, StrictRangeOperator};
 use rattler_conda_types::{ParseStrictness, Version, VersionSpec};
 
+use super::range::Range;
 use crate::read::Origins;
 use crate::secrets::shown;
 use crate::{CondaSpec, Environment, Place, Platform};
@@ -98,6 +99,12 @@ impl<'a> Asked<'a> {
             }
             _ => false,
         }
+    }
+
+    /// Whether every version that it allows is above all that `other` allows; of itself, whether it allows none.
+    pub fn is_above(&self, other: &Asked) -> bool {
+        let (Some(own), Some(version)) = (&self.version, &other.version) else { return false };
+        Range::of_conda(own).is_above(&Range::of_conda(version))
     }
 
     /// Of a version such as `=3.8` or `==3.8.1` or `3.8.*` its first two numbers.

@@ -12,13 +12,16 @@ mod managers;
 mod names;
 mod packages;
 mod python;
+mod range;
 pub(crate) mod text;
 mod variables;
 
 use crate::dockerfile::images_of;
 use crate::fix::{Edit, Fix, Position};
 use crate::read::Origins;
-use crate::{Base, Diagnostic, Environment, Place, ReadEnvironment, Remarks, Source, Span, codes};
+use crate::{
+    Base, Diagnostic, Environment, Format, Place, ReadEnvironment, Remarks, Severity, Source, Span, codes,
+};
 
 pub(crate) use known::GIVEN_UP;
 
@@ -35,6 +38,12 @@ impl ReadEnvironment {
     /// not repeated.
     pub fn check(&self) -> Vec<Diagnostic> {
         let mut remarks = check_at(&self.environment, &self.origins).into_vec();
+        // Conda's own name of a file is no registration.
+        if self.format == Format::CondaEnvironment {
+            for remark in remarks.iter_mut().filter(|remark| remark.code == codes::RESERVED_NAME.id) {
+                remark.severity = Severity::Warning;
+            }
+        }
         // What a solver chose is not for people to mend.
         if self.format.is_lock() {
             remarks.retain(|remark| ![codes::MISSPELT_PACKAGE.id, codes::UNPINNED.id].contains(&remark.code));
@@ -58,6 +67,7 @@ fn check_at(environment: &Environment, origins: &Origins) -> Remarks {
     packages::requirements(environment, origins, &mut remarks);
     managers::managers(environment, origins, &asked, &mut remarks);
     indexes::indexes(environment, origins, &mut remarks);
+    remarks.extend(origins.noticed.iter().cloned());
     remarks
 }
 

@@ -6,6 +6,7 @@ use pep440_rs::VersionSpecifier;
 
 use super::names::{self, Manager};
 use super::placed;
+use super::range::Range;
 use crate::read::Origins;
 use crate::requirement::{canonical_specifier, is_pin};
 use crate::{Diagnostic, Environment, PipRequirement, Place, Remarks, Requirement, codes};
@@ -101,6 +102,21 @@ fn conflict(name: &str, package: &Package) -> Option<Diagnostic> {
                     _ => String::new(),
                 };
                 let message = format!("`{name}{pin}` is excluded by `{name}{text}`{line}");
+                let remark = Diagnostic::new(codes::CONFLICTING_PINS, message).with_hint("keep one of them");
+                return Some(placed(remark, by.place));
+            }
+        }
+        let ranges = bounds.values().map(|(bound, by)| (*bound, *by, Range::of(bound)));
+        let ranges: Vec<_> = ranges.collect();
+        for (at, (low, by, range)) in ranges.iter().enumerate() {
+            let above = |other: &Range| range.is_above(other);
+            let other = ranges.iter().enumerate().find(|(i, (.., other))| *i != at && above(other));
+            if let Some((_, (high, other, _))) = other {
+                let line = match other.place.map(|place| place.span.line) {
+                    Some(line) if !std::ptr::eq(*by, *other) => format!(" of line {line}"),
+                    _ => String::new(),
+                };
+                let message = format!("`{name}{low}` and `{name}{high}`{line} exclude each other");
                 let remark = Diagnostic::new(codes::CONFLICTING_PINS, message).with_hint("keep one of them");
                 return Some(placed(remark, by.place));
             }

@@ -4,32 +4,19 @@ use std::collections::HashSet;
 
 use crate::fix::{Fix, Position};
 use crate::read::{Format, Origins};
-use crate::secrets::{secret_range, shown};
+use crate::secrets::{Variables, in_line, secret_range, shown};
 use crate::{CondaSpec, Diagnostic, Remarks, Source, Span, codes};
 
-/// Longer lines are searched in pieces: the search for secrets is quadratic where a text is made for it.
-const PIECE: usize = 1 << 10;
-
 /// Texts that look like secrets, but for those in `lines`, which have been remarked on.
-pub(crate) fn secrets(source: &Source, lines: &HashSet<usize>) -> Remarks {
+pub(crate) fn secrets(source: &Source, variables: Variables, lines: &HashSet<usize>) -> Remarks {
     let mut remarks = Remarks::default();
     for (i, line) in source.lines().enumerate().filter(|(i, _)| !lines.contains(&(i + 1))) {
-        let mut start = 0;
-        while start < line.len() {
-            let end = line.floor_char_boundary((start + PIECE).min(line.len()));
-            let cut = if end == line.len() { None } else { line[start..end].rfind([' ', ',', ';']) };
-            let end = cut.filter(|cut| *cut > 0).map_or(end, |cut| start + cut);
-            if let Some(range) = secret_range(&line[start..end]) {
-                let column = line[..start + range.start].chars().count() + 1;
-                let length = line[start..end][range].chars().count().max(1);
-                let span = Span { line: i + 1, column, length };
-                let remark = Diagnostic::new(codes::SECRET, "this looks like a secret")
-                    .with_hint("take it out, and change it: whoever has the file has the secret");
-                remarks.push(remark.at(source.place(span)));
-                break;
-            }
-            start = end;
-        }
+        let Some(range) = in_line(line, |piece| secret_range(piece, variables)) else { continue };
+        let column = line[..range.start].chars().count() + 1;
+        let span = Span { line: i + 1, column, length: line[range].chars().count().max(1) };
+        let remark = Diagnostic::new(codes::SECRET, "this looks like a secret")
+            .with_hint("take it out, and change it: whoever has the file has the secret");
+        remarks.push(remark.at(source.place(span)));
     }
     remarks
 }
@@ -45,28 +32,25 @@ pub(crate) fn conda(source: &Source, origins: &Origins) -> Remarks {
         let version = &text[at + 2..end];
         let Some(stem) = version.strip_suffix(".*") else { continue };
         let message = format!("`=={}` asks for one version and for many", shown(version));
-        let remark = Diagnostic::new(codes::WILDCARD_EQUALITY, message)
-            .with_hint(format!("write `={}`", shown(stem)))
-            .at(place.clone());
-        // The edit must leave what is asked for as it is.
+        // What is written instead must ask for the same: before a build string, conda takes `==1.2.*` for `==1.2`.
         let spec = |text: &str| text.trim_matches(['"', '\'']).parse::<CondaSpec>().ok();
-        let mended = format!("{}={stem}{}", &text[..at], &text[end..]);
-        let same =
-            spec(text).is_some_and(|old| spec(&mended).is_some_and(|new| old.canonical() == new.canonical()));
+        let old = spec(text).map(|spec| spec.canonical());
+        let is_same = |instead: &String| {
+            let new = spec(&format!("{}{instead}{}", &text[..at], &text[end..]));
+            old.is_some() && new.map(|spec| spec.canonical()) == old
+        };
+        let instead =
+            [format!("=={stem}"), format!("={stem}"), format!("={stem}.*")].into_iter().find(is_same);
+        let remark = Diagnostic::new(codes::WILDCARD_EQUALITY, message).at(place.clone());
+        let Some(instead) = instead else {
+            remarks.push(remark.with_hint("write one `=`"));
+            continue;
+        };
         let column = place.span.column + text[..at].chars().count();
         let start = Position { line: place.span.line, column };
-        let length = 2 + version.chars().count();
-        remarks.push(if same {
-            remark.with_fix(Fix::replace(
-                source,
-                format!("write `={stem}`"),
-                start,
-                length,
-                format!("={stem}"),
-            ))
-        } else {
-            remark
-        });
+        let title = format!("write `{}`", shown(&instead));
+        let fix = Fix::replace(source, title.clone(), start, 2 + version.chars().count(), instead);
+        remarks.push(remark.with_hint(title).with_fix(fix));
     }
     remarks
 }

@@ -37,12 +37,17 @@ pub(crate) fn default_alias() -> SafeUrl {
     SafeUrl::new(ChannelConfig::default_with_root_dir(PathBuf::new()).channel_alias)
 }
 
-/// `channel` by its name, where its URL is that of a name.
+/// `channel` by its name, where its URL is that of a name. Names that conda keeps for other places have none here, nor have
+/// URLs with tokens.
 pub(crate) fn by_name(channel: CondaChannel) -> CondaChannel {
     let CondaChannel::Url(url) = &channel else { return channel };
     let text = url.to_string();
+    let is_own = |name: &str| {
+        let kept = ["defaults", "local", "nodefaults"].contains(&name) || name.starts_with("pkgs/");
+        !name.is_empty() && !kept && !name.starts_with("t/") && !name.contains(['$', '%', '?', '#'])
+    };
     match text.strip_prefix(&default_alias().to_string()).map(|name| name.trim_end_matches('/')) {
-        Some(name) if !name.is_empty() => CondaChannel::Name(name.to_owned()),
+        Some(name) if is_own(name) => CondaChannel::Name(name.to_owned()),
         _ => channel,
     }
 }

@@ -83,6 +83,28 @@ impl Ignore {
     }
 }
 
+/// Tries the patterns of all lines but the last on the path that the last line is, folder by folder.
+#[cfg(fuzzing)]
+pub fn fuzz(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (patterns, path) = text.rsplit_once('\n').unwrap_or((&text, "a/b/c"));
+    let ignore = match Ignore::parse(patterns) {
+        Ok(ignore) => ignore,
+        Err((line, reason)) => {
+            assert!((1..=patterns.lines().count()).contains(&line) && !reason.is_empty());
+            return;
+        }
+    };
+    let (mut above, mut outer) = (false, Matched::default());
+    for (at, _) in path.match_indices('/').chain([(path.len(), "")]).filter(|(at, _)| *at > 0).take(16) {
+        let (left_out, matched) = ignore.leaves_out(&path[..at], &outer);
+        assert_eq!(matched.0.len(), ignore.len());
+        // Without an exception, what is in a folder that is left out is left out.
+        assert!(left_out || !above || ignore.has_exceptions(), "{path} of {patterns}");
+        (above, outer) = (left_out, matched);
+    }
+}
+
 /// Go's `filepath.Clean`, without a slash in front.
 fn clean(pattern: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();

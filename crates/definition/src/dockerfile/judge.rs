@@ -44,6 +44,8 @@ pub(super) struct Judged {
     /// The first instruction that takes files from the build context.
     pub takes: Option<(String, At)>,
     pub problems: Vec<Problem>,
+    /// URLs with literal credentials, which would stand in the definition and in the image's history.
+    pub credentials: Vec<At>,
 }
 
 /// Judges the instructions of a whole Dockerfile.

@@ -9,11 +9,15 @@ mod judge;
 mod lines;
 mod words;
 
+#[cfg(fuzzing)]
+pub use ignore::fuzz as fuzz_ignore;
+
 use std::path::{Path, PathBuf};
 
 use url::Url;
 
 use crate::read::{Format, ReadEnvironment, Reading};
+use crate::secrets::{in_line, shell_credentials};
 use crate::{Base, BuildContext, ContextLocation, Diagnostic, Place, Remarks, SafeUrl, Source, Span, codes};
 use judge::{At, Judged};
 use lines::Problem;
@@ -43,7 +47,8 @@ pub(crate) fn read(source: &Source) -> Reading {
 
 /// The images that the stages of a Dockerfile begin from.
 pub(crate) fn images_of(text: &str) -> Vec<String> {
-    judged(text.lines()).images.into_iter().map(|(image, _)| image).collect()
+    let judged = lines::instructions(text.lines()).map(|found| judge::judge(&found)).unwrap_or_default();
+    judged.images.into_iter().map(|(image, _)| image).collect()
 }
 
 /// A Dockerfile, with its folder as the build context where it takes files from one.
@@ -149,7 +154,7 @@ fn clean(path: &Path) -> PathBuf {
     fs_err::canonicalize(path).unwrap_or_else(|_| path.components().collect())
 }
 
-/// The text as it counts: without byte order mark, line breaks as one line feed.
+/// The text as it counts: without byte order mark, line breaks as one line feed, and one behind the last line.
 fn normal_text(text: &str) -> String {
     let text = text.trim_start_matches('\u{feff}');
     let mut normal = String::with_capacity(text.len());
@@ -159,17 +164,29 @@ fn normal_text(text: &str) -> String {
                 normal.push_str(line.trim_end_matches('\r'));
                 normal.push('\n');
             }
-            None => normal.push_str(line),
+            None => {
+                normal.push_str(line);
+                normal.push('\n');
+            }
         }
     }
     normal
 }
 
-fn judged<'a>(lines: impl Iterator<Item = &'a str>) -> Judged {
-    match lines::instructions(lines) {
+fn judged<'a>(lines: impl Iterator<Item = &'a str> + Clone) -> Judged {
+    let mut judged = match lines::instructions(lines.clone()) {
         Ok(instructions) => judge::judge(&instructions),
         Err(problem) => Judged { problems: vec![problem], ..Judged::default() },
-    }
+    };
+    // Comments too: they are kept as they stand.
+    judged.credentials = (1..)
+        .zip(lines)
+        .filter_map(|(number, line)| {
+            let range = in_line(line, shell_credentials)?;
+            Some((number, line[..range.start].chars().count() + 1, line[range].chars().count()))
+        })
+        .collect();
+    judged
 }
 
 fn settled(judged: Judged, place: impl Fn(At) -> Place) -> DockerfileBase {
@@ -178,10 +195,16 @@ fn settled(judged: Judged, place: impl Fn(At) -> Place) -> DockerfileBase {
         let diagnostic = Diagnostic::new(codes::INVALID_DOCKERFILE, problem.message).at(at);
         Diagnostic { hint: problem.hint, ..diagnostic }
     };
+    let credentials = judged.credentials.iter().map(|at| {
+        let hint = "give them as a build secret (`RUN --mount=type=secret,id=…`), or write a variable";
+        Diagnostic::new(codes::CREDENTIALS, "credentials in a URL").with_hint(hint).at(place(*at))
+    });
+    let mut diagnostics: Remarks = credentials.collect();
+    diagnostics.extend(judged.problems.into_iter().map(diagnostic));
     DockerfileBase {
         base: None,
         file: None,
         images: judged.images.into_iter().map(|(image, at)| (image, place(at))).collect(),
-        diagnostics: judged.problems.into_iter().map(diagnostic).collect(),
+        diagnostics,
     }
 }

@@ -156,4 +156,11 @@ pub(super) const EXAMPLES: &[Example] = &[
         "user_managed: true\n",
         "user_managed: true\nsystem_packages: [python3]\ninterpreter_path: /usr/bin/python3\n",
     ),
+    example(
+        "PV136",
+        "azureml_environment.json",
+        "{\"name\": \"digits\", \"docker\": {\"baseImage\": \"python:3.13-slim\"}}\n",
+        "{\n  \"name\": \"digits\",\n  \"docker\": {\"baseImage\": \"python:3.13-slim\"},\n  \
+         \"python\": {\"userManagedDependencies\": true}\n}\n",
+    ),
 ];

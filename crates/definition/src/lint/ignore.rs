@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::{Diagnostic, Source, codes};
+use crate::secrets::shown;
+use crate::{Diagnostic, Remarks, Source, Span, codes, nearest};
 
 /// What the comments of one file take back.
 #[derive(Debug, Default)]
@@ -11,6 +12,8 @@ pub(super) struct Ignored {
     file: Vec<Codes>,
     /// By line, comment by comment.
     lines: HashMap<usize, Vec<Codes>>,
+    /// Words in the comments that are no code, which most often are misspelt ones.
+    pub unknown: Remarks,
 }
 
 /// The codes or names in brackets; none means all.
@@ -35,7 +38,12 @@ impl Ignored {
         // Several comments above a line count together.
         let mut above = Vec::new();
         for (i, line) in source.lines().enumerate() {
-            match comment(line) {
+            let found = comment(line);
+            if let Some((.., codes)) = &found {
+                let unknown = codes.0.iter().filter(|code| !is_known(code));
+                ignored.unknown.extend(unknown.map(|code| unknown_code(source, i + 1, line, code)));
+            }
+            match found {
                 Some((_, true, codes)) => ignored.file.push(codes),
                 Some((before, false, codes)) if before.trim().is_empty() => above.push(codes),
                 found => {
@@ -57,6 +65,24 @@ impl Ignored {
         let line = remark.span.and_then(|span| self.lines.get(&span.line));
         self.file.iter().chain(line.into_iter().flatten()).any(|codes| codes.hold(remark))
     }
+}
+
+fn is_known(code: &str) -> bool {
+    let is_it =
+        |known: &&codes::Code| code.eq_ignore_ascii_case(known.id) || code.eq_ignore_ascii_case(known.name);
+    codes::ALL.iter().any(is_it)
+}
+
+fn unknown_code(source: &Source, number: usize, line: &str, code: &str) -> Diagnostic {
+    let at = line.rfind(code).unwrap_or_default();
+    let span = Span { line: number, column: line[..at].chars().count() + 1, length: code.chars().count() };
+    let message = format!("`{}` is no code, so the comment takes nothing back by it", shown(code));
+    let known = codes::ALL.iter().flat_map(|known| [known.id, known.name]);
+    let hint = match nearest(code, known) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None => "`provenv env check --explain CODE` tells what a code means".to_owned(),
+    };
+    Diagnostic::new(codes::NOT_HONOURED, message).with_hint(hint).at(source.place(span))
 }
 
 /// What stands before the comment, whether it counts for the whole file, and its codes.

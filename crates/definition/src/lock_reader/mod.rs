@@ -86,6 +86,12 @@ impl<'s> LockReader<'s> {
         self.diagnostics.push(Diagnostic::new(code, message).at(self.source.place(span)));
     }
 
+    fn bad_hash(&mut self, span: Span, message: &str) {
+        let remark = Diagnostic::new(codes::INVALID_HASH, message)
+            .with_hint("have the tool that wrote the lock write it again");
+        self.diagnostics.push(remark.at(self.source.place(span)));
+    }
+
     /// Parts of the file that are not installed.
     pub fn left_out(&mut self, span: Span, what: &str, names: &[String]) {
         if !names.is_empty() {
@@ -230,7 +236,7 @@ impl<'s> LockReader<'s> {
         };
         let digest = Digest::from_hex(digits).ok();
         if digest.is_none() {
-            self.report(codes::INVALID_HASH, span, "a sha256 hash has 64 hexadecimal digits");
+            self.bad_hash(span, "a sha256 hash has 64 hexadecimal digits");
         }
         digest
     }
@@ -240,7 +246,7 @@ impl<'s> LockReader<'s> {
         if text.len() == 32 && text.chars().all(|c| c.is_ascii_hexdigit()) {
             return Some(text.to_ascii_lowercase());
         }
-        self.report(codes::INVALID_HASH, span, "an md5 hash has 32 hexadecimal digits");
+        self.bad_hash(span, "an md5 hash has 32 hexadecimal digits");
         None
     }
 

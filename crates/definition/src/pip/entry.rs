@@ -19,9 +19,15 @@ impl PipReader {
             match given.value.split_once(':') {
                 Some(("sha256", digits)) => match Digest::from_hex(digits) {
                     Ok(digest) => hashes.push(digest),
-                    Err(_) => self.diagnostics.push(error("a sha256 hash has 64 hexadecimal digits")),
+                    Err(_) => self.diagnostics.push(
+                        error("a sha256 hash has 64 hexadecimal digits")
+                            .with_hint("`pip hash FILE` prints it"),
+                    ),
                 },
-                Some(("sha384" | "sha512", _)) => others.push(error("only sha256 hashes can be checked")),
+                Some(("sha384" | "sha512", _)) => others.push(
+                    error("only sha256 hashes can be checked")
+                        .with_hint("add the sha256 hash: `pip hash FILE` prints it"),
+                ),
                 _ => self.diagnostics.push(
                     error("a hash is written `sha256:` and 64 hexadecimal digits")
                         .with_hint("`pip hash FILE` prints it"),

@@ -169,7 +169,12 @@ fn table(reader: &mut Reader<'_>, kept: &Kept<'_>) -> Option<CondaSpec> {
     if let Some((text, span)) = given.remove("sha256") {
         match Digest::from_hex(&text) {
             Ok(digest) => spec.sha256 = Some(digest),
-            Err(_) => reader.report(codes::INVALID_HASH, span, "a sha256 hash has 64 hexadecimal digits"),
+            Err(_) => {
+                let remark =
+                    crate::Diagnostic::new(codes::INVALID_HASH, "a sha256 hash has 64 hexadecimal digits")
+                        .with_hint("`sha256sum FILE` prints it");
+                reader.diagnostics.push(remark.at(reader.source.place(span)));
+            }
         }
     }
     if let Some((text, span)) = given.remove("channel") {

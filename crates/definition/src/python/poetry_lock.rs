@@ -11,7 +11,7 @@ use crate::read::{Format, Reading};
 use crate::recognise::value_of;
 use crate::requirement::Assumed;
 use crate::secrets::shown;
-use crate::{Marker, Source, codes, normalise_name};
+use crate::{Diagnostic, Marker, Source, Span, codes, normalise_name};
 
 pub(crate) fn read(source: &Source, node: &Node) -> Reading {
     let mut lock = LockReader::new(source);
@@ -47,8 +47,24 @@ fn read_lock(lock: &mut LockReader<'_>, node: &Node, metadata: &Node, version: &
     let mut groups = Vec::new();
     let mut conditional = false;
     let old_files = old_files(metadata);
+    let mut taken: HashMap<String, Span> = HashMap::new();
+    let marked = version.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u64>>() >= vec![2, 1];
     for package in lock.items(node, "package") {
+        let before = lock.locked.pypi.len();
         conditional |= read_package(lock, package, &old_files, &mut groups);
+        let Some(added) = lock.locked.pypi.get(before) else { continue };
+        let (name, always) = (added.name.clone(), added.marker.is_none());
+        let span = value_of(package, "name").map_or(package.span, |node| node.span);
+        if let Some(first) = taken.insert(name.clone(), span).filter(|_| !marked && always) {
+            let message = format!(
+                "`{}` stands here and in line {}, and this version of poetry.lock does not say when each is meant",
+                shown(&name),
+                first.line
+            );
+            let hint = "have poetry 2.1 or later write it again: `poetry lock`";
+            let problem = Diagnostic::new(codes::INVALID_LOCK, message).with_hint(hint);
+            lock.diagnostics.push(problem.at(lock.source.place(span)));
+        }
     }
     groups.sort();
     groups.dedup();
@@ -60,15 +76,14 @@ fn read_lock(lock: &mut LockReader<'_>, node: &Node, metadata: &Node, version: &
     {
         let message = "this version of poetry.lock does not say which packages belong to groups";
         let hint = "have poetry 2 write it again: packages of groups such as `dev` are installed too";
-        let problem = crate::Diagnostic::new(codes::NOT_HONOURED, message).with_hint(hint);
+        let problem = Diagnostic::new(codes::NOT_HONOURED, message).with_hint(hint);
         lock.diagnostics.push(problem.at(lock.source.place(metadata.span)));
     }
-    let marked = version.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u64>>() >= vec![2, 1];
     if conditional && !marked {
         let message =
             "this version of poetry.lock does not say on which platforms its packages are installed";
         let hint = "have poetry 2 write it again: packages of other platforms are installed too";
-        let problem = crate::Diagnostic::new(codes::NOT_HONOURED, message).with_hint(hint);
+        let problem = Diagnostic::new(codes::NOT_HONOURED, message).with_hint(hint);
         lock.diagnostics.push(problem.at(lock.source.place(metadata.span)));
     }
 }

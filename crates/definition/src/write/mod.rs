@@ -23,63 +23,51 @@ pub use native::write_native;
 pub use parts::NotCarried;
 pub use requirements::{RequirementsFiles, write_requirements};
 
-/// A format that an environment can be written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WriteFormat {
-    /// Conda's `environment.yml`.
-    Conda,
-    /// `requirements.txt`.
-    Requirements,
-    /// `pylock.toml` (PEP 751).
-    Pylock,
-    /// `pixi.lock`.
-    PixiLock,
-    /// The YAML of conda-lock.
-    CondaLock,
-    /// URLs of conda packages after `@EXPLICIT`.
-    Explicit,
-    /// A Dockerfile.
-    Dockerfile,
-    /// The folder that Azure ML's v1 SDK saves and loads.
-    AzuremlV1,
-    /// The environment YAML of Azure ML v2.
-    AzuremlV2,
-    /// The native environment YAML.
-    Native,
+/// One list of the formats: its names, what each is.
+macro_rules! formats {
+    ($($format:ident $name:literal $summary:literal;)*) => {
+        /// A format that an environment can be written in.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum WriteFormat {
+            $(#[doc = $summary] $format,)*
+        }
+
+        impl WriteFormat {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$format),*];
+
+            /// As the command line spells it.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$format => $name,)*
+                }
+            }
+
+            /// What it is, in a few words.
+            pub fn summary(self) -> &'static str {
+                match self {
+                    $(Self::$format => $summary,)*
+                }
+            }
+        }
+    };
+}
+
+formats! {
+    Conda "conda" "Conda's environment.yml";
+    Requirements "requirements" "requirements.txt";
+    Pylock "pylock" "pylock.toml (PEP 751), of a lock";
+    PixiLock "pixi-lock" "pixi.lock, of a lock";
+    CondaLock "conda-lock" "The YAML of conda-lock, of a lock";
+    Explicit "explicit" "URLs of conda packages, of a lock";
+    Dockerfile "dockerfile" "A Dockerfile";
+    AzuremlV1 "azureml-v1" "The folder of azureml-core's Environment.save_to_directory";
+    AzuremlV2 "azureml-v2" "The environment YAML of Azure ML v2";
+    Native "native" "Provenv's own YAML";
 }
 
 impl WriteFormat {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::Conda,
-        Self::Requirements,
-        Self::Pylock,
-        Self::PixiLock,
-        Self::CondaLock,
-        Self::Explicit,
-        Self::Dockerfile,
-        Self::AzuremlV1,
-        Self::AzuremlV2,
-        Self::Native,
-    ];
-
-    /// As the command line spells it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Conda => "conda",
-            Self::Requirements => "requirements",
-            Self::Pylock => "pylock",
-            Self::PixiLock => "pixi-lock",
-            Self::CondaLock => "conda-lock",
-            Self::Explicit => "explicit",
-            Self::Dockerfile => "dockerfile",
-            Self::AzuremlV1 => "azureml-v1",
-            Self::AzuremlV2 => "azureml-v2",
-            Self::Native => "native",
-        }
-    }
-
     /// Whether its files name artifacts, so that only a lock can be written so.
     pub fn is_lock(self) -> bool {
         matches!(self, Self::Pylock | Self::PixiLock | Self::CondaLock | Self::Explicit)

@@ -15,9 +15,23 @@ pub struct NotCarried {
     pub counts: bool,
 }
 
-/// A part of an environment that a format may have a place for; what an image stands on apart, which each writer sees to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+/// One list of the parts.
+macro_rules! parts {
+    ($($(#[$doc:meta])* $part:ident,)*) => {
+        /// A part of an environment that a format may have a place for; what an image stands on apart, which each writer
+        /// sees to.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Part {
+            $($(#[$doc])* $part,)*
+        }
+
+        impl Part {
+            const ALL: &[Self] = &[$(Self::$part),*];
+        }
+    };
+}
+
+parts! {
     Name,
     Version,
     Description,
@@ -38,40 +52,25 @@ pub(super) enum Part {
     Record,
 }
 
-use Part::{
-    Conda, Constraints, Description, Interpreter, Name, Pip, Platforms, Python, R, Record, Routes, Spark,
-    SystemPackages, Tags, Variables, Version, VirtualPackages,
-};
-
-const ALL: [Part; 17] = [
-    Name,
-    Version,
-    Description,
-    Tags,
-    Variables,
-    Routes,
-    Interpreter,
-    SystemPackages,
-    Python,
-    Conda,
-    VirtualPackages,
-    Pip,
-    Constraints,
-    Spark,
-    R,
-    Platforms,
-    Record,
-];
-
 impl Part {
     /// Whether it is part of the definition digest.
     fn counts(self) -> bool {
-        !matches!(self, Name | Version | Description | Tags | Variables | Routes | Interpreter | Record)
+        !matches!(
+            self,
+            Self::Name
+                | Self::Version
+                | Self::Description
+                | Self::Tags
+                | Self::Variables
+                | Self::Routes
+                | Self::Interpreter
+                | Self::Record
+        )
     }
 
     fn pronoun(self) -> &'static str {
         match self {
-            Name | Version | Description | Interpreter | Python => "it",
+            Self::Name | Self::Version | Self::Description | Self::Interpreter | Self::Python => "it",
             _ => "them",
         }
     }
@@ -94,42 +93,44 @@ impl Part {
         let installed = !user_managed;
         let found = |present: bool, what: &str| present.then(|| what.to_owned());
         match self {
-            Name => name.as_ref().map(|name| format!("the name `{name}`")),
-            Version => version.as_ref().map(|version| format!("the version `{version}`")),
-            Description => found(description.is_some(), "the description"),
-            Tags => some(tags.keys()).map(|names| format!("the tags {names}")),
+            Self::Name => name.as_ref().map(|name| format!("the name `{name}`")),
+            Self::Version => version.as_ref().map(|version| format!("the version `{version}`")),
+            Self::Description => found(description.is_some(), "the description"),
+            Self::Tags => some(tags.keys()).map(|names| format!("the tags {names}")),
             // Names only: values may be secret.
-            Variables => {
+            Self::Variables => {
                 some(environment_variables.keys()).map(|names| format!("the environment variables {names}"))
             }
-            Routes => found(inference_config.is_some(), "the inference routes"),
-            Interpreter => interpreter_path.as_ref().map(|path| format!("the interpreter path `{path}`")),
-            SystemPackages => some(system_packages).map(|names| format!("the system packages {names}")),
-            Python => python.as_ref().filter(|_| installed).map(|python| format!("Python {python}")),
-            Conda if installed && conda.packages.is_empty() => {
+            Self::Routes => found(inference_config.is_some(), "the inference routes"),
+            Self::Interpreter => {
+                interpreter_path.as_ref().map(|path| format!("the interpreter path `{path}`"))
+            }
+            Self::SystemPackages => some(system_packages).map(|names| format!("the system packages {names}")),
+            Self::Python => python.as_ref().filter(|_| installed).map(|python| format!("Python {python}")),
+            Self::Conda if installed && conda.packages.is_empty() => {
                 some(&conda.channels).map(|names| format!("the conda channels {names}"))
             }
-            Conda => some(conda.packages.iter().map(|package| &package.spec))
+            Self::Conda => some(conda.packages.iter().map(|package| &package.spec))
                 .filter(|_| installed)
                 .map(|specs| format!("the conda packages {specs}")),
-            VirtualPackages => some(&conda.virtual_packages)
+            Self::VirtualPackages => some(&conda.virtual_packages)
                 .filter(|_| installed)
                 .map(|names| format!("the virtual packages {names}")),
-            Pip => {
+            Self::Pip => {
                 let requirements = some(pip.requirements.iter().map(|one| &one.requirement));
                 let requirements = requirements.map(|list| format!("the pip requirements {list}"));
                 let options = found(super::requirements::options(pip).next().is_some(), "the options of pip");
                 requirements.or(options).filter(|_| installed)
             }
-            Constraints => some(pip.constraints.iter().map(|one| &one.requirement))
+            Self::Constraints => some(pip.constraints.iter().map(|one| &one.requirement))
                 .filter(|_| installed)
                 .map(|list| format!("the constraints {list}")),
-            Spark => found(!spark.is_empty(), "the packages of Spark"),
-            R => found(!r.is_empty(), "the packages of R"),
-            Platforms => some(platforms)
+            Self::Spark => found(!spark.is_empty(), "the packages of Spark"),
+            Self::R => found(!r.is_empty(), "the packages of R"),
+            Self::Platforms => some(platforms)
                 .filter(|_| **platforms != [Platform::default()])
                 .map(|names| format!("the platforms {names}")),
-            Record => found(
+            Self::Record => found(
                 *user_managed && !(conda.is_empty() && pip.is_empty() && python.is_none()),
                 "the packages that are noted and not installed, as the base has them",
             ),
@@ -162,7 +163,7 @@ impl<'e> Rest<'e> {
     /// Notes every part beside those of `carried`.
     pub fn all_but(&mut self, carried: &[Part]) {
         let format = self.format;
-        for part in ALL.into_iter().filter(|part| !carried.contains(part)) {
+        for part in Part::ALL.iter().copied().filter(|part| !carried.contains(part)) {
             self.part(part, &format!("{format} has no place for {}", part.pronoun()));
         }
     }

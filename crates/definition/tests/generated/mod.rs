@@ -44,7 +44,7 @@ fn base() -> impl Strategy<Value = Base> {
         2 => Just(Base::default()),
         1 => Just(Base::Debian { suite: Some(Suite("trixie".to_owned())) }),
         2 => Just(Base::Image { reference: "host.test:5000/a/b:1".to_owned() }),
-        1 => Just(Base::Dockerfile { text: "# escape=`\nFROM a:1\nRUN echo 'é' `\n && true".to_owned() }),
+        1 => Just(Base::Dockerfile { text: "# escape=`\nFROM a:1\nRUN echo 'é' `\n && true\n".to_owned() }),
         1 => Just(Base::Dockerfile { text: "FROM a:1\nRUN echo \"$HOME\"\n".to_owned() }),
         1 => Just(Base::Context(BuildContext {
             location: ContextLocation::Url("https://github.com/a/b.git#main:docker".parse().unwrap()),

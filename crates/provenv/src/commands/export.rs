@@ -38,7 +38,7 @@ const BESIDE: [(WriteFormat, &[&str]); 2] = [
 ];
 
 pub async fn export(context: &Context, arguments: ExportArgs) -> Result {
-    let format = WriteFormat::from(arguments.format);
+    let format = arguments.format.0;
     let options = ExportOptions { format, locked: arguments.locked, platform: arguments.platform };
     let workspace = context.workspace().await?;
     let (written, warnings) = workspace.export(&arguments.environment, &here()?, &options).await?;

@@ -4,12 +4,16 @@ use super::Reader;
 use crate::dockerfile::{DockerfileBase, of_file, of_text};
 use crate::document::{Fields, Node};
 use crate::native::is_reference;
+use crate::recognise::value_of;
 use crate::secrets::shown;
 use crate::sections::build_context;
 use crate::{Base, Diagnostic, Platform, codes};
 
 /// The Dockerfile that the SDK writes beside.
 const DOCKERFILE: &str = "BaseDockerfile";
+
+/// Where the service finds build contexts.
+const LOCATION_TYPES: [&str; 2] = ["git", "storageAccount"];
 
 /// Shown with what is no part of an image.
 const RUN_TIME: &str = "it belongs to the run, not to the image";
@@ -102,7 +106,26 @@ impl<'s> Reader<'s, '_> {
     /// `git` and `storageAccount` are the service's; a folder is ours, written where nothing was uploaded yet.
     fn build_context(&mut self, node: &'s Node) {
         let Some(mut fields) = self.sections.fields(node, "`buildContext`") else { return };
-        let _kind = fields.entry("locationType");
+        let kind = self.sections.text(&mut fields, "locationType");
+        match &kind {
+            Some((kind, _)) if LOCATION_TYPES.iter().any(|known| kind.eq_ignore_ascii_case(known)) => {}
+            Some((kind, node)) => {
+                let message = format!("Azure ML knows no `locationType` `{}`", shown(kind));
+                let hint =
+                    format!("it knows {}", LOCATION_TYPES.map(|known| format!("`{known}`")).join(" and "));
+                self.refused_there(message, &hint, node.span);
+            }
+            None => {
+                let message = "Azure ML wants the `locationType` of a build context";
+                let hint = "write `git` for a repository, `storageAccount` for an upload";
+                self.refused_there(message, hint, node.span);
+            }
+        }
+        if !fields.has("dockerfilePath") {
+            let message = "Azure ML wants the `dockerfilePath` of a build context";
+            let hint = "the file `Dockerfile` is taken; name it";
+            self.refused_there(message, hint, node.span);
+        }
         let location = self.sections.text(&mut fields, "location");
         let dockerfile = self.sections.text(&mut fields, "dockerfilePath");
         self.sections.finish(fields);
@@ -132,6 +155,7 @@ impl<'s> Reader<'s, '_> {
             let message = "`address` is not kept: no `baseImage` is taken from there";
             self.sections.report(codes::NOT_HONOURED, node, message, None);
         }
+        self.credentials(&registry);
         for key in ["username", "password"] {
             let Some((name, _)) = registry.entry(key).filter(|(_, value)| !super::is_empty(value)) else {
                 continue;
@@ -153,6 +177,32 @@ impl<'s> Reader<'s, '_> {
             "identities of Azure mean nothing here; log in to the registry where the image is built",
         );
         self.sections.finish(registry);
+    }
+
+    /// Azure ML wants a user with a password, or an identity, and all of it.
+    fn credentials(&mut self, registry: &Fields<'s>) {
+        let given = |node: Option<&'s Node>| node.filter(|node| !super::is_empty(node));
+        let (user, password) = (given(registry.peek("username")), given(registry.peek("password")));
+        let identity = given(registry.peek("registryIdentity"));
+        let inner = |key: &str| identity.and_then(|node| given(value_of(node, key)));
+        let (resource, client) = (inner("resourceId"), inner("clientId"));
+        let message = match (user, password, identity) {
+            (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
+                "Azure ML refuses credentials of two kinds: a user's and an identity"
+            }
+            (Some(_), None, None) => "Azure ML refuses a `username` without its `password`",
+            (None, Some(_), None) => "Azure ML refuses a `password` without its `username`",
+            (None, None, Some(_)) if resource.is_none() || client.is_none() => {
+                "Azure ML refuses an identity without `resourceId` and `clientId`"
+            }
+            _ => return,
+        };
+        // Values may stand on the same line.
+        let mut place = self.sections.source.place(registry.span());
+        place.line_text = None;
+        let hint = "log in to the registry where the image is built: Provenv keeps none of them";
+        let remark = Diagnostic::new(codes::AZURE_REFUSES, message).with_hint(hint);
+        self.read.origins.noticed.push(remark.at(place));
     }
 
     fn platform(&mut self, fields: &mut Fields<'s>) {
@@ -180,14 +230,14 @@ impl<'s> Reader<'s, '_> {
         self.other_than(fields, "sharedVolumes", &["true"], RUN_TIME);
         self.other_than(fields, "shmSize", &["2g"], RUN_TIME);
         self.other_than(fields, "arguments", &[], RUN_TIME);
-        self.other_than(fields, "gpuSupport", &["true", "false"], RUN_TIME);
+        self.other_than(fields, "gpuSupport", &["true"], "GPUs are found where the image runs");
     }
 }
 
 /// The registry's address, unless the reference begins with it.
 fn address(fields: &mut Fields<'_>, reference: &str) -> Option<String> {
     let registry = fields.peek("baseImageRegistry")?;
-    let address = crate::recognise::value_of(registry, "address")?.text()?;
+    let address = value_of(registry, "address")?.text()?;
     let address = address.trim().trim_start_matches("https://").trim_end_matches('/');
     let begins = reference.trim().strip_prefix(address).is_some_and(|rest| rest.starts_with('/'));
     (!address.is_empty() && !begins).then(|| address.to_owned())

@@ -76,7 +76,8 @@ fn package_at(
             ("md5", _) if is_md5(digits) => spec.md5 = Some(digits.to_lowercase()),
             _ => {
                 let message = "a hash after `#` is an md5 of 32 or `sha256:` and 64 hexadecimal digits";
-                return Err(RequirementError::new(codes::INVALID_HASH, message, at, fragment.len().max(1)));
+                return Err(RequirementError::new(codes::INVALID_HASH, message, at, fragment.len().max(1))
+                    .with_hint("`conda list --explicit --md5` writes it so"));
             }
         }
     }

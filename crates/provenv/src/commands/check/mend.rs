@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use provenv_definition::{Linted, Severity, Source, apply, lint_str, mask_secrets};
@@ -73,15 +73,23 @@ fn diff(path: &Path, before: &str, after: &str) -> String {
 }
 
 impl Mended {
-    /// Puts the mended text in the file's place, whole or not at all, with its mode, owner and byte order mark.
-    pub fn write(&self) -> Result<()> {
-        let (Some(before), Some(after)) = (&self.before, &self.linted.source) else { return Ok(()) };
+    /// Whether the mended text could be put in the file's place: it is written as UTF-8, so the file must be.
+    pub fn is_writable(&self) -> Result<()> {
+        self.ground().map(|_| ())
+    }
+
+    /// The file that is changed, and its byte order mark.
+    fn ground(&self) -> Result<Option<(PathBuf, &'static [u8])>> {
+        let Some(before) = &self.before else { return Ok(None) };
         let path = fs_err::canonicalize(before.path())?;
         let bytes = fs_err::read(&path)?;
         let (mark, text) = bytes.strip_prefix(MARK).map_or((&[][..], &bytes[..]), |text| (MARK, text));
-        if text != before.text().as_bytes() {
-            return Err(refusal(&path));
-        }
+        if text == before.text().as_bytes() { Ok(Some((path, mark))) } else { Err(refusal(&path)) }
+    }
+
+    /// Puts the mended text in the file's place, whole or not at all, with its mode, owner and byte order mark.
+    pub fn write(&self) -> Result<()> {
+        let (Some((path, mark)), Some(after)) = (self.ground()?, &self.linted.source) else { return Ok(()) };
         let metadata = fs_err::metadata(&path)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         let mut staged = tempfile::Builder::new().prefix(".provenv-").tempfile_in(folder)?;

@@ -61,6 +61,15 @@ pub async fn check(context: &Context, arguments: &CheckArgs) -> Result {
             };
             let mended = mend::mend(linted, |linted| chosen(linted, arguments));
             if arguments.dry_run {
+                // What `--fix` would refuse is not promised.
+                if mended.fixed > 0
+                    && file.as_os_str() != "-"
+                    && let Err(failure) = mended.is_writable()
+                {
+                    failed.get_or_insert(failure);
+                    checked.push(of(name, as_it_is(), 0));
+                    continue;
+                }
                 diffs += &mended.diff;
                 checked.push(of(name, as_it_is(), mended.fixed));
                 continue;

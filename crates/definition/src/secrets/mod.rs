@@ -2,7 +2,14 @@
 //!
 //! The net is wide on purpose: a masked harmless text costs a reader a moment, a shown secret costs a rotation.
 
+mod commands;
+mod urls;
+
 use std::ops::Range;
+
+use commands::find_arguments;
+pub(crate) use urls::path_tokens;
+use urls::{find_in_queries, find_in_urls, find_without_scheme};
 
 /// No more of a text is searched: the search is quadratic where a text is made for it. What is beyond counts as
 /// secret.
@@ -34,7 +41,10 @@ pub fn mask_secrets(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_BYTES);
     let mut hidden = vec![false; text.len()];
     hidden[end..].fill(true);
-    for range in find(&text[..end]).into_iter().chain(path_tokens(&text[..end])) {
+    let mut found = find(&text[..end], Variables::Braced);
+    found.extend(path_tokens(&text[..end]));
+    find_without_scheme(&text[..end], &mut found);
+    for range in found {
         hidden[range].fill(true);
     }
     text.char_indices().map(|(offset, c)| if hidden[offset] { '*' } else { c }).collect()
@@ -52,13 +62,14 @@ pub(crate) fn shown(text: &str) -> String {
 
 /// Whether `text` holds something that looks like a secret.
 pub fn holds_secret(text: &str) -> bool {
-    !find(&text[..text.floor_char_boundary(MAX_BYTES)]).is_empty()
+    !find(&text[..text.floor_char_boundary(MAX_BYTES)], Variables::Braced).is_empty()
 }
 
 /// Whether the value of a variable of this name is likely to be secret: `DB_PASSWORD`, `apiKey`, and not
 /// `TOKENIZERS_PARALLELISM` or `PASSWORD_FILE`.
 pub fn is_secret_name(name: &str) -> bool {
     let words = words(name);
+    let ends = |end: &str| words.iter().any(|word| word.ends_with(end));
     let pair = |first: &str, second: &str| words.windows(2).any(|pair| pair[0] == first && pair[1] == second);
     let refers = words.last().is_some_and(|word| {
         matches!(
@@ -86,7 +97,10 @@ pub fn is_secret_name(name: &str) -> bool {
         }) || ["api", "access", "account", "private", "encryption", "shared", "signing", "storage"]
             .iter()
             .any(|word| pair(word, "key"))
-            || pair("connection", "string"))
+            || pair("connection", "string")
+            // `PGPASSWORD`, `dbpasswd`.
+            || ends("password")
+            || ends("passwd"))
 }
 
 /// Whether `text` is made of variables alone: `${TOKEN}`, also as `url` writes it (`$%7BTOKEN%7D`).
@@ -115,43 +129,78 @@ pub(crate) fn is_public_password(text: &str) -> bool {
     text.is_empty() || text == "x-oauth-basic" || is_template(text)
 }
 
-/// Where literal credentials stand in a URL, user information and query alike. Offsets are bytes of `text`.
-pub(crate) fn url_credentials(text: &str) -> Option<Range<usize>> {
-    find(&text[..text.floor_char_boundary(MAX_BYTES)]).into_iter().min_by_key(|range| range.start)
+/// What may stand in a secret's place because it only names one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variables {
+    /// `${NAME}`, as pip, conda and Provenv read it; a `$` alone is part of a password.
+    Braced,
+    /// `$NAME` too, as a shell and a Dockerfile read it.
+    Shell,
 }
 
-/// Where the first secret stands in a line. Offsets are bytes of `text`.
-pub(crate) fn secret_range(text: &str) -> Option<Range<usize>> {
-    url_credentials(text)
-}
-
-/// Literal tokens in the way that Anaconda's servers take them: `https://host/t/<token>/channel`.
-pub(crate) fn path_tokens(text: &str) -> Vec<Range<usize>> {
-    let is_end = |c: char| c.is_whitespace() || "/\"'<>`#?]".contains(c);
-    let mut found = Vec::new();
-    // Where the word begins, and the last `:/`; each part of the text is looked through once.
-    let (mut seen, mut word, mut scheme) = (0, 0, None);
-    for (at, marker) in text.match_indices("/t/") {
-        let start = at + marker.len();
-        word = text[seen..at].rfind(char::is_whitespace).map_or(word, |found| seen + found);
-        let from = text.floor_char_boundary(seen.saturating_sub(1));
-        scheme = text[from..at].rfind(":/").map(|found| from + found).or(scheme);
-        seen = at;
-        let end = text[start..].find(is_end).map_or(text.len(), |end| start + end);
-        let token = &text[start..end];
-        let variable = token.starts_with('$')
-            && token[1..].chars().all(|c| c.is_ascii_alphanumeric() || "_{}".contains(c));
-        if !token.is_empty() && !variable && scheme.is_some_and(|scheme| scheme >= word) {
-            found.push(start..end);
+impl Variables {
+    fn are_all_of(self, text: &str) -> bool {
+        match self {
+            Self::Braced => is_template(text),
+            Self::Shell => is_template(text) || is_shell_text(text),
         }
     }
-    found
 }
 
-fn find(text: &str) -> Vec<Range<usize>> {
+/// Whether `text` is made of a shell's variables alone: `$USER`, `${A}$B`.
+fn is_shell_text(text: &str) -> bool {
+    let parts = text.split('$').skip(1);
+    let is_name = |name: &str| {
+        let name = name.strip_prefix('{').map_or(Some(name), |inner| inner.strip_suffix('}'));
+        name.is_some_and(|name| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        })
+    };
+    text.starts_with('$') && parts.into_iter().all(is_name)
+}
+
+/// Where literal credentials stand in a URL, user information and query alike. Offsets are bytes of `text`.
+pub(crate) fn url_credentials(text: &str) -> Option<Range<usize>> {
+    secret_range(text, Variables::Braced)
+}
+
+/// Where the first secret stands in a text. Offsets are bytes of it.
+pub(crate) fn secret_range(text: &str, variables: Variables) -> Option<Range<usize>> {
+    find(&text[..text.floor_char_boundary(MAX_BYTES)], variables).into_iter().min_by_key(|range| range.start)
+}
+
+/// Where the first URL with a literal user or password stands in a text of a shell or a Dockerfile. Parameters do not count:
+/// downloads are often signed by them for an hour.
+pub(crate) fn shell_credentials(text: &str) -> Option<Range<usize>> {
+    let text = &text[..text.floor_char_boundary(MAX_BYTES)];
     let mut found = Vec::new();
-    find_in_urls(text, &mut found);
-    find_assignments(text, &mut found);
+    find_in_urls(text, Variables::Shell, &mut found);
+    found.into_iter().min_by_key(|range| range.start)
+}
+
+/// Longer lines are searched in pieces: the search for secrets is quadratic where a text is made for it.
+const PIECE: usize = 1 << 10;
+
+/// What `find` finds in a line of any length, which is cut between words.
+pub(crate) fn in_line(line: &str, find: impl Fn(&str) -> Option<Range<usize>>) -> Option<Range<usize>> {
+    let mut start = 0;
+    while start < line.len() {
+        let end = line.floor_char_boundary((start + PIECE).min(line.len()));
+        let cut = if end == line.len() { None } else { line[start..end].rfind([' ', ',', ';']) };
+        let end = cut.filter(|cut| *cut > 0).map_or(end, |cut| start + cut);
+        if let Some(range) = find(&line[start..end]) {
+            return Some(start + range.start..start + range.end);
+        }
+        start = end;
+    }
+    None
+}
+
+fn find(text: &str, variables: Variables) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    find_in_urls(text, variables, &mut found);
+    find_in_queries(text, variables, &mut found);
+    find_assignments(text, variables, &mut found);
     find_arguments(text, &mut found);
     find_tokens(text, &mut found);
     if let Some(start) = text.find("-----BEGIN ").filter(|_| text.contains("PRIVATE KEY")) {
@@ -160,58 +209,8 @@ fn find(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// User information of every `scheme://user:password@host`.
-fn find_in_urls(text: &str, found: &mut Vec<Range<usize>>) {
-    for (colon, _) in text.match_indices(':') {
-        let scheme_start = text[..colon]
-            .rfind(|c: char| !(c.is_ascii_alphanumeric() || "+.-".contains(c)))
-            .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
-        let scheme = text[scheme_start..colon].to_ascii_lowercase();
-        // Parsers forgive `https:/user:password@host` and worse.
-        let known = ["http", "https", "ftp", "ssh"].iter().any(|known| scheme.ends_with(known));
-        if !known && !text[colon + 1..].starts_with("//") {
-            continue;
-        }
-        let after = &text[colon + 1..];
-        let slashes = if known { after.len() - after.trim_start_matches(['/', '\\']).len() } else { 2 };
-        let start = colon + 1 + slashes;
-        let token_end = start
-            + text[start..]
-                .find(|c: char| c.is_whitespace() || "\"'<>`".contains(c))
-                .unwrap_or(text.len() - start);
-        let authority_end =
-            start + text[start..token_end].find(['/', '\\', '?', '#']).unwrap_or(token_end - start);
-        let authority = &text[start..authority_end];
-        let user_end = match authority.rfind('@') {
-            Some(at) => start + at,
-            // A password with an unescaped `/`: what looks like a port is none.
-            None => match (authority.split_once(':'), text[start..token_end].rfind('@')) {
-                (Some((_, port)), Some(at)) if !port.bytes().all(|byte| byte.is_ascii_digit()) => start + at,
-                _ => continue,
-            },
-        };
-        let (user, password) = match text[start..user_end].split_once(':') {
-            Some((user, password)) => (user, password),
-            None => (&text[start..user_end], ""),
-        };
-        let harmless_user = user.is_empty()
-            || is_template(user)
-            || matches!(user, "git" | "hg" | "anonymous" | "oauth2" | "x-access-token" | "__token__");
-        let harmless_password = is_public_password(password);
-        // A user without a password may be a token, except where it is the account of a secure shell, or where a
-        // variable holds the password.
-        // In Azure's storage it is the container (`wasbs://container@account…`).
-        let names_place =
-            ["ssh", "wasb", "wasbs", "abfs", "abfss"].iter().any(|known| scheme.ends_with(known));
-        let user_is_public = harmless_user || is_template(password) || (password.is_empty() && names_place);
-        if !harmless_password || !user_is_public {
-            found.push(start..user_end);
-        }
-    }
-}
-
 /// Values in `password=…`, `"apiKey": "…"`, `?sig=…`.
-fn find_assignments(text: &str, found: &mut Vec<Range<usize>>) {
+fn find_assignments(text: &str, variables: Variables, found: &mut Vec<Range<usize>>) {
     for (at, separator) in text.match_indices([':', '=']) {
         let before = text[..at].trim_end().trim_end_matches(['"', '\'']);
         let name_start = before
@@ -240,7 +239,8 @@ fn find_assignments(text: &str, found: &mut Vec<Range<usize>>) {
             }
         };
         let value = text[start..end].trim();
-        if !value.is_empty() && !is_nothing(value) && !is_template(value) && !value.starts_with("{{") {
+        if !value.is_empty() && !is_nothing(value) && !variables.are_all_of(value) && !value.starts_with("{{")
+        {
             found.push(start..end);
         }
     }
@@ -250,41 +250,6 @@ fn find_assignments(text: &str, found: &mut Vec<Range<usize>>) {
 fn is_nothing(value: &str) -> bool {
     let value = value.split([',', '}', ']']).next().unwrap_or_default().trim();
     value == "~" || value.eq_ignore_ascii_case("null") || value.eq_ignore_ascii_case("none")
-}
-
-/// What stands after a word that says so: `docker login -p …`, `--password …`, a Dockerfile's `ENV TOKEN …`.
-fn find_arguments(text: &str, found: &mut Vec<Range<usize>>) {
-    let mut login = false;
-    let mut env = false;
-    let mut is_value = false;
-    let mut authorization = false;
-    let mut start = 0;
-    for word in text.split(char::is_whitespace) {
-        let value = word.trim_matches(['"', '\'', ',']);
-        if value.is_empty() {
-            start += word.len();
-            start += text[start..].chars().next().map_or(0, char::len_utf8);
-            continue;
-        }
-        if is_value && !value.starts_with(['-', '$', '<', '{', '=', '*', '#', '&', '|']) {
-            let at = start + (word.len() - word.trim_start_matches(['"', '\'']).len());
-            found.push(at..at + value.len().min(word.len()));
-        }
-        login |= value == "login";
-        // `--account-key KEY`; `--password-stdin` has no value.
-        let option =
-            value.strip_prefix("--").filter(|name| !name.contains(['=', ':']) && !name.ends_with("-stdin"));
-        let scheme = authorization
-            && ["bearer", "basic", "token"].iter().any(|known| value.eq_ignore_ascii_case(known));
-        authorization = value.to_ascii_lowercase().ends_with("authorization:");
-        is_value = scheme
-            || option.is_some_and(|name| is_secret_name(name) || name == "secret")
-            || (login && value == "-p")
-            || (env && is_secret_name(value) && !value.contains(['=', ':', '/']));
-        env = value.eq_ignore_ascii_case("env");
-        start += word.len();
-        start += text[start..].chars().next().map_or(0, char::len_utf8);
-    }
 }
 
 /// Tokens that show by their form what they are.
@@ -357,10 +322,66 @@ mod tests {
                 "RUN curl -H \"Authorization: Bearer *******\" h",
             ),
             ("RUN az x --account-key hunter2", "RUN az x --account-key *******"),
+            ("RUN curl -fsS -u me:hunter2 h", "RUN curl -fsS -u me:******* h"),
+            ("RUN /usr/bin/curl -ume:hunter2 h", "RUN /usr/bin/curl -ume:******* h"),
+            ("curl --user=\"me:hunter2\" h", "curl --user=\"me:*******\" h"),
+            ("RUN twine upload -u me -p 'hunter2' d/*", "RUN twine upload -u me -p '*******' d/*"),
+            ("RUN wget --user me --password=hunter2 h", "RUN wget --user me --password=******* h"),
+            ("RUN wget --http-password hunter2 h", "RUN wget --http-password ******* h"),
+            (
+                "aws configure set aws_secret_access_key hunter2",
+                "aws configure set aws_secret_access_key *******",
+            ),
+            ("PGPASSWORD=hunter2 psql", "PGPASSWORD=******* psql"),
+            ("a @ https://h.test/a.whl?x=1&key=hunter2", "a @ https://h.test/a.whl?x=1&key=*******"),
+            ("https://h.test/a?code=hunter2#sha256=aa", "https://h.test/a?code=*******#sha256=aa"),
+            ("https://h.test/a?%6bey=hunter2", "https://h.test/a?%6bey=*******"),
+            ("https://h.test/a?access_token=hunter2", "https://h.test/a?access_token=*******"),
         ] {
             assert_eq!(mask_secrets(given), shown);
             assert!(holds_secret(given));
         }
+    }
+
+    #[test]
+    fn the_half_of_a_url_is_masked_and_no_secret_by_itself() {
+        for (given, shown) in [
+            ("-i me:hunter2@host.test/simple", "-i me:*******@host.test/simple"),
+            ("url=me:hunter2@localhost:80", "url=me:*******@localhost:80"),
+            ("me:${PASS}@host.test", "me:${PASS}@host.test"),
+            ("git@host.test:a/b", "git@host.test:a/b"),
+            ("FROM a/b:1.0@sha256:0123", "FROM a/b:1.0@sha256:0123"),
+            ("mailto:me@host.test", "mailto:me@host.test"),
+            ("maintainer: me@host.test", "maintainer: me@host.test"),
+            ("a:b@1.0", "a:b@1.0"),
+        ] {
+            assert_eq!(mask_secrets(given), shown);
+            assert!(!holds_secret(given), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_shells_variables_are_no_credentials_in_a_dockerfile() {
+        for text in [
+            "RUN pip install -i https://$USER:$TOKEN@h.test/simple a",
+            "RUN pip install -i https://${TOKEN}@h.test/simple a",
+            "RUN pip install -i https://me:${TOKEN}@h.test/simple a",
+            "RUN curl https://h.test/a?sig=$SIG&x=1",
+        ] {
+            assert_eq!(shell_credentials(text), None, "{text}");
+            assert_eq!(secret_range(text, Variables::Shell), None, "{text}");
+        }
+        for text in [
+            "RUN pip install -i https://me:hunter2@h.test/simple a",
+            "RUN pip install -i https://$USER:hunter2@h.test/simple a",
+            "RUN pip install -i https://me:${TOKEN}hunter2@h.test/simple a",
+            "RUN pip install -i https://me:${TOKEN:-hunter2}@h.test/simple a",
+        ] {
+            assert!(shell_credentials(text).is_some(), "{text}");
+        }
+        let signed = "RUN curl 'https://h.test/a?sig=hunter2'";
+        assert_eq!(shell_credentials(signed), None);
+        assert!(secret_range(signed, Variables::Shell).is_some());
     }
 
     #[test]
@@ -403,6 +424,12 @@ mod tests {
             "wasbs://container@account.blob.host.test/folder",
             "docker login --password-stdin -u me",
             "docker login -p $PASSWORD",
+            "curl -u $USER:$PASSWORD https://h.test",
+            "curl -u me: https://h.test",
+            "curl -k -o a https://h.test && mkdir -p a:b",
+            "twine upload -p \"$PASSWORD\" d",
+            "https://h.test/a.zip?version=1&id=3",
+            "https://h.test/keys?sort=key",
             "mkdir -p folder",
             "ENV TOKENIZERS_PARALLELISM false",
         ] {
