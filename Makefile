@@ -43,6 +43,10 @@ fuzz: ## every parser under random input, SECONDS=600 each
 lint: ## clippy, every target
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
+.PHONY: curated-check
+curated-check: build ## lock every curated environment anew; CURATED="--write" ships the locks
+	crates/workspace/curated/check.sh $(CURATED) $(PROVENV)
+
 .PHONY: bench
 bench: build ## time Provenv beside buildah, podman and docker; results in bench/runs/
 	$(CARGO) build --release --locked --package provenv-image --example limit

@@ -162,10 +162,8 @@ impl Differences {
         // The order of channels counts.
         self.value("channels", joined(&old.channels), joined(channels));
         let entry = |requirement: &crate::CondaRequirement| {
-            let spec = &requirement.spec;
-            let name = spec.parse::<CondaSpec>().map_or_else(|_| spec.clone(), |spec| spec.name);
             let platforms = joined(&requirement.platforms).map(|names| format!(" on {names}"));
-            (name, format!("{spec}{}", platforms.unwrap_or_default()))
+            (conda_name(requirement), format!("{}{}", requirement.spec, platforms.unwrap_or_default()))
         };
         self.entries("conda", old.packages.iter().map(entry), packages.iter().map(entry));
         let declared = |package: &crate::VirtualPackage| (package.name.clone(), package.to_string());
@@ -243,9 +241,8 @@ impl Differences {
 
 /// The package's name, and the requirement with the digest of its hashes where it has some.
 fn requirement(requirement: &PipRequirement) -> (String, String) {
+    let name = pip_name(requirement);
     let PipRequirement { requirement, hashes, editable } = requirement;
-    let parsed = Requirement::parse(requirement, Path::new("/")).ok();
-    let name = parsed.and_then(|parsed| parsed.name).unwrap_or_else(|| requirement.clone());
     let shown = format!("{}{requirement}", if *editable { "-e " } else { "" });
     if hashes.is_empty() {
         return (name, shown);
@@ -254,6 +251,18 @@ fn requirement(requirement: &PipRequirement) -> (String, String) {
     all.sort();
     let hashes = Digest::of(all.join(",").as_bytes()).short();
     (name, format!("{shown} (hashes {hashes})"))
+}
+
+/// The package that a requirement asks for; the requirement itself where it names none.
+pub(crate) fn pip_name(requirement: &PipRequirement) -> String {
+    let parsed = Requirement::parse(&requirement.requirement, Path::new("/")).ok();
+    parsed.and_then(|parsed| parsed.name).unwrap_or_else(|| requirement.requirement.clone())
+}
+
+/// The same of conda's.
+pub(crate) fn conda_name(requirement: &crate::CondaRequirement) -> String {
+    let spec = &requirement.spec;
+    spec.parse::<CondaSpec>().map_or_else(|_| spec.clone(), |spec| spec.name)
 }
 
 fn base_text(base: &Base) -> String {

@@ -14,6 +14,7 @@ mod digest;
 mod dockerfile;
 pub mod document;
 pub mod examples;
+mod extend;
 mod fix;
 mod folder;
 #[cfg(fuzzing)]
@@ -47,6 +48,7 @@ pub use conda::{CondaSpec, VirtualPackage};
 pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use difference::{Difference, differences};
 pub use digest::{Digest, DigestParseError, Hasher};
+pub use extend::extend;
 pub use fix::{Edit, Fix, Position, apply};
 pub use folder::file_of as file_in_folder;
 pub use lint::{Linted, lint, lint_bytes, lint_str};

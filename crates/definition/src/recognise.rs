@@ -63,7 +63,7 @@ fn is_dockerfile_name(name: &str) -> bool {
 /// Whether it begins as a Dockerfile does: by `FROM image`, with `ARG` alone before it.
 fn is_dockerfile(source: &Source) -> bool {
     let mut lines = source.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let first = lines.find(|line| !line.split(char::is_whitespace).next().is_some_and(|word| word == "ARG"));
+    let first = lines.find(|line| line.split(char::is_whitespace).next() != Some("ARG"));
     let words: Vec<&str> = first.into_iter().flat_map(str::split_whitespace).collect();
     match words.iter().filter(|word| !word.starts_with("--")).collect::<Vec<_>>()[..] {
         [from, _] => *from == "FROM",

@@ -151,8 +151,16 @@ pub enum Error {
         /// The name of the variable.
         variable: String,
     },
-    /// A URL that is neither `http:`, `https:` nor `file:`.
-    #[error("`{0}` cannot be fetched: its scheme is not http, https or file")]
+    /// What a registry says is not what registries say.
+    #[error("failed to find `{url}` in its registry: {reason}")]
+    Registry {
+        /// What was asked for.
+        url: Box<SafeUrl>,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A URL that is neither `http:`, `https:`, `oci:` nor `file:`.
+    #[error("`{0}` cannot be fetched: its scheme is not http, https, oci or file")]
     Scheme(Box<SafeUrl>),
     /// A `file:` URL whose file cannot be read.
     #[error("failed to read `{url}`")]

@@ -10,6 +10,7 @@ mod error;
 mod exchange;
 mod fetcher;
 mod netrc;
+mod oci;
 mod report;
 mod request;
 mod retry;

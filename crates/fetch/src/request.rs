@@ -2,13 +2,13 @@
 
 use provenv_definition::SafeUrl;
 use reqwest::header::{HeaderMap, LOCATION};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use url::Url;
 
 use crate::credentials::Authentication;
 use crate::fetcher::Encoding;
 use crate::retry::{Failure, is_transient, retry_after};
-use crate::{Credentials, Error, Fetcher};
+use crate::{Credentials, Error, Fetcher, oci};
 
 const MOST_REDIRECTS: usize = 10;
 
@@ -61,7 +61,16 @@ async fn exchange(fetcher: &Fetcher, question: Question<'_>) -> Result<Answer, F
     let client = fetcher.client(encoding)?;
     let safe = Box::new(SafeUrl::new(url.clone()));
     let mut hop = if linked { url.clone() } else { fetcher.with_variables(url)? };
-    let mut credentials = fetcher.credentials_for(&hop, linked).await?;
+    let mut credentials = None;
+    if hop.scheme() == "oci" {
+        match oci::locate(fetcher, &client, &hop, linked).await? {
+            Some((blob, authentication)) => (hop, credentials) = (blob, authentication),
+            None if or_nothing => return Ok(Answer { response: nothing(), url: hop }),
+            None => return Err(Error::NotFound { url: safe, status: 404 }.into()),
+        }
+    } else {
+        credentials = fetcher.credentials_for(&hop, linked).await?.or(credentials);
+    }
     for _ in 0..=MOST_REDIRECTS {
         if !matches!(hop.scheme(), "http" | "https") {
             return Err(Error::Scheme(SafeUrl::new(hop).into()).into());
@@ -73,14 +82,8 @@ async fn exchange(fetcher: &Fetcher, question: Question<'_>) -> Result<Answer, F
         if let Some(Authentication::PathToken(token)) = &credentials {
             put_token(&mut bare, token);
         }
-        let mut request = client.request(method.clone(), bare).headers(headers.clone());
-        match &credentials {
-            Some(Authentication::Basic(Credentials { username, password })) => {
-                request = request.basic_auth(username, Some(password));
-            }
-            Some(Authentication::Bearer(token)) => request = request.bearer_auth(token),
-            Some(Authentication::PathToken(_)) | None => {}
-        }
+        let request = client.request(method.clone(), bare).headers(headers.clone());
+        let request = authenticated(request, credentials.as_ref());
         let response = request.send().await.map_err(|error| {
             let error = Error::of_exchange(&safe, 0, fetcher.options().stall_timeout.as_secs(), error);
             match error {
@@ -113,6 +116,24 @@ async fn exchange(fetcher: &Fetcher, question: Question<'_>) -> Result<Answer, F
     Err(Error::Redirect { url: safe, why: "too often" }.into())
 }
 
+/// The request with what a header can carry of `credentials`.
+pub(crate) fn authenticated(request: RequestBuilder, credentials: Option<&Authentication>) -> RequestBuilder {
+    match credentials {
+        Some(Authentication::Basic(Credentials { username, password })) => {
+            request.basic_auth(username, Some(password))
+        }
+        Some(Authentication::Bearer(token)) => request.bearer_auth(token),
+        Some(Authentication::PathToken(_)) | None => request,
+    }
+}
+
+/// The answer of a server that has no such thing.
+fn nothing() -> Response {
+    let mut response = http::Response::new("");
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.into()
+}
+
 /// Statuses that say that there is no such thing, or no such service.
 fn is_nothing(status: StatusCode) -> bool {
     matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::NOT_IMPLEMENTED)
@@ -137,7 +158,12 @@ fn next_hop(asked: &SafeUrl, hop: &Url, response: &Response) -> Result<Url, Erro
     Ok(next)
 }
 
-fn refused(url: Box<SafeUrl>, status: u16, with_credentials: bool, headers: &HeaderMap) -> Failure {
+pub(crate) fn refused(
+    url: Box<SafeUrl>,
+    status: u16,
+    with_credentials: bool,
+    headers: &HeaderMap,
+) -> Failure {
     match status {
         401 | 403 | 407 => Failure::Final(Error::Unauthorized { url, status, with_credentials }),
         404 | 410 => Failure::Final(Error::NotFound { url, status }),

@@ -91,26 +91,7 @@ pub struct Changes {
 impl Prefix {
     /// Copies what `layers`, unpacked and the bottom one first, have in the prefix to the empty `folder`.
     pub fn copy(layers: &[PathBuf], folder: PathBuf) -> Result<Self, Error> {
-        let mut sources: BTreeMap<String, PathBuf> = BTreeMap::new();
-        for layer in layers {
-            let root = layer.join(PREFIX);
-            if root.is_dir() {
-                walk(&root, &mut |name, path, _| {
-                    sources.insert(name, path.to_owned());
-                    Ok(())
-                })?;
-            }
-        }
-        for (name, source) in &sources {
-            let (target, kind) = (folder.join(name), fs_err::symlink_metadata(source)?.file_type());
-            if kind.is_dir() {
-                fs_err::create_dir(&target)?;
-            } else if kind.is_symlink() {
-                fs_err::os::unix::fs::symlink(fs_err::read_link(source)?, &target)?;
-            } else {
-                fs_err::copy(source, &target)?;
-            }
-        }
+        let sources = copy(layers, &folder)?;
         let mut before = BTreeMap::new();
         for (name, source) in sources {
             let metadata = fs_err::symlink_metadata(folder.join(&name))?;
@@ -223,6 +204,32 @@ fn is_unchanged(before: &Path, now: &Path) -> io::Result<bool> {
     Ok(old.len() == new.len()
         && executable(&old) == executable(&new)
         && fs_err::read(before)? == fs_err::read(now)?)
+}
+
+/// Copies what `layers`, unpacked and the bottom one first, have in the prefix to the empty `folder`; gives where each path comes
+/// from.
+pub(crate) fn copy(layers: &[PathBuf], folder: &Path) -> Result<BTreeMap<String, PathBuf>, Error> {
+    let mut sources: BTreeMap<String, PathBuf> = BTreeMap::new();
+    for layer in layers {
+        let root = layer.join(PREFIX);
+        if root.is_dir() {
+            walk(&root, &mut |name, path, _| {
+                sources.insert(name, path.to_owned());
+                Ok(())
+            })?;
+        }
+    }
+    for (name, source) in &sources {
+        let (target, kind) = (folder.join(name), fs_err::symlink_metadata(source)?.file_type());
+        if kind.is_dir() {
+            fs_err::create_dir(&target)?;
+        } else if kind.is_symlink() {
+            fs_err::os::unix::fs::symlink(fs_err::read_link(source)?, &target)?;
+        } else {
+            fs_err::copy(source, &target)?;
+        }
+    }
+    Ok(sources)
 }
 
 /// What is done with a path: its name below the root, where it is, and what it is.

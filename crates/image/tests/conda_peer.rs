@@ -235,14 +235,14 @@ async fn a_prefix_is_what_rattler_installs() {
     let url = server.at("/demo");
     let (theirs, cache) = (folder.path().join("theirs"), folder.path().join("cache"));
     let arguments =
-        [&["install", &url, cache.to_str().unwrap(), theirs.to_str().unwrap()][..], &SPECS].concat();
+        [&["install-inside", &url, cache.to_str().unwrap(), theirs.to_str().unwrap()][..], &SPECS].concat();
     peer(&python, &arguments);
 
     let store = Store::open(folder.path().join("store")).unwrap();
     let fetcher = Fetcher::new(store.clone(), Arc::new(Silent), Options::default()).unwrap();
     let lock = lock(&channel, &url);
-    let image =
-        Assembler::new(fetcher, Arc::new(HostPython)).image(&lock, Platform::LinuxAmd64).await.unwrap();
+    let assembler = Assembler::new(fetcher, Arc::new(HostPython));
+    let image = assembler.image(&lock, Platform::LinuxAmd64).await.unwrap();
     // Layers one over the other.
     let ours = folder.path().join("ours");
     for layer in unpack::layers(&store, &image.layers, &Silent).unwrap() {
@@ -253,7 +253,34 @@ async fn a_prefix_is_what_rattler_installs() {
             assert!(copied.unwrap().success());
         }
     }
-    let (our_files, their_files) = (files(&ours), files(&theirs));
+    compare(&python, &ours, &theirs);
+
+    // And laid out elsewhere, it is what rattler installs there.
+    let place = folder.path().join("some").join("where");
+    let place_text = place.to_str().unwrap();
+    peer(&python, &[&["install", &url, cache.to_str().unwrap(), place_text][..], &SPECS].concat());
+    let theirs = folder.path().join("theirs-elsewhere");
+    fs_err::rename(&place, &theirs).unwrap();
+    let layers = unpack::layers(&store, &image.layers, &Silent).unwrap();
+    assembler.export_prefix(&lock, Platform::LinuxAmd64, layers.clone(), &place).await.unwrap();
+    compare(&python, &place, &theirs);
+    let text = fs_err::read_to_string(place.join("bin/tool")).unwrap();
+    assert_eq!(text, format!("#!/bin/sh\necho {place_text}\n"));
+
+    // Never over what is there, and never where a library has no room for it.
+    let again = assembler.export_prefix(&lock, Platform::LinuxAmd64, layers.clone(), &place).await;
+    let again = again.unwrap_err().to_string();
+    assert!(again.contains("not an empty folder"), "{again}");
+    let long = folder.path().join("x".repeat(250)).join("y");
+    let refused = assembler.export_prefix(&lock, Platform::LinuxAmd64, layers, &long).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("has room for a prefix of 255 bytes"), "{refused}");
+    assert!(!long.exists() && fs_err::read_dir(long.parent().unwrap()).unwrap().next().is_none());
+}
+
+/// Two prefixes are the same to the last bit, and their records say the same.
+fn compare(python: &Path, ours: &Path, theirs: &Path) {
+    let (our_files, their_files) = (files(ours), files(theirs));
     assert_eq!(our_files.keys().collect::<Vec<_>>(), their_files.keys().collect::<Vec<_>>());
     for (path, (mode, bytes)) in &our_files {
         let (their_mode, their_bytes) = &their_files[path];
@@ -263,10 +290,10 @@ async fn a_prefix_is_what_rattler_installs() {
     }
 
     let list = |prefix: &Path| -> Vec<Value> {
-        serde_json::from_str(&peer(&python, &["list", prefix.to_str().unwrap()])).unwrap()
+        serde_json::from_str(&peer(python, &["list", prefix.to_str().unwrap()])).unwrap()
     };
-    let (our_records, their_records) = (list(&ours), list(&theirs));
-    assert_eq!(our_records.len(), channel.archives().len());
+    let (our_records, their_records) = (list(ours), list(theirs));
+    assert_eq!(our_records.len(), channel().archives().len());
     assert_eq!(their_records.len(), our_records.len());
     for (ours, theirs) in our_records.iter().zip(&their_records) {
         assert_eq!(comparable(ours), comparable(theirs));

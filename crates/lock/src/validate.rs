@@ -258,8 +258,8 @@ impl PypiPackage {
 impl Artifact {
     fn validate(&self, name: &str) -> Result {
         require(self.size <= LARGEST, name, "is larger than can be")?;
-        let scheme = matches!(self.url.as_url().scheme(), "http" | "https" | "file");
-        require(scheme, name, "has a URL that is neither http, https nor file")
+        let scheme = matches!(self.url.as_url().scheme(), "http" | "https" | "oci" | "file");
+        require(scheme, name, "has a URL that is neither http, https, oci nor file")
     }
 }
 

@@ -196,24 +196,7 @@ pub struct SandboxArgs {
 #[derive(Debug, Subcommand)]
 pub enum EnvCommand {
     /// Register an environment: lock it and give it a version
-    #[command(after_help = "Examples:
-  provenv env register environment.yaml
-  provenv env register requirements.txt --name digits
-  provenv env register environment.yaml --lock environment.lock.json")]
-    Register {
-        /// The definition
-        #[arg(value_hint = ValueHint::FilePath)]
-        file: PathBuf,
-        /// Its name, if the file gives none or another is wanted
-        #[arg(long, short)]
-        name: Option<String>,
-        /// Its version [default: the next number]
-        #[arg(long)]
-        version: Option<String>,
-        /// Take this lock, which `provenv lock` wrote here or elsewhere, and resolve nothing
-        #[arg(long, value_name = "LOCK", value_hint = ValueHint::FilePath)]
-        lock: Option<PathBuf>,
-    },
+    Register(RegisterArgs),
     /// List registered environments
     List {
         /// All versions of this one
@@ -221,6 +204,9 @@ pub enum EnvCommand {
         /// All versions of all
         #[arg(long, short)]
         all: bool,
+        /// List those that are shipped
+        #[arg(long)]
+        curated: bool,
     },
     /// Show a registered environment, or a file as Provenv reads it
     #[command(after_help = "Examples:
@@ -258,6 +244,32 @@ where they leave out what does not count for its digest.")]
     Capture(CaptureArgs),
     /// Check definitions: exit 0 when nothing is wrong, 1 at errors, 2 when a file cannot be read
     Check(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv env register environment.yaml
+  provenv env register requirements.txt --name digits
+  provenv env register environment.yaml --lock environment.lock.json
+  provenv env register --from curated/sklearn --name digits
+  provenv env register more.yaml --from curated/sklearn --name digits
+                                       the same with what the file says in its place or added to it")]
+pub struct RegisterArgs {
+    /// The definition
+    #[arg(value_hint = ValueHint::FilePath, required_unless_present = "from")]
+    pub file: Option<PathBuf>,
+    /// Begin with this environment: a curated or registered one, or a file
+    #[arg(long, value_name = "ENV", value_hint = ValueHint::FilePath)]
+    pub from: Option<String>,
+    /// Its name, if the file gives none or another is wanted
+    #[arg(long, short)]
+    pub name: Option<String>,
+    /// Its version [default: the next number]
+    #[arg(long)]
+    pub version: Option<String>,
+    /// Take this lock, which `provenv lock` wrote here or elsewhere, and resolve nothing
+    #[arg(long, value_name = "LOCK", value_hint = ValueHint::FilePath)]
+    pub lock: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -428,6 +440,7 @@ impl From<ResolvingArgs> for provenv_workspace::Resolving {
   provenv build environment.yaml
   provenv build digits:2 --to oci:image
   provenv build digits --to docker-archive:digits.tar
+  provenv build digits --to prefix:/srv/digits     conda's environment without the image
   provenv build digits --to registry.example/team/digits:2
   provenv build environment.yaml --lock environment.lock.json
   provenv build digits --force                     assemble again and compare")]
@@ -435,8 +448,9 @@ pub struct BuildArgs {
     /// A file, or a registered environment
     #[arg(value_name = "FILE|ENV", value_hint = ValueHint::FilePath)]
     pub environment: String,
-    /// Where the image goes besides the store: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG]
-    /// or a registry reference HOST/NAME[:TAG]; may be given several times
+    /// Where the image goes besides the store: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG],
+    /// prefix:DIR (the conda environment as a folder of this machine) or a registry reference HOST/NAME[:TAG]; may be given
+    /// several times
     #[arg(long, value_name = "DESTINATION")]
     pub to: Vec<String>,
     /// Build exactly from this lock, which `provenv lock` wrote here or elsewhere, and resolve nothing

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::process::Command;
+
 use provenv_channel::{Channel, Package, real};
 use provenv_testing::server::{FileTree, Server};
 use support::{Done, Workspace};
@@ -48,6 +50,20 @@ fn real_packages_are_locked_built_and_run() {
     assert!(listed.contains("scikit-learn=="), "{listed}");
     let records = run(&["sh", "-c", "ls /opt/provenv/conda-meta"]);
     assert!(records.contains("history\n") && records.contains("\npython-3.11"), "{records}");
+
+    // Elsewhere on this machine it works as it does in the image, and nothing in it names the place that it was made for.
+    let folder = workspace.path().join("somewhere/else");
+    workspace.run(["build", "environment.yml", "--to", &format!("prefix:{}", folder.display())]).ok();
+    let run = |program: &str, arguments: &[&str]| {
+        let output = Command::new(folder.join(program)).env_clear().args(arguments).output().unwrap();
+        Done::from(output).ok().stdout
+    };
+    let code = code.replace("os.environ['CONDA_PREFIX']", "''").replace("'VIRTUAL_ENV' in os.environ", "''");
+    let said = run("bin/python", &["-c", &code]);
+    assert!(said.starts_with(folder.to_str().unwrap()) && said.contains("\n4.0\n"), "{said}");
+    assert_eq!(run("bin/pip", &["check"]), "No broken requirements found.\n");
+    let named = Command::new("grep").args(["-rIl", "/opt/provenv"]).arg(&folder).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&named.stdout), "");
 
     // Made again from its artifacts it is the same.
     let again = workspace.json(["build", "environment.yml", "--force"]);

@@ -7,7 +7,7 @@ use provenv_definition::{Diagnostic, Digest, Platform};
 use provenv_image::export::Destination;
 use provenv_image::oci::Image;
 use provenv_image::segment::EPOCH;
-use provenv_lock::{BaseLock, Lock, PlatformLock, PypiSource};
+use provenv_lock::{BaseLock, Lock, PlatformLock, PostLink, PypiSource};
 use provenv_store::{Roots, Store};
 use serde::Serialize;
 
@@ -202,8 +202,9 @@ impl Workspace {
         // Nothing else may name the image, and a push may take long: from here on only it is kept from collection.
         let _hold = pin.hold(&blobs_of(&image))?;
         drop(pin);
+        let lock = locked.lock.platforms.get(&platform).ok_or(Error::NoPlatform(platform))?;
         for destination in &destinations {
-            destination.write(self, &image, options.insecure).await?;
+            destination.write(self, &image, lock, options.insecure).await?;
         }
         Ok(Built {
             image: image.manifest,
@@ -409,6 +410,8 @@ fn digits_of(reference: &str) -> Option<&str> {
 enum Target {
     File(Destination),
     Registry(provenv_registry::Reference),
+    /// A conda prefix in a folder.
+    Prefix(PathBuf),
 }
 
 impl std::fmt::Display for Target {
@@ -416,6 +419,7 @@ impl std::fmt::Display for Target {
         match self {
             Self::File(destination) => destination.fmt(f),
             Self::Registry(reference) => reference.fmt(f),
+            Self::Prefix(folder) => write!(f, "prefix:{}", folder.display()),
         }
     }
 }
@@ -424,15 +428,33 @@ impl Target {
     fn parse(text: &str) -> Result<Self> {
         let is_file =
             ["oci:", "oci-archive:", "docker-archive:"].iter().any(|scheme| text.starts_with(scheme));
-        if is_file {
+        if let Some(folder) = text.strip_prefix("prefix:").filter(|folder| !folder.is_empty()) {
+            Ok(Self::Prefix(folder.into()))
+        } else if is_file {
             Ok(Self::File(Destination::parse(text)?))
         } else {
             Ok(Self::Registry(text.strip_prefix("docker://").unwrap_or(text).parse()?))
         }
     }
 
-    async fn write(&self, workspace: &Workspace, image: &Image, insecure: bool) -> Result<()> {
+    async fn write(
+        &self,
+        workspace: &Workspace,
+        image: &Image,
+        lock: &PlatformLock,
+        insecure: bool,
+    ) -> Result<()> {
         match self {
+            Self::Prefix(folder) => {
+                let layers = workspace.unpack(&image.layers).await?;
+                let assembler = workspace.assembler(None).await?;
+                assembler.export_prefix(lock, image.platform, layers, folder).await?;
+                if let Some(PostLink::Run { layer: Some(_) }) = &lock.post_link {
+                    workspace.reporter.note(
+                        "what scripts of conda packages left is copied as it is, and may name /opt/provenv",
+                    );
+                }
+            }
             Self::File(destination) => {
                 let (store, reporter) = (workspace.store.clone(), Arc::clone(&workspace.reporter));
                 let (image, destination) = (image.clone(), destination.clone());

@@ -10,6 +10,7 @@ use provenv_definition::{
 use serde::Serialize;
 
 use crate::catalogue::{EnvironmentRow, NewEnvironment, Same};
+use crate::curated::{Curated, PREFIX, is_curated};
 use crate::locking::Locked;
 use crate::{Error, Reference, Result, Workspace, folders, user_name};
 
@@ -71,6 +72,8 @@ pub(crate) struct Given {
     pub file: Option<PathBuf>,
     /// Whether that holds requirements as pip reads them, and nothing else can stand in it.
     pub requirements: bool,
+    /// The version that is shipped, if it is one.
+    pub curated: Option<&'static Curated>,
 }
 
 impl From<ReadEnvironment> for Given {
@@ -83,6 +86,7 @@ impl From<ReadEnvironment> for Given {
             artifacts: read.locked,
             file: read.files.into_iter().next(),
             requirements: read.format == Format::Requirements,
+            curated: None,
         }
     }
 }
@@ -94,6 +98,20 @@ impl Workspace {
             Reference::File(path) => {
                 let read = provenv_definition::read(&path).map_err(|error| Error::Definition(error.0))?;
                 Ok(read.into())
+            }
+            Reference::Curated { name, version } => {
+                let curated = match Curated::find(&name, version.as_deref()) {
+                    Ok(curated) => curated,
+                    Err(error) => {
+                        let Some(path) = Reference::folder(reference, folder) else { return Err(error) };
+                        let read =
+                            provenv_definition::read(&path).map_err(|error| Error::Definition(error.0))?;
+                        return Ok(read.into());
+                    }
+                };
+                // Once a job ran in it, it is on record with the lock that it had then.
+                let row = self.catalogue.environment(curated.name, Some(curated.version)).await?;
+                Ok(Given { row, ..curated.given()? })
             }
             Reference::Registered { name, version } => {
                 let Some(row) = self.catalogue.environment(&name, version.as_deref()).await? else {
@@ -121,6 +139,7 @@ impl Workspace {
                     artifacts,
                     file,
                     requirements: false,
+                    curated: None,
                 })
             }
         }
@@ -130,11 +149,17 @@ impl Workspace {
     pub(crate) async fn locked(&self, given: &Given) -> Result<Locked> {
         let Some(row) = &given.row else {
             let definition = &given.environment.definition;
+            if let Some(lock) = given.curated.map(Curated::lock).transpose()?.flatten()
+                && self.current_lock(&lock.definition).await?.is_none()
+            {
+                return self.take_over(definition, lock).await;
+            }
             let locked = self
                 .lock(definition, given.artifacts.as_ref(), false)
                 .await
                 .map_err(|error| error.located(definition, &given.origins))?;
-            let file = given.file.as_ref().map_or("FILE".to_owned(), |file| folders::shown(file));
+            let name = given.curated.map_or("FILE", |curated| curated.name).to_owned();
+            let file = given.file.as_ref().map_or(name, |file| folders::shown(file));
             let how = format!("provenv lock {file} --upgrade");
             self.note_changed_folders(definition, &locked.receipt.lock, &how)?;
             return Ok(locked);
@@ -166,6 +191,24 @@ impl Workspace {
         if !problems.is_empty() {
             return Err(Error::Definition(problems));
         }
+        self.enter(name, environment, artifacts, lock).await
+    }
+
+    /// Puts a curated environment on record, with the lock that it has here.
+    pub(crate) async fn enter_curated(&self, given: &Given) -> Result<Registered> {
+        // Its lock may be one that is shipped.
+        self.locked(given).await?;
+        let name = given.environment.name.as_deref().ok_or(Error::NoName)?;
+        self.enter(name, &given.environment, None, None).await
+    }
+
+    async fn enter(
+        &self,
+        name: &str,
+        environment: &Environment,
+        artifacts: Option<&LockedArtifacts>,
+        lock: Option<&Path>,
+    ) -> Result<Registered> {
         let (locked, same) = if let Some(file) = lock {
             (self.adopt(&environment.definition, file).await?, Same::ContentAndLock)
         } else {
@@ -200,17 +243,37 @@ impl Workspace {
 
     /// Registered versions: the newest of each name, or all of them.
     pub async fn list(&self, name: Option<&str>, all: bool) -> Result<Vec<EnvironmentDetails>> {
+        if name.is_some_and(is_curated) {
+            return self.list_curated(name, all);
+        }
         let mut rows = self.catalogue.environments(name).await?;
         if let Some(name) = name
             && rows.is_empty()
         {
             return Err(Error::NoEnvironment(name.to_owned()));
         }
+        rows.retain(|row| !is_curated(&row.name));
         if !all && name.is_none() {
             // Newest first within a name.
             rows.dedup_by(|next, first| next.name == first.name);
         }
         Ok(rows.into_iter().map(details).collect())
+    }
+
+    /// Curated environments: the newest version of each, or all; `name` is theirs with or without the prefix.
+    pub fn list_curated(&self, name: Option<&str>, all: bool) -> Result<Vec<EnvironmentDetails>> {
+        let name =
+            name.map(|name| if is_curated(name) { name.to_owned() } else { format!("{PREFIX}{name}") });
+        if let Some(name) = &name {
+            Curated::find(name, None)?;
+        }
+        let list = Curated::list(name.as_deref(), all).into_iter();
+        list.map(|curated| Ok(unregistered(curated.read()?.environment))).collect()
+    }
+
+    /// An environment made from `reference`, with what `own` says in its place or added to it, to be registered.
+    pub async fn extended(&self, reference: &str, folder: &Path, own: Environment) -> Result<Environment> {
+        Ok(provenv_definition::extend(self.given(reference, folder).await?.environment, own))
     }
 
     /// What `reference` is, registered or in a file, and what is to be said about its file.
@@ -222,18 +285,22 @@ impl Workspace {
         let given = self.given(reference, folder).await?;
         let details = match given.row {
             Some(row) => details(row),
-            None => EnvironmentDetails {
-                name: given.environment.name.clone(),
-                version: given.environment.version.clone(),
-                definition_digest: definition_digest(&given.environment.definition),
-                receipt: None,
-                lock: None,
-                created_at: None,
-                created_by: None,
-                environment: given.environment,
-            },
+            None => unregistered(given.environment),
         };
         Ok((details, given.warnings))
+    }
+}
+
+fn unregistered(environment: Environment) -> EnvironmentDetails {
+    EnvironmentDetails {
+        name: environment.name.clone(),
+        version: environment.version.clone(),
+        definition_digest: definition_digest(&environment.definition),
+        receipt: None,
+        lock: None,
+        created_at: None,
+        created_by: None,
+        environment,
     }
 }
 

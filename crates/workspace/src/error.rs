@@ -169,6 +169,14 @@ pub enum Error {
     /// No such environment.
     #[error("there is no environment `{0}` in this workspace")]
     NoEnvironment(String),
+    /// No such curated environment.
+    #[error("there is no curated environment `{name}`")]
+    NoCurated {
+        /// As it was asked for.
+        name: String,
+        /// The one that may be meant.
+        nearest: Option<String>,
+    },
     /// A version that an environment does not have.
     #[error("`{name}` has no version {version}: there {} {}", if known.len() == 1 { "is" } else { "are" }, known.join(", "))]
     NoVersion {
@@ -302,6 +310,10 @@ impl Error {
             Self::Catalogue(CatalogueError::Newer { .. }) => Some("use the newer provenv for this workspace".into()),
             Self::NoEnvironment(_) => {
                 Some("`provenv env list` shows what is registered; a file is given as a path, e.g. ./environment.yaml".into())
+            }
+            Self::NoCurated { nearest, .. } => {
+                let meant = nearest.as_ref().map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
+                Some(meant + "`provenv env list --curated` shows them")
             }
             Self::InvalidLock { .. } => {
                 Some("`provenv lock` writes it anew; docs/reference/lock.md says what is checked".into())

@@ -159,6 +159,14 @@ impl Workspace {
                     ),
                 });
             }
+            Reference::Curated { name, .. } => {
+                return Err(Error::Arguments {
+                    message: format!("`{name}` is shipped, and its versions never change"),
+                    hint: format!(
+                        "register one of your own that can be upgraded: `provenv env register --from {name} --name NAME`"
+                    ),
+                });
+            }
             Reference::Registered { name, .. } => name,
         };
         if bare != name {

@@ -155,10 +155,13 @@ impl Workspace {
             if given.environment.name.is_none() {
                 given.environment.name = Some(name.clone());
             }
-            let registered = self
-                .register(&given.environment, given.artifacts.as_ref(), None)
-                .await
-                .map_err(|error| error.located(&given.environment.definition, &given.origins))?;
+            let registered = if given.curated.is_some() {
+                self.enter_curated(&given).await
+            } else {
+                self.register(&given.environment, given.artifacts.as_ref(), None).await
+            };
+            let registered =
+                registered.map_err(|error| error.located(&given.environment.definition, &given.origins))?;
             given.row = self.catalogue.environment(&registered.name, Some(&registered.version)).await?;
             registered
         };

@@ -48,7 +48,8 @@ impl<V: Ord> Range<V> {
 impl Range<Version> {
     /// Of a bound of pip's (PEP 440).
     pub fn of(bound: &VersionSpecifier) -> Self {
-        let version = bound.version();
+        // Where a bound has no local part, that of a version does not count.
+        let version = &bound.version().clone().without_local();
         let at = |with: bool| Some((version.clone(), with));
         match bound.operator() {
             Operator::GreaterThan => Self { low: at(false), high: None },
@@ -57,7 +58,9 @@ impl Range<Version> {
             Operator::LessThanEqual => Self { low: None, high: at(true) },
             Operator::Equal | Operator::ExactEqual => Self { low: at(true), high: at(true) },
             // `1.4.*` and `~=1.4.2` leave all that is below 1.5.
-            Operator::EqualStar => Self { low: first_of(version.release()), high: next(version.release()) },
+            Operator::EqualStar => {
+                Self { low: Some((first_of(version.release()), true)), high: next(version.release()) }
+            }
             Operator::TildeEqual => {
                 let kept = version.release().len().saturating_sub(1).max(1);
                 Self { low: at(true), high: next(&version.release()[..kept]) }
@@ -75,8 +78,8 @@ impl Range<Version> {
 }
 
 /// The first version that begins with `release`, which is a development one.
-fn first_of(release: &[u64]) -> Option<(Version, bool)> {
-    Some((Version::new(release).with_dev(Some(0)), true))
+fn first_of(release: &[u64]) -> Version {
+    Version::new(release).with_dev(Some(0))
 }
 
 /// The first version behind all that begin with `release`; itself, it does not belong to them.
@@ -84,7 +87,7 @@ fn next(release: &[u64]) -> Option<(Version, bool)> {
     let (last, before) = release.split_last()?;
     let last = last.checked_add(1)?;
     let release: Vec<u64> = before.iter().copied().chain([last]).collect();
-    first_of(&release).map(|(version, _)| (version, false))
+    Some((first_of(&release), false))
 }
 
 impl Range<rattler_conda_types::Version> {
@@ -155,6 +158,7 @@ mod tests {
             (">=1!1", "<2", true),
             (">=2.0.dev1", "<2.0", false),
             ("==1.0", ">=1.0.0", false),
+            ("==2.1.0+cpu", "<=2.1.0", false),
         ] {
             let (one_range, other_range) = (range(one), range(other));
             let found = one_range.is_above(&other_range) || other_range.is_above(&one_range);

@@ -159,16 +159,8 @@ fn normal_text(text: &str) -> String {
     let text = text.trim_start_matches('\u{feff}');
     let mut normal = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
-        match line.strip_suffix('\n') {
-            Some(line) => {
-                normal.push_str(line.trim_end_matches('\r'));
-                normal.push('\n');
-            }
-            None => {
-                normal.push_str(line);
-                normal.push('\n');
-            }
-        }
+        normal.push_str(line.strip_suffix('\n').map_or(line, |line| line.trim_end_matches('\r')));
+        normal.push('\n');
     }
     normal
 }

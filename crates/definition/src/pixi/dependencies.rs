@@ -167,14 +167,13 @@ fn table(reader: &mut Reader<'_>, kept: &Kept<'_>) -> Option<CondaSpec> {
     spec.license = take("license").or(spec.license);
     spec.md5 = take("md5").or(spec.md5);
     if let Some((text, span)) = given.remove("sha256") {
-        match Digest::from_hex(&text) {
-            Ok(digest) => spec.sha256 = Some(digest),
-            Err(_) => {
-                let remark =
-                    crate::Diagnostic::new(codes::INVALID_HASH, "a sha256 hash has 64 hexadecimal digits")
-                        .with_hint("`sha256sum FILE` prints it");
-                reader.diagnostics.push(remark.at(reader.source.place(span)));
-            }
+        if let Ok(digest) = Digest::from_hex(&text) {
+            spec.sha256 = Some(digest);
+        } else {
+            let remark =
+                crate::Diagnostic::new(codes::INVALID_HASH, "a sha256 hash has 64 hexadecimal digits")
+                    .with_hint("`sha256sum FILE` prints it");
+            reader.diagnostics.push(remark.at(reader.source.place(span)));
         }
     }
     if let Some((text, span)) = given.remove("channel") {

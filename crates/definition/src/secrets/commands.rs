@@ -48,7 +48,7 @@ pub(super) fn find_arguments(text: &str, found: &mut Vec<Range<usize>>) {
         let command = value.rsplit('/').next().unwrap_or_default();
         options.extend(OPTIONS.iter().filter(|(name, ..)| *name == command));
         for (_, known, form) in &options {
-            for option in known.iter() {
+            for option in *known {
                 match value.strip_prefix(option) {
                     Some("") => expected = Some(*form),
                     // `--user=…`, `-uuser:…`, `-ppassword`.

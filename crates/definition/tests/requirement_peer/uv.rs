@@ -63,7 +63,7 @@ impl Uv {
             if left.is_empty() {
                 break;
             }
-            let text: String = left.iter().map(|at| format!("{}\n", lines[*at])).collect();
+            let text = left.iter().map(|at| lines[*at]).collect::<Vec<_>>().join("\n") + "\n";
             match self.add(&text) {
                 Ok(known) => {
                     for at in left {

@@ -174,7 +174,7 @@ pub(super) fn keep_records(packages: &[Package]) -> Result<(), Error> {
 }
 
 /// The archive's name, as the lock has it: a URL may write it otherwise.
-fn file_name(package: &CondaPackage) -> String {
+pub(super) fn file_name(package: &CondaPackage) -> String {
     let CondaPackage { name, version, build, artifact, .. } = package;
     let is_old = artifact.url.file_name().is_some_and(|name| name.ends_with(".tar.bz2"));
     format!("{name}-{version}-{build}{}", if is_old { ".tar.bz2" } else { ".conda" })

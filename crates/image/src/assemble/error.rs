@@ -79,6 +79,9 @@ pub enum Error {
         /// Why.
         problem: String,
     },
+    /// A prefix could not be laid out elsewhere.
+    #[error(transparent)]
+    Prefix(#[from] crate::export::prefix::Error),
     /// A worker thread ended before its time.
     #[error("a worker of the assembly ended before its time")]
     Worker(#[from] tokio::task::JoinError),
@@ -118,6 +121,7 @@ impl Error {
             ),
             Self::PostLinkGone => Some("`provenv lock --post-link run` runs them again".to_owned()),
             Self::OtherPython { .. } => Some("ask for the CPython of conda-forge or of Anaconda".to_owned()),
+            Self::Prefix(error) => error.hint(),
             Self::Worker(_) => None,
         }
     }

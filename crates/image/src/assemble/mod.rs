@@ -9,6 +9,7 @@ mod error;
 mod family;
 mod install_order;
 mod plan;
+mod prefix;
 mod reach;
 mod replaced;
 mod scripts;

@@ -5,6 +5,7 @@ mod destination;
 mod docker;
 mod identify;
 mod layout;
+pub mod prefix;
 
 use std::io;
 use std::path::{Path, PathBuf};

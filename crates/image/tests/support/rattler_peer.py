@@ -1,13 +1,16 @@
 """What py-rattler makes of a channel, and of a prefix.
 
     rattler_peer.py install CHANNEL CACHE FOLDER SPEC...
+    rattler_peer.py install-inside CHANNEL CACHE FOLDER SPEC...
     rattler_peer.py list FOLDER
 
-The first installs to FOLDER as if it were /opt/provenv; the second prints the records of the packages installed there.
+The first installs to FOLDER, the second as if that were /opt/provenv; the third prints the records of the packages installed
+there.
 """
 
 import asyncio
 import json
+import os
 import pathlib
 import sys
 
@@ -15,7 +18,7 @@ import rattler
 from rattler.repo_data import Gateway
 
 
-async def install(channel, cache, folder, specs):
+async def install(inside, channel, cache, folder, specs):
     records = await rattler.solve(
         sources=[rattler.Channel(channel)],
         specs=specs,
@@ -28,14 +31,18 @@ async def install(channel, cache, folder, specs):
         folder,
         cache_dir=cache,
         platform=rattler.Platform("linux-64"),
-        alternative_target_prefix="/opt/provenv",
+        alternative_target_prefix=inside,
         show_progress=False,
     )
 
 
-if sys.argv[1] == "install":
-    _, _, channel, cache, folder, *specs = sys.argv
-    asyncio.run(install(channel, cache, folder, specs))
+if sys.argv[1].startswith("install"):
+    _, how, channel, cache, folder, *specs = sys.argv
+    asyncio.run(install("/opt/provenv" if how == "install-inside" else None, channel, cache, folder, specs))
 else:
     paths = sorted(pathlib.Path(sys.argv[2], "conda-meta").glob("*.json"))
     print(json.dumps([json.loads(rattler.PrefixRecord.from_path(path).to_json()) for path in paths]))
+
+# py-rattler 0.28 may crash when Python ends.
+sys.stdout.flush()
+os._exit(0)

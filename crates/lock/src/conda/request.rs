@@ -91,6 +91,7 @@ mod tests {
                 .iter()
                 .map(|spec| CondaRequirement { spec: (*spec).to_owned(), platforms: Vec::new() })
                 .collect(),
+            ..CondaRequirements::default()
         }
     }
 

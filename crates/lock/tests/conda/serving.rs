@@ -10,7 +10,7 @@ use crate::support::{Place, asked, shown, small};
 const CHOSEN: [&str; 2] = ["library 2.0 0", "program 1.0 0"];
 
 /// Brings all archives into the store, as building does.
-fn fetch(place: &Place, resolution: &CondaResolution) -> Result<(), provenv_fetch::Error> {
+pub fn fetch(place: &Place, resolution: &CondaResolution) -> Result<(), provenv_fetch::Error> {
     let fetcher = place.fetcher();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -106,9 +106,9 @@ fn a_server_that_stumbles_is_asked_again() {
     let question = asked(&[&server.at("/small")], &["program"]);
     assert_eq!(place.names(&question), CHOSEN);
     let place = Place::new();
-    let shards = server.requests().into_iter().map(|request| request.path);
-    let shard = shards.filter(|path| path.contains("/shards/") || path.ends_with(".msgpack.zst"));
-    let shard = shard.filter(|path| !path.ends_with("repodata_shards.msgpack.zst")).next().unwrap();
+    let is_shard =
+        |path: &String| path.ends_with(".msgpack.zst") && !path.ends_with("repodata_shards.msgpack.zst");
+    let shard = server.requests().into_iter().map(|request| request.path).find(is_shard).unwrap();
     server.fault(&shard, Fault::DropAfter(40));
     assert_eq!(place.names(&question), CHOSEN);
     let place = Place::new();

@@ -1,22 +1,20 @@
 //! `provenv env`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use console::style;
+use provenv_definition::{Environment, Origins};
 use provenv_workspace::EnvironmentDetails;
 
 use super::check::check;
 use super::{Context, Failure, Result, here};
-use crate::cli::EnvCommand;
+use crate::cli::{EnvCommand, RegisterArgs};
 use crate::output::{self, Table};
 
 pub async fn env(context: &Context, command: EnvCommand) -> Result {
     match command {
-        EnvCommand::Register { file, name, version, lock } => {
-            register(context, file, name, version, lock).await
-        }
-        EnvCommand::List { name, all } => list(context, name.as_deref(), all).await,
+        EnvCommand::Register(arguments) => register(context, arguments).await,
+        EnvCommand::List { name, all, curated } => list(context, name.as_deref(), all, curated).await,
         EnvCommand::Show { environment, receipt: true } => receipt(context, &environment).await,
         EnvCommand::Show { environment, receipt: false } => show(context, &environment).await,
         EnvCommand::Diff(arguments) => super::diff::diff(context, &arguments).await,
@@ -27,23 +25,29 @@ pub async fn env(context: &Context, command: EnvCommand) -> Result {
     }
 }
 
-async fn register(
-    context: &Context,
-    file: PathBuf,
-    name: Option<String>,
-    version: Option<String>,
-    lock: Option<PathBuf>,
-) -> Result {
-    let read = provenv_definition::read(&file).map_err(|error| Failure::Definition(error.0))?;
-    context.remark(&read.warnings);
-    let mut environment = read.environment;
+async fn register(context: &Context, arguments: RegisterArgs) -> Result {
+    let RegisterArgs { file, from, name, version, lock } = arguments;
+    let read = file.map(|file| provenv_definition::read(&file)).transpose();
+    let read = read.map_err(|error| Failure::Definition(error.0))?;
+    let (mut environment, artifacts, origins) = match read {
+        Some(read) => {
+            context.remark(&read.warnings);
+            (read.environment, read.locked, read.origins)
+        }
+        None => (Environment::default(), None, Origins::default()),
+    };
     environment.name = name.or(environment.name);
     environment.version = version.or(environment.version);
     let workspace = context.workspace().await?;
+    // Of what a file and another environment ask for together, the file's own choice is not one.
+    let artifacts = artifacts.filter(|_| from.is_none());
+    if let Some(from) = from {
+        environment = workspace.extended(&from, &here()?, environment).await?;
+    }
     let registered = workspace
-        .register(&environment, read.locked.as_ref(), lock.as_deref())
+        .register(&environment, artifacts.as_ref(), lock.as_deref())
         .await
-        .map_err(|error| error.located(&environment.definition, &read.origins))?;
+        .map_err(|error| error.located(&environment.definition, &origins))?;
     workspace.close().await;
     context.show_brief(
         &registered,
@@ -62,13 +66,20 @@ async fn register(
     )
 }
 
-async fn list(context: &Context, name: Option<&str>, all: bool) -> Result {
+async fn list(context: &Context, name: Option<&str>, all: bool, curated: bool) -> Result {
     let workspace = context.workspace().await?;
+    if curated {
+        let environments = workspace.list_curated(name, all)?;
+        workspace.close().await;
+        return context.show(&environments, |environments| curated_table(environments).to_string());
+    }
     let environments = workspace.list(name, all).await?;
     workspace.close().await;
     context.show(&environments, |environments| {
         if environments.is_empty() {
-            return "no environments yet: `provenv env register FILE` makes one\n".to_owned();
+            return "no environments yet: `provenv env register FILE` makes one, `provenv env list --curated` shows those \
+                    that are shipped\n"
+                .to_owned();
         }
         let mut table = Table::new(["NAME", "VERSION", "DEFINITION", "REGISTERED", "BY", "DESCRIPTION"]);
         for details in environments {
@@ -83,6 +94,20 @@ async fn list(context: &Context, name: Option<&str>, all: bool) -> Result {
         }
         table.to_string()
     })
+}
+
+/// Those that are shipped are nobody's and of no time.
+fn curated_table(environments: &[EnvironmentDetails]) -> Table {
+    let mut table = Table::new(["NAME", "VERSION", "DEFINITION", "DESCRIPTION"]);
+    for details in environments {
+        table.row([
+            details.name.clone().unwrap_or_default(),
+            details.version.clone().unwrap_or_default(),
+            details.definition_digest.short(),
+            summary(details.environment.description.as_deref().unwrap_or_default()),
+        ]);
+    }
+    table
 }
 
 /// The first line of a description.

@@ -97,7 +97,7 @@ fn beside(reference: &str) -> PathBuf {
             }
         }
     }
-    PathBuf::from(format!("{}.lock.json", reference.replace([':', '@'], "-")))
+    PathBuf::from(format!("{}.lock.json", reference.replace([':', '@', '/'], "-")))
 }
 
 /// Never leaves half a file under the name.

@@ -7,6 +7,7 @@ mod archive;
 mod metadata;
 mod placing;
 mod prefix;
+mod relocate;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
@@ -20,6 +21,7 @@ pub use metadata::CondaPath;
 use metadata::{Info, Listed};
 use placing::Placing;
 use prefix::{Mode, Replacement};
+pub(crate) use relocate::{fit_shebang, relocate};
 
 use super::error::{Error, Fault, Problem};
 use super::model::{CondaFacts, CondaSegment, ItemKind, Segment};
@@ -29,6 +31,8 @@ use crate::entry::Directory;
 use crate::path;
 
 const ROOT: (u32, u32) = (0, 0);
+/// The prefix inside of images.
+const IMAGE_PREFIX: &str = "/opt/provenv";
 /// Files in which the prefix stands as text are rewritten in memory; real ones stay below a tenth of this.
 const TEXT_LIMIT: u64 = 64 << 20;
 
@@ -186,7 +190,7 @@ impl Laying<'_> {
                 return Err(fault(Problem::Truncated));
             }
             known.sha256.get_or_insert_with(|| hex::encode(Sha256::digest(&bytes)));
-            let bytes = prefix::text(&bytes, placeholder);
+            let bytes = prefix::text(&bytes, placeholder, IMAGE_PREFIX);
             known.size = Some(bytes.len() as u64);
             known.sha256_in_prefix = Some(hex::encode(Sha256::digest(&bytes)));
             known.placeholder = Some((placeholder.clone(), "text".into()));
@@ -196,7 +200,7 @@ impl Laying<'_> {
         self.out.entry(path, ItemKind::File, size, mode, ROOT)?;
         let mut replacement = match &placeholder {
             Some((placeholder, _)) => Some(
-                Replacement::new(placeholder)
+                Replacement::new(placeholder, IMAGE_PREFIX)
                     .ok_or_else(|| Fault::malformed(format!("the prefix of {name} is shorter than ours")))?,
             ),
             None => None,

@@ -1,7 +1,5 @@
 //! The place where a package was built, which stands in its files, replaced by the place where it is.
 
-use super::super::PREFIX;
-
 /// How a placeholder stands in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -14,19 +12,15 @@ pub(super) enum Mode {
 /// A string of a binary is never as long; what follows the prefix for longer is taken to have no end.
 const LONGEST: usize = 1 << 20;
 
-/// The absolute prefix.
-fn prefix() -> String {
-    format!("/{PREFIX}")
-}
-
-/// `bytes` with every `placeholder` replaced.
-pub(super) fn text(bytes: &[u8], placeholder: &str) -> Vec<u8> {
-    text_bytes(bytes, placeholder.as_bytes())
+/// `bytes` with every `placeholder` replaced by `prefix`.
+pub(super) fn text(bytes: &[u8], placeholder: &str, prefix: &str) -> Vec<u8> {
+    text_bytes(bytes, placeholder.as_bytes(), prefix.as_bytes())
 }
 
 /// The replacement in a binary, as its bytes come.
 pub(super) struct Replacement {
     placeholder: Vec<u8>,
+    prefix: Vec<u8>,
     finder: memchr::memmem::Finder<'static>,
     /// What may be the beginning of a placeholder, or of a string with one.
     kept: Vec<u8>,
@@ -34,11 +28,12 @@ pub(super) struct Replacement {
 
 impl Replacement {
     /// `None` where the placeholder is shorter than the prefix, so that a string would grow.
-    pub fn new(placeholder: &str) -> Option<Self> {
+    pub fn new(placeholder: &str, prefix: &str) -> Option<Self> {
         let placeholder = placeholder.as_bytes().to_vec();
-        (placeholder.len() >= prefix().len()).then(|| Self {
+        (placeholder.len() >= prefix.len()).then(|| Self {
             finder: memchr::memmem::Finder::new(&placeholder).into_owned(),
             placeholder,
+            prefix: prefix.as_bytes().to_vec(),
             kept: Vec::new(),
         })
     }
@@ -68,7 +63,7 @@ impl Replacement {
                 }
             };
             out.extend_from_slice(&rest[..found]);
-            let replaced = text_bytes(&string[..close], &self.placeholder);
+            let replaced = text_bytes(&string[..close], &self.placeholder, &self.prefix);
             out.extend_from_slice(&replaced);
             out.resize(out.len() + close - replaced.len(), 0);
             at += found + close;
@@ -77,13 +72,12 @@ impl Replacement {
     }
 }
 
-fn text_bytes(bytes: &[u8], placeholder: &[u8]) -> Vec<u8> {
-    let new = prefix();
+fn text_bytes(bytes: &[u8], placeholder: &[u8], prefix: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     for found in memchr::memmem::find_iter(bytes, placeholder) {
         out.extend_from_slice(&bytes[at..found]);
-        out.extend_from_slice(new.as_bytes());
+        out.extend_from_slice(prefix);
         at = found + placeholder.len();
     }
     out.extend_from_slice(&bytes[at..]);
@@ -94,13 +88,14 @@ fn text_bytes(bytes: &[u8], placeholder: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    const NEW: &str = "/opt/provenv";
     const OLD: &str = "/home/builder/placeholder_placeholder";
 
     #[test]
     fn texts_move_and_strings_keep_their_length() {
         let given = format!("#!{OLD}/bin/python\nX={OLD}:{OLD}/lib\n");
         let expected = "#!/opt/provenv/bin/python\nX=/opt/provenv:/opt/provenv/lib\n";
-        assert_eq!(text(given.as_bytes(), OLD), expected.as_bytes());
+        assert_eq!(text(given.as_bytes(), OLD, NEW), expected.as_bytes());
 
         let given = format!("ab\0{OLD}/lib:{OLD}/x\0tail {OLD} no end").into_bytes();
         let padding = 2 * (OLD.len() - "/opt/provenv".len());
@@ -110,11 +105,11 @@ mod tests {
         expected.resize(given.len(), 0);
         // However the bytes come.
         for piece in [1, 2, 3, 7, 64, 1000] {
-            let (mut replacement, mut out) = (Replacement::new(OLD).unwrap(), Vec::new());
+            let (mut replacement, mut out) = (Replacement::new(OLD, NEW).unwrap(), Vec::new());
             given.chunks(piece).for_each(|bytes| replacement.feed(bytes, false, &mut out));
             replacement.feed(&[], true, &mut out);
             assert_eq!(out, expected, "{piece}");
         }
-        assert!(Replacement::new("/short").is_none());
+        assert!(Replacement::new("/short", NEW).is_none());
     }
 }

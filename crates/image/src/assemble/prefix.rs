@@ -1,0 +1,39 @@
+//! What it takes to lay an image's conda prefix out elsewhere.
+
+use std::path::{Path, PathBuf};
+
+use futures::future::try_join_all;
+use provenv_definition::Platform;
+use provenv_lock::PlatformLock;
+
+use super::build::{Build, known};
+use super::conda::{file_name, for_python};
+use super::{Assembler, Error};
+use crate::export::prefix::{self, Packed};
+
+impl Assembler {
+    /// Lays the conda prefix of the image of `lock` out at `folder`, which must be new or empty, as if it had been installed there.
+    /// `layers` are those of the image, unpacked and the bottom one first. Nothing is run.
+    pub async fn export_prefix(
+        &self,
+        lock: &PlatformLock,
+        platform: Platform,
+        layers: Vec<PathBuf>,
+        folder: &Path,
+    ) -> Result<(), Error> {
+        let folder = prefix::place(folder, lock.python.as_ref())?;
+        let build = Build::new(self, lock, platform);
+        let packed = try_join_all(lock.conda.iter().map(|package| async {
+            let (_, facts) = build.conda_package(package).await?;
+            let artifact = &package.artifact;
+            let archive =
+                self.fetcher.artifact(&artifact.url, &artifact.sha256, known(artifact.size)).await?;
+            let (name, python) = (file_name(package), for_python(package, lock.python.as_ref()));
+            Ok::<_, Error>(Packed { package: package.clone(), archive, name, python, facts })
+        }))
+        .await?;
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || prefix::write(&store, &layers, &packed, &folder)).await??;
+        Ok(())
+    }
+}

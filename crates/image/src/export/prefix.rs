@@ -1,0 +1,218 @@
+//! A conda prefix out of an image, laid out at another place: what names `/opt/provenv` is written anew for that place, from the
+//! packages' archives, as conda would have installed it there. Nothing is run.
+//!
+//! Bytecode stays as it is: Python takes a module's path from where it finds it.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+use fs_err::File;
+use provenv_definition::Hasher;
+use provenv_lock::{CondaPackage, PythonLock};
+use provenv_store::Store;
+
+use crate::segment::{self, CondaFacts};
+use crate::{conda_meta, post_link};
+
+/// Where it is in an image.
+const INSIDE: &str = "/opt/provenv";
+
+/// Why a prefix could not be laid out elsewhere.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not a prefix of conda's.
+    #[error(
+        "the image has no Python of conda's: what is in {INSIDE} stands on its base, and cannot be moved"
+    )]
+    NotCondas,
+    /// No place for it.
+    #[error("a prefix cannot be at `{}`, which {problem}", path.display())]
+    Place {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A file cannot be read or written.
+    #[error("failed to lay a prefix out at `{}`", path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// Why; names the file.
+        #[source]
+        source: io::Error,
+    },
+    /// What is in the image cannot be copied.
+    #[error(transparent)]
+    Copy(#[from] post_link::Error),
+    /// A package cannot be read again, or has no room for so long a prefix.
+    #[error(transparent)]
+    Segment(#[from] segment::Error),
+}
+
+impl Error {
+    /// What the user can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotCondas => Some("export it as an image: oci:DIR, docker-archive:FILE".to_owned()),
+            Self::Place { .. } => Some("name a new or empty folder".to_owned()),
+            Self::Io { .. } | Self::Copy(_) => None,
+            Self::Segment(_) => Some("a shorter path may do".to_owned()),
+        }
+    }
+}
+
+/// A conda package, its archive, and what is known of it.
+pub(crate) struct Packed {
+    pub package: CondaPackage,
+    pub archive: PathBuf,
+    /// The archive's name.
+    pub name: String,
+    pub python: Option<(u32, u32)>,
+    pub facts: CondaFacts,
+}
+
+/// The folder as it will be called, if a prefix can be there.
+pub(crate) fn place(folder: &Path, python: Option<&PythonLock>) -> Result<PathBuf, Error> {
+    if !python.is_some_and(PythonLock::is_condas) {
+        return Err(Error::NotCondas);
+    }
+    let refuse = |problem| Err(Error::Place { path: folder.to_owned(), problem });
+    let io = |source| Error::Io { path: folder.to_owned(), source };
+    let whole = std::path::absolute(folder).map_err(io)?;
+    let (Some(parent), Some(name)) = (whole.parent(), whole.file_name()) else {
+        return refuse("is the root");
+    };
+    fs_err::create_dir_all(parent).map_err(io)?;
+    let whole = fs_err::canonicalize(parent).map_err(io)?.join(name);
+    if whole.to_str().is_none_or(|text| text.contains(|c: char| c.is_control() || c == ':')) {
+        return refuse("has a name that scripts cannot carry");
+    }
+    match fs_err::symlink_metadata(&whole) {
+        Err(_) => Ok(whole),
+        Ok(there) if there.is_dir() && fs_err::read_dir(&whole).map_err(io)?.next().is_none() => Ok(whole),
+        Ok(there) if there.file_type().is_block_device() => refuse("is a device"),
+        Ok(_) => refuse("is there and not an empty folder"),
+    }
+}
+
+/// Lays the prefix in `layers`, unpacked and the bottom one first, out at `folder`, which [`place`] has found good. It appears there
+/// when it is whole.
+pub(crate) fn write(
+    store: &Store,
+    layers: &[PathBuf],
+    packages: &[Packed],
+    folder: &Path,
+) -> Result<(), Error> {
+    let io = |source| Error::Io { path: folder.to_owned(), source };
+    let parent = folder.parent().unwrap_or(folder);
+    let staged = tempfile::Builder::new().prefix(".provenv-").tempdir_in(parent).map_err(io)?;
+    let root = staged.path().join("prefix");
+    fs_err::create_dir(&root).map_err(io)?;
+    post_link::copy(layers, &root)?;
+    let prefix = folder.to_str().unwrap_or_default();
+    for packed in packages {
+        relocate(store, packed, prefix, &root).map_err(|error| match error {
+            Relocating::Io(source) => io(source),
+            Relocating::Segment(error) => Error::Segment(error),
+        })?;
+    }
+    scripts(&root, prefix).map_err(io)?;
+    if folder.is_dir() {
+        fs_err::remove_dir(folder).map_err(io)?;
+    }
+    fs_err::rename(&root, folder).map_err(io)
+}
+
+enum Relocating {
+    Io(io::Error),
+    Segment(segment::Error),
+}
+
+impl From<io::Error> for Relocating {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Writes what `packed` has in `root`, and its record, for `prefix`.
+fn relocate(store: &Store, packed: &Packed, prefix: &str, root: &Path) -> Result<(), Relocating> {
+    let Packed { package, archive, name, python, facts } = packed;
+    let mut own = BTreeSet::new();
+    for (path, known) in &facts.paths {
+        if known.placeholder.is_none() && known.kind != "unix_python_entry_point" {
+            continue;
+        }
+        // Another package may have taken the path over.
+        let expected = known.sha256_in_prefix.as_ref().or(known.sha256.as_ref());
+        let file = root.join(path);
+        if fs_err::symlink_metadata(&file).is_ok_and(|there| there.is_file())
+            && expected == Some(&sha256(&file)?.0)
+        {
+            own.insert(path.clone());
+        }
+    }
+    segment::relocate(store, archive, name, *python, prefix, root, &own).map_err(Relocating::Segment)?;
+    let mut facts = facts.clone();
+    for path in own {
+        let (sha256, size) = sha256(&root.join(&path))?;
+        if let Some(known) = facts.paths.get_mut(&path) {
+            if known.placeholder.is_none() {
+                known.sha256 = Some(sha256.clone());
+            }
+            known.sha256_in_prefix = Some(sha256);
+            known.size = Some(size);
+        }
+    }
+    let note = conda_meta::record(package, &facts);
+    let path = note.path.strip_prefix(segment::PREFIX).unwrap_or_default().trim_start_matches('/');
+    fs_err::write(root.join(path), note.text)?;
+    Ok(())
+}
+
+/// Commands of wheels, whose first line names the interpreter.
+fn scripts(root: &Path, prefix: &str) -> io::Result<()> {
+    let bin = root.join("bin");
+    if !bin.is_dir() {
+        return Ok(());
+    }
+    let mark = format!("#!{INSIDE}/bin/");
+    for entry in fs_err::read_dir(bin)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_file() {
+            continue;
+        }
+        let mut begins = Vec::new();
+        io::Read::read_to_end(
+            &mut io::Read::take(File::open(entry.path())?, mark.len() as u64),
+            &mut begins,
+        )?;
+        if begins == mark.as_bytes() {
+            let bytes = fs_err::read(entry.path())?;
+            let moved = [b"#!", prefix.as_bytes(), b"/bin/", &bytes[mark.len()..]].concat();
+            fs_err::write(entry.path(), segment::fit_shebang(moved))?;
+        }
+    }
+    Ok(())
+}
+
+/// Digest and size of a file.
+fn sha256(path: &Path) -> io::Result<(String, u64)> {
+    struct Sink(Hasher, u64);
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.update(bytes);
+            self.1 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut sink = Sink(Hasher::new(), 0);
+    io::copy(&mut File::open(path)?, &mut sink)?;
+    Ok((sink.0.finish().hex(), sink.1))
+}

@@ -1,0 +1,151 @@
+//! The files of a package that name their prefix, for another prefix than that of images.
+
+use std::collections::BTreeSet;
+use std::io::{BufWriter, Read, Write as _};
+use std::path::Path;
+
+use fs_err::File;
+use provenv_store::Store;
+use tar::EntryType;
+
+use super::super::error::{Error, Fault, Problem};
+use super::metadata::Info;
+use super::placing::Placing;
+use super::prefix::{self, Mode, Replacement};
+use super::{IMAGE_PREFIX, TEXT_LIMIT, archive};
+
+/// The kernel of older systems reads no more of a script's first line.
+const SHEBANG: usize = 127;
+
+/// Writes over those files of `folder` that the package in `artifact`, called `name`, has in `own`, for `prefix`. The files are
+/// there, with what they have in an image; `own` are paths under the prefix.
+pub(crate) fn relocate(
+    store: &Store,
+    artifact: &Path,
+    name: &str,
+    python: Option<(u32, u32)>,
+    prefix: &str,
+    folder: &Path,
+    own: &BTreeSet<String>,
+) -> Result<(), Error> {
+    let file = super::super::open(artifact, name)?;
+    let work = || {
+        let mut archive = archive::Package::open(store, file, name)?;
+        let info = Info::read(archive.info()?)?;
+        let placing = Placing::new(&info, python)?;
+        let listed = info.listed();
+        archive.members(|mut entry| {
+            let Ok(member) = String::from_utf8(entry.path_bytes().into_owned()) else { return Ok(()) };
+            let member = member.strip_prefix("./").unwrap_or(&member);
+            let kind = entry.header().entry_type();
+            let Some(target) = placing.place(member).filter(|target| own.contains(target)) else {
+                return Ok(());
+            };
+            let placeholder = match &listed {
+                Some(listed) => listed.get(member).and_then(|listed| listed.placeholder.clone()),
+                None => info.placeholder_of(member),
+            };
+            let Some((placeholder, mode)) = placeholder else { return Ok(()) };
+            if !matches!(kind, EntryType::Regular | EntryType::Continuous) {
+                return Ok(());
+            }
+            let out = write_over(&folder.join(&target))?;
+            match mode {
+                Mode::Text => text(&mut entry, member, &placeholder, prefix, out),
+                Mode::Binary => binary(&mut entry, member, &placeholder, prefix, out),
+            }
+        })?;
+        for script in placing.scripts() {
+            let target = format!("bin/{}", script.name);
+            if own.contains(&target) {
+                let text = prefix::text(script.text.as_bytes(), IMAGE_PREFIX, prefix);
+                let mut out = write_over(&folder.join(target))?;
+                out.write_all(&fit_shebang(text)).map_err(writing)?;
+                out.flush().map_err(writing)?;
+            }
+        }
+        Ok(())
+    };
+    work().map_err(|fault: Fault| fault.of(name))
+}
+
+fn writing(error: std::io::Error) -> Fault {
+    Fault::Other(Error::Write(error))
+}
+
+/// The file is cut to nothing and written anew, and keeps its mode.
+fn write_over(path: &Path) -> Result<BufWriter<File>, Fault> {
+    let file = fs_err::OpenOptions::new().write(true).truncate(true).open(path);
+    file.map(BufWriter::new).map_err(writing)
+}
+
+fn text(
+    entry: &mut impl Read,
+    member: &str,
+    placeholder: &str,
+    prefix: &str,
+    mut out: BufWriter<File>,
+) -> Result<(), Fault> {
+    let mut bytes = Vec::new();
+    entry.take(TEXT_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| archive::damaged(&error))?;
+    if bytes.len() as u64 > TEXT_LIMIT {
+        return Err(Fault::Refused(Some(member.to_owned()), Problem::Bomb(TEXT_LIMIT)));
+    }
+    let bytes = fit_shebang(prefix::text(&bytes, placeholder, prefix));
+    out.write_all(&bytes).and_then(|()| out.flush()).map_err(writing)
+}
+
+fn binary(
+    entry: &mut impl Read,
+    member: &str,
+    placeholder: &str,
+    prefix: &str,
+    mut out: BufWriter<File>,
+) -> Result<(), Fault> {
+    let mut replacement = Replacement::new(placeholder, prefix).ok_or_else(|| {
+        let problem = format!(
+            "has room for a prefix of {} bytes, and {prefix} has {}",
+            placeholder.len(),
+            prefix.len()
+        );
+        Fault::member(member, Problem::Malformed(problem))
+    })?;
+    let (mut buffer, mut replaced) = (vec![0; 64 << 10], Vec::new());
+    loop {
+        let length = entry.read(&mut buffer).map_err(|error| archive::damaged(&error))?;
+        replaced.clear();
+        replacement.feed(&buffer[..length], length == 0, &mut replaced);
+        out.write_all(&replaced).map_err(writing)?;
+        if length == 0 {
+            return out.flush().map_err(writing);
+        }
+    }
+}
+
+/// A script whose first line is too long for a kernel, or has a space in its path, finds its interpreter by `PATH`, as conda lets it.
+pub(crate) fn fit_shebang(bytes: Vec<u8>) -> Vec<u8> {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let Some(line) = bytes.get(2..end).filter(|_| bytes.starts_with(b"#!")) else { return bytes };
+    let Ok(line) = str::from_utf8(line) else { return bytes };
+    let Some((folder, rest)) = line.split_once("/bin/") else { return bytes };
+    if end <= SHEBANG && !folder.trim_start().contains(' ') {
+        return bytes;
+    }
+    [format!("#!/usr/bin/env {rest}").as_bytes(), &bytes[end..]].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fit_shebang;
+
+    #[test]
+    fn only_first_lines_that_no_kernel_takes_are_changed() {
+        let fit = |text: &str| String::from_utf8(fit_shebang(text.into())).unwrap();
+        for same in ["#!/opt/x/bin/python\nx\n", "#!/bin/sh", "no script /bin/x\n", "", "#!"] {
+            assert_eq!(fit(same), same);
+        }
+        let long = format!("#!/{}/bin/python3.11 -E\nx\n", "a".repeat(120));
+        assert_eq!(fit(&long), "#!/usr/bin/env python3.11 -E\nx\n");
+        assert_eq!(fit("#!/a b/bin/python\n"), "#!/usr/bin/env python\n");
+    }
+}
