@@ -158,6 +158,7 @@ mod tests {
             (">=1!1", "<2", true),
             (">=2.0.dev1", "<2.0", false),
             ("==1.0", ">=1.0.0", false),
+            ("==2.1.0+cpu", "<=2.1.0", false),
         ] {
             let (one_range, other_range) = (range(one), range(other));
             let found = one_range.is_above(&other_range) || other_range.is_above(&one_range);
