@@ -160,6 +160,17 @@ fn what_a_format_has_a_place_for_it_carries() {
 }
 
 #[test]
+fn a_dockerfile_names_what_no_step_of_it_uses() {
+    let text = "dockerfile: |\n  FROM a:1\npip:\n  constraints: [z<3]\n";
+    let environment = read_str(text, Path::new("/p/env.yaml")).unwrap().environment;
+    let written = write(&environment, WriteFormat::Dockerfile).unwrap();
+    assert!(written.not_carried.iter().any(|part| part.counts), "{:?}", written.not_carried);
+    let text = "dockerfile: |\n  FROM a:1\n";
+    let environment = read_str(text, Path::new("/p/env.yaml")).unwrap().environment;
+    assert_eq!(write(&environment, WriteFormat::Dockerfile).unwrap().not_carried, []);
+}
+
+#[test]
 fn formats_of_locks_ask_for_a_lock() {
     for format in WriteFormat::ALL.iter().copied().filter(|format| format.is_lock()) {
         let error = write(&Environment::default(), format).unwrap_err();

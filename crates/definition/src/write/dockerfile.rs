@@ -10,7 +10,7 @@ use super::parts::{Part, Rest};
 use super::requirements::{constraints_file, write_requirements};
 use super::{WriteError, Written, WrittenFile};
 use crate::check::PYTHONS;
-use crate::{Base, BuildContext, ContextLocation, Definition, Environment, PythonRequest};
+use crate::{Base, BuildContext, ContextLocation, Definition, Environment, PythonRequest, definition_digest};
 
 /// Where packages go, as in the images that Provenv makes itself.
 const PREFIX: &str = "/opt/provenv";
@@ -47,7 +47,11 @@ pub(super) fn write(environment: &Environment) -> Result<Written, WriteError> {
         }
         text.push_str(&steps);
     }
-    if !whole || !steps.is_empty() {
+    // Constraints, channels and indexes that no package asks for are in no step.
+    let base_alone = Definition { base: definition.base.clone(), ..Definition::default() };
+    let unused =
+        steps.is_empty() && !rest.counts() && definition_digest(definition) != definition_digest(&base_alone);
+    if !whole || !steps.is_empty() || unused {
         rest.loss("the definition", "a Dockerfile says steps, and reads back as these and not as packages");
     }
     rest.local_paths("the build does not see them");

@@ -210,6 +210,11 @@ impl<'e> Rest<'e> {
         }
     }
 
+    /// Whether something that counts for the digest is among it.
+    pub fn counts(&self) -> bool {
+        self.list.iter().any(|part| part.counts)
+    }
+
     pub fn list(self) -> Vec<NotCarried> {
         self.list
     }
