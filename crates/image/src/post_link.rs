@@ -4,7 +4,7 @@
 //! are made for the prefix, and conda gives them nothing else to write to. Times, owners and the user's umask do not get in.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,9 @@ use crate::segment::{self, PREFIX};
 
 /// More is no work of a script that registers a package.
 const MOST: u64 = 512 << 20;
+
+/// Of what scripts say no more is read.
+const MOST_SAID: u64 = 64 << 10;
 
 /// Where scripts say something to the user (conda's convention). It is no part of the prefix.
 const MESSAGES: &str = ".messages.txt";
@@ -140,7 +143,7 @@ impl Prefix {
                 return Ok(());
             }
             if name == MESSAGES && kind.is_file() {
-                changes.messages = String::from_utf8_lossy(&fs_err::read(path)?).into_owned();
+                changes.messages = String::from_utf8_lossy(&read(path, MOST_SAID)?).into_owned();
                 return Ok(());
             }
             let inside = format!("{PREFIX}/{name}");
@@ -156,7 +159,7 @@ impl Prefix {
             } else if kind.is_file() {
                 left = left.checked_sub(metadata.len()).ok_or(Error::TooMuch)?;
                 let executable = metadata.permissions().mode() & 0o111 != 0;
-                Entry::file(inside, if executable { 0o755 } else { 0o644 }, fs_err::read(path)?)
+                Entry::file(inside, if executable { 0o755 } else { 0o644 }, read(path, metadata.len())?)
             } else {
                 return Err(Error::NotAFile(name));
             };
@@ -191,6 +194,13 @@ impl Changes {
     }
 }
 
+/// The first bytes of a file.
+fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs_err::File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Whether a file that was written to, or a link that was made anew, is as it was.
 fn is_unchanged(before: &Path, now: &Path) -> io::Result<bool> {
     let (old, new) = (fs_err::symlink_metadata(before)?, fs_err::symlink_metadata(now)?);
@@ -211,6 +221,8 @@ fn is_unchanged(before: &Path, now: &Path) -> io::Result<bool> {
 pub(crate) fn copy(layers: &[PathBuf], folder: &Path) -> Result<BTreeMap<String, PathBuf>, Error> {
     let mut sources: BTreeMap<String, PathBuf> = BTreeMap::new();
     for layer in layers {
+        // It may be gone since: a part of a prefix is none.
+        fs_err::symlink_metadata(layer)?;
         let root = layer.join(PREFIX);
         if root.is_dir() {
             walk(&root, &mut |name, path, _| {
@@ -332,6 +344,7 @@ mod tests {
     #[test]
     fn what_no_layer_can_say_is_refused() {
         let world = World::new();
+        assert!(matches!(copy(&[world.folder.path().join("gone")], world.folder.path()), Err(Error::Io(_))));
         let prefix = world.prefix("removed");
         fs_err::remove_file(prefix.folder().join("share/lower")).unwrap();
         assert!(matches!(prefix.changes(), Err(Error::Removed(path)) if path == "share/lower"));

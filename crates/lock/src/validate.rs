@@ -11,7 +11,8 @@ use url::Url;
 
 use crate::pypi::WheelName;
 use crate::{
-    Artifact, BaseLock, CondaPackage, DebPackage, Lock, PlatformLock, PypiPackage, PypiSource, PythonLock,
+    Artifact, BaseLock, CondaPackage, DebPackage, Lock, PlatformLock, PostLink, PypiPackage, PypiSource,
+    PythonLock,
 };
 
 /// No package is as large, and sums of so many stay numbers.
@@ -122,6 +123,17 @@ impl PlatformLock {
             package.validate(platform)?;
         }
         sorted(self.conda.iter().map(|package| package.name.as_str()))?;
+        if let Some(post_link) = &self.post_link {
+            require(
+                !self.conda.is_empty(),
+                "the lock",
+                "says what becomes of scripts of conda packages, and has none",
+            )?;
+            if let PostLink::Run { layer: Some(layer) } = post_link {
+                let fits = layer.size <= LARGEST && layer.tar_size <= LARGEST;
+                require(fits, "what scripts of conda packages left", "is larger than can be")?;
+            }
+        }
         if let Some(python) = &self.python {
             python.validate()?;
         }

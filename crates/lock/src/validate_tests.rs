@@ -65,6 +65,26 @@ fn only_what_is_what_it_says_is_taken() {
         let error = validate(&lock).expect_err(&format!("{field} {bad}"));
         assert!(!error.to_string().contains('\n'), "{error}");
     }
+    let layer = |size: u64| {
+        let digest = Digest::of(b"");
+        json!({ "run": { "layer": { "sha256": digest, "size": size, "diff_id": digest, "tar_size": 1024 } } })
+    };
+    let package = json!({
+        "name": "demo", "version": "1.0", "build": "h0_0", "build_number": 0, "subdir": "linux-64",
+        "artifact": artifact("https://a.invalid/linux-64/demo-1.0-h0_0.conda"),
+    });
+    for (conda, post_link, good_one) in [
+        (json!([package]), layer(100), true),
+        (json!([package]), json!("skip"), true),
+        (json!([package]), layer(u64::MAX), false),
+        (json!([]), layer(100), false),
+        (json!([]), json!("skip"), false),
+    ] {
+        let mut lock = good();
+        lock["platforms"]["linux/amd64"]["conda"] = conda;
+        lock["platforms"]["linux/amd64"]["post_link"] = post_link.clone();
+        assert_eq!(validate(&lock).is_ok(), good_one, "{post_link} {:?}", validate(&lock));
+    }
     let mut lock = good();
     lock["format"] = json!(0);
     assert!(validate(&lock).is_err());

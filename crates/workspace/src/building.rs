@@ -201,7 +201,8 @@ impl Workspace {
         }
         // Nothing else may name the image, and a push may take long: from here on only it is kept from collection.
         let _hold = pin.hold(&blobs_of(&image))?;
-        drop(pin);
+        // A prefix takes more than the image: archives, and layers that are unpacked.
+        let _pin = destinations.iter().any(|target| matches!(target, Target::Prefix(_))).then_some(pin);
         let lock = locked.lock.platforms.get(&platform).ok_or(Error::NoPlatform(platform))?;
         for destination in &destinations {
             destination.write(self, &image, lock, options.insecure).await?;

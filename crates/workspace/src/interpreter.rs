@@ -166,7 +166,7 @@ impl Workspace {
             }
             let said = String::from_utf8_lossy(&output.stderr);
             let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-            let said: String = said.chars().filter(|c| !c.is_control()).take(200).collect();
+            let said: String = sandbox::shown(said).take(200).collect();
             Ok(Err(format!("`{interpreter}` is no Python that works: it ended with {}: {said}", output.code)))
         })
         .await?

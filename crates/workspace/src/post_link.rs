@@ -11,10 +11,11 @@ use provenv_definition::{Definition, Platform};
 use provenv_image::LinkScript;
 use provenv_image::post_link::Prefix;
 use provenv_lock::{Lock, PlatformLock, PostLink, Receipt};
+use provenv_store::Store;
 
 use crate::error::IoContext as _;
 use crate::locking::Locked;
-use crate::sandbox::{apart, captured};
+use crate::sandbox::{apart, captured, shown};
 use crate::{Error, Result, Workspace};
 
 /// What is to become of the scripts of conda packages.
@@ -55,7 +56,7 @@ impl Workspace {
         let _pin = self.store.pin()?;
         let mut lock = locked.lock.clone();
         for (platform, lock) in &mut lock.platforms {
-            if ScriptChoice::of(lock) != Some(choice) {
+            if ScriptChoice::of(lock) != Some(choice) || is_gone(&self.store, lock) {
                 *lock = self.with_scripts(lock.clone(), *platform, Some(choice)).await?;
             }
         }
@@ -139,7 +140,8 @@ impl Workspace {
             }
             let changes = prefix.changes()?;
             for line in changes.messages.lines().filter(|line| !line.trim().is_empty()) {
-                reporter.note(&format!("a script of a conda package says: {line}"));
+                reporter
+                    .note(&format!("a script of a conda package says: {}", shown(line).collect::<String>()));
             }
             Ok(Some(PostLink::Run { layer: changes.pin(&store)? }))
         })
@@ -176,7 +178,14 @@ fn container(layers: Vec<PathBuf>, prefix: &Prefix, shell: &str, script: &LinkSc
     }
 }
 
+/// Whether what scripts left is not in the store any more.
+fn is_gone(store: &Store, lock: &PlatformLock) -> bool {
+    matches!(&lock.post_link, Some(PostLink::Run { layer: Some(layer) }) if !store.contains(&layer.sha256))
+}
+
 fn failed(script: &LinkScript, code: i32, output: &[u8]) -> Error {
-    let output = String::from_utf8_lossy(&output[output.len().saturating_sub(SHOWN)..]).trim().to_owned();
+    let output = String::from_utf8_lossy(&output[output.len().saturating_sub(SHOWN)..]);
+    let lines: Vec<String> = output.trim().lines().map(|line| shown(line).collect()).collect();
+    let output = lines.join("\n");
     Error::Script { package: script.what.clone(), path: script.path.clone(), code, output }
 }

@@ -111,6 +111,11 @@ pub(crate) fn captured(mut running: Running) -> Result<ToolOutput> {
     Ok(ToolOutput { code: running.wait()?.code, stdout, stderr })
 }
 
+/// A line that foreign code printed, as a terminal may have it: nothing in it moves the cursor or changes colours.
+pub(crate) fn shown(line: &str) -> impl Iterator<Item = char> {
+    line.chars().filter(|c| !c.is_control())
+}
+
 /// Starts a tool, which may run foreign code such as an sdist's, apart from the host: where the machine does not allow that,
 /// only if the user does.
 fn confined(mut container: Container, store: &Store) -> Result<Running> {

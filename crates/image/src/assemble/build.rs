@@ -120,7 +120,7 @@ impl<'a> Build<'a> {
         for note in &kept.notes {
             self.reporter.note(note);
         }
-        kept.layers.extend(self.post_link()?);
+        kept.layers.extend(self.post_link().await?);
         kept.image = Some(oci::write(self.store, self.platform, &kept.layers, &ImageConfig::of(self.lock))?);
         Ok(kept)
     }

@@ -141,6 +141,7 @@ impl Build<'_> {
         let name = file_name(package);
         let work = move || segment::conda(&store, &path, &sha256, &name, python);
         let made = self.item(&what, artifact.size, work).await?;
+        check_identity(package, &made.facts)?;
         let segment = Arc::new(made.segment);
         let name = package.name.clone();
         Ok((Package { name, what, sha256, segment, bytecode: None, note: None }, made.facts))
@@ -178,6 +179,31 @@ pub(super) fn file_name(package: &CondaPackage) -> String {
     let CondaPackage { name, version, build, artifact, .. } = package;
     let is_old = artifact.url.file_name().is_some_and(|name| name.ends_with(".tar.bz2"));
     format!("{name}-{version}-{build}{}", if is_old { ".tar.bz2" } else { ".conda" })
+}
+
+/// Refuses an archive that says it is another package than the lock says. That its name says so is seen only where its segment is
+/// made: another lock may have had it made under its own name.
+fn check_identity(package: &CondaPackage, facts: &CondaFacts) -> Result<(), Error> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        name: String,
+        version: String,
+        build: String,
+    }
+    let found: Option<Index> = serde_json::from_str(&facts.index).ok();
+    let is_it = |own: &Index| {
+        (&own.name, &own.version, &own.build) == (&package.name, &package.version, &package.build)
+    };
+    if found.as_ref().is_some_and(is_it) {
+        return Ok(());
+    }
+    Err(Error::OtherPackage {
+        named: format!("{} {} {}", package.name, package.version, package.build),
+        file: file_name(package),
+        found: found.map_or("none".to_owned(), |own| {
+            format!("{} {} {}", own.name, own.version, own.build).escape_debug().to_string()
+        }),
+    })
 }
 
 /// What stands for conda's interpreter: every package it stands on, and what of each lies there.

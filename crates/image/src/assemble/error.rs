@@ -71,6 +71,9 @@ pub enum Error {
     /// A layer that was made here is gone.
     #[error("what the scripts of conda packages left for this lock is not in the store any more")]
     PostLinkGone,
+    /// A layer that is not what the lock says.
+    #[error("what the lock says of the layer that scripts of conda packages left is not true of it")]
+    PostLinkOther,
     /// A Python that modules cannot be compiled with.
     #[error("the Python of {what} cannot be used: {problem}")]
     OtherPython {
@@ -119,7 +122,7 @@ impl Error {
                  them out"
                     .to_owned(),
             ),
-            Self::PostLinkGone => Some("`provenv lock --post-link run` runs them again".to_owned()),
+            Self::PostLinkGone | Self::PostLinkOther => Some("`provenv lock --post-link run` runs them again".to_owned()),
             Self::OtherPython { .. } => Some("ask for the CPython of conda-forge or of Anaconda".to_owned()),
             Self::Prefix(error) => error.hint(),
             Self::Worker(_) => None,

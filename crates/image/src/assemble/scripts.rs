@@ -1,14 +1,18 @@
 //! Scripts of conda packages that conda would run when it installs them. None is run while an image is made: what they leave, if
 //! they were run, is a layer that the lock names.
 
-use provenv_definition::Platform;
-use provenv_lock::{CondaPackage, PlatformLock, PostLink};
+use std::io::{self, BufReader, Read as _};
+
+use flate2::bufread::MultiGzDecoder;
+use provenv_definition::{Hasher, Platform};
+use provenv_lock::{CondaPackage, PinnedLayer, PlatformLock, PostLink};
+use provenv_store::Store;
 
 use super::build::Build;
 use super::conda::Conda;
 use super::{Assembler, Error};
 use crate::layer::Layer;
-use crate::segment::CondaFacts;
+use crate::segment::{self, CondaFacts};
 
 /// A script that a conda package wants to be run when it is installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,10 +62,15 @@ impl Build<'_> {
     }
 
     /// The layer of what scripts left, if they were run and left something.
-    pub(super) fn post_link(&self) -> Result<Option<Layer>, Error> {
+    pub(super) async fn post_link(&self) -> Result<Option<Layer>, Error> {
         let Some(PostLink::Run { layer: Some(layer) }) = &self.lock.post_link else { return Ok(None) };
         if !self.fetcher.store().contains(&layer.sha256) {
             return Err(Error::PostLinkGone);
+        }
+        let (store, pinned) = (self.store.clone(), layer.clone());
+        let is_it = self.blocking(move || is_as_pinned(&store, &pinned)).await?;
+        if !is_it {
+            return Err(Error::PostLinkOther);
         }
         Ok(Some(Layer {
             digest: layer.sha256,
@@ -71,6 +80,28 @@ impl Build<'_> {
             what: "what scripts of conda packages left".to_owned(),
             packages: Vec::new(),
         }))
+    }
+}
+
+/// Whether the blob of a layer has the sizes that the lock says, and holds the tar that it says: an image would carry them on.
+fn is_as_pinned(store: &Store, layer: &PinnedLayer) -> Result<bool, Error> {
+    let blob = store.open_blob(&layer.sha256)?;
+    let read = |source| segment::Error::Back { blob: layer.sha256, source };
+    if blob.metadata().map_err(read)?.len() != layer.size {
+        return Ok(false);
+    }
+    let mut tar = MultiGzDecoder::new(BufReader::new(blob)).take(layer.tar_size.saturating_add(1));
+    let (mut hasher, mut size, mut buffer) = (Hasher::new(), 0, vec![0; 256 << 10]);
+    loop {
+        let length = match tar.read(&mut buffer) {
+            Ok(0) => return Ok(size == layer.tar_size && hasher.finish() == layer.diff_id),
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // Whatever it is, it is no layer.
+            Err(_) => return Ok(false),
+        };
+        hasher.update(&buffer[..length]);
+        size += length as u64;
     }
 }
 

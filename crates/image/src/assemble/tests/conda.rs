@@ -2,14 +2,17 @@
 
 use provenv_definition::Suite;
 use provenv_fetch::Phase;
-use provenv_lock::{Artifact, BaseLock, CondaPackage, PlatformLock, PythonLock};
+use provenv_lock::{Artifact, BaseLock, CondaPackage, PinnedLayer, PlatformLock, PostLink, PythonLock};
 use provenv_store::Roots;
 use rattler_conda_types::PrefixRecord;
 use sha2::{Digest as _, Sha256};
 
 use super::{PLATFORM, World};
 use crate::assemble::{Error, reach};
+use crate::entry::Entry;
+use crate::layer;
 use crate::oci::Image;
+use crate::segment;
 use crate::segment::tests::conda_package::{Conda, OLD};
 use crate::segment::tests::support::{TarMember, noise};
 use crate::unpack;
@@ -354,6 +357,51 @@ async fn packages_in_each_others_way_are_refused() {
 }
 
 #[tokio::test]
+async fn an_archive_under_another_name_is_refused_whatever_was_made_of_it_before() {
+    let world = World::new();
+    let good = world.conda(&Conda::named("file", "1.0").file("share/thing", b"a file", None), &[]);
+    let renamed = CondaPackage { version: "2.0".to_owned(), ..good.clone() };
+    let lock = world.conda_lock(vec![renamed]);
+    world.assembler("fresh").image(&lock, PLATFORM).await.expect_err("it is refused");
+    world.image("store", &world.conda_lock(vec![good])).await;
+    let error = world.assembler("store").image(&lock, PLATFORM).await.expect_err("it is refused");
+    assert!(
+        matches!(&error, Error::OtherPackage { named, found, .. }
+        if named == "file 2.0 h0_0" && found == "file 1.0 h0_0"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_scripts_left_is_what_the_lock_says() {
+    let world = World::new();
+    let store = world.store("store");
+    let left = segment::literal(&store, &[Entry::file("opt/provenv/cache", 0o644, "index")]).unwrap();
+    let (layer, _) = layer::join_one(&store, String::new(), &left).unwrap();
+    let pinned = PinnedLayer {
+        sha256: layer.digest,
+        size: layer.size,
+        diff_id: layer.diff_id,
+        tar_size: layer.tar_size,
+    };
+    let mut lock = world.conda_lock(Vec::new());
+    let mut with = async |pinned| {
+        lock.post_link = Some(PostLink::Run { layer: Some(pinned) });
+        world.assembler("store").image(&lock, PLATFORM).await
+    };
+    let image = with(pinned.clone()).await.unwrap();
+    assert_eq!(world.contents("store", &image)["opt/provenv/cache"].bytes, b"index");
+    for other in [
+        PinnedLayer { size: pinned.size + 1, ..pinned.clone() },
+        PinnedLayer { tar_size: pinned.tar_size + 1, ..pinned.clone() },
+        PinnedLayer { tar_size: pinned.tar_size - 1, ..pinned.clone() },
+        PinnedLayer { diff_id: pinned.sha256, ..pinned.clone() },
+    ] {
+        assert!(matches!(with(other).await, Err(Error::PostLinkOther)));
+    }
+}
+
+#[tokio::test]
 async fn only_what_python_stands_on_has_a_say_in_bytecode() {
     let world = World::new();
     let module = Conda::noarch_python(&[]).file("site-packages/demo.py", b"x = 1\n", None);
@@ -365,8 +413,7 @@ async fn only_what_python_stands_on_has_a_say_in_bytecode() {
     let image = world.image("store", &lock).await;
     assert_eq!(world.contents("store", &image)["opt/provenv/lib/libz.so.1"].bytes, b"sly");
     let below = image.layers.iter().filter(|layer| layer.what.starts_with("packages that Python stands on"));
-    let fixture =
-        crate::segment::tests::support::Fixture { store: world.store("store"), ..Default::default() };
+    let fixture = segment::tests::support::Fixture { store: world.store("store"), ..Default::default() };
     let seen: Vec<_> = below.flat_map(|layer| fixture.contents(layer)).collect();
     let library = seen.iter().find(|(path, _)| path == "opt/provenv/lib/libz.so.1").unwrap();
     assert_ne!(library.1.bytes, b"sly", "the compiler stands on Python's own");

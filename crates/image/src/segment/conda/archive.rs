@@ -17,9 +17,6 @@ const INFO_LIMIT: u64 = 128 << 20;
 /// Files of `info` that are read.
 const WANTED: [&str; 4] = ["index.json", "paths.json", "link.json", "has_prefix"];
 
-/// What `info` says: its files by name, and the names of the other members seen on the way.
-pub(super) type InfoFiles = (HashMap<String, Vec<u8>>, Vec<String>);
-
 /// A package that can be read twice: what it says of itself, then what it holds.
 pub(super) enum Package {
     Conda {
@@ -81,19 +78,15 @@ impl Package {
         Ok(Self::Tar { file, _folder: folder })
     }
 
-    /// What it says of itself.
-    pub fn info(&mut self) -> Result<InfoFiles, Fault> {
+    /// What it says of itself: the files of `info` by name.
+    pub fn info(&mut self) -> Result<HashMap<String, Vec<u8>>, Fault> {
         let mut files = HashMap::new();
-        let mut members = Vec::new();
         let mut left = INFO_LIMIT;
         let limit = INFO_LIMIT;
         let mut each = |mut entry: tar::Entry<'_, Box<dyn Read + '_>>| {
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
-            let Some(own) = name.strip_prefix("info/") else {
-                members.push(name);
-                return Ok(());
-            };
+            let Some(own) = name.strip_prefix("info/") else { return Ok(()) };
             if WANTED.contains(&own) && entry.header().entry_type().is_file() {
                 let mut bytes = Vec::new();
                 (&mut entry).take(left).read_to_end(&mut bytes).map_err(|error| damaged(&error))?;
@@ -114,11 +107,7 @@ impl Package {
                 entries(Box::new(BufReader::new(file)), u64::MAX, &mut each)?;
             }
         }
-        // In a `.conda`, which scripts there are stands with the files.
-        if let Self::Conda { .. } = self {
-            members = files.get("paths.json").map(|bytes| script_names(bytes)).unwrap_or_default();
-        }
-        Ok((files, members))
+        Ok(files)
     }
 
     /// Hands on its members.
@@ -134,14 +123,6 @@ impl Package {
             }
         }
     }
-}
-
-/// Paths of `bin/.…sh` in a `paths.json`.
-fn script_names(paths: &[u8]) -> Vec<String> {
-    let value: serde_json::Value = serde_json::from_slice(paths).unwrap_or_default();
-    let paths = value["paths"].as_array().cloned().unwrap_or_default();
-    let names = paths.iter().filter_map(|path| path["_path"].as_str());
-    names.filter(|name| name.starts_with("bin/.")).map(str::to_owned).collect()
 }
 
 /// What is done with an entry.

@@ -51,8 +51,6 @@ pub(super) struct Info {
     pub is_noarch_python: bool,
     /// `name = module:function`.
     pub entry_points: Vec<String>,
-    /// Scripts that conda would run, by their path in the package.
-    pub scripts: Vec<String>,
     paths: Option<BTreeMap<String, Listed>>,
     /// Of packages without `paths.json`.
     prefixes: HashMap<String, (String, Mode)>,
@@ -102,8 +100,8 @@ struct LinkNoarch {
 }
 
 impl Info {
-    /// Reads the files of `info`, by their names in it, and the names of all members.
-    pub fn read((files, members): (HashMap<String, Vec<u8>>, Vec<String>)) -> Result<Self, Fault> {
+    /// Reads the files of `info`, by their names in it.
+    pub fn read(files: &HashMap<String, Vec<u8>>) -> Result<Self, Fault> {
         let text = |name: &str| {
             let bytes = files.get(name)?;
             Some(
@@ -121,24 +119,12 @@ impl Info {
             || link.as_ref().is_some_and(|noarch| noarch.kind.eq_ignore_ascii_case("python"));
         let paths: Option<Paths> =
             text("paths.json").transpose()?.map(|text| json("paths.json", &text)).transpose()?;
-        let scripts = members
-            .into_iter()
-            .filter(|member| {
-                let script = member.strip_prefix("bin/.").and_then(|name| name.strip_suffix(".sh"));
-                script.is_some_and(|script| {
-                    SCRIPTS
-                        .iter()
-                        .any(|kind| script.strip_suffix(kind).is_some_and(|name| name.ends_with('-')))
-                })
-            })
-            .collect();
         Ok(Self {
             name: index.name,
             version: index.version,
             build: index.build,
             is_noarch_python,
             entry_points: link.map(|link| link.entry_points).unwrap_or_default(),
-            scripts,
             paths: paths.map(listed).transpose()?,
             prefixes: text("has_prefix").transpose()?.map(|text| has_prefix(&text)).unwrap_or_default(),
             index_text,
@@ -165,6 +151,13 @@ impl Info {
     pub fn placeholder_of(&self, path: &str) -> Option<(String, Mode)> {
         self.prefixes.get(path).cloned()
     }
+}
+
+/// Whether conda would run what lies at `path` under the prefix.
+pub(super) fn is_script(path: &str) -> bool {
+    let script = path.strip_prefix("bin/.").and_then(|name| name.strip_suffix(".sh"));
+    let is_of = |script: &str, kind: &str| script.strip_suffix(kind).is_some_and(|name| name.ends_with('-'));
+    script.is_some_and(|script| SCRIPTS.iter().any(|kind| is_of(script, kind)))
 }
 
 fn json<T: serde::de::DeserializeOwned>(name: &str, text: &str) -> Result<T, Fault> {

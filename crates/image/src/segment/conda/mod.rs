@@ -46,7 +46,7 @@ pub(crate) fn make(
 ) -> Result<CondaSegment, Error> {
     let make = || {
         let mut archive = archive::Package::open(store, file, name)?;
-        let info = Info::read(archive.info()?)?;
+        let info = Info::read(&archive.info()?)?;
         info.is_called(name)?;
         let placing = Placing::new(&info, python)?;
         let mut laying = Laying {
@@ -302,15 +302,12 @@ impl Laying<'_> {
             }
         }
         let case_pair = case::first_pair(paths.iter().map(String::as_str));
+        let laid = self.paths.iter().filter(|(_, known)| known.kind != "directory");
+        let scripts = laid.map(|(path, _)| path).filter(|path| metadata::is_script(path)).cloned().collect();
         let segment: Segment = self.out.finish()?;
         Ok(CondaSegment {
             segment,
-            facts: CondaFacts {
-                index: self.info.index_text.clone(),
-                paths: self.paths,
-                scripts: self.info.scripts.clone(),
-                case_pair,
-            },
+            facts: CondaFacts { index: self.info.index_text.clone(), paths: self.paths, scripts, case_pair },
         })
     }
 }

@@ -9,9 +9,6 @@ pub(super) enum Mode {
     Binary,
 }
 
-/// A string of a binary is never as long; what follows the prefix for longer is taken to have no end.
-const LONGEST: usize = 1 << 20;
-
 /// `bytes` with every `placeholder` replaced by `prefix`.
 pub(super) fn text(bytes: &[u8], placeholder: &str, prefix: &str) -> Vec<u8> {
     text_bytes(bytes, placeholder.as_bytes(), prefix.as_bytes())
@@ -22,53 +19,60 @@ pub(super) struct Replacement {
     placeholder: Vec<u8>,
     prefix: Vec<u8>,
     finder: memchr::memmem::Finder<'static>,
-    /// What may be the beginning of a placeholder, or of a string with one.
+    /// What may be the beginning of a placeholder.
     kept: Vec<u8>,
+    /// In a string with a placeholder: how much shorter it is by now, which is made up for where it ends.
+    shorter: Option<usize>,
 }
 
 impl Replacement {
-    /// `None` where the placeholder is shorter than the prefix, so that a string would grow.
+    /// `None` where the placeholder is shorter than the prefix, so that a string would grow, or is no string.
     pub fn new(placeholder: &str, prefix: &str) -> Option<Self> {
         let placeholder = placeholder.as_bytes().to_vec();
-        (placeholder.len() >= prefix.len()).then(|| Self {
+        (placeholder.len() >= prefix.len() && !placeholder.contains(&0)).then(|| Self {
             finder: memchr::memmem::Finder::new(&placeholder).into_owned(),
             placeholder,
             prefix: prefix.as_bytes().to_vec(),
             kept: Vec::new(),
+            shorter: None,
         })
     }
 
-    /// Takes the next bytes, the last ones if `end`, and puts what is settled into `out`. As many bytes come out as went in.
+    /// Takes the next bytes, the last ones if `end`, and puts what is settled into `out`. In the end as many bytes have come out
+    /// as went in.
     pub fn feed(&mut self, bytes: &[u8], end: bool, out: &mut Vec<u8>) {
         self.kept.extend_from_slice(bytes);
         let mut at = 0;
         loop {
             let rest = &self.kept[at..];
-            let Some(found) = self.finder.find(rest) else {
+            let found = self.finder.find(rest);
+            let before = &rest[..found.unwrap_or(rest.len())];
+            if let Some(shorter) = self.shorter
+                && let Some(close) = memchr::memchr(0, before)
+            {
+                out.extend_from_slice(&before[..close]);
+                out.resize(out.len() + shorter, 0);
+                self.shorter = None;
+                at += close;
+            } else if let Some(found) = found {
+                out.extend_from_slice(before);
+                out.extend_from_slice(&self.prefix);
+                let shorter = self.placeholder.len() - self.prefix.len();
+                self.shorter = Some(self.shorter.unwrap_or(0) + shorter);
+                at += found + self.placeholder.len();
+            } else {
                 // The last bytes may be the beginning of one.
                 let settled =
                     if end { rest.len() } else { rest.len().saturating_sub(self.placeholder.len() - 1) };
                 out.extend_from_slice(&rest[..settled]);
                 at += settled;
                 break;
-            };
-            let string = &rest[found..];
-            let close = match memchr::memchr(0, string) {
-                Some(close) => close,
-                None if end || string.len() > LONGEST => string.len(),
-                None => {
-                    out.extend_from_slice(&rest[..found]);
-                    at += found;
-                    break;
-                }
-            };
-            out.extend_from_slice(&rest[..found]);
-            let replaced = text_bytes(&string[..close], &self.placeholder, &self.prefix);
-            out.extend_from_slice(&replaced);
-            out.resize(out.len() + close - replaced.len(), 0);
-            at += found + close;
+            }
         }
         self.kept.drain(..at);
+        if end {
+            out.resize(out.len() + self.shorter.take().unwrap_or(0), 0);
+        }
     }
 }
 
@@ -111,5 +115,20 @@ mod tests {
             assert_eq!(out, expected, "{piece}");
         }
         assert!(Replacement::new("/short", NEW).is_none());
+    }
+
+    #[test]
+    fn a_string_may_be_as_long_as_a_file() {
+        let long = "x".repeat(3 << 20);
+        let given = format!("{OLD}/{long}{OLD}/y\0{OLD}/z\0").into_bytes();
+        let padding = vec![0; OLD.len() - NEW.len()];
+        let first = format!("{NEW}/{long}{NEW}/y").into_bytes();
+        let expected = [&first[..], &padding, &padding, b"\0/opt/provenv/z", &padding, b"\0"].concat();
+        for piece in [1000, 64 << 10, given.len()] {
+            let (mut replacement, mut out) = (Replacement::new(OLD, NEW).unwrap(), Vec::new());
+            given.chunks(piece).for_each(|bytes| replacement.feed(bytes, false, &mut out));
+            replacement.feed(&[], true, &mut out);
+            assert!(out == expected, "{piece}");
+        }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn relocate(
     let file = super::super::open(artifact, name)?;
     let work = || {
         let mut archive = archive::Package::open(store, file, name)?;
-        let info = Info::read(archive.info()?)?;
+        let info = Info::read(&archive.info()?)?;
         let placing = Placing::new(&info, python)?;
         let listed = info.listed();
         archive.members(|mut entry| {

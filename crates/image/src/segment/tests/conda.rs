@@ -73,12 +73,15 @@ fn packages_for_any_python_are_laid_down_for_this_one() {
 #[test]
 fn scripts_are_noted_and_not_run() {
     let fixture = Fixture::new();
-    let package = Conda::new().file("bin/.demo-post-link.sh", b"#!/bin/sh\nexit 1\n", None);
-    for (name, bytes) in
-        [("demo-1.0-h0_0.conda", package.conda()), ("demo-1.0-h0_0.tar.bz2", package.tar_bz2())]
-    {
-        let made = segment(&fixture, name, &bytes).unwrap();
-        assert_eq!(made.facts.scripts, ["bin/.demo-post-link.sh"], "{name}");
+    for is_old in [false, true] {
+        let package = Conda::new().file("bin/.demo-post-link.sh", b"#!/bin/sh\nexit 1\n", None);
+        let package = Conda { is_old, ..package };
+        for (name, bytes) in
+            [("demo-1.0-h0_0.conda", package.conda()), ("demo-1.0-h0_0.tar.bz2", package.tar_bz2())]
+        {
+            let made = segment(&fixture, name, &bytes).unwrap();
+            assert_eq!(made.facts.scripts, ["bin/.demo-post-link.sh"], "{name} {is_old}");
+        }
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Conda {
     pub index: serde_json::Value,
     pub link: Option<serde_json::Value>,
     pub paths: Vec<serde_json::Value>,
+    /// Old packages have no `paths.json`.
+    pub is_old: bool,
     pub members: Vec<TarMember>,
 }
 
@@ -28,6 +30,7 @@ impl Conda {
             index: json!({ "name": name, "version": version, "build": "h0_0", "build_number": 0 }),
             link: None,
             paths: Vec::new(),
+            is_old: false,
             members: Vec::new(),
         }
     }
@@ -63,10 +66,10 @@ impl Conda {
     fn info(&self) -> Vec<TarMember> {
         let text =
             |name: &str, value: &serde_json::Value| TarMember::file(name, value.to_string().as_bytes());
-        let mut members = vec![
-            text("info/index.json", &self.index),
-            text("info/paths.json", &json!({ "paths": self.paths, "paths_version": 1 })),
-        ];
+        let mut members = vec![text("info/index.json", &self.index)];
+        if !self.is_old {
+            members.push(text("info/paths.json", &json!({ "paths": self.paths, "paths_version": 1 })));
+        }
         members.extend(self.link.as_ref().map(|link| text("info/link.json", link)));
         members
     }
