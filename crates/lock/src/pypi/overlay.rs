@@ -23,7 +23,12 @@ pub(super) fn notes(
             && requirement.marker.as_ref().is_none_or(|marker| marker.holds(&environment));
         let has = satisfied.iter().find(|one| counts && requirement.name.as_ref() == Some(&one.name));
         if let Some(has) = has {
-            notes.push(format!("pip installs nothing for `{text}`: there is {}", has.explained()));
+            // What its extras need is pip's to install.
+            notes.push(if requirement.extras.is_empty() {
+                format!("pip installs nothing for `{text}`: there is {}", has.explained())
+            } else {
+                format!("pip does not install {} itself for `{text}`: there is {}", has.name, has.explained())
+            });
         }
     }
     for package in packages {
