@@ -258,3 +258,14 @@ fn subdir(platform: Platform) -> Subdir {
         Platform::LinuxArm64 => Subdir::LinuxAarch64,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::SOLVER;
+
+    #[test]
+    fn receipts_name_the_solver_that_is_built_in() {
+        let manifest = include_str!("../../../../Cargo.toml");
+        assert!(manifest.contains(&format!("rattler_solve = {{ version = \"{SOLVER}\"")));
+    }
+}
