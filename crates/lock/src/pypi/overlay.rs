@@ -31,12 +31,7 @@ pub(super) fn notes(
                 more += 1;
                 continue;
             }
-            // What its extras need is pip's to install.
-            notes.push(if requirement.extras.is_empty() {
-                format!("pip installs nothing for `{text}`: there is {}", has.explained())
-            } else {
-                format!("pip does not install {} itself for `{text}`: there is {}", has.name, has.explained())
-            });
+            notes.push(format!("pip installs nothing for `{text}`: there is {}", has.explained()));
         }
     }
     if more > 0 {
