@@ -331,6 +331,18 @@ impl CondaRequirements {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Whether any package is asked for on `platform`.
+    pub fn has_packages_for(&self, platform: Platform) -> bool {
+        self.packages.iter().any(|package| package.is_for(platform))
+    }
+}
+
+impl CondaRequirement {
+    /// Whether it is asked for on `platform`.
+    pub fn is_for(&self, platform: Platform) -> bool {
+        self.platforms.is_empty() || self.platforms.contains(&platform)
+    }
 }
 
 /// A conda package asked for.

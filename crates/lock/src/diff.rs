@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use provenv_definition::{Digest, LockedArtifacts, LockedFile, LockedPypi, LockedSource, Platform};
 use serde::Serialize;
 
-use crate::{BaseLock, PlatformLock};
+use crate::{BaseLock, PlatformLock, PostLink};
 
 /// What changed between two locks of one platform, per ecosystem. Ecosystems without a change are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LockDiff {
-    /// By name: `base`, `debian`, `conda`, `python` or `pypi`.
+    /// By name: `base`, `debian`, `conda`, `post_link`, `python` or `pypi`.
     pub ecosystems: BTreeMap<&'static str, EcosystemDiff>,
     /// All packages of the two locks, also of ecosystems without a change.
     pub total: Totals,
@@ -25,7 +25,8 @@ pub struct EcosystemDiff {
     pub removed: Vec<PackageVersion>,
     /// In both with another version, another build, or other bytes of the same.
     pub changed: Vec<PackageChange>,
-    /// All packages of this ecosystem; `None` for the base and the Python inside it, which are not artifacts.
+    /// All packages of this ecosystem; `None` for the base, the Python inside it and what became of scripts, which are no
+    /// artifacts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<Totals>,
 }
@@ -148,8 +149,19 @@ impl From<&PlatformLock> for Holdings {
             (package.name.clone(), Held { version, build: None, size: package.size(), files })
         });
         let python = lock.python.iter().map(|python| ("python".to_owned(), plain(python.version.clone())));
+        let scripts = lock.post_link.iter().map(|choice| {
+            let held = match choice {
+                PostLink::Skip => plain("skip".to_owned()),
+                PostLink::Run { layer } => {
+                    let files = layer.iter().map(|layer| layer.sha256).collect();
+                    Held { files, ..plain("run".to_owned()) }
+                }
+            };
+            ("scripts".to_owned(), held)
+        });
         Self(BTreeMap::from([
             ("base", BTreeMap::from([("debian".to_owned(), plain(suite.to_string()))])),
+            ("post_link", scripts.collect()),
             ("debian", debian.collect()),
             ("conda", conda.collect()),
             ("python", python.collect()),

@@ -54,11 +54,9 @@ impl Lock {
     /// Whether its URLs lead only where `own`, the places that its user names, allow: a variable only at an origin that is
     /// named with it, a `file:` only below a folder that is named. `has` says which artifacts are here already.
     pub fn check_urls(&self, own: &Places, has: impl Fn(&Artifact) -> bool) -> Result {
+        self.check_conda_urls(own, &has)?;
         for lock in self.platforms.values() {
             for package in &lock.debian {
-                own.allow(&package.name, package.artifact.url.as_url(), has(&package.artifact))?;
-            }
-            for package in &lock.conda {
                 own.allow(&package.name, package.artifact.url.as_url(), has(&package.artifact))?;
             }
             for package in &lock.pypi {
@@ -76,6 +74,14 @@ impl Lock {
                     own.allow_variables(&package.name, &inner)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// The same for conda packages alone, whose indexes may name any URL.
+    pub fn check_conda_urls(&self, own: &Places, has: impl Fn(&Artifact) -> bool) -> Result {
+        for package in self.platforms.values().flat_map(|lock| &lock.conda) {
+            own.allow(&package.name, package.artifact.url.as_url(), has(&package.artifact))?;
         }
         Ok(())
     }

@@ -125,6 +125,9 @@ fn scripts_are_refused_until_the_user_says_what_becomes_of_them() {
     assert_eq!(workspace.run(show).ok().stdout, "other\ntool\ntool 1.0 4 /opt/provenv\n");
     let again = workspace.json(["build", "environment.yml", "--force"]);
     assert_eq!((&again["image"], &again["reproduced"]), (&with["image"], &true.into()));
+    workspace.run(["lock", "environment.yml", "--file", "run.lock.json"]).ok();
+    let diff = workspace.json(["env", "diff", "environment.lock.json", "run.lock.json"]).to_string();
+    assert!(diff.contains("post_link") && diff.contains("\"old_version\":\"skip\""), "{diff}");
     // The same choice is no new lock, and resolving anew keeps it.
     assert_eq!(workspace.json(["build", "environment.yml", "--post-link", "run"])["lock"], with["lock"]);
     assert_eq!(workspace.json(["lock", "environment.yml", "--upgrade"])["lock"], with["lock"]);
@@ -158,6 +161,13 @@ fn scripts_are_refused_until_the_user_says_what_becomes_of_them() {
         "{}",
         failed.stderr
     );
+    // What fails leaves what there is, and what stays the same is recorded once.
+    let skipped = workspace.json(["lock", "broken.yml", "--post-link", "skip"]);
+    let receipt = || workspace.json(["env", "show", "broken.yml", "--receipt"]);
+    let before = receipt();
+    assert_ne!(workspace.run(["lock", "broken.yml", "--upgrade", "--post-link", "run"]).code, 0);
+    assert_eq!(workspace.json(["lock", "broken.yml", "--upgrade"])["lock"], skipped["lock"]);
+    assert_eq!(receipt(), before);
     file("early.yml", &["early"]);
     let failed = workspace.run(["build", "early.yml", "--post-link", "run"]);
     assert!(
@@ -168,4 +178,9 @@ fn scripts_are_refused_until_the_user_says_what_becomes_of_them() {
     workspace.run(["build", "early.yml", "--post-link", "skip"]).ok();
     file("late.yml", &["late"]);
     workspace.run(["build", "late.yml"]).ok();
+    // Where there are no scripts, nothing is chosen.
+    let lock = &workspace.json(["lock", "late.yml"])["lock"];
+    assert_eq!(&workspace.json(["lock", "late.yml", "--post-link", "skip"])["lock"], lock);
+    workspace.run(["env", "register", "late.yml", "--name", "late"]).ok();
+    workspace.run(["build", "late", "--post-link", "run"]).ok();
 }

@@ -4,9 +4,10 @@
 mod support;
 
 use provenv_channel::{Channel, Package};
+use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::{FileTree, Server};
 use serde_json::Value;
-use support::Workspace;
+use support::{Done, Workspace};
 
 fn channel() -> Channel {
     Channel::new("small")
@@ -50,6 +51,13 @@ fn what_was_asked_beside_the_definition_is_in_the_receipt() {
     let receipt = workspace.json(["env", "show", "environment.yml", "--receipt"]);
     assert_eq!(receipt["virtual_packages"][0], "__cuda=12.4");
     assert_eq!(receipt["as_of"], Value::Null);
+    assert_eq!(lock(&workspace, &["--upgrade"]), ["library 2.0 0", "model 1.0 gpu_1"], "a GPU stays one");
+    // So it does where a lock comes back as a file.
+    let text = workspace.run(["lock", "environment.yml", "--file", "-", "--as-of", "2022-01-01"]).ok().stdout;
+    workspace.run(["lock", "environment.yml", "--upgrade"]).ok();
+    workspace.write("old.lock.json", &text);
+    workspace.run(["build", "environment.yml", "--lock", "old.lock.json"]).ok();
+    assert_eq!(lock(&workspace, &["--upgrade"]), ["library 2.0 0", "model 1.0 gpu_1"]);
     let done = workspace.run(["lock", "environment.yml", "--as-of", "2022-01-01"]).ok();
     assert!(done.stderr.contains("Debian's archive keeps one version"), "{}", done.stderr);
     let receipt = workspace.json(["env", "show", "environment.yml", "--receipt"]);
@@ -125,4 +133,134 @@ fn mistakes_are_shown_where_they_stand() {
     let stderr = said("library\n- model=*=gpu*");
     assert!(stderr.contains("__cuda >=12, which the target is not said to have"), "{stderr}");
     assert!(stderr.contains("--virtual-package __cuda=12.4"), "{stderr}");
+}
+
+#[test]
+fn pip_has_a_python_where_conda_has_nothing() {
+    let Some(workspace) = Workspace::new() else { return };
+    let library = Package::new("library", "1.0");
+    let free = Package::new("python", "3.13.1").build("h1_5_cp313t", 5);
+    let small = Channel::new("small").add(library.clone()).add(free);
+    let index = Index::new().add(Wheel::new("plain", "1.0"));
+    let server = Server::start(index.serve(small.serve(FileTree::new())));
+    let (url, simple) = (server.at("/small"), server.at("/simple/"));
+    let file = |dependencies: &str| {
+        let pip = format!("- pip:\n  - --index-url {simple}\n  - plain\n");
+        workspace.write("environment.yml", &format!("channels: [{url}]\ndependencies:\n{dependencies}{pip}"));
+    };
+    file("- library  # [aarch64]\n");
+    let lock = workspace.run(["lock", "--file", "-", "environment.yml"]).ok().json();
+    let lock = &lock["platforms"]["linux/amd64"];
+    assert!(lock["python"]["executable"].as_str().unwrap().starts_with("/usr/bin/python3"), "{lock}");
+    assert_eq!((&lock["pypi"][0]["name"], lock["conda"].as_array()), (&"plain".into(), None));
+
+    // Wheels for the usual Python are none for one without the lock, and the other way round.
+    file("- python=3.13\n");
+    let refused = workspace.run(["lock", "environment.yml"]);
+    assert!(
+        refused.code == 2 && refused.stderr.contains("free-threaded Python 3.13.1 h1_5_cp313t"),
+        "{}",
+        refused.stderr
+    );
+
+    // The lock of another tool may have packages of pip and no Python.
+    let (archive, wheel) = (library.make(), Wheel::new("plain", "1.0"));
+    let package = |manager: &str, name: &str, url: String, sha256: &str| {
+        format!(
+            "- {{name: {name}, version: '1.0', manager: {manager}, platform: linux-64, dependencies: {{}}, url: '{url}', \
+             hash: {{sha256: {sha256}}}, category: main, optional: false}}\n"
+        )
+    };
+    let conda = package("conda", "library", format!("{url}/linux-64/library-1.0-0.conda"), archive.sha256());
+    let sha256 = provenv_definition::Digest::of(&wheel.build()).hex();
+    let pip = package("pip", "plain", server.at(&format!("/files/{}", wheel.file_name())), &sha256);
+    workspace.write(
+        "conda-lock.yml",
+        &format!(
+            "version: 1\nmetadata:\n  content_hash: {{linux-64: x}}\n  channels: [{{url: {url}, used_env_vars: []}}]\n  \
+             platforms: [linux-64]\n  sources: [environment.yml]\npackage:\n{conda}{pip}"
+        ),
+    );
+    let refused = workspace.run(["lock", "conda-lock.yml"]);
+    assert!(
+        refused.code != 0 && refused.stderr.contains("there is no Python for linux/amd64"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn a_lock_of_ones_own_is_taken_back() {
+    let Some(workspace) = Workspace::new() else { return };
+    let folder = workspace.path().join("channels");
+    let small = channel();
+    small.write_to(&folder.join("small")).unwrap();
+    let alias = url::Url::from_file_path(&folder).unwrap();
+    let settings = workspace.write("settings.toml", &format!("[conda]\nchannel_alias = \"{alias}\"\n"));
+    let run = |arguments: &[&str]| {
+        Done::from(workspace.command().env("PROVENV_CONFIG", &settings).args(arguments).output().unwrap())
+            .ok()
+    };
+    workspace.write("environment.yml", "channels: [small]\ndependencies: [model]\n");
+    run(&["lock", "environment.yml"]);
+    run(&["lock", "environment.yml", "--check"]);
+    let archive = format!("{alias}/{}", small.path_of("library-1.0-0.conda"));
+    workspace.write("archive.yml", &format!("dependencies: ['{archive}']\n"));
+    run(&["lock", "archive.yml"]);
+    // The archive itself is in the store by now, and is looked for elsewhere.
+    let elsewhere = Workspace::new().unwrap();
+    let mut command = elsewhere.command();
+    command.args(["lock", "archive.yml", "--check"]).current_dir(workspace.path());
+    Done::from(command.output().unwrap()).ok();
+}
+
+#[test]
+fn an_index_that_is_wrong_is_not_locked() {
+    let Some(workspace) = Workspace::new() else { return };
+    let wrong = Channel::new("small").add(Package::new("tool", "1").noarch_generic()).patch(
+        "tool-1-0.conda",
+        "subdir",
+        "osx-64",
+    );
+    let server = Server::start(wrong.serve(FileTree::new()));
+    let url = server.at("/small");
+    workspace.write("environment.yml", &format!("channels: [{url}]\ndependencies: [tool]\n"));
+    let refused = workspace.run(["lock", "environment.yml"]);
+    assert!(
+        refused.code != 0 && refused.stderr.contains("what the indexes say cannot be locked"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn what_stays_stays_though_its_channel_changes() {
+    let Some(workspace) = Workspace::new() else { return };
+    let small =
+        || Channel::new("small").add(Package::new("library", "1.0")).add(Package::new("model", "1.0"));
+    let tree = Channel::new("other").add(Package::new("thing", "1.0")).serve(FileTree::new());
+    let server = Server::start(small().serve(tree));
+    let (url, other) = (server.at("/small"), server.at("/other"));
+    workspace.write(
+        "environment.yml",
+        &format!("name: demo\nchannels: [{url}, {other}]\ndependencies: [library, model]\n"),
+    );
+    workspace.run(["env", "register", "environment.yml"]).ok();
+    let put = |channel: &Channel| {
+        for (path, bytes) in channel.files() {
+            server.put(&format!("/small/{path}"), bytes);
+        }
+    };
+    // An index that is mended is no other version of the same archives.
+    put(&small().patch("model-1.0-0.conda", "constrains", serde_json::json!(["library <9"])));
+    assert_eq!(workspace.json(["upgrade", "demo"])["to"], Value::Null);
+    // A package that has left its channel stays where others move.
+    put(&Channel::new("small").add(Package::new("library", "2.0")));
+    let refused = workspace.run(["upgrade", "demo", "library", "--as-of", "2030-01-01"]);
+    assert!(refused.code == 2 && refused.stderr.contains("would not stay"), "{}", refused.stderr);
+    assert_eq!(workspace.json(["upgrade", "demo", "library"])["to"], "2");
+    assert_eq!(
+        packages(&workspace.run(["lock", "--file", "-", "demo:2"]).ok().json()),
+        ["library 2.0 0", "model 1.0 0"]
+    );
 }

@@ -170,7 +170,7 @@ impl Workspace {
             } else {
                 let mut locked = self.locked(&given).await?;
                 if given.row.is_some() {
-                    Self::keeps_scripts(reference, &locked.lock, options.post_link)?;
+                    self.keeps_scripts(reference, &locked.lock, options.post_link).await?;
                 } else {
                     locked = self.settle_scripts(definition, locked, options.post_link).await?;
                 }

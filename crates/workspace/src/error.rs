@@ -127,6 +127,9 @@ pub enum Error {
     /// The lock of another tool that says what no lock may say.
     #[error("what the lock says cannot be used")]
     InvalidTaken(#[source] provenv_lock::InvalidLock),
+    /// An index that says what no lock may say.
+    #[error("what the indexes say cannot be locked")]
+    InvalidChosen(#[source] provenv_lock::InvalidLock),
     /// A lock of a later version.
     #[error("the lock `{}` has format {found}, and this version knows formats up to {known}", file.display())]
     NewerLock {
@@ -320,6 +323,10 @@ impl Error {
             }
             Self::InvalidTaken(_) => Some(
                 "docs/reference/lock.md says what is checked; the tool that wrote the lock may write it anew".into(),
+            ),
+            Self::InvalidChosen(_) => Some(
+                "an index or channel describes a package wrongly: ask for another version of it, or tell who keeps the index"
+                    .into(),
             ),
             Self::NotALock { .. } => Some("`provenv lock` writes one".into()),
             Self::NewerLock { .. } => Some("use the newer provenv for it".into()),

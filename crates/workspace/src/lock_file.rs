@@ -120,10 +120,11 @@ impl Workspace {
                 name: "provenv".to_owned(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             }],
-            previous: current.map(|current| current.receipt_digest),
+            previous: current.as_ref().map(|current| current.receipt_digest),
             from_file: true,
             as_of: None,
-            virtual_packages: Vec::new(),
+            // What the target was said to have is true of it whoever chose.
+            virtual_packages: current.map(|current| current.receipt.virtual_packages).unwrap_or_default(),
         };
         let receipt_digest = self.catalogue.record_resolution(definition, &lock, &receipt).await?;
         Ok(Locked { definition: digest, receipt_digest, receipt, lock, fresh: false })
@@ -163,12 +164,23 @@ impl Workspace {
         checked.map_err(Error::InvalidTaken)
     }
 
+    /// Checks what was chosen just now: indexes are no more to be believed than files.
+    pub(crate) fn check_chosen(&self, definition: &Definition, lock: &Lock) -> Result<()> {
+        let has = |artifact: &Artifact| self.store.contains(&artifact.sha256);
+        // The machine's own settings of apt and pip name places that are not known here: of those, the tools that read them
+        // take care.
+        let checked = lock.validate().and_then(|()| lock.check_conda_urls(&self.places(definition), has));
+        checked.map_err(Error::InvalidChosen)
+    }
+
     /// The places that `definition` and the settings name.
     fn places(&self, definition: &Definition) -> Places {
         let mut places = Places::of(definition);
         let debian = &self.config.debian;
         let settings = [&self.config.pypi.index, &debian.mirror, &debian.security_mirror];
         settings.into_iter().flatten().for_each(|url| places.add(url));
+        let conda = provenv_lock::conda::places(&definition.conda, &self.conda_config());
+        conda.iter().for_each(|url| places.add(url));
         places
     }
 }

@@ -63,7 +63,7 @@ impl Workspace {
         folder: &Path,
         again: bool,
         resolving: &Resolving,
-        mut scripts: Option<ScriptChoice>,
+        scripts: Option<ScriptChoice>,
     ) -> Result<(Locked, Vec<Diagnostic>)> {
         let given = self.given(reference, folder).await?;
         let again = again || !resolving.is_empty();
@@ -74,20 +74,18 @@ impl Workspace {
         }
         let definition = &given.environment.definition;
         let locked = if again {
-            let before = self.current_lock(&definition_digest(definition)).await?;
-            let chosen = |before: Locked| before.lock.platforms.values().find_map(ScriptChoice::of);
-            scripts = scripts.or_else(|| before.and_then(chosen));
             let artifacts = given.artifacts.as_ref();
-            let locked = self.lock_as(definition, artifacts, true, resolving).await;
+            let locked = self.lock_as(definition, artifacts, true, resolving, scripts).await;
             locked.map_err(|error| error.located(definition, &given.origins))?
         } else {
-            self.locked(&given).await?
+            let locked = self.locked(&given).await?;
+            if given.row.is_some() {
+                self.keeps_scripts(reference, &locked.lock, scripts).await?;
+                locked
+            } else {
+                self.settle_scripts(definition, locked, scripts).await?
+            }
         };
-        if given.row.is_some() {
-            Self::keeps_scripts(reference, &locked.lock, scripts)?;
-            return Ok((locked, given.warnings));
-        }
-        let locked = self.settle_scripts(definition, locked, scripts).await?;
         Ok((locked, given.warnings))
     }
 
@@ -99,15 +97,18 @@ impl Workspace {
         artifacts: Option<&LockedArtifacts>,
         again: bool,
     ) -> Result<Locked> {
-        self.lock_as(definition, artifacts, again, &Resolving::default()).await
+        self.lock_as(definition, artifacts, again, &Resolving::default(), None).await
     }
 
+    /// What the current lock's target was said to have, and what became of scripts, stays unless `resolving` and `scripts` say
+    /// something of it. A script that fails leaves the current lock what it is.
     async fn lock_as(
         &self,
         definition: &Definition,
         artifacts: Option<&LockedArtifacts>,
         again: bool,
         resolving: &Resolving,
+        scripts: Option<ScriptChoice>,
     ) -> Result<Locked> {
         let digest = definition_digest(definition);
         if !again && let Some(locked) = self.current_lock(&digest).await? {
@@ -121,10 +122,21 @@ impl Workspace {
         let previous = self.current_lock(&digest).await?;
         let upgrade = if again { Upgrade::All } else { Upgrade::None };
         let folders = folders::states(definition);
-        let (lock, mut receipt) = self.resolve(definition, artifacts, None, &upgrade, resolving).await?;
+        let mut resolving = resolving.clone();
+        if resolving.virtual_packages.is_empty()
+            && let Some(previous) = &previous
+        {
+            resolving.virtual_packages.clone_from(&previous.receipt.virtual_packages);
+        }
+        let kept = |previous: &Locked| previous.lock.platforms.values().find_map(ScriptChoice::of);
+        let scripts = scripts.or_else(|| previous.as_ref().and_then(kept));
+        let (lock, mut receipt) =
+            self.resolve(definition, artifacts, None, &upgrade, &resolving, scripts).await?;
         self.remember_folders(&receipt.lock, &folders)?;
         if let Some(previous) = previous {
-            if previous.receipt.lock == receipt.lock {
+            if previous.receipt.lock == receipt.lock
+                && previous.receipt.virtual_packages == receipt.virtual_packages
+            {
                 return Ok(Locked { fresh: true, ..previous });
             }
             receipt.previous = Some(previous.receipt_digest);
@@ -175,6 +187,14 @@ impl Workspace {
                 hint: format!("give the name alone: `provenv upgrade {bare}`"),
             });
         }
+        if resolving.as_of.is_some() && !packages.is_empty() {
+            return Err(Error::Arguments {
+                message: "the packages that are not named would not stay as they are with --as-of, which rules out what is \
+                          newer"
+                    .to_owned(),
+                hint: format!("`provenv upgrade {name} --as-of …` without package names moves everything"),
+            });
+        }
         // Of two at once, the second starts from what the first registered.
         let _lease = self.store.lock_async("upgrade", &Digest::of(name.as_bytes()).hex()).await?;
         let row = self
@@ -214,7 +234,8 @@ impl Workspace {
         {
             resolving.virtual_packages = receipt.virtual_packages;
         }
-        let (lock, mut receipt) = self.resolve(definition, None, Some(&old), &upgrade, &resolving).await?;
+        let (lock, mut receipt) =
+            self.resolve(definition, None, Some(&old), &upgrade, &resolving, None).await?;
         let changes: BTreeMap<Platform, LockDiff> = lock
             .platforms
             .iter()
@@ -249,7 +270,8 @@ impl Workspace {
         Ok(upgraded)
     }
 
-    /// Chooses every artifact of `definition`, for each of its platforms.
+    /// Chooses every artifact of `definition`, for each of its platforms. Scripts of packages become what `scripts` says, or
+    /// what they are in `previous`.
     async fn resolve(
         &self,
         definition: &Definition,
@@ -257,6 +279,7 @@ impl Workspace {
         previous: Option<&Lock>,
         upgrade: &Upgrade,
         resolving: &Resolving,
+        scripts: Option<ScriptChoice>,
     ) -> Result<(Lock, Receipt)> {
         let _pin = self.store.pin()?;
         self.reporter.begin(Phase::Resolving, "environment");
@@ -273,8 +296,8 @@ impl Workspace {
             let resolution =
                 self.resolve_platform(definition, artifacts, platform, before, upgrade, resolving).await?;
             // What becomes of packages' scripts is the user's choice, and stays.
-            let lock =
-                self.with_scripts(resolution.lock, platform, before.and_then(ScriptChoice::of)).await?;
+            let choice = scripts.or_else(|| before.and_then(ScriptChoice::of));
+            let lock = self.with_scripts(resolution.lock, platform, choice).await?;
             platforms.insert(platform, lock);
             indexes.extend(resolution.indexes);
             for tool in resolution.tools {
@@ -287,6 +310,8 @@ impl Workspace {
         let lock = Lock { format: Lock::FORMAT, definition: definition_digest(definition), platforms };
         if artifacts.is_some() {
             self.check_taken(definition, &lock)?;
+        } else {
+            self.check_chosen(definition, &lock)?;
         }
         let receipt = Receipt {
             format: 1,
@@ -328,7 +353,7 @@ impl Workspace {
                     let (fetcher, asked) = (self.fetcher().await?, &definition.conda);
                     lock.conda = provenv_lock::conda::take_over(fetcher, asked, conda, platform).await?;
                 }
-            } else if !definition.user_managed && !definition.conda.packages.is_empty() {
+            } else if !definition.user_managed && definition.conda.has_packages_for(platform) {
                 let declared = definition.conda.virtual_packages.iter().chain(&resolving.virtual_packages);
                 let target = Target { glibc: glibc.clone(), virtual_packages: declared.cloned().collect() };
                 let question = Question {
@@ -353,6 +378,11 @@ impl Workspace {
             let (lock, indexes, tools) = base.await?;
             return Ok(PlatformResolution { lock, indexes, tools });
         }
+        let base = async {
+            let base = base.await?;
+            takes_pip(&base.0, platform)?;
+            Ok::<_, Error>(base)
+        };
         // The tool is fetched while the base that it runs on is chosen and made. What is taken over may do without.
         let tool = async {
             if artifacts.is_some() {
@@ -413,7 +443,12 @@ impl Workspace {
         if platform == host {
             return Ok(lock.clone());
         }
-        let (mut base, _, glibc) = self.resolve_base(definition, host, None, &Upgrade::All).await?;
+        let mut like = definition.clone();
+        if lock.conda.is_empty() {
+            // Conda may have packages for this machine alone: the tools run on a Python from where the image's is.
+            like.conda.packages.clear();
+        }
+        let (mut base, _, glibc) = self.resolve_base(&like, host, None, &Upgrade::All).await?;
         let Some(python) = lock.python.as_ref().filter(|python| python.is_condas()) else { return Ok(base) };
         if definition.conda.channels.is_empty() {
             // A lock of another tool may name none; whether a tool is needed for it shows later.
@@ -479,8 +514,11 @@ impl Workspace {
     }
 
     async fn conda_resolver(&self) -> Result<provenv_lock::conda::Resolver> {
-        let config = CondaConfig { channel_alias: self.config.conda.channel_alias.clone() };
-        Ok(provenv_lock::conda::Resolver::new(self.fetcher().await?.clone(), config))
+        Ok(provenv_lock::conda::Resolver::new(self.fetcher().await?.clone(), self.conda_config()))
+    }
+
+    pub(crate) fn conda_config(&self) -> CondaConfig {
+        CondaConfig { channel_alias: self.config.conda.channel_alias.clone() }
     }
 
     fn pypi_config(&self) -> provenv_lock::pypi::PypiConfig {
@@ -497,6 +535,29 @@ struct PlatformResolution {
     lock: PlatformLock,
     indexes: Vec<IndexState>,
     tools: Vec<ToolVersion>,
+}
+
+/// Refuses a base that pip's packages cannot be chosen for.
+fn takes_pip(lock: &PlatformLock, platform: Platform) -> Result<()> {
+    if lock.python.is_none() {
+        return Err(Error::Arguments {
+            message: format!("packages are to be installed by pip, and there is no Python for {platform}"),
+            hint: "name `python` among the conda packages of that platform".to_owned(),
+        });
+    }
+    let python = lock.conda.iter().find(|package| package.name == "python");
+    match python.filter(|python| python.build.ends_with('t') && python.build.contains("_cp")) {
+        Some(python) => Err(Error::Arguments {
+            message: format!(
+                "pip's packages cannot be chosen for the free-threaded Python {} {}",
+                python.version, python.build
+            ),
+            hint: "ask conda for `python-gil` too, or for a build such as `python=3.13.*=*_cp313`, or take these packages \
+                   from conda"
+                .to_owned(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// What `definition` is built for.

@@ -53,6 +53,12 @@ impl Workspace {
         choice: Option<ScriptChoice>,
     ) -> Result<Locked> {
         let Some(choice) = choice else { return Ok(locked) };
+        let _lease = self.store.lock_async("definition", &locked.definition.hex()).await?;
+        // Somebody may have moved on to newer packages while this one waited: those are not to be undone.
+        let locked = match self.current_lock(&locked.definition).await? {
+            Some(current) if current.receipt_digest != locked.receipt_digest => current,
+            _ => locked,
+        };
         let _pin = self.store.pin()?;
         let mut lock = locked.lock.clone();
         for (platform, lock) in &mut lock.platforms {
@@ -63,7 +69,6 @@ impl Workspace {
         if lock == locked.lock {
             return Ok(locked);
         }
-        let _lease = self.store.lock_async("definition", &locked.definition.hex()).await?;
         let receipt = Receipt {
             lock: lock.digest(),
             resolved_at: jiff::Timestamp::now(),
@@ -74,14 +79,26 @@ impl Workspace {
         Ok(Locked { receipt_digest, receipt, lock, fresh: true, ..locked })
     }
 
-    /// Refuses to change what becomes of scripts in a lock that never changes.
-    pub(crate) fn keeps_scripts(reference: &str, lock: &Lock, choice: Option<ScriptChoice>) -> Result<()> {
-        let differs = |lock: &PlatformLock| !lock.conda.is_empty() && ScriptChoice::of(lock) != choice;
-        if choice.is_some() && lock.platforms.values().any(differs) {
-            return Err(Error::Arguments {
-                message: format!("`{reference}` is registered, and its lock never changes"),
-                hint: "give --post-link when its file is locked, before it is registered".to_owned(),
-            });
+    /// Refuses to change what becomes of scripts in a lock that never changes. Where there are none, every choice is kept.
+    pub(crate) async fn keeps_scripts(
+        &self,
+        reference: &str,
+        lock: &Lock,
+        choice: Option<ScriptChoice>,
+    ) -> Result<()> {
+        if choice.is_none() {
+            return Ok(());
+        }
+        for (platform, lock) in &lock.platforms {
+            if lock.conda.is_empty() || ScriptChoice::of(lock) == choice {
+                continue;
+            }
+            if !self.assembler(None).await?.link_scripts(lock, *platform).await?.is_empty() {
+                return Err(Error::Arguments {
+                    message: format!("`{reference}` is registered, and its lock never changes"),
+                    hint: "give --post-link when its file is locked, before it is registered".to_owned(),
+                });
+            }
         }
         Ok(())
     }
@@ -97,21 +114,24 @@ impl Workspace {
         if lock.conda.is_empty() {
             return Ok(lock);
         }
-        lock.post_link = match choice {
-            None => None,
-            Some(ScriptChoice::Skip) => Some(PostLink::Skip),
-            Some(ScriptChoice::Run) => self.run_scripts(&lock, platform).await?,
-        };
+        let Some(choice) = choice else { return Ok(lock) };
+        let scripts = self.assembler(None).await?.link_scripts(&lock, platform).await?;
+        if !scripts.is_empty() {
+            lock.post_link = Some(match choice {
+                ScriptChoice::Skip => PostLink::Skip,
+                ScriptChoice::Run => self.run_scripts(&lock, platform, scripts).await?,
+            });
+        }
         Ok(lock)
     }
 
-    /// Runs the scripts of the conda packages of `lock`; `None` where they have none.
-    async fn run_scripts(&self, lock: &PlatformLock, platform: Platform) -> Result<Option<PostLink>> {
-        let assembler = self.assembler(None).await?;
-        let scripts = assembler.link_scripts(lock, platform).await?;
-        if scripts.is_empty() {
-            return Ok(None);
-        }
+    /// Runs `scripts`, those of the conda packages of `lock`.
+    async fn run_scripts(
+        &self,
+        lock: &PlatformLock,
+        platform: Platform,
+        scripts: Vec<LinkScript>,
+    ) -> Result<PostLink> {
         if !scripts.iter().all(LinkScript::is_post_link) {
             return Err(provenv_image::Error::Scripts(scripts).into());
         }
@@ -122,7 +142,7 @@ impl Workspace {
             )));
         }
         let without = PlatformLock { post_link: Some(PostLink::Skip), ..lock.clone() };
-        let image = assembler.image(&without, platform).await?;
+        let image = self.assembler(None).await?.image(&without, platform).await?;
         let layers = self.unpack(&image.layers).await?;
         let bash = if lock.debian.iter().any(|package| package.name == "bash") { "bash" } else { "sh" };
         let (store, reporter) = (self.store.clone(), std::sync::Arc::clone(&self.reporter));
@@ -143,7 +163,7 @@ impl Workspace {
                 reporter
                     .note(&format!("a script of a conda package says: {}", shown(line).collect::<String>()));
             }
-            Ok(Some(PostLink::Run { layer: changes.pin(&store)? }))
+            Ok(PostLink::Run { layer: changes.pin(&store)? })
         })
         .await?
     }

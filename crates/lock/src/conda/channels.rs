@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use provenv_definition::{CondaChannel, CondaSpec, SafeUrl};
+use provenv_definition::{CondaChannel, CondaRequirements, CondaSpec, SafeUrl};
 use rattler_conda_types::{Channel, ChannelConfig};
 use rattler_repodata_gateway::{MultiSource, Source};
 use url::Url;
@@ -61,6 +61,16 @@ impl Channels {
     pub fn urls(&self) -> Vec<Url> {
         self.all.iter().map(|channel| channel.base_url.url().as_ref().clone()).collect()
     }
+}
+
+/// The places that `asked` names: its channels and those of its specs, and archives that specs name by their URL. What makes
+/// no sense names none.
+pub fn places(asked: &CondaRequirements, config: &CondaConfig) -> Vec<Url> {
+    let specs: Vec<CondaSpec> =
+        asked.packages.iter().filter_map(|package| package.spec.parse().ok()).collect();
+    let channels = Channels::new(&asked.channels, &specs, config).map(|channels| channels.urls());
+    let archives = specs.iter().filter_map(|spec| Some(spec.url.as_ref()?.as_url().clone()));
+    channels.unwrap_or_default().into_iter().chain(archives).collect()
 }
 
 /// The channel of a spec, in the form in which records name theirs.

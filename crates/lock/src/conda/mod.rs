@@ -17,6 +17,7 @@ mod solve;
 mod taken;
 mod target;
 
+pub use channels::places;
 pub use error::Error;
 pub use explain::Explanation;
 pub use resolver::{CondaConfig, CondaResolution, Question, Resolver};

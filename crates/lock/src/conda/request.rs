@@ -33,7 +33,7 @@ impl Request {
     ) -> Result<Self> {
         let mut specs = Vec::new();
         for package in &asked.packages {
-            if package.platforms.is_empty() || package.platforms.contains(&platform) {
+            if package.is_for(platform) {
                 let invalid = |_| Error::Spec { spec: package.spec.clone() };
                 specs.push(package.spec.parse::<CondaSpec>().map_err(invalid)?);
             }

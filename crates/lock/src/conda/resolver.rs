@@ -136,8 +136,9 @@ impl Resolver {
         let records = match solved {
             Err(Error::Unsolvable { .. }) => {
                 let read = reading.read(&archives, Extent::Named).await?;
-                reading.check_names(&read).await?;
-                blocking(task(read)).await?
+                let task = task(read);
+                reading.check_names(&task).await?;
+                blocking(task).await?
             }
             solved => solved?,
         };
@@ -221,11 +222,12 @@ impl Reading<'_> {
     }
 
     /// A package that no channel has is told before the solver says so in more words.
-    async fn check_names(&self, read: &RepoDataQueryOutput) -> Result<()> {
+    async fn check_names(&self, task: &Task) -> Result<()> {
         let request = self.request;
-        let known: HashSet<&str> = read
-            .iter()
-            .flat_map(RepoData::iter)
+        let records = task.repodata.iter().flat_map(RepoData::iter);
+        // What a lock has stays, also where its channel has it no more.
+        let known: HashSet<&str> = records
+            .chain(task.favoured.iter().map(AsRef::as_ref))
             .map(|record| record.package_record.name.as_normalized())
             .collect();
         let asked = request.specs.iter().filter_map(|spec| spec.name.as_exact());

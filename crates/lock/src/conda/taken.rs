@@ -25,7 +25,7 @@ pub async fn take_over(
     let asked: BTreeSet<String> = asked
         .packages
         .iter()
-        .filter(|package| package.platforms.is_empty() || package.platforms.contains(&platform))
+        .filter(|package| package.is_for(platform))
         .filter_map(|package| package.spec.parse::<CondaSpec>().ok())
         .map(|spec| spec.name)
         .collect();

@@ -121,8 +121,8 @@ impl Archive {
             let wanted = definition.python.as_ref().filter(|_| !as_is);
             let open = self.select(suite, wanted, platform).await?;
             let requested = definition.system_packages.clone();
-            // Conda brings its own, and a user-managed base has the one that its user put there.
-            let python = !as_is && definition.conda.packages.is_empty();
+            // Conda brings its own where it brings anything, and a user-managed base has the one that its user put there.
+            let python = !as_is && !definition.conda.has_packages_for(platform);
             let mut resolution = blocking(move || choose(&open, &requested, python, platform)).await?;
             resolution.python.iter_mut().for_each(|python| python.as_is = as_is);
             Ok(resolution)
