@@ -14,6 +14,7 @@ use url::Url;
 use super::client::is_plainly_under;
 use super::taken::fetched;
 use super::{Error, Result};
+use crate::validate::has_variables;
 use crate::{Artifact, CondaPackage};
 
 /// The most bytes of an archive's `index.json`.
@@ -30,7 +31,7 @@ pub(super) async fn locked(
     let url = SafeUrl::new(record.url.clone());
     // Only the user may name variables, in a channel's URL: in what an index says they would hand it any secret.
     let is_users = channels.iter().any(|channel| is_plainly_under(&record.url, channel));
-    if !is_users && record.url.as_str().contains("$%7B") {
+    if !is_users && has_variables(record.url.as_str()) {
         return Err(Error::StrangeUrl {
             name: package.name.as_normalized().to_owned(),
             url: url.to_string(),
