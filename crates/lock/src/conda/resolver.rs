@@ -142,10 +142,12 @@ impl Resolver {
             }
             solved => solved?,
         };
+        let of_specs = request.archives.iter().filter_map(|spec| spec.url.as_ref());
+        let named: Vec<Url> = of_specs.map(|url| url.as_url().clone()).collect();
         let mut packages = futures::stream::iter(&records)
             .map(|record| {
                 let requested = request.names.contains(record.package_record.name.as_normalized());
-                record::locked(&self.fetcher, record, &urls, requested)
+                record::locked(&self.fetcher, record, &urls, &named, requested)
             })
             .buffered(AT_ONCE)
             .try_collect::<Vec<_>>()
@@ -260,5 +262,20 @@ fn subdir(platform: Platform) -> Subdir {
     match platform {
         Platform::LinuxAmd64 => Subdir::Linux64,
         Platform::LinuxArm64 => Subdir::LinuxAarch64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_solvers_version_is_the_one_that_is_built_in() {
+        let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock");
+        let lock: toml::Table = fs_err::read_to_string(lock).unwrap().parse().unwrap();
+        let mut packages = lock["package"].as_array().unwrap().iter();
+        let solver = packages.find(|package| package["name"].as_str() == Some("rattler_solve")).unwrap();
+        let version = solver["version"].as_str().unwrap();
+        assert_eq!(version.rsplit_once('.').unwrap().0, SOLVER);
     }
 }

@@ -1,7 +1,7 @@
 //! Channels over http: every form of index, what is kept, and what goes wrong on the way.
 
 use provenv_channel::{Channel, Package};
-use provenv_fetch::CredentialSources;
+use provenv_fetch::{CredentialSources, Fetcher};
 use provenv_lock::conda::{CondaResolution, Error};
 use provenv_testing::server::{Fault, FileTree, Server};
 
@@ -11,7 +11,10 @@ const CHOSEN: [&str; 2] = ["library 2.0 0", "program 1.0 0"];
 
 /// Brings all archives into the store, as building does.
 pub fn fetch(place: &Place, resolution: &CondaResolution) -> Result<(), provenv_fetch::Error> {
-    let fetcher = place.fetcher();
+    fetch_by(&place.fetcher(), resolution)
+}
+
+fn fetch_by(fetcher: &Fetcher, resolution: &CondaResolution) -> Result<(), provenv_fetch::Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         for package in &resolution.packages {
@@ -200,11 +203,14 @@ fn an_index_cannot_name_a_variable() {
     let path = "linux-64/repodata.json";
     let index: serde_json::Value = serde_json::from_slice(&channel.files()[path]).unwrap();
     for with_sha256 in [true, false] {
-        for base in ["/${SECRET}/linux-64", "%24%7BSECRET%7D/", "$%7bSECRET%7d/", "x${SECRET}%24%7BSECRET%7D/"] {
+        for base in
+            ["/${SECRET}/linux-64", "%24%7BSECRET%7D/", "$%7bSECRET%7d/", "x${SECRET}%24%7BSECRET%7D/"]
+        {
             let mut place = Place::new();
             let server = Server::start(renamed("t0ken/small").serve(FileTree::new()));
             let mut index = index.clone();
-            index["info"]["base_url"] = if base.starts_with('/') { server.at(base) } else { base.into() }.into();
+            index["info"]["base_url"] =
+                if base.starts_with('/') { server.at(base) } else { base.into() }.into();
             if !with_sha256 {
                 let packages = index["packages.conda"].as_object_mut().unwrap();
                 packages.values_mut().for_each(|package| {
@@ -237,7 +243,10 @@ fn an_index_cannot_name_a_variable_at_a_mirror() {
     place.options.mirrors = vec![("https://conda.invalid/small".parse().unwrap(), vec![mirror])];
     place.resolve(&asked(&["https://conda.invalid/small"], &["program"])).unwrap_err();
     let asked_for: Vec<String> = server.requests().into_iter().map(|request| request.path).collect();
-    assert!(asked_for.iter().any(|path| path.starts_with("/t0ken/small/linux-64/${SECRET}/")), "{asked_for:?}");
+    assert!(
+        asked_for.iter().any(|path| path.starts_with("/t0ken/small/linux-64/${SECRET}/")),
+        "{asked_for:?}"
+    );
     assert!(!asked_for.iter().any(|path| path.contains("s3cret")), "{asked_for:?}");
 }
 
@@ -250,6 +259,34 @@ fn with_shards_at(index: &[u8], base: &str) -> Vec<u8> {
     let at = index.windows(own.len()).position(|part| part == own).unwrap();
     index.splice(at..at + own.len(), text(base));
     zstd::encode_all(&index[..], 0).unwrap()
+}
+
+#[test]
+fn a_host_that_an_index_names_gets_only_credentials_that_name_it() {
+    for with_sha256 in [true, false] {
+        let mut place = Place::new();
+        let channel = small().without_shards().without_zst();
+        let (own, other) =
+            (Server::start(channel.serve(FileTree::new())), Server::start(channel.serve(FileTree::new())));
+        let path = "linux-64/repodata.json";
+        let mut index: serde_json::Value = serde_json::from_slice(&channel.files()[path]).unwrap();
+        let port = other.address().port();
+        index["info"]["base_url"] = format!("http://localhost:{port}/small/linux-64/").into();
+        if !with_sha256 {
+            let packages = index["packages.conda"].as_object_mut().unwrap();
+            packages.values_mut().for_each(|package| drop(package.as_object_mut().unwrap().remove("sha256")));
+        }
+        own.put(&format!("/small/{path}"), serde_json::to_vec(&index).unwrap());
+        let netrc = place.path().join("netrc");
+        fs_err::write(&netrc, "default login anna password s3cret\n").unwrap();
+        place.options.credentials = CredentialSources::new(|_| None, Some(netrc), None);
+        let fetcher = place.fetcher();
+        let resolution = place.resolve_by(&fetcher, &asked(&[&own.at("/small")], &["program"])).unwrap();
+        fetch_by(&fetcher, &resolution).unwrap();
+        assert!(own.requests().iter().all(|request| request.header("authorization").is_some()));
+        assert!(other.total_hits() > 0);
+        assert!(other.requests().iter().all(|request| request.header("authorization").is_none()));
+    }
 }
 
 #[test]
