@@ -119,18 +119,30 @@ def buildah(recorder: Recorder, wheels: pathlib.Path, base: pathlib.Path) -> Non
         recorder.time("buildah", f"{step}-export", [*tool, "push", "-q", "localhost/app:1", f"oci:{work / 'oci'}:app"])
 
 
+def once(folder: pathlib.Path, commands) -> pathlib.Path:
+    """Makes `folder` by commands that are given the name it has until it is whole; what was made before stays."""
+    if not folder.exists():
+        making = folder.with_name(f"{folder.name}.making")
+        shutil.rmtree(making, ignore_errors=True)
+        making.parent.mkdir(parents=True, exist_ok=True)
+        for command in commands(making):
+            subprocess.run(command, check=True)
+        making.rename(folder)
+    return folder
+
+
 def rows(results: list[dict]) -> str:
     work = [
-        ("lock 300 packages", "lock", {"rattler": ["lock"]}),
-        ("lock, nothing changed", "lock-again", {}),
-        ("300 packages from archives (rattler: a prefix, without bytecode)", "first", {"rattler": ["first"]}),
-        ("300 packages assembled again", "assemble", {}),
-        ("no change", "no-change", {}),
-        ("one package of 200 changed", "change", {"rattler": ["change"], "buildah": ["change", "change-export"]}),
+        ("lock 300 packages", ["lock"], {"rattler": ["lock"]}),
+        ("lock, nothing changed", ["lock-again"], {}),
+        ("lock and 300 packages (rattler: a prefix, without bytecode)", ["lock", "first"], {"rattler": ["first"]}),
+        ("300 packages assembled again", ["assemble"], {}),
+        ("no change", ["no-change"], {}),
+        ("one package of 200 changed", ["change"], {"rattler": ["change"], "buildah": ["change", "change-export"]}),
     ]
     lines = ["| work | provenv | rattler | buildah and pip | ratio |", "|---|---|---|---|---|"]
     for name, ours, theirs in work:
-        mine = median(results, "provenv", ours)
+        mine = median(results, "provenv", *ours)
         cells, ratios = [], []
         for peer in ("rattler", "buildah"):
             value = median(results, peer, *theirs[peer]) if peer in theirs else None
@@ -164,21 +176,23 @@ def main() -> int:
     chosen = arguments.only.split(",")
 
     cache = HERE.parent / ".cache" / "bench-channel"
-    channel = (cache / "channel" / "real").absolute()
-    if not channel.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        lists = [str(HERE / name) for name in ("conda-300.txt", "conda-older.txt")]
-        subprocess.run([arguments.channel, str(cache / "channel"), *lists], check=True)
-    python = cache / "venv" / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(cache / "venv")], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", RATTLER], check=True)
+    lists = [str(HERE / name) for name in ("conda-300.txt", "conda-older.txt")]
+    made = once(cache / "channel", lambda folder: [[arguments.channel, str(folder), *lists]])
+    channel = (made / "real").absolute()
+    pip = lambda folder: [str(folder / "bin" / "python"), "-m", "pip"]
+    virtual = lambda folder: [[sys.executable, "-m", "venv", str(folder)], [*pip(folder), "install", "-q", RATTLER]]
+    # Scripts in it name their own place, and none is run.
+    python = once(cache / "venv", virtual) / "bin" / "python"
     wheels = cache / "wheels"
-    if "buildah" in chosen and not wheels.exists():
-        download = [str(python), "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", "--dest"]
-        for name in ("conda-200.txt", "conda-older.txt"):
-            target = ["--python-version", "3.11", "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux_2_17_x86_64"]
-            subprocess.run([*download, str(wheels), *target, "-r", str(HERE / name)], check=True)
+    if "buildah" in chosen:
+        target = ["--python-version", "3.11", "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux_2_17_x86_64"]
+        download = [str(python), "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", *target, "--dest"]
+        wheels = once(
+            wheels,
+            lambda folder: [
+                [*download, str(folder), "-r", str(HERE / name)] for name in ("conda-200.txt", "conda-older.txt")
+            ],
+        )
 
     date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H%M%SZ") + "-conda"
     target = HERE / "runs" / date

@@ -7,6 +7,7 @@ use provenv_store::Store;
 use serde::{Deserialize, Serialize};
 
 use crate::entry::Directory;
+use crate::links::{self, Moved};
 use crate::segment::{Error, GzipWriter, Piece, Reader, Segment, key, once, prelude};
 use crate::tarball::{self, HeaderKind, padding};
 
@@ -86,6 +87,8 @@ pub(crate) fn join_with(
     for Part { segment, without, .. } in parts {
         fields.push(format!("{} {} {}", segment.blob.hex(), segment.offset, segment.size));
         fields.extend(without.iter().map(|path| format!("-{path}")));
+        let moved = links::moved(segment, without);
+        fields.extend(moved.iter().map(|moved| format!("={}", moved.link.path)));
     }
     for Note { path, text } in notes {
         fields.push(format!("+{path} {}", Digest::of(text.as_bytes()).hex()));
@@ -183,7 +186,8 @@ fn append_note(out: &mut GzipWriter, Note { path, text }: &Note) -> Result<(), E
 /// Copies a segment: members that stay whole as they are, the rest compressed again.
 fn append(store: &Store, out: &mut GzipWriter, part: &Part<'_>) -> Result<(), Error> {
     let mut reader = Reader::open(store, part.segment)?;
-    let kept = kept(&reader, part.without);
+    let moved = links::moved(part.segment, part.without);
+    let kept = kept(&reader, part.without, &moved);
     for n in 0..reader.members() {
         let (begin, end) = reader.span(n);
         let pieces: Vec<(u64, u64)> = kept
@@ -220,14 +224,39 @@ fn append(store: &Store, out: &mut GzipWriter, part: &Part<'_>) -> Result<(), Er
             }
         }
     }
-    Ok(())
+    moved.iter().try_for_each(|moved| append_moved(&mut reader, out, moved))
+}
+
+/// A hard link whose target is not in the layer.
+fn append_moved(reader: &mut Reader<'_>, out: &mut GzipWriter, moved: &Moved<'_>) -> Result<(), Error> {
+    let Moved { link, file, target } = *moved;
+    let kind = match target {
+        Some(target) => HeaderKind::Hardlink(target),
+        None => HeaderKind::File(file.size),
+    };
+    let mut header = Vec::new();
+    tarball::header(&mut header, &link.path, kind, file.mode, file.uid, file.gid);
+    out.push(&header)?;
+    if target.is_some() {
+        return Ok(());
+    }
+    let begin = file.at + file.header;
+    let mut result = Ok(());
+    reader.range(begin, begin + file.size, |bytes| {
+        if result.is_ok() {
+            result = out.push(bytes);
+        }
+    })?;
+    result?;
+    out.push(&[0; 512][..padding(file.size)])
 }
 
 /// The ranges of uncompressed bytes that stay, neighbours joined.
-fn kept(reader: &Reader<'_>, without: &BTreeSet<String>) -> Vec<(u64, u64)> {
+fn kept(reader: &Reader<'_>, without: &BTreeSet<String>, moved: &[Moved<'_>]) -> Vec<(u64, u64)> {
+    let moved: BTreeSet<&str> = moved.iter().map(|moved| moved.link.path.as_str()).collect();
     let mut kept: Vec<(u64, u64)> = Vec::new();
     for (n, item) in reader.index.entries.iter().enumerate() {
-        if without.contains(&item.path) {
+        if without.contains(&item.path) || moved.contains(item.path.as_str()) {
             continue;
         }
         match kept.last_mut() {

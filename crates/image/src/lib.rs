@@ -7,6 +7,7 @@ pub mod entry;
 pub mod export;
 pub mod layer;
 pub mod linking;
+mod links;
 mod marshal;
 pub mod oci;
 mod path;

@@ -48,7 +48,8 @@ impl<V: Ord> Range<V> {
 impl Range<Version> {
     /// Of a bound of pip's (PEP 440).
     pub fn of(bound: &VersionSpecifier) -> Self {
-        let version = bound.version();
+        // Where a bound has no local part, that of a version does not count.
+        let version = &bound.version().clone().without_local();
         let at = |with: bool| Some((version.clone(), with));
         match bound.operator() {
             Operator::GreaterThan => Self { low: at(false), high: None },
@@ -157,6 +158,7 @@ mod tests {
             (">=1!1", "<2", true),
             (">=2.0.dev1", "<2.0", false),
             ("==1.0", ">=1.0.0", false),
+            ("==2.1.0+cpu", "<=2.1.0", false),
         ] {
             let (one_range, other_range) = (range(one), range(other));
             let found = one_range.is_above(&other_range) || other_range.is_above(&one_range);

@@ -1,6 +1,6 @@
 //! Ways in for `fuzz/`: what must hold of any bytes that call themselves a package.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 
 use fs_err::File;
 use libdeflater::Decompressor;
@@ -44,6 +44,40 @@ pub fn zip(data: &[u8]) {
 pub fn wheel(data: &[u8]) {
     let ((_temporary, file), (_folder, store)) = (file(data), store());
     let _ = super::wheel::make(&store, file, "package-1.0-py3-none-any.whl", (3, 11));
+}
+
+/// The tar in a conda package becomes a segment, or is refused; nothing lies outside of the prefix, and the record says so.
+///
+/// The tar as it stands: behind a checksum no input would get far.
+pub fn conda_package(data: &[u8]) {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    let packed = encoder.write_all(data).and_then(|()| encoder.finish()).expect("memory takes all");
+    let ((_temporary, file), (_folder, store)) = (file(&packed), store());
+    let Ok(made) = super::conda::make(&store, file, "package-1.0-0.tar.bz2", Some((3, 11))) else { return };
+    for item in &made.segment.index.entries {
+        let below = item.path.strip_prefix(super::PREFIX).and_then(|path| path.strip_prefix('/'));
+        assert!(crate::path::problem(&item.path).is_none(), "{}", item.path);
+        assert!(below.is_some_and(|path| made.facts.paths.contains_key(path)), "{}", item.path);
+    }
+    let package = provenv_lock::CondaPackage {
+        name: "package".to_owned(),
+        version: "1.0".to_owned(),
+        build: "0".to_owned(),
+        build_number: 0,
+        subdir: "noarch".to_owned(),
+        artifact: provenv_lock::Artifact {
+            url: "https://conda.example.org/noarch/package-1.0-0.tar.bz2".parse().expect("a URL"),
+            size: 0,
+            sha256: provenv_definition::Digest::of(&packed),
+        },
+        md5: None,
+        depends: Vec::new(),
+        constrains: Vec::new(),
+        requested: false,
+    };
+    let record = crate::conda_meta::record(&package, &made.facts).text;
+    let record: serde_json::Value = serde_json::from_str(&record).expect("a record is JSON");
+    assert_eq!(record["name"], "package");
 }
 
 /// A Debian package becomes a segment, or is refused.

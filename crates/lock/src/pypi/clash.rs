@@ -115,22 +115,32 @@ fn placed(text: &str, installed: &Installed) -> Clash {
 fn clashes<'i>(text: &str, has: impl Fn(&str) -> Option<&'i Installed>) -> Vec<Clash> {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut clashes = Vec::new();
-    // A sentence says what one package needs, or what is required.
-    for sentence in text.split(", we can conclude that ").flat_map(|part| part.split("And because ")) {
-        let mut rest = sentence;
+    for premise in premises(&text) {
+        let mut rest = premise;
         while let Some((at, verb)) = VERBS.iter().filter_map(|verb| Some((rest.find(verb)?, *verb))).min() {
             let by = (verb != REQUIRE).then(|| subject(&rest[..at]));
             rest = &rest[at + verb.len()..];
             let end = VERBS.iter().filter_map(|verb| rest.find(verb)).min().unwrap_or(rest.len());
-            for word in rest[..end].split(' ') {
-                let found = wish(word).and_then(|(name, bounds)| Some((has(name)?, bounds)));
-                let Some((installed, bounds)) = found else { continue };
-                let Ok(parsed) = bounds.parse::<VersionSpecifiers>() else { continue };
-                if installed.version.as_ref().is_ok_and(|version| !parsed.contains(version)) {
-                    let clash = Clash::new(by.clone(), format!("{}{bounds}", installed.name), installed);
-                    if !clashes.contains(&clash) {
-                        clashes.push(clash);
-                    }
+            // Of several wishes for one package, one of which is enough, any that is fulfilled counts.
+            let mut wishes: Vec<(&Installed, Vec<&str>)> = Vec::new();
+            for (name, bounds) in rest[..end].split(' ').filter_map(wish) {
+                let Some(installed) = has(name) else { continue };
+                match wishes.iter_mut().find(|(known, _)| known.name == installed.name) {
+                    Some((_, all)) => all.push(bounds),
+                    None => wishes.push((installed, vec![bounds])),
+                }
+            }
+            for (installed, all) in wishes {
+                let fulfilled = all.iter().any(|bounds| {
+                    let bounds = bounds.parse::<VersionSpecifiers>();
+                    let version = installed.version.as_ref();
+                    bounds.ok().zip(version.ok()).is_none_or(|(bounds, version)| bounds.contains(version))
+                });
+                let all: Vec<String> =
+                    all.iter().map(|bounds| format!("{}{bounds}", installed.name)).collect();
+                let clash = Clash::new(by.clone(), all.join(" or "), installed);
+                if !fulfilled && !clashes.contains(&clash) {
+                    clashes.push(clash);
                 }
             }
         }
@@ -138,14 +148,21 @@ fn clashes<'i>(text: &str, has: impl Fn(&str) -> Option<&'i Installed>) -> Vec<C
     clashes
 }
 
+/// What uv starts from, without what it concludes: who needs what, and what is required.
+fn premises(text: &str) -> impl Iterator<Item = &str> {
+    text.split("we can conclude that ").enumerate().map(|(n, part)| {
+        let begin = if n == 0 { Some(0) } else { part.find("ecause ") };
+        begin.map_or("", |begin| &part[begin..])
+    })
+}
+
 const REQUIRE: &str = "you require ";
 const VERBS: [&str; 3] = [" depends on ", " depend on ", REQUIRE];
 
 /// Who needs it: `need2` of `all versions of need2`, `need2==1.0`.
 fn subject(before: &str) -> String {
-    let start = ["Because ", "because ", " and ", "that "]
-        .iter()
-        .filter_map(|word| Some(before.rfind(word)? + word.len()));
+    let start =
+        ["ecause ", " and ", "that "].iter().filter_map(|word| Some(before.rfind(word)? + word.len()));
     let subject = &before[start.max().unwrap_or(0)..];
     subject.trim_start_matches("all versions of ").trim_start_matches("only ").to_owned()
 }

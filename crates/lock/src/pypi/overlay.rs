@@ -7,6 +7,9 @@ use provenv_definition::{MarkerEnvironment, PipRequirement, Requirement};
 use super::{Installed, Target};
 use crate::PypiPackage;
 
+/// So many satisfied lines are said one by one: files that list an environment name all that conda has.
+const MOST: usize = 5;
+
 /// What of `asked` conda has satisfied, `satisfied` being what was chosen of what it installs, and what of it `packages`
 /// shadow.
 pub(super) fn notes(
@@ -17,14 +20,23 @@ pub(super) fn notes(
 ) -> Vec<String> {
     let environment = MarkerEnvironment::new(&target.python.version, target.platform);
     let mut notes = Vec::new();
+    let mut more = 0;
     for text in asked.iter().map(|asked| &asked.requirement) {
         let Ok(requirement) = text.parse::<Requirement>() else { continue };
         let counts = requirement.url.is_none()
             && requirement.marker.as_ref().is_none_or(|marker| marker.holds(&environment));
         let has = satisfied.iter().find(|one| counts && requirement.name.as_ref() == Some(&one.name));
         if let Some(has) = has {
+            if notes.len() == MOST {
+                more += 1;
+                continue;
+            }
             notes.push(format!("pip installs nothing for `{text}`: there is {}", has.explained()));
         }
+    }
+    if more > 0 {
+        let lines = if more == 1 { "line" } else { "lines" };
+        notes.push(format!("pip installs nothing for {more} more {lines}: conda has what is asked for"));
     }
     for package in packages {
         let Some(under) = target.installed.iter().find(|installed| installed.name == package.name) else {

@@ -247,3 +247,53 @@ async fn builds_have_what_they_need_to_themselves() {
     assert_eq!(names(&packages), ["built 1.0"]);
     golden!(machine, packages);
 }
+
+#[tokio::test]
+async fn constraints_contradict_conda_only_where_it_matters() {
+    let index = Index::new()
+        .add(Wheel::new("numpy", "1.20"))
+        .add(Wheel::new("user", "1.0").requires("numpy"))
+        .add(Wheel::new("other", "1.0"));
+    let Some(machine) = machine(index).await else { return };
+    let mut asked = pip(&["other"]);
+    asked.constraints = vec![crate::support::requirement("numpy<1.21")];
+    assert_eq!(names(&machine.resolve(&asked).await), ["other 1.0"]);
+    asked.requirements.push(crate::support::requirement("user"));
+    let error = machine.fail(&asked).await;
+    assert!(matches!(&error, Error::Clash { .. }), "{error:?}");
+    assert!(error.to_string().contains("numpy<1.21"), "{error}");
+}
+
+#[tokio::test]
+async fn a_long_list_of_what_conda_has_is_said_in_short() {
+    let Some(machine) = machine(Index::new()).await else { return };
+    let lines = [
+        "numpy",
+        "scipy",
+        "scikit-learn",
+        "torch",
+        "requests",
+        "numpy>=1",
+        "scipy>=1",
+        "what ; python_version<'3'",
+    ];
+    assert_eq!(names(&machine.resolve(&pip(&lines)).await), Vec::<String>::new());
+    let notes = machine.notes();
+    assert_eq!(notes.len(), 6, "{notes:?}");
+    assert_eq!(notes[5], "pip installs nothing for 2 more lines: conda has what is asked for");
+}
+
+#[tokio::test]
+async fn bounds_with_a_gap_are_one_wish() {
+    let index = Index::new()
+        .add(Wheel::new("numpy", "2.0"))
+        .add(Wheel::new("gap", "1.0").requires("numpy>=2,!=2.1,!=2.2").requires("scipy>=1,!=1.9"))
+        .add(Wheel::new("fine", "1.0").requires("numpy>=1,!=1.25,!=2.5").requires("gap"));
+    let Some(machine) = machine(index).await else { return };
+    let error = machine.fail(&pip(&["fine"])).await;
+    let Error::Clash { clashes, explanation } = &error else { panic!("{error:?}") };
+    assert_eq!(clashes.len(), 1, "{clashes:?}: {explanation}");
+    let wish = "numpy>=2,<2.1 or numpy>2.1,<2.2 or numpy>2.2";
+    assert_eq!((clashes[0].by.as_deref(), &*clashes[0].wish), (Some("gap"), wish));
+    assert!(error.hint().unwrap().contains("a version that they can take"), "{error}");
+}

@@ -95,7 +95,11 @@ fn details_text(details: &ImageDetails) -> String {
         line("python", python);
     }
     let from = |ecosystem| details.packages.iter().filter(|package| package.ecosystem == ecosystem).count();
-    line("packages", &format!("{} of Debian, {} of Python", from("deb"), from("pypi")));
+    let conda = match from("conda") {
+        0 => String::new(),
+        conda => format!("{conda} of conda, "),
+    };
+    line("packages", &format!("{} of Debian, {conda}{} of Python", from("deb"), from("pypi")));
     line("lock", &details.lock.to_string());
     line("definition", &details.definition.to_string());
     if !details.environments.is_empty() {

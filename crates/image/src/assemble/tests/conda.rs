@@ -11,7 +11,8 @@ use super::{PLATFORM, World};
 use crate::assemble::{Error, reach};
 use crate::oci::Image;
 use crate::segment::tests::conda_package::{Conda, OLD};
-use crate::segment::tests::support::noise;
+use crate::segment::tests::support::{TarMember, noise};
+use crate::unpack;
 
 impl World {
     pub(super) fn conda(&self, package: &Conda, depends: &[&str]) -> CondaPackage {
@@ -254,6 +255,33 @@ async fn of_two_conda_packages_with_one_path_the_later_of_rattlers_order_wins() 
             "{loser} 1.0 and {winner} 1.0 both have /opt/provenv/share/shared; the image has that of {winner} 1.0"
         );
         assert_eq!(*world.heard.notes.lock().unwrap(), [expected]);
+    }
+}
+
+#[tokio::test]
+async fn a_hard_link_keeps_its_bytes_whoever_has_what_it_leads_to() {
+    let world = World::new();
+    let own = noise(700 << 10);
+    let link = |name: &str, to: &str| TarMember::of(name, tar::EntryType::Link, to);
+    let zeta = Conda::named("zeta", "1.0")
+        .file("bin/a", &own, None)
+        .member("hardlink", link("bin/b", "bin/a"))
+        .member("hardlink", link("bin/c", "bin/b"))
+        .file("bin/d", b"d", None)
+        .member("hardlink", link("bin/e", "bin/d"))
+        .member("hardlink", link("bin/f", "bin/e"));
+    let other = Conda::named("alpha", "1.0").file("bin/a", b"other", None).file("bin/e", b"other", None);
+    let lock = world.conda_lock(vec![world.conda(&other, &["zeta"]), world.conda(&zeta, &[])]);
+    let image = world.image("store", &lock).await;
+    let folders = unpack::layers(&world.store("store"), &image.layers, &provenv_fetch::Silent).unwrap();
+    let bytes = |name: &str| {
+        let paths = folders.iter().rev().map(|folder| folder.join("opt/provenv/bin").join(name));
+        fs_err::read(paths.into_iter().find(|path| path.is_file()).unwrap()).unwrap()
+    };
+    for (name, expected) in
+        [("a", &b"other"[..]), ("b", &own), ("c", &own), ("d", b"d"), ("e", b"other"), ("f", b"d")]
+    {
+        assert!(bytes(name) == expected, "{name}");
     }
 }
 

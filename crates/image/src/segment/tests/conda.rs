@@ -3,7 +3,7 @@
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::conda_package::{Conda, OLD};
+use super::conda_package::{Conda, OLD, bz2};
 use super::support::{Fixture, TarMember};
 use crate::segment::{CondaSegment, Error, Problem};
 
@@ -137,4 +137,37 @@ fn what_lies_or_leads_out_is_refused() {
     ));
     let whole = full().tar_bz2();
     assert!(segment(&fixture, "demo-1.0-h0_0.tar.bz2", &whole[..whole.len() / 2]).is_err());
+}
+
+#[test]
+fn whatever_is_changed_in_a_package_it_is_laid_down_in_the_prefix_or_refused() {
+    let fixture = Fixture::new();
+    let good = full().tar();
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut chance = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    let mut laid = 0;
+    for _ in 0..400 {
+        let mut bytes = good.clone();
+        for _ in 0..=chance(4) {
+            let at = chance(bytes.len());
+            match chance(3) {
+                0 => bytes[at] = u8::try_from(chance(256)).unwrap(),
+                // What a path is made of.
+                1 => bytes[at] = b"/.\0\"0"[chance(5)],
+                _ => bytes.truncate(at.max(512)),
+            }
+        }
+        let Ok(made) = segment(&fixture, "demo-1.0-h0_0.tar.bz2", &bz2(&bytes)) else { continue };
+        laid += 1;
+        for item in &made.segment.index.entries {
+            let below = item.path.strip_prefix("opt/provenv/").unwrap();
+            assert!(crate::path::problem(below).is_none() && made.facts.paths.contains_key(below), "{below}");
+        }
+    }
+    assert!(laid > 0, "some changes do no harm");
 }

@@ -81,12 +81,21 @@ impl Conda {
         ])
     }
 
-    pub fn tar_bz2(self) -> Vec<u8> {
+    /// What is in a `.tar.bz2`.
+    pub fn tar(self) -> Vec<u8> {
         // What a package says of itself may stand behind its files.
         let info = self.info();
         let all: Vec<TarMember> = self.members.into_iter().chain(info).collect();
-        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::default());
-        encoder.write_all(&tar(&all)).unwrap();
-        encoder.finish().unwrap()
+        tar(&all)
     }
+
+    pub fn tar_bz2(self) -> Vec<u8> {
+        bz2(&self.tar())
+    }
+}
+
+pub fn bz2(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
