@@ -25,6 +25,9 @@ use url::Url;
 use crate::netrc::{self, Entry};
 use crate::{Error, Result};
 
+/// How a URL's reader writes the `${` of a variable.
+const VARIABLE: &str = "$%7B";
+
 /// A user name and a password for one server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
@@ -178,7 +181,7 @@ impl Keychain {
         let found = match (username, password) {
             (username, Some(password)) => Some(basic(username.unwrap_or_default(), password)),
             // A variable alone names a token; a plain name is a user whose password is elsewhere.
-            (Some(token), None) if url.username().contains("$%7B") => Some(basic(token, String::new())),
+            (Some(token), None) if url.username().contains(VARIABLE) => Some(basic(token, String::new())),
             (username, None) => {
                 let key = (origin, username);
                 if let Some(known) = known().get(&key) {
@@ -297,14 +300,19 @@ impl Keychain {
         (output.status.success() && !password.is_empty()).then(|| password.to_owned())
     }
 
-    /// `url` with the values of the variables in its path, which some index services use for tokens. User and password
-    /// stay as they are.
-    pub(crate) fn with_variables(&self, url: &Url) -> Result<Url> {
+    /// `url` with the values of the variables in the first `own` segments of its path, which some index services use for
+    /// tokens: those are the user's, what follows a server may have named. User and password stay as they are.
+    pub(crate) fn with_variables(&self, url: &Url, own: usize) -> Result<Url> {
         let mut expanded = url.clone();
-        if url.path().contains("$%7B") && !self.is_strange(url) {
-            let segment = |segment: &str| Ok(self.expand(url, segment)?.unwrap_or_default());
-            let segments =
-                url.path_segments().into_iter().flatten().map(segment).collect::<Result<Vec<_>>>()?;
+        if url.path().contains(VARIABLE) && !self.is_strange(url) {
+            let segment = |(position, segment): (usize, &str)| {
+                if position >= own || !segment.contains(VARIABLE) {
+                    return Ok(percent_decode_str(segment).decode_utf8_lossy().into_owned());
+                }
+                Ok(self.expand(url, segment)?.unwrap_or_default())
+            };
+            let segments = url.path_segments().into_iter().flatten().enumerate();
+            let segments = segments.map(segment).collect::<Result<Vec<_>>>()?;
             if let Ok(mut path) = expanded.path_segments_mut() {
                 path.clear().extend(segments);
             }
@@ -312,25 +320,27 @@ impl Keychain {
         Ok(expanded)
     }
 
-    /// The text of a user name or password with its variables' values put in; `None` where it is empty.
+    /// A user name, a password or a part of a path, as the URL writes it, with its variables' values put in; `None` where it
+    /// is empty. A `${` that is escaped in any other way than a URL's reader does it is no variable.
     fn expand(&self, url: &Url, text: &str) -> Result<Option<String>> {
         if text.is_empty() {
             return Ok(None);
         }
-        let text = percent_decode_str(text).decode_utf8_lossy();
+        let plain = |text| percent_decode_str(text).decode_utf8_lossy();
         let mut expanded = String::with_capacity(text.len());
-        let mut rest = text.as_ref();
-        while let Some((before, after)) = rest.split_once("${") {
-            let Some((variable, after)) = after.split_once('}') else { break };
-            let value = (self.sources.variables)(variable).ok_or_else(|| Error::Variable {
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once(VARIABLE) {
+            let Some((variable, after)) = after.split_once("%7D") else { break };
+            let variable = plain(variable);
+            let value = (self.sources.variables)(&variable).ok_or_else(|| Error::Variable {
                 url: SafeUrl::new(url.clone()).into(),
-                variable: variable.to_owned(),
+                variable: variable.clone().into_owned(),
             })?;
-            expanded.push_str(before);
+            expanded.push_str(&plain(before));
             expanded.push_str(&value);
             rest = after;
         }
-        expanded.push_str(rest);
+        expanded.push_str(&plain(rest));
         Ok(Some(expanded))
     }
 }
@@ -388,10 +398,14 @@ mod tests {
     #[test]
     fn variables_in_the_path_are_put_in_and_the_rest_stays() {
         let (_folder, keychain) = keychain(&[("TOKEN", "s3c/ret")], "", None);
-        let url = |text: &str| keychain.with_variables(&Url::parse(text).unwrap()).map(String::from);
+        let url = |text: &str| keychain.with_variables(&Url::parse(text).unwrap(), 2).map(String::from);
         assert_eq!(url("https://a.invalid/${TOKEN}/x%2B1/").unwrap(), "https://a.invalid/s3c%2Fret/x+1/");
         assert_eq!(url("https://a.invalid/x%2B1?q=${TOKEN}").unwrap(), "https://a.invalid/x%2B1?q=${TOKEN}");
         assert!(url("https://a.invalid/${NO_SUCH}/").unwrap_err().to_string().contains("NO_SUCH"));
+        for others in ["%24%7BTOKEN%7D/x", "$%7bTOKEN%7d/x", "%24{TOKEN}/x", "x/${TOKEN}"] {
+            let found = url(&format!("https://a.invalid/${{TOKEN}}/{others}")).unwrap();
+            assert_eq!(found.matches("s3c").count(), 1, "{found}");
+        }
     }
 
     #[test]
@@ -444,7 +458,7 @@ mod tests {
         assert_eq!(find(&keychain, "http://other.invalid/x"), None);
         assert_eq!(find(&keychain, "http://${SECRET}@other.invalid/x"), None);
         let path = Url::parse("http://path.invalid/${SECRET}/x").unwrap();
-        assert_eq!(keychain.with_variables(&path).unwrap(), path);
+        assert_eq!(keychain.with_variables(&path, 9).unwrap(), path);
         assert_eq!(find(&keychain, "http://own.invalid/x"), Some(pair("d", "d")));
     }
 

@@ -31,7 +31,7 @@ impl Fetcher {
     pub async fn exchange(&self, exchange: Exchange<'_>) -> Result<Response> {
         let mut failures = 0;
         loop {
-            let (error, wish) = match self.once(exchange).await {
+            let (error, wish) = match self.once(exchange, failures as usize).await {
                 Ok(response) => return Ok(response),
                 Err(Failure::Final(error) | Failure::Distrust(error)) => return Err(error),
                 Err(Failure::Transient(error, wish)) => (error, wish),
@@ -46,10 +46,10 @@ impl Fetcher {
         }
     }
 
-    async fn once(&self, exchange: Exchange<'_>) -> Result<Response, Failure> {
+    async fn once(&self, exchange: Exchange<'_>, after: usize) -> Result<Response, Failure> {
         let Exchange { method, url, headers, linked, whole } = exchange;
-        let question =
-            Question { method, url, linked, encoding: Encoding::AsItIs, headers, or_nothing: true };
+        let encoding = Encoding::AsItIs;
+        let question = Question { method, url, linked, encoding, headers, or_nothing: true, after };
         // Never closed, so this cannot fail.
         let _permit = self.permits().acquire().await;
         let Answer { response, .. } = request::send(self, question).await?;

@@ -294,8 +294,9 @@ impl Fetcher {
         blocking(move || this.inner.keychain.find(&url, redirected)).await
     }
 
-    /// Where else `url` is; `None` where it has no mirrors. Of two that count the longer prefix wins.
-    pub(crate) fn mirrors(&self, url: &Url) -> Option<Vec<Url>> {
+    /// Where else `url` is, and how many segments of the path there are the mirror's own; `None` where it has no mirrors.
+    /// Of two that count the longer prefix wins.
+    pub(crate) fn mirrors(&self, url: &Url) -> Option<Vec<(Url, usize)>> {
         let under = |prefix: &Url| {
             let rest = url.as_str().strip_prefix(prefix.as_str().trim_end_matches('/'))?;
             (rest.is_empty() || rest.starts_with('/')).then(|| rest.to_owned())
@@ -303,13 +304,17 @@ impl Fetcher {
         let mirrors = self.inner.options.mirrors.iter();
         let found = mirrors.filter_map(|(prefix, mirrors)| Some((prefix, under(prefix)?, mirrors)));
         let (_, rest, mirrors) = found.max_by_key(|(prefix, ..)| prefix.as_str().len())?;
-        let at = |mirror: &Url| Url::parse(&format!("{}{rest}", mirror.as_str().trim_end_matches('/'))).ok();
+        let at = |mirror: &Url| {
+            let own = mirror.path().trim_end_matches('/').matches('/').count();
+            let url = Url::parse(&format!("{}{rest}", mirror.as_str().trim_end_matches('/'))).ok()?;
+            Some((url, own))
+        };
         Some(mirrors.iter().filter_map(at).collect())
     }
 
-    /// `url` with the values of the variables in its path.
-    pub(crate) fn with_variables(&self, url: &Url) -> Result<Url> {
-        self.inner.keychain.with_variables(url)
+    /// `url` with the values of the variables in the first `own` segments of its path.
+    pub(crate) fn with_variables(&self, url: &Url, own: usize) -> Result<Url> {
+        self.inner.keychain.with_variables(url, own)
     }
 
     /// The HTTP client, made when first used: reading the system's certificates takes time that a run without the

@@ -30,15 +30,25 @@ pub(crate) struct Question<'a> {
     pub headers: &'a HeaderMap,
     /// Whether "there is no such thing" is an answer too.
     pub or_nothing: bool,
+    /// How many mirrors are left for the last: their answers were of no use.
+    pub after: usize,
 }
 
 /// Asks for it, of the mirrors where it has some: the next one where one fails.
 pub(crate) async fn send(fetcher: &Fetcher, question: Question<'_>) -> Result<Answer, Failure> {
-    let Some(mirrors) = fetcher.mirrors(question.url) else { return exchange(fetcher, question).await };
+    let own = if question.linked { 0 } else { usize::MAX };
+    let Some(mut mirrors) = fetcher.mirrors(question.url) else {
+        return exchange(fetcher, question, own).await;
+    };
+    if !mirrors.is_empty() {
+        let first = question.after % mirrors.len();
+        mirrors.rotate_left(first);
+    }
     let mut last = None;
-    for url in &mirrors {
-        // The user named it.
-        let answer = exchange(fetcher, Question { url, linked: false, ..question }).await;
+    for (url, prefix) in &mirrors {
+        // The user named it, though not what a server says is below it.
+        let own = if question.linked { *prefix } else { own };
+        let answer = exchange(fetcher, Question { url, linked: false, ..question }, own).await;
         match answer {
             Ok(answer) if !is_nothing(answer.response.status()) => return Ok(answer),
             Ok(_) if last.is_none() => last = Some(answer),
@@ -52,15 +62,16 @@ pub(crate) async fn send(fetcher: &Fetcher, question: Question<'_>) -> Result<An
     }
     match last {
         Some(answer) => answer,
-        None => exchange(fetcher, question).await,
+        None => exchange(fetcher, question, own).await,
     }
 }
 
-async fn exchange(fetcher: &Fetcher, question: Question<'_>) -> Result<Answer, Failure> {
-    let Question { method, url, linked, encoding, headers, or_nothing } = question;
+/// Asks for it at its URL, in whose path the variables of the first `own` segments count.
+async fn exchange(fetcher: &Fetcher, question: Question<'_>, own: usize) -> Result<Answer, Failure> {
+    let Question { method, url, linked, encoding, headers, or_nothing, .. } = question;
     let client = fetcher.client(encoding)?;
     let safe = Box::new(SafeUrl::new(url.clone()));
-    let mut hop = if linked { url.clone() } else { fetcher.with_variables(url)? };
+    let mut hop = fetcher.with_variables(url, own)?;
     let mut credentials = None;
     if hop.scheme() == "oci" {
         match oci::locate(fetcher, &client, &hop, linked).await? {

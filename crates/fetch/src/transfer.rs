@@ -59,6 +59,8 @@ pub(crate) struct Transfer<'a> {
     validator: Option<HeaderValue>,
     /// Whether the bytes were wrong before: caches on the way are passed by.
     distrust: bool,
+    /// How many answers were of no use: where there are mirrors, the next one is asked first.
+    useless: usize,
     size_told: bool,
 }
 
@@ -82,6 +84,7 @@ impl<'a> Transfer<'a> {
             sink: Sink::default(),
             validator: None,
             distrust: false,
+            useless: 0,
             size_told: expected.size.is_some(),
         }
     }
@@ -100,17 +103,21 @@ impl<'a> Transfer<'a> {
 
     /// Tries until it succeeds or there is no sense in trying.
     pub(crate) async fn run(mut self) -> Result<Outcome> {
-        let (mut attempts, mut failures, mut furthest) = (0, 0, 0);
+        let (mut attempts, mut failures, mut furthest, mut wrong) = (0, 0, 0, 0);
+        // Each of the mirrors may have other bytes.
+        let sources = self.fetcher.mirrors(self.url).map_or(1, |mirrors| mirrors.len());
         loop {
             attempts += 1;
             let failure = match self.attempt().await {
                 Ok(outcome) => return Ok(outcome),
                 Err(failure) => failure,
             };
+            self.useless += 1;
             match failure {
                 Failure::Final(error) => return Err(error),
-                Failure::Distrust(error) if self.distrust => return Err(error),
+                Failure::Distrust(error) if wrong >= 1.max(sources.saturating_sub(1)) => return Err(error),
                 Failure::Distrust(error) => {
+                    wrong += 1;
                     self.fetcher.reporter().note(&format!("{error}; trying once more"));
                     self.distrust = true;
                     self.sink = Sink::default();
@@ -144,6 +151,7 @@ impl<'a> Transfer<'a> {
             encoding: self.encoding,
             headers: &headers,
             or_nothing: false,
+            after: self.useless,
         };
         let Answer { mut response, url } = request::send(self.fetcher, question).await?;
         let from = (url != *self.url).then(|| Box::new(SafeUrl::new(url.clone())));

@@ -421,3 +421,23 @@ async fn a_pipe_is_not_waited_for() {
     let error = bench.fetcher.artifact(&location, &Digest::of(b"x"), None).await.unwrap_err();
     assert!(chain(&error).contains("no regular file"), "{}", chain(&error));
 }
+
+#[tokio::test]
+async fn after_wrong_bytes_or_broken_ones_the_next_mirror_is_asked() {
+    let content = bytes(300_000);
+    for fault in
+        [Fault::Replace(bytes(300_001)[1..].to_vec()), Fault::Truncate(10), Fault::DropAfter(200_000)]
+    {
+        let (bad, digest) = serve(&content);
+        bad.fault_always(PATH, fault.clone());
+        let good = serve(&content).0;
+        for order in [vec![&bad, &good], vec![&bad, &bad, &good]] {
+            let mirrors = order.iter().map(|server| server.at("").parse().unwrap()).collect();
+            let mirrors = vec![("https://files.invalid".parse().unwrap(), mirrors)];
+            let bench = Bench::with(Options { mirrors, ..options() });
+            let url: SafeUrl = format!("https://files.invalid{PATH}").parse().unwrap();
+            let path = bench.fetcher.artifact(&url, &digest, Some(300_000)).await.unwrap();
+            assert_eq!(fs_err::read(path).unwrap(), content, "{fault:?}");
+        }
+    }
+}

@@ -366,6 +366,11 @@ impl Places {
     }
 }
 
+/// Whether a URL or a part of one names a variable, however it is escaped.
+pub(crate) fn has_variables(text: &str) -> bool {
+    percent_decode_str(text).decode_utf8_lossy().contains("${")
+}
+
 /// What stands after each `${` of a URL, however it is escaped.
 fn variables(url: &Url) -> Vec<String> {
     let text = percent_decode_str(url.as_str()).decode_utf8_lossy();

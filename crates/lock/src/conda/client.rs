@@ -13,6 +13,12 @@ use reqwest::{Request, Response, StatusCode};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use url::Url;
 
+use super::limited::limited;
+use crate::validate::has_variables;
+
+/// How much longer than other documents the index of a whole channel may be.
+const LONGER: u64 = 4;
+
 /// Answers in place of the network.
 pub(super) struct Through {
     fetcher: Fetcher,
@@ -21,13 +27,33 @@ pub(super) struct Through {
     seen: Arc<Seen>,
 }
 
-/// When indexes say that they were last changed, by their URL.
+/// What was learnt of indexes on the way.
 #[derive(Default)]
-pub(super) struct Seen(Mutex<BTreeMap<SafeUrl, Option<String>>>);
+pub(super) struct Seen {
+    /// When they say that they were last changed, by their URL.
+    dates: Mutex<BTreeMap<SafeUrl, Option<String>>>,
+    /// Those that are longer than they may be, and how long they may be.
+    too_long: Mutex<BTreeMap<SafeUrl, u64>>,
+}
 
 impl Seen {
     pub fn indexes(&self) -> BTreeMap<SafeUrl, Option<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.dates.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why an index was not read to its end: it is too long.
+    pub fn too_long(&self) -> Option<provenv_fetch::Error> {
+        let too_long = self.too_long.lock().unwrap_or_else(PoisonError::into_inner);
+        let (url, limit) = too_long.first_key_value()?;
+        Some(provenv_fetch::Error::TooLong { url: url.clone().into(), limit: *limit, from: None })
+    }
+
+    fn was_too_long(&self, url: &SafeUrl) -> Option<u64> {
+        self.too_long.lock().unwrap_or_else(PoisonError::into_inner).get(url).copied()
+    }
+
+    pub(super) fn is_too_long(&self, url: &SafeUrl, limit: u64) {
+        self.too_long.lock().unwrap_or_else(PoisonError::into_inner).insert(url.clone(), limit);
     }
 
     fn note(&self, url: &Url, date: Option<&HeaderValue>) {
@@ -37,7 +63,7 @@ impl Seen {
             .is_some_and(|file| file == "repodata_shards.msgpack.zst" || file.starts_with("repodata.json"));
         if is_index {
             let date = date.and_then(|date| date.to_str().ok()).map(str::to_owned);
-            let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = self.dates.lock().unwrap_or_else(PoisonError::into_inner);
             seen.insert(SafeUrl::new(url.clone()), date);
         }
     }
@@ -64,6 +90,12 @@ impl Middleware for Through {
             let offline = provenv_fetch::Error::Offline(SafeUrl::new(url.clone()).into());
             return Err(reqwest_middleware::Error::middleware(offline));
         }
+        let safe = SafeUrl::new(url.clone());
+        // The reader asks again for what breaks off, and this would again.
+        if let Some(limit) = self.seen.was_too_long(&safe) {
+            let too_long = provenv_fetch::Error::TooLong { url: safe.into(), limit, from: None };
+            return Err(reqwest_middleware::Error::middleware(too_long));
+        }
         let exchange = Exchange {
             method: request.method(),
             url,
@@ -88,14 +120,18 @@ impl Middleware for Through {
         headers.remove(EXPIRES);
         headers.remove(AGE);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        Ok(response)
+        // Of indexes that are read as they come there are long ones, and they go to the disk.
+        let times = if exchange.whole { 1 } else { LONGER };
+        let limit = self.fetcher.options().document_limit.saturating_mul(times);
+        Ok(limited(response, safe, limit, &self.seen))
     }
 }
 
-/// Whether `url` is under `channel`, with nothing in the rest that looks like a variable: only the user may name those.
+/// Whether `url` is under `channel`, with nothing in the rest that looks like a variable, however it is escaped: only the
+/// user may name those.
 pub(super) fn is_plainly_under(url: &Url, channel: &Url) -> bool {
     let rest = url.as_str().strip_prefix(channel.as_str().trim_end_matches('/'));
-    rest.is_some_and(|rest| rest.starts_with('/') && !rest.contains("$%7B"))
+    rest.is_some_and(|rest| rest.starts_with('/') && !has_variables(rest))
 }
 
 /// Tells our reporter of what is fetched of indexes.

@@ -10,6 +10,7 @@ mod channels;
 mod client;
 mod error;
 mod explain;
+mod limited;
 mod record;
 mod request;
 mod resolver;

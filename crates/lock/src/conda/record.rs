@@ -14,23 +14,30 @@ use url::Url;
 use super::client::is_plainly_under;
 use super::taken::fetched;
 use super::{Error, Result};
+use crate::validate::has_variables;
 use crate::{Artifact, CondaPackage};
 
 /// The most bytes of an archive's `index.json`.
 const LARGEST_INDEX: u64 = 16 << 20;
 
-/// The package of a lock that `record` is. An archive that no index has the sha256 of is fetched to learn it.
+/// The package of a lock that `record` is. An archive that no index has the sha256 of is fetched to learn it. The user names
+/// `channels`, and archives by `named`.
 pub(super) async fn locked(
     fetcher: &Fetcher,
     record: &RepoDataRecord,
     channels: &[Url],
+    named: &[Url],
     requested: bool,
 ) -> Result<CondaPackage> {
     let package = &record.package_record;
+    // A host that a server names gets no credentials but those that name it.
+    if !channels.iter().chain(named).any(|own| own.origin() == record.url.origin()) {
+        fetcher.distrust(&record.url);
+    }
     let url = SafeUrl::new(record.url.clone());
     // Only the user may name variables, in a channel's URL: in what an index says they would hand it any secret.
     let is_users = channels.iter().any(|channel| is_plainly_under(&record.url, channel));
-    if !is_users && record.url.as_str().contains("$%7B") {
+    if !is_users && has_variables(record.url.as_str()) {
         return Err(Error::StrangeUrl {
             name: package.name.as_normalized().to_owned(),
             url: url.to_string(),

@@ -109,6 +109,7 @@ impl Resolver {
         let urls = request.channels.urls();
         let reading = Reading {
             fetcher: &self.fetcher,
+            seen: &self.seen,
             gateway: self.gateway(urls.clone()),
             request: &request,
             platform,
@@ -142,10 +143,12 @@ impl Resolver {
             }
             solved => solved?,
         };
+        let of_specs = request.archives.iter().filter_map(|spec| spec.url.as_ref());
+        let named: Vec<Url> = of_specs.map(|url| url.as_url().clone()).collect();
         let mut packages = futures::stream::iter(&records)
             .map(|record| {
                 let requested = request.names.contains(record.package_record.name.as_normalized());
-                record::locked(&self.fetcher, record, &urls, requested)
+                record::locked(&self.fetcher, record, &urls, &named, requested)
             })
             .buffered(AT_ONCE)
             .try_collect::<Vec<_>>()
@@ -159,7 +162,8 @@ impl Resolver {
         let options = self.fetcher.options();
         let cache_action =
             if options.offline { CacheAction::ForceCacheOnly } else { CacheAction::CacheOrFetch };
-        let default = SourceConfig { cache_action, ..SourceConfig::default() };
+        // What unpacks bz2 has no limit, and wherever there is bz2 there is the plain index.
+        let default = SourceConfig { cache_action, bz2_enabled: false, ..SourceConfig::default() };
         Gateway::builder()
             .with_client(client::client(&self.fetcher, channels, Arc::clone(&self.seen)))
             .with_cache_dir(self.fetcher.store().cache("conda"))
@@ -195,6 +199,7 @@ enum Extent {
 /// One question's way to the indexes.
 struct Reading<'a> {
     fetcher: &'a Fetcher,
+    seen: &'a Seen,
     gateway: Gateway,
     request: &'a Request,
     platform: Platform,
@@ -218,7 +223,10 @@ impl Reading<'_> {
             // Nothing is looked for but where the user said.
             .channel_relations(ChannelRelationsMode::Disabled)
             .with_reporter(Progress::new(self.fetcher));
-        query.execute().await.map_err(Error::of_gateway)
+        query.execute().await.map_err(|error| match self.seen.too_long() {
+            Some(error) => Error::Fetch(error),
+            None => Error::of_gateway(error),
+        })
     }
 
     /// A package that no channel has is told before the solver says so in more words.

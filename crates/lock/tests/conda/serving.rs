@@ -1,7 +1,7 @@
 //! Channels over http: every form of index, what is kept, and what goes wrong on the way.
 
 use provenv_channel::{Channel, Package};
-use provenv_fetch::CredentialSources;
+use provenv_fetch::{CredentialSources, Fetcher};
 use provenv_lock::conda::{CondaResolution, Error};
 use provenv_testing::server::{Fault, FileTree, Server};
 
@@ -11,7 +11,10 @@ const CHOSEN: [&str; 2] = ["library 2.0 0", "program 1.0 0"];
 
 /// Brings all archives into the store, as building does.
 pub fn fetch(place: &Place, resolution: &CondaResolution) -> Result<(), provenv_fetch::Error> {
-    let fetcher = place.fetcher();
+    fetch_by(&place.fetcher(), resolution)
+}
+
+fn fetch_by(fetcher: &Fetcher, resolution: &CondaResolution) -> Result<(), provenv_fetch::Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         for package in &resolution.packages {
@@ -196,17 +199,94 @@ fn a_variable_in_a_channels_url_is_filled_in_at_use_only() {
 
 #[test]
 fn an_index_cannot_name_a_variable() {
-    let mut place = Place::new();
     let channel = small().without_shards().without_zst();
-    let server = Server::start(channel.serve(FileTree::new()));
     let path = "linux-64/repodata.json";
-    let mut index: serde_json::Value = serde_json::from_slice(&channel.files()[path]).unwrap();
-    index["info"]["base_url"] = server.at("/${SECRET}/linux-64").into();
-    server.put(&format!("/small/{path}"), serde_json::to_vec(&index).unwrap());
-    place.options.credentials = CredentialSources::new(|_| Some("s3cret".to_owned()), None, None);
-    let error = place.resolve(&asked(&[&server.at("/small")], &["program"])).unwrap_err();
-    assert!(matches!(error, Error::StrangeUrl { .. }), "{error:?}");
-    assert!(server.requests().iter().all(|request| !request.path.contains("s3cret")));
+    let index: serde_json::Value = serde_json::from_slice(&channel.files()[path]).unwrap();
+    for with_sha256 in [true, false] {
+        for base in
+            ["/${SECRET}/linux-64", "%24%7BSECRET%7D/", "$%7bSECRET%7d/", "x${SECRET}%24%7BSECRET%7D/"]
+        {
+            let mut place = Place::new();
+            let server = Server::start(renamed("t0ken/small").serve(FileTree::new()));
+            let mut index = index.clone();
+            index["info"]["base_url"] =
+                if base.starts_with('/') { server.at(base) } else { base.into() }.into();
+            if !with_sha256 {
+                let packages = index["packages.conda"].as_object_mut().unwrap();
+                packages.values_mut().for_each(|package| {
+                    package.as_object_mut().unwrap().remove("sha256");
+                });
+            }
+            server.put(&format!("/t0ken/small/{path}"), serde_json::to_vec(&index).unwrap());
+            for gone in ["repodata_shards.msgpack.zst", "repodata.json.zst"] {
+                server.remove(&format!("/t0ken/small/linux-64/{gone}"));
+            }
+            let variable = |name: &str| Some(if name == "TOKEN" { "t0ken" } else { "s3cret" }.to_owned());
+            place.options.credentials = CredentialSources::new(variable, None, None);
+            let error = place.resolve(&asked(&[&server.at("/${TOKEN}/small")], &["program"])).unwrap_err();
+            assert!(matches!(error, Error::StrangeUrl { .. }), "{base}: {error:?}");
+            assert!(server.requests().iter().all(|request| !request.path.contains("s3cret")), "{base}");
+        }
+    }
+}
+
+#[test]
+fn an_index_cannot_name_a_variable_at_a_mirror() {
+    let mut place = Place::new();
+    let server = Server::start(renamed("t0ken/small").serve(FileTree::new()));
+    let path = "/t0ken/small/linux-64/repodata_shards.msgpack.zst";
+    let index = renamed("t0ken/small").files()["linux-64/repodata_shards.msgpack.zst"].clone();
+    server.put(path, with_shards_at(&index, "./${SECRET}/"));
+    let variable = |name: &str| Some(if name == "TOKEN" { "t0ken" } else { "s3cret" }.to_owned());
+    place.options.credentials = CredentialSources::new(variable, None, None);
+    let mirror = server.at("/${TOKEN}/small").parse().unwrap();
+    place.options.mirrors = vec![("https://conda.invalid/small".parse().unwrap(), vec![mirror])];
+    place.resolve(&asked(&["https://conda.invalid/small"], &["program"])).unwrap_err();
+    let asked_for: Vec<String> = server.requests().into_iter().map(|request| request.path).collect();
+    assert!(
+        asked_for.iter().any(|path| path.starts_with("/t0ken/small/linux-64/${SECRET}/")),
+        "{asked_for:?}"
+    );
+    assert!(!asked_for.iter().any(|path| path.contains("s3cret")), "{asked_for:?}");
+}
+
+/// An index whose shards are elsewhere.
+fn with_shards_at(index: &[u8], base: &str) -> Vec<u8> {
+    let mut index = zstd::decode_all(index).unwrap();
+    // Texts of MessagePack that are as short begin with a byte that holds their length.
+    let text = |text: &str| [&[0xa0 | u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    let own = text("./shards/");
+    let at = index.windows(own.len()).position(|part| part == own).unwrap();
+    index.splice(at..at + own.len(), text(base));
+    zstd::encode_all(&index[..], 0).unwrap()
+}
+
+#[test]
+fn a_host_that_an_index_names_gets_only_credentials_that_name_it() {
+    for with_sha256 in [true, false] {
+        let mut place = Place::new();
+        let channel = small().without_shards().without_zst();
+        let (own, other) =
+            (Server::start(channel.serve(FileTree::new())), Server::start(channel.serve(FileTree::new())));
+        let path = "linux-64/repodata.json";
+        let mut index: serde_json::Value = serde_json::from_slice(&channel.files()[path]).unwrap();
+        let port = other.address().port();
+        index["info"]["base_url"] = format!("http://localhost:{port}/small/linux-64/").into();
+        if !with_sha256 {
+            let packages = index["packages.conda"].as_object_mut().unwrap();
+            packages.values_mut().for_each(|package| drop(package.as_object_mut().unwrap().remove("sha256")));
+        }
+        own.put(&format!("/small/{path}"), serde_json::to_vec(&index).unwrap());
+        let netrc = place.path().join("netrc");
+        fs_err::write(&netrc, "default login anna password s3cret\n").unwrap();
+        place.options.credentials = CredentialSources::new(|_| None, Some(netrc), None);
+        let fetcher = place.fetcher();
+        let resolution = place.resolve_by(&fetcher, &asked(&[&own.at("/small")], &["program"])).unwrap();
+        fetch_by(&fetcher, &resolution).unwrap();
+        assert!(own.requests().iter().all(|request| request.header("authorization").is_some()));
+        assert!(other.total_hits() > 0);
+        assert!(other.requests().iter().all(|request| request.header("authorization").is_none()));
+    }
 }
 
 #[test]
@@ -224,6 +304,27 @@ fn mirrors_are_asked_in_place_of_the_channel_and_locks_name_the_channel() {
     }
     assert!(broken.total_hits() > 0);
     assert!(!text(&resolution).contains("127.0.0.1"), "{}", text(&resolution));
+}
+
+#[test]
+fn an_index_that_unpacks_to_more_than_is_allowed_is_not_read() {
+    let bomb = zstd::encode_all(&vec![0; 64 << 20][..], 0).unwrap();
+    let long = vec![b' '; 2 << 20];
+    let whole = || small().without_shards();
+    for (channel, index, bytes) in [
+        (small(), "repodata_shards.msgpack.zst", &bomb),
+        (whole(), "repodata.json.zst", &bomb),
+        (whole().without_zst(), "repodata.json", &long),
+    ] {
+        let mut place = Place::new();
+        place.options.document_limit = 100_000;
+        let server = Server::start(channel.serve(FileTree::new()));
+        assert_eq!(place.names(&asked(&[&server.at("/small")], &["program"])), CHOSEN);
+        server.put(&format!("/small/linux-64/{index}"), bytes.clone());
+        let error = place.resolve(&asked(&[&server.at("/small")], &["program"])).unwrap_err();
+        assert!(matches!(error, Error::Fetch(provenv_fetch::Error::TooLong { .. })), "{index}: {error:?}");
+        assert!(error.to_string().contains(index), "{error}");
+    }
 }
 
 #[test]

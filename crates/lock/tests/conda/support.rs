@@ -79,6 +79,10 @@ impl Place {
     }
 
     pub fn resolve(&self, asked: &Asked) -> Result<CondaResolution, Error> {
+        self.resolve_by(&self.fetcher(), asked)
+    }
+
+    pub fn resolve_by(&self, fetcher: &Fetcher, asked: &Asked) -> Result<CondaResolution, Error> {
         let target = Target {
             glibc: "2.36".to_owned(),
             virtual_packages: asked.virtual_packages.iter().map(|text| text.parse().unwrap()).collect(),
@@ -93,7 +97,7 @@ impl Place {
             upgrade: &asked.upgrade,
             as_of: asked.as_of,
         };
-        let resolver = Resolver::new(self.fetcher(), self.config.clone());
+        let resolver = Resolver::new(fetcher.clone(), self.config.clone());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         runtime.unwrap().block_on(resolver.resolve(question))
     }
