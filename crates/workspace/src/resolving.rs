@@ -26,7 +26,9 @@ pub fn parse_as_of(text: &str) -> Result<Timestamp, String> {
         return Ok(time);
     }
     let end = |date: Date| date.at(23, 59, 59, 0).in_tz("UTC").ok();
-    match text.parse().ok().and_then(end) {
+    // A time without its offset would be read as a date too.
+    let date = Some(text).filter(|text| text.len() == "2026-03-31".len());
+    match date.and_then(|text| text.parse().ok()).and_then(end) {
         Some(end) => Ok(end.timestamp()),
         None => Err(format!(
             "`{text}` is neither a date such as 2026-03-31 nor a time such as 2026-03-31T12:00:00Z"

@@ -67,7 +67,8 @@ impl Build<'_> {
         if !self.fetcher.store().contains(&layer.sha256) {
             return Err(Error::PostLinkGone);
         }
-        let (store, pinned) = (self.store.clone(), layer.clone());
+        // It is no artifact that could be made again: also a second assembly, in a store of its own, takes it from here.
+        let (store, pinned) = (self.fetcher.store().clone(), layer.clone());
         let is_it = self.blocking(move || is_as_pinned(&store, &pinned)).await?;
         if !is_it {
             return Err(Error::PostLinkOther);
