@@ -62,11 +62,10 @@ pub(super) fn find_in_queries(text: &str, variables: Variables, found: &mut Vec<
         let pair = &text[at + 1..];
         let pair = &pair[..pair.find(is_end).unwrap_or(pair.len())];
         let Some((name, value)) = pair.split_once('=') else { continue };
-        let before = &text[..at];
-        let word = before.rfind(|c: char| c.is_whitespace() || "\"'<>`".contains(c)).map_or(0, |at| at + 1);
+        let word = text[..at].rsplit(|c: char| c.is_whitespace() || "\"'<>`".contains(c)).next();
         if !value.is_empty()
             && is_secret_parameter(name)
-            && before[word..].contains(":/")
+            && word.is_some_and(|word| word.contains(":/"))
             && !variables.are_all_of(value)
         {
             let start = at + 1 + name.len() + 1;
