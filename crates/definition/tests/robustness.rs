@@ -397,7 +397,13 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_reads_back(environment in environment()) {
+    fn what_is_written_reads_back(mut environment in environment()) {
+        // As it is read: with the end of its last line.
+        if let Base::Dockerfile { text } = &mut environment.definition.base
+            && !text.ends_with('\n')
+        {
+            text.push('\n');
+        }
         let written = write_native(&environment);
         let found = read_str(&written, Path::new("/elsewhere/env.yaml"));
         let found = found.unwrap_or_else(|error| panic!("{written}\n{:?}", error.0));
