@@ -313,7 +313,7 @@ fn a_pixi_manifest_is_read() {
     );
     assert_eq!(pins[4], "flask>=3 ; platform_machine == 'aarch64'");
     let codes: Vec<&str> = found.warnings.iter().map(|warning| warning.code).collect();
-    assert_eq!(codes, ["PV033", "PV033", "PV012", "PV033"]);
+    assert_eq!(codes, ["PV033", "PV033", "PV033"]);
 }
 
 #[test]
