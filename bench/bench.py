@@ -77,6 +77,26 @@ class Recorder:
             raise StepFailed(f"{tool} {step} failed with exit code {code}:\n{log.read_text(errors='replace')[-2000:]}")
         return seconds
 
+    def save(self, target: pathlib.Path, summary, names: dict[str, str]) -> None:
+        """Keeps the raw results in the folder `target` with what `summary` makes of them; `names` hides paths of this machine."""
+        if not self.results:
+            return
+        target.mkdir(parents=True)
+        machine = {
+            "machine": platform.machine(),
+            "kernel": platform.release(),
+            "processors": os.cpu_count(),
+            "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        }
+        text = json.dumps({"date": target.name, "machine": machine, "results": self.results}, indent=1)
+        # Where the bench ran says nothing to anybody else.
+        for path, name in ({str(self.work): "$WORK"} | names).items():
+            text = text.replace(path, name)
+        (target / "results.json").write_text(text + "\n")
+        (target / "summary.md").write_text(summary(self.results))
+        print("\n" + summary(self.results))
+        print(f"raw results: bench/runs/{target.name}")
+
 
 class StepFailed(Exception):
     """A command of the bench failed."""
@@ -332,21 +352,7 @@ def main() -> int:
                     failures.append(str(failure))
                     print(failure)
     finally:
-        if recorder.results:
-            target.mkdir(parents=True)
-            machine = {
-                "machine": platform.machine(),
-                "kernel": platform.release(),
-                "processors": os.cpu_count(),
-                "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-            }
-            # Where the bench ran says nothing to anybody else.
-            text = json.dumps({"date": date, "machine": machine, "results": recorder.results}, indent=1)
-            text = text.replace(str(work), "$WORK").replace(arguments.provenv, "provenv")
-            (target / "results.json").write_text(text + "\n")
-            (target / "summary.md").write_text(summary(recorder.results))
-            print("\n" + summary(recorder.results))
-            print(f"raw results: {target.relative_to(pathlib.Path(__file__).parent.parent)}")
+        recorder.save(target, summary, {arguments.provenv: "provenv"})
         if not arguments.keep:
             shutil.rmtree(work, ignore_errors=True)
     return 1 if failures else 0

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import os
 import pathlib
-import platform
 import shutil
 import subprocess
 import sys
@@ -212,20 +210,7 @@ def main() -> int:
                 failures.append(str(failure))
                 print(failure)
     finally:
-        if recorder.results:
-            target.mkdir(parents=True)
-            machine = {
-                "machine": platform.machine(),
-                "kernel": platform.release(),
-                "processors": os.cpu_count(),
-                "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-            }
-            text = json.dumps({"date": date, "machine": machine, "results": recorder.results}, indent=1)
-            for path, name in [(str(work), "$WORK"), (arguments.provenv, "provenv"), (str(HERE.parent.absolute()), "$PROVENV")]:
-                text = text.replace(path, name)
-            (target / "results.json").write_text(text + "\n")
-            (target / "summary.md").write_text(rows(recorder.results))
-            print("\n" + rows(recorder.results))
+        recorder.save(target, rows, {arguments.provenv: "provenv", str(HERE.parent.absolute()): "$PROVENV"})
         if not arguments.keep:
             shutil.rmtree(work, ignore_errors=True)
     return 1 if failures else 0
