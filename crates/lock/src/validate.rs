@@ -86,6 +86,12 @@ impl Lock {
         Ok(())
     }
 
+    /// The URLs of conda packages at origins that nobody in `own` names: an index may name any.
+    pub fn strange_conda_urls<'a>(&'a self, own: &'a Places) -> impl Iterator<Item = &'a Url> {
+        let packages = self.platforms.values().flat_map(|lock| &lock.conda);
+        packages.map(|package| package.artifact.url.as_url()).filter(|url| own.is_strange(url))
+    }
+
     /// The artifacts' URLs at origins that nobody in `own` names.
     pub fn strange_urls<'a>(&'a self, own: &'a Places) -> impl Iterator<Item = &'a Url> {
         let debian = self.platforms.values().flat_map(|lock| &lock.debian).map(|package| &package.artifact);

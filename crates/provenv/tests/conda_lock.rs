@@ -40,6 +40,33 @@ fn lock(workspace: &Workspace, arguments: &[&str]) -> Vec<String> {
 }
 
 #[test]
+fn a_later_build_gives_no_credentials_to_a_host_that_only_an_index_names() {
+    let Some(workspace) = Workspace::new() else { return };
+    let channel = channel().without_shards().without_zst();
+    let (own, other) =
+        (Server::start(channel.serve(FileTree::new())), Server::start(channel.serve(FileTree::new())));
+    let path = "linux-64/repodata.json";
+    let mut index: Value = serde_json::from_slice(&channel.files()[path]).unwrap();
+    index["info"]["base_url"] = format!("http://localhost:{}/small/linux-64/", other.address().port()).into();
+    own.put(&format!("/small/{path}"), serde_json::to_vec(&index).unwrap());
+    workspace
+        .write("environment.yml", &format!("channels: [{}]\ndependencies: [library]\n", own.at("/small")));
+    let netrc = workspace.write("netrc", "default login anna password s3cret\n");
+    let run = |command: &str| {
+        let done =
+            workspace.command().args([command, "environment.yml"]).env("NETRC", &netrc).output().unwrap();
+        Done::from(done).ok()
+    };
+    run("lock");
+    // Nobody has fetched the package yet, and the next process has read no index.
+    let before = other.total_hits();
+    run("build");
+    assert!(other.total_hits() > before, "the package comes from there");
+    assert!(other.requests().iter().all(|request| request.header("authorization").is_none()));
+    assert!(own.requests().iter().any(|request| request.header("authorization").is_some()));
+}
+
+#[test]
 fn what_was_asked_beside_the_definition_is_in_the_receipt() {
     let Some(workspace) = Workspace::new() else { return };
     let server = Server::start(channel().serve(FileTree::new()));

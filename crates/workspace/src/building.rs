@@ -281,6 +281,8 @@ impl Workspace {
         let reporter = Arc::new(reporter);
         let stoppable = Stoppable::begin(self.catalogue.clone(), id.clone(), Arc::clone(&reporter))?;
         let result = async {
+            // This may be another process than the one that read the indexes.
+            self.distrust_indexes(lock).await?;
             let assembler = self.assembler(Some(Arc::clone(&reporter) as Arc<dyn Reporter>)).await?;
             let image = if again {
                 assembler.image_again(platform_lock, platform).await

@@ -157,6 +157,17 @@ impl Workspace {
         Ok(())
     }
 
+    /// Fetches conda packages from hosts that only an index names as a stranger's from here on. Of pip's and Debian's the
+    /// machine's own settings may name them, which are not known here.
+    pub(crate) async fn distrust_indexes(&self, lock: &Lock) -> Result<()> {
+        let Some(definition) = self.catalogue.definition(&lock.definition).await? else { return Ok(()) };
+        let fetcher = self.fetcher().await?;
+        for url in lock.strange_conda_urls(&self.places(&definition)) {
+            fetcher.distrust(url);
+        }
+        Ok(())
+    }
+
     /// Checks what was taken over from the lock of another tool as if it had come as a lock of ours.
     pub(crate) fn check_taken(&self, definition: &Definition, lock: &Lock) -> Result<()> {
         let has = |artifact: &Artifact| self.store.contains(&artifact.sha256);
