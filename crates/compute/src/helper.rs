@@ -79,7 +79,7 @@ fn contain(spec: &Spec, control: &UnixStream) -> Result<i32, Failure> {
         Method::Process => prctl::set_child_subreaper(true).map_err(Failure::setup("adopt orphans"))?,
     }
 
-    let _links =
+    let links =
         (spec.method == Method::Process).then(|| process::Links::lay(&spec.container.mounts, &mut notes));
 
     let (released, release) = pipe2(OFlag::O_CLOEXEC).map_err(Failure::setup("make a pipe"))?;
@@ -108,6 +108,8 @@ fn contain(spec: &Spec, control: &UnixStream) -> Result<i32, Failure> {
     if spec.method == Method::Process {
         process::kill_orphans();
     }
+    // Nobody may find them in the work folder once they know that the command has ended.
+    drop(links);
     let out_of_memory = cgroup.out_of_memory();
     drop(cgroup);
     // When the caller is gone, its shell has the terminal.
