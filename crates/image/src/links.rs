@@ -40,9 +40,10 @@ pub(crate) fn moved<'s>(segment: &'s Segment, without: &BTreeSet<String>) -> Vec
         if !is_moved || item.kind != ItemKind::File {
             continue;
         }
-        let target = match without.contains(&item.path) {
-            true => files.get(item.path.as_str()).copied(),
-            false => Some(item.path.as_str()),
+        let target = if without.contains(&item.path) {
+            files.get(item.path.as_str()).copied()
+        } else {
+            Some(item.path.as_str())
         };
         if target.is_none() {
             files.insert(&item.path, &link.path);

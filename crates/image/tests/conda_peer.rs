@@ -63,6 +63,8 @@ fn channel() -> Channel {
                 .license("MIT")
                 .prefixed_text("bin/tool", "#!/bin/sh\necho {PREFIX}\n")
                 .prefixed_binary("lib/libtool.so", b"\x7fELF{PREFIX}/share\0rest{PREFIX}:{PREFIX}/x\0\0\0end")
+                .hardlink("bin/tool-too", "bin/tool")
+                .hardlink("lib/libtool-too.so", "lib/libtool.so")
                 .symlink("lib/libtool.so.1", "libtool.so")
                 .file("Menu/tool.json", "{}")
                 .file("etc/conda/activate.d/tool.sh", "export TOOL=1\n")

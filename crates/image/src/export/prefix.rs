@@ -4,7 +4,7 @@
 //! Bytecode stays as it is: Python takes a module's path from where it finds it.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
@@ -58,8 +58,11 @@ impl Error {
         match self {
             Self::NotCondas => Some("export it as an image: oci:DIR, docker-archive:FILE".to_owned()),
             Self::Place { .. } => Some("name a new or empty folder".to_owned()),
+            Self::Io { source, .. } if provenv_store::is_no_space(source) => {
+                Some("free some space on the file system of that folder".to_owned())
+            }
             Self::Io { .. } | Self::Copy(_) => None,
-            Self::Segment(_) => Some("a shorter path may do".to_owned()),
+            Self::Segment(error) => error.hint(),
         }
     }
 }
@@ -120,10 +123,14 @@ pub(crate) fn write(
         })?;
     }
     scripts(&root, prefix).map_err(io)?;
+    // All of it is on the disk before it has its name.
+    let flush = || Ok(nix::unistd::syncfs(File::open(&root)?.file())?);
+    flush().map_err(io)?;
     if folder.is_dir() {
         fs_err::remove_dir(folder).map_err(io)?;
     }
-    fs_err::rename(&root, folder).map_err(io)
+    fs_err::rename(&root, folder).map_err(io)?;
+    File::open(parent).and_then(|parent| parent.sync_all()).map_err(io)
 }
 
 enum Relocating {
@@ -192,7 +199,7 @@ fn scripts(root: &Path, prefix: &str) -> io::Result<()> {
         if begins == mark.as_bytes() {
             let bytes = fs_err::read(entry.path())?;
             let moved = [b"#!", prefix.as_bytes(), b"/bin/", &bytes[mark.len()..]].concat();
-            fs_err::write(entry.path(), segment::fit_shebang(moved))?;
+            segment::write_over(&entry.path())?.write_all(&segment::fit_shebang(moved))?;
         }
     }
     Ok(())

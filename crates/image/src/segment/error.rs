@@ -82,6 +82,7 @@ impl Error {
             Self::Refused { problem: Problem::Method(_), .. } => {
                 Some("ask its publisher for an archive with stored or deflated members".to_owned())
             }
+            Self::Refused { problem: Problem::NoRoom { .. }, .. } => Some("name a shorter path".to_owned()),
             Self::Refused { artifact, .. } => Some(format!(
                 "{artifact} has the digest that the lock names, so it was published like this: \
                  take another version of the package, or tell its publisher"
@@ -154,6 +155,8 @@ pub enum Problem {
     Bomb(u64),
     #[error("not what RECORD says: {0}")]
     Record(&'static str),
+    #[error("has room for a prefix of {room} bytes, and this one has {prefix}")]
+    NoRoom { room: usize, prefix: usize },
     #[error("{0}")]
     Malformed(String),
 }

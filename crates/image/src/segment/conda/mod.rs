@@ -21,7 +21,7 @@ pub use metadata::CondaPath;
 use metadata::{Info, Listed};
 use placing::Placing;
 use prefix::{Mode, Replacement};
-pub(crate) use relocate::{fit_shebang, relocate};
+pub(crate) use relocate::{fit_shebang, relocate, write_over};
 
 use super::error::{Error, Fault, Problem};
 use super::model::{CondaFacts, CondaSegment, ItemKind, Segment};

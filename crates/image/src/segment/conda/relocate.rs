@@ -1,6 +1,6 @@
 //! The files of a package that name their prefix, for another prefix than that of images.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufWriter, Read, Write as _};
 use std::path::Path;
 
@@ -34,34 +34,61 @@ pub(crate) fn relocate(
         let info = Info::read(&archive.info()?)?;
         let placing = Placing::new(&info, python)?;
         let listed = info.listed();
-        archive.members(|mut entry| {
-            let Ok(member) = String::from_utf8(entry.path_bytes().into_owned()) else { return Ok(()) };
-            let member = member.strip_prefix("./").unwrap_or(&member);
-            let kind = entry.header().entry_type();
-            let Some(target) = placing.place(member).filter(|target| own.contains(target)) else {
-                return Ok(());
-            };
-            let placeholder = match &listed {
-                Some(listed) => listed.get(member).and_then(|listed| listed.placeholder.clone()),
-                None => info.placeholder_of(member),
-            };
-            let Some((placeholder, mode)) = placeholder else { return Ok(()) };
-            if !matches!(kind, EntryType::Regular | EntryType::Continuous) {
-                return Ok(());
-            }
-            let out = write_over(&folder.join(&target))?;
+        let placeholder_of = |member: &str| match &listed {
+            Some(listed) => listed.get(member).and_then(|listed| listed.placeholder.clone()),
+            None => info.placeholder_of(member),
+        };
+        let lay = |entry: &mut dyn Read, member: &str, target: &str| {
+            let Some((placeholder, mode)) = placeholder_of(member) else { return Ok(()) };
+            let out = write_over(&folder.join(target)).map(BufWriter::new).map_err(writing)?;
             match mode {
-                Mode::Text => text(&mut entry, member, &placeholder, prefix, out),
-                Mode::Binary => binary(&mut entry, member, &placeholder, prefix, out),
+                Mode::Text => text(entry, member, &placeholder, prefix, out),
+                Mode::Binary => binary(entry, member, &placeholder, prefix, out),
+            }
+        };
+
+        // Names of one file, by the first of them.
+        let mut first: HashMap<String, String> = HashMap::new();
+        let mut links: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        archive.members(|mut entry| {
+            let Some(member) = plain(&entry.path_bytes()) else { return Ok(()) };
+            let target = placing.place(&member).filter(|target| own.contains(target));
+            match (entry.header().entry_type(), target) {
+                (EntryType::Regular | EntryType::Continuous, Some(target)) => {
+                    lay(&mut entry, &member, &target)
+                }
+                (EntryType::Link, target) => {
+                    let Some(to) = entry.link_name_bytes().and_then(|to| plain(&to)) else { return Ok(()) };
+                    let to = first.get(&to).cloned().unwrap_or(to);
+                    links.entry(to.clone()).or_default().extend(target);
+                    first.insert(member, to);
+                    Ok(())
+                }
+                _ => Ok(()),
             }
         })?;
+        // In a prefix each name is a file of its own, and another package may have taken the first one over.
+        if links.values().any(|names| !names.is_empty()) {
+            archive.members(|mut entry| {
+                let Some(member) = plain(&entry.path_bytes()) else { return Ok(()) };
+                let Some((one, others)) = links.get(&member).and_then(|names| names.split_first()) else {
+                    return Ok(());
+                };
+                lay(&mut entry, &member, one)?;
+                for other in others {
+                    let mut out = write_over(&folder.join(other)).map_err(writing)?;
+                    let mut laid = File::open(folder.join(one)).map_err(writing)?;
+                    std::io::copy(&mut laid, &mut out).map_err(writing)?;
+                }
+                Ok(())
+            })?;
+        }
         for script in placing.scripts() {
             let target = format!("bin/{}", script.name);
             if own.contains(&target) {
                 let text = prefix::text(script.text.as_bytes(), IMAGE_PREFIX, prefix);
-                let mut out = write_over(&folder.join(target))?;
+                let mut out = write_over(&folder.join(target)).map_err(writing)?;
                 out.write_all(&fit_shebang(text)).map_err(writing)?;
-                out.flush().map_err(writing)?;
             }
         }
         Ok(())
@@ -69,18 +96,27 @@ pub(crate) fn relocate(
     work().map_err(|fault: Fault| fault.of(name))
 }
 
+/// A member's name as text.
+fn plain(bytes: &[u8]) -> Option<String> {
+    let name = str::from_utf8(bytes).ok()?;
+    Some(name.strip_prefix("./").unwrap_or(name).to_owned())
+}
+
 fn writing(error: std::io::Error) -> Fault {
     Fault::Other(Error::Write(error))
 }
 
-/// The file is cut to nothing and written anew, and keeps its mode.
-fn write_over(path: &Path) -> Result<BufWriter<File>, Fault> {
-    let file = fs_err::OpenOptions::new().write(true).truncate(true).open(path);
-    file.map(BufWriter::new).map_err(writing)
+/// An empty file in the place of the one at `path`, with its mode. A new one, because that may be read-only.
+pub(crate) fn write_over(path: &Path) -> std::io::Result<File> {
+    let permissions = fs_err::symlink_metadata(path)?.permissions();
+    fs_err::remove_file(path)?;
+    let file = File::create_new(path)?;
+    file.set_permissions(permissions)?;
+    Ok(file)
 }
 
 fn text(
-    entry: &mut impl Read,
+    entry: &mut dyn Read,
     member: &str,
     placeholder: &str,
     prefix: &str,
@@ -96,19 +132,15 @@ fn text(
 }
 
 fn binary(
-    entry: &mut impl Read,
+    entry: &mut dyn Read,
     member: &str,
     placeholder: &str,
     prefix: &str,
     mut out: BufWriter<File>,
 ) -> Result<(), Fault> {
     let mut replacement = Replacement::new(placeholder, prefix).ok_or_else(|| {
-        let problem = format!(
-            "has room for a prefix of {} bytes, and {prefix} has {}",
-            placeholder.len(),
-            prefix.len()
-        );
-        Fault::member(member, Problem::Malformed(problem))
+        let problem = Problem::NoRoom { room: placeholder.len(), prefix: prefix.len() };
+        Fault::member(member, problem)
     })?;
     let (mut buffer, mut replaced) = (vec![0; 64 << 10], Vec::new());
     loop {
