@@ -57,6 +57,9 @@ pub enum Error {
         /// The folder that every channel has.
         subdir: String,
     },
+    /// An index names a part that is not there.
+    #[error("the channel's index names a part that its server does not have")]
+    Reindexed,
     /// An index that was read is none.
     #[error("{reason}")]
     Broken {
@@ -151,6 +154,10 @@ impl Error {
             | GatewayError::FetchRepoDataError(FetchRepoDataError::NoCacheAvailable(url)) => {
                 Self::NotCached { what: SafeUrl::new(url).to_string() }
             }
+            // Of a shard: that there is no index at all is told apart from this.
+            GatewayError::ReqwestError(error) if error.status().is_some_and(|status| status == 404) => {
+                Self::Reindexed
+            }
             GatewayError::ShardNotCached(name) => Self::NotCached { what: name },
             error => Self::Broken { reason: with_causes(&error) },
         }
@@ -184,8 +191,11 @@ impl Error {
             }
             Self::Unsolvable { explanation } => return explanation.hint(),
             Self::StrangeUrl { .. } => "do not use this channel: it would learn the variable's value".to_owned(),
+            Self::Reindexed => "it is being written anew: try again in a minute".to_owned(),
+            Self::Broken { .. } => {
+                "try again, as it may just be written anew; if it stays so, tell whoever keeps the channel".to_owned()
+            }
             Self::Read { .. }
-            | Self::Broken { .. }
             | Self::Spec { .. }
             | Self::Solver { .. }
             | Self::Archive { .. }

@@ -31,7 +31,12 @@ pub(super) fn notes(
                 more += 1;
                 continue;
             }
-            notes.push(format!("pip installs nothing for `{text}`: there is {}", has.explained()));
+            // What its extras need is pip's to install.
+            notes.push(if requirement.extras.is_empty() {
+                format!("pip installs nothing for `{text}`: there is {}", has.explained())
+            } else {
+                format!("pip does not install {} itself for `{text}`: there is {}", has.name, has.explained())
+            });
         }
     }
     if more > 0 {

@@ -307,6 +307,21 @@ fn mirrors_are_asked_in_place_of_the_channel_and_locks_name_the_channel() {
 }
 
 #[test]
+fn a_part_of_an_index_that_is_gone_is_said() {
+    let place = Place::new();
+    let channel = small();
+    let server = Server::start(channel.serve(FileTree::new()));
+    let shards: Vec<String> = channel.files().into_keys().filter(|path| path.contains("/shards/")).collect();
+    assert!(!shards.is_empty());
+    for path in &shards {
+        server.remove(&format!("/small/{path}"));
+    }
+    let error = place.resolve(&asked(&[&server.at("/small")], &["program"])).unwrap_err();
+    assert!(matches!(error, Error::Reindexed), "{error:?}");
+    assert!(error.hint().unwrap().contains("try again"));
+}
+
+#[test]
 fn an_index_that_unpacks_to_more_than_is_allowed_is_not_read() {
     let bomb = zstd::encode_all(&vec![0; 64 << 20][..], 0).unwrap();
     let long = vec![b' '; 2 << 20];

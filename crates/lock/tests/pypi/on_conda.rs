@@ -105,6 +105,13 @@ async fn extras_of_what_conda_has_are_pips() {
     let index = Index::new().add(Wheel::new("pysocks", "1.7")).add(Wheel::new("requests", "2.99"));
     let Some(machine) = machine(index).await else { return };
     assert_eq!(names(&machine.resolve(&pip(&["requests[all]"])).await), ["pysocks 1.7"]);
+    let notes = machine.notes();
+    assert!(
+        notes.iter().any(|note| note.starts_with(
+            "pip does not install requests itself for `requests[all]`: there is conda's requests"
+        )),
+        "{notes:?}"
+    );
 }
 
 #[tokio::test]
