@@ -191,7 +191,9 @@ impl Workspace {
         let settings = [&self.config.pypi.index, &debian.mirror, &debian.security_mirror];
         settings.into_iter().flatten().for_each(|url| places.add(url));
         let conda = provenv_lock::conda::places(&definition.conda, &self.conda_config());
-        conda.iter().for_each(|url| places.add(url));
+        for url in conda {
+            places.add(&url);
+        }
         places
     }
 }

@@ -17,6 +17,7 @@ use provenv_definition::{nearest, pages};
   git show HEAD:environment.yml | provenv env check - --stdin-name environment.yml
 
 A remark is taken back by `# provenv: ignore[PV103]` on its line or on the line before.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command")]
 pub struct CheckArgs {
     /// The files or folders; `-` is standard input
     #[arg(required_unless_present = "explain", value_hint = ValueHint::AnyPath)]

@@ -1,0 +1,124 @@
+//! The arguments of the commands that make locks and images: `lock`, `build`, `upgrade`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+use provenv_definition::{Platform, VirtualPackage};
+use provenv_workspace::ScriptChoice;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv lock environment.yaml                    write environment.lock.json beside it
+  provenv lock requirements.txt --file -           write to standard output
+  provenv lock environment.yaml --check            is environment.lock.json of this definition?
+  provenv lock environment.yaml --as-of 2026-03-31 from what there was at the end of that day
+
+A lock is built from with `provenv build environment.yaml --lock environment.lock.json`, on any machine.")]
+pub struct LockArgs {
+    /// A file, or a registered environment
+    #[arg(value_name = "FILE|ENV", value_hint = ValueHint::FilePath)]
+    pub environment: String,
+    /// Where to write; `-` is standard output [default: beside the file, with the ending .lock.json]
+    #[arg(long, short, value_name = "LOCK", value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    /// Resolve again, though the definition has a receipt
+    #[arg(long)]
+    pub upgrade: bool,
+    /// Write nothing and resolve nothing: check that the lock file is of this definition, and fail if not
+    #[arg(long, conflicts_with_all = ["upgrade", "as_of", "virtual_packages"])]
+    pub check: bool,
+    /// What becomes of scripts that conda packages want to be run when they are installed; the lock keeps it
+    #[arg(long, value_name = "WHAT", conflicts_with = "check")]
+    pub post_link: Option<PostLink>,
+    #[command(flatten)]
+    pub resolving: ResolvingArgs,
+}
+
+/// What becomes of the scripts of conda packages.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PostLink {
+    /// Run them once, in the sandbox, and keep what they leave as a layer
+    Run,
+    /// Leave them out
+    Skip,
+}
+
+impl From<PostLink> for ScriptChoice {
+    fn from(choice: PostLink) -> Self {
+        match choice {
+            PostLink::Run => Self::Run,
+            PostLink::Skip => Self::Skip,
+        }
+    }
+}
+
+/// What a resolution is told beside the definition; kept in the receipt.
+#[derive(Clone, Debug, Args)]
+pub struct ResolvingArgs {
+    /// Resolve from what indexes had at this time; a date is the end of that day in UTC. Debian's archive keeps one version of
+    /// each package, whatever the time
+    #[arg(long, value_name = "DATE|TIME", value_parser = provenv_workspace::parse_as_of)]
+    pub as_of: Option<jiff::Timestamp>,
+    /// Resolve for machines that have this, as conda names it, e.g. __cuda=12.4; may be given several times
+    #[arg(long = "virtual-package", value_name = "NAME=VERSION")]
+    pub virtual_packages: Vec<VirtualPackage>,
+}
+
+impl From<ResolvingArgs> for provenv_workspace::Resolving {
+    fn from(arguments: ResolvingArgs) -> Self {
+        Self { as_of: arguments.as_of, virtual_packages: arguments.virtual_packages }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv build environment.yaml
+  provenv build digits:2 --to oci:image
+  provenv build digits --to docker-archive:digits.tar
+  provenv build digits --to prefix:/srv/digits     conda's environment without the image
+  provenv build digits --to registry.example/team/digits:2
+  provenv build environment.yaml --lock environment.lock.json
+  provenv build digits --force                     assemble again and compare")]
+pub struct BuildArgs {
+    /// A file, or a registered environment
+    #[arg(value_name = "FILE|ENV", value_hint = ValueHint::FilePath)]
+    pub environment: String,
+    /// Where the image goes besides the store: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG],
+    /// prefix:DIR (the conda environment as a folder of this machine) or a registry reference HOST/NAME[:TAG]; may be given
+    /// several times
+    #[arg(long, value_name = "DESTINATION")]
+    pub to: Vec<String>,
+    /// Build exactly from this lock, which `provenv lock` wrote here or elsewhere, and resolve nothing
+    #[arg(long, value_name = "LOCK", value_hint = ValueHint::FilePath)]
+    pub lock: Option<PathBuf>,
+    /// Assemble again from the same lock and compare digests
+    #[arg(long)]
+    pub force: bool,
+    /// The platform, where the definition names several
+    #[arg(long)]
+    pub platform: Option<Platform>,
+    /// Speak plain http with the registry, also where it is another machine
+    #[arg(long)]
+    pub insecure: bool,
+    /// What becomes of scripts that conda packages want to be run when they are installed; the lock keeps it
+    #[arg(long, value_name = "WHAT", conflicts_with = "lock")]
+    pub post_link: Option<PostLink>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv upgrade digits --dry-run                 what would change
+  provenv upgrade digits                           everything
+  provenv upgrade digits numpy scipy               only these, and what they need")]
+pub struct UpgradeArgs {
+    /// The environment's name
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// Only these packages
+    pub packages: Vec<String>,
+    /// Show what would change and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub resolving: ResolvingArgs,
+}
