@@ -2,6 +2,7 @@
 //!
 //! Front ends talk to this crate and know nothing of what lies below it.
 
+mod auditing;
 mod build_log;
 mod building;
 mod builds;
@@ -9,6 +10,7 @@ mod catalogue;
 mod comparing;
 mod config;
 mod curated;
+mod ever;
 mod environments;
 mod error;
 mod exporting;
@@ -26,6 +28,7 @@ mod resolving;
 mod running;
 mod runs;
 mod sandbox;
+mod sbom;
 mod snapshot;
 mod stopping;
 mod supervise;
@@ -37,6 +40,7 @@ use provenv_fetch::Fetcher;
 use provenv_store::Store;
 use tokio::sync::OnceCell;
 
+pub use auditing::{AuditOptions, AuditReport, AuditSummary, Unchecked};
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
 pub use builds::BuildDetails;
 pub use catalogue::{BuildStatus, CatalogueError, RunStatus};
@@ -54,11 +58,14 @@ pub use locking::{Locked, Upgraded};
 pub use post_link::ScriptChoice;
 pub use provenv_compute::sandbox_main_if_asked;
 pub use provenv_fetch::{Phase, Reporter, Silent};
+pub use provenv_image::audit::{Finding, Severity};
+pub use provenv_image::sbom::Format as SbomFormat;
 pub use provenv_lock::diff::{Amount, EcosystemDiff, LockDiff, PackageChange, PackageVersion, Totals};
 pub use reference::Reference;
 pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};
 pub use runs::RunDetails;
+pub use sbom::Sbom;
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod audit;
 mod build;
 mod builds;
 mod capture;
@@ -13,6 +14,7 @@ mod image;
 mod lock;
 mod run;
 mod runs;
+mod sbom;
 mod store;
 mod submit;
 mod upgrade;
