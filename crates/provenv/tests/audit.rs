@@ -163,7 +163,7 @@ fn a_database_is_fetched_once_and_then_taken_offline() {
     let Some(setup) = Setup::new(&["cup"]) else { return };
     let mut tree = FileTree::new();
     for ecosystem in ["PyPI", "Debian:12"] {
-        tree = tree.file(&format!("/osv/{ecosystem}/all.zip"), archive(ecosystem));
+        tree = tree.with(&format!("/osv/{ecosystem}/all.zip"), archive(ecosystem));
     }
     let server = Server::start(tree);
     let url = server.at("/osv");

@@ -1,15 +1,15 @@
 //! Audits: known vulnerabilities of what is in images, found and kept.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use provenv_definition::{Digest, Platform, SafeUrl};
 use provenv_image::audit::{Database, Ecosystem, Finding, Inventory};
-use provenv_image::sbom::Kind;
+use provenv_image::sbom::{Bill, Kind};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::error::IoContext;
-use crate::ever::Made;
 use crate::{Error, Result, Workspace, identifier};
 
 /// Where OSV publishes its exports.
@@ -105,7 +105,7 @@ impl Workspace {
         };
         let mut inventories = Vec::new();
         for made in &all {
-            inventories.push(inventory(made, options)?);
+            inventories.push(inventory(&self.bill(made)?, options));
         }
         let wanted = inventories.iter().flat_map(Inventory::ecosystems).collect();
         let source = self.source(options, folder)?;
@@ -115,9 +115,7 @@ impl Workspace {
         })
         .await??;
         let mut reports = Vec::new();
-        for (made, (inventory, unchecked)) in
-            all.iter().zip(inventories.iter().map(|inventory| (inventory, unchecked(inventory))))
-        {
+        for (made, inventory) in all.iter().zip(&inventories) {
             let is_ignored = |finding: &Finding| options.ignore.iter().any(|id| finding.is_called(id));
             let (ignored, findings) = database.findings(inventory).into_iter().partition(is_ignored);
             let report = AuditReport {
@@ -133,7 +131,7 @@ impl Workspace {
                 packages: inventory.packages.len(),
                 findings,
                 ignored,
-                unchecked,
+                unchecked: unchecked(inventory),
             };
             self.catalogue.keep_audit(&report).await?;
             reports.push(report);
@@ -183,7 +181,7 @@ impl Workspace {
     }
 
     /// The files of the database that have something of these ecosystems, on this machine.
-    async fn files(&self, source: &Source, wanted: &std::collections::BTreeSet<Ecosystem>) -> Result<Vec<PathBuf>> {
+    async fn files(&self, source: &Source, wanted: &BTreeSet<Ecosystem>) -> Result<Vec<PathBuf>> {
         let url = match source {
             Source::Path(path) if path.is_dir() => {
                 // Where there is a folder for each ecosystem, the others need not be read.
@@ -249,13 +247,13 @@ fn folders(ecosystem: &Ecosystem) -> Vec<String> {
     if family == name { vec![name] } else { vec![name, family] }
 }
 
-fn inventory(made: &Made, options: &AuditOptions) -> Result<Inventory> {
-    let mut inventory = Inventory::of(&made.bill()?);
+fn inventory(bill: &Bill, options: &AuditOptions) -> Inventory {
+    let mut inventory = Inventory::of(bill);
     inventory.packages.retain(|package, _| match package.ecosystem {
         Ecosystem::Pypi => options.pypi,
         Ecosystem::Debian(_) => options.debian,
     });
-    Ok(inventory)
+    inventory
 }
 
 fn unchecked(inventory: &Inventory) -> Vec<Unchecked> {

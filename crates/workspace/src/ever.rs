@@ -24,16 +24,6 @@ impl Made {
         self.lock.platforms.get(&self.row.platform).ok_or(Error::NoPlatform(self.row.platform))
     }
 
-    /// Everything in it.
-    pub fn bill(&self) -> Result<Bill> {
-        Ok(Bill::of(&Subject {
-            manifest: self.row.manifest,
-            platform: self.row.platform,
-            lock_digest: self.row.lock,
-            lock: self.lock()?,
-            known: &self.known,
-        }))
-    }
 }
 
 impl Workspace {
@@ -73,6 +63,25 @@ impl Workspace {
             }
         }
         Ok(all)
+    }
+
+    /// Everything in an image.
+    pub(crate) fn bill(&self, made: &Made) -> Result<Bill> {
+        let bill = Bill::of(&Subject {
+            manifest: made.row.manifest,
+            platform: made.row.platform,
+            lock_digest: made.row.lock,
+            lock: made.lock()?,
+            known: &made.known,
+        });
+        if bill.unread() > 0 {
+            self.reporter.note(&format!(
+                "the bytes of {} packages were never in this store: their licences and what lies in them are not known, until \
+                 `provenv build` brings them",
+                bill.unread()
+            ));
+        }
+        Ok(bill)
     }
 
     async fn made_of(&self, row: MadeRow) -> Result<Made> {

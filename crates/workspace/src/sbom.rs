@@ -24,13 +24,7 @@ impl Workspace {
     /// The bill of materials of the image of an environment or a file, or with a digest: of any image ever made here.
     pub async fn sbom(&self, reference: &str, folder: &Path, format: Format) -> Result<Sbom> {
         let made = self.made(reference, folder).await?;
-        let bill = made.bill()?;
-        if bill.unread() > 0 {
-            self.reporter.note(&format!(
-                "the bytes of {} packages are not in the store, and their licences are not known: `provenv build` brings them",
-                bill.unread()
-            ));
-        }
+        let bill = self.bill(&made)?;
         Ok(Sbom {
             image: made.row.manifest,
             lock: made.row.lock,

@@ -85,6 +85,8 @@ impl Inventory {
                     let ecosystem = Ecosystem::Debian(release.cloned().unwrap_or_default());
                     inventory.add(Package { ecosystem, name, version }, one.name.clone());
                 }
+                // Debian mends what it ships, and its own records tell of it.
+                Kind::Pypi if outer.is_some_and(|outer| outer.kind == Kind::Deb) => {}
                 Kind::Pypi => {
                     let version = one.version.clone();
                     let package = Package { ecosystem: Ecosystem::Pypi, name: one.name.clone(), version };

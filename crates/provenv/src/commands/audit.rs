@@ -49,7 +49,12 @@ pub async fn audit(context: &Context, arguments: AuditArgs) -> Result {
         }
     }
     if arguments.all {
-        context.show(&reports, |reports| reports.iter().map(text).collect::<Vec<_>>().join("\n"))?;
+        context.show(&reports, |reports| {
+            if reports.is_empty() {
+                return "no images yet: `provenv build FILE` makes one\n".to_owned();
+            }
+            reports.iter().map(text).collect::<Vec<_>>().join("\n")
+        })?;
     } else {
         context.show(&reports[0], text)?;
     }
