@@ -23,7 +23,6 @@ impl Made {
     pub fn lock(&self) -> Result<&PlatformLock> {
         self.lock.platforms.get(&self.row.platform).ok_or(Error::NoPlatform(self.row.platform))
     }
-
 }
 
 impl Workspace {

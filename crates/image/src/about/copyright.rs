@@ -20,7 +20,10 @@ pub(super) fn find(
     let file = format!("{folder}/copyright");
     let read = files(store, segment, |path| path == file)?;
     if !read.is_empty() {
-        return Ok((read.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).collect(), None));
+        return Ok((
+            read.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).collect(),
+            None,
+        ));
     }
     // `libstdc++6 -> gcc-12-base`, or `copyright -> ../gcc-12-base/copyright`.
     let links = segment.index.entries.iter().filter(|item| item.path == folder || item.path == file);
@@ -28,9 +31,9 @@ pub(super) fn find(
         ItemKind::Symlink(target) => Some(target.as_str()),
         _ => None,
     });
-    let of = target.flat_map(|target| target.split('/')).find(|part| {
-        !matches!(*part, "" | "." | ".." | "usr" | "share" | "doc" | "copyright")
-    });
+    let of = target
+        .flat_map(|target| target.split('/'))
+        .find(|part| !matches!(*part, "" | "." | ".." | "usr" | "share" | "doc" | "copyright"));
     Ok((Vec::new(), of.map(str::to_owned)))
 }
 

@@ -9,14 +9,14 @@ impl Fields {
     pub fn parse(text: &str) -> Self {
         let mut fields: Vec<(String, String)> = Vec::new();
         for line in text.lines() {
-            let line = line.trim_end();
-            if line.is_empty() {
+            // A line of spaces goes on.
+            if line.trim_end_matches('\r').is_empty() {
                 break;
             }
             if line.starts_with([' ', '\t']) {
                 if let Some((_, value)) = fields.last_mut() {
                     value.push('\n');
-                    value.push_str(line.trim_start());
+                    value.push_str(line.trim());
                 }
             } else if let Some((name, value)) = line.split_once(':') {
                 fields.push((name.trim().to_owned(), value.trim().to_owned()));
@@ -45,10 +45,10 @@ mod tests {
     #[test]
     fn continued_and_repeated_fields_are_read_up_to_the_body() {
         let fields = Fields::parse(
-            "Name: tea\nLicense: Some\n        words\nClassifier: A\nclassifier: B\n: odd\nno field\n\nName: body\n",
+            "Name: tea\nLicense: Some\n        \n        words\nClassifier: A\nclassifier: B\n: odd\nno field\n\nName: body\n",
         );
         assert_eq!(fields.get("name"), Some("tea"));
-        assert_eq!(fields.get("License"), Some("Some\nwords"));
+        assert_eq!(fields.get("License"), Some("Some\n\nwords"));
         assert_eq!(fields.all("Classifier").collect::<Vec<_>>(), ["A", "B"]);
         assert_eq!(fields.get("Summary"), None);
     }

@@ -165,11 +165,7 @@ fn wheel(store: &Store, package: &PypiPackage, python: &PythonLock) -> Result<Op
 }
 
 /// Of a conda package: `info/index.json`, and the Python distributions that lie in it.
-fn conda(
-    store: &Store,
-    package: &CondaPackage,
-    python: Option<&PythonLock>,
-) -> Result<Option<About>, Error> {
+fn conda(store: &Store, package: &CondaPackage, python: Option<&PythonLock>) -> Result<Option<About>, Error> {
     let kept = segment::kept_conda(store, &package.artifact.sha256, for_python(package, python))?;
     let Some(kept) = kept else { return Ok(None) };
     let index: serde_json::Value = serde_json::from_str(&kept.facts.index).unwrap_or_default();

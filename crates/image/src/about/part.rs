@@ -68,11 +68,7 @@ fn kind_of(path: &str) -> Option<PartKind> {
         "PKG-INFO" => folder.ends_with(".egg-info"),
         _ => file.ends_with(".egg-info"),
     };
-    if is_python {
-        Some(PartKind::Pypi)
-    } else {
-        (file == "package.json").then_some(PartKind::Npm)
-    }
+    if is_python { Some(PartKind::Pypi) } else { (file == "package.json").then_some(PartKind::Npm) }
 }
 
 /// Core metadata (PyPA specifications).
@@ -131,7 +127,10 @@ mod tests {
     fn parts_are_known_by_their_files() {
         for (path, kind) in [
             ("opt/provenv/lib/python3.11/site-packages/a-1.dist-info/METADATA", Some(PartKind::Pypi)),
-            ("opt/provenv/lib/python3.11/site-packages/v/_vendor/b-1.dist-info/METADATA", Some(PartKind::Pypi)),
+            (
+                "opt/provenv/lib/python3.11/site-packages/v/_vendor/b-1.dist-info/METADATA",
+                Some(PartKind::Pypi),
+            ),
             ("opt/provenv/lib/python3.11/site-packages/a.egg-info/PKG-INFO", Some(PartKind::Pypi)),
             ("usr/lib/python3/dist-packages/a-1.egg-info", Some(PartKind::Pypi)),
             ("opt/provenv/lib/python3.11/site-packages/w/static/package.json", Some(PartKind::Npm)),
@@ -144,13 +143,20 @@ mod tests {
 
     #[test]
     fn of_a_licence_field_only_a_name_is_taken() {
-        let part = distribution("x", "Name: Tea\nVersion: 1\nLicense: BSD 3-Clause\nClassifier: License :: OSI Approved :: BSD License\n");
+        let part = distribution(
+            "x",
+            "Name: Tea\nVersion: 1\nLicense: BSD 3-Clause\nClassifier: License :: OSI Approved :: BSD License\n",
+        );
         let licenses = part.unwrap().licenses;
         assert_eq!(
             licenses,
-            [LicenseName::Text("BSD 3-Clause".into()), LicenseName::Classifier("OSI Approved :: BSD License".into())]
+            [
+                LicenseName::Text("BSD 3-Clause".into()),
+                LicenseName::Classifier("OSI Approved :: BSD License".into())
+            ]
         );
-        let text = "Name: Tea\nVersion: 1\nLicense: Copyright me\n        Redistribution is\n        permitted\n";
+        let text =
+            "Name: Tea\nVersion: 1\nLicense: Copyright me\n        Redistribution is\n        permitted\n";
         assert_eq!(distribution("x", text).unwrap().licenses, []);
         assert_eq!(distribution("x", "Name: Tea\n"), None);
     }

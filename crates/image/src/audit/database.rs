@@ -220,9 +220,9 @@ impl Ecosystem {
     pub(super) fn is(&self, word: &str) -> bool {
         match self {
             Self::Pypi => word == "PyPI",
-            Self::Debian(release) => {
-                word.strip_prefix("Debian").is_some_and(|rest| rest.is_empty() || rest.strip_prefix(':') == Some(release))
-            }
+            Self::Debian(release) => word
+                .strip_prefix("Debian")
+                .is_some_and(|rest| rest.is_empty() || rest.strip_prefix(':') == Some(release)),
         }
     }
 

@@ -49,7 +49,11 @@ impl Database {
             for affected in record.affected() {
                 let Some(named) = affected.package() else { continue };
                 // The word before the colon is what names are written by.
-                let name = inventory.packages.keys().map(|package| &package.ecosystem).find(|one| one.is(&named.ecosystem));
+                let name = inventory
+                    .packages
+                    .keys()
+                    .map(|package| &package.ecosystem)
+                    .find(|one| one.is(&named.ecosystem));
                 let Some(name) = name.map(|ecosystem| ecosystem.name(&named.name)) else { continue };
                 by_name.entry(name).or_default().push((record, affected));
             }
@@ -57,7 +61,8 @@ impl Database {
         let mut findings = Vec::new();
         for (package, places) in &inventory.packages {
             let told = by_name.get(&package.name).map(Vec::as_slice).unwrap_or_default();
-            let hits: Vec<Hit> = told.iter().filter_map(|(record, affected)| hit(package, record, affected)).collect();
+            let hits: Vec<Hit> =
+                told.iter().filter_map(|(record, affected)| hit(package, record, affected)).collect();
             findings.extend(merge(hits).into_iter().map(|hit| hit.finding(package, places)));
         }
         findings.sort_by(|one, other| {
@@ -111,7 +116,8 @@ fn hit(package: &Package, record: &Record, affected: &Affected) -> Option<Hit> {
 
 /// Those that share a name become one; an advisory on several goes to each of these.
 fn merge(hits: Vec<Hit>) -> Vec<Hit> {
-    let (advisories, single): (Vec<Hit>, Vec<Hit>) = hits.into_iter().partition(|hit| !hit.several.is_empty());
+    let (advisories, single): (Vec<Hit>, Vec<Hit>) =
+        hits.into_iter().partition(|hit| !hit.several.is_empty());
     let mut merged: Vec<Hit> = Vec::new();
     for mut hit in single {
         let mut rest = Vec::new();

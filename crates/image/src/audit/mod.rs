@@ -70,7 +70,8 @@ impl Inventory {
     /// What is in an image, by its bill of materials.
     pub fn of(bill: &Bill) -> Self {
         let mut inventory = Self::default();
-        let release = bill.components().find(|(one, _)| one.kind == Kind::System).map(|(one, _)| &one.version);
+        let release =
+            bill.components().find(|(one, _)| one.kind == Kind::System).map(|(one, _)| &one.version);
         // A conda package counts as asked for where a Python distribution lies in it, and not otherwise.
         let python: BTreeSet<&str> = bill
             .components()
@@ -81,7 +82,8 @@ impl Inventory {
         for (one, outer) in bill.components() {
             match one.kind {
                 Kind::Deb => {
-                    let (name, version) = one.source.clone().unwrap_or((one.name.clone(), one.version.clone()));
+                    let (name, version) =
+                        one.source.clone().unwrap_or((one.name.clone(), one.version.clone()));
                     let ecosystem = Ecosystem::Debian(release.cloned().unwrap_or_default());
                     inventory.add(Package { ecosystem, name, version }, one.name.clone());
                 }
@@ -117,7 +119,9 @@ impl Inventory {
 /// What a Python package is in the image.
 fn place(one: &Component, outer: Option<&Component>) -> String {
     match outer {
-        Some(outer) if outer.kind != Kind::Image => format!("{} in {} {}", one.name, outer.name, outer.version),
+        Some(outer) if outer.kind != Kind::Image => {
+            format!("{} in {} {}", one.name, outer.name, outer.version)
+        }
         _ => one.name.clone(),
     }
 }

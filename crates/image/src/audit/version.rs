@@ -48,9 +48,10 @@ pub(super) fn fixes(ecosystem: &Ecosystem, version: &str, affected: &Affected) -
     let own = Version::parse(ecosystem, version);
     let mut is_affected = affected.versions().iter().any(|listed| {
         listed == version
-            || own.as_ref().zip(Version::parse(ecosystem, listed)).is_some_and(|(own, listed)| {
-                own.compare(&listed) == Ordering::Equal
-            })
+            || own
+                .as_ref()
+                .zip(Version::parse(ecosystem, listed))
+                .is_some_and(|(own, listed)| own.compare(&listed) == Ordering::Equal)
     });
     let mut fixes = Vec::new();
     if let Some(own) = &own {
@@ -127,9 +128,10 @@ impl<'r> Events<'r> {
 
     /// The first fix behind `own`.
     fn fixed_after(&self, own: &Version) -> Option<String> {
-        let behind = self.events.iter().find(|(version, what, _)| {
-            *what == What::Fixed && own.compare(version) == Ordering::Less
-        });
+        let behind = self
+            .events
+            .iter()
+            .find(|(version, what, _)| *what == What::Fixed && own.compare(version) == Ordering::Less);
         behind.map(|(_, _, text)| (*text).to_owned())
     }
 }
@@ -199,7 +201,8 @@ mod tests {
 
     #[test]
     fn lists_last_affected_versions_and_limits_count() {
-        let list = r#"{"versions": ["1.0", "1.2"], "ranges": [{"type": "GIT", "events": [{"introduced": "0"}]}]}"#;
+        let list =
+            r#"{"versions": ["1.0", "1.2"], "ranges": [{"type": "GIT", "events": [{"introduced": "0"}]}]}"#;
         is(&Ecosystem::Pypi, list, &[("1.0.0", Some(&[])), ("1.1", None)]);
         let last = r#"{"ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "1.1"}, {"last_affected": "1.3"}]}]}"#;
         is(&Ecosystem::Pypi, last, &[("1.0", None), ("1.3", Some(&[])), ("1.3.1", None)]);

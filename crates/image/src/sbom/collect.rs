@@ -113,7 +113,8 @@ fn image(subject: &Subject<'_>) -> Component {
         component(Kind::Image, &title.unwrap_or_default(), &subject.manifest.to_string(), &subject.manifest);
     image.id = format!("image-{}", &subject.manifest.hex()[..16]);
     image.sha256 = Some(subject.manifest);
-    image.summary = Some(format!("The image assembled from lock {} for {}.", subject.lock_digest, subject.platform));
+    image.summary =
+        Some(format!("The image assembled from lock {} for {}.", subject.lock_digest, subject.platform));
     image
 }
 
@@ -128,14 +129,10 @@ fn system(lock: &PlatformLock) -> Component {
     system
 }
 
-fn deb(
-    package: &DebPackage,
-    lock: &PlatformLock,
-    about: Option<&About>,
-    subject: &Subject<'_>,
-) -> Component {
+fn deb(package: &DebPackage, lock: &PlatformLock, about: Option<&About>, subject: &Subject<'_>) -> Component {
     let BaseLock::Debian { suite } = &lock.base;
-    let distro = debian_release(&suite.0).map_or_else(|| suite.0.clone(), |release| format!("debian-{release}"));
+    let distro =
+        debian_release(&suite.0).map_or_else(|| suite.0.clone(), |release| format!("debian-{release}"));
     let made = component(Kind::Deb, &package.name, &package.version, &package.artifact.sha256);
     let mut made = with(made, about);
     // As scanners write it: the source package where it is called otherwise, or has another version.
@@ -146,9 +143,13 @@ fn deb(
             (_, false) => format!("{name}@{version}"),
         }
     });
-    let qualifiers =
-        [("arch", &*package.architecture), ("distro", &distro), ("upstream", upstream.as_deref().unwrap_or_default())];
-    made.purl = Some(purl("deb", Some("debian"), &package.name.to_lowercase(), &package.version, &qualifiers));
+    let qualifiers = [
+        ("arch", &*package.architecture),
+        ("distro", &distro),
+        ("upstream", upstream.as_deref().unwrap_or_default()),
+    ];
+    made.purl =
+        Some(purl("deb", Some("debian"), &package.name.to_lowercase(), &package.version, &qualifiers));
     fetched(&mut made, &package.artifact);
     // `libstdc++6` leaves it to `gcc-12-base`.
     if let Some(other) = about.and_then(|about| about.copyright_of.as_deref()) {
@@ -172,12 +173,8 @@ fn conda(package: &CondaPackage, about: Option<&About>) -> Component {
         Some(file) if file.ends_with(".tar.bz2") => "tar.bz2",
         _ => "conda",
     };
-    let qualifiers = [
-        ("build", &*package.build),
-        ("channel", channel(url)),
-        ("subdir", &package.subdir),
-        ("type", kind),
-    ];
+    let qualifiers =
+        [("build", &*package.build), ("channel", channel(url)), ("subdir", &package.subdir), ("type", kind)];
     made.purl = Some(purl("conda", None, &package.name.to_lowercase(), &package.version, &qualifiers));
     made.requested = package.requested;
     fetched(&mut made, &package.artifact);
@@ -206,8 +203,10 @@ fn pypi(package: &PypiPackage, about: Option<&About>) -> Component {
                 Some(format!("{place} ({})", sdist.sha256))
             };
             // What a repository's URL may hold of a secret was taken off when it was locked.
-            made.built_from =
-                repository.clone().or_else(from_sdist).or_else(|| Some("a folder of the definition".to_owned()));
+            made.built_from = repository
+                .clone()
+                .or_else(from_sdist)
+                .or_else(|| Some("a folder of the definition".to_owned()));
         }
     }
     made

@@ -39,7 +39,11 @@ pub(super) fn write(bill: &Bill) -> Vec<u8> {
         metadata: Metadata {
             timestamp: CREATED,
             tools: Tools {
-                components: [Tool { r#type: "application", name: "provenv", version: env!("CARGO_PKG_VERSION") }],
+                components: [Tool {
+                    r#type: "application",
+                    name: "provenv",
+                    version: env!("CARGO_PKG_VERSION"),
+                }],
             },
             component: root,
         },

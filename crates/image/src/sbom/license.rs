@@ -18,7 +18,8 @@ pub enum License {
 }
 
 /// What SPDX allows besides its list of today: what was on it.
-const MODE: ParseMode = ParseMode { allow_deprecated: true, allow_postfix_plus_on_gpl: true, ..ParseMode::STRICT };
+const MODE: ParseMode =
+    ParseMode { allow_deprecated: true, allow_postfix_plus_on_gpl: true, ..ParseMode::STRICT };
 
 /// Names that stand for one licence and no other, in lower case.
 const ALIASES: &[(&str, &str)] = &[
@@ -115,7 +116,7 @@ pub fn of(names: &[LicenseName]) -> Vec<License> {
         }),
         pick(|name| match name {
             LicenseName::Debian(text) => Some(debian(text)),
-            LicenseName::Common(text) => Some(id(text).map_or_else(|| License::Name(text.clone()), License::Id)),
+            LicenseName::Common(text) => Some(common(text)),
             _ => None,
         }),
         pick(|name| match name {
@@ -127,7 +128,8 @@ pub fn of(names: &[LicenseName]) -> Vec<License> {
             _ => None,
         }),
     ];
-    let sure = ways.iter().find(|way| !way.is_empty() && way.iter().all(|one| certain(Some(one.clone())).is_some()));
+    let sure =
+        ways.iter().find(|way| !way.is_empty() && way.iter().all(|one| certain(Some(one.clone())).is_some()));
     let chosen = sure.or_else(|| ways.iter().find(|way| !way.is_empty()));
     let mut licenses = chosen.cloned().unwrap_or_default();
     licenses.sort();
@@ -185,6 +187,12 @@ fn classifier(text: &str) -> License {
     known.map_or_else(|| License::Name(rest.to_owned()), |(_, id)| License::Id(id))
 }
 
+/// A file of `/usr/share/common-licenses`: prose that refers to one of GNU's may mean later ones too.
+fn common(text: &str) -> License {
+    let is_gnu = ["GPL", "LGPL", "GFDL"].iter().any(|family| text.starts_with(family));
+    id(text).filter(|_| !is_gnu).map_or_else(|| License::Name(text.to_owned()), License::Id)
+}
+
 /// A short name of Debian's machine-readable copyright files (DEP 5), or several with `and` and `or`.
 fn debian(text: &str) -> License {
     if let Some(license) = short_name(text) {
@@ -235,7 +243,8 @@ fn short_name(text: &str) -> Option<License> {
     };
     let (family, version) = base.rsplit_once('-')?;
     let version = if version.contains('.') { version.to_owned() } else { format!("{version}.0") };
-    let is_gnu = ["GPL", "LGPL", "AGPL", "GFDL", "GFDL-NIV"].iter().any(|one| family.eq_ignore_ascii_case(one));
+    let is_gnu =
+        ["GPL", "LGPL", "AGPL", "GFDL", "GFDL-NIV"].iter().any(|one| family.eq_ignore_ascii_case(one));
     if !is_gnu {
         return id(&format!("{family}-{version}")).filter(|_| !later).map(License::Id);
     }
@@ -303,6 +312,13 @@ mod tests {
         ] {
             is(free(text), expected);
         }
+    }
+
+    #[test]
+    fn references_to_gnus_licences_stay_what_they_are() {
+        is(common("Apache-2.0"), "id Apache-2.0");
+        is(common("LGPL-2.1"), "name LGPL-2.1");
+        is(common("BSD"), "name BSD");
     }
 
     #[test]

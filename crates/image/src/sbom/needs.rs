@@ -38,7 +38,8 @@ pub(super) fn of(
             let about = subject.known.get(package.digest());
             let Some((from, about)) = own(Kind::Pypi, &package.name).zip(about) else { continue };
             let required = about.needs.iter().filter_map(|text| text.parse::<Requirement>().ok());
-            let counts = required.filter(|one| one.marker.as_ref().is_none_or(|marker| marker.holds(&environment)));
+            let counts =
+                required.filter(|one| one.marker.as_ref().is_none_or(|marker| marker.holds(&environment)));
             let wanted = counts.filter_map(|one| python(&normalise_name(one.name.as_deref()?)));
             needs.extend(wanted.map(|to| (from, to)));
         }
@@ -55,7 +56,11 @@ fn debian(
     let mut provided: BTreeMap<&str, &str> = BTreeMap::new();
     let packages = || {
         let known = |sha256| subject.known.get(sha256);
-        subject.lock.debian.iter().filter_map(move |package| Some((package, known(&package.artifact.sha256)?)))
+        subject
+            .lock
+            .debian
+            .iter()
+            .filter_map(move |package| Some((package, known(&package.artifact.sha256)?)))
     };
     for (package, about) in packages() {
         for name in &about.provides {

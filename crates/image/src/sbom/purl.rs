@@ -51,13 +51,17 @@ mod tests {
             purl("deb", Some("debian"), "curl", "7.50.3-1", &[("distro", "jessie"), ("arch", "i386")]),
             "pkg:deb/debian/curl@7.50.3-1?arch=i386&distro=jessie"
         );
-        let conda = [("build", "py36h06a4308_0"), ("channel", "main"), ("subdir", "linux-64"), ("type", "tar.bz2")];
+        let conda =
+            [("build", "py36h06a4308_0"), ("channel", "main"), ("subdir", "linux-64"), ("type", "tar.bz2")];
         assert_eq!(
             purl("conda", None, "absl-py", "0.4.1", &conda),
             "pkg:conda/absl-py@0.4.1?build=py36h06a4308_0&channel=main&subdir=linux-64&type=tar.bz2"
         );
         assert_eq!(purl("pypi", None, "django", "1.11.1", &[("x", "")]), "pkg:pypi/django@1.11.1");
-        assert_eq!(purl("npm", Some("@angular"), "animation", "12.3.1", &[]), "pkg:npm/%40angular/animation@12.3.1");
+        assert_eq!(
+            purl("npm", Some("@angular"), "animation", "12.3.1", &[]),
+            "pkg:npm/%40angular/animation@12.3.1"
+        );
         assert_eq!(
             purl("deb", Some("debian"), "libstdc++6", "1:12.2.0-14+deb12u1", &[]),
             "pkg:deb/debian/libstdc%2B%2B6@1:12.2.0-14%2Bdeb12u1"

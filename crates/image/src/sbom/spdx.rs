@@ -59,12 +59,16 @@ fn reference(component: &Component) -> String {
 }
 
 fn package<'b>(component: &'b Component, extracted: &mut BTreeMap<String, String>) -> Package<'b> {
-    let sha256 = component.sha256.map(|digest| Checksum { algorithm: "SHA256", checksum_value: digest.hex() });
+    let sha256 =
+        component.sha256.map(|digest| Checksum { algorithm: "SHA256", checksum_value: digest.hex() });
     let md5 = component.md5.clone().map(|checksum_value| Checksum { algorithm: "MD5", checksum_value });
     // A git URL is a download location as it stands (SPDX 2.3, 7.7).
     let repository = component.built_from.clone().filter(|from| from.starts_with("git+"));
     let from = component.built_from.as_ref().map(|from| format!("built from {from}"));
-    let source = component.source.as_ref().map(|(name, version)| format!("built from source package {name} {version}"));
+    let source = component
+        .source
+        .as_ref()
+        .map(|(name, version)| format!("built from source package {name} {version}"));
     let within = component.path.as_ref().map(|path| format!("known by {path}"));
     let download = component.download.clone().or(repository).filter(|url| !url.contains(['<', '>', ' ']));
     Package {
@@ -154,7 +158,9 @@ pub(super) fn joined(licenses: &[License]) -> Option<String> {
 fn license_ref(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
     let short: String = name.chars().take(40).map(plain).collect();
-    if short == name { format!("LicenseRef-{short}") } else {
+    if short == name {
+        format!("LicenseRef-{short}")
+    } else {
         format!("LicenseRef-{short}-{}", &Digest::of(name.as_bytes()).hex()[..8])
     }
 }

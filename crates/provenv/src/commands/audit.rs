@@ -63,7 +63,11 @@ pub async fn audit(context: &Context, arguments: AuditArgs) -> Result {
 }
 
 fn text(report: &AuditReport) -> String {
-    let names = if report.environments.is_empty() { String::new() } else { format!(" ({})", report.environments.join(" ")) };
+    let names = if report.environments.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", report.environments.join(" "))
+    };
     let mut text = format!("image {}{names}\n", report.image);
     let newest = report.database_newest.as_deref().map(|at| format!(" of {at}")).unwrap_or_default();
     let _ = writeln!(
@@ -75,16 +79,20 @@ fn text(report: &AuditReport) -> String {
         output::time(report.audited_at)
     );
     if !report.findings.is_empty() {
-        let mut table = Table::new(["VULNERABILITY", "SEVERITY", "PACKAGE", "VERSION", "FIXED IN", "IN THE IMAGE AS"]);
+        let mut table =
+            Table::new(["VULNERABILITY", "SEVERITY", "PACKAGE", "VERSION", "FIXED IN", "IN THE IMAGE AS"]);
         for finding in &report.findings {
-            table.row([
-                finding.id.clone(),
-                severity(finding),
-                finding.package.clone(),
-                finding.version.clone(),
-                finding.fixed.first().cloned().unwrap_or_else(|| "-".to_owned()),
-                finding.found_as.join(", "),
-            ].map(|cell| output::one_line(&cell)));
+            table.row(
+                [
+                    finding.id.clone(),
+                    severity(finding),
+                    finding.package.clone(),
+                    finding.version.clone(),
+                    finding.fixed.first().cloned().unwrap_or_else(|| "-".to_owned()),
+                    finding.found_as.join(", "),
+                ]
+                .map(|cell| output::one_line(&cell)),
+            );
         }
         let _ = write!(text, "\n{table}\n");
     }
@@ -95,7 +103,10 @@ fn text(report: &AuditReport) -> String {
     }
     let conda = report.unchecked.iter().filter(|one| one.ecosystem == "conda").count();
     if conda > 0 {
-        let _ = writeln!(text, "not checked: {conda} conda packages in which no Python distribution is: OSV has no conda packages");
+        let _ = writeln!(
+            text,
+            "not checked: {conda} conda packages in which no Python distribution is: OSV has no conda packages"
+        );
     }
     let scripts = report.unchecked.len() - conda;
     if scripts > 0 {
