@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -38,6 +38,8 @@ pub struct Pair {
 fn signed() -> (CertifiedIssuer<'static, KeyPair>, Certificate, KeyPair) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL takes a certificate whose names are both the same for one that signed itself.
+    authority.distinguished_name.push(DnType::CommonName, "an authority");
     let key = KeyPair::generate().expect("a key can be made");
     let authority = CertifiedIssuer::self_signed(authority, key).expect("an authority signs itself");
     let key = KeyPair::generate().expect("a key can be made");

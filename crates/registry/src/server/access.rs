@@ -96,10 +96,7 @@ impl Access {
             return Err(Failure::new(401, Code::Unauthorized, "no such user, or another password")
                 .header(header::WWW_AUTHENTICATE, BASIC));
         };
-        let token = self
-            .tokens
-            .give(who.name())
-            .map_err(|error| Failure::new(500, Code::Unknown, format!("no token can be made: {error}")))?;
+        let token = self.tokens.give(who.name()).map_err(|error| Failure::fault(&error))?;
         let answer =
             serde_json::json!({ "token": token, "access_token": token, "expires_in": HOLDS.as_secs() });
         let mut response = json(&answer);

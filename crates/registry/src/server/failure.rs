@@ -61,6 +61,8 @@ struct Inner {
     /// One for each error; most have one.
     details: Vec<serde_json::Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// What whoever has the server is told, and clients are not: it may name files.
+    fault: Option<String>,
 }
 
 impl Failure {
@@ -71,6 +73,7 @@ impl Failure {
             message: message.into(),
             details: Vec::new(),
             headers: Vec::new(),
+            fault: None,
         }))
     }
 
@@ -92,6 +95,19 @@ impl Failure {
         self
     }
 
+    /// One that is no client's doing.
+    pub fn fault(error: &dyn std::error::Error) -> Self {
+        let mut failure = Self::new(500, Code::Unknown, "the registry failed, and says why where it runs");
+        failure.0.fault = Some(with_causes(error));
+        failure
+    }
+
+    /// What whoever has the server must know.
+    pub fn to_say(&self) -> Option<&str> {
+        self.0.fault.as_deref()
+    }
+
+    #[cfg(test)]
     pub fn status(&self) -> u16 {
         self.0.status.as_u16()
     }
@@ -100,15 +116,11 @@ impl Failure {
     pub fn code(&self) -> Code {
         self.0.code
     }
-
-    pub fn message(&self) -> &str {
-        &self.0.message
-    }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let Inner { status, code, message, details, headers } = *self.0;
+        let Inner { status, code, message, details, headers, fault: _ } = *self.0;
         let error = |detail: Option<serde_json::Value>| {
             let mut error = json!({ "code": code.as_str(), "message": message });
             if let Some(detail) = detail {
@@ -134,19 +146,23 @@ impl IntoResponse for Failure {
 
 impl From<provenv_store::Error> for Failure {
     fn from(error: provenv_store::Error) -> Self {
-        let status = if error.is_no_space() { 507 } else { 500 };
-        Self::new(status, Code::Unknown, with_causes(&error))
+        let mut failure = Self::fault(&error);
+        if error.is_no_space() {
+            failure.0.status = StatusCode::INSUFFICIENT_STORAGE;
+            failure.0.message = "the registry has no space left".to_owned();
+        }
+        failure
     }
 }
 
 impl From<tokio::task::JoinError> for Failure {
-    fn from(_: tokio::task::JoinError) -> Self {
-        Self::new(500, Code::Unknown, "a part of the work ended before it was done")
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::fault(&error)
     }
 }
 
 /// An error and what caused it, in one line.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use provenv_definition::{Digest, Hasher};
+use provenv_fetch::Reporter;
 use tokio::sync::Semaphore;
 
 use super::token::random;
@@ -49,6 +50,8 @@ pub struct Htpasswd {
     turns: Semaphore,
     /// Makes what is remembered useless to anybody else.
     key: String,
+    /// Who hears of a file that has become unusable.
+    reporter: Arc<dyn Reporter>,
 }
 
 struct State {
@@ -61,7 +64,7 @@ struct State {
 
 impl Htpasswd {
     /// Reads the file.
-    pub fn open(path: &Path) -> Result<Self, HtpasswdError> {
+    pub fn open(path: &Path, reporter: Arc<dyn Reporter>) -> Result<Self, HtpasswdError> {
         let stamp = stamp(path);
         let users = Arc::new(read(path)?);
         let state = State { users, stamp, looked: Instant::now(), right: HashMap::new() };
@@ -70,6 +73,7 @@ impl Htpasswd {
             state: Mutex::new(state),
             turns: Semaphore::new(AT_ONCE),
             key: random()?,
+            reporter,
         })
     }
 
@@ -109,7 +113,7 @@ impl Htpasswd {
             if now != state.stamp {
                 match read(&self.path) {
                     Ok(users) => (state.users, state.stamp) = (Arc::new(users), now),
-                    Err(error) => tracing::warn!(%error, "keeping the users of before"),
+                    Err(error) => self.reporter.note(&format!("keeping the users of before: {error}")),
                 }
             }
         }
@@ -184,7 +188,7 @@ mod tests {
     #[tokio::test]
     async fn passwords_are_right_or_wrong() {
         let (_folder, path) = file(&format!("# people\n\n{}{}", line("ann", "tea"), line("bob", "co:ffee")));
-        let users = Htpasswd::open(&path).unwrap();
+        let users = Htpasswd::open(&path, Arc::new(provenv_fetch::Silent)).unwrap();
         for (user, password, right) in [
             ("ann", "tea", true),
             ("ann", "tea", true),
@@ -201,7 +205,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_changes_is_read_again() {
         let (_folder, path) = file(&line("ann", "tea"));
-        let users = Htpasswd::open(&path).unwrap();
+        let users = Htpasswd::open(&path, Arc::new(provenv_fetch::Silent)).unwrap();
         assert!(users.verify("ann", "tea").await);
         let begun = Instant::now();
         fs_err::write(&path, line("ann", "milk") + &line("bob", "tea")).unwrap();
@@ -216,12 +220,15 @@ mod tests {
     fn lines_that_cannot_be_used_are_named_and_not_shown() {
         for (text, line) in [("ann:hunter2\n", 1), ("# x\nann:$apr1$hunter2\n", 2), ("hunter2\n", 1)] {
             let (_folder, path) = file(text);
-            let error = Htpasswd::open(&path).unwrap_err();
+            let error = Htpasswd::open(&path, Arc::new(provenv_fetch::Silent)).unwrap_err();
             let message = error.to_string();
             assert!(message.contains(&format!("htpasswd:{line}: ")), "{message}");
             assert!(!format!("{message}{error:?}").contains("hunter2"), "{error:?}");
         }
         let (_folder, path) = file("\n");
-        assert!(matches!(Htpasswd::open(&path), Err(HtpasswdError::Empty(_))));
+        assert!(matches!(
+            Htpasswd::open(&path, Arc::new(provenv_fetch::Silent)),
+            Err(HtpasswdError::Empty(_))
+        ));
     }
 }

@@ -58,7 +58,7 @@ impl Server {
             (Vec::new(), 0, None);
         let mut last: Option<String> = None;
         for text in self.index.referrers(repository, subject).await? {
-            let unread = |error: serde_json::Error| Failure::new(500, Code::Unknown, error.to_string());
+            let unread = |error: serde_json::Error| Failure::fault(&error);
             let descriptor: serde_json::Value = serde_json::from_str(&text).map_err(unread)?;
             let digest = descriptor["digest"].as_str().unwrap_or_default();
             let is_wanted = kind.is_none_or(|kind| descriptor["artifactType"] == kind)

@@ -1,6 +1,6 @@
 //! Manifests: pulled, pushed, removed (specification, "Pulling manifests", "Pushing Manifests", "Deleting manifests").
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
@@ -45,7 +45,7 @@ impl Server {
         wanted: &TagOrDigest,
         who: &Who,
         headers: &HeaderMap,
-        body: Body,
+        body: &mut BodyDataStream,
     ) -> Result<Response, Failure> {
         let bytes = all_of(body, headers).await?;
         let digest = Digest::of(&bytes);
@@ -133,7 +133,7 @@ fn incomplete(digests: &[Digest]) -> Failure {
 }
 
 /// The body, if it is not too large for a manifest.
-async fn all_of(body: Body, headers: &HeaderMap) -> Result<Bytes, Failure> {
+async fn all_of(body: &mut BodyDataStream, headers: &HeaderMap) -> Result<Bytes, Failure> {
     let too_large = || {
         let message = format!("the manifest is larger than {LARGEST} bytes");
         Failure::new(413, Code::ManifestInvalid, message)
@@ -142,9 +142,8 @@ async fn all_of(body: Body, headers: &HeaderMap) -> Result<Bytes, Failure> {
     if length.is_some_and(|length: usize| length > LARGEST) {
         return Err(too_large());
     }
-    let mut pieces = body.into_data_stream();
     let mut bytes = BytesMut::new();
-    while let Some(piece) = pieces.try_next().await.map_err(|_| invalid("it did not arrive whole"))? {
+    while let Some(piece) = body.try_next().await.map_err(|_| invalid("it did not arrive whole"))? {
         if bytes.len() + piece.len() > LARGEST {
             return Err(too_large());
         }

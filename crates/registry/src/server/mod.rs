@@ -30,14 +30,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::BodyDataStream;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use futures::StreamExt as _;
 use provenv_definition::Digest;
 use provenv_fetch::Reporter;
 use provenv_store::Store;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 pub use access::Anonymous;
 pub use htpasswd::{Htpasswd, HtpasswdError};
@@ -52,8 +55,14 @@ use self::sessions::Sessions;
 
 /// How long requests may take to end after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(8);
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
 /// How often uploads are looked for that nobody goes on with.
 const SWEEP: Duration = Duration::from_mins(1);
+/// How many bytes of a refused request are read, and for how long.
+const UNREAD: usize = 64 * 1024 * 1024;
+/// See `UNREAD`.
+const UNREAD_FOR: Duration = Duration::from_secs(10);
 /// How many bytes of manifests are kept in memory, for those who ask for the same again.
 const REMEMBERED: usize = 16 * 1024 * 1024;
 
@@ -142,7 +151,7 @@ pub async fn bind(
     let acceptor =
         options.tls.as_ref().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
     let failed = |source| ServerError::Listen { address: options.listen.clone(), source };
-    let listener = TcpListener::bind(&options.listen).await.map_err(failed)?;
+    let listener = listen(&options.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     if !address.ip().is_loopback() && options.users.is_none() && options.anonymous == Anonymous::Nothing {
         return Err(ServerError::Open(options.listen));
@@ -161,6 +170,22 @@ pub async fn bind(
         reporter,
     };
     Ok(Bound { server: Arc::new(server), listener, acceptor, address })
+}
+
+/// Listens at the first of an address's meanings that can be had. Connections whose clients are gone without a word end after
+/// a while.
+async fn listen(address: &str) -> io::Result<TcpListener> {
+    let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "it names no address");
+    for address in tokio::net::lookup_host(address).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.set_keepalive(true)?;
+        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }
 
 impl Bound {
@@ -220,9 +245,9 @@ struct Query(HashMap<String, String>);
 
 impl Query {
     /// Of each name the first.
-    fn parse(request: &Request) -> Self {
+    fn parse(uri: &Uri) -> Self {
         let mut parameters = HashMap::new();
-        for (name, value) in form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
+        for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
             parameters.entry(name.into_owned()).or_insert_with(|| value.into_owned());
         }
         Self(parameters)
@@ -242,11 +267,17 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response {
     let begun = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = match server.answer(request).await {
+    let (parts, body) = request.into_parts();
+    let mut body = body.into_data_stream();
+    let mut response = match server.answer(&parts, &mut body).await {
         Ok(response) => response,
         Err(failure) => {
-            if failure.status() >= 500 {
-                server.reporter.note(&format!("{method} {path} failed: {}", failure.message()));
+            if let Some(fault) = failure.to_say() {
+                server.reporter.note(&format!("{method} {path} failed: {fault}"));
+            }
+            // A client that waits before it sends has not been told to.
+            if !parts.headers.contains_key(header::EXPECT) {
+                read_rest(body).await;
             }
             failure.into_response()
         }
@@ -260,11 +291,25 @@ async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response
     response
 }
 
+/// Reads what is left of a request that is refused, if it is not too much: many clients send all before they listen, and a
+/// connection that is closed before would take the answer with it.
+async fn read_rest(mut body: BodyDataStream) {
+    let reading = async {
+        let mut left = UNREAD;
+        while let Some(Ok(bytes)) = body.next().await {
+            match left.checked_sub(bytes.len()) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(UNREAD_FOR, reading).await;
+}
+
 impl Server {
-    async fn answer(&self, request: Request) -> Result<Response, Failure> {
-        let route = Route::parse(request.uri().path())?;
-        let query = Query::parse(&request);
-        let (parts, body) = request.into_parts();
+    async fn answer(&self, parts: &Parts, body: &mut BodyDataStream) -> Result<Response, Failure> {
+        let route = Route::parse(parts.uri.path())?;
+        let query = Query::parse(&parts.uri);
         let (method, headers) = (&parts.method, &parts.headers);
         if route == Route::Token {
             return match *method {
@@ -341,7 +386,7 @@ impl From<IndexError> for Failure {
             IndexError::Denied(reason) => Self::new(403, Code::Denied, reason),
             IndexError::InUse(reason) => Self::new(405, Code::Unsupported, reason),
             IndexError::Missing(_) => Self::new(404, Code::ManifestBlobUnknown, error.to_string()),
-            IndexError::Other(error) => Self::new(500, Code::Unknown, failure::with_causes(&*error)),
+            IndexError::Other(error) => Self::fault(&*error),
         }
     }
 }

@@ -51,7 +51,7 @@ impl Sessions {
             let message = format!("{MOST} uploads have begun and not ended");
             return Err(Failure::new(429, Code::TooManyRequests, message));
         }
-        let id = random().map_err(|error| Failure::new(500, Code::Unknown, error.to_string()))?;
+        let id = random().map_err(|error| Failure::fault(&error))?;
         let session = Arc::new(Session {
             id: id.clone(),
             repository: repository.clone(),

@@ -2,12 +2,13 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::BodyDataStream;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _};
+use futures::StreamExt as _;
 use provenv_definition::Digest;
 use provenv_store::{Blob, SharedPin, Staged};
 use tokio::task::JoinHandle;
@@ -22,6 +23,9 @@ use super::{Query, Server, text};
 /// How much is hashed and written at once. The next piece comes in meanwhile; no more is in memory.
 const PIECE: usize = 256 * 1024;
 
+/// How long nothing may come.
+const PATIENCE: Duration = Duration::from_mins(5);
+
 /// A write that goes on in another thread, and what is written to.
 type Writing = JoinHandle<provenv_store::Result<Staged>>;
 
@@ -32,7 +36,7 @@ impl Server {
         repository: &RepositoryName,
         query: &Query,
         headers: &HeaderMap,
-        body: Body,
+        body: &mut BodyDataStream,
     ) -> Result<Response, Failure> {
         if let Some(mount) = query.get("mount")
             && let Some(response) = self.mount(repository, mount, query.get("from")).await?
@@ -66,7 +70,7 @@ impl Server {
         repository: &RepositoryName,
         id: &str,
         headers: &HeaderMap,
-        body: Body,
+        body: &mut BodyDataStream,
     ) -> Result<Response, Failure> {
         let session = self.sessions.find(repository, id)?;
         let mut turn = Arc::clone(&session).turn().await;
@@ -83,7 +87,7 @@ impl Server {
         id: &str,
         query: &Query,
         headers: &HeaderMap,
-        body: Body,
+        body: &mut BodyDataStream,
     ) -> Result<Response, Failure> {
         let session = self.sessions.find(repository, id)?;
         self.end_upload(repository, session, query, headers, body).await
@@ -108,7 +112,7 @@ impl Server {
         session: Arc<Session>,
         query: &Query,
         headers: &HeaderMap,
-        body: Body,
+        body: &mut BodyDataStream,
     ) -> Result<Response, Failure> {
         let digest = query.get("digest").ok_or_else(|| {
             Failure::new(
@@ -152,7 +156,7 @@ impl Server {
         repository: &RepositoryName,
         turn: &mut Turn,
         headers: &HeaderMap,
-        body: Body,
+        body: &mut BodyDataStream,
     ) -> Result<(), Failure> {
         let session = Arc::clone(&turn.session);
         let before = session.taken();
@@ -184,7 +188,7 @@ impl Server {
             }
         };
         let staged = turn.staged.take().ok_or_else(over)?;
-        let (staged, outcome) = self.receive(turn, staged, body.into_data_stream()).await;
+        let (staged, outcome) = self.receive(turn, staged, body).await;
         let Some(staged) = staged else {
             // What was written is of no use any more.
             self.sessions.end(&session.id);
@@ -206,28 +210,31 @@ impl Server {
         &self,
         turn: &mut Turn,
         staged: Staged,
-        body: impl Stream<Item = Result<Bytes, axum::Error>>,
+        body: &mut BodyDataStream,
     ) -> (Option<Staged>, Result<(), Failure>) {
-        let mut body = std::pin::pin!(body);
         let session = Arc::clone(&turn.session);
         let (mut writing, mut piece, mut held): (Option<Writing>, Vec<Bytes>, usize) = (None, Vec::new(), 0);
         let mut free = Some(staged);
         let outcome = loop {
             let next = tokio::select! {
-                next = body.next() => next,
+                next = tokio::time::timeout(PATIENCE, body.next()) => next,
                 () = turn.is_over() => break Err(over()),
             };
             let ended = match next {
-                Some(Ok(bytes)) => {
+                Ok(Some(Ok(bytes))) => {
                     held += bytes.len();
                     piece.push(bytes);
                     false
                 }
-                Some(Err(_)) => {
+                Ok(Some(Err(_))) => {
                     let message = "the connection broke before all had come";
                     break Err(Failure::new(400, Code::BlobUploadInvalid, message));
                 }
-                None => true,
+                Ok(None) => true,
+                Err(_) => {
+                    let message = format!("nothing came for {} seconds", PATIENCE.as_secs());
+                    break Err(Failure::new(408, Code::BlobUploadInvalid, message));
+                }
             };
             if held < PIECE && !ended {
                 continue;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use provenv_definition::{Digest, Platform, definition_digest};
 use provenv_image::oci::MANIFEST_TYPE;
-use provenv_registry::server::{ManifestEntry, Tag, TagOrDigest};
+use provenv_registry::server::{ManifestEntry, Tag};
 
 use crate::Result;
 use crate::catalogue::{Catalogue, RepositoryVersion};
@@ -33,33 +33,36 @@ pub(super) struct OwnImages {
     blobs: Mutex<HashMap<Digest, Arc<HashSet<Digest>>>>,
 }
 
+/// What a tag is to the workspace.
+pub(super) enum OwnTag {
+    /// The image of a version.
+    Image(ManifestEntry),
+    /// A version that has no image.
+    NotBuilt(RepositoryVersion),
+    /// No version.
+    NotOurs,
+}
+
 impl OwnImages {
     pub fn new(catalogue: Catalogue) -> Self {
         Self { catalogue, blobs: Mutex::default() }
     }
 
-    /// The image that is asked for.
-    pub async fn manifest(&self, repository: &str, wanted: &TagOrDigest) -> Result<Option<ManifestEntry>> {
-        let digest = match wanted {
-            TagOrDigest::Tag(tag) => match self.version(repository, tag.as_str()).await? {
-                Some(version) => self.image(&version.lock).await?,
-                None => None,
-            },
-            TagOrDigest::Digest(digest) => {
-                self.manifests(repository).await?.contains(digest).then_some(*digest)
-            }
-        };
-        Ok(digest.map(|digest| ManifestEntry { digest, media_type: MANIFEST_TYPE.to_owned() }))
+    /// What a tag means, if it is one of ours.
+    pub async fn tag(&self, repository: &str, tag: &str) -> Result<OwnTag> {
+        let versions = self.versions(repository).await?;
+        match meant(&versions, tag) {
+            Some(version) => Ok(match self.image(&version.lock).await? {
+                Some(digest) => OwnTag::Image(entry(digest)),
+                None => OwnTag::NotBuilt(version.clone()),
+            }),
+            None => Ok(OwnTag::NotOurs),
+        }
     }
 
-    /// Why a version has no image.
-    pub async fn why_no_manifest(&self, repository: &str, wanted: &TagOrDigest) -> Result<Option<String>> {
-        let TagOrDigest::Tag(tag) = wanted else { return Ok(None) };
-        let Some(RepositoryVersion { name, version, .. }) = self.version(repository, tag.as_str()).await?
-        else {
-            return Ok(None);
-        };
-        Ok(Some(format!("it is registered and not built: `provenv build {name}:{version}` builds it")))
+    /// The image with this digest.
+    pub async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<ManifestEntry>> {
+        Ok(self.manifests(repository).await?.contains(digest).then(|| entry(*digest)))
     }
 
     /// Whether an image of the repository has this blob.
@@ -139,15 +142,6 @@ impl OwnImages {
         Ok(manifests)
     }
 
-    /// The version that a tag means.
-    async fn version(&self, repository: &str, tag: &str) -> Result<Option<RepositoryVersion>> {
-        let mut versions = self.versions(repository).await?.into_iter();
-        Ok(match versions.as_slice().iter().any(|version| version.version == tag) {
-            true => versions.find(|version| version.version == tag),
-            false => versions.next().filter(|_| tag == LATEST),
-        })
-    }
-
     /// The versions of a repository, the newest first. Of environments whose names differ in case alone, those of the one that
     /// is called exactly so, or else of the first.
     async fn versions(&self, repository: &str) -> Result<Vec<RepositoryVersion>> {
@@ -218,4 +212,13 @@ impl OwnImages {
         known().insert(*manifest, Arc::clone(&blobs));
         Ok(blobs)
     }
+}
+
+/// The version that a tag means: that one, or the newest, which is the first.
+fn meant<'a>(versions: &'a [RepositoryVersion], tag: &str) -> Option<&'a RepositoryVersion> {
+    versions.iter().find(|version| version.version == tag).or(versions.first().filter(|_| tag == LATEST))
+}
+
+fn entry(digest: Digest) -> ManifestEntry {
+    ManifestEntry { digest, media_type: MANIFEST_TYPE.to_owned() }
 }

@@ -10,7 +10,7 @@ use provenv_registry::server::{
 };
 use provenv_store::Blob;
 
-use super::images::OwnImages;
+use super::images::{OwnImages, OwnTag};
 use crate::Error;
 use crate::catalogue::{Catalogue, CatalogueError, Refused};
 
@@ -33,24 +33,30 @@ impl Index for WorkspaceIndex {
         repository: &RepositoryName,
         wanted: &TagOrDigest,
     ) -> IndexResult<Option<ManifestEntry>> {
-        // A registered version is what it is, whatever was pushed by its name before it was registered.
-        if let Some(own) = self.own.manifest(repository.as_str(), wanted).await.map_err(other)? {
-            return Ok(Some(own));
-        }
-        let pushed = match wanted {
-            TagOrDigest::Tag(tag) => {
-                if self.own.owns_tag(repository.as_str(), tag.as_str()).await.map_err(other)?.is_some() {
-                    return Ok(None);
+        let name = repository.as_str();
+        match wanted {
+            // A registered version is what it is, whatever was pushed by its name before it was registered.
+            TagOrDigest::Tag(tag) => match self.own.tag(name, tag.as_str()).await.map_err(other)? {
+                OwnTag::Image(entry) => Ok(Some(entry)),
+                OwnTag::NotBuilt(_) => Ok(None),
+                OwnTag::NotOurs => self.catalogue.pushed_tag(name, tag.as_str()).await.map_err(wrong),
+            },
+            TagOrDigest::Digest(digest) => {
+                match self.catalogue.pushed_manifest(name, digest).await.map_err(wrong)? {
+                    Some(entry) => Ok(Some(entry)),
+                    None => self.own.manifest(name, digest).await.map_err(other),
                 }
-                self.catalogue.pushed_tag(repository.as_str(), tag.as_str()).await
             }
-            TagOrDigest::Digest(digest) => self.catalogue.pushed_manifest(repository.as_str(), digest).await,
-        };
-        pushed.map_err(wrong)
+        }
     }
 
     async fn why_no_manifest(&self, repository: &RepositoryName, wanted: &TagOrDigest) -> Option<String> {
-        self.own.why_no_manifest(repository.as_str(), wanted).await.ok().flatten()
+        let TagOrDigest::Tag(tag) = wanted else { return None };
+        let OwnTag::NotBuilt(version) = self.own.tag(repository.as_str(), tag.as_str()).await.ok()? else {
+            return None;
+        };
+        let (name, version) = (version.name, version.version);
+        Some(format!("it is registered and not built: `provenv build {name}:{version}` builds it"))
     }
 
     async fn has_blob(&self, repository: &RepositoryName, digest: &Digest) -> IndexResult<bool> {

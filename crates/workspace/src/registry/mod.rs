@@ -55,7 +55,8 @@ impl Workspace {
         allow_many_files();
         // From here on, so that nothing is lost between the address and the first request.
         let mut signals = Signals::listen_only()?;
-        let users = options.htpasswd.as_deref().map(Htpasswd::open).transpose()?;
+        let open = |path| Htpasswd::open(path, Arc::clone(&self.reporter));
+        let users = options.htpasswd.as_deref().map(open).transpose()?;
         let has_users = users.is_some();
         let index = Arc::new(WorkspaceIndex::new(self.catalogue.clone()));
         let bound = server::bind(
