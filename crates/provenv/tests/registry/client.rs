@@ -123,7 +123,7 @@ impl Client {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address);
         let own = self.headers.iter().map(|(name, value)| (&**name, &**value));
         for (name, value) in own.chain(headers.iter().copied()) {
-            head += &format!("{name}: {value}\r\n");
+            head.extend([name, ": ", value, "\r\n"]);
         }
         connection.write_all((head + "\r\n").as_bytes()).unwrap();
         connection

@@ -75,7 +75,7 @@ fn blobs_are_pulled_whole_and_in_parts() {
     let (_workspace, server) = served();
     let client = server.client();
     // More than is read at once, and no two pieces alike.
-    let bytes: Vec<u8> = (0..1_500_000u32).flat_map(|number| number.to_le_bytes()).take(3_000_001).collect();
+    let bytes: Vec<u8> = (0..1_500_000u32).flat_map(u32::to_le_bytes).take(3_000_001).collect();
     let digest = client.blob("tea", &bytes).to_string();
     let path = format!("/v2/tea/blobs/{digest}");
     let head = client.head(&path).is(200);

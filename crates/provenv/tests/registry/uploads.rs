@@ -11,7 +11,7 @@ use super::support::{Workspace, eventually};
 
 /// Several pieces of what is written at once.
 fn large() -> Vec<u8> {
-    (0..400_000u32).flat_map(|number| number.to_le_bytes()).collect()
+    (0..400_000u32).flat_map(u32::to_le_bytes).collect()
 }
 
 #[test]

@@ -115,10 +115,8 @@ impl Access {
             return users.verify(user, password).await.then(|| Who::User(user.to_owned()));
         }
         if scheme.eq_ignore_ascii_case("bearer") {
-            return match self.tokens.whose(rest.trim())? {
-                Some(user) => users.has(&user).then_some(Who::User(user)),
-                None => Some(Who::Anybody),
-            };
+            let whose = self.tokens.whose(rest.trim())?;
+            return whose.name().is_none_or(|user| users.has(user)).then_some(whose);
         }
         None
     }

@@ -149,7 +149,7 @@ impl From<provenv_store::Error> for Failure {
         let mut failure = Self::fault(&error);
         if error.is_no_space() {
             failure.0.status = StatusCode::INSUFFICIENT_STORAGE;
-            failure.0.message = "the registry has no space left".to_owned();
+            "the registry has no space left".clone_into(&mut failure.0.message);
         }
         failure
     }

@@ -1,6 +1,6 @@
 //! Users and their passwords: a file as `htpasswd -B` writes it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -59,7 +59,7 @@ struct State {
     stamp: Option<(SystemTime, u64)>,
     looked: Instant,
     /// Digests of users, hashes and passwords that fit together.
-    right: HashMap<Digest, ()>,
+    right: HashSet<Digest>,
 }
 
 impl Htpasswd {
@@ -67,7 +67,7 @@ impl Htpasswd {
     pub fn open(path: &Path, reporter: Arc<dyn Reporter>) -> Result<Self, HtpasswdError> {
         let stamp = stamp(path);
         let users = Arc::new(read(path)?);
-        let state = State { users, stamp, looked: Instant::now(), right: HashMap::new() };
+        let state = State { users, stamp, looked: Instant::now(), right: HashSet::new() };
         Ok(Self {
             path: path.to_owned(),
             state: Mutex::new(state),
@@ -81,7 +81,7 @@ impl Htpasswd {
     pub(super) async fn verify(&self, user: &str, password: &str) -> bool {
         let hash = self.users().get(user).cloned();
         let sum = hash.as_ref().map(|hash| self.sum([user, hash, password]));
-        if sum.is_some_and(|sum| self.state().right.contains_key(&sum)) {
+        if sum.is_some_and(|sum| self.state().right.contains(&sum)) {
             return true;
         }
         let Ok(_turn) = self.turns.acquire().await else { return false };
@@ -94,7 +94,7 @@ impl Htpasswd {
             if state.right.len() >= REMEMBERED {
                 state.right.clear();
             }
-            state.right.insert(sum, ());
+            state.right.insert(sum);
         }
         right
     }

@@ -5,8 +5,10 @@ use std::io::{self, Read as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::access::Who;
+
 /// How long a token holds.
-pub(super) const HOLDS: Duration = Duration::from_mins(60);
+pub(super) const HOLDS: Duration = Duration::from_hours(1);
 /// How many are kept; beyond that, all are let go, and clients ask again.
 const MOST: usize = 10_000;
 
@@ -33,14 +35,14 @@ impl Tokens {
         Ok(token)
     }
 
-    /// Whose it is: a user's, or nobody's. `None` where it is not one, or no longer.
-    pub fn whose(&self, token: &str) -> Option<Option<String>> {
+    /// Whose it is; `None` where it is not one, or no longer.
+    pub fn whose(&self, token: &str) -> Option<Who> {
         if token == ANONYMOUS {
-            return Some(None);
+            return Some(Who::Anybody);
         }
         let tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (user, given) = tokens.get(token)?;
-        (given.elapsed() < HOLDS).then(|| Some(user.clone()))
+        (given.elapsed() < HOLDS).then(|| Who::User(user.clone()))
     }
 }
 
@@ -48,5 +50,5 @@ impl Tokens {
 pub(super) fn random() -> io::Result<String> {
     let mut bytes = [0; 16];
     fs_err::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }

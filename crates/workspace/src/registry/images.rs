@@ -129,9 +129,10 @@ impl OwnImages {
         if repository == ALL {
             return Ok(self.catalogue.own_manifests(None).await?);
         }
-        let mut manifests = match is_curated(repository) || !repository.contains('/') {
-            true => self.catalogue.own_manifests(Some(repository)).await?,
-            false => Vec::new(),
+        let mut manifests = if is_curated(repository) || !repository.contains('/') {
+            self.catalogue.own_manifests(Some(repository)).await?
+        } else {
+            Vec::new()
         };
         if is_curated(repository) {
             for version in self.versions(repository).await? {

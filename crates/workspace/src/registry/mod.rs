@@ -11,6 +11,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use provenv_registry::server::{self, Htpasswd, ServerOptions};
 use serde::Serialize;
 
+use crate::error::IoContext as _;
 use crate::supervise::Signals;
 use crate::{Result, Workspace};
 use index::WorkspaceIndex;
@@ -85,7 +86,6 @@ impl Workspace {
             pull: named(!has_users || options.anonymous >= Anonymous::Pull),
             push: named(options.anonymous >= Anonymous::Push),
         };
-        use crate::error::IoContext as _;
         ready(&served).doing(|| "could not say where the registry is".to_owned())?;
         bound
             .serve(async move {
