@@ -4,6 +4,7 @@ mod check;
 mod env;
 mod locking;
 mod proof;
+mod registry;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, UpgradeArgs};
 pub use proof::{AuditArgs, Ecosystem, SbomArgs};
+pub use registry::{RegistryCommand, RegistryServeArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -112,6 +114,9 @@ pub enum Command {
     /// Images: list, show, bills of materials, audits
     #[command(subcommand)]
     Image(ImageCommand),
+    /// The registry: serve this workspace's images, and what is pushed to it
+    #[command(subcommand)]
+    Registry(RegistryCommand),
     /// Builds: list, show, logs
     #[command(subcommand)]
     Builds(BuildsCommand),

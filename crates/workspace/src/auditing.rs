@@ -195,7 +195,8 @@ impl Workspace {
             Source::Url(url) => url,
         };
         let fetcher = self.fetcher().await?;
-        if url.path().ends_with(".zip") || url.path().ends_with(".json") {
+        let ending = Path::new(url.path()).extension().and_then(|ending| ending.to_str());
+        if matches!(ending, Some("zip" | "json")) {
             return Ok(vec![fetcher.document(url).await?.path]);
         }
         let mut files = Vec::new();

@@ -173,7 +173,8 @@ impl Reading {
         for place in 0..archive.len() {
             let member = archive.by_index(place).map_err(bad)?;
             let name = String::from_utf8_lossy(member.name_raw()).into_owned();
-            if member.is_file() && name.ends_with(".json") {
+            let is_json = Path::new(&name).extension().is_some_and(|ending| ending == "json");
+            if member.is_file() && is_json {
                 self.record(path, &name, member)?;
             }
         }

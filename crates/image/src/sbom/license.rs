@@ -207,8 +207,7 @@ fn debian(text: &str) -> License {
     for word in text.split(' ') {
         let word = match word {
             "and" => "AND".to_owned(),
-            "or" => "OR".to_owned(),
-            "and/or" => "OR".to_owned(),
+            "or" | "and/or" => "OR".to_owned(),
             _ => match short_name(word) {
                 Some(License::Id(id)) => id.to_owned(),
                 Some(License::Expression(expression)) => expression,

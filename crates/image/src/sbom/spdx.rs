@@ -1,4 +1,5 @@
 //! SPDX 2.3 in JSON (ISO/IEC 5962 and its JSON schema).
+#![expect(clippy::struct_field_names, reason = "they are SPDX's names")]
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
--- Version 2: what packages say of themselves, and what audits found. Both outlive the bytes of images.
+-- Version 3: what packages say of themselves, and what audits found. Both outlive the bytes of images.
 
 CREATE TABLE abouts (
     artifact TEXT PRIMARY KEY, -- digest of the package's file
