@@ -364,7 +364,7 @@ fn nothing_that_syft_sees_is_missing() {
             "binary" => packages
                 .get(artifact["name"].as_str().unwrap())
                 .is_some_and(|one| one["version"] == artifact["version"]),
-            "dotnet" => path.ends_with(".exe") && path.contains("/distlib/"),
+            "dotnet" => path.contains("/pip/_vendor/distlib/"),
             _ => ours.contains(&purl),
         };
         if !is_known {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use provenv_workspace::{AuditOptions, AuditReport, Finding};
+use provenv_workspace::{AuditOptions, AuditReport, Finding, Severity};
 
 use super::{Context, Result, here};
 use crate::cli::{AuditArgs, Ecosystem};
@@ -116,6 +116,6 @@ fn text(report: &AuditReport) -> String {
 }
 
 fn severity(finding: &Finding) -> String {
-    let word = finding.severity.map(|severity| severity.as_str()).unwrap_or("-");
+    let word = finding.severity.map_or("-", Severity::as_str);
     finding.score.map_or_else(|| word.to_owned(), |score| format!("{word} {score:.1}"))
 }
