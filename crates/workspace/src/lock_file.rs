@@ -86,7 +86,8 @@ impl Workspace {
                 return Err(Error::BuiltElsewhere { file: file.to_owned(), wheel: package.wheel.clone() });
             }
         }
-        for platform in lock.platforms.values() {
+        // What scripts left for another platform is needed where images for that are made.
+        if let Some(platform) = lock.platforms.get(&Platform::host()) {
             if let Some(PostLink::Run { layer: Some(layer) }) = &platform.post_link
                 && !self.store.contains(&layer.sha256)
             {
