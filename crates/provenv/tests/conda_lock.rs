@@ -242,6 +242,39 @@ fn a_lock_of_ones_own_is_taken_back() {
 }
 
 #[test]
+fn who_moves_a_channel_by_the_settings_is_told_of_locks_from_where_it_was() {
+    let Some(workspace) = Workspace::new() else { return };
+    let (old, new) = (
+        Server::start(channel().serve(FileTree::new())),
+        Server::start(channel().add(Package::new("library", "3.0")).serve(FileTree::new())),
+    );
+    let settings = workspace.path().join("settings.toml");
+    let move_to = |server: &Server| {
+        fs_err::write(&settings, format!("[conda]\nchannel_alias = \"{}\"\n", server.url)).unwrap();
+    };
+    let lock = |arguments: &[&str]| {
+        let mut command = workspace.command();
+        command.env("PROVENV_CONFIG", &settings).args(["lock", "--file", "-", "environment.yml"]);
+        Done::from(command.args(arguments).output().unwrap()).ok()
+    };
+    workspace.write("environment.yml", "channels: [small]\ndependencies: [library]\n");
+    move_to(&old);
+    lock(&[]);
+    let same = lock(&[]);
+    assert!(!same.stderr.contains("by the settings"), "{}", same.stderr);
+    move_to(&new);
+    // What was chosen stays, and nothing is asked.
+    let told = lock(&[]);
+    assert_eq!(packages(&told.json()), ["library 2.0 0"]);
+    assert_eq!(new.total_hits(), 0);
+    let said = format!("was {} when this was locked, and is {}", old.at("/small"), new.at("/small"));
+    assert!(told.stderr.contains(&said) && told.stderr.contains("--upgrade"), "{}", told.stderr);
+    assert_eq!(packages(&lock(&["--upgrade"]).json()), ["library 3.0 0"]);
+    let done = lock(&[]);
+    assert!(!done.stderr.contains("by the settings"), "{}", done.stderr);
+}
+
+#[test]
 fn an_index_that_is_wrong_is_not_locked() {
     let Some(workspace) = Workspace::new() else { return };
     let wrong = Channel::new("small").add(Package::new("tool", "1").noarch_generic()).patch(
