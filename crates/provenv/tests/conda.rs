@@ -54,7 +54,15 @@ fn real_packages_are_locked_built_and_run() {
 
     // Elsewhere on this machine it works as it does in the image, and nothing in it names the place that it was made for.
     let folder = workspace.path().join("somewhere/else");
+    // Killed processes leave theirs beside it, and others may be at work there.
+    let left = ["somewhere/.provenv-killed", "somewhere/.provenv-atwork", "somewhere/.provenv-others"];
+    let left = left.map(|folder| workspace.path().join(folder));
+    left.iter().for_each(|folder| fs_err::create_dir_all(folder.join("prefix/bin")).unwrap());
+    fs_err::write(left[2].join("notes"), "").unwrap();
+    let at_work = fs_err::File::open(&left[1]).unwrap();
+    at_work.file().lock().unwrap();
     workspace.run(["build", "environment.yml", "--to", &format!("prefix:{}", folder.display())]).ok();
+    assert_eq!(left.map(|folder| folder.exists()), [false, true, true]);
     let run = |program: &str, arguments: &[&str]| {
         let output = Command::new(folder.join(program)).env_clear().args(arguments).output().unwrap();
         Done::from(output).ok().stdout

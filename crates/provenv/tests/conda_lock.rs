@@ -119,6 +119,23 @@ fn a_definition_may_declare_what_its_machines_have() {
 }
 
 #[test]
+fn a_python_of_conda_need_be_in_no_suite_of_debian() {
+    let Some(workspace) = Workspace::new() else { return };
+    let with_python = channel().add(Package::new("python", "3.12.1").build("h1_0_cpython", 0));
+    let server = Server::start(with_python.serve(FileTree::new()));
+    let url = server.at("/small");
+    workspace.write(
+        "environment.yml",
+        &format!("python: '3.12'\nconda_file:\n  channels: [{url}]\n  dependencies: [library]\n"),
+    );
+    let lock = workspace.run(["lock", "--file", "-", "environment.yml"]).ok().json();
+    assert_eq!(packages(&lock), ["library 2.0 0", "python 3.12.1 h1_0_cpython"]);
+    let lock = &lock["platforms"]["linux/amd64"];
+    assert_eq!(lock["python"]["executable"], "/opt/provenv/bin/python3.12");
+    assert_eq!(lock["base"]["debian"]["suite"], "bookworm");
+}
+
+#[test]
 fn both_platforms_are_in_one_lock() {
     let Some(workspace) = Workspace::new() else { return };
     let both = channel()

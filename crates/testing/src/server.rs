@@ -76,6 +76,7 @@ struct Inner {
     redirects: Vec<(String, String)>,
     without_ranges: bool,
     without_validators: bool,
+    without_tags: bool,
 }
 
 /// Who may ask.
@@ -268,6 +269,11 @@ impl Server {
     /// Whether answers carry `ETag` and `Last-Modified` (they do by default).
     pub fn validators(&self, on: bool) {
         lock(&self.shared).without_validators = !on;
+    }
+
+    /// Answers carry no `ETag` any more but only `Last-Modified`, and 304 neither, as with Python's `http.server`.
+    pub fn only_dates(&self) {
+        lock(&self.shared).without_tags = true;
     }
 
     /// How many requests of `path` came, whatever their method and answer.

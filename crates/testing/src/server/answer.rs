@@ -87,13 +87,18 @@ fn respond(
         HeaderValue::from_str(&file.content_type).expect("a content type is a header value"),
     );
     if !inner.without_validators {
-        out.insert(ETAG, HeaderValue::from_str(&etag).expect("hexadecimal is a header value"));
+        if !inner.without_tags {
+            out.insert(ETAG, HeaderValue::from_str(&etag).expect("hexadecimal is a header value"));
+        }
         out.insert(LAST_MODIFIED, HeaderValue::from_static(MODIFIED));
         let fresh = match header(IF_NONE_MATCH) {
             Some(tags) => tags.split(',').any(|tag| tag.trim() == etag || tag.trim() == "*"),
             None => header(IF_MODIFIED_SINCE) == Some(MODIFIED),
         };
         if fresh {
+            if inner.without_tags {
+                response.headers_mut().remove(LAST_MODIFIED);
+            }
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return response;
         }
