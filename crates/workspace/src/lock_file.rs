@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use provenv_definition::{Definition, Diagnostic, Digest, LockedArtifacts, definition_digest};
+use provenv_definition::{Definition, Diagnostic, Digest, LockedArtifacts, Platform, definition_digest};
 use provenv_lock::{Artifact, Lock, Places, PostLink, PypiSource, Receipt, ToolVersion};
 use serde::Serialize;
 
