@@ -205,7 +205,7 @@ impl Changes {
             match what {
                 What::Folder => out.directory(Directory { path: path.clone(), mode: 0o755, uid: 0, gid: 0 }),
                 What::Symlink(target) => {
-                    out.entry(path, ItemKind::Symlink(target.clone()), 0, 0o777, root)?
+                    out.entry(path, ItemKind::Symlink(target.clone()), 0, 0o777, root)?;
                 }
                 What::File { copy, size, mode } => {
                     out.file_from(path, fs_err::File::open(copy)?, *size, *mode, root)?;

@@ -157,9 +157,10 @@ impl Error {
                 Self::NotCached { what: SafeUrl::new(url).to_string() }
             }
             // Of a shard: that there is no index at all is told apart from this.
-            GatewayError::ReqwestError(error) if error.status().is_some_and(|status| status == 404) => {
-                Self::Reindexed
-            }
+            GatewayError::ReqwestError(error)
+            | GatewayError::FetchRepoDataError(FetchRepoDataError::HttpError(
+                reqwest_middleware::Error::Reqwest(error),
+            )) if error.status().is_some_and(|status| status == 404) => Self::Reindexed,
             GatewayError::ShardNotCached(name) => Self::NotCached { what: name },
             error => Self::Broken { channel: None, reason: with_causes(&error) },
         }
