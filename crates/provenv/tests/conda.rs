@@ -57,7 +57,9 @@ fn real_packages_are_locked_built_and_run() {
     // Killed processes leave theirs beside it, and others may be at work there.
     let left = ["somewhere/.provenv-killed", "somewhere/.provenv-atwork", "somewhere/.provenv-others"];
     let left = left.map(|folder| workspace.path().join(folder));
-    left.iter().for_each(|folder| fs_err::create_dir_all(folder.join("prefix/bin")).unwrap());
+    for folder in &left {
+        fs_err::create_dir_all(folder.join("prefix/bin")).unwrap();
+    }
     fs_err::write(left[2].join("notes"), "").unwrap();
     let at_work = fs_err::File::open(&left[1]).unwrap();
     at_work.file().lock().unwrap();

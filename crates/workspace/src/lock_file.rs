@@ -87,12 +87,11 @@ impl Workspace {
             }
         }
         // What scripts left for another platform is needed where images for that are made.
-        if let Some(platform) = lock.platforms.get(&Platform::host()) {
-            if let Some(PostLink::Run { layer: Some(layer) }) = &platform.post_link
-                && !self.store.contains(&layer.sha256)
-            {
-                return Err(Error::ScriptsElsewhere { file: file.to_owned() });
-            }
+        if let Some(platform) = lock.platforms.get(&Platform::host())
+            && let Some(PostLink::Run { layer: Some(layer) }) = &platform.post_link
+            && !self.store.contains(&layer.sha256)
+        {
+            return Err(Error::ScriptsElsewhere { file: file.to_owned() });
         }
         let fetcher = self.fetcher().await?;
         for url in lock.strange_urls(&self.places(definition)) {
