@@ -10,6 +10,8 @@ pub(super) struct Project {
     pub requires: Vec<String>,
     pub requires_python: Option<String>,
     pub fields: Vec<(String, String)>,
+    /// When its file was uploaded, in RFC 3339.
+    pub uploaded: String,
 }
 
 impl Project {
@@ -20,6 +22,7 @@ impl Project {
             requires: Vec::new(),
             requires_python: None,
             fields: Vec::new(),
+            uploaded: "2024-01-01T00:00:00Z".to_owned(),
         }
     }
 
