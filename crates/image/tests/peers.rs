@@ -117,6 +117,8 @@ impl Tar {
             size: blob.len() as u64,
             diff_id: Digest::of(&self.tar),
             tar_size: self.tar.len() as u64,
+            compression: provenv_image::layer::Compression::Gzip,
+            foreign: false,
             what: what.to_owned(),
             packages: vec![],
         }

@@ -12,7 +12,7 @@ pub mod validate;
 
 pub use export::{ExportError, export};
 pub use model::{
-    Artifact, BaseLock, CondaPackage, DebPackage, IndexState, Lock, PinnedLayer, PlatformLock, PostLink,
+    Artifact, BaseLock, CondaPackage, DebPackage, ImageLock, IndexState, Lock, PinnedLayer, PlatformLock, PostLink,
     PypiPackage, PypiSource, PythonLock, Receipt, ToolVersion,
 };
 pub use upgrade::Upgrade;

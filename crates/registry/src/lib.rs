@@ -1,11 +1,15 @@
-//! OCI distribution: images to registries.
+//! OCI distribution: images to registries, and bases from them.
 
+mod challenge;
+mod client;
 mod credentials;
 mod error;
+mod pull;
 mod push;
 mod reference;
 
 pub use credentials::Keychain;
 pub use error::Error;
+pub use pull::{Named, PullOptions, is_here, look_up, pull};
 pub use push::{Options, Pushed, push, resolve};
 pub use reference::{Reference, ReferenceError};

@@ -16,6 +16,8 @@ pub struct Config {
     pub pypi: PypiSettings,
     /// Where conda packages come from.
     pub conda: CondaSettings,
+    /// Where base images come from.
+    pub registry: RegistrySettings,
 }
 
 /// `[debian]`
@@ -49,6 +51,17 @@ pub struct CondaSettings {
     /// Where else what lies under a URL is, in the order in which they are asked. The URL itself is asked only where it is
     /// among them; locks name it all the same.
     pub mirrors: BTreeMap<Url, Vec<Url>>,
+}
+
+/// `[registry]`
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegistrySettings {
+    /// Registries, `HOST[:PORT]`, that bases are pulled from by plain http. This machine's are so anyway.
+    pub insecure: Vec<String>,
+    /// Where else the images of a registry are, `HOST[:PORT][/PREFIX]` each, in the order in which they are asked; then the
+    /// registry itself. Locks name the registry all the same.
+    pub mirrors: BTreeMap<String, Vec<String>>,
 }
 
 /// A settings file that cannot be used.

@@ -61,6 +61,8 @@ impl Tar {
             size: blob.len() as u64,
             diff_id: Digest::of(&self.0),
             tar_size: self.0.len() as u64,
+            compression: crate::layer::Compression::Gzip,
+            foreign: false,
             what: "a test".into(),
             packages: vec![],
         }
