@@ -150,7 +150,9 @@ impl ImageConfig {
             if inherited.user.as_deref().is_some_and(|user| !user.is_empty()) {
                 inherited.user = Some("root".to_owned());
             }
-            command = own.command;
+            if lock.python.is_some() || command.is_empty() {
+                command = own.command;
+            }
         } else if inherited.working_dir.as_deref() == Some("") {
             inherited.working_dir = None;
         }

@@ -87,6 +87,13 @@ enum Access {
     Header(String),
     /// Who puts this before the path, as conda does with its tokens.
     Path(String),
+    /// Who sends this token, which is to be had at a path, as registries do it.
+    Token {
+        /// The `Authorization`.
+        expected: String,
+        /// Where the token is.
+        realm: String,
+    },
 }
 
 impl Access {
@@ -95,16 +102,23 @@ impl Access {
         match self {
             Self::Anyone => Some(path),
             Self::Header(expected) => (authorization == Some(expected)).then_some(path),
+            Self::Token { expected, realm } => {
+                (authorization == Some(expected) || path == realm.as_str()).then_some(path)
+            }
             Self::Path(prefix) => path.strip_prefix(prefix.as_str()).filter(|rest| rest.starts_with('/')),
         }
     }
 
     /// What a refusal asks for.
-    fn challenge(&self) -> &'static str {
+    fn challenge(&self, host: &str) -> String {
         match self {
+            Self::Token { realm, .. } => {
+                return format!("Bearer realm=\"http://{host}{realm}\",service=\"test\",scope=\"any\"");
+            }
             Self::Header(expected) if expected.starts_with("Bearer ") => "Bearer realm=\"test\"",
             _ => "Basic realm=\"test\"",
         }
+        .to_owned()
     }
 }
 
@@ -193,6 +207,13 @@ impl Server {
     /// Requests without this bearer token get 401.
     pub fn require_bearer(&self, token: &str) {
         lock(&self.shared).access = Access::Header(format!("Bearer {token}"));
+    }
+
+    /// Requests without this bearer token get 401, and hear that it is to be had at `realm`, which anybody may ask for: put
+    /// `{"token": "…"}` there.
+    pub fn require_token(&self, token: &str, realm: &str) {
+        let expected = format!("Bearer {token}");
+        lock(&self.shared).access = Access::Token { expected, realm: absolute(realm) };
     }
 
     /// Requests get 401 unless `/t/TOKEN` stands before their path, as conda's clients put it. Files and faults are where they

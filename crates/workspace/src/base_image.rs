@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use provenv_definition::{Base, Definition, Platform, PythonRequest, Suite};
 use provenv_image::base_image::{BaseFacts, BaseImage, InstalledDeb};
-use provenv_lock::debian::{Additions, Installed};
+use provenv_lock::debian::{Additions, Archive, DebianConfig, Installed};
 use provenv_lock::{BaseLock, ImageLock, IndexState, PlatformLock, PythonLock, Upgrade};
 use provenv_registry::{Keychain, PullOptions, Reference};
 
@@ -97,8 +97,28 @@ impl Workspace {
         platform: Platform,
     ) -> Result<Additions> {
         let suite = Suite(facts.os.codename.clone().unwrap_or_default());
-        let archive = self.archive().await?;
+        let archive = self.archive_of(facts, platform).await?;
         Ok(archive.add_to(&suite, platform, &installed(facts), &definition.system_packages).await?)
+    }
+
+    /// The archive that the packages of a base are from.
+    pub(crate) async fn archive_of(&self, facts: &BaseFacts, platform: Platform) -> Result<Archive> {
+        match facts.os.id.as_str() {
+            "debian" => self.archive().await,
+            "ubuntu" => {
+                let settings = &self.config.ubuntu;
+                let config = DebianConfig::ubuntu(settings.mirror.clone(), settings.keyring.clone(), platform)?;
+                Ok(Archive::new(self.fetcher().await?.clone(), config))
+            }
+            _ => Err(Error::Base {
+                message: format!(
+                    "Debian packages cannot be added to a base of {}, which has others than Debian's and Ubuntu's",
+                    facts.os.pretty_name.as_deref().unwrap_or("an unknown system")
+                ),
+                hint: "take an image of Debian or Ubuntu, or leave `system_packages` out: conda has many of them"
+                    .to_owned(),
+            }),
+        }
     }
 
     /// What a reference names today.
@@ -162,6 +182,27 @@ impl Workspace {
     }
 }
 
+/// Refuses a lock that stands on another base than the one that `definition` names.
+pub(crate) fn stands_on(definition: &Definition, lock: &PlatformLock) -> Result<()> {
+    let asked = match &definition.base {
+        Base::Image { reference } => Some(Reference::to_pull(reference)?),
+        _ => None,
+    };
+    let image = lock.base.image();
+    // A digest in a reference says what it names, whatever a lock says of it.
+    let digest = asked.as_ref().and_then(Reference::digest);
+    let is_it = digest.is_none_or(|digest| image.is_some_and(|image| digest == image.index.unwrap_or(image.manifest)));
+    let asked = asked.map_or_else(|| "Debian".to_owned(), |reference| reference.to_string());
+    let found = image.map_or("Debian", |image| image.reference.as_str());
+    if asked == found && is_it {
+        return Ok(());
+    }
+    Err(Error::Arguments {
+        message: format!("the lock stands on {found}, and the definition on {asked}"),
+        hint: "`provenv lock` writes it anew".to_owned(),
+    })
+}
+
 /// What a base's dpkg says is installed.
 pub(crate) fn installed(facts: &BaseFacts) -> Vec<Installed> {
     let one = |deb: &InstalledDeb| Installed {
@@ -181,7 +222,7 @@ fn has_python(definition: &Definition, image: &ImageLock, python: Option<&Python
             None if !definition.pip.requirements.is_empty() => "packages are to be installed by pip".to_owned(),
             None => return Ok(()),
         };
-        return Err(Error::Arguments {
+        return Err(Error::Base {
             message: format!("{wanted}, and the base `{name}` has no Python on its PATH"),
             hint: "name an image that has one, add `python3` to `system_packages` on Debian or Ubuntu, or name `python` \
                    among the conda packages"
@@ -189,7 +230,7 @@ fn has_python(definition: &Definition, image: &ImageLock, python: Option<&Python
         });
     };
     match &definition.python {
-        Some(wanted) if !answers(&found.version, wanted) => Err(Error::Arguments {
+        Some(wanted) if !answers(&found.version, wanted) => Err(Error::Base {
             message: format!("Python {wanted} is asked for, and that of the base `{name}` is {}", found.version),
             hint: "name an image that has it, leave `python` out, or name `python` among the conda packages".to_owned(),
         }),

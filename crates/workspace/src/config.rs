@@ -12,6 +12,8 @@ use url::Url;
 pub struct Config {
     /// Where Debian packages come from.
     pub debian: DebianSettings,
+    /// Where packages for bases of Ubuntu come from.
+    pub ubuntu: UbuntuSettings,
     /// Where Python packages come from.
     pub pypi: PypiSettings,
     /// Where conda packages come from.
@@ -29,6 +31,16 @@ pub struct DebianSettings {
     /// The archive of security updates.
     pub security_mirror: Option<Url>,
     /// The file with the archive's keys.
+    pub keyring: Option<PathBuf>,
+}
+
+/// `[ubuntu]`
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UbuntuSettings {
+    /// The archive, e.g. a mirror; `http://archive.ubuntu.com/ubuntu` otherwise.
+    pub mirror: Option<Url>,
+    /// The file with the archive's keys; that of the package `ubuntu-keyring` otherwise.
     pub keyring: Option<PathBuf>,
 }
 

@@ -68,9 +68,8 @@ impl<'a> BaseSandbox<'a> {
     async fn run_tool(&self, command: ToolCommand) -> Result<ToolOutput> {
         let mut lock = self.base.clone();
         if !command.extra_packages.is_empty() {
-            let archive = self.workspace.archive().await?;
-            let (suite, mut there) = match &lock.base {
-                BaseLock::Debian { suite } => (suite.clone(), Vec::new()),
+            let (archive, suite, mut there) = match &lock.base {
+                BaseLock::Debian { suite } => (self.workspace.archive().await?, suite.clone(), Vec::new()),
                 BaseLock::Image(image) => {
                     let known = self.workspace.known_base(image, self.platform).await?;
                     let suite = known.facts.takes_debs(known.image.layers.len());
@@ -79,7 +78,8 @@ impl<'a> BaseSandbox<'a> {
                         hint: "name a base that has it".to_owned(),
                     })?;
                     let there = installed(&known.facts).iter().map(Installed::as_locked).collect();
-                    (Suite(suite.to_owned()), there)
+                    let archive = self.workspace.archive_of(&known.facts, self.platform).await?;
+                    (archive, Suite(suite.to_owned()), there)
                 }
             };
             there.extend_from_slice(&lock.debian);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT_RANGES, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE,
+    ACCEPT_RANGES, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HOST, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -28,7 +28,8 @@ pub(super) async fn answer(State(shared): State<Shared>, request: Request) -> Re
         let fault = fault.or_else(|| redirect(&inner, wanted));
         respond(&inner, wanted, request.method(), request.headers(), fault.as_ref())
     } else {
-        unauthorized(inner.access.challenge())
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        unauthorized(&inner.access.challenge(host))
     };
     inner.log.push(Logged {
         method: request.method().to_string(),
@@ -197,9 +198,9 @@ fn plain(status: StatusCode) -> Response<Body> {
     response
 }
 
-fn unauthorized(challenge: &'static str) -> Response<Body> {
+fn unauthorized(challenge: &str) -> Response<Body> {
     let mut response = plain(StatusCode::UNAUTHORIZED);
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_str(challenge).expect("it has no strange letters"));
     response
 }
 
