@@ -329,11 +329,8 @@ fn manifest_bytes(config: Digest, config_size: u64, layers: &[Layer]) -> Vec<u8>
         Compression::Zstd => ZSTD_LAYER_TYPE,
         Compression::None => PLAIN_LAYER_TYPE,
     };
-    let layer = |layer: &Layer| Descriptor {
-        media_type: media_type(layer),
-        digest: layer.digest,
-        size: layer.size,
-    };
+    let layer =
+        |layer: &Layer| Descriptor { media_type: media_type(layer), digest: layer.digest, size: layer.size };
     let manifest = Manifest {
         schema_version: 2,
         media_type: MANIFEST_TYPE,

@@ -11,8 +11,8 @@ use url::Url;
 
 use crate::pypi::WheelName;
 use crate::{
-    Artifact, BaseLock, CondaPackage, DebPackage, ImageLock, Lock, PlatformLock, PostLink, PypiPackage, PypiSource,
-    PythonLock,
+    Artifact, BaseLock, CondaPackage, DebPackage, ImageLock, Lock, PlatformLock, PostLink, PypiPackage,
+    PypiSource, PythonLock,
 };
 
 /// No package is as large, and sums of so many stay numbers.
@@ -261,7 +261,8 @@ impl PythonLock {
         if base.image().is_some() && !conda {
             let path = self.executable.strip_suffix(&file).unwrap_or_default();
             let mut parts = path.split('/').skip(1);
-            let normal = path.starts_with('/') && parts.all(|part| is_word(part.trim_start_matches('.'), "._+-"));
+            let normal =
+                path.starts_with('/') && parts.all(|part| is_word(part.trim_start_matches('.'), "._+-"));
             require(normal, &executable, &format!("is no path of a `python3.{minor}`"))?;
         } else {
             require(conda || self.executable == expected, &executable, &format!("is not `{expected}`"))?;

@@ -31,15 +31,19 @@ fn a_lock_of_format_2_is_read_and_keeps_its_digest() {
     assert_eq!(Lock::new(lock.definition, lock.platforms.clone()), lock);
     let images: Vec<_> = lock.platforms.values().map(|lock| lock.base.image().unwrap()).collect();
     assert_eq!(images[0].name_and_tag(), ("docker.io/library/python", "3.12-slim"));
-    assert_eq!(images[0].pinned(), format!("docker.io/library/python@sha256:{}", "1".repeat(64)));
+    assert_eq!(images[0].pinned(), format!("docker.io/library/python:3.12-slim@sha256:{}", "1".repeat(64)));
     assert_eq!(images[1].name_and_tag(), ("h.test:5000/team/base", ""));
     assert_eq!(images[1].pinned(), images[1].reference);
     // Where it was found, and what a tag names for other machines, is no difference.
     let mut moved = lock.clone();
-    let BaseLock::Image(image) = &mut moved.platforms.values_mut().next().unwrap().base else { unreachable!() };
+    let BaseLock::Image(image) = &mut moved.platforms.values_mut().next().unwrap().base else {
+        unreachable!()
+    };
     (image.reference, image.index) = ("mirror.test/python:3.12".to_owned(), None);
     assert!(moved != lock && moved.holds_the_same(&lock));
-    let BaseLock::Image(image) = &mut moved.platforms.values_mut().next().unwrap().base else { unreachable!() };
+    let BaseLock::Image(image) = &mut moved.platforms.values_mut().next().unwrap().base else {
+        unreachable!()
+    };
     image.manifest = provenv_definition::Digest::of(b"other");
     assert!(!moved.holds_the_same(&lock));
 }

@@ -22,11 +22,13 @@ fn push_base(workspace: &Workspace, registry: &Registry, tag: &str, packages: &s
 }
 
 fn tea() -> Server {
-    serve(&Index::new().add(
-        Wheel::new("tea", "1.0")
-            .entry_point("console_scripts", "pour", "tea:main")
-            .file("tea/__init__.py", "def main():\n    print('poured')\n"),
-    ))
+    serve(
+        &Index::new().add(
+            Wheel::new("tea", "1.0")
+                .entry_point("console_scripts", "pour", "tea:main")
+                .file("tea/__init__.py", "def main():\n    print('poured')\n"),
+        ),
+    )
 }
 
 fn definition(image: &str, server: &Server) -> String {
@@ -42,7 +44,8 @@ fn packages_go_on_top_of_an_image_and_another_machine_has_the_same() {
     workspace.write("on.yaml", &definition(&base, &server));
     let locked = workspace.json(["lock", "on.yaml", "--file", "on.lock.json"]);
     let lock: Value =
-        serde_json::from_str(&fs_err::read_to_string(workspace.path().join("on.lock.json")).unwrap()).unwrap();
+        serde_json::from_str(&fs_err::read_to_string(workspace.path().join("on.lock.json")).unwrap())
+            .unwrap();
     let platform = &lock["platforms"]["linux/amd64"];
     assert_eq!(lock["format"], 2, "{locked}");
     assert_eq!(platform["base"]["image"]["reference"], base.as_str());
@@ -129,9 +132,10 @@ fn a_tag_that_has_moved_is_said_and_moves_nothing_by_itself() {
     for file in ["on.yaml", "on.lock.json"] {
         fs_err::copy(workspace.path().join(file), other.path().join(file)).unwrap();
     }
-    let build = |arguments: &[&str]| other.run([arguments, &["build", "on.yaml", "--lock", "on.lock.json"]].concat());
+    let build =
+        |arguments: &[&str]| other.run([arguments, &["build", "on.yaml", "--lock", "on.lock.json"]].concat());
     let done = build(&["--offline"]);
-    let pinned = format!("`{}@{}` is not in the store", registry.at("team/base"), after.as_str().unwrap());
+    let pinned = format!("`{base}@{}` is not in the store", after.as_str().unwrap());
     assert!(done.code == 1 && done.stderr.contains(&pinned), "{}", done.stderr);
     assert!(done.stderr.contains("hint: leave --offline out"), "{}", done.stderr);
     let done = build(&[]);
@@ -140,7 +144,6 @@ fn a_tag_that_has_moved_is_said_and_moves_nothing_by_itself() {
     fs_err::remove_dir_all(registry.data().join("repositories/team/base/_manifests")).unwrap();
     let done = build(&[]);
     assert!(done.stderr.contains("there is no manifest of"), "{}", done.stderr);
-    assert!(workspace.json(["images", "list"]).as_array().is_none_or(|images| !images.is_empty()));
 }
 
 #[test]
@@ -196,7 +199,11 @@ fn debian_packages_are_added_to_what_dpkg_says_is_there() {
     // Without a name that it has, what was meant is said.
     workspace.write("wrong.yaml", &format!("name: on\nimage: {base}\nsystem_packages: [no-such-package]\n"));
     let done = workspace.run(["lock", "wrong.yaml"]);
-    assert!(done.stderr.contains("no-such-package") && done.stderr.contains("wrong.yaml:3:"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("no-such-package") && done.stderr.contains("wrong.yaml:3:"),
+        "{}",
+        done.stderr
+    );
 }
 
 #[test]
@@ -204,7 +211,10 @@ fn a_user_managed_environment_is_its_base() {
     let Some(registry) = Registry::start(false) else { return };
     let Some(workspace) = Workspace::new() else { return };
     let base = push_base(&workspace, &registry, "team/base:1", "python3");
-    workspace.write("own.yaml", &format!("name: own\nuser_managed: true\nimage: {base}\ninterpreter_path: python3\n"));
+    workspace.write(
+        "own.yaml",
+        &format!("name: own\nuser_managed: true\nimage: {base}\ninterpreter_path: python3\n"),
+    );
     let built = workspace.run(["build", "own.yaml"]).ok();
     assert!(!built.stderr.contains("PV135"), "{}", built.stderr);
     let layers = |file: &str| -> Vec<Value> {
@@ -224,7 +234,7 @@ fn conda_packages_go_on_top_of_an_image() {
     let base = push_base(&workspace, &registry, "team/base:1", "python3");
     let channel = Channel::new("tiny").add(Package::new("leaf", "1.0").file("share/leaf.txt", "green"));
     let server = Server::start(channel.serve(FileTree::new()));
-    let conda = format!("conda:\n  channels: [{}]\n  dependencies: [leaf]\n", server.at("/tiny"));
+    let conda = format!("conda_file:\n  channels: [{}]\n  dependencies: [leaf]\n", server.at("/tiny"));
     workspace.write("on.yaml", &format!("name: on\nimage: {base}\n{conda}"));
     let said = workspace.run(["run", "on.yaml", "--", "cat", "/opt/provenv/share/leaf.txt"]).ok().stdout;
     assert_eq!(said, "green");
@@ -241,8 +251,22 @@ fn what_no_packages_can_stand_on_is_refused_where_it_is_named() {
     let glibc_base = || Image::new().file("usr/lib/x86_64-linux-gnu/libc.so.6", glibc);
     let status = b"Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.36-9\n";
     let cases = [
-        ("alpine", Image::new().file("lib/ld-musl-x86_64.so.1", b""), 1, "pip: [six]", "musl and no glibc", "-slim"),
-        ("static", Image::new().file("app", b""), 1, "pip: [six]", "no C library and no glibc", "user_managed"),
+        (
+            "alpine",
+            Image::new().file("lib/ld-musl-x86_64.so.1", b""),
+            1,
+            "pip: [six]",
+            "musl and no glibc",
+            "-slim",
+        ),
+        (
+            "static",
+            Image::new().file("app", b""),
+            1,
+            "pip: [six]",
+            "no C library and no glibc",
+            "user_managed",
+        ),
         ("bare", glibc_base(), 1, "pip: [six]", "no Python on its PATH", "name an image that has one"),
         (
             "old",
@@ -252,7 +276,14 @@ fn what_no_packages_can_stand_on_is_refused_where_it_is_named() {
             "is 3.9.2",
             "name an image that has it",
         ),
-        ("used", glibc_base().file("opt/provenv/x", b""), 1, "pip: [six]", "files at /opt/provenv", "stands on itself"),
+        (
+            "used",
+            glibc_base().file("opt/provenv/x", b""),
+            1,
+            "pip: [six]",
+            "files at /opt/provenv",
+            "stands on itself",
+        ),
         ("tall", glibc_base(), 101, "pip: [six]", "101 layers", "squash"),
         ("taller", glibc_base(), 128, "pip: [six]", "cannot be a base", "skopeo inspect"),
         ("suse", glibc_base(), 1, "system_packages: [ed]", "says of no package", "Debian or Ubuntu"),
@@ -277,11 +308,16 @@ fn what_no_packages_can_stand_on_is_refused_where_it_is_named() {
     for (image, said) in [
         ("127.0.0.1:1/x:1", "127.0.0.1:1"),
         (&*format!("{}/none:1", server.address()), "there is no manifest of"),
-        ("h.test/x@sha512:ab", "not a sha256"),
+        (&*format!("h.test/x@sha512:{}", "0".repeat(128)), "not a sha256"),
+        ("h.test/x@sha256:ab", "is not a reference"),
     ] {
         workspace.write("on.yaml", &format!("name: on\nimage: {image}\n"));
         let done = workspace.run(["lock", "on.yaml"]);
-        assert!(done.code != 0 && done.stderr.contains(said) && done.stderr.contains("on.yaml:2:8"), "{}", done.stderr);
+        assert!(
+            done.code != 0 && done.stderr.contains(said) && done.stderr.contains("on.yaml:2:8"),
+            "{}",
+            done.stderr
+        );
     }
 }
 
@@ -307,8 +343,14 @@ fn how_containers_of_the_base_start_is_kept() {
     }
     assert_eq!(written["config"]["Labels"]["vendor"], "test");
     let manifest: Value = serde_json::from_str(&blob(&shown["digest"])).unwrap();
-    assert_eq!(written["config"]["Labels"]["org.opencontainers.image.base.digest"].as_str().map(str::len), Some(71));
-    assert_eq!(manifest["layers"][0]["mediaType"], "application/vnd.oci.image.layer.v1.tar", "it is as it was");
+    assert_eq!(
+        written["config"]["Labels"]["org.opencontainers.image.base.digest"].as_str().map(str::len),
+        Some(71)
+    );
+    assert_eq!(
+        manifest["layers"][0]["mediaType"], "application/vnd.oci.image.layer.v1.tar",
+        "it is as it was"
+    );
 }
 
 #[test]
@@ -318,8 +360,16 @@ fn packages_for_ubuntu_come_from_its_own_archive() {
     let mut archive = DebianArchive::new(Key::generate());
     let mut suite = Suite::new("noble")
         .with(Deb::new("libc6", "2.39-0ubuntu8"))
-        .with(Deb::new("libhello1", "1.0-1").depends("libc6 (>= 2.38)").file("usr/lib/libhello.so.1", 0o644, "x"))
-        .with_universe(Deb::new("hello", "2.10-3").depends("libhello1").file("usr/share/hello.txt", 0o644, "hello"));
+        .with(Deb::new("libhello1", "1.0-1").depends("libc6 (>= 2.38)").file(
+            "usr/lib/libhello.so.1",
+            0o644,
+            "x",
+        ))
+        .with_universe(Deb::new("hello", "2.10-3").depends("libhello1").file(
+            "usr/share/hello.txt",
+            0o644,
+            "hello",
+        ));
     suite.origin = "Ubuntu".to_owned();
     suite.class = "noble".to_owned();
     archive.add(suite);
@@ -327,7 +377,8 @@ fn packages_for_ubuntu_come_from_its_own_archive() {
     let keyring = workspace.path().join("keyring.gpg");
     fs_err::write(&keyring, archive.key().public()).unwrap();
     // An older libc6 than the archive's, which does, and a package that the archive does not have.
-    let status = b"Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.39-0ubuntu2\n\n\
+    let status =
+        b"Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.39-0ubuntu2\n\n\
                    Package: of-a-vendor\nStatus: install ok installed\nArchitecture: all\nVersion: 7\n";
     let mut image = Image::new()
         .file("usr/lib/x86_64-linux-gnu/libc.so.6", b"(Ubuntu GLIBC 2.39) stable release version 2.39.\n")
@@ -340,14 +391,19 @@ fn packages_for_ubuntu_come_from_its_own_archive() {
         image = image.link(name, &format!("usr/{name}"));
     }
     let reference = image.serve(&server, "ubuntu", "24.04", 1);
-    workspace.write("on.yaml", &format!("name: on\nimage: {reference}\nsystem_packages: [hello, of-a-vendor]\n"));
+    workspace
+        .write("on.yaml", &format!("name: on\nimage: {reference}\nsystem_packages: [hello, of-a-vendor]\n"));
     let run = |keyring: &std::path::Path, arguments: &[&str]| -> Done {
         let mut command = workspace.command();
         command.env("PROVENV_UBUNTU_MIRROR", server.at("/")).env("PROVENV_UBUNTU_KEYRING", keyring);
         command.args(arguments).output().unwrap().into()
     };
     let done = run(&workspace.path().join("none"), &["lock", "on.yaml"]);
-    assert!(done.stderr.contains("Ubuntu's archive") && done.stderr.contains("ubuntu-keyring"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("Ubuntu's archive") && done.stderr.contains("ubuntu-keyring"),
+        "{}",
+        done.stderr
+    );
     let done = run(&keyring, &["lock", "on.yaml", "--file", "-"]).ok();
     let lock: Value = serde_json::from_str(&done.stdout).unwrap();
     let debian = lock["platforms"]["linux/amd64"]["debian"].as_array().unwrap();
@@ -369,9 +425,14 @@ fn packages_for_ubuntu_come_from_its_own_archive() {
         .unwrap();
     let status = String::from_utf8(listed.stdout).unwrap();
     for name in ["libc6", "of-a-vendor", "hello", "libhello1"] {
-        assert_eq!(status.matches(&format!("Package: {name}\nStatus: install ok installed\n")).count(), 1, "{status}");
+        assert_eq!(
+            status.matches(&format!("Package: {name}\nStatus: install ok installed\n")).count(),
+            1,
+            "{status}"
+        );
     }
-    let paths = std::process::Command::new("tar").arg("-tzf").arg(layout.join("blobs/sha256").join(&hex)).output();
+    let paths =
+        std::process::Command::new("tar").arg("-tzf").arg(layout.join("blobs/sha256").join(&hex)).output();
     let paths = String::from_utf8(paths.unwrap().stdout).unwrap();
     assert!(!paths.contains("etc/passwd") && !paths.lines().any(|path| path == "bin"), "{paths}");
     assert!(paths.contains("var/lib/dpkg/info/hello.list"), "{paths}");

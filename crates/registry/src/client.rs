@@ -54,12 +54,8 @@ impl Client {
         let registry = reference.registry().to_owned();
         let plain = reference.is_local() || options.insecure.contains(&registry);
         let scheme = if plain { "http" } else { "https" };
-        let unreachable = |reason: String| Error::Connection {
-            act: "speak to",
-            registry: registry.clone(),
-            reason,
-            plain,
-        };
+        let unreachable =
+            |reason: String| Error::Connection { act: "speak to", registry: registry.clone(), reason, plain };
         let origin = Url::parse(&format!("{scheme}://{}/", reference.host()))
             .map_err(|error| unreachable(error.to_string()))?;
         let certificates = match &options.certificates {
@@ -88,7 +84,13 @@ impl Client {
     }
 
     /// Asks for `what` (`manifests`, `blobs`) with this name, from the byte `from` on.
-    pub(crate) async fn get(&self, what: &str, name: &str, accept: &str, from: u64) -> Result<Response, Failure> {
+    pub(crate) async fn get(
+        &self,
+        what: &str,
+        name: &str,
+        accept: &str,
+        from: u64,
+    ) -> Result<Response, Failure> {
         let mut url = self.origin.clone();
         url.set_path(&format!("/v2/{}/{what}/{name}", self.repository));
         let mut headers = HeaderMap::new();
@@ -194,8 +196,12 @@ impl Client {
                 reason,
                 authenticated: self.login.is_some(),
             },
-            Failure::Final(reason) | Failure::BlobUnknown(reason) => Error::Registry { act, registry, reason },
-            Failure::NotFound => Error::Registry { act, registry, reason: "there is no such thing".to_owned() },
+            Failure::Final(reason) | Failure::BlobUnknown(reason) => {
+                Error::Registry { act, registry, reason }
+            }
+            Failure::NotFound => {
+                Error::Registry { act, registry, reason: "there is no such thing".to_owned() }
+            }
         }
     }
 }

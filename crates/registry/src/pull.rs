@@ -232,7 +232,9 @@ impl Repository<'_> {
                 Err(Stopped::Failure(failure)) => failure,
             };
             match failure {
-                Failure::NotFound | Failure::BlobUnknown(_) => return Err(self.missing(format!("layer {digest}"))),
+                Failure::NotFound | Failure::BlobUnknown(_) => {
+                    return Err(self.missing(format!("layer {digest}")));
+                }
                 Failure::Passing(reason) if attempt < TRIES || transfer.taken() > before => {
                     // As long as there is more each time, it is worth another try.
                     attempt = if transfer.taken() > before { 1 } else { attempt + 1 };
@@ -269,9 +271,11 @@ impl Repository<'_> {
         }
         let mut response = self.client.get("blobs", &digest.to_string(), "*/*", from).await?;
         let goes_on = response.status() == StatusCode::PARTIAL_CONTENT
-            && response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok()).is_some_and(|range| {
-                range.strip_prefix("bytes ").is_some_and(|range| range.starts_with(&format!("{from}-")))
-            });
+            && response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok()).is_some_and(
+                |range| {
+                    range.strip_prefix("bytes ").is_some_and(|range| range.starts_with(&format!("{from}-")))
+                },
+            );
         if from > 0 && !goes_on {
             transfer.restart()?;
         }
@@ -282,7 +286,8 @@ impl Repository<'_> {
             if let Ok(Some(bytes)) = &chunk {
                 piece.extend_from_slice(bytes);
                 if transfer.taken() + piece.len() as u64 > transfer.size {
-                    let reason = format!("it is longer than the {} bytes that the manifest says", transfer.size);
+                    let reason =
+                        format!("it is longer than the {} bytes that the manifest says", transfer.size);
                     return Err(Failure::Final(reason).into());
                 }
             }
@@ -295,7 +300,8 @@ impl Repository<'_> {
                 Ok(None) if transfer.taken() == transfer.size => return Ok(()),
                 // Some servers end an answer as if it were whole.
                 Ok(None) => {
-                    let reason = format!("it broke off after {} of {} bytes", transfer.taken(), transfer.size);
+                    let reason =
+                        format!("it broke off after {} of {} bytes", transfer.taken(), transfer.size);
                     return Err(Failure::Passing(reason).into());
                 }
                 Err(error) => return Err(Failure::Passing(chain(&error.without_url())).into()),

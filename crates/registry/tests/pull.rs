@@ -73,7 +73,8 @@ impl World {
 
     fn auth_file(&self) -> PathBuf {
         let path = self.folder.path().join("auth.json");
-        let text = format!(r#"{{"auths": {{"{}": {{"username": "me", "password": "hunter2"}}}}}}"#, self.host());
+        let text =
+            format!(r#"{{"auths": {{"{}": {{"username": "me", "password": "hunter2"}}}}}}"#, self.host());
         fs_err::write(&path, text).unwrap();
         path
     }
@@ -129,7 +130,10 @@ async fn both_kinds_of_images_and_of_indexes_are_pulled_once() {
     let only = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [] });
     world.manifest("none", &only);
     let error = world.pull("team/x:none", &options()).await.unwrap_err();
-    assert!(matches!(error, Error::NoPlatform { .. }) && error.to_string().contains("linux/amd64"), "{error}");
+    assert!(
+        matches!(error, Error::NoPlatform { .. }) && error.to_string().contains("linux/amd64"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

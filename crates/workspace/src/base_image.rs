@@ -26,7 +26,9 @@ impl Workspace {
         previous: Option<&PlatformLock>,
         upgrade: &Upgrade,
     ) -> Result<(PlatformLock, Vec<IndexState>, String)> {
-        let Base::Image { reference } = &definition.base else { unreachable!("asked of bases from registries alone") };
+        let Base::Image { reference } = &definition.base else {
+            unreachable!("asked of bases from registries alone")
+        };
         let kept = previous.and_then(|lock| lock.base.image()).filter(|_| *upgrade != Upgrade::All);
         let image = match kept {
             Some(image) => image.clone(),
@@ -56,7 +58,9 @@ impl Workspace {
                 let moves = match upgrade {
                     Upgrade::None => false,
                     Upgrade::All => true,
-                    Upgrade::Packages(names) => lock.debian.iter().any(|package| names.contains(&package.name)),
+                    Upgrade::Packages(names) => {
+                        lock.debian.iter().any(|package| names.contains(&package.name))
+                    }
                 };
                 lock.base.image() == Some(&image) && !moves
             });
@@ -68,7 +72,8 @@ impl Workspace {
                 debian = added.packages;
                 indexes = added.indexes;
                 if let Some(added) = added.python.filter(|_| python.is_none()) {
-                    python = Some(PythonLock { glibc: glibc.clone(), as_is: definition.user_managed, ..added });
+                    python =
+                        Some(PythonLock { glibc: glibc.clone(), as_is: definition.user_managed, ..added });
                 }
             }
         }
@@ -123,7 +128,7 @@ impl Workspace {
 
     /// What a reference names today.
     async fn look_up_image(&self, reference: &str, platform: Platform) -> Result<ImageLock> {
-        let reference = Reference::to_pull(reference)?;
+        let reference = to_pull(reference)?;
         if self.offline {
             return Err(provenv_registry::Error::Offline { reference: reference.to_string() }.into());
         }
@@ -151,7 +156,7 @@ impl Workspace {
 
     /// Brings what is missing of a base into the store.
     pub(crate) async fn bring_base(&self, image: &ImageLock) -> Result<()> {
-        let reference = Reference::to_pull(&image.reference)?;
+        let reference = to_pull(&image.reference)?;
         if self.offline {
             return match provenv_registry::is_here(&self.store, &reference, &image.manifest)? {
                 true => Ok(()),
@@ -185,13 +190,14 @@ impl Workspace {
 /// Refuses a lock that stands on another base than the one that `definition` names.
 pub(crate) fn stands_on(definition: &Definition, lock: &PlatformLock) -> Result<()> {
     let asked = match &definition.base {
-        Base::Image { reference } => Some(Reference::to_pull(reference)?),
+        Base::Image { reference } => Some(to_pull(reference)?),
         _ => None,
     };
     let image = lock.base.image();
     // A digest in a reference says what it names, whatever a lock says of it.
     let digest = asked.as_ref().and_then(Reference::digest);
-    let is_it = digest.is_none_or(|digest| image.is_some_and(|image| digest == image.index.unwrap_or(image.manifest)));
+    let is_it = digest
+        .is_none_or(|digest| image.is_some_and(|image| digest == image.index.unwrap_or(image.manifest)));
     let asked = asked.map_or_else(|| "Debian".to_owned(), |reference| reference.to_string());
     let found = image.map_or("Debian", |image| image.reference.as_str());
     if asked == found && is_it {
@@ -201,6 +207,11 @@ pub(crate) fn stands_on(definition: &Definition, lock: &PlatformLock) -> Result<
         message: format!("the lock stands on {found}, and the definition on {asked}"),
         hint: "`provenv lock` writes it anew".to_owned(),
     })
+}
+
+/// The reference of a base.
+fn to_pull(reference: &str) -> Result<Reference> {
+    Ok(Reference::to_pull(reference).map_err(provenv_registry::Error::from)?)
 }
 
 /// What a base's dpkg says is installed.
@@ -219,7 +230,9 @@ fn has_python(definition: &Definition, image: &ImageLock, python: Option<&Python
     let Some(found) = python else {
         let wanted = match &definition.python {
             Some(wanted) => format!("Python {wanted} is asked for"),
-            None if !definition.pip.requirements.is_empty() => "packages are to be installed by pip".to_owned(),
+            None if !definition.pip.requirements.is_empty() => {
+                "packages are to be installed by pip".to_owned()
+            }
             None => return Ok(()),
         };
         return Err(Error::Base {
@@ -231,8 +244,12 @@ fn has_python(definition: &Definition, image: &ImageLock, python: Option<&Python
     };
     match &definition.python {
         Some(wanted) if !answers(&found.version, wanted) => Err(Error::Base {
-            message: format!("Python {wanted} is asked for, and that of the base `{name}` is {}", found.version),
-            hint: "name an image that has it, leave `python` out, or name `python` among the conda packages".to_owned(),
+            message: format!(
+                "Python {wanted} is asked for, and that of the base `{name}` is {}",
+                found.version
+            ),
+            hint: "name an image that has it, leave `python` out, or name `python` among the conda packages"
+                .to_owned(),
         }),
         _ => Ok(()),
     }

@@ -183,9 +183,7 @@ impl Workspace {
             self.note_where(&given, missing.iter().map(|one| one.library.as_str()));
         }
         // The interpreter's path is no part of the definition: it may be new where the image is not.
-        if definition.user_managed
-            && platform == Platform::host()
-        {
+        if definition.user_managed && platform == Platform::host() {
             match self.interpreter_in(&given.environment, &given.origins, &image).await {
                 Ok(tried) => warnings.extend(tried.remark),
                 // The image is there all the same.

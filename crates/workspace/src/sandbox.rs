@@ -74,7 +74,10 @@ impl<'a> BaseSandbox<'a> {
                     let known = self.workspace.known_base(image, self.platform).await?;
                     let suite = known.facts.takes_debs(known.image.layers.len());
                     let suite = suite.map_err(|unfit| Error::Arguments {
-                        message: format!("a tool needs {} besides: {unfit}", command.extra_packages.join(", ")),
+                        message: format!(
+                            "a tool needs {} besides: {unfit}",
+                            command.extra_packages.join(", ")
+                        ),
                         hint: "name a base that has it".to_owned(),
                     })?;
                     let there = installed(&known.facts).iter().map(Installed::as_locked).collect();

@@ -117,8 +117,7 @@ struct RootFs {
 impl Config {
     /// Reads the configuration of an image of so many layers.
     pub fn parse(bytes: &[u8], layers: usize, platform: Platform) -> Result<Self, ManifestError> {
-        let malformed =
-            |reason: String| ManifestError::Malformed { what: "configuration", reason };
+        let malformed = |reason: String| ManifestError::Malformed { what: "configuration", reason };
         let document: Document =
             serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
         if document.os != "linux" || document.architecture != platform.architecture() {
@@ -145,7 +144,8 @@ impl Config {
 impl RuntimeConfig {
     /// Its variables, in their order.
     pub fn variables(&self) -> Vec<(String, String)> {
-        let split = |text: &String| text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let split =
+            |text: &String| text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
         self.env.iter().flatten().filter_map(split).collect()
     }
 }

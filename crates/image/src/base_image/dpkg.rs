@@ -35,6 +35,7 @@ pub(super) fn installed(look: &Look<'_>) -> io::Result<Vec<InstalledDeb>> {
     for name in look.names(STATUS_FOLDER).into_iter().filter(|name| !name.ends_with(".md5sums")) {
         let mut text = look.bytes(&format!("{STATUS_FOLDER}/{name}"), 1 << 20)?.unwrap_or_default();
         // A file of its own says it by being there.
+        text.truncate(text.trim_ascii_end().len());
         text.extend_from_slice(b"\nStatus: install ok installed\n");
         texts.push(text);
     }
@@ -80,8 +81,10 @@ mod tests {
         fs_err::write(folder.path().join(STATUS_FOLDER).join("base"), one).unwrap();
         fs_err::write(folder.path().join(STATUS_FOLDER).join("base.md5sums"), "x").unwrap();
         let installed = installed(&Look::new(folder.path())).unwrap();
-        let shown: Vec<String> =
-            installed.iter().map(|deb| format!("{} {} {}", deb.name, deb.version, deb.architecture)).collect();
+        let shown: Vec<String> = installed
+            .iter()
+            .map(|deb| format!("{} {} {}", deb.name, deb.version, deb.architecture))
+            .collect();
         assert_eq!(shown, ["base-files 12.4 amd64", "kept 1:2 all", "libc6 2.36-9 amd64"]);
         assert_eq!(installed[2].source.as_deref(), Some("glibc"));
     }

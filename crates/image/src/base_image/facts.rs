@@ -135,8 +135,12 @@ fn c_library(look: &Look<'_>, platform: Platform) -> io::Result<(Option<String>,
 fn glibc_version(library: &[u8]) -> Option<String> {
     let marks: [&[u8]; 2] = [b"stable release version ", b"development release version "];
     let at = marks.iter().find_map(|mark| Some(memchr::memmem::find(library, mark)? + mark.len()))?;
-    let version: String =
-        library[at..].iter().map(|byte| char::from(*byte)).take_while(|c| c.is_ascii_digit() || *c == '.').take(9).collect();
+    let version: String = library[at..]
+        .iter()
+        .map(|byte| char::from(*byte))
+        .take_while(|c| c.is_ascii_digit() || *c == '.')
+        .take(9)
+        .collect();
     let (major, minor) = version.trim_end_matches('.').split_once('.')?;
     let minor = minor.split('.').next()?;
     (!major.is_empty() && !minor.is_empty()).then(|| format!("{major}.{minor}"))
@@ -149,7 +153,9 @@ fn python(look: &Look<'_>, path: &str) -> io::Result<Option<BasePython>> {
             let Some(real) = look.file(&format!("{folder}/{name}")) else { continue };
             let file = real.rsplit('/').next().unwrap_or(&real);
             // Starters that are scripts, such as pyenv's, are no Python.
-            let Some(minor) = file.strip_prefix("python3.").filter(|minor| is_number(minor)) else { continue };
+            let Some(minor) = file.strip_prefix("python3.").filter(|minor| is_number(minor)) else {
+                continue;
+            };
             let version = match python_version(look, &real, minor)? {
                 Some(version) => version,
                 None => format!("3.{minor}"),
@@ -217,7 +223,10 @@ mod tests {
     #[test]
     fn versions_are_texts_in_objects() {
         let glibc = |text: &str| glibc_version(text.as_bytes());
-        assert_eq!(glibc("\0GNU C Library (Debian GLIBC 2.36-9) stable release version 2.36.\n").as_deref(), Some("2.36"));
+        assert_eq!(
+            glibc("\0GNU C Library (Debian GLIBC 2.36-9) stable release version 2.36.\n").as_deref(),
+            Some("2.36")
+        );
         assert_eq!(glibc("(GNU libc) stable release version 2.17, by").as_deref(), Some("2.17"));
         assert_eq!(glibc("(GNU libc) development release version 2.38.9000.").as_deref(), Some("2.38"));
         assert_eq!(glibc("release version "), None);

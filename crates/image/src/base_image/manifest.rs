@@ -76,9 +76,12 @@ impl ManifestError {
                 "name an image that runs: helm charts, signatures and the like are none".to_owned()
             }
             Self::Foreign(_) => {
-                "name an image without layers that only their vendor hands out, such as those of Windows".to_owned()
+                "name an image without layers that only their vendor hands out, such as those of Windows"
+                    .to_owned()
             }
-            Self::OtherPlatform { .. } => "name an image for this platform, or list its own in `platforms`".to_owned(),
+            Self::OtherPlatform { .. } => {
+                "name an image for this platform, or list its own in `platforms`".to_owned()
+            }
             Self::Malformed { .. } | Self::Nested | Self::TooMuch { .. } => {
                 "check what was pushed there; `skopeo inspect` shows it".to_owned()
             }
@@ -182,8 +185,7 @@ impl Index {
 
     /// The image for `platform`: of several, the one that asks least of the processor.
     pub fn image_for(&self, platform: Platform) -> Option<&OfPlatform> {
-        let fits =
-            |image: &&OfPlatform| image.os == "linux" && image.architecture == platform.architecture();
+        let fits = |image: &&OfPlatform| image.os == "linux" && image.architecture == platform.architecture();
         let rank = |image: &&OfPlatform| match image.variant.as_deref() {
             None | Some("" | "v1" | "v8") => 0,
             Some(_) => 1,
@@ -274,7 +276,9 @@ impl ManifestLayer {
         const DOCKER: &str = "application/vnd.docker.image.rootfs.diff.tar";
         let media_type = descriptor.media_type.as_str().unwrap_or_default();
         let ending = LAYER_TYPE.strip_suffix("+gzip").and_then(|plain| media_type.strip_prefix(plain));
-        let ending = ending.or_else(|| media_type.strip_prefix(DOCKER)).map(|ending| ending.trim_start_matches(['+', '.']));
+        let ending = ending
+            .or_else(|| media_type.strip_prefix(DOCKER))
+            .map(|ending| ending.trim_start_matches(['+', '.']));
         let compression = match ending {
             Some("") => Compression::None,
             Some("gzip") => Compression::Gzip,
@@ -324,7 +328,11 @@ mod tests {
 
     #[test]
     fn both_kinds_of_manifests_are_read() {
-        let oci = ["application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.v1.tar+zstd", LAYER_TYPE];
+        let oci = [
+            "application/vnd.oci.image.layer.v1.tar",
+            "application/vnd.oci.image.layer.v1.tar+zstd",
+            LAYER_TYPE,
+        ];
         let read = parse(&manifest(MANIFEST_TYPE, CONFIG_TYPE, &oci)).unwrap();
         let kinds: Vec<Compression> = read.layers.iter().map(|layer| layer.compression).collect();
         assert_eq!(kinds, [Compression::None, Compression::Zstd, Compression::Gzip]);

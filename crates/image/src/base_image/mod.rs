@@ -111,21 +111,32 @@ impl BaseImage {
         let config = store.read(&parsed.config.0)?;
         let config = config::Config::parse(&config, parsed.layers.len(), platform).map_err(refused)?;
         let count = parsed.layers.len();
-        let layers = parsed.layers.into_iter().zip(config.diff_ids).enumerate().map(|(n, (layer, diff_id))| Layer {
-            digest: layer.digest,
-            size: layer.size,
-            diff_id,
-            tar_size: 0,
-            compression: layer.compression,
-            foreign: true,
-            what: format!("base image ({} of {count})", n + 1),
-            packages: Vec::new(),
-        });
-        Ok(Self { manifest: *manifest, layers: layers.collect(), config: config.runtime, history: config.history })
+        let layers =
+            parsed.layers.into_iter().zip(config.diff_ids).enumerate().map(|(n, (layer, diff_id))| Layer {
+                digest: layer.digest,
+                size: layer.size,
+                diff_id,
+                tar_size: 0,
+                compression: layer.compression,
+                foreign: true,
+                what: format!("base image ({} of {count})", n + 1),
+                packages: Vec::new(),
+            });
+        Ok(Self {
+            manifest: *manifest,
+            layers: layers.collect(),
+            config: config.runtime,
+            history: config.history,
+        })
     }
 
     /// What it is like. It is unpacked for that, where nobody has asked before.
-    pub fn facts(&self, store: &Store, platform: Platform, reporter: &dyn Reporter) -> Result<BaseFacts, Error> {
+    pub fn facts(
+        &self,
+        store: &Store,
+        platform: Platform,
+        reporter: &dyn Reporter,
+    ) -> Result<BaseFacts, Error> {
         let key = self.facts_key();
         if let Some(facts) = store.record::<BaseFacts>(FACTS, &key)?
             && facts.format == facts::FORMAT

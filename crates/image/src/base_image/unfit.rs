@@ -15,13 +15,17 @@ pub enum Unfit {
         musl: bool,
     },
     /// There are files where packages are installed.
-    #[error("the base has files at /opt/provenv, where packages are installed: it is an image of an environment")]
+    #[error(
+        "the base has files at /opt/provenv, where packages are installed: it is an image of an environment"
+    )]
     Prefix,
     /// There would be more layers than containers can have.
     #[error("the base has {0} layers, which leaves no room for those of packages")]
     Layers(usize),
     /// Debian's packages need what a Debian has.
-    #[error("Debian packages cannot be added to a base of {os}: its dpkg says of no package that it is installed")]
+    #[error(
+        "Debian packages cannot be added to a base of {os}: its dpkg says of no package that it is installed"
+    )]
     NoDpkg {
         /// What it is.
         os: String,
@@ -30,7 +34,9 @@ pub enum Unfit {
     #[error("Debian packages cannot be added to a base whose /bin, /sbin and /lib are no links into /usr")]
     SplitUsr,
     /// Which packages fit is not known.
-    #[error("Debian packages cannot be added to a base of {os}: it does not name the suite that they are to be from")]
+    #[error(
+        "Debian packages cannot be added to a base of {os}: it does not name the suite that they are to be from"
+    )]
     NoSuite {
         /// What it is.
         os: String,

@@ -2,7 +2,7 @@ use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use flate2::{Compression, write::GzEncoder};
+use flate2::write::GzEncoder;
 use provenv_definition::Digest;
 use provenv_fetch::Silent;
 use provenv_store::Store;
@@ -53,7 +53,7 @@ impl Tar {
         self.0.extend_from_slice(&tarball::END);
         let mut blob = Vec::new();
         for part in self.0.chunks(piece) {
-            let mut encoder = GzEncoder::new(&mut blob, Compression::fast());
+            let mut encoder = GzEncoder::new(&mut blob, flate2::Compression::fast());
             encoder.write_all(part).unwrap();
             encoder.finish().unwrap();
         }
@@ -318,10 +318,10 @@ fn the_layers_of_a_base_lie_one_over_the_other() {
     let folders = layers(&store, &all, &Silent).unwrap();
     assert_eq!(folders.len(), 2);
     assert_eq!(folders[0], root);
-    assert_eq!(super::trees(&all), [
-        ("base".to_owned(), super::chain(&layers_).hex()),
-        ("layer".to_owned(), own.diff_id.hex())
-    ]);
+    assert_eq!(
+        super::trees(&all),
+        [("base".to_owned(), super::chain(&layers_).hex()), ("layer".to_owned(), own.diff_id.hex())]
+    );
 }
 
 #[test]
@@ -362,7 +362,10 @@ fn nothing_of_a_base_gets_out_of_its_folder() {
         ("a whiteout that climbs", vec![link(), Tar(vec![]).file("a/.wh...", 0o644, b"")]),
         ("a whiteout of nothing", vec![Tar(vec![]).file(".wh.", 0o644, b"")]),
         ("a hard link out", vec![Tar(vec![]).raw(b"a", tar::EntryType::Link, b"../../outside/kept")]),
-        ("a hard link through a link", vec![link(), Tar(vec![]).raw(b"a", tar::EntryType::Link, b"way/kept")]),
+        (
+            "a hard link through a link",
+            vec![link(), Tar(vec![]).raw(b"a", tar::EntryType::Link, b"way/kept")],
+        ),
         ("twice", vec![Tar(vec![]).file("a", 0o644, b"").file("a", 0o644, b"")]),
     ];
     for (case, tars) in refused {

@@ -77,10 +77,8 @@ fn choose(
     platform: Platform,
 ) -> Result<Additions> {
     let universe = Universe::new(&open.indexes, platform.architecture());
-    let there = installed
-        .iter()
-        .map(|package| as_installed(&universe, open, package))
-        .collect::<Result<Vec<_>>>()?;
+    let there =
+        installed.iter().map(|package| as_installed(&universe, open, package)).collect::<Result<Vec<_>>>()?;
     let mut wanted = Vec::new();
     for package in requested {
         // What is there may be of another archive, and known in none that is asked here.

@@ -81,7 +81,9 @@ impl Opener<'_> {
         };
         let parts = all.iter().flat_map(|verified| {
             let components = self.config.components.iter().map(String::as_str);
-            components.filter(move |component| is_there(&verified, component)).map(move |component| (verified, component))
+            components
+                .filter(move |component| is_there(&verified, component))
+                .map(move |component| (verified, component))
         });
         let parts: Vec<(&Verified, &str)> = parts.collect();
         let indexes = parts.iter().map(|(verified, component)| self.index(verified, component, platform));

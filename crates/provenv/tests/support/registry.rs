@@ -120,6 +120,7 @@ impl Image {
         let mut header = tar::Header::new_ustar();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o755);
+        plain(&mut header);
         self.tar.append_data(&mut header, path, bytes).unwrap();
         self
     }
@@ -130,6 +131,7 @@ impl Image {
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
         header.set_mode(0o777);
+        plain(&mut header);
         self.tar.append_link(&mut header, path, target).unwrap();
         self
     }
@@ -164,4 +166,11 @@ impl Image {
         }
         format!("{}/{name}:{tag}", server.address())
     }
+}
+
+/// Root's, from 1980.
+fn plain(header: &mut tar::Header) {
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(315_532_800);
 }

@@ -200,7 +200,9 @@ fn plain(status: StatusCode) -> Response<Body> {
 
 fn unauthorized(challenge: &str) -> Response<Body> {
     let mut response = plain(StatusCode::UNAUTHORIZED);
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_str(challenge).expect("it has no strange letters"));
+    response
+        .headers_mut()
+        .insert(WWW_AUTHENTICATE, HeaderValue::from_str(challenge).expect("it has no strange letters"));
     response
 }
 
