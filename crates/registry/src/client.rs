@@ -23,7 +23,7 @@ const STALL: Duration = Duration::from_mins(1);
 const LONGEST_TOKEN: usize = 1 << 20;
 
 /// What says who we are.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 enum Authorization {
     Basic,
     Bearer(String),
@@ -41,6 +41,8 @@ pub(crate) struct Client {
     plain: bool,
     /// What worked last.
     authorization: Mutex<Option<Authorization>>,
+    /// Held by whoever asks for a token.
+    asking: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for Client {
@@ -79,6 +81,7 @@ impl Client {
             repository: reference.repository().to_owned(),
             plain,
             authorization: Mutex::new(None),
+            asking: tokio::sync::Mutex::new(()),
             registry,
         })
     }
@@ -102,20 +105,22 @@ impl Client {
         {
             headers.insert(RANGE, range);
         }
-        let mut response = self.send(&url, &headers).await?;
+        let sent = self.authorization();
+        let mut response = self.send(&url, &headers, sent.as_ref()).await?;
         // A token may have run out.
         if response.status() == StatusCode::UNAUTHORIZED {
-            let scope = format!("repository:{}:pull", self.repository);
-            let challenge = Challenge::of(response.headers(), &scope, self.plain);
-            let authorization = match challenge {
-                Some(Challenge::Bearer(realm)) => Authorization::Bearer(self.token(&realm).await?),
-                Some(Challenge::Basic) if self.login.is_some() => Authorization::Basic,
-                _ => return Err(Failure::Denied(None)),
-            };
-            self.set(Some(authorization));
-            response = self.send(&url, &headers).await?;
+            // Of several at once, one asks.
+            let _asking = self.asking.lock().await;
+            let mut authorization = self.authorization().filter(|now| sent.as_ref() != Some(now));
+            if authorization.is_none() {
+                authorization = Some(self.let_in(response.headers()).await?);
+                self.set(authorization.clone());
+            }
+            response = self.send(&url, &headers, authorization.as_ref()).await?;
         }
         match response.status() {
+            // What it means that there are no such bytes, who asked for a part of them knows.
+            StatusCode::RANGE_NOT_SATISFIABLE => Ok(response),
             status if status.is_success() => Ok(response),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 self.set(None);
@@ -129,9 +134,23 @@ impl Client {
         }
     }
 
-    async fn send(&self, url: &Url, headers: &HeaderMap) -> Result<Response, Failure> {
+    /// What an answer asks for, if we have it.
+    async fn let_in(&self, headers: &HeaderMap) -> Result<Authorization, Failure> {
+        let scope = format!("repository:{}:pull", self.repository);
+        match Challenge::of(headers, &scope, self.plain) {
+            Some(Challenge::Bearer(realm)) => Ok(Authorization::Bearer(self.token(&realm).await?)),
+            Some(Challenge::Basic) if self.login.is_some() => Ok(Authorization::Basic),
+            _ => Err(Failure::Denied(None)),
+        }
+    }
+
+    async fn send(
+        &self,
+        url: &Url,
+        headers: &HeaderMap,
+        authorization: Option<&Authorization>,
+    ) -> Result<Response, Failure> {
         let mut request = self.http.get(url.clone()).headers(headers.clone());
-        let authorization = self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match (authorization, &self.login) {
             (Some(Authorization::Bearer(token)), _) => request = request.bearer_auth(token),
             (Some(Authorization::Basic), Some(login)) => {
@@ -140,6 +159,10 @@ impl Client {
             _ => {}
         }
         request.send().await.map_err(|error| Failure::Passing(chain(&error.without_url())))
+    }
+
+    fn authorization(&self) -> Option<Authorization> {
+        self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn set(&self, authorization: Option<Authorization>) {

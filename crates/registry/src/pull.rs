@@ -223,9 +223,8 @@ impl Repository<'_> {
         let item = format!("{} of {}", &digest.to_string()[..19], self.reference);
         reporter.begin(Phase::Fetching, &item);
         let mut transfer = Transfer { staged: Some(store.stage()?), size, reported: 0 };
-        let mut attempt = 1;
+        let (mut attempt, mut farthest) = (1, 0);
         loop {
-            let before = transfer.taken();
             let failure = match self.transfer(&digest, &mut transfer, reporter).await {
                 Ok(()) => break,
                 Err(Stopped::Store(error)) => return Err(error.into()),
@@ -235,9 +234,10 @@ impl Repository<'_> {
                 Failure::NotFound | Failure::BlobUnknown(_) => {
                     return Err(self.missing(format!("layer {digest}")));
                 }
-                Failure::Passing(reason) if attempt < TRIES || transfer.taken() > before => {
+                Failure::Passing(reason) if attempt < TRIES || transfer.taken() > farthest => {
                     // As long as there is more each time, it is worth another try.
-                    attempt = if transfer.taken() > before { 1 } else { attempt + 1 };
+                    attempt = if transfer.taken() > farthest { 1 } else { attempt + 1 };
+                    farthest = farthest.max(transfer.taken());
                     tracing::debug!(%digest, attempt, reason, "going on");
                     pause(attempt).await;
                 }
@@ -270,6 +270,12 @@ impl Repository<'_> {
             return Ok(());
         }
         let mut response = self.client.get("blobs", &digest.to_string(), "*/*", from).await?;
+        if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+            transfer.restart()?;
+            return Err(
+                Failure::Passing(format!("it has no more than {from} of {} bytes", transfer.size)).into()
+            );
+        }
         let goes_on = response.status() == StatusCode::PARTIAL_CONTENT
             && response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok()).is_some_and(
                 |range| {
