@@ -235,6 +235,7 @@ struct Config<'a> {
     history: Vec<HistoryLine>,
 }
 
+#[expect(clippy::zero_sized_map_values, reason = "as it is written")]
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Execution<'a> {

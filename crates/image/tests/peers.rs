@@ -192,6 +192,7 @@ impl Setup {
             env: vec![("PATH".into(), "/bin".into()), ("GREETING".into(), "hello = world".into())],
             command: vec!["sh".into(), "-c".into(), "echo by default".into()],
             labels: BTreeMap::from([("org.opencontainers.image.title".into(), "a test".into())]),
+            ..ImageConfig::default()
         };
         let image = oci::write(&store, Platform::host(), &layers, &config).unwrap();
         Self { folder, store, image }

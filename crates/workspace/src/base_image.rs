@@ -158,10 +158,10 @@ impl Workspace {
     pub(crate) async fn bring_base(&self, image: &ImageLock) -> Result<()> {
         let reference = to_pull(&image.reference)?;
         if self.offline {
-            return match provenv_registry::is_here(&self.store, &reference, &image.manifest)? {
-                true => Ok(()),
-                false => Err(provenv_registry::Error::Offline { reference: image.pinned() }.into()),
-            };
+            if provenv_registry::is_here(&self.store, &reference, &image.manifest)? {
+                return Ok(());
+            }
+            return Err(provenv_registry::Error::Offline { reference: image.pinned() }.into());
         }
         let (options, reporter) = (self.pull_options(), self.reporter.as_ref());
         provenv_registry::pull(&self.store, &reference, &image.manifest, &options, reporter).await?;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::ManifestError;
 
 /// How containers of the image start. Every field may be missing or null.
+#[expect(clippy::zero_sized_map_values, reason = "as it is written")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct RuntimeConfig {

@@ -21,6 +21,7 @@ pub(crate) const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/u
 const MOST: u64 = 64 << 20;
 
 /// What a base is like.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BaseFacts {
     pub(super) format: u32,
@@ -202,7 +203,10 @@ fn version_text(object: &[u8], minor: &str) -> Option<String> {
 fn libraries(look: &Look<'_>, platform: Platform) -> io::Result<BTreeSet<String>> {
     let mut folders: Vec<String> = library_folders(platform).into();
     let mut files = vec!["etc/ld.so.conf".to_owned()];
-    let listed = look.names("etc/ld.so.conf.d").into_iter().filter(|name| name.ends_with(".conf"));
+    let listed = look
+        .names("etc/ld.so.conf.d")
+        .into_iter()
+        .filter(|name| Path::new(name).extension().is_some_and(|ending| ending == "conf"));
     files.extend(listed.map(|name| format!("etc/ld.so.conf.d/{name}")));
     for file in files {
         let bytes = look.bytes(&file, 64 << 10)?.unwrap_or_default();

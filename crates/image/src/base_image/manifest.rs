@@ -91,7 +91,7 @@ impl ManifestError {
 
 type Result<T> = std::result::Result<T, ManifestError>;
 
-fn malformed(what: &'static str, reason: impl ToString) -> ManifestError {
+fn malformed(what: &'static str, reason: &dyn std::fmt::Display) -> ManifestError {
     ManifestError::Malformed { what, reason: reason.to_string() }
 }
 
@@ -125,7 +125,7 @@ impl Descriptor {
     fn digest(&self, what: &'static str) -> Result<Digest> {
         self.digest.parse().map_err(|_| {
             let shown: String = self.digest.escape_debug().to_string().chars().take(100).collect();
-            malformed(what, format!("`{shown}` is no sha256 digest"))
+            malformed(what, &format!("`{shown}` is no sha256 digest"))
         })
     }
 }
@@ -161,7 +161,7 @@ impl Index {
             return Ok(None);
         }
         let descriptors: Vec<Descriptor> =
-            serde_json::from_value(value["manifests"].clone()).map_err(|error| malformed("index", error))?;
+            serde_json::from_value(value["manifests"].clone()).map_err(|error| malformed("index", &error))?;
         if descriptors.len() > MOST_PLATFORMS {
             return Err(ManifestError::TooMuch { what: format!("{} platforms", descriptors.len()) });
         }
@@ -245,7 +245,7 @@ impl Manifest {
         }
         let field = |name: &str| value.get(name).cloned().unwrap_or_default();
         let config: Descriptor =
-            serde_json::from_value(field("config")).map_err(|error| malformed("manifest", error))?;
+            serde_json::from_value(field("config")).map_err(|error| malformed("manifest", &error))?;
         if !matches!(config.media_type.as_str(), Some(CONFIG_TYPE | DOCKER_CONFIG_TYPE)) {
             let media_type = type_of(&config.media_type);
             return Err(ManifestError::Type { what: "configuration", media_type });
@@ -254,9 +254,9 @@ impl Manifest {
             return Err(ManifestError::TooMuch { what: format!("a configuration of {} bytes", config.size) });
         }
         let layers: Vec<Descriptor> =
-            serde_json::from_value(field("layers")).map_err(|error| malformed("manifest", error))?;
+            serde_json::from_value(field("layers")).map_err(|error| malformed("manifest", &error))?;
         if layers.is_empty() {
-            return Err(malformed("manifest", "it has no layers"));
+            return Err(malformed("manifest", &"it has no layers"));
         }
         if layers.len() > MOST_LAYERS {
             return Err(ManifestError::TooMuch { what: format!("{} layers", layers.len()) });
@@ -299,8 +299,8 @@ impl ManifestLayer {
 }
 
 fn object(bytes: &[u8]) -> Result<Value> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| malformed("manifest", error))?;
-    if value.is_object() { Ok(value) } else { Err(malformed("manifest", "it is no JSON object")) }
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| malformed("manifest", &error))?;
+    if value.is_object() { Ok(value) } else { Err(malformed("manifest", &"it is no JSON object")) }
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ impl BaseFacts {
         if self.has_prefix {
             return Err(Unfit::Prefix);
         }
-        self.takes_layers(layers)
+        takes_layers(layers)
     }
 
     /// Whether Debian packages can be put on this base of so many layers; the suite that they must be from.
@@ -89,11 +89,11 @@ impl BaseFacts {
         if !self.merged_usr {
             return Err(Unfit::SplitUsr);
         }
-        self.takes_layers(layers)?;
+        takes_layers(layers)?;
         self.os.codename.as_deref().ok_or_else(|| Unfit::NoSuite { os: os() })
     }
+}
 
-    fn takes_layers(&self, layers: usize) -> Result<(), Unfit> {
-        if layers > MOST_LAYERS { Err(Unfit::Layers(layers)) } else { Ok(()) }
-    }
+fn takes_layers(layers: usize) -> Result<(), Unfit> {
+    if layers > MOST_LAYERS { Err(Unfit::Layers(layers)) } else { Ok(()) }
 }

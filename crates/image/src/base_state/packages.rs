@@ -109,7 +109,9 @@ fn database(state: &mut State, debs: &[(&DebPackage, &DebFacts)]) {
     for (package, facts) in debs {
         status.push_str(&paragraph(facts));
         status.push('\n');
-        info(package, facts).into_iter().for_each(|entry| state.add(entry));
+        for entry in info(package, facts) {
+            state.add(entry);
+        }
     }
     state.file(STATUS, status);
 }

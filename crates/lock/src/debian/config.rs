@@ -111,6 +111,7 @@ impl fmt::Debug for DebianConfig {
             .field("security_mirror", &safe(&self.security_mirror))
             .field("keyring", &self.keyring)
             .field("ignore_valid_until", &self.ignore_valid_until)
+            .field("components", &self.components)
             .field("root", &self.root)
             .finish()
     }
