@@ -3,6 +3,7 @@
 mod check;
 mod env;
 mod locking;
+mod registry;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, UpgradeArgs};
+pub use registry::{RegistryCommand, RegistryServeArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -110,6 +112,9 @@ pub enum Command {
     /// Images: list, show
     #[command(subcommand)]
     Image(ImageCommand),
+    /// The registry: serve this workspace's images, and what is pushed to it
+    #[command(subcommand)]
+    Registry(RegistryCommand),
     /// Builds: list, show, logs
     #[command(subcommand)]
     Builds(BuildsCommand),

@@ -1,4 +1,4 @@
-//! OCI distribution: images to registries, and bases from them.
+//! OCI distribution: images to registries, bases from them, and a store served as one.
 
 mod challenge;
 mod client;
@@ -7,6 +7,7 @@ mod error;
 mod pull;
 mod push;
 mod reference;
+pub mod server;
 
 pub use credentials::Keychain;
 pub use error::Error;

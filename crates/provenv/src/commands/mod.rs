@@ -11,6 +11,7 @@ mod env;
 mod export;
 mod image;
 mod lock;
+mod registry;
 mod run;
 mod runs;
 mod store;
@@ -209,6 +210,7 @@ pub async fn execute(cli: Cli) -> Result {
         Command::Build(arguments) => build::build(&context, arguments).await,
         Command::Upgrade(arguments) => upgrade::upgrade(&context, arguments).await,
         Command::Image(command) => image::image(&context, command).await,
+        Command::Registry(command) => registry::registry(&context, command).await,
         Command::Builds(command) => builds::builds(&context, command).await,
         Command::Runs(command) => runs::runs(&context, command).await,
         Command::Store(command) => store::store(&context, command).await,
