@@ -139,7 +139,7 @@ async fn both_kinds_of_images_and_of_indexes_are_pulled_once() {
 #[tokio::test]
 async fn a_connection_that_breaks_goes_on_where_it_was() {
     let world = World::new();
-    let layer: Vec<u8> = (0..6_000_000u32).map(|n| (n * 7 + n / 251) as u8).collect();
+    let layer: Vec<u8> = (0..6_000_000u32).map(|n| (n * 7 + n / 251).to_le_bytes()[0]).collect();
     world.image("1", MANIFEST_TYPE, &[&layer]);
     let path = format!("/v2/team/x/blobs/{}", Digest::of(&layer));
     world.server.fault(&path, Fault::DropAfter(2_500_000));

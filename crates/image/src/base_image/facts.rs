@@ -187,7 +187,7 @@ fn python_version(look: &Look<'_>, executable: &str, minor: &str) -> io::Result<
 
 /// `\0` `3.12.4` `\0`, which `PY_VERSION` is in the object. A `+` at its end says that it is not the release itself.
 fn version_text(object: &[u8], minor: &str) -> Option<String> {
-    let start = format!("\03.{minor}.");
+    let start = format!("\x003.{minor}.");
     memchr::memmem::find_iter(object, start.as_bytes()).find_map(|at| {
         let rest = &object[at + 1..object.len().min(at + 24)];
         let end = rest.iter().position(|byte| *byte == 0)?;
@@ -235,9 +235,9 @@ mod tests {
         assert_eq!(glibc("(GNU libc) development release version 2.38.9000.").as_deref(), Some("2.38"));
         assert_eq!(glibc("release version "), None);
         let python = |text: &str| version_text(text.as_bytes(), "12");
-        assert_eq!(python("x\03.12.40x\03.12.4+\0").as_deref(), Some("3.12.4"));
-        assert_eq!(python("\03.12.0rc1\0").as_deref(), Some("3.12.0rc1"));
-        assert_eq!(python("\03.12.\0 3.12.4"), None);
+        assert_eq!(python("x\x003.12.40x\x003.12.4+\0").as_deref(), Some("3.12.4"));
+        assert_eq!(python("\x003.12.0rc1\0").as_deref(), Some("3.12.0rc1"));
+        assert_eq!(python("\x003.12.\0 3.12.4"), None);
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
         write("etc/ld.so.conf.d/cuda.conf", "# CUDA\n/opt/cuda/lib64\n");
         write("usr/lib/os-release", "ID=ubuntu\nVERSION_ID=\"24.04\"\nVERSION_CODENAME=noble\n");
         write("usr/sbin/x", "");
-        write("usr/local/bin/python3.12", "\03.12.4\0");
+        write("usr/local/bin/python3.12", "\x003.12.4\0");
         write("usr/bin/python3.11", "");
         for name in ["bin", "lib", "sbin"] {
             symlink(format!("usr/{name}"), root.join(name)).unwrap();
