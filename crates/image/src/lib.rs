@@ -3,6 +3,7 @@
 pub mod about;
 mod assemble;
 pub mod audit;
+pub mod base_image;
 pub mod base_state;
 mod conda_meta;
 pub mod entry;

@@ -259,16 +259,17 @@ fn inventory(bill: &Bill, options: &AuditOptions) -> Inventory {
 
 fn unchecked(inventory: &Inventory) -> Vec<Unchecked> {
     let unasked = inventory.unchecked.iter();
+    let why = |kind| match kind {
+        Kind::Npm => ("npm", "JavaScript in other packages is not checked"),
+        Kind::Deb => ("deb", "of Debian's kind of packages only those of Debian itself are checked"),
+        _ => ("conda", "OSV has no conda packages, and no Python distribution is known to be in it"),
+    };
     unasked
         .map(|one| Unchecked {
-            ecosystem: if one.kind == Kind::Npm { "npm" } else { "conda" }.to_owned(),
+            ecosystem: why(one.kind).0.to_owned(),
             name: one.name.clone(),
             version: one.version.clone(),
-            why: if one.kind == Kind::Npm {
-                "JavaScript in other packages is not checked".to_owned()
-            } else {
-                "OSV has no conda packages, and no Python distribution is known to be in it".to_owned()
-            },
+            why: why(one.kind).1.to_owned(),
         })
         .collect()
 }

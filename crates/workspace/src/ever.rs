@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use provenv_definition::Digest;
+use provenv_definition::{Digest, Platform};
 use provenv_image::about::{self, Known};
 use provenv_image::sbom::{Bill, Subject};
 use provenv_lock::{Lock, PlatformLock};
@@ -87,24 +87,24 @@ impl Workspace {
         let lock = self.catalogue.lock(&row.lock).await?;
         let lock = lock.ok_or_else(|| Error::NoImage(row.manifest.to_string()))?;
         let known = match lock.platforms.get(&row.platform) {
-            Some(lock) => self.known(lock).await?,
+            Some(lock) => self.known(lock, row.platform).await?,
             None => Known::new(),
         };
         Ok(Made { row, lock, known })
     }
 
     /// What the packages of a lock say of themselves.
-    async fn known(&self, lock: &PlatformLock) -> Result<Known> {
+    async fn known(&self, lock: &PlatformLock, platform: Platform) -> Result<Known> {
         // What is read must not be collected meanwhile.
         let _pin = self.store.pin()?;
-        self.read_abouts(lock).await
+        self.read_abouts(lock, platform).await
     }
 
     /// The same for who holds the store. What is read here for the first time is kept: the bytes may go.
-    pub(crate) async fn read_abouts(&self, lock: &PlatformLock) -> Result<Known> {
+    pub(crate) async fn read_abouts(&self, lock: &PlatformLock, platform: Platform) -> Result<Known> {
         let mut known = self.catalogue.abouts(&artifacts(lock)).await?;
         let (store, lock, there) = (self.store.clone(), lock.clone(), known.clone());
-        let found = tokio::task::spawn_blocking(move || about::read(&store, &lock, &there)).await?;
+        let found = tokio::task::spawn_blocking(move || about::read(&store, &lock, platform, &there)).await?;
         let found = found.map_err(provenv_image::Error::from)?;
         self.catalogue.keep_abouts(&found).await?;
         known.extend(found);
@@ -116,5 +116,10 @@ impl Workspace {
 fn artifacts(lock: &PlatformLock) -> Vec<Digest> {
     let debian = lock.debian.iter().map(|package| package.artifact.sha256);
     let conda = lock.conda.iter().map(|package| package.artifact.sha256);
-    debian.chain(conda).chain(lock.pypi.iter().map(|package| *package.digest())).collect()
+    let base = lock.base.image().map(|image| image.manifest);
+    base.into_iter()
+        .chain(debian)
+        .chain(conda)
+        .chain(lock.pypi.iter().map(|package| *package.digest()))
+        .collect()
 }

@@ -148,7 +148,7 @@ impl Workspace {
         for row in self.catalogue.images().await? {
             let lock = self.catalogue.lock(&row.lock).await?;
             if let Some(lock) = lock.as_ref().and_then(|lock| lock.platforms.get(&row.platform)) {
-                self.read_abouts(lock).await?;
+                self.read_abouts(lock, row.platform).await?;
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 //! Front ends talk to this crate and know nothing of what lies below it.
 
 mod auditing;
+mod base_image;
 mod build_log;
 mod building;
 mod builds;

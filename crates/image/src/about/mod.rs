@@ -3,13 +3,14 @@
 //!
 //! It is read from segments, once for each artifact. It is small, so that it can be kept when the bytes are gone.
 
+mod base;
 mod copyright;
 mod fields;
 mod part;
 
 use std::collections::BTreeMap;
 
-use provenv_definition::{Digest, normalise_name};
+use provenv_definition::{Digest, Platform, normalise_name};
 use provenv_lock::{CondaPackage, DebPackage, PlatformLock, PypiPackage, PythonLock};
 use provenv_store::Store;
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,9 @@ pub struct About {
     /// Of a Debian package: name and version of the source package, which vulnerabilities are recorded by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<(String, String)>,
+    /// Of a base from a registry: what its system calls itself, and the version: `debian`, `12`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<(String, String)>,
     /// What it needs, as its ecosystem writes it: an element of `Depends`, a `Requires-Dist`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
@@ -81,9 +85,12 @@ pub enum LicenseName {
 pub type Known = BTreeMap<Digest, About>;
 
 /// Reads what the packages of `lock` say of themselves, where `known` has it not and their bytes are in the store.
-pub fn read(store: &Store, lock: &PlatformLock, known: &Known) -> Result<Known, Error> {
+pub fn read(store: &Store, lock: &PlatformLock, platform: Platform, known: &Known) -> Result<Known, Error> {
     let mut found = Known::new();
     let is_new = |digest: &Digest| known.get(digest).is_none_or(|about| about.format < FORMAT);
+    if let Some(image) = lock.base.image().filter(|image| is_new(&image.manifest)) {
+        found.extend(base::read(store, image, platform).map(|about| (image.manifest, about)));
+    }
     for package in &lock.debian {
         let sha256 = package.artifact.sha256;
         if is_new(&sha256)
@@ -122,7 +129,11 @@ fn deb(store: &Store, package: &DebPackage) -> Result<Option<About>, Error> {
         maker: field("Maintainer"),
         homepage: field("Homepage"),
         summary: control.get("Description").and_then(|text| text.lines().next()).map(short),
-        source: Some(source(&control, package)),
+        source: Some(source(
+            &control.get("Source").map(short).unwrap_or_default(),
+            &package.name,
+            &package.version,
+        )),
         ..About::default()
     };
     let list = |name: &str| {
@@ -142,11 +153,10 @@ fn deb(store: &Store, package: &DebPackage) -> Result<Option<About>, Error> {
 }
 
 /// `Source: name (version)`, whose parts are the package's own where it leaves them out.
-fn source(control: &Fields, package: &DebPackage) -> (String, String) {
-    let said = control.get("Source").map(short).unwrap_or_default();
-    let (name, version) = said.split_once('(').unwrap_or((&said, ""));
-    let or = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { text.to_owned() };
-    (or(name.trim(), &package.name), or(version.trim_end_matches(')').trim(), &package.version))
+fn source(said: &str, own_name: &str, own_version: &str) -> (String, String) {
+    let (name, version) = said.split_once('(').unwrap_or((said, ""));
+    let or = |text: &str, own: &str| if text.is_empty() { own.to_owned() } else { text.to_owned() };
+    (or(name.trim(), own_name), or(version.trim_end_matches(')').trim(), own_version))
 }
 
 /// Of a wheel: its core metadata.

@@ -35,6 +35,12 @@ pub struct Part {
     /// Who made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maker: Option<String>,
+    /// Of a Debian package: name and version of its source package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<(String, String)>,
+    /// Of a Debian package: what it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
 }
 
 /// Of which ecosystem a part is.
@@ -45,23 +51,29 @@ pub enum PartKind {
     Pypi,
     /// A JavaScript package.
     Npm,
+    /// A Debian package, in a base from a registry.
+    Deb,
 }
 
 /// The parts in a segment, by their paths.
 pub(super) fn find(store: &Store, segment: &Segment) -> Result<Vec<Part>, Error> {
     let read = files(store, segment, |path| kind_of(path).is_some())?;
-    let mut parts: Vec<Part> = read
-        .iter()
-        .filter_map(|(path, bytes)| match kind_of(path)? {
-            PartKind::Pypi => distribution(path, &String::from_utf8_lossy(bytes)),
-            PartKind::Npm => javascript(path, bytes),
-        })
-        .collect();
+    let mut parts: Vec<Part> = read.iter().filter_map(|(path, bytes)| of_file(path, bytes)).collect();
     parts.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(parts)
 }
 
-fn kind_of(path: &str) -> Option<PartKind> {
+/// What the file at `path` says, if it is one that describes a package.
+pub(super) fn of_file(path: &str, bytes: &[u8]) -> Option<Part> {
+    match kind_of(path)? {
+        PartKind::Pypi => distribution(path, &String::from_utf8_lossy(bytes)),
+        PartKind::Npm => javascript(path, bytes),
+        PartKind::Deb => None,
+    }
+}
+
+/// Of which ecosystem the package is that the file at `path` describes.
+pub(super) fn kind_of(path: &str) -> Option<PartKind> {
     let (folder, file) = path.rsplit_once('/')?;
     let is_python = match file {
         "METADATA" => folder.ends_with(".dist-info"),
@@ -96,6 +108,8 @@ fn distribution(path: &str, text: &str) -> Option<Part> {
         summary: field("Summary"),
         homepage: field("Home-page").or(page),
         maker: field("Author").or_else(|| field("Author-email")).or_else(|| field("Maintainer")),
+        source: None,
+        architecture: None,
     })
 }
 
@@ -116,6 +130,8 @@ fn javascript(path: &str, bytes: &[u8]) -> Option<Part> {
         summary: text("description"),
         homepage: text("homepage"),
         maker: None,
+        source: None,
+        architecture: None,
     })
 }
 

@@ -81,6 +81,7 @@ impl Inventory {
             .collect();
         for (one, outer) in bill.components() {
             match one.kind {
+                Kind::Deb if release.is_none() => inventory.leave(one),
                 Kind::Deb => {
                     let (name, version) =
                         one.source.clone().unwrap_or((one.name.clone(), one.version.clone()));
@@ -95,15 +96,16 @@ impl Inventory {
                     inventory.add(package, place(one, outer));
                 }
                 Kind::Conda if python.contains(&*one.name) => {}
-                Kind::Conda | Kind::Npm => inventory.unchecked.push(Unasked {
-                    kind: one.kind,
-                    name: one.name.clone(),
-                    version: one.version.clone(),
-                }),
-                Kind::Image | Kind::System | Kind::Layer => {}
+                Kind::Conda | Kind::Npm => inventory.leave(one),
+                Kind::Image | Kind::Base | Kind::System | Kind::Layer => {}
             }
         }
         inventory
+    }
+
+    fn leave(&mut self, one: &Component) {
+        let (name, version) = (one.name.clone(), one.version.clone());
+        self.unchecked.push(Unasked { kind: one.kind, name, version });
     }
 
     fn add(&mut self, package: Package, place: String) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use provenv_definition::{Digest, SafeUrl, normalise_name};
 use provenv_lock::{
-    Artifact, BaseLock, CondaPackage, DebPackage, PlatformLock, PostLink, PypiPackage, PypiSource,
+    Artifact, BaseLock, CondaPackage, DebPackage, ImageLock, PlatformLock, PostLink, PypiPackage, PypiSource,
 };
 
 use super::purl::purl;
@@ -17,22 +17,31 @@ pub(super) fn collect(subject: &Subject<'_>) -> Bill {
     let mut bill = Bill {
         manifest: subject.manifest,
         lock: subject.lock_digest,
-        components: vec![image(subject), system(lock)],
-        contains: vec![(0, 1)],
+        components: vec![image(subject)],
+        contains: Vec::new(),
         needs: Vec::new(),
         unread: 0,
     };
+    let system = System::of(subject);
+    if !system.id.is_empty() {
+        bill.contains.push((0, bill.components.len()));
+        bill.components.push(system.component());
+    }
+    if let BaseLock::Image(image) = &lock.base {
+        let about = subject.known.get(&image.manifest);
+        bill.add(base(image, about, subject), about, lock, &system);
+    }
     for package in &lock.debian {
         let about = subject.known.get(&package.artifact.sha256);
-        bill.add(deb(package, lock, about, subject), about, lock);
+        bill.add(deb(package, &system, about, subject), about, lock, &system);
     }
     for package in &lock.conda {
         let about = subject.known.get(&package.artifact.sha256);
-        bill.add(conda(package, about), about, lock);
+        bill.add(conda(package, about), about, lock, &system);
     }
     for package in &lock.pypi {
         let about = subject.known.get(package.digest());
-        bill.add(pypi(package, about), about, lock);
+        bill.add(pypi(package, about), about, lock, &system);
     }
     if let Some(PostLink::Run { layer: Some(layer) }) = &lock.post_link {
         let mut component = component(Kind::Layer, "conda-post-link", "", &layer.sha256);
@@ -47,7 +56,7 @@ pub(super) fn collect(subject: &Subject<'_>) -> Bill {
 
 impl Bill {
     /// Adds a package of the image, and what is in it.
-    fn add(&mut self, component: Component, about: Option<&About>, lock: &PlatformLock) {
+    fn add(&mut self, component: Component, about: Option<&About>, lock: &PlatformLock, system: &System) {
         let place = self.components.len();
         let (kind, sha256) = (component.kind, component.sha256);
         self.contains.push((0, place));
@@ -61,7 +70,7 @@ impl Bill {
                 continue;
             }
             self.contains.push((place, self.components.len()));
-            self.components.push(of_part(part, sha256.as_ref()));
+            self.components.push(of_part(part, sha256.as_ref(), system));
         }
     }
 }
@@ -118,42 +127,93 @@ fn image(subject: &Subject<'_>) -> Component {
     image
 }
 
-/// The distribution that the base is of.
-fn system(lock: &PlatformLock) -> Component {
-    let BaseLock::Debian { suite } = &lock.base;
-    let release = debian_release(&suite.0).unwrap_or(&suite.0);
-    let mut system = component(Kind::System, "debian", release, &Digest::of(suite.0.as_bytes()));
-    system.id = format!("system-debian-{}", release.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
-    system.summary = Some(format!("Debian {suite}, of which the base's packages are."));
-    system.homepage = Some("https://www.debian.org/".to_owned());
-    system
+/// The distribution that system packages are of; without a name where nobody says it.
+struct System {
+    /// `debian`, `ubuntu`.
+    id: String,
+    /// `12`, or the suite where that has no number.
+    version: String,
+    /// As people call it.
+    title: String,
 }
 
-fn deb(package: &DebPackage, lock: &PlatformLock, about: Option<&About>, subject: &Subject<'_>) -> Component {
-    let BaseLock::Debian { suite } = &lock.base;
-    let distro =
-        debian_release(&suite.0).map_or_else(|| suite.0.clone(), |release| format!("debian-{release}"));
+impl System {
+    fn of(subject: &Subject<'_>) -> Self {
+        match &subject.lock.base {
+            BaseLock::Debian { suite } => Self {
+                id: "debian".to_owned(),
+                version: debian_release(&suite.0).unwrap_or(&suite.0).to_owned(),
+                title: format!("Debian {suite}"),
+            },
+            BaseLock::Image(image) => {
+                let about = subject.known.get(&image.manifest);
+                let (id, version) = about.and_then(|about| about.system.clone()).unwrap_or_default();
+                let title = about.and_then(|about| about.summary.clone()).unwrap_or_else(|| id.clone());
+                Self { id, version, title }
+            }
+        }
+    }
+
+    fn component(&self) -> Component {
+        let plain = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-");
+        let place = Digest::of(format!("{} {}", self.id, self.version).as_bytes());
+        let mut system = component(Kind::System, &self.id, &self.version, &place);
+        system.id = format!("system-{}-{}", plain(&self.id), plain(&self.version));
+        system.summary = Some(format!("{}, which system packages are of.", self.title));
+        system
+    }
+
+    /// The package URL of a Debian package of it.
+    fn deb(
+        &self,
+        name: &str,
+        version: &str,
+        architecture: &str,
+        source: Option<&(String, String)>,
+    ) -> String {
+        // As scanners write it: the source package where it is called otherwise, or has another version.
+        let upstream = source.map(|(of, at)| match (of == name, at == version) {
+            (true, true) => String::new(),
+            (_, true) => of.clone(),
+            (_, false) => format!("{of}@{at}"),
+        });
+        let distro = if self.version.starts_with(|c: char| c.is_ascii_digit()) {
+            format!("{}-{}", self.id, self.version)
+        } else {
+            self.version.clone()
+        };
+        let upstream = upstream.unwrap_or_default();
+        let qualifiers = [("arch", architecture), ("distro", &*distro), ("upstream", &*upstream)];
+        purl(
+            "deb",
+            Some(&self.id).filter(|id| !id.is_empty()).map(String::as_str),
+            &name.to_lowercase(),
+            version,
+            &qualifiers,
+        )
+    }
+}
+
+/// The image of a registry that the image stands on.
+fn base(image: &ImageLock, about: Option<&About>, subject: &Subject<'_>) -> Component {
+    let (name, tag) = image.name_and_tag();
+    let mut base = with(component(Kind::Base, name, tag, &image.manifest), about);
+    let last = name.rsplit('/').next().unwrap_or(name).to_lowercase();
+    let qualifiers = [("arch", subject.platform.architecture()), ("repository_url", name), ("tag", tag)];
+    base.purl = Some(purl("oci", None, &last, &image.manifest.to_string(), &qualifiers));
+    base.sha256 = Some(image.manifest);
+    base
+}
+
+fn deb(package: &DebPackage, system: &System, about: Option<&About>, subject: &Subject<'_>) -> Component {
     let made = component(Kind::Deb, &package.name, &package.version, &package.artifact.sha256);
     let mut made = with(made, about);
-    // As scanners write it: the source package where it is called otherwise, or has another version.
-    let upstream = made.source.as_ref().map(|(name, version)| {
-        match (name == &package.name, version == &package.version) {
-            (true, true) => String::new(),
-            (_, true) => name.clone(),
-            (_, false) => format!("{name}@{version}"),
-        }
-    });
-    let qualifiers = [
-        ("arch", &*package.architecture),
-        ("distro", &distro),
-        ("upstream", upstream.as_deref().unwrap_or_default()),
-    ];
     made.purl =
-        Some(purl("deb", Some("debian"), &package.name.to_lowercase(), &package.version, &qualifiers));
+        Some(system.deb(&package.name, &package.version, &package.architecture, made.source.as_ref()));
     fetched(&mut made, &package.artifact);
     // `libstdc++6` leaves it to `gcc-12-base`.
     if let Some(other) = about.and_then(|about| about.copyright_of.as_deref()) {
-        made.licenses = licenses_of(other, lock, subject);
+        made.licenses = licenses_of(other, subject.lock, subject);
     }
     made
 }
@@ -212,14 +272,19 @@ fn pypi(package: &PypiPackage, about: Option<&About>) -> Component {
     made
 }
 
-fn of_part(part: &Part, package: Option<&Digest>) -> Component {
+fn of_part(part: &Part, package: Option<&Digest>, system: &System) -> Component {
     let package = package.map(Digest::hex).unwrap_or_default();
-    let place = Digest::of(format!("{package}\n{}", part.path).as_bytes());
+    let place = Digest::of(format!("{package}\n{}\n{}", part.path, part.name).as_bytes());
     let (kind, name, purl) = match part.kind {
         PartKind::Pypi => {
             let name = normalise_name(&part.name);
             let purl = purl("pypi", None, &name, &part.version, &[]);
             (Kind::Pypi, name, purl)
+        }
+        PartKind::Deb => {
+            let architecture = part.architecture.as_deref().unwrap_or_default();
+            let purl = system.deb(&part.name, &part.version, architecture, part.source.as_ref());
+            (Kind::Deb, part.name.clone(), purl)
         }
         PartKind::Npm => {
             let (scope, name) = match part.name.split_once('/') {
@@ -235,6 +300,7 @@ fn of_part(part: &Part, package: Option<&Digest>) -> Component {
     made.summary.clone_from(&part.summary);
     made.homepage.clone_from(&part.homepage);
     made.maker.clone_from(&part.maker);
+    made.source.clone_from(&part.source);
     made.path = Some(part.path.clone());
     made
 }

@@ -77,13 +77,13 @@ fn component(component: &Component) -> Listed<'_> {
     let vcs = vcs.map(|url| External { r#type: "vcs", url });
     Listed {
         r#type: match component.kind {
-            Kind::Image => "container",
+            Kind::Image | Kind::Base => "container",
             Kind::System => "operating-system",
             Kind::Layer => "file",
             Kind::Deb | Kind::Conda | Kind::Pypi | Kind::Npm => "library",
         },
         bom_ref: &component.id,
-        supplier: matches!(component.kind, Kind::Deb | Kind::System).then_some(Supplier { name: "Debian" }),
+        supplier: component.is_debians().then_some(Supplier { name: "Debian" }),
         author: component.maker.as_deref(),
         name: &component.name,
         version: Some(component.version.as_str()).filter(|version| !version.is_empty()),

@@ -93,6 +93,8 @@ pub struct Component {
 pub enum Kind {
     /// The image as a whole.
     Image,
+    /// The image of a registry that it stands on.
+    Base,
     /// The distribution that system packages are of.
     System,
     /// A `.deb`.
@@ -107,11 +109,23 @@ pub enum Kind {
     Layer,
 }
 
+impl Component {
+    /// Whether Debian made it.
+    fn is_debians(&self) -> bool {
+        match self.kind {
+            Kind::System => self.name == "debian",
+            Kind::Deb => self.purl.as_deref().is_some_and(|purl| purl.starts_with("pkg:deb/debian/")),
+            _ => false,
+        }
+    }
+}
+
 impl Kind {
     /// What it is called in properties.
     fn as_str(self) -> &'static str {
         match self {
             Self::Image => "image",
+            Self::Base => "base",
             Self::System => "system",
             Self::Deb => "deb",
             Self::Conda => "conda",

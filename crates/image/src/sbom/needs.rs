@@ -15,7 +15,10 @@ pub(super) fn of(
 ) -> Vec<(usize, usize)> {
     let names = by_name(components);
     let above: BTreeMap<usize, usize> = contains.iter().map(|(outer, inner)| (*inner, *outer)).collect();
-    let is_own = |place: &usize| above.get(place) == Some(&0);
+    // Of the image itself, or of the base that it stands on.
+    let is_own = |place: &usize| {
+        above.get(place).is_some_and(|outer| *outer == 0 || components[*outer].kind == Kind::Base)
+    };
     let own = |kind: Kind, name: &str| names.get(&(kind, name))?.iter().copied().find(is_own);
     let mut needs = BTreeSet::new();
     debian(subject, &own, &mut needs);

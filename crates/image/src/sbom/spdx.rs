@@ -76,10 +76,7 @@ fn package<'b>(component: &'b Component, extracted: &mut BTreeMap<String, String
         name: &component.name,
         spdx_id: reference(component),
         version_info: Some(component.version.as_str()).filter(|version| !version.is_empty()),
-        supplier: match component.kind {
-            Kind::Deb | Kind::System => Some("Organization: Debian"),
-            _ => None,
-        },
+        supplier: component.is_debians().then_some("Organization: Debian"),
         originator: component.maker.as_deref().map(originator),
         download_location: download.unwrap_or_else(|| NOTHING_SAID.to_owned()),
         files_analyzed: false,
@@ -100,7 +97,7 @@ fn package<'b>(component: &'b Component, extracted: &mut BTreeMap<String, String
             })
             .collect(),
         primary_package_purpose: match component.kind {
-            Kind::Image => "CONTAINER",
+            Kind::Image | Kind::Base => "CONTAINER",
             Kind::System => "OPERATING-SYSTEM",
             Kind::Layer => "ARCHIVE",
             Kind::Deb | Kind::Conda | Kind::Pypi | Kind::Npm => "LIBRARY",

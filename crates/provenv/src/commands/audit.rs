@@ -101,16 +101,15 @@ fn text(report: &AuditReport) -> String {
     if !report.ignored.is_empty() {
         let _ = writeln!(text, "{} ignored", report.ignored.len());
     }
-    let conda = report.unchecked.iter().filter(|one| one.ecosystem == "conda").count();
-    if conda > 0 {
-        let _ = writeln!(
-            text,
-            "not checked: {conda} conda packages in which no Python distribution is: OSV has no conda packages"
-        );
-    }
-    let scripts = report.unchecked.len() - conda;
-    if scripts > 0 {
-        let _ = writeln!(text, "not checked: {scripts} JavaScript packages that others bring along");
+    for (ecosystem, what) in [
+        ("conda", "conda packages in which no Python distribution is: OSV has no conda packages"),
+        ("npm", "JavaScript packages that others bring along"),
+        ("deb", "system packages, which are not Debian's own"),
+    ] {
+        let count = report.unchecked.iter().filter(|one| one.ecosystem == ecosystem).count();
+        if count > 0 {
+            let _ = writeln!(text, "not checked: {count} {what}");
+        }
     }
     text
 }
