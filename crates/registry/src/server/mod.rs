@@ -35,6 +35,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::serve::ListenerExt as _;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use provenv_definition::Digest;
@@ -212,7 +213,13 @@ impl Bound {
                 let listener = tls::TlsListener::new(self.listener, acceptor).map_err(ServerError::Serve)?;
                 Box::pin(axum::serve(listener, app).with_graceful_shutdown(stop).into_future())
             }
-            None => Box::pin(axum::serve(self.listener, app).with_graceful_shutdown(stop).into_future()),
+            None => {
+                // An answer is all that is to be sent: nothing more comes that it could wait for.
+                let listener = self.listener.tap_io(|connection| {
+                    let _ = connection.set_nodelay(true);
+                });
+                Box::pin(axum::serve(listener, app).with_graceful_shutdown(stop).into_future())
+            }
         };
         let sweeping = async {
             loop {
