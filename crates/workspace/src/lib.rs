@@ -6,6 +6,7 @@ mod build_log;
 mod building;
 mod builds;
 mod catalogue;
+mod channels;
 mod comparing;
 mod config;
 mod curated;
