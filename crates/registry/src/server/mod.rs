@@ -208,19 +208,17 @@ impl Bound {
             let _ = told.send(true);
         };
         let app = Router::new().fallback(answer).with_state(Arc::clone(&self.server));
-        let serving: std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + Send>> = match self.acceptor {
-            Some(acceptor) => {
+        let serving: std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + Send>> =
+            if let Some(acceptor) = self.acceptor {
                 let listener = tls::TlsListener::new(self.listener, acceptor).map_err(ServerError::Serve)?;
                 Box::pin(axum::serve(listener, app).with_graceful_shutdown(stop).into_future())
-            }
-            None => {
+            } else {
                 // An answer is all that is to be sent: nothing more comes that it could wait for.
                 let listener = self.listener.tap_io(|connection| {
                     let _ = connection.set_nodelay(true);
                 });
                 Box::pin(axum::serve(listener, app).with_graceful_shutdown(stop).into_future())
-            }
-        };
+            };
         let sweeping = async {
             loop {
                 tokio::time::sleep(SWEEP).await;
