@@ -176,6 +176,8 @@ fn licences_and_needs_are_what_packages_say() {
     assert_eq!(licenses("cup"), r#"[{"license":{"id":"MIT"}}]"#);
     assert_eq!(licenses("spoon"), r#"[{"expression":"LicenseRef-Ours AND ISC"}]"#);
     assert_eq!(licenses("fork"), "null");
+    // `LGPL-2.1+` in Debian's words.
+    assert!(licenses("libc-bin") != "null" && licenses("libacl1").contains("LGPL-2.0-or-later"));
     assert_eq!(components["tea-pot"]["description"], "Pours <tea> & \"more\"");
     // Its reader would find nothing under a licence of the package's own otherwise.
     let spdx = setup.sbom("spdx");
