@@ -71,10 +71,17 @@ impl Error {
             Self::Io { source, .. } if provenv_store::is_no_space(source) => {
                 Some("free some space on the file system of that folder".to_owned())
             }
+            Self::Io { source, .. } if is_not_writable(source) => {
+                Some("name a place where your user may write".to_owned())
+            }
             Self::Io { .. } | Self::Copy(_) => None,
             Self::Segment(error) => error.hint(),
         }
     }
+}
+
+fn is_not_writable(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// A conda package, its archive, and what is known of it.
