@@ -16,7 +16,11 @@ const JOINT: &str = " \\\n    ";
 /// A Dockerfile that asks for the same packages in the same versions, and of conda's and Python's for the same files. It says
 /// in itself what it cannot express.
 pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
-    let BaseLock::Debian { suite } = &lock.base;
+    let from = match &lock.base {
+        BaseLock::Debian { suite } => format!("debian:{suite}-slim"),
+        BaseLock::Image(image) => image.pinned(),
+    };
+    let is_own = lock.base.image().is_none();
     let config = ImageConfig::of(lock);
     let mut text = String::from(
         "# The same packages in the same versions. What a Dockerfile cannot say:\n\
@@ -42,7 +46,11 @@ pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
     let python = lock.python.as_ref().filter(|python| !python.as_is);
     let is_built = python.is_some() || !lock.conda.is_empty();
     if is_built {
-        let _ = writeln!(text, "FROM debian:{suite}-slim AS build");
+        let _ = writeln!(text, "FROM {from} AS build");
+        if !is_own {
+            // The base may be for another user.
+            text.push_str("USER root\n");
+        }
         if !lock.conda.is_empty() {
             text.push_str(&conda(&lock.conda));
         }
@@ -52,7 +60,7 @@ pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
             None => {}
         }
     }
-    let _ = writeln!(text, "FROM debian:{suite}-slim");
+    let _ = writeln!(text, "FROM {from}");
     if !lock.debian.is_empty() {
         text.push_str(
             "RUN apt-get update && apt-get install --yes --no-install-recommends --allow-downgrades",
@@ -65,8 +73,23 @@ pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
     if is_built {
         let _ = writeln!(text, "COPY --from=build /{PREFIX} /{PREFIX}");
     }
+    if !is_own && !is_built {
+        // All else is the base's.
+        return text;
+    }
+    if !is_own {
+        text.push_str("USER root\nWORKDIR /\n");
+    }
     for (name, value) in &config.env {
-        let _ = writeln!(text, "ENV {name}=\"{value}\"");
+        match name.as_str() {
+            "PATH" if !is_own => {
+                let _ = writeln!(text, "ENV PATH=\"/{PREFIX}/bin:$PATH\"");
+            }
+            "LANG" if !is_own => {}
+            _ => {
+                let _ = writeln!(text, "ENV {name}=\"{value}\"");
+            }
+        }
     }
     let command = serde_json::to_string(&config.command).expect("a list of texts is plain data");
     let _ = writeln!(text, "CMD {command}");
@@ -129,11 +152,14 @@ fn pip_on_conda(python: &PythonLock, requirements: &[String]) -> String {
 /// The steps that make the virtual environment, in a stage of their own: the image has no pip.
 fn virtualenv(python: &PythonLock, lock: &PlatformLock, requirements: &[String]) -> String {
     let (major, minor) = python.minor();
-    let mut text = format!(
-        "RUN apt-get update && apt-get install --yes --no-install-recommends python{major}.{minor}-venv\n\
-         RUN {} -m venv /{PREFIX}",
-        python.executable
-    );
+    let mut text = String::new();
+    if python.executable.starts_with("/usr/bin/") {
+        let _ = writeln!(
+            text,
+            "RUN apt-get update && apt-get install --yes --no-install-recommends python{major}.{minor}-venv"
+        );
+    }
+    let _ = write!(text, "RUN {} -m venv /{PREFIX}", python.executable);
     if !requirements.is_empty() {
         let _ = write!(
             text,
