@@ -203,8 +203,8 @@ fn conda_packages_of_a_lock_are_locked_as_they_are() {
     let lock = workspace.run(["build", "again.lock.json"]);
     assert!(
         lock.code == 2
-            && lock.stderr.contains("`again.lock.json` is a lock")
-            && lock.stderr.contains("--lock again.lock.json"),
+            && lock.stderr.contains("`./again.lock.json` is a lock")
+            && lock.stderr.contains("--lock ./again.lock.json"),
         "{}",
         lock.stderr
     );

@@ -8,7 +8,7 @@ use provenv_definition::{Digest, Hasher};
 use provenv_fetch::{Phase, Reporter};
 use provenv_store::Store;
 
-use super::{Error, layout, writing};
+use super::{Error, writing};
 use crate::tarball::{self, HeaderKind};
 
 /// Something in the archive.
