@@ -404,7 +404,7 @@ impl Workspace {
     }
 
     /// The registered versions that point to a lock, as `name:version`.
-    async fn names_of_lock(&self, lock: &Digest) -> Result<Vec<String>> {
+    pub(crate) async fn names_of_lock(&self, lock: &Digest) -> Result<Vec<String>> {
         let rows = self.catalogue.environments(None).await?;
         Ok(rows
             .iter()
@@ -415,7 +415,7 @@ impl Workspace {
 }
 
 /// The hexadecimal digits of a digest, of which the first six will do.
-fn digits_of(reference: &str) -> Option<&str> {
+pub(crate) fn digits_of(reference: &str) -> Option<&str> {
     let digits = reference.strip_prefix("sha256:").unwrap_or(reference);
     (digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(digits)
 }
