@@ -414,6 +414,7 @@ fn io_hint(error: &std::io::Error) -> Option<String> {
     match error.kind() {
         std::io::ErrorKind::StorageFull => Some("free some space, e.g. with `provenv store gc`".into()),
         std::io::ErrorKind::PermissionDenied => Some("check who owns it, or use another folder".into()),
+        std::io::ErrorKind::ReadOnlyFilesystem => Some("name a place where your user may write".into()),
         _ => None,
     }
 }
