@@ -93,8 +93,20 @@ pub(crate) fn depends(package: &CondaPackage, facts: &CondaFacts) -> Vec<String>
     if package.depends.is_empty() { specs(&index(facts), "depends") } else { package.depends.clone() }
 }
 
+/// What was asked for, by the package's name, each in the words that conda has for it. No lock knows it.
+pub type Asked = BTreeMap<String, Vec<String>>;
+
+/// The words by which `package` was asked for: its name where no others are known.
+fn requested<'a>(package: &'a CondaPackage, asked: &'a Asked) -> Vec<&'a str> {
+    match asked.get(&package.name) {
+        _ if !package.requested => Vec::new(),
+        Some(specs) => specs.iter().map(String::as_str).collect(),
+        None => vec![&package.name],
+    }
+}
+
 /// The record of `package`.
-pub(crate) fn record(package: &CondaPackage, facts: &CondaFacts) -> Note {
+pub(crate) fn record(package: &CondaPackage, facts: &CondaFacts, asked: &Asked) -> Note {
     let index = index(facts);
     let depends = depends(package, facts);
     let constrains = if package.depends.is_empty() && package.constrains.is_empty() {
@@ -103,7 +115,7 @@ pub(crate) fn record(package: &CondaPackage, facts: &CondaFacts) -> Note {
         package.constrains.clone()
     };
     let CondaPackage { name, version, build, artifact, .. } = package;
-    let requested = package.requested.then_some(name.as_str());
+    let requested = requested(package, asked);
     let record = Record {
         kept: KEPT
             .into_iter()
@@ -130,8 +142,8 @@ pub(crate) fn record(package: &CondaPackage, facts: &CondaFacts) -> Note {
             paths: facts.paths.iter().map(|(path, known)| row(path, known)).collect(),
             paths_version: 1,
         },
-        requested_spec: requested,
-        requested_specs: requested.into_iter().collect(),
+        requested_spec: requested.first().copied(),
+        requested_specs: requested,
         sha256: artifact.sha256.hex(),
         size: (artifact.size > 0).then_some(artifact.size),
         subdir: &package.subdir,
@@ -144,14 +156,13 @@ pub(crate) fn record(package: &CondaPackage, facts: &CondaFacts) -> Note {
 
 /// The history of an environment that was made in one act: what is asked for, and what came. conda takes a folder for an
 /// environment by this file.
-pub(crate) fn history(packages: &[CondaPackage]) -> String {
+pub(crate) fn history(packages: &[CondaPackage], asked: &Asked) -> String {
     let mut text = String::from("==> 1980-01-01 00:00:00 <==\n# cmd: provenv build\n");
     for package in packages {
         let CondaPackage { name, version, build, .. } = package;
         let _ = writeln!(text, "+{}::{name}-{version}-{build}", channel(package));
     }
-    let asked: Vec<&str> =
-        packages.iter().filter(|package| package.requested).map(|package| package.name.as_str()).collect();
+    let asked: Vec<&str> = packages.iter().flat_map(|package| requested(package, asked)).collect();
     let asked = serde_json::to_string(&asked).expect("a list of texts is plain data");
     text + "# update specs: " + &asked + "\n"
 }

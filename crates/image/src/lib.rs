@@ -22,4 +22,5 @@ mod tarball;
 pub mod unpack;
 
 pub use assemble::{Assembler, BaseLayers, Error, LinkScript, missing, notes, reach};
+pub use conda_meta::Asked;
 pub use layer::Layer;

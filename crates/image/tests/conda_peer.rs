@@ -257,6 +257,7 @@ async fn a_prefix_is_what_rattler_installs() {
     }
     compare(&python, &ours, &theirs);
 
+    let asked = BTreeMap::new();
     // And laid out elsewhere, it is what rattler installs there.
     let place = folder.path().join("some").join("where");
     let place_text = place.to_str().unwrap();
@@ -264,17 +265,17 @@ async fn a_prefix_is_what_rattler_installs() {
     let theirs = folder.path().join("theirs-elsewhere");
     fs_err::rename(&place, &theirs).unwrap();
     let layers = unpack::layers(&store, &image.layers, &Silent).unwrap();
-    assembler.export_prefix(&lock, Platform::LinuxAmd64, layers.clone(), &place).await.unwrap();
+    assembler.export_prefix(&lock, Platform::LinuxAmd64, layers.clone(), &asked, &place).await.unwrap();
     compare(&python, &place, &theirs);
     let text = fs_err::read_to_string(place.join("bin/tool")).unwrap();
     assert_eq!(text, format!("#!/bin/sh\necho {place_text}\n"));
 
     // Never over what is there, and never where a library has no room for it.
-    let again = assembler.export_prefix(&lock, Platform::LinuxAmd64, layers.clone(), &place).await;
+    let again = assembler.export_prefix(&lock, Platform::LinuxAmd64, layers.clone(), &asked, &place).await;
     let again = again.unwrap_err().to_string();
     assert!(again.contains("not an empty folder"), "{again}");
     let long = folder.path().join("x".repeat(250)).join("y");
-    let refused = assembler.export_prefix(&lock, Platform::LinuxAmd64, layers, &long).await;
+    let refused = assembler.export_prefix(&lock, Platform::LinuxAmd64, layers, &asked, &long).await;
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("has room for a prefix of 255 bytes"), "{refused}");
     assert!(!long.exists() && fs_err::read_dir(long.parent().unwrap()).unwrap().next().is_none());

@@ -76,6 +76,26 @@ fn real_packages_are_locked_built_and_run() {
     let named = Command::new("grep").args(["-rIl", "/opt/provenv"]).arg(&folder).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&named.stdout), "");
 
+    // What was asked for is kept there, and not only its name.
+    let history = fs_err::read_to_string(folder.join("conda-meta/history")).unwrap();
+    assert!(history.contains("# update specs: [") && history.contains("\"python=3.11\""), "{history}");
+    // A kernel ends the name of an interpreter at a space.
+    let spaced = workspace.path().join("with space");
+    workspace.run(["build", "environment.yml", "--to", &format!("prefix:{}", spaced.display())]).ok();
+    let pip = Command::new(spaced.join("bin/pip")).env_clear().arg("--version").output().unwrap();
+    let pip = Done::from(pip).ok().stdout;
+    assert!(pip.contains(spaced.to_str().unwrap()), "{pip}");
+
+    // A Dockerfile asks for the same archives.
+    let dockerfile = workspace.run(["image", "show", "environment.yml", "--dockerfile"]).ok().stdout;
+    let lock = workspace.run(["lock", "environment.yml", "--file", "-"]).ok().json();
+    let locked = lock["platforms"]["linux/amd64"]["conda"].as_array().unwrap();
+    for package in locked {
+        let sha256 = package["artifact"]["sha256"].as_str().unwrap().trim_start_matches("sha256:");
+        assert!(dockerfile.contains(&format!("#sha256:{sha256}'")), "{package}{dockerfile}");
+    }
+    assert!(!dockerfile.contains("-m venv /opt/provenv"), "{dockerfile}");
+
     // Made again from its artifacts it is the same.
     let again = workspace.json(["build", "environment.yml", "--force"]);
     assert_eq!((&again["image"], &again["reproduced"]), (&built["image"], &true.into()));

@@ -178,8 +178,42 @@ fn conda_packages_of_a_lock_are_locked_as_they_are() {
     let exported =
         workspace.run(["env", "export", "explicit.txt", "--locked", "--format", "conda-lock"]).ok();
     assert!(exported.stdout.contains(&digest), "{}", exported.stdout);
-    // What a Dockerfile leaves out is said.
+    // A Dockerfile installs that package and no other.
     let exported =
         workspace.run(["env", "export", "explicit.txt", "--locked", "--format", "dockerfile"]).ok();
-    assert!(exported.stderr.contains("the conda packages (1)"), "{}", exported.stderr);
+    assert!(
+        exported.stdout.contains(&format!("'@EXPLICIT' \\\n    '{url}#sha256:{digest}'")),
+        "{}",
+        exported.stdout
+    );
+    assert!(!exported.stderr.contains("conda packages"), "{}", exported.stderr);
+    // For a platform that the lock is not for there is nothing to write.
+    let missing = ["env", "export", "explicit.txt", "--format", "explicit", "--platform", "linux/arm64"];
+    let missing = workspace.run(missing);
+    assert!(
+        missing.code == 1 && missing.stdout.is_empty() && missing.stderr.contains("nothing for linux/arm64"),
+        "{}",
+        missing.stderr
+    );
+    // A lock is not written over a definition, nor over half of what was there.
+    let over = workspace.run(["lock", "plain.txt", "--file", "explicit.txt"]);
+    assert!(over.code == 2 && over.stderr.contains("`explicit.txt` is there and no lock"), "{}", over.stderr);
+    workspace.run(["lock", "plain.txt", "--file", "again.lock.json"]).ok();
+    workspace.run(["lock", "plain.txt", "--file", "again.lock.json"]).ok();
+    let lock = workspace.run(["build", "again.lock.json"]);
+    assert!(
+        lock.code == 2
+            && lock.stderr.contains("`./again.lock.json` is a lock")
+            && lock.stderr.contains("--lock ./again.lock.json"),
+        "{}",
+        lock.stderr
+    );
+    let nowhere = workspace.run(["lock", "plain.txt", "--file", "nowhere/a.lock.json"]);
+    assert!(
+        nowhere.code == 1
+            && nowhere.stderr.contains("could not write `nowhere/a.lock.json`")
+            && !nowhere.stderr.contains("partial"),
+        "{}",
+        nowhere.stderr
+    );
 }

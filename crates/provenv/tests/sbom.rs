@@ -10,6 +10,7 @@ use provenv_channel::{Channel, Package};
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Server;
 use serde_json::Value;
+use support::registry::Registry;
 use support::{Done, Workspace, definition, have, serve, skip};
 
 /// Wheels that name their licence in every way there is.
@@ -175,6 +176,8 @@ fn licences_and_needs_are_what_packages_say() {
     assert_eq!(licenses("cup"), r#"[{"license":{"id":"MIT"}}]"#);
     assert_eq!(licenses("spoon"), r#"[{"expression":"LicenseRef-Ours AND ISC"}]"#);
     assert_eq!(licenses("fork"), "null");
+    // `LGPL-2.1+` in Debian's words.
+    assert!(licenses("libc-bin") != "null" && licenses("libacl1").contains("LGPL-2.0-or-later"));
     assert_eq!(components["tea-pot"]["description"], "Pours <tea> & \"more\"");
     // Its reader would find nothing under a licence of the package's own otherwise.
     let spdx = setup.sbom("spdx");
@@ -340,45 +343,81 @@ fn bare(purl: &str) -> String {
     purl.split(['?', '#']).next().unwrap_or_default().replace("%3A", ":").replace("%7E", "~").to_lowercase()
 }
 
-#[test]
-fn nothing_that_syft_sees_is_missing() {
-    let Some(tools) = tools() else { return };
-    let Some((workspace, _server)) = mixed() else { return };
+/// What syft sees in an exported image and `sbom` does not have.
+#[track_caller]
+fn only_syft_sees(tools: &Path, workspace: &Workspace, sbom: &Value) -> (Vec<String>, BTreeSet<String>) {
     let mut syft = Command::new(tools.join("syft"));
     syft.args(["scan", "oci-archive:image.tar", "--output", "syft-json", "--quiet"]);
     syft.env("SYFT_CHECK_FOR_APP_UPDATE", "false").current_dir(workspace.path());
     let seen = Done::from(syft.output().unwrap()).ok().json();
-    let sbom = workspace.run(["image", "sbom", "environment.yml", "--format", "cyclonedx"]).ok().json();
-    let ours: BTreeSet<String> = purls(&sbom).iter().map(|purl| bare(purl)).collect();
-    let seen = seen["artifacts"].as_array().unwrap();
-    let packages = components(&sbom);
+    let ours: BTreeSet<String> = purls(sbom).iter().map(|purl| bare(purl)).collect();
+    let packages = components(sbom);
     let mut kinds = BTreeSet::new();
     let mut missing = Vec::new();
-    for artifact in seen {
+    for artifact in seen["artifacts"].as_array().unwrap() {
         let kind = artifact["type"].as_str().unwrap();
-        kinds.insert(kind);
+        kinds.insert(kind.to_owned());
+        let name = artifact["name"].as_str().unwrap();
         let purl = bare(artifact["purl"].as_str().unwrap_or_default());
         let path = artifact["locations"][0]["path"].as_str().unwrap_or_default();
         // It tells what an executable is by the bytes in it: Python, which is a package here, and launchers for Windows.
         let is_known = match kind {
-            "binary" => packages
-                .get(artifact["name"].as_str().unwrap())
-                .is_some_and(|one| one["version"] == artifact["version"]),
+            "binary" => packages.get(name).is_some_and(|one| one["version"] == artifact["version"]),
             "dotnet" => path.contains("/pip/_vendor/distlib/"),
             _ => ours.contains(&purl),
         };
         if !is_known {
-            missing.push(format!("{kind} {} {} {purl} {path}", artifact["name"], artifact["version"]));
+            missing.push(format!("{kind} {name} {} {purl} {path}", artifact["version"]));
         }
     }
-    assert!(
-        missing.is_empty(),
-        "of {} things that syft sees, these are missing:\n{}",
-        seen.len(),
-        missing.join("\n")
-    );
+    (missing, kinds)
+}
+
+#[test]
+fn nothing_that_syft_sees_is_missing() {
+    let Some(tools) = tools() else { return };
+    let Some((workspace, _server)) = mixed() else { return };
+    let sbom = workspace.run(["image", "sbom", "environment.yml", "--format", "cyclonedx"]).ok().json();
+    let (missing, kinds) = only_syft_sees(&tools, &workspace, &sbom);
+    assert!(missing.is_empty(), "missing:\n{}", missing.join("\n"));
     // This version does not look for conda's records.
     for kind in ["deb", "python", "npm"] {
         assert!(kinds.contains(kind), "syft sees no {kind}: {kinds:?}");
+    }
+}
+
+#[test]
+fn what_a_base_from_a_registry_brings_is_named_too() {
+    let Some(registry) = Registry::start(false) else { return };
+    let Some(workspace) = Workspace::new() else { return };
+    let server = serve(&index());
+    workspace.write(
+        "base.yaml",
+        "name: base\nuser_managed: true\nbase: debian/bookworm\nsystem_packages: [python3]\n",
+    );
+    let base = registry.at("team/base:1");
+    let built = workspace.json(["build", "base.yaml", "--to", &base]);
+    let text = format!("name: on\nimage: {base}\npip:\n- --index-url {}\n- tea-pot\n", server.at("/simple/"));
+    workspace.write("environment.yaml", &text);
+    workspace.run(["build", "environment.yaml", "--to", "oci-archive:image.tar:on"]).ok();
+    let sbom = |format| workspace.run(["image", "sbom", "environment.yaml", "--format", format]).ok().json();
+    let (spdx, cyclonedx) = (sbom("spdx"), sbom("cyclonedx"));
+    check(&spdx, "spdx-2.3.schema.json");
+    check(&cyclonedx, "bom-1.5.schema.json");
+    let purls = purls(&cyclonedx);
+    let digest = built["image"].as_str().unwrap();
+    let own = format!(
+        "pkg:oci/base@{digest}?arch=amd64&repository_url={}",
+        registry.at("team/base").replace('/', "%2F")
+    );
+    assert!(purls.iter().any(|purl| purl.starts_with(&own)), "{own} in {purls:?}");
+    assert!(
+        purls
+            .iter()
+            .any(|purl| purl.starts_with("pkg:deb/debian/libc6@") && purl.contains("distro=debian-12"))
+    );
+    if let Some(tools) = tools() {
+        let (missing, _) = only_syft_sees(&tools, &workspace, &cyclonedx);
+        assert!(missing.is_empty(), "missing:\n{}", missing.join("\n"));
     }
 }

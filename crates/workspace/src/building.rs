@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use provenv_definition::{Diagnostic, Digest, Platform};
+use provenv_definition::{CondaSpec, Definition, Diagnostic, Digest, Platform};
+use provenv_image::Asked;
 use provenv_image::export::Destination;
 use provenv_image::oci::Image;
 use provenv_image::segment::EPOCH;
@@ -211,7 +212,7 @@ impl Workspace {
         let _pin = destinations.iter().any(|target| matches!(target, Target::Prefix(_))).then_some(pin);
         let lock = locked.lock.platforms.get(&platform).ok_or(Error::NoPlatform(platform))?;
         for destination in &destinations {
-            destination.write(self, &image, lock, options.insecure).await?;
+            destination.write(self, &image, lock, definition, options.insecure).await?;
         }
         Ok(Built {
             image: image.manifest,
@@ -455,13 +456,15 @@ impl Target {
         workspace: &Workspace,
         image: &Image,
         lock: &PlatformLock,
+        definition: &Definition,
         insecure: bool,
     ) -> Result<()> {
         match self {
             Self::Prefix(folder) => {
                 let layers = workspace.unpack(&image.layers).await?;
                 let assembler = workspace.assembler(None).await?;
-                assembler.export_prefix(lock, image.platform, layers, folder).await?;
+                let asked = asked(definition, image.platform);
+                assembler.export_prefix(lock, image.platform, layers, &asked, folder).await?;
                 if let Some(PostLink::Run { layer: Some(_) }) = &lock.post_link {
                     workspace.reporter.note(
                         "what scripts of conda packages left is copied as it is, and may name /opt/provenv",
@@ -491,6 +494,17 @@ impl Target {
         }
         Ok(())
     }
+}
+
+/// What `definition` asks of conda, by the package's name.
+fn asked(definition: &Definition, platform: Platform) -> Asked {
+    let mut asked = Asked::new();
+    for requirement in definition.conda.packages.iter().filter(|requirement| requirement.is_for(platform)) {
+        if let Ok(spec) = requirement.spec.parse::<CondaSpec>() {
+            asked.entry(spec.name).or_default().push(requirement.spec.clone());
+        }
+    }
+    asked
 }
 
 /// Whether every blob of an image is there.

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::catalogue::{EnvironmentRow, NewEnvironment, Same};
 use crate::curated::{Curated, PREFIX, is_curated};
+use crate::lock_file::read_if_lock;
 use crate::locking::Locked;
 use crate::{Error, Reference, Result, Workspace, folders, user_name};
 
@@ -96,6 +97,7 @@ impl Workspace {
     pub(crate) async fn given(&self, reference: &str, folder: &Path) -> Result<Given> {
         match Reference::parse(reference, folder) {
             Reference::File(path) => {
+                is_no_lock(&path)?;
                 let read = provenv_definition::read(&path).map_err(|error| Error::Definition(error.0))?;
                 Ok(read.into())
             }
@@ -290,6 +292,20 @@ impl Workspace {
         };
         Ok((details, given.warnings))
     }
+}
+
+/// A lock of ours has what was chosen, and not what was asked for.
+fn is_no_lock(path: &Path) -> Result<()> {
+    if !matches!(read_if_lock(path), Ok(Some(_))) {
+        return Ok(());
+    }
+    let file = folders::shown(path);
+    Err(Error::Arguments {
+        message: format!("`{file}` is a lock, which does not say what was asked for"),
+        hint: format!(
+            "give the definition that it is the lock of: `provenv build FILE --lock {file}` builds from both"
+        ),
+    })
 }
 
 fn unregistered(environment: Environment) -> EnvironmentDetails {

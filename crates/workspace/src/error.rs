@@ -234,7 +234,7 @@ pub enum Error {
     NoAudit(String),
     /// A database of vulnerabilities.
     #[error(transparent)]
-    Audit(#[from] provenv_image::audit::Error),
+    Audit(Box<provenv_image::audit::Error>),
     /// An environment without a name was to be registered.
     #[error("the environment has no name")]
     NoName,
@@ -275,6 +275,12 @@ fn shown_output(output: &str) -> String {
 
 fn first_of(diagnostics: &[Diagnostic]) -> String {
     diagnostics.first().map_or_else(|| "the definition cannot be used".to_owned(), ToString::to_string)
+}
+
+impl From<provenv_image::audit::Error> for Error {
+    fn from(error: provenv_image::audit::Error) -> Self {
+        Self::Audit(Box::new(error))
+    }
 }
 
 impl From<provenv_lock::pypi::Error> for Error {
@@ -408,6 +414,7 @@ fn io_hint(error: &std::io::Error) -> Option<String> {
     match error.kind() {
         std::io::ErrorKind::StorageFull => Some("free some space, e.g. with `provenv store gc`".into()),
         std::io::ErrorKind::PermissionDenied => Some("check who owns it, or use another folder".into()),
+        std::io::ErrorKind::ReadOnlyFilesystem => Some("name a place where your user may write".into()),
         _ => None,
     }
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use provenv_definition::{
-    Diagnostic, NotCarried, Platform, WriteFormat, Written, WrittenFile, write, write_lock,
+    Diagnostic, LockedArtifacts, LockedPypi, NotCarried, Platform, WriteFormat, Written, WrittenFile, write,
+    write_lock,
 };
 use provenv_lock::{ExportError, Lock};
 
@@ -34,6 +35,9 @@ impl Workspace {
         let written = match &given.artifacts {
             // The lock of another tool says itself what it chose.
             Some(artifacts) if format.is_lock() => {
+                if let Some(missing) = platform.filter(|platform| !covers(artifacts, *platform)) {
+                    return Err(ExportError::NoPlatform(missing).into());
+                }
                 let platforms: Vec<Platform> = platform.into_iter().collect();
                 write_lock(environment, artifacts, &platforms, format)?
             }
@@ -48,6 +52,16 @@ impl Workspace {
             }
         };
         Ok((written, given.warnings))
+    }
+}
+
+/// Whether a lock of another tool is for a platform: one with conda packages says for which it is.
+fn covers(artifacts: &LockedArtifacts, platform: Platform) -> bool {
+    let on = |package: &LockedPypi| package.platforms.is_empty() || package.platforms.contains(&platform);
+    if artifacts.conda.is_empty() {
+        artifacts.pypi.is_empty() || artifacts.pypi.iter().any(on)
+    } else {
+        artifacts.conda.contains_key(&platform)
     }
 }
 
@@ -66,12 +80,6 @@ fn dockerfile(lock: &Lock, platform: Option<Platform>) -> Result<Written> {
         why: "the Dockerfile says in its first lines what it cannot express".to_owned(),
         counts: false,
     };
-    // The Dockerfile has steps for Debian's packages and for Python's.
-    let conda = (!chosen.conda.is_empty()).then(|| NotCarried {
-        what: format!("the conda packages ({})", chosen.conda.len()),
-        why: "the Dockerfile of a lock does not install them yet: `--format explicit` names them".to_owned(),
-        counts: true,
-    });
-    let not_carried = conda.into_iter().chain(others).chain([image]).collect();
+    let not_carried = others.chain([image]).collect();
     Ok(Written { files: vec![WrittenFile::new("Dockerfile", text)], not_carried })
 }

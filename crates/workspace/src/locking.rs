@@ -219,7 +219,7 @@ impl Workspace {
                         message: format!("{name}:{} does not hold `{package}`", row.version),
                         hint: match nearest(package, held) {
                             Some(meant) => format!("did you mean `{meant}`?"),
-                            None => format!("`provenv image show {name} --packages` shows what it holds"),
+                            None => format!("`provenv lock {name} --file -` shows what it holds"),
                         },
                     });
                 }

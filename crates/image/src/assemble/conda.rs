@@ -81,7 +81,7 @@ impl Build<'_> {
         let depends: Vec<Vec<String>> =
             packages.iter().zip(&facts).map(|(package, facts)| conda_meta::depends(package, facts)).collect();
         for ((laid, package), facts) in laid.iter_mut().zip(packages).zip(&facts) {
-            laid.note = Some(Arc::new(conda_meta::record(package, facts)));
+            laid.note = Some(Arc::new(conda_meta::record(package, facts, &conda_meta::Asked::new())));
         }
         let order = install_order(packages, &depends);
         let own_python = self.lock.python.as_ref().filter(|python| python.is_condas());
@@ -155,7 +155,11 @@ pub(crate) fn for_python(package: &CondaPackage, python: Option<&PythonLock>) ->
 
 /// The history of the environment of `lock`.
 pub(super) fn history(lock: &PlatformLock) -> Entry {
-    Entry::file(format!("{}/history", conda_meta::FOLDER), 0o644, conda_meta::history(&lock.conda))
+    Entry::file(
+        format!("{}/history", conda_meta::FOLDER),
+        0o644,
+        conda_meta::history(&lock.conda, &conda_meta::Asked::new()),
+    )
 }
 
 /// A path and those of the folders above it.

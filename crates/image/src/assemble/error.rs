@@ -128,8 +128,8 @@ impl Error {
                     .to_owned(),
             ),
             Self::Scripts(_) => Some(
-                "`--post-link run` runs them once, in the sandbox, and keeps what they leave; `--post-link skip` leaves \
-                 them out"
+                "`provenv lock FILE --post-link run` runs them once, in the sandbox, and keeps what they leave; \
+                 `--post-link skip` leaves them out"
                     .to_owned(),
             ),
             Self::PostLinkGone | Self::PostLinkOther => Some("`provenv lock --post-link run` runs them again".to_owned()),

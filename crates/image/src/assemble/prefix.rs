@@ -9,16 +9,19 @@ use provenv_lock::PlatformLock;
 use super::build::{Build, known};
 use super::conda::{file_name, for_python};
 use super::{Assembler, Error};
+use crate::conda_meta::Asked;
 use crate::export::prefix::{self, Packed};
 
 impl Assembler {
     /// Lays the conda prefix of the image of `lock` out at `folder`, which must be new or empty, as if it had been installed there.
-    /// `layers` are those of the image, unpacked and the bottom one first. Nothing is run.
+    /// `layers` are those of the image, unpacked and the bottom one first; `asked` is what its records say was asked for. Nothing is
+    /// run.
     pub async fn export_prefix(
         &self,
         lock: &PlatformLock,
         platform: Platform,
         layers: Vec<PathBuf>,
+        asked: &Asked,
         folder: &Path,
     ) -> Result<(), Error> {
         let folder = prefix::place(folder, lock.python.as_ref())?;
@@ -32,8 +35,9 @@ impl Assembler {
             Ok::<_, Error>(Packed { package: package.clone(), archive, name, python, facts })
         }))
         .await?;
-        let store = self.store.clone();
-        tokio::task::spawn_blocking(move || prefix::write(&store, &layers, &packed, &folder)).await??;
+        let (store, asked) = (self.store.clone(), asked.clone());
+        let write = move || prefix::write(&store, &layers, &packed, &asked, &folder);
+        tokio::task::spawn_blocking(write).await??;
         Ok(())
     }
 }

@@ -201,11 +201,11 @@ mod tests {
 
     #[test]
     fn lists_last_affected_versions_and_limits_count() {
-        let list =
+        let listed =
             r#"{"versions": ["1.0", "1.2"], "ranges": [{"type": "GIT", "events": [{"introduced": "0"}]}]}"#;
-        is(&Ecosystem::Pypi, list, &[("1.0.0", Some(&[])), ("1.1", None)]);
-        let last = r#"{"ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "1.1"}, {"last_affected": "1.3"}]}]}"#;
-        is(&Ecosystem::Pypi, last, &[("1.0", None), ("1.3", Some(&[])), ("1.3.1", None)]);
+        is(&Ecosystem::Pypi, listed, &[("1.0.0", Some(&[])), ("1.1", None)]);
+        let up_to = r#"{"ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "1.1"}, {"last_affected": "1.3"}]}]}"#;
+        is(&Ecosystem::Pypi, up_to, &[("1.0", None), ("1.3", Some(&[])), ("1.3.1", None)]);
         let limit = r#"{"ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"limit": "2"}]}]}"#;
         is(&Ecosystem::Pypi, limit, &[("1.0", Some(&[])), ("2", None)]);
         is(&Ecosystem::Pypi, r#"{"ranges": null, "versions": null}"#, &[("1.0", None)]);

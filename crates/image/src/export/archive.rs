@@ -1,13 +1,14 @@
 //! Images in one tar file: the same image gives the same bytes.
 
 use std::io::{self, Read as _, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use provenv_definition::{Digest, Hasher};
 use provenv_fetch::{Phase, Reporter};
 use provenv_store::Store;
 
-use super::{Error, layout, writing};
+use super::{Error, writing};
 use crate::tarball::{self, HeaderKind};
 
 /// Something in the archive.
@@ -34,7 +35,8 @@ pub(super) fn write(
     let failed = writing(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs_err::create_dir_all(folder).map_err(&failed)?;
-    let mut file = layout::staged(folder).map_err(&failed)?;
+    clear(folder);
+    let mut file = staged(folder).map_err(&failed)?;
     for member in members {
         let kind = match &member.content {
             Content::Folder => HeaderKind::Directory,
@@ -65,6 +67,43 @@ pub(super) fn write(
     file.as_file().sync_all().map_err(&failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+/// How an archive in the making is called, with six letters or digits between. Files of layouts in the making have no ending.
+const STAGED: (&str, &str) = (".provenv-", ".tar");
+
+/// A file in `folder` to make an archive in. The lock on it, which ends with the process, says to others that somebody does.
+fn staged(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    loop {
+        let file = tempfile::Builder::new()
+            .prefix(STAGED.0)
+            .suffix(STAGED.1)
+            .permissions(std::fs::Permissions::from_mode(0o666))
+            .tempfile_in(folder)?;
+        // Where files cannot be locked, nobody takes them away.
+        let _ = file.as_file().lock();
+        // Until it was locked, another process may have taken it for one that was left.
+        if file.path().exists() {
+            return Ok(file);
+        }
+    }
+}
+
+/// Takes away what processes that were killed have left in `folder`. What cannot be taken away stays.
+fn clear(folder: &Path) {
+    let Ok(entries) = fs_err::read_dir(folder) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let between = name.and_then(|name| name.strip_prefix(STAGED.0)?.strip_suffix(STAGED.1));
+        let is_named_so = between
+            .is_some_and(|rest| rest.len() == 6 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        if is_named_so
+            && fs_err::symlink_metadata(&path).is_ok_and(|there| there.is_file())
+            && fs_err::File::open(&path).is_ok_and(|file| file.file().try_lock().is_ok())
+        {
+            let _ = fs_err::remove_file(&path);
+        }
+    }
 }
 
 /// Why a blob could not be copied.

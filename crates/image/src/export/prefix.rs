@@ -13,8 +13,9 @@ use provenv_definition::Hasher;
 use provenv_lock::{CondaPackage, PythonLock};
 use provenv_store::Store;
 
+use crate::conda_meta::{self, Asked};
+use crate::post_link;
 use crate::segment::{self, CondaFacts};
-use crate::{conda_meta, post_link};
 
 /// Where it is in an image.
 const INSIDE: &str = "/opt/provenv";
@@ -70,10 +71,17 @@ impl Error {
             Self::Io { source, .. } if provenv_store::is_no_space(source) => {
                 Some("free some space on the file system of that folder".to_owned())
             }
+            Self::Io { source, .. } if is_not_writable(source) => {
+                Some("name a place where your user may write".to_owned())
+            }
             Self::Io { .. } | Self::Copy(_) => None,
             Self::Segment(error) => error.hint(),
         }
     }
+}
+
+fn is_not_writable(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// A conda package, its archive, and what is known of it.
@@ -99,7 +107,9 @@ pub(crate) fn place(folder: &Path, python: Option<&PythonLock>) -> Result<PathBu
     };
     fs_err::create_dir_all(parent).map_err(io)?;
     let whole = fs_err::canonicalize(parent).map_err(io)?.join(name);
-    if whole.to_str().is_none_or(|text| text.contains(|c: char| c.is_control() || c == ':')) {
+    let is_named =
+        |text: &str| !text.contains(|c: char| c.is_control() || c == ':') && segment::can_be_named(text);
+    if !whole.to_str().is_some_and(is_named) {
         return refuse("has a name that scripts cannot carry");
     }
     match fs_err::symlink_metadata(&whole) {
@@ -116,6 +126,7 @@ pub(crate) fn write(
     store: &Store,
     layers: &[PathBuf],
     packages: &[Packed],
+    asked: &Asked,
     folder: &Path,
 ) -> Result<(), Error> {
     let io = |source| Error::Io { path: folder.to_owned(), source };
@@ -130,10 +141,16 @@ pub(crate) fn write(
     })?;
     let prefix = folder.to_str().unwrap_or_default();
     for packed in packages {
-        relocate(store, packed, prefix, &root).map_err(|error| match error {
+        relocate(store, packed, asked, prefix, &root).map_err(|error| match error {
             Relocating::Io(source) => io(source),
             Relocating::Segment(error) => Error::Segment(error),
         })?;
+    }
+    // The image's says names alone, as images of one lock do not differ by who asked for it.
+    let history = root.join("conda-meta/history");
+    if history.is_file() {
+        let packages: Vec<CondaPackage> = packages.iter().map(|packed| packed.package.clone()).collect();
+        fs_err::write(history, conda_meta::history(&packages, asked)).map_err(io)?;
     }
     scripts(&root, prefix).map_err(io)?;
     // All of it is on the disk before it has its name.
@@ -205,7 +222,13 @@ impl From<io::Error> for Relocating {
 }
 
 /// Writes what `packed` has in `root`, and its record, for `prefix`.
-fn relocate(store: &Store, packed: &Packed, prefix: &str, root: &Path) -> Result<(), Relocating> {
+fn relocate(
+    store: &Store,
+    packed: &Packed,
+    asked: &Asked,
+    prefix: &str,
+    root: &Path,
+) -> Result<(), Relocating> {
     let Packed { package, archive, name, python, facts } = packed;
     let mut own = BTreeSet::new();
     for (path, known) in &facts.paths {
@@ -233,7 +256,7 @@ fn relocate(store: &Store, packed: &Packed, prefix: &str, root: &Path) -> Result
             known.size = Some(size);
         }
     }
-    let note = conda_meta::record(package, &facts);
+    let note = conda_meta::record(package, &facts, asked);
     let path = note.path.strip_prefix(segment::PREFIX).unwrap_or_default().trim_start_matches('/');
     fs_err::write(root.join(path), note.text)?;
     Ok(())
@@ -259,7 +282,7 @@ fn scripts(root: &Path, prefix: &str) -> io::Result<()> {
         if begins == mark.as_bytes() {
             let bytes = fs_err::read(entry.path())?;
             let moved = [b"#!", prefix.as_bytes(), b"/bin/", &bytes[mark.len()..]].concat();
-            segment::write_over(&entry.path())?.write_all(&segment::fit_shebang(moved))?;
+            segment::write_over(&entry.path())?.write_all(&segment::fit_shebang(moved, prefix))?;
         }
     }
     Ok(())

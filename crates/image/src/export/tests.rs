@@ -219,3 +219,17 @@ fn an_export_says_which_image_it_is() {
     fs_err::write(folder.path().join("broken.tar"), "no tar file").unwrap();
     assert!(named("oci-archive", "broken.tar").is_err());
 }
+
+#[test]
+fn what_killed_processes_left_beside_an_archive_goes() {
+    let (folder, store) = setup();
+    let place = |name: &str| folder.path().join(name);
+    let left = [".provenv-killed.tar", ".provenv-atwork.tar", ".provenv-others.txt"].map(place);
+    for file in &left {
+        fs_err::write(file, "half").unwrap();
+    }
+    let at_work = fs_err::File::open(&left[1]).unwrap();
+    at_work.file().lock().unwrap();
+    to(&store, &image(&store, "one"), &destination(&folder, "oci-archive", "out.tar"), &Silent).unwrap();
+    assert_eq!(left.map(|file| file.exists()), [false, true, true]);
+}

@@ -1,5 +1,7 @@
 use provenv_definition::{Digest, Platform, Suite};
-use provenv_lock::{Artifact, BaseLock, DebPackage, PlatformLock, PypiPackage, PypiSource, PythonLock};
+use provenv_lock::{
+    Artifact, BaseLock, CondaPackage, DebPackage, PlatformLock, PostLink, PypiPackage, PypiSource, PythonLock,
+};
 
 use super::*;
 
@@ -101,4 +103,50 @@ fn the_dockerfile_names_every_package() {
     ] {
         assert!(text.contains(part), "no `{part}` in:\n{text}");
     }
+}
+
+#[test]
+fn a_dockerfile_with_conda_packages_installs_them_before_pips() {
+    let mut lock = lock("mirror");
+    let package = |name: &str, url: &str| CondaPackage {
+        name: name.into(),
+        version: "1.0".into(),
+        build: "h0_0".into(),
+        build_number: 0,
+        subdir: "linux-64".into(),
+        artifact: Artifact { url: url.parse().unwrap(), ..artifact("mirror", name) },
+        md5: None,
+        depends: Vec::new(),
+        constrains: Vec::new(),
+        requested: true,
+    };
+    let web = "https://mirror.invalid/c/linux-64/it's-1.0-h0_0.conda";
+    lock.conda = vec![package("it's", web), package("near", "file:///c/linux-64/near-1.0-h0_0.conda")];
+    lock.post_link = Some(PostLink::Skip);
+    if let Some(python) = &mut lock.python {
+        python.executable = "/opt/provenv/bin/python3.11".into();
+    }
+    let text = equivalent_dockerfile(&lock);
+    let sha256 = Digest::of(b"it's").hex();
+    let parts = [
+        "# - a package that the build may not reach: near 1.0 from file:///c/",
+        "# - that scripts of conda packages are left out",
+        "FROM debian:bookworm-slim AS build\n",
+        "COPY --from=mambaorg/micromamba:2 /bin/micromamba /bin/micromamba\n",
+        &format!("'https://mirror.invalid/c/linux-64/it'\\''s-1.0-h0_0.conda#sha256:{sha256}'"),
+        "--prefix /opt/provenv --file /tmp/explicit.txt",
+        "'demo==1.0 --hash=sha256:",
+        "/opt/provenv/bin/python3.11 -m venv /tmp/pip",
+        "/tmp/pip/bin/pip --python /opt/provenv/bin/python3.11 install",
+        "COPY --from=build /opt/provenv /opt/provenv",
+    ];
+    let places = parts.map(|part| text.find(part).unwrap_or_else(|| panic!("no `{part}` in:\n{text}")));
+    assert!(places.is_sorted(), "{text}");
+    assert!(!text.contains("python3.11-venv"), "{text}");
+
+    // Over a Python of Debian's there is a virtual environment in the same folder.
+    lock.python = Some(PythonLock { executable: "/usr/bin/python3.11".into(), ..lock.python.unwrap() });
+    let text = equivalent_dockerfile(&lock);
+    let places = ["micromamba create", "-m venv /opt/provenv"].map(|part| text.find(part).unwrap());
+    assert!(places.is_sorted(), "{text}");
 }

@@ -139,6 +139,10 @@ pub fn of(names: &[LicenseName]) -> Vec<License> {
 
 /// The identifier, written as on the list.
 fn id(text: &str) -> Option<&'static str> {
+    // "Or later" is for the caller to say: the list takes it for the licence without.
+    if text.ends_with('+') {
+        return None;
+    }
     if let Some(id) = spdx::license_id(text) {
         return Some(id.name);
     }
@@ -160,6 +164,9 @@ fn free(text: &str) -> License {
         },
     });
     let candidate = words.collect::<Vec<_>>().join(" ").replace("( ", "(").replace(" )", ")");
+    if let Some(id) = id(&candidate) {
+        return License::Id(id);
+    }
     match Expression::parse_mode(&candidate, MODE) {
         Ok(_) if !candidate.contains("DocumentRef-") && !candidate.contains("AdditionRef-") => {
             License::Expression(candidate)
@@ -303,7 +310,8 @@ mod tests {
             ("MIT or apache-2.0", "expression MIT OR Apache-2.0"),
             ("(MIT AND BSD-3-Clause) OR ISC", "expression (MIT AND BSD-3-Clause) OR ISC"),
             ("GPL-3.0-only WITH GCC-exception-3.1", "expression GPL-3.0-only WITH GCC-exception-3.1"),
-            ("GPL-2.0+", "expression GPL-2.0-or-later"),
+            ("GPL-2.0+", "id GPL-2.0-or-later"),
+            ("LGPL-2.1+ or MIT", "expression LGPL-2.1-or-later OR MIT"),
             ("LicenseRef-Ours", "expression LicenseRef-Ours"),
             ("BSD", "name BSD"),
             ("Dual License", "name Dual License"),

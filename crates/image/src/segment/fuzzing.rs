@@ -75,7 +75,7 @@ pub fn conda_package(data: &[u8]) {
         constrains: Vec::new(),
         requested: false,
     };
-    let record = crate::conda_meta::record(&package, &made.facts).text;
+    let record = crate::conda_meta::record(&package, &made.facts, &Default::default()).text;
     let record: serde_json::Value = serde_json::from_str(&record).expect("a record is JSON");
     assert_eq!(record["name"], "package");
 }

@@ -56,7 +56,8 @@ impl From<PostLink> for ScriptChoice {
 #[derive(Clone, Debug, Args)]
 pub struct ResolvingArgs {
     /// Resolve from what indexes had at this time; a date is the end of that day in UTC. Debian's archive keeps one version of
-    /// each package, whatever the time
+    /// each package, whatever the time. Conda packages that do not say when they were made are left out; `upgrade` takes it for
+    /// all packages only
     #[arg(long, value_name = "DATE|TIME", value_parser = provenv_workspace::parse_as_of)]
     pub as_of: Option<jiff::Timestamp>,
     /// Resolve for machines that have this, as conda names it, e.g. __cuda=12.4; may be given several times

@@ -73,6 +73,13 @@ pub async fn export(context: &Context, arguments: ExportArgs) -> Result {
     };
     let mut files = Vec::new();
     for (file, path) in written.files.into_iter().zip(paths) {
+        if path.is_file() && fs_err::read(&path).ok().as_deref() != Some(file.text.as_bytes()) {
+            context.say(&format!(
+                "{} {} was there and is replaced",
+                style("note:").blue().bold(),
+                path.display()
+            ));
+        }
         write(&file, &path)?;
         files.push(ExportedFile { name: file.name, path: Some(path), text: None });
     }
@@ -126,9 +133,10 @@ fn names(written: &Written) -> String {
 }
 
 /// Never leaves half a file under the name.
-fn write(file: &WrittenFile, path: &Path) -> std::io::Result<()> {
+fn write(file: &WrittenFile, path: &Path) -> std::result::Result<(), Error> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs_err::create_dir_all(folder)?;
+        fs_err::create_dir_all(folder)
+            .map_err(|source| Error::Io { what: format!("could not write `{}`", path.display()), source })?;
     }
     super::lock::write_whole(path, file.text.as_bytes())
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use provenv_definition::Digest;
+use provenv_workspace::Error;
 use serde::Serialize;
 
 use super::{Context, Result, here};
@@ -25,6 +26,11 @@ pub async fn lock(context: &Context, arguments: LockArgs) -> Result {
     if arguments.check {
         return check(context, &arguments).await;
     }
+    let file = arguments.file.clone().unwrap_or_else(|| beside(&arguments.environment));
+    let is_output = file == Path::new("-");
+    if !is_output {
+        is_no_other_file(&file)?;
+    }
     let workspace = context.workspace().await?;
     let resolving = arguments.resolving.clone().into();
     let scripts = arguments.post_link.map(Into::into);
@@ -34,15 +40,11 @@ pub async fn lock(context: &Context, arguments: LockArgs) -> Result {
     workspace.close().await;
     context.remark(&warnings);
     let bytes = locked.lock.to_bytes();
-    let file = match &arguments.file {
-        Some(file) if file == Path::new("-") => {
-            context.settle();
-            output::write(&bytes)?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        Some(file) => file.clone(),
-        None => beside(&arguments.environment),
-    };
+    if is_output {
+        context.settle();
+        output::write(&bytes)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     write_whole(&file, &bytes)?;
     let packages = locked.packages();
     let result = Locked {
@@ -101,10 +103,32 @@ fn beside(reference: &str) -> PathBuf {
 }
 
 /// Never leaves half a file under the name.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> std::result::Result<(), Error> {
     let partial = path.with_extension(format!("{}.partial", std::process::id()));
-    fs_err::write(&partial, bytes)?;
-    fs_err::rename(&partial, path).inspect_err(|_| {
+    let written = fs_err::write(&partial, bytes).and_then(|()| fs_err::rename(&partial, path));
+    written.map_err(|error| {
         let _ = fs_err::remove_file(&partial);
+        // Without the name that the file has while it is made, which says nothing to anybody.
+        let source = error.kind().into();
+        Error::Io { what: format!("could not write `{}`", path.display()), source }
     })
+}
+
+/// Refuses to write a lock over a file that is none: a definition, most likely.
+fn is_no_other_file(file: &Path) -> std::result::Result<(), Error> {
+    let is_lock = |bytes: &[u8]| {
+        let value: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
+        ["format", "definition", "platforms"].iter().all(|key| value.get(key).is_some())
+    };
+    if !file.is_file() {
+        return Ok(());
+    }
+    // What cannot be read fails when it is written.
+    match fs_err::read(file) {
+        Ok(bytes) if !bytes.is_empty() && !is_lock(&bytes) => Err(Error::Arguments {
+            message: format!("`{}` is there and no lock", file.display()),
+            hint: "give another file with --file, or take that one away".to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }

@@ -88,7 +88,7 @@ pub(crate) fn relocate(
             if own.contains(&target) {
                 let text = prefix::text(script.text.as_bytes(), IMAGE_PREFIX, prefix);
                 let mut out = write_over(&folder.join(target)).map_err(writing)?;
-                out.write_all(&fit_shebang(text)).map_err(writing)?;
+                out.write_all(&fit_shebang(text, prefix)).map_err(writing)?;
             }
         }
         Ok(())
@@ -127,7 +127,7 @@ fn text(
     if bytes.len() as u64 > TEXT_LIMIT {
         return Err(Fault::Refused(Some(member.to_owned()), Problem::Bomb(TEXT_LIMIT)));
     }
-    let bytes = fit_shebang(prefix::text(&bytes, placeholder, prefix));
+    let bytes = fit_shebang(prefix::text(&bytes, placeholder, prefix), prefix);
     out.write_all(&bytes).and_then(|()| out.flush()).map_err(writing)
 }
 
@@ -154,16 +154,35 @@ fn binary(
     }
 }
 
-/// A script whose first line is too long for a kernel, or has a space in its path, finds its interpreter by `PATH`, as conda lets it.
-pub(crate) fn fit_shebang(bytes: Vec<u8>) -> Vec<u8> {
+/// A script whose first line is too long for a kernel, or has a space in its path, is a shell's that starts the Python of `prefix`,
+/// or, where it is no Python's, one that finds its interpreter by `PATH`: as rattler and conda write it. For Python the shell's line
+/// is a text that does nothing.
+pub(crate) fn fit_shebang(bytes: Vec<u8>, prefix: &str) -> Vec<u8> {
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let Some(line) = bytes.get(2..end).filter(|_| bytes.starts_with(b"#!")) else { return bytes };
     let Ok(line) = str::from_utf8(line) else { return bytes };
-    let Some((folder, rest)) = line.split_once("/bin/") else { return bytes };
-    if end <= SHEBANG && !folder.trim_start().contains(' ') {
-        return bytes;
-    }
-    [format!("#!/usr/bin/env {rest}").as_bytes(), &bytes[end..]].concat()
+    let inside = line.trim_start().strip_prefix(prefix).filter(|inside| inside.starts_with('/'));
+    let Some(inside) = inside.filter(|_| end > SHEBANG || prefix.contains(' ')) else { return bytes };
+    let (path, options) = inside.split_at(inside.find([' ', '\t']).unwrap_or(inside.len()));
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let first = if is_python(name) {
+        format!("#!/bin/sh\n'''exec' \"{prefix}{path}\"{options} \"$0\" \"$@\" #'''")
+    } else {
+        format!("#!/usr/bin/env {name}{options}")
+    };
+    [first.as_bytes(), &bytes[end..]].concat()
+}
+
+/// `python`, `python3`, `python3.11`, `python3.13t`.
+fn is_python(name: &str) -> bool {
+    name.strip_prefix("python").is_some_and(|version| {
+        version.strip_suffix('t').unwrap_or(version).chars().all(|c| c.is_ascii_digit() || c == '.')
+    })
+}
+
+/// Whether the line that [`fit_shebang`] writes for a shell and for Python can name `prefix`.
+pub(crate) fn can_be_named(prefix: &str) -> bool {
+    !prefix.contains(['"', '$', '`', '\\']) && !prefix.contains("'''")
 }
 
 #[cfg(test)]
@@ -172,12 +191,20 @@ mod tests {
 
     #[test]
     fn only_first_lines_that_no_kernel_takes_are_changed() {
-        let fit = |text: &str| String::from_utf8(fit_shebang(text.into())).unwrap();
+        let fit = |text: &str, prefix: &str| String::from_utf8(fit_shebang(text.into(), prefix)).unwrap();
         for same in ["#!/opt/x/bin/python\nx\n", "#!/bin/sh", "no script /bin/x\n", "", "#!"] {
-            assert_eq!(fit(same), same);
+            assert_eq!(fit(same, "/opt/x"), same);
         }
-        let long = format!("#!/{}/bin/python3.11 -E\nx\n", "a".repeat(120));
-        assert_eq!(fit(&long), "#!/usr/bin/env python3.11 -E\nx\n");
-        assert_eq!(fit("#!/a b/bin/python\n"), "#!/usr/bin/env python\n");
+        let long = format!("/{}/bin/b", "a".repeat(120));
+        assert_eq!(
+            fit(&format!("#!{long}/bin/python3.11 -E\nx\n"), &long),
+            format!("#!/bin/sh\n'''exec' \"{long}/bin/python3.11\" -E \"$0\" \"$@\" #'''\nx\n")
+        );
+        assert_eq!(
+            fit("#!/a b/bin/python\n", "/a b"),
+            "#!/bin/sh\n'''exec' \"/a b/bin/python\" \"$0\" \"$@\" #'''\n"
+        );
+        assert_eq!(fit("#!/a b/bin/perl -w\n", "/a b"), "#!/usr/bin/env perl -w\n");
+        assert_eq!(fit("#!/bin/sh\n", "/a b"), "#!/bin/sh\n");
     }
 }
