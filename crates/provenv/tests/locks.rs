@@ -82,13 +82,13 @@ fn a_lock_that_does_not_fit_is_refused() {
     let lock = fs_err::read_to_string(workspace.path().join("tea.lock.json")).unwrap();
     workspace.write("changed.yaml", &definition(&server, "tea", &["leaf==1.0"]));
     workspace.write("half.json", &lock[..lock.len() / 2]);
-    workspace.write("newer.json", &lock.replacen("\"format\": 1", "\"format\": 2", 1));
+    workspace.write("newer.json", &lock.replacen("\"format\": 1", "\"format\": 999", 1));
     workspace.write("other.json", "{}");
     workspace.write("none.json", &lock.replace("linux/amd64", "linux/arm64"));
     for (definition, lock, said) in [
         ("changed.yaml", "tea.lock.json", "is of another definition"),
         ("tea.yaml", "half.json", "`half.json` is not a lock"),
-        ("tea.yaml", "newer.json", "has format 2"),
+        ("tea.yaml", "newer.json", "has format 999"),
         ("tea.yaml", "other.json", "`other.json` is not a lock"),
         ("tea.yaml", "none.json", "has nothing for linux/amd64"),
         ("tea.yaml", "missing.json", "missing.json"),
