@@ -43,7 +43,10 @@ fn spawn_driver(user: &User, container: &Container) -> Child {
 
 /// Spawns in this process, and reads a first line.
 fn spawn_ready(user: &User, script: &str) -> (Running, BufReader<std::process::ChildStdout>) {
-    let mut running = user.shell(script).spawn(&user.store(), Streams::captured()).unwrap();
+    let mut container = user.shell(script);
+    // Tests that run in a shell's background are handed down that it ignores these.
+    container.command.splice(0..0, ["env", "--default-signal=INT,QUIT"].map(str::to_owned));
+    let mut running = container.spawn(&user.store(), Streams::captured()).unwrap();
     let mut output = BufReader::new(running.stdout.take().unwrap());
     let mut line = String::new();
     output.read_line(&mut line).unwrap();
