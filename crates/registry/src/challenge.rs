@@ -16,8 +16,15 @@ pub(crate) enum Challenge {
 /// What a token server answers.
 #[derive(Deserialize)]
 pub(crate) struct Token {
-    #[serde(alias = "access_token")]
-    pub token: String,
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+impl Token {
+    /// The token by either of its names; many servers send both.
+    pub fn token(self) -> Option<String> {
+        self.token.or(self.access_token)
+    }
 }
 
 impl Challenge {

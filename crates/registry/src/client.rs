@@ -182,9 +182,8 @@ impl Client {
             status => return Err(Failure::Passing(format!("its token server says {status}"))),
         }
         let body = whole(response, LONGEST_TOKEN).await?;
-        let token: Token = serde_json::from_slice(&body)
-            .map_err(|_| Failure::Final("its token server gives no token".to_owned()))?;
-        Ok(token.token)
+        let given = serde_json::from_slice(&body).ok().and_then(Token::token);
+        given.ok_or_else(|| Failure::Final("its token server gives no token".to_owned()))
     }
 
     /// Does `request` until it succeeds, the answer is final, or there were too many tries; waits longer each time. `None`
