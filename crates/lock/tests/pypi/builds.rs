@@ -104,7 +104,12 @@ async fn a_missing_compiler_is_brought_once() {
         commands.iter().filter(|tool| tool.command.iter().any(|word| word == "build")).collect();
     assert_eq!(builds.len(), 2);
     assert!(builds[0].extra_packages.is_empty());
-    assert_eq!(builds[1].extra_packages, ["build-essential", "perl-base", "python3-dev"]);
+    let mut expected = vec!["build-essential", "perl-base"];
+    // Another Python than Debian's has its headers with it; here it is this machine's.
+    if machine.python.starts_with("/usr/bin") {
+        expected.push("python3-dev");
+    }
+    assert_eq!(builds[1].extra_packages, expected);
 }
 
 #[tokio::test]

@@ -115,7 +115,7 @@ pub struct Machine {
     pub installed: Vec<Installed>,
     notes: Arc<Notes>,
     fetcher: Fetcher,
-    python: PathBuf,
+    pub python: PathBuf,
 }
 
 /// What a definition asks of pip.
