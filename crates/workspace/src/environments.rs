@@ -70,8 +70,8 @@ pub(crate) struct Given {
     pub artifacts: Option<LockedArtifacts>,
     /// Its file, if it is one of its own.
     pub file: Option<PathBuf>,
-    /// Whether that holds requirements as pip reads them, and nothing else can stand in it.
-    pub requirements: bool,
+    /// The format of that, which says what can stand in it.
+    pub format: Option<Format>,
     /// The version that is shipped, if it is one.
     pub curated: Option<&'static Curated>,
 }
@@ -85,7 +85,7 @@ impl From<ReadEnvironment> for Given {
             origins: read.origins,
             artifacts: read.locked,
             file: read.files.into_iter().next(),
-            requirements: read.format == Format::Requirements,
+            format: Some(read.format),
             curated: None,
         }
     }
@@ -138,7 +138,7 @@ impl Workspace {
                     origins,
                     artifacts,
                     file,
-                    requirements: false,
+                    format: None,
                     curated: None,
                 })
             }
@@ -157,7 +157,7 @@ impl Workspace {
             let locked = self
                 .lock(definition, given.artifacts.as_ref(), false)
                 .await
-                .map_err(|error| error.located(definition, &given.origins))?;
+                .map_err(|error| error.of(given))?;
             let name = given.curated.map_or("FILE", |curated| curated.name).to_owned();
             let file = given.file.as_ref().map_or(name, |file| folders::shown(file));
             let how = format!("provenv lock {file} --upgrade");
