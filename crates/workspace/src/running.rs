@@ -285,7 +285,7 @@ impl Workspace {
     /// The environment that a job names or holds.
     async fn job_environment(&self, job: &Job, source: &Source, folder: &Path) -> Result<Given> {
         if let serde_yaml_ng::Value::String(reference) = &job.environment {
-            if let Reference::File(path) = Reference::parse(reference, folder)
+            if let crate::Reference::File(path) = crate::Reference::parse(reference, folder)
                 && !path.exists()
             {
                 let message = format!("`{reference}`, the file of the environment, does not exist");

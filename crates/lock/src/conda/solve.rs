@@ -1,7 +1,6 @@
 //! One run of the solver: what it is given, and what it says.
 
 use std::collections::{BTreeSet, HashMap};
-use std::str::FromStr as _;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -95,7 +94,7 @@ fn builds(repodata: &[RepoData], name: &str, asked: &str) -> Vec<(String, String
         .collect();
     found.sort_unstable();
     found.dedup();
-    found.into_iter().map(|(version, _, build)| (version.to_string(), build.clone())).collect()
+    found.into_iter().map(|(version, _, build)| (version.to_string(), build.to_string())).collect()
 }
 
 /// When the first build of this version was made.
