@@ -214,7 +214,9 @@ fn a_variable_in_a_channels_url_is_filled_in_at_use_only() {
     fetch(&place, &resolution).unwrap();
     place.options.credentials = CredentialSources::new(|_| None, None, None);
     let error = place.resolve(&asked(&[&url], &["program"])).unwrap_err();
-    assert!(error.to_string().contains("TOKEN, which is not set"), "{error}");
+    let Error::Index { channel, source } = error else { panic!("{error:?}") };
+    assert_eq!(channel, url);
+    assert!(source.to_string().contains("TOKEN, which is not set"), "{source}");
 }
 
 #[test]
