@@ -1,6 +1,9 @@
 //! Lock to segments, layers and a bit-identical image.
 
+pub mod about;
 mod assemble;
+pub mod audit;
+pub mod base_image;
 pub mod base_state;
 mod conda_meta;
 pub mod entry;
@@ -13,6 +16,7 @@ pub mod oci;
 mod path;
 pub mod post_link;
 pub mod python;
+pub mod sbom;
 pub mod segment;
 mod tarball;
 pub mod unpack;

@@ -3,6 +3,7 @@
 mod check;
 mod env;
 mod locking;
+mod proof;
 mod registry;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, UpgradeArgs};
+pub use proof::{AuditArgs, Ecosystem, SbomArgs};
 pub use registry::{RegistryCommand, RegistryServeArgs};
 
 const STYLES: Styles = Styles::styled()
@@ -109,7 +111,7 @@ pub enum Command {
     Build(BuildArgs),
     /// Move an environment to newer packages: shows what changes, registers the next version
     Upgrade(UpgradeArgs),
-    /// Images: list, show
+    /// Images: list, show, bills of materials, audits
     #[command(subcommand)]
     Image(ImageCommand),
     /// The registry: serve this workspace's images, and what is pushed to it
@@ -214,6 +216,10 @@ pub enum ImageCommand {
         #[command(flatten)]
         part: ImagePart,
     },
+    /// Write an image's bill of materials: every package with licence, digest and origin (SPDX, CycloneDX)
+    Sbom(SbomArgs),
+    /// Look for known vulnerabilities of what is in an image
+    Audit(AuditArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, ColorChoice, Command};
+use crate::cli::{Cli, ColorChoice, Command, ImageCommand};
 use crate::commands::{Context, Failure};
 
 fn main() -> ExitCode {
@@ -52,6 +52,8 @@ impl Command {
     fn own_failure(&self) -> u8 {
         match self {
             Self::Submit(_) | Self::Run(_) => 125,
+            // 1 is said by what was found.
+            Self::Image(ImageCommand::Audit(_)) => 2,
             _ => 1,
         }
     }

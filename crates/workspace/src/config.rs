@@ -12,10 +12,16 @@ use url::Url;
 pub struct Config {
     /// Where Debian packages come from.
     pub debian: DebianSettings,
+    /// Where packages for bases of Ubuntu come from.
+    pub ubuntu: UbuntuSettings,
     /// Where Python packages come from.
     pub pypi: PypiSettings,
     /// Where conda packages come from.
     pub conda: CondaSettings,
+    /// Where vulnerabilities are looked up.
+    pub audit: AuditSettings,
+    /// Where base images come from.
+    pub registry: RegistrySettings,
 }
 
 /// `[debian]`
@@ -27,6 +33,16 @@ pub struct DebianSettings {
     /// The archive of security updates.
     pub security_mirror: Option<Url>,
     /// The file with the archive's keys.
+    pub keyring: Option<PathBuf>,
+}
+
+/// `[ubuntu]`
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UbuntuSettings {
+    /// The archive, e.g. a mirror; `http://archive.ubuntu.com/ubuntu` otherwise.
+    pub mirror: Option<Url>,
+    /// The file with the archive's keys; that of the package `ubuntu-keyring` otherwise.
     pub keyring: Option<PathBuf>,
 }
 
@@ -49,6 +65,25 @@ pub struct CondaSettings {
     /// Where else what lies under a URL is, in the order in which they are asked. The URL itself is asked only where it is
     /// among them; locks name it all the same.
     pub mirrors: BTreeMap<Url, Vec<Url>>,
+}
+
+/// `[audit]`
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditSettings {
+    /// A folder with exports of OSV, or the URL they are below; OSV's own otherwise.
+    pub database: Option<String>,
+}
+
+/// `[registry]`
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegistrySettings {
+    /// Registries, `HOST[:PORT]`, that bases are pulled from by plain http. This machine's are so anyway.
+    pub insecure: Vec<String>,
+    /// Where else the images of a registry are, `HOST[:PORT][/PREFIX]` each, in the order in which they are asked; then the
+    /// registry itself. Locks name the registry all the same.
+    pub mirrors: BTreeMap<String, Vec<String>>,
 }
 
 /// A settings file that cannot be used.

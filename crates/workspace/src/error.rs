@@ -219,6 +219,14 @@ pub enum Error {
         /// What to write instead.
         hint: String,
     },
+    /// A base from a registry that lacks what is asked for.
+    #[error("{message}")]
+    Base {
+        /// What it lacks.
+        message: String,
+        /// What to do instead.
+        hint: String,
+    },
     /// There is no lock to check.
     #[error("there is no lock `{}`", file.display())]
     NoLock {
@@ -236,6 +244,12 @@ pub enum Error {
     /// No such image.
     #[error("there is no image `{0}` in this workspace")]
     NoImage(String),
+    /// An image that nobody has audited.
+    #[error("the image of `{0}` was never audited in this workspace")]
+    NoAudit(String),
+    /// A database of vulnerabilities.
+    #[error(transparent)]
+    Audit(#[from] provenv_image::audit::Error),
     /// An environment without a name was to be registered.
     #[error("the environment has no name")]
     NoName,
@@ -373,12 +387,14 @@ impl Error {
                 Some("lock the definition here with `provenv lock`, or ask for versions that have wheels".into())
             }
             Self::NoVersion { name, .. } => Some(format!("`provenv env list {name}` shows them")),
-            Self::Arguments { hint, .. } => Some(hint.clone()),
+            Self::Arguments { hint, .. } | Self::Base { hint, .. } => Some(hint.clone()),
             Self::NoLock { reference, .. } => Some(format!("`provenv lock {reference}` writes it")),
             Self::NoReceipt(_) => Some("`provenv lock` locks it".into()),
             Self::NoRun(_) => Some("`provenv runs list` shows the runs".into()),
             Self::NoBuild(_) => Some("`provenv builds list` shows the builds".into()),
             Self::NoImage(_) => Some("`provenv image list` shows the images".into()),
+            Self::NoAudit(reference) => Some(format!("`provenv image audit {reference}` does")),
+            Self::Audit(error) => error.hint().map(str::to_owned),
             Self::NoName => Some("give it one: `name:` in the file, or --name".into()),
             Self::NotReproducible { .. } => {
                 Some("this is a defect of provenv: please report it with the lock; the image on record was kept".into())

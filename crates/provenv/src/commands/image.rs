@@ -14,6 +14,8 @@ pub async fn image(context: &Context, command: ImageCommand) -> Result {
     match command {
         ImageCommand::List => list(context).await,
         ImageCommand::Show { image, part } => show(context, &image, &part).await,
+        ImageCommand::Sbom(arguments) => super::sbom::sbom(context, arguments).await,
+        ImageCommand::Audit(arguments) => super::audit::audit(context, arguments).await,
     }
 }
 

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod audit;
 mod build;
 mod builds;
 mod capture;
@@ -14,6 +15,7 @@ mod lock;
 mod registry;
 mod run;
 mod runs;
+mod sbom;
 mod store;
 mod submit;
 mod upgrade;
