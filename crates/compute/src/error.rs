@@ -116,7 +116,7 @@ impl Error {
             Self::HelperEnded { .. } => {
                 "it was killed from outside, perhaps for want of memory: try again, or with a higher limit"
             }
-            Self::CommandNotFound { .. } => "add the package that has it to `system_packages` or to pip",
+            Self::CommandNotFound { .. } => "add the package that has it to the environment",
             Self::CommandNotExecutable { .. } => {
                 "a script needs a first line such as `#!/usr/bin/env python3` \
                  and the permission to be executed (chmod +x)"

@@ -1,5 +1,6 @@
 //! What was chosen: a definition becomes a lock, with a receipt that says how.
 
+mod advice;
 pub mod conda;
 pub mod debian;
 pub mod diff;

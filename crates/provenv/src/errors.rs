@@ -53,6 +53,7 @@ pub fn record(
     error: &dyn std::error::Error,
     places: &[Place],
     hint: Option<&str>,
+    remarks: &[Diagnostic],
 ) -> String {
     let places = places.iter().map(|place| RecordPlace {
         file: &place.file,
@@ -67,7 +68,7 @@ pub fn record(
             causes: causes(error),
             hint,
             places: places.collect(),
-            remarks: Vec::new(),
+            remarks: sorted(remarks),
         },
     )
 }
@@ -100,7 +101,7 @@ struct ErrorRecord<'a> {
     /// Where in the user's file it comes from, if that is known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     places: Vec<RecordPlace<'a>>,
-    /// On the user's file, if it is that.
+    /// On the user's file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     remarks: Vec<&'a Diagnostic>,
 }

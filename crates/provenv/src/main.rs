@@ -29,17 +29,18 @@ fn main() -> ExitCode {
         }
     };
     let own_failure = cli.command.own_failure();
-    let format = cli.global.output;
+    let (format, quiet) = (cli.global.output, cli.global.quiet);
     let result = runtime.block_on(commands::execute(cli));
     // Downloads that nobody waits for any more must not hold the exit up.
     runtime.shutdown_background();
     match result {
         Ok(code) => code,
         Err(failure) => {
-            output::say(&failure.render(format));
+            output::say(&failure.render(format, quiet));
             match failure {
                 Failure::Definition(_) if own_failure == 1 => ExitCode::from(2),
                 Failure::NotStarted(_, _, code) => ExitCode::from(code),
+                Failure::Located(located) => ExitCode::from(located.exit_code.unwrap_or(own_failure)),
                 _ => ExitCode::from(own_failure),
             }
         }

@@ -153,6 +153,58 @@ fn both_platforms_are_in_one_lock() {
 }
 
 #[test]
+fn what_one_platform_lacks_is_said_of_that_platform() {
+    let Some(workspace) = Workspace::new() else { return };
+    let both = channel().add(Package::new("tool", "1").build("intel_0", 0).subdir("linux-64"));
+    let server = Server::start(both.serve(FileTree::new()));
+    let url = server.at("/small");
+    workspace.write(
+        "environment.yml",
+        &format!("channels: [{url}]\nplatforms: [linux-64, linux-aarch64]\ndependencies: [tool]\n"),
+    );
+    let done = workspace.run(["lock", "environment.yml"]);
+    assert_eq!(done.code, 1, "{}", done.stderr);
+    for said in [
+        "error: for linux/arm64: no channel has a package `tool`",
+        "environment.yml:3:16",
+        "hint: linux/amd64 has it: leave linux/arm64 out of `platforms`",
+    ] {
+        assert!(done.stderr.contains(said), "{said}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn a_channel_that_cannot_be_read_is_named_and_shown_where_it_stands() {
+    let Some(workspace) = Workspace::new() else { return };
+    let said = |url: &str| {
+        workspace
+            .write("environment.yml", &format!("channels:\n- {url}\ndependencies:\n- library\nwhat: ever\n"));
+        let done = workspace.run(["lock", "environment.yml"]);
+        assert_eq!(done.code, 1, "{}", done.stderr);
+        done.stderr
+    };
+    // A port that was free a moment ago.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{closed}/away");
+    let stderr = said(&url);
+    assert!(
+        stderr.contains(&format!("error: failed to read the index of the channel `{url}`"))
+            && stderr.contains("environment.yml:2:3"),
+        "{stderr}"
+    );
+    // What is odd in the file is said as well: it may be the reason.
+    assert!(stderr.contains("warning[PV012]: unknown key `what`"), "{stderr}");
+    let stderr = said("file:///no/such/channel");
+    assert!(stderr.contains("environment.yml:2:3") && stderr.contains("hint: check its URL"), "{stderr}");
+
+    workspace.write("environment.yml", &format!("channels: ['{url}']\ndependencies: [library]\n"));
+    let done: Done =
+        workspace.command().args(["-o", "json", "lock", "environment.yml"]).output().unwrap().into();
+    let error: Value = serde_json::from_str(done.stderr.lines().last().unwrap()).unwrap();
+    assert_eq!(error["error"]["places"][0]["span"]["line"], 1, "{error}");
+}
+
+#[test]
 fn mistakes_are_shown_where_they_stand() {
     let Some(workspace) = Workspace::new() else { return };
     let server = Server::start(channel().serve(FileTree::new()));
@@ -176,7 +228,8 @@ fn mistakes_are_shown_where_they_stand() {
     assert!(stderr.contains("environment.yml:5:3"), "{stderr}");
     let stderr = said("library\n- model=*=gpu*");
     assert!(stderr.contains("__cuda >=12, which the target is not said to have"), "{stderr}");
-    assert!(stderr.contains("--virtual-package __cuda=12.4"), "{stderr}");
+    assert!(stderr.contains("`provenv lock --virtual-package __cuda=12.4`"), "{stderr}");
+    assert!(stderr.contains("as a conda file cannot say it"), "{stderr}");
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Curated {
 
     /// It, to be used.
     pub fn given(&'static self) -> Result<Given> {
-        Ok(Given { file: None, curated: Some(self), ..Given::from(self.read()?) })
+        Ok(Given { file: None, format: None, curated: Some(self), ..Given::from(self.read()?) })
     }
 
     /// The lock that is shipped with it.

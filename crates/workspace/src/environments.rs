@@ -71,8 +71,8 @@ pub(crate) struct Given {
     pub artifacts: Option<LockedArtifacts>,
     /// Its file, if it is one of its own.
     pub file: Option<PathBuf>,
-    /// Whether that holds requirements as pip reads them, and nothing else can stand in it.
-    pub requirements: bool,
+    /// The format of that, which says what can stand in it.
+    pub format: Option<Format>,
     /// The version that is shipped, if it is one.
     pub curated: Option<&'static Curated>,
 }
@@ -86,7 +86,7 @@ impl From<ReadEnvironment> for Given {
             origins: read.origins,
             artifacts: read.locked,
             file: read.files.into_iter().next(),
-            requirements: read.format == Format::Requirements,
+            format: Some(read.format),
             curated: None,
         }
     }
@@ -140,7 +140,7 @@ impl Workspace {
                     origins,
                     artifacts,
                     file,
-                    requirements: false,
+                    format: None,
                     curated: None,
                 })
             }
@@ -159,7 +159,7 @@ impl Workspace {
             let locked = self
                 .lock(definition, given.artifacts.as_ref(), false)
                 .await
-                .map_err(|error| error.located(definition, &given.origins))?;
+                .map_err(|error| error.of(given))?;
             let name = given.curated.map_or("FILE", |curated| curated.name).to_owned();
             let file = given.file.as_ref().map_or(name, |file| folders::shown(file));
             let how = format!("provenv lock {file} --upgrade");

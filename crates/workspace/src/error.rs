@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use provenv_definition::{Diagnostic, Digest, Place, Platform};
+use provenv_definition::{Diagnostic, Digest, Format, Place, Platform};
 
 use crate::catalogue::CatalogueError;
 use crate::config::ConfigError;
@@ -28,8 +28,23 @@ pub enum Error {
     /// What is wrong, and where in the user's file it comes from.
     #[error("{error}")]
     Located {
-        /// The places, at least one.
+        /// The places, if it is about any.
         places: Vec<Place>,
+        /// What else is to be said of the file: it may be why.
+        warnings: Vec<Diagnostic>,
+        /// The format of the file, which hints have to fit.
+        format: Option<Format>,
+        /// What is wrong.
+        #[source]
+        error: Box<Error>,
+    },
+    /// What is so for one of several platforms.
+    #[error("for {platform}: {error}")]
+    OnPlatform {
+        /// The platform.
+        platform: Platform,
+        /// The one that has the package that this one lacks.
+        elsewhere: Option<Platform>,
         /// What is wrong.
         #[source]
         error: Box<Error>,
@@ -296,19 +311,29 @@ impl Error {
         match self {
             Self::Compute(error) => u8::try_from(error.exit_code()).ok(),
             Self::Destination(_) | Self::Reference(_) | Self::NoName | Self::Arguments { .. } => Some(2),
+            Self::Located { error, .. } | Self::OnPlatform { error, .. } => error.exit_code(),
             _ => None,
         }
     }
 
     /// What to do next, where there is something.
     pub fn hint(&self) -> Option<String> {
+        self.hint_for(None)
+    }
+
+    /// The same for a user whose file has this format.
+    fn hint_for(&self, format: Option<Format>) -> Option<String> {
         match self {
             Self::Store(error) => error.hint(),
             Self::Fetch(error) => error.hint(),
-            Self::Located { error, .. } => error.hint(),
+            Self::Located { error, format, .. } => error.hint_for(*format),
+            Self::OnPlatform { platform, elsewhere: Some(elsewhere), .. } => Some(format!(
+                "{elsewhere} has it: leave {platform} out of `platforms`, or ask for it on {elsewhere} alone"
+            )),
+            Self::OnPlatform { error, .. } => error.hint_for(format),
             Self::Debian(error) => error.hint(),
-            Self::Pypi(error) => error.hint(),
-            Self::Conda(error) => error.hint(),
+            Self::Pypi(error) => error.hint_for(format),
+            Self::Conda(error) => error.hint_for(format),
             Self::Image(error) => error.hint(),
             Self::Script { .. } | Self::PostLink(_) => {
                 Some("`--post-link skip` leaves the scripts of conda packages out".into())

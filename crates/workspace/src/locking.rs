@@ -76,7 +76,7 @@ impl Workspace {
         let locked = if again {
             let artifacts = given.artifacts.as_ref();
             let locked = self.lock_as(definition, artifacts, true, resolving, scripts).await;
-            locked.map_err(|error| error.located(definition, &given.origins))?
+            locked.map_err(|error| error.of(&given))?
         } else {
             let locked = self.locked(&given).await?;
             if given.row.is_some() {
@@ -282,7 +282,7 @@ impl Workspace {
     ) -> Result<(Lock, Receipt)> {
         let _pin = self.store.pin()?;
         self.reporter.begin(Phase::Resolving, "environment");
-        let mut platforms = BTreeMap::new();
+        let mut platforms: BTreeMap<Platform, PlatformLock> = BTreeMap::new();
         let mut indexes: Vec<IndexState> = Vec::new();
         let mut tools =
             vec![ToolVersion { name: "provenv".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }];
@@ -290,10 +290,22 @@ impl Workspace {
             self.reporter
                 .note("Debian's archive keeps one version of a package: those of the base are today's");
         }
-        for platform in platforms_of(definition) {
+        if let Some(as_of) = resolving.as_of.filter(|as_of| *as_of > jiff::Timestamp::now()) {
+            self.reporter.note(&format!("{as_of} is yet to come: what there is now is chosen from"));
+        }
+        let wanted = platforms_of(definition);
+        let is_told = wanted.iter().any(|platform| *platform != Platform::host());
+        for platform in wanted {
             let before = previous.and_then(|lock| lock.platforms.get(&platform));
-            let resolution =
-                self.resolve_platform(definition, artifacts, platform, before, upgrade, resolving).await?;
+            let resolved =
+                self.resolve_platform(definition, artifacts, platform, before, upgrade, resolving).await;
+            let resolution = resolved.map_err(|error| {
+                let has = |name: &str| {
+                    let has = |lock: &PlatformLock| lock.conda.iter().any(|package| package.name == name);
+                    platforms.iter().find(|(_, lock)| has(lock)).map(|(platform, _)| *platform)
+                };
+                if is_told { error.on(platform, has) } else { error }
+            })?;
             // What becomes of packages' scripts is the user's choice, and stays.
             let lock = self.with_scripts(resolution.lock, platform, scripts).await?;
             platforms.insert(platform, lock);

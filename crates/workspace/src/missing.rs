@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use provenv_definition::Platform;
+use provenv_definition::{Format, Platform};
 use provenv_image::linking;
 use provenv_lock::PlatformLock;
 
@@ -33,7 +33,8 @@ impl Workspace {
     /// Says where system packages are named, to whom has a file in which they cannot be.
     pub(crate) fn note_where<'l>(&self, given: &Given, libraries: impl Iterator<Item = &'l str>) {
         let packages: BTreeSet<String> = libraries.filter_map(linking::debian_package).collect();
-        let Some(file) = given.file.as_deref().filter(|_| given.requirements && !packages.is_empty()) else {
+        let is_requirements = given.format == Some(Format::Requirements);
+        let Some(file) = given.file.as_deref().filter(|_| is_requirements && !packages.is_empty()) else {
             return;
         };
         let name = file.file_name().unwrap_or_default().to_string_lossy();

@@ -159,8 +159,7 @@ impl Workspace {
             } else {
                 self.register(&given.environment, given.artifacts.as_ref(), None).await
             };
-            let registered =
-                registered.map_err(|error| error.located(&given.environment.definition, &given.origins))?;
+            let registered = registered.map_err(|error| error.of(&given))?;
             given.row = self.catalogue.environment(&registered.name, Some(&registered.version)).await?;
             registered
         };
@@ -285,6 +284,12 @@ impl Workspace {
     /// The environment that a job names or holds.
     async fn job_environment(&self, job: &Job, source: &Source, folder: &Path) -> Result<Given> {
         if let serde_yaml_ng::Value::String(reference) = &job.environment {
+            if let crate::Reference::File(path) = crate::Reference::parse(reference, folder)
+                && !path.exists()
+            {
+                let message = format!("`{reference}`, the file of the environment, does not exist");
+                return Err(Error::Definition(vec![invalid(source, message)]));
+            }
             return self.given(reference, folder).await;
         }
         let read = job::inline_environment(source).map_err(|error| Error::Definition(error.0))?;

@@ -91,6 +91,11 @@ pub(super) fn shown(channel: &Channel) -> String {
     }
 }
 
+/// The same, of its URL.
+pub(super) fn shown_url(url: Url) -> String {
+    shown(&Channel::from_url(url))
+}
+
 fn one(channel: &CondaChannel, config: &CondaConfig) -> Result<Channel> {
     match channel {
         CondaChannel::Name(name) => of_name(name, config),

@@ -29,6 +29,21 @@ pub(super) struct Through {
     seen: Arc<Seen>,
 }
 
+/// An exchange that failed, and the channel that it was for, if it was for one.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub(super) struct Failed {
+    pub channel: Option<Url>,
+    #[source]
+    pub error: provenv_fetch::Error,
+}
+
+impl Failed {
+    fn alone(error: provenv_fetch::Error) -> reqwest_middleware::Error {
+        reqwest_middleware::Error::middleware(Self { channel: None, error })
+    }
+}
+
 /// What was learnt of indexes on the way.
 #[derive(Default)]
 pub(super) struct Seen {
@@ -87,16 +102,17 @@ impl Middleware for Through {
         _: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
         let url = request.url();
-        let linked = !self.channels.iter().any(|channel| is_plainly_under(url, channel));
+        let channel = self.channels.iter().find(|channel| is_plainly_under(url, channel));
+        let linked = channel.is_none();
         if self.fetcher.options().offline {
             let offline = provenv_fetch::Error::Offline(SafeUrl::new(url.clone()).into());
-            return Err(reqwest_middleware::Error::middleware(offline));
+            return Err(Failed::alone(offline));
         }
         let safe = SafeUrl::new(url.clone());
         // The reader asks again for what breaks off, and this would again.
         if let Some(limit) = self.seen.was_too_long(&safe) {
             let too_long = provenv_fetch::Error::TooLong { url: safe.into(), limit, from: None };
-            return Err(reqwest_middleware::Error::middleware(too_long));
+            return Err(Failed::alone(too_long));
         }
         let exchange = Exchange {
             method: request.method(),
@@ -107,7 +123,9 @@ impl Middleware for Through {
             whole: url.path().ends_with(".msgpack.zst"),
         };
         let answer = self.fetcher.exchange(exchange).await;
-        let mut response = answer.map_err(reqwest_middleware::Error::middleware)?;
+        let mut response = answer.map_err(|error| {
+            reqwest_middleware::Error::middleware(Failed { channel: channel.cloned(), error })
+        })?;
         let status = response.status();
         if request.method() == reqwest::Method::GET
             && (status.is_success() || status == StatusCode::NOT_MODIFIED)

@@ -1,10 +1,11 @@
 //! What goes wrong when conda packages are chosen.
 
-use provenv_definition::{CondaRequirements, CondaSpec, SafeUrl, mask_secrets};
+use provenv_definition::{CondaChannel, CondaRequirements, CondaSpec, Format, SafeUrl, mask_secrets};
 
 use rattler_repodata_gateway::GatewayError;
 use rattler_repodata_gateway::fetch::FetchRepoDataError;
 
+use super::client::Failed;
 use super::{Explanation, channels};
 
 /// Why conda packages could not be chosen or taken over.
@@ -29,6 +30,14 @@ pub enum Error {
     /// The archive or index could not be had.
     #[error(transparent)]
     Fetch(#[from] provenv_fetch::Error),
+    /// The index of a channel could not be had.
+    #[error("failed to read the index of the channel `{channel}`")]
+    Index {
+        /// The channel.
+        channel: String,
+        /// Why.
+        source: provenv_fetch::Error,
+    },
     /// It could not be read back.
     #[error("cannot read what was fetched from `{url}`")]
     Read {
@@ -145,8 +154,11 @@ impl Error {
             GatewayError::ReqwestMiddlewareError(error)
             | GatewayError::FetchRepoDataError(FetchRepoDataError::HttpError(
                 reqwest_middleware::Error::Middleware(error),
-            )) => match error.downcast::<provenv_fetch::Error>() {
-                Ok(error) => Self::Fetch(error),
+            )) => match error.downcast::<Failed>() {
+                Ok(Failed { channel: Some(channel), error }) => {
+                    Self::Index { channel: channels::shown_url(channel), source: error }
+                }
+                Ok(Failed { channel: None, error }) => Self::Fetch(error),
                 Err(error) => Self::Broken { channel: None, reason: with_causes(error.as_ref()) },
             },
             GatewayError::SubdirNotFoundError(error) => {
@@ -168,16 +180,24 @@ impl Error {
 
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
+        self.hint_for(None)
+    }
+
+    /// What a user can do whose file has this format.
+    pub fn hint_for(&self, format: Option<Format>) -> Option<String> {
         Some(match self {
             Self::NoSubdir { .. } => {
                 "a package lies in a folder such as `linux-64` or `noarch` of its channel".to_owned()
             }
             Self::Md5 { .. } => "correct the digest; if a tool wrote it, have it write it anew".to_owned(),
-            Self::Fetch(error) => return error.hint(),
+            Self::Fetch(error) | Self::Index { source: error, .. } => return error.hint(),
             Self::NoChannels { .. } => "add `channels: [conda-forge]`, or name the channel of the package: \
                                         `conda-forge::numpy`"
                 .to_owned(),
             Self::Scheme { .. } => "give the channel's https URL, or mirror it to a folder".to_owned(),
+            Self::NoChannel { channel, .. } if channel.contains("://") => {
+                "check its URL: below it are folders such as `noarch`, each with its `repodata.json`".to_owned()
+            }
             Self::NoChannel { .. } => {
                 "check its name; a channel that is not on conda.anaconda.org is given as a URL, or `channel_alias` is \
                  set in `[conda]` of the settings"
@@ -192,7 +212,7 @@ impl Error {
             Self::NoPackage { channels, .. } => {
                 format!("looked for in {}; Python packages that only PyPI has are listed under `pip`", channels.join(", "))
             }
-            Self::Unsolvable { explanation } => return explanation.hint(),
+            Self::Unsolvable { explanation } => return explanation.hint(format),
             Self::StrangeUrl { .. } => "do not use this channel: it would learn the variable's value".to_owned(),
             Self::Reindexed => "it is being written anew: try again in a minute".to_owned(),
             Self::Broken { .. } => {
@@ -222,6 +242,26 @@ impl Error {
             Self::Unsolvable { explanation } => at(&|spec| explanation.names.contains(&spec.name)),
             _ => Vec::new(),
         }
+    }
+}
+
+impl Error {
+    /// Which of the channels asked for it is about, by their positions.
+    pub fn concerns_channels(&self, asked: &CondaRequirements) -> Vec<usize> {
+        let (Self::Index { channel, .. }
+        | Self::NoChannel { channel, .. }
+        | Self::Scheme { channel }
+        | Self::Broken { channel: Some(channel), .. }) = self
+        else {
+            return Vec::new();
+        };
+        let is_it = |asked: &CondaChannel| match asked {
+            CondaChannel::Name(name) if name == "defaults" => channel.contains("/pkgs/"),
+            CondaChannel::Name(name) => channel == name || channel.ends_with(&format!("/{name}")),
+            CondaChannel::Url(url) => channel.trim_end_matches('/') == url.to_string().trim_end_matches('/'),
+        };
+        let found = asked.channels.iter().enumerate().filter(|(_, asked)| is_it(asked));
+        found.map(|(position, _)| position).collect()
     }
 }
 

@@ -6,6 +6,11 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
+use jiff::Timestamp;
+use provenv_definition::Format;
+
+use crate::advice;
+
 /// The most lines that are shown.
 const MOST_LINES: usize = 40;
 /// The most versions in a line.
@@ -20,6 +25,8 @@ pub struct Explanation {
     pub names: BTreeSet<String>,
     /// Virtual packages that some package needs and the target does not have, or not in that version.
     pub missing: BTreeSet<String>,
+    /// Names and versions that were asked for with `==`, where there are only longer ones: 3.11 and 3.11.2.
+    pub too_exact: BTreeSet<(String, String)>,
 }
 
 impl fmt::Display for Explanation {
@@ -34,6 +41,12 @@ pub(super) struct Known<'a> {
     pub asked: &'a BTreeSet<String>,
     /// The versions of a package that channels have, the newest last.
     pub versions: &'a dyn Fn(&str) -> Vec<String>,
+    /// Versions and builds of a package that fit the version asked for, whatever their build.
+    pub builds: &'a dyn Fn(&str, &str) -> Vec<(String, String)>,
+    /// When a version of a package was first made, as far as channels say it.
+    pub made: &'a dyn Fn(&str, &str) -> Option<Timestamp>,
+    /// Only what was there at that time.
+    pub as_of: Option<Timestamp>,
     /// The version that the target has of a virtual package.
     pub target: &'a dyn Fn(&str) -> Option<String>,
 }
@@ -97,7 +110,9 @@ impl Explanation {
             }
         }
         match text.split_once(" is excluded because ") {
-            Some((subject, reason)) => format!("{} {}", subject_of(subject), excluded(reason)),
+            Some((subject, reason)) => {
+                format!("{} {}", subject_of(subject), excluded(subject, reason, known))
+            }
             None => subject_of(text),
         }
     }
@@ -114,6 +129,18 @@ impl Explanation {
             };
         }
         let versions = (known.versions)(name);
+        let asked = spec.split(' ').nth(1).unwrap_or_default();
+        if spec.split(' ').count() == 3
+            && let builds = (known.builds)(name, asked)
+            && !builds.is_empty()
+        {
+            return format!("{spec}, and {}", listed_builds(&builds));
+        }
+        if let Some(asked) = asked.strip_prefix("==")
+            && versions.iter().any(|version| version.starts_with(&format!("{asked}.")))
+        {
+            self.too_exact.insert((name.to_owned(), asked.to_owned()));
+        }
         let newest: Vec<&str> = versions.iter().rev().take(MOST_VERSIONS).map(String::as_str).collect();
         match &newest[..] {
             [] => format!("{spec}, and no channel has `{name}`"),
@@ -126,13 +153,19 @@ impl Explanation {
         }
     }
 
-    pub(super) fn hint(&self) -> Option<String> {
+    pub(super) fn hint(&self, format: Option<Format>) -> Option<String> {
+        if let Some((name, version)) = self.too_exact.first() {
+            return Some(format!(
+                "`{name}={version}` is any {version}.x; `{name}=={version}` is {version} and nothing else"
+            ));
+        }
         let missing = self.missing.iter().map(|spec| spec.split(' ').next().unwrap_or_default());
         let missing: BTreeSet<&str> = missing.collect();
         if missing.contains("__glibc") {
-            return Some(
-                "glibc comes from the base: a later suite of Debian has a newer one, e.g. `base: debian/trixie`".into(),
-            );
+            return Some(format!(
+                "glibc comes from the base: a later suite of Debian has a newer one, e.g. {}",
+                advice::own_key("base: debian/trixie", format)
+            ));
         }
         let name = missing.first()?;
         let example = match *name {
@@ -140,10 +173,15 @@ impl Explanation {
             "__archspec" => "__archspec=1=x86_64_v3".to_owned(),
             name => format!("{name}=VERSION"),
         };
-        Some(format!(
-            "if the machines that run it have it, say so: `virtual_packages: [{example}]` in the environment, or \
-             --virtual-package {example}"
-        ))
+        let key = advice::own_key(&format!("virtual_packages: [{example}]"), format);
+        Some(match format {
+            None | Some(Format::Native) => format!(
+                "if the machines that run it have it, say so: {key}, or `provenv lock --virtual-package {example}`"
+            ),
+            Some(_) => format!(
+                "if the machines that run it have it, say so: `provenv lock --virtual-package {example}`, or {key}"
+            ),
+        })
     }
 }
 
@@ -160,15 +198,48 @@ fn subject_of(text: &str) -> String {
     text.strip_suffix(" *").map(str::to_owned).unwrap_or(text)
 }
 
+/// Builds that there are, where another was asked for.
+fn listed_builds(builds: &[(String, String)]) -> String {
+    let versions: BTreeSet<&str> = builds.iter().map(|(version, _)| version.as_str()).collect();
+    let one = if versions.len() == 1 { versions.first() } else { None };
+    let shown = builds.iter().rev().take(MOST_VERSIONS).map(|(version, build)| match one {
+        Some(_) => build.clone(),
+        None => format!("{version} {build}"),
+    });
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    let of = one.map(|version| format!(" of {version}")).unwrap_or_default();
+    let more = builds.len().saturating_sub(MOST_VERSIONS);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    match builds {
+        [_] => format!("the channels have{of} the build {shown} alone"),
+        _ => format!("the channels have{of} the builds {shown}{more}"),
+    }
+}
+
+/// That versions of a package are newer than they may be, and from when they are.
+fn too_new(subject: &str, known: &Known<'_>) -> String {
+    let (name, versions) = subject.split_once(' ').unwrap_or((subject, ""));
+    let versions: Vec<&str> = versions.split(" | ").collect();
+    let oldest = versions.iter().filter_map(|version| (known.made)(name, version)).min();
+    let asked = known.as_of.map(|time| format!(", {time}")).unwrap_or_default();
+    match oldest {
+        Some(made) if versions.len() > 1 => {
+            format!("are newer than the time asked for{asked}: the first of them was made at {made}")
+        }
+        Some(made) => format!("is newer than the time asked for{asked}: it was made at {made}"),
+        None => format!("is newer than the time asked for{asked}"),
+    }
+}
+
 /// Why a package that is there is not taken.
-fn excluded(reason: &str) -> String {
+fn excluded(subject: &str, reason: &str, known: &Known<'_>) -> String {
     let quoted = reason.split('\'').nth(1).map(|channel| channel.trim_end_matches('/'));
     match quoted {
         Some(channel) if reason.contains("strict channel priority") => {
             format!("is not taken from {channel}: a channel before it has this package too")
         }
         Some(channel) if reason.contains("not in requested channel") => format!("is not in {channel}"),
-        _ if reason.contains("uploaded after the cutoff") => "is newer than the time asked for".to_owned(),
+        _ if reason.contains("uploaded after the cutoff") => too_new(subject, known),
         _ if reason.contains("has no timestamp") => "does not say when it was made".to_owned(),
         _ => format!("is not taken: {reason}"),
     }
@@ -184,7 +255,14 @@ mod tests {
         assert_eq!(subject_of("a 1 | 2 | 3 | 4 | 5"), "a 1 | 2 | 3 | 4 | 5");
         assert_eq!(subject_of("a 1 | 2 | 3 | 4 | 5 | 6 | 7"), "a 1 | 2 | … 3 more … | 6 | 7");
         let asked = BTreeSet::new();
-        let known = Known { asked: &asked, versions: &|_| Vec::new(), target: &|_| None };
+        let known = Known {
+            asked: &asked,
+            versions: &|_| Vec::new(),
+            builds: &|_, _| Vec::new(),
+            made: &|_, _| None,
+            as_of: None,
+            target: &|_| None,
+        };
         let said = "├─ a * can be\n".repeat(100);
         let text = Explanation::new(&said, &known).text;
         assert_eq!(text.lines().count(), MOST_LINES + 1);

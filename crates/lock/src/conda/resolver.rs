@@ -132,12 +132,19 @@ impl Resolver {
         // Of a package asked for, only the records that will do are read. That is no more than a short cut: which channel is
         // the first to have a package, and why there is no solution, only all records of its name can tell.
         let solved = match &request.channels.all[..] {
-            [_] => blocking(task(reading.read(&archives, Extent::Fitting).await?)).await,
+            [_] => {
+                let read = reading.read(&archives, Extent::Fitting).await?;
+                self.note_undated(question, &read);
+                blocking(task(read)).await
+            }
             _ => Err(Error::Unsolvable { explanation: Explanation::default() }),
         };
         let records = match solved {
             Err(Error::Unsolvable { .. }) => {
                 let read = reading.read(&archives, Extent::Named).await?;
+                if request.channels.all.len() != 1 {
+                    self.note_undated(question, &read);
+                }
                 let task = task(read);
                 reading.check_names(&task).await?;
                 blocking(task).await?
@@ -157,6 +164,17 @@ impl Resolver {
         packages.sort_by(|one, other| one.name.cmp(&other.name));
         let tools = vec![ToolVersion { name: "rattler_solve".to_owned(), version: SOLVER.to_owned() }];
         Ok(CondaResolution { packages, indexes: self.indexes(&urls), tools })
+    }
+
+    /// Says what is left out because nobody knows from when it is.
+    fn note_undated(&self, question: Question<'_>, read: &RepoDataQueryOutput) {
+        let undated = question.as_of.and_then(|_| solve::undated(read));
+        let Some((count, name)) = undated else { return };
+        let which = match count {
+            1 => format!("builds of `{name}` that do not"),
+            _ => format!("builds of {count} packages, such as `{name}`, that do not"),
+        };
+        self.fetcher.reporter().note(&format!("{which} say when they were made are left out"));
     }
 
     fn gateway(&self, channels: Vec<Url>) -> Gateway {

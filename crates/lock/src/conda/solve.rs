@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use provenv_definition::CondaSpec;
-use rattler_conda_types::{GenericVirtualPackage, MatchSpec, RepoDataRecord};
+use rattler_conda_types::{GenericVirtualPackage, MatchSpec, ParseStrictness, RepoDataRecord, VersionSpec};
 use rattler_repodata_gateway::{RepoData, RepoDataQueryOutput};
 use rattler_solve::{
     ChannelPriority, ChannelRepoData, ExcludeNewer, SolveError, SolverImpl as _, SolverTask, resolvo,
@@ -56,7 +56,16 @@ impl Task {
                         self.virtual_packages.iter().find(|package| package.name.as_normalized() == name);
                     found.map(|package| package.version.to_string())
                 };
-                let known = Known { asked: &self.names, versions: &versions, target: &target };
+                let builds = |name: &str, asked: &str| builds(&self.repodata, name, asked);
+                let made = |name: &str, version: &str| made(&self.repodata, name, version);
+                let known = Known {
+                    asked: &self.names,
+                    versions: &versions,
+                    builds: &builds,
+                    made: &made,
+                    as_of: self.as_of,
+                    target: &target,
+                };
                 let explanation = Explanation::new(&reasons.join("\n"), &known);
                 Err(Error::Unsolvable { explanation })
             }
@@ -73,6 +82,38 @@ fn versions(repodata: &[RepoData], name: &str) -> Vec<String> {
     versions.sort_unstable();
     versions.dedup();
     versions.into_iter().map(ToString::to_string).collect()
+}
+
+/// Versions and builds of a package whose version is one asked for, the newest last.
+fn builds(repodata: &[RepoData], name: &str, asked: &str) -> Vec<(String, String)> {
+    let Ok(asked) = VersionSpec::from_str(asked, ParseStrictness::Lenient) else { return Vec::new() };
+    let records = repodata.iter().flat_map(RepoData::iter).map(|record| &record.package_record);
+    let mut found: Vec<_> = records
+        .filter(|record| record.name.as_normalized() == name && asked.matches(&record.version))
+        .map(|record| (&record.version, record.build_number, &record.build))
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found.into_iter().map(|(version, _, build)| (version.to_string(), build.to_string())).collect()
+}
+
+/// When the first build of this version was made.
+fn made(repodata: &[RepoData], name: &str, version: &str) -> Option<Timestamp> {
+    let records = repodata.iter().flat_map(RepoData::iter).map(|record| &record.package_record);
+    let builds =
+        records.filter(|record| record.name.as_normalized() == name && record.version.to_string() == version);
+    let times = builds.filter_map(|record| record.timestamp.as_ref().map(|time| time.timestamp_millis()));
+    times.min().and_then(|time| Timestamp::from_millisecond(time).ok())
+}
+
+/// How many packages do not say when they were made, and one of them.
+pub(super) fn undated(read: &RepoDataQueryOutput) -> Option<(usize, String)> {
+    let records = read.iter().flat_map(RepoData::iter).map(|record| &record.package_record);
+    let undated: BTreeSet<&str> = records
+        .filter(|record| record.timestamp.is_none())
+        .map(|record| record.name.as_normalized())
+        .collect();
+    undated.first().map(|name| (undated.len(), (*name).to_owned()))
 }
 
 fn exclude_newer(as_of: Timestamp) -> ExcludeNewer {

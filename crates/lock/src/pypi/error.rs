@@ -3,11 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use provenv_definition::{Digest, SafeUrl};
+use provenv_definition::{Digest, Format, SafeUrl};
 
 use super::clash::{self, Clash};
 use super::explain::Explanation;
 use super::uv;
+use crate::advice;
 
 /// What goes wrong when Python packages are chosen. No message holds credentials.
 #[derive(Debug, thiserror::Error)]
@@ -276,8 +277,13 @@ pub enum Error {
 impl Error {
     /// What the user can do about it, and what uv says to it, a line each.
     pub fn hint(&self) -> Option<String> {
+        self.hint_for(None)
+    }
+
+    /// The same for a user whose file has this format.
+    pub fn hint_for(&self, format: Option<Format>) -> Option<String> {
         let uv = self.explanation().map(|explanation| &explanation.hints[..]).unwrap_or_default();
-        let lines: Vec<String> = self.own_hint().into_iter().chain(uv.iter().cloned()).collect();
+        let lines: Vec<String> = self.own_hint(format).into_iter().chain(uv.iter().cloned()).collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
 
@@ -299,7 +305,7 @@ impl Error {
         }
     }
 
-    fn own_hint(&self) -> Option<String> {
+    fn own_hint(&self, format: Option<Format>) -> Option<String> {
         Some(match self {
             Self::NoUv { .. } => format!(
                 "uv is fetched from the index of PROVENV_PYPI_INDEX, UV_DEFAULT_INDEX, UV_INDEX_URL, PIP_INDEX_URL, \
@@ -339,11 +345,13 @@ impl Error {
             Self::Conflict { explanation } => conflict_hint(explanation),
             Self::Clash { clashes, .. } => clash::hint(clashes),
             Self::Python { python, .. } => format!(
-                "ask for another version of the package, or for another Python than {python} with the key `python`"
+                "ask for another version of the package, or for another Python than {python} {}",
+                advice::another_python(format)
             ),
             Self::NoFile { target, explanation } if !explanation.text.contains("building from source") => format!(
                 "none of its wheels is for {target}, and there is no source that one could be built from: ask for another \
-                 version, or for another Python with the key `python`"
+                 version, or for another Python {}",
+                advice::another_python(format)
             ),
             Self::NoFile { .. } => {
                 "ask for another version or another Python, or allow building it from source (only-binary)".into()
@@ -373,8 +381,8 @@ impl Error {
                     .into()
             }
             Self::Build { debian: Some(package), .. } => format!(
-                "add {package} to `system_packages` in the environment's YAML: the build has what is there; or ask for a \
-                 version that has wheels for this Python"
+                "the build has what the base has: add {}; or ask for a version that has wheels for this Python",
+                advice::own_key(&format!("system_packages: [{package}]"), format)
             ),
             Self::Build { missing: Some(program), .. } => format!(
                 "the build needs `{program}`, which the base and build-essential do not have: ask for a version that \
@@ -386,11 +394,11 @@ impl Error {
                  credentials stay out of its sight"
                     .into()
             }
-            Self::Build { .. } => {
-                "ask for a version that has wheels for this Python, add what the build lacks to `system_packages`, or build \
-                 the wheel elsewhere and give its folder with --find-links"
-                    .into()
-            }
+            Self::Build { .. } => format!(
+                "ask for a version that has wheels for this Python, add what the build lacks ({}), or build the wheel \
+                 elsewhere and give its folder with --find-links",
+                advice::own_key("system_packages: […]", format)
+            ),
             Self::BuiltWheel { .. } => {
                 "a package that is not pure Python must be built on a machine of the environment's platform".into()
             }

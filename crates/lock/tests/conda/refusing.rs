@@ -69,6 +69,22 @@ fn a_version_that_nobody_has_is_told_with_those_that_there_are() {
 }
 
 #[test]
+fn builds_that_there_are_are_listed_and_exact_versions_explained() {
+    let channel = Channel::new("builds")
+        .add(Package::new("python", "3.11.2").build("h1_0", 0))
+        .add(Package::new("numpy", "2.4.6").build("py311_0", 0))
+        .add(Package::new("numpy", "2.4.6").build("py313_0", 0));
+    let said = refusal(&channel, &["numpy=2.4.6=py312_0"]);
+    assert!(said.contains("the channels have of 2.4.6 the builds "), "{said}");
+    assert!(said.contains("py311_0") && said.contains("py313_0"), "{said}");
+    let said = refusal(&channel, &["python==3.11"]);
+    assert!(
+        said.contains("hint: `python=3.11` is any 3.11.x; `python==3.11` is 3.11 and nothing else"),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_a_package_needs_and_nobody_has() {
     let channel = Channel::new("broken").add(Package::new("broken", "1").depends("nowhere >=2"));
     insta::assert_snapshot!(refusal(&channel, &["broken"]));

@@ -135,7 +135,9 @@ fn a_channel_in_a_registry() {
     registry.publish("sharded", &strange());
     let channel = |name: &str| format!("oci://{}/{name}", registry.address);
     let refused = place.resolve(&asked(&[&channel("whole")], &["program"])).unwrap_err();
-    assert!(matches!(refused, Error::Fetch(provenv_fetch::Error::Unauthorized { .. })), "{refused:?}");
+    let is_refused =
+        matches!(refused, Error::Index { source: provenv_fetch::Error::Unauthorized { .. }, .. });
+    assert!(is_refused, "{refused:?}");
     with_password(&mut place);
     for name in ["whole", "sharded"] {
         let resolution = place.resolve(&asked(&[&channel(name)], &["program", "_odd"])).unwrap();

@@ -107,12 +107,15 @@ fn a_channel_that_is_not_there() {
         error.to_string(),
         format!("there is no channel `{}`: it has no folder `noarch`", server.at("/smal"))
     );
-    assert!(error.hint().unwrap().contains("channel_alias"));
+    assert!(error.hint().unwrap().contains("check its URL"));
     let folder = format!("file://{}", place.path().join("nowhere").display());
     let error = place.resolve(&asked(&[&folder], &["program"])).unwrap_err();
     assert_eq!(error.to_string(), format!("there is no channel `{folder}`: it has no folder `noarch`"));
+    assert!(error.hint().unwrap().contains("check its URL"));
     let error = place.resolve(&asked(&["http://127.0.0.1:9/c"], &["program"])).unwrap_err();
-    assert!(matches!(error, Error::Fetch(provenv_fetch::Error::GaveUp { .. })), "{error:?}");
+    let gave_up = matches!(error, Error::Index { source: provenv_fetch::Error::GaveUp { .. }, .. });
+    assert!(gave_up, "{error:?}");
+    assert_eq!(error.to_string(), "failed to read the index of the channel `http://127.0.0.1:9/c`");
     assert!(error.hint().unwrap().contains("is there a network?"));
 }
 
@@ -144,7 +147,8 @@ fn a_channel_for_those_with_a_password() {
     server.require_auth("anna", "s3cret");
     let question = asked(&[&server.at("/small")], &["program"]);
     let error = place.resolve(&question).unwrap_err();
-    assert!(matches!(error, Error::Fetch(provenv_fetch::Error::Unauthorized { .. })), "{error:?}");
+    let refused = matches!(error, Error::Index { source: provenv_fetch::Error::Unauthorized { .. }, .. });
+    assert!(refused, "{error:?}");
     assert!(error.hint().unwrap().contains("RATTLER_AUTH_FILE"));
     let file = place.path().join("auth.json");
     fs_err::write(&file, r#"{"127.0.0.1": {"BasicHTTP": {"username": "anna", "password": "s3cret"}}}"#)
@@ -210,7 +214,9 @@ fn a_variable_in_a_channels_url_is_filled_in_at_use_only() {
     fetch(&place, &resolution).unwrap();
     place.options.credentials = CredentialSources::new(|_| None, None, None);
     let error = place.resolve(&asked(&[&url], &["program"])).unwrap_err();
-    assert!(error.to_string().contains("TOKEN, which is not set"), "{error}");
+    let Error::Index { channel, source } = error else { panic!("{error:?}") };
+    assert_eq!(channel, url);
+    assert!(source.to_string().contains("TOKEN, which is not set"), "{source}");
 }
 
 #[test]

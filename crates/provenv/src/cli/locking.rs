@@ -110,7 +110,8 @@ pub struct BuildArgs {
 #[command(after_help = "Examples:
   provenv upgrade digits --dry-run                 what would change
   provenv upgrade digits                           everything
-  provenv upgrade digits numpy scipy               only these, and what they need")]
+  provenv upgrade digits numpy scipy               only these, and what they need
+  provenv upgrade digits --as-of 2026-03-31        everything, from what there was then (not with package names)")]
 pub struct UpgradeArgs {
     /// The environment's name
     #[arg(value_name = "ENV")]

@@ -29,12 +29,12 @@ async fn register(context: &Context, arguments: RegisterArgs) -> Result {
     let RegisterArgs { file, from, name, version, lock } = arguments;
     let read = file.map(|file| provenv_definition::read(&file)).transpose();
     let read = read.map_err(|error| Failure::Definition(error.0))?;
-    let (mut environment, artifacts, origins) = match read {
+    let (mut environment, artifacts, origins, format) = match read {
         Some(read) => {
             context.remark(&read.warnings);
-            (read.environment, read.locked, read.origins)
+            (read.environment, read.locked, read.origins, Some(read.format))
         }
-        None => (Environment::default(), None, Origins::default()),
+        None => (Environment::default(), None, Origins::default(), None),
     };
     environment.name = name.or(environment.name);
     environment.version = version.or(environment.version);
@@ -47,7 +47,7 @@ async fn register(context: &Context, arguments: RegisterArgs) -> Result {
     let registered = workspace
         .register(&environment, artifacts.as_ref(), lock.as_deref())
         .await
-        .map_err(|error| error.located(&environment.definition, &origins))?;
+        .map_err(|error| error.located(&environment.definition, &origins, format))?;
     workspace.close().await;
     context.show_brief(
         &registered,

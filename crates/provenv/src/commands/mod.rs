@@ -37,25 +37,41 @@ use crate::{errors, output};
 pub enum Failure {
     /// The user's file has errors.
     Definition(Vec<Diagnostic>),
-    /// What the user's file asks for cannot be had: where it stands, why, and what to do next.
-    Located(Vec<Place>, Box<dyn std::error::Error>, Option<String>),
+    /// What the user's file asks for cannot be had.
+    Located(Box<Located>),
     /// Anything else, with what to do next.
     Other(Box<dyn std::error::Error>, Option<String>),
     /// A command in an environment could not be started, with the exit code that shells give for it.
     NotStarted(Box<dyn std::error::Error>, Option<String>, u8),
 }
 
+/// Where in the user's file it stands that something cannot be had, why, what to do next, and what else is to be said of the
+/// file, as it may be the reason.
+pub struct Located {
+    remarks: Vec<Diagnostic>,
+    places: Vec<Place>,
+    error: Box<dyn std::error::Error>,
+    hint: Option<String>,
+    pub exit_code: Option<u8>,
+}
+
 impl Failure {
     /// The text for standard error.
-    pub fn render(&self, format: OutputFormat) -> String {
-        let (places, error, hint): (&[Place], _, _) = match self {
+    pub fn render(&self, format: OutputFormat, quiet: bool) -> String {
+        let (remarks, places, error, hint): (&[Diagnostic], &[Place], _, _) = match self {
             Self::Definition(remarks) => return errors::of_file(format, remarks),
-            Self::Located(places, error, hint) => (places, error, hint),
-            Self::Other(error, hint) | Self::NotStarted(error, hint, _) => (&[], error, hint),
+            Self::Located(located) => {
+                let Located { remarks, places, error, hint, .. } = &**located;
+                (if quiet { &[] } else { remarks }, places, error, hint)
+            }
+            Self::Other(error, hint) | Self::NotStarted(error, hint, _) => (&[], &[], error, hint),
         };
         match format {
-            OutputFormat::Table => errors::render(error.as_ref(), places, hint.as_deref()),
-            format => errors::record(format, error.as_ref(), places, hint.as_deref()),
+            OutputFormat::Table => {
+                let remarks = errors::sorted(remarks).into_iter().map(errors::render_diagnostic);
+                remarks.collect::<String>() + &errors::render(error.as_ref(), places, hint.as_deref())
+            }
+            format => errors::record(format, error.as_ref(), places, hint.as_deref(), remarks),
         }
     }
 }
@@ -64,9 +80,10 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Definition(diagnostics) => Self::Definition(diagnostics),
-            Error::Located { places, error } => {
-                let hint = error.hint();
-                Self::Located(places, error, hint)
+            error @ Error::Located { .. } => {
+                let (hint, exit_code) = (error.hint(), error.exit_code());
+                let Error::Located { places, warnings, error, .. } = error else { unreachable!() };
+                Self::Located(Box::new(Located { remarks: warnings, places, error, hint, exit_code }))
             }
             error => {
                 let hint = error.hint();

@@ -70,7 +70,7 @@ fn packages_that_cannot_be_had_are_explained() {
       |   ^^^^^^^
     there is a crack in it
     all it said is in `[DIR]/workspace/builds/wheel-cracked-1.0.log`
-    hint: ask for a version that has wheels for this Python, add what the build lacks to `system_packages`, or build the wheel elsewhere and give its folder with --find-links
+    hint: ask for a version that has wheels for this Python, add what the build lacks (`system_packages: […]` in the environment), or build the wheel elsewhere and give its folder with --find-links
     "#);
     let zeros = "0".repeat(64);
     assert_refusal!(workspace, wanted(&[&format!("leaf==1.0 --hash=sha256:{zeros}")]), @r#"
