@@ -3,6 +3,7 @@
 mod check;
 mod env;
 mod locking;
+mod proof;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, UpgradeArgs};
+pub use proof::{KeyCommand, KeyNewArgs, ProvenanceArgs, PushArgs, SignArgs, VerifyArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -107,9 +109,12 @@ pub enum Command {
     Build(BuildArgs),
     /// Move an environment to newer packages: shows what changes, registers the next version
     Upgrade(UpgradeArgs),
-    /// Images: list, show
+    /// Images: list, show, sign, verify, push
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Keys that sign images: make, list, show
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Builds: list, show, logs
     #[command(subcommand)]
     Builds(BuildsCommand),
@@ -209,6 +214,14 @@ pub enum ImageCommand {
         #[command(flatten)]
         part: ImagePart,
     },
+    /// Print where an image comes from, as it is signed (SLSA provenance v1)
+    Provenance(ProvenanceArgs),
+    /// Sign the provenance of an image, and keep it with the image
+    Sign(SignArgs),
+    /// Check signature and provenance of an image, a policy, and whether it comes out the same again
+    Verify(VerifyArgs),
+    /// Push an image to a registry, and what is attached to it
+    Push(PushArgs),
 }
 
 #[derive(Debug, Subcommand)]

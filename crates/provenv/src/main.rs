@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, ColorChoice, Command};
+use crate::cli::{Cli, ColorChoice, Command, ImageCommand};
 use crate::commands::{Context, Failure};
 
 fn main() -> ExitCode {
@@ -51,6 +51,8 @@ impl Command {
     fn own_failure(&self) -> u8 {
         match self {
             Self::Submit(_) | Self::Run(_) => 125,
+            // 1 says that a check failed.
+            Self::Image(ImageCommand::Verify(_)) => 2,
             _ => 1,
         }
     }

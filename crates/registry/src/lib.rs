@@ -4,8 +4,10 @@ mod credentials;
 mod error;
 mod push;
 mod reference;
+mod referrers;
 
 pub use credentials::Keychain;
 pub use error::Error;
 pub use push::{Options, Pushed, push, resolve};
 pub use reference::{Reference, ReferenceError};
+pub use referrers::{Attached, RemoteManifest, attach, attached, manifest, small_blob};

@@ -97,6 +97,9 @@ impl Workspace {
                 provenv_image::reach(&self.store, lock, *platform, &mut roots)?;
             }
         }
+        for proof in self.catalogue.all_proofs().await? {
+            roots.blobs.extend(proof.referrer.blobs().into_iter().map(|(digest, _)| digest));
+        }
         self.reach_tools(&mut roots, all)?;
         if all {
             roots.trees.retain(|(kind, _)| kind == "tool");

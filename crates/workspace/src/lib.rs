@@ -21,6 +21,7 @@ mod locking;
 mod missing;
 mod places;
 mod post_link;
+mod proof;
 mod reference;
 mod resolving;
 mod running;
@@ -52,6 +53,10 @@ pub use job::Job;
 pub use lock_file::CheckedLock;
 pub use locking::{Locked, Upgraded};
 pub use post_link::ScriptChoice;
+pub use proof::{
+    Check, KeyDetails, KeyType, NewKey, Outcome, Policy, PolicyError, ProofError, Pushed, Signed, Verified,
+    VerifyOptions,
+};
 pub use provenv_compute::sandbox_main_if_asked;
 pub use provenv_fetch::{Phase, Reporter, Silent};
 pub use provenv_lock::diff::{Amount, EcosystemDiff, LockDiff, PackageChange, PackageVersion, Totals};

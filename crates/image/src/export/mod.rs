@@ -5,6 +5,7 @@ mod destination;
 mod docker;
 mod identify;
 mod layout;
+mod opened;
 pub mod prefix;
 
 use std::io;
@@ -15,8 +16,10 @@ use provenv_store::Store;
 
 pub use destination::{Destination, DestinationError};
 pub use identify::identify;
+pub use opened::{OpenedLayout, open, problem};
 
 use crate::oci::Image;
+use crate::proof::Referrer;
 
 /// Why an image could not be exported.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +113,11 @@ pub fn to(
     }
     reporter.end(Phase::Publishing, &item);
     Ok(())
+}
+
+/// Adds what refers to images to an OCI layout that they were exported to.
+pub fn attach(store: &Store, referrers: &[Referrer], folder: &Path) -> Result<(), Error> {
+    layout::attach(store, referrers, folder)
 }
 
 /// Names `path` in an error of writing it.

@@ -10,12 +10,17 @@ mod diff;
 mod env;
 mod export;
 mod image;
+mod key;
 mod lock;
+mod provenance;
+mod push;
 mod run;
 mod runs;
+mod sign;
 mod store;
 mod submit;
 mod upgrade;
+mod verify;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -209,6 +214,7 @@ pub async fn execute(cli: Cli) -> Result {
         Command::Build(arguments) => build::build(&context, arguments).await,
         Command::Upgrade(arguments) => upgrade::upgrade(&context, arguments).await,
         Command::Image(command) => image::image(&context, command).await,
+        Command::Key(command) => key::key(&context, command).await,
         Command::Builds(command) => builds::builds(&context, command).await,
         Command::Runs(command) => runs::runs(&context, command).await,
         Command::Store(command) => store::store(&context, command).await,

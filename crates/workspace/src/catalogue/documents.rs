@@ -86,6 +86,11 @@ impl Catalogue {
         Ok(())
     }
 
+    /// The bytes of the lock with this digest, as they were hashed.
+    pub async fn lock_text(&self, digest: &Digest) -> Result<Option<String>> {
+        self.document(digest, "lock").await
+    }
+
     async fn document(&self, digest: &Digest, kind: &str) -> Result<Option<String>> {
         let row: Option<(String,)> =
             sqlx::query_as("SELECT body FROM documents WHERE digest = $1 AND kind = $2")

@@ -4,6 +4,7 @@ mod builds;
 mod documents;
 mod environments;
 mod images;
+mod proofs;
 mod runs;
 
 use std::path::Path;
@@ -16,10 +17,11 @@ use sqlx::sqlite::{
 pub use builds::{BuildRow, BuildStatus};
 pub use environments::{EnvironmentRow, NewEnvironment, Same};
 pub use images::ImageRow;
+pub use proofs::Origin;
 pub use runs::{RunRow, RunStatus};
 
 /// The schemas, oldest first; the database's `user_version` says how many are in.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-proofs.sql")];
 
 /// What can go wrong with the catalogue.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,187 @@
+//! Proofs in a registry that lists no referrers (distribution 2.8), and skopeo's policy.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::{Done, Workspace, eventually, have};
+use crate::{IN_TOTO, RECORD, Setup, checks, verify};
+
+/// Debian's docker-registry.
+struct Registry {
+    child: Child,
+    port: u16,
+}
+
+impl Registry {
+    fn start(folder: &Path) -> Option<Self> {
+        if !have("docker-registry") {
+            return None;
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = format!(
+            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: \
+             {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n",
+            folder.join("registry").display()
+        );
+        fs_err::write(folder.join("registry.yml"), config).unwrap();
+        let child = Command::new("docker-registry")
+            .args(["serve", "registry.yml"])
+            .current_dir(folder)
+            .env("OTEL_TRACES_EXPORTER", "none")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        eventually("the registry answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        Some(Self { child, port })
+    }
+
+    fn name(&self) -> String {
+        format!("127.0.0.1:{}/team/tea", self.port)
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What skopeo finds under a tag.
+fn raw(setup: &Setup, reference: &str) -> Value {
+    let mut skopeo = Command::new("skopeo");
+    skopeo.args(["inspect", "--tls-verify=false", "--raw", &format!("docker://{reference}")]);
+    Done::from(skopeo.current_dir(setup.workspace.path()).output().unwrap()).ok().json()
+}
+
+#[test]
+fn proofs_go_along_and_are_found_where_nothing_else_is_known() {
+    let Some(setup) = Setup::signed() else { return };
+    let Some(registry) = Registry::start(setup.workspace.path()) else { return };
+    let name = registry.name();
+    let pushed = setup.workspace.json(["image", "push", "environment.yaml", &format!("{name}:1")]);
+    assert_eq!(pushed["reference"], format!("{name}@{}", setup.image));
+    assert_eq!(pushed["proofs"].as_array().unwrap().len(), 2);
+
+    let elsewhere = Workspace::empty();
+    let key = setup.workspace.root().join("keys/release.pub");
+    let key = key.to_str().unwrap();
+    for image in [format!("{name}:1"), format!("docker://{name}@{}", setup.image)] {
+        let (code, verified) = verify(&elsewhere, &[&image, "--key", key]);
+        assert_eq!((code, &verified["image"]), (0, &json!(setup.image)), "{verified}");
+        assert_eq!(checks(&verified, "passed"), ["signature", "subject", "lock", "artifacts"]);
+    }
+    let done = elsewhere.run(["image", "verify", &format!("{name}:2"), "--key", key]);
+    assert!(done.code == 2 && done.stderr.contains("no image"), "{}", done.stderr);
+
+    if !have("skopeo") {
+        return;
+    }
+    let index = raw(&setup, &format!("{name}:{}", setup.image.replace(':', "-")));
+    let kinds: Vec<&Value> =
+        index["manifests"].as_array().unwrap().iter().map(|entry| &entry["artifactType"]).collect();
+    assert_eq!(kinds, [RECORD, IN_TOTO]);
+    let tag = format!("{name}:{}.att", setup.image.replace(':', "-"));
+    let attestations = raw(&setup, &tag);
+    assert_eq!(attestations["layers"].as_array().unwrap().len(), 1);
+    assert_eq!(attestations["layers"][0]["annotations"]["predicateType"], "https://slsa.dev/provenance/v1");
+
+    // Another's signature joins it; the first stays, and nothing is there twice.
+    setup.workspace.json(["key", "new", "other", "--type", "ecdsa-p256"]);
+    setup.workspace.json(["image", "sign", "environment.yaml", "--key", "other"]);
+    for _ in 0..2 {
+        setup.workspace.json(["build", "environment.yaml", "--to", &format!("{name}:1")]);
+        assert_eq!(raw(&setup, &tag)["layers"].as_array().unwrap().len(), 2);
+        let index = raw(&setup, &format!("{name}:{}", setup.image.replace(':', "-")));
+        assert_eq!(index["manifests"].as_array().unwrap().len(), 3);
+    }
+    for key in ["release", "other"] {
+        assert_eq!(setup.verify(&[&format!("{name}:1"), "--key", key]).0, 0);
+    }
+}
+
+#[test]
+fn many_who_sign_and_push_at_once_lose_nothing() {
+    let Some(setup) = Setup::new() else { return };
+    let Some(registry) = Registry::start(setup.workspace.path()) else { return };
+    let reference = format!("{}:1", registry.name());
+    let names = ["one", "two", "three"];
+    for name in names {
+        setup.workspace.json(["key", "new", name]);
+    }
+    std::thread::scope(|scope| {
+        for name in names {
+            let (setup, reference) = (&setup, &reference);
+            scope.spawn(move || {
+                setup.workspace.json(["build", "environment.yaml", "--sign", name, "--to", reference]);
+            });
+        }
+    });
+    let elsewhere = Workspace::empty();
+    for name in names {
+        let key = setup.workspace.root().join(format!("keys/{name}.pub"));
+        let (code, verified) = verify(&elsewhere, &[&reference, "--key", key.to_str().unwrap()]);
+        assert_eq!(code, 0, "{name}: {verified}");
+    }
+}
+
+#[test]
+fn skopeo_lets_in_what_is_signed_as_cosign_signs_it() {
+    if !have("skopeo") {
+        return;
+    }
+    let Some(setup) = Setup::new() else { return };
+    let Some(registry) = Registry::start(setup.workspace.path()) else { return };
+    let name = registry.name();
+    let workspace = &setup.workspace;
+    for key in ["release", "other"] {
+        workspace.json(["key", "new", key, "--to", ".", "--type", "ecdsa-p256"]);
+    }
+    let refused = workspace.run([
+        "image",
+        "sign",
+        "environment.yaml",
+        "--key",
+        "release.key",
+        "--as",
+        &format!("{name}:1"),
+    ]);
+    assert!(refused.code == 2 && refused.stderr.contains("--as"), "{}", refused.stderr);
+    let signed = workspace.json(["image", "sign", "environment.yaml", "--key", "release.key", "--as", &name]);
+    assert_eq!(signed["identity"], name);
+    workspace.json(["image", "push", "environment.yaml", &format!("{name}:1")]);
+
+    let registries = format!("docker:\n  127.0.0.1:{}:\n    use-sigstore-attachments: true\n", registry.port);
+    workspace.write("registries.d/local.yaml", &registries);
+    let copy = |key: &str, identity: &str| {
+        let requirement = json!({
+            "type": "sigstoreSigned",
+            "keyPath": setup.path(key),
+            "signedIdentity": { "type": "exactRepository", "dockerRepository": identity },
+        });
+        workspace.write("policy.json", &json!({ "default": [requirement] }).to_string());
+        let folder = setup.path("registries.d");
+        let mut skopeo = Command::new("skopeo");
+        skopeo
+            .args([
+                "--policy",
+                "policy.json",
+                "--registries.d",
+                folder.to_str().unwrap(),
+                "copy",
+                "--src-tls-verify=false",
+            ])
+            .args(["--remove-signatures", &format!("docker://{name}:1"), "dir:copied"])
+            .current_dir(workspace.path());
+        Done::from(skopeo.output().unwrap())
+    };
+    copy("release.pub", &name).ok();
+    let wrong = copy("other.pub", &name);
+    assert!(wrong.code != 0 && wrong.stderr.contains("signature"), "{}", wrong.stderr);
+    let elsewhere = copy("release.pub", "registry.example/team/tea");
+    assert!(elsewhere.code != 0, "{}", elsewhere.stderr);
+}
