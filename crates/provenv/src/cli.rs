@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, UpgradeArgs};
-pub use proof::{KeyCommand, KeyNewArgs, ProvenanceArgs, PushArgs, SignArgs, VerifyArgs};
+pub use proof::{KeyCommand, ProvenanceArgs, PushArgs, SignArgs, VerifyArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())

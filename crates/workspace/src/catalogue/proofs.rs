@@ -15,8 +15,6 @@ pub struct ProofRow {
     pub key: Option<Digest>,
     /// It.
     pub referrer: Referrer,
-    /// When it was made here.
-    pub created_at: jiff::Timestamp,
 }
 
 /// What an image was assembled from. Known also of images whose bytes were collected.
@@ -52,18 +50,17 @@ impl Catalogue {
 
     /// What is attached to an image, in the order in which it was.
     pub async fn proofs(&self, image: &Digest) -> Result<Vec<ProofRow>> {
-        let rows = sqlx::query(
-            "SELECT key, body, created_at FROM proofs WHERE subject = $1 ORDER BY created_at, referrer",
-        )
-        .bind(image.to_string())
-        .fetch_all(&self.pool)
-        .await?;
+        let rows =
+            sqlx::query("SELECT key, body FROM proofs WHERE subject = $1 ORDER BY created_at, referrer")
+                .bind(image.to_string())
+                .fetch_all(&self.pool)
+                .await?;
         rows.iter().map(read).collect()
     }
 
     /// What is attached to any image.
     pub async fn all_proofs(&self) -> Result<Vec<ProofRow>> {
-        let rows = sqlx::query("SELECT key, body, created_at FROM proofs").fetch_all(&self.pool).await?;
+        let rows = sqlx::query("SELECT key, body FROM proofs").fetch_all(&self.pool).await?;
         rows.iter().map(read).collect()
     }
 
@@ -125,6 +122,5 @@ fn read(row: &SqliteRow) -> Result<ProofRow> {
     Ok(ProofRow {
         key: key.map(|key| key.parse()).transpose().map_err(corrupt("digest"))?,
         referrer: serde_json::from_str(&row.try_get::<String, _>("body")?).map_err(corrupt("proof"))?,
-        created_at: row.try_get::<String, _>("created_at")?.parse().map_err(corrupt("time"))?,
     })
 }
