@@ -144,7 +144,11 @@ fn all_below<'a>(
         let uri = resource.uri.as_deref().unwrap_or_default();
         let inner = uri.strip_prefix("git+").unwrap_or(uri);
         if !Url::parse(inner).is_ok_and(|url| allowed.iter().any(|root| is_below(&url, root))) {
-            return Check::failed(name, format!("{} is from {uri}", shown(resource)));
+            let detail = match &resource.name {
+                Some(name) => format!("{name} is from {uri}"),
+                None => format!("{uri} is not allowed"),
+            };
+            return Check::failed(name, detail);
         }
         count += 1;
     }
