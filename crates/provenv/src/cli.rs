@@ -1,19 +1,21 @@
 //! The arguments, one struct a command; help, completions and manual pages are made from these.
 
+mod bundle;
 mod check;
 mod env;
 mod locking;
-mod proof;
+mod signing;
 
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+pub use bundle::BundleCommand;
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, UpgradeArgs};
-pub use proof::{KeyCommand, ProvenanceArgs, PushArgs, SignArgs, VerifyArgs};
+pub use signing::{KeyCommand, ProvenanceArgs, PushArgs, SignArgs, VerifyArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -115,6 +117,9 @@ pub enum Command {
     /// Keys that sign images: make, list, show
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Images in one file, for a place without a network: export, import
+    #[command(subcommand)]
+    Bundle(BundleCommand),
     /// Builds: list, show, logs
     #[command(subcommand)]
     Builds(BuildsCommand),

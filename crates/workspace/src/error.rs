@@ -97,6 +97,9 @@ pub enum Error {
     /// Keys, signatures, and images that are to be checked.
     #[error(transparent)]
     Proof(#[from] crate::ProofError),
+    /// A bundle that cannot be written or taken.
+    #[error(transparent)]
+    Bundle(Box<crate::BundleError>),
     /// A policy that cannot be used.
     #[error(transparent)]
     Policy(#[from] crate::PolicyError),
@@ -314,6 +317,7 @@ impl Error {
             )),
             Self::Compute(error) => error.hint(),
             Self::Proof(error) => error.hint(),
+            Self::Bundle(error) => error.hint(),
             Self::Policy(_) => Some("docs/how-to/sign-and-verify.md says what a policy may hold".into()),
             Self::Catalogue(CatalogueError::VersionTaken { .. }) => {
                 Some("versions never change: leave `version` out to get the next number".into())

@@ -5,6 +5,7 @@
 mod build_log;
 mod building;
 mod builds;
+mod bundling;
 mod catalogue;
 mod comparing;
 mod config;
@@ -40,6 +41,7 @@ use tokio::sync::OnceCell;
 
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
 pub use builds::BuildDetails;
+pub use bundling::{BundleError, Bundled, BundledImage};
 pub use catalogue::{BuildStatus, CatalogueError, RunStatus};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
 pub use config::{Config, ConfigError, default_workspace, parse_size};

@@ -17,8 +17,8 @@ use super::{Error, writing};
 use crate::oci::{Image, MANIFEST_TYPE};
 use crate::proof::Referrer;
 
-const LAYOUT_FILE: &str = "oci-layout";
-const LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+pub(super) const LAYOUT_FILE: &str = "oci-layout";
+pub(super) const LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 pub(super) const INDEX_FILE: &str = "index.json";
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// Files in the making begin so; what a killed process left is taken away by the next.
@@ -76,13 +76,7 @@ pub(super) fn attach(store: &Store, referrers: &[Referrer], folder: &Path) -> Re
                 CopyError::Io(error) => failed(error),
             })?;
         }
-        let entry = json!({
-            "mediaType": MANIFEST_TYPE,
-            "digest": referrer.manifest,
-            "size": referrer.size,
-            "artifactType": referrer.artifact_type,
-            "annotations": referrer.annotations,
-        });
+        let entry = referrer_entry(referrer);
         if !manifests.iter().any(|manifest| manifest["digest"] == entry["digest"]) {
             manifests.push(entry);
         }
@@ -109,7 +103,22 @@ pub(super) fn archive(image: &Image, tag: Option<&str>) -> Vec<Member> {
     members
 }
 
-fn descriptor(image: &Image, tag: Option<&str>) -> Value {
+/// A referrer in an index.
+pub(super) fn referrer_entry(referrer: &Referrer) -> Value {
+    let mut entry = json!({
+        "mediaType": MANIFEST_TYPE,
+        "digest": referrer.manifest,
+        "size": referrer.size,
+        "artifactType": referrer.artifact_type,
+    });
+    if !referrer.annotations.is_empty() {
+        entry["annotations"] = json!(referrer.annotations);
+    }
+    entry
+}
+
+/// An image in an index.
+pub(super) fn descriptor(image: &Image, tag: Option<&str>) -> Value {
     let mut descriptor = json!({
         "mediaType": MANIFEST_TYPE,
         "digest": image.manifest,

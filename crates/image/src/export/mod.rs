@@ -1,6 +1,7 @@
 //! Images out of the store, as files that other tools read.
 
 mod archive;
+mod bundle;
 mod destination;
 mod docker;
 mod identify;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use provenv_fetch::{Phase, Reporter};
 use provenv_store::Store;
 
+pub use bundle::{read_bundle, write_bundle};
 pub use destination::{Destination, DestinationError};
 pub use identify::identify;
 pub use opened::{OpenedLayout, open, problem};

@@ -81,28 +81,37 @@ impl Referrer {
         annotations: BTreeMap<String, String>,
         parts: &[Part],
     ) -> provenv_store::Result<Self> {
-        let put = |media_type: &str, bytes: &[u8], annotations: BTreeMap<String, String>| {
-            let media_type = media_type.to_owned();
-            let size = bytes.len() as u64;
-            store.put(bytes).map(|digest| Descriptor { media_type, digest, size, annotations })
+        let put = |part: &Part| {
+            let (media_type, annotations) = (part.media_type.clone(), part.annotations.clone());
+            let size = part.bytes.len() as u64;
+            store.put(&part.bytes).map(|digest| Descriptor { media_type, digest, size, annotations })
         };
-        let config = put(EMPTY_TYPE, EMPTY, BTreeMap::new())?;
-        let layers = parts
-            .iter()
-            .map(|part| put(&part.media_type, &part.bytes, part.annotations.clone()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let layers = parts.iter().map(put).collect::<Result<Vec<_>, _>>()?;
+        Self::of(store, subject, artifact_type, annotations, layers)
+    }
+
+    /// The same of files that are in the store already.
+    pub fn of(
+        store: &Store,
+        subject: (Digest, u64),
+        artifact_type: &str,
+        annotations: BTreeMap<String, String>,
+        layers: Vec<Descriptor>,
+    ) -> provenv_store::Result<Self> {
+        let descriptor = |media_type: &str, digest, size| Descriptor {
+            media_type: media_type.to_owned(),
+            digest,
+            size,
+            annotations: BTreeMap::new(),
+        };
+        let config = descriptor(EMPTY_TYPE, store.put(EMPTY)?, EMPTY.len() as u64);
         let manifest = Manifest {
             schema_version: 2,
             media_type: MANIFEST_TYPE,
             artifact_type,
             config: &config,
             layers: &layers,
-            subject: Descriptor {
-                media_type: MANIFEST_TYPE.to_owned(),
-                digest: subject.0,
-                size: subject.1,
-                annotations: BTreeMap::new(),
-            },
+            subject: descriptor(MANIFEST_TYPE, subject.0, subject.1),
             annotations: &annotations,
         };
         let bytes = serde_json::to_vec(&manifest).expect("a manifest is plain data");
@@ -114,6 +123,30 @@ impl Referrer {
             annotations,
             config,
             layers,
+        })
+    }
+
+    /// Reads a referrer's manifest, of anybody's making.
+    pub fn parse(bytes: &[u8]) -> serde_json::Result<Self> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Read {
+            artifact_type: String,
+            config: Descriptor,
+            layers: Vec<Descriptor>,
+            subject: Descriptor,
+            #[serde(default)]
+            annotations: BTreeMap<String, String>,
+        }
+        let read: Read = serde_json::from_slice(bytes)?;
+        Ok(Self {
+            subject: read.subject.digest,
+            manifest: Digest::of(bytes),
+            size: bytes.len() as u64,
+            artifact_type: read.artifact_type,
+            annotations: read.annotations,
+            config: read.config,
+            layers: read.layers,
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod build;
 mod builds;
+mod bundle;
 mod capture;
 mod changes;
 mod check;
@@ -215,6 +216,7 @@ pub async fn execute(cli: Cli) -> Result {
         Command::Upgrade(arguments) => upgrade::upgrade(&context, arguments).await,
         Command::Image(command) => image::image(&context, command).await,
         Command::Key(command) => key::key(&context, command).await,
+        Command::Bundle(command) => bundle::bundle(&context, command).await,
         Command::Builds(command) => builds::builds(&context, command).await,
         Command::Runs(command) => runs::runs(&context, command).await,
         Command::Store(command) => store::store(&context, command).await,

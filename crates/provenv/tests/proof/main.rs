@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bundle;
 mod keys;
 mod peers;
 mod refusals;
