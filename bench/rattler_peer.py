@@ -1,6 +1,7 @@
 """What `conda create` does, by py-rattler: CHANNEL CACHE PREFIX SPEC…; with `-` for PREFIX it only solves."""
 
 import asyncio
+import os
 import sys
 
 import rattler
@@ -24,3 +25,6 @@ async def main() -> None:
 
 
 asyncio.run(main())
+sys.stdout.flush()
+# Its threads have been seen to fault when Python takes itself down, after the work.
+os._exit(0)

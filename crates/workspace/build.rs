@@ -5,22 +5,20 @@ use std::path::{Path, PathBuf};
 
 fn main() {
     println!("cargo:rerun-if-changed=curated");
-    let folder = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("curated");
+    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
+    let folder = root.join("curated");
     let mut list = String::from("&[\n");
     for name in folders(&folder) {
         for version in folders(&name) {
             let lock = version.join("environment.lock.json");
-            let lock = if lock.exists() {
-                format!("Some(include_str!({:?}))", literal(&lock))
-            } else {
-                "None".to_owned()
-            };
+            let lock =
+                if lock.exists() { format!("Some({})", text(&lock, &root)) } else { "None".to_owned() };
             let _ = writeln!(
                 list,
-                "Curated {{ name: {:?}, version: {:?}, text: include_str!({:?}), lock: {lock} }},",
+                "Curated {{ name: {:?}, version: {:?}, text: {}, lock: {lock} }},",
                 format!("curated/{}", last(&name)),
                 last(&version),
-                literal(&version.join("environment.yaml")),
+                text(&version.join("environment.yaml"), &root),
             );
         }
     }
@@ -33,8 +31,10 @@ fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|error| panic!("cargo sets {name}: {error}"))
 }
 
-fn literal(path: &Path) -> String {
-    path.display().to_string()
+/// Code for the text of a file below `root`. By a variable of the compiler, which looks again when the source was moved.
+fn text(path: &Path, root: &Path) -> String {
+    let below = path.strip_prefix(root).expect("it was found there");
+    format!("include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/\", {:?}))", below.display().to_string())
 }
 
 /// The folders in `folder`, sorted by name.

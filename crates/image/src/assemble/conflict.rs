@@ -49,19 +49,18 @@ pub(super) fn resolve(
     };
     // Who has a path: the source and the place in its index.
     let mut owners: HashMap<&str, (usize, &Item)> = HashMap::new();
-    let mut differing: BTreeMap<(usize, usize), Vec<&str>> = BTreeMap::new();
+    let mut shared: BTreeMap<(usize, usize), Vec<(&Item, &Item)>> = BTreeMap::new();
     for (n, source) in sources.iter().enumerate() {
         for item in &source.files.index.entries {
             let Some((before, other)) = owners.insert(&item.path, (n, item)) else { continue };
             outcome.files[before].insert(item.path.clone());
-            if !same(store, (sources[before].files, other), (source.files, item))? {
-                differing.entry((before, n)).or_default().push(&item.path);
-            }
+            shared.entry((before, n)).or_default().push((other, item));
         }
     }
-    for ((before, after), paths) in differing {
-        let (first, more) = (paths[0], paths.len() - 1);
-        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    for ((before, after), pairs) in shared {
+        let paths = differing(store, sources[before].files, sources[after].files, &pairs)?;
+        let Some((first, more)) = paths.split_first() else { continue };
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
         outcome.notes.push(format!(
             "{} and {} both have /{first}{more}; the image has that of {}",
             sources[before].what, sources[after].what, sources[after].what
@@ -115,26 +114,32 @@ pub(super) fn resolve(
     Ok(outcome)
 }
 
-/// Whether two entries are the same in all that an image shows.
-pub(super) fn same(
+/// The paths of `pairs`, entries of `one` and of `other` with one path, that are not the same in all that an image shows.
+pub(super) fn differing<'p>(
     store: &Store,
-    one: (&Segment, &Item),
-    other: (&Segment, &Item),
-) -> Result<bool, segment::Error> {
-    let (a, b) = (one.1, other.1);
-    if (&a.kind, a.mode, a.uid, a.gid, a.size) != (&b.kind, b.mode, b.uid, b.gid, b.size) {
-        return Ok(false);
+    one: &Segment,
+    other: &Segment,
+    pairs: &[(&'p Item, &'p Item)],
+) -> Result<Vec<&'p str>, segment::Error> {
+    let shown = |item: &Item| (item.mode, item.uid, item.gid, item.size);
+    // A reader for all of them: files next to each other are often of one member, which is inflated once.
+    let (mut a, mut b) = (Reader::open(store, one)?, Reader::open(store, other)?);
+    let mut paths = Vec::new();
+    for (mine, theirs) in pairs {
+        let same = mine.kind == theirs.kind
+            && shown(mine) == shown(theirs)
+            // The target of a hard link has the same path in both, and is compared by itself.
+            && (mine.kind != ItemKind::File || digest(&mut a, mine)? == digest(&mut b, theirs)?);
+        if !same {
+            paths.push(theirs.path.as_str());
+        }
     }
-    // The target of a hard link has the same path in both, and is compared by itself.
-    Ok(a.kind != ItemKind::File || digest(store, one)? == digest(store, other)?)
+    Ok(paths)
 }
 
-fn digest(
-    store: &Store,
-    (segment, item): (&Segment, &Item),
-) -> Result<provenv_definition::Digest, segment::Error> {
+fn digest(reader: &mut Reader<'_>, item: &Item) -> Result<provenv_definition::Digest, segment::Error> {
     let mut hasher = provenv_definition::Hasher::new();
     let begin = item.at + item.header;
-    Reader::open(store, segment)?.range(begin, begin + item.size, |bytes| hasher.update(bytes))?;
+    reader.range(begin, begin + item.size, |bytes| hasher.update(bytes))?;
     Ok(hasher.finish())
 }
