@@ -10,9 +10,9 @@ use provenv_fetch::{Phase, Reporter};
 use provenv_store::Store;
 use serde_json::{Value, json};
 
+use super::Error;
 use super::archive::{self, Content, Member};
 use super::layout::{INDEX_FILE, LAYOUT, LAYOUT_FILE, descriptor, referrer_entry};
-use super::{Error, writing};
 use crate::oci::Image;
 use crate::proof::Referrer;
 
