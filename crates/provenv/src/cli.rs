@@ -4,6 +4,7 @@ mod bundle;
 mod check;
 mod env;
 mod locking;
+mod registry;
 mod signing;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ pub use bundle::BundleCommand;
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, UpgradeArgs};
+pub use registry::{RegistryCommand, RegistryServeArgs};
 pub use signing::{KeyCommand, ProvenanceArgs, PushArgs, SignArgs, VerifyArgs};
 
 const STYLES: Styles = Styles::styled()
@@ -120,6 +122,9 @@ pub enum Command {
     /// Images in one file, for a place without a network: export, import
     #[command(subcommand)]
     Bundle(BundleCommand),
+    /// The registry: serve this workspace's images, and what is pushed to it
+    #[command(subcommand)]
+    Registry(RegistryCommand),
     /// Builds: list, show, logs
     #[command(subcommand)]
     Builds(BuildsCommand),

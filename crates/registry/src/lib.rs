@@ -1,10 +1,11 @@
-//! OCI distribution: images to registries.
+//! OCI distribution: images to registries, and a store served as one.
 
 mod credentials;
 mod error;
 mod push;
 mod reference;
 mod referrers;
+pub mod server;
 
 pub use credentials::Keychain;
 pub use error::Error;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -24,16 +24,40 @@ pub struct Front {
     thread: Option<JoinHandle<()>>,
 }
 
+/// A certificate for `localhost` with its key, and who signed it: all in PEM.
+pub struct Pair {
+    /// The authority's certificate.
+    pub authority: String,
+    /// The certificate.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+}
+
+/// A new authority, and a certificate that it signed for `localhost`.
+fn signed() -> (CertifiedIssuer<'static, KeyPair>, Certificate, KeyPair) {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL takes a certificate whose names are both the same for one that signed itself.
+    authority.distinguished_name.push(DnType::CommonName, "an authority");
+    let key = KeyPair::generate().expect("a key can be made");
+    let authority = CertifiedIssuer::self_signed(authority, key).expect("an authority signs itself");
+    let key = KeyPair::generate().expect("a key can be made");
+    let own = CertificateParams::new(["localhost".to_owned()]).expect("localhost is a name");
+    let own = own.signed_by(&key, &authority).expect("an authority signs");
+    (authority, own, key)
+}
+
 impl Front {
+    /// A certificate of a new authority, for servers that speak TLS themselves.
+    pub fn certificate() -> Pair {
+        let (authority, own, key) = signed();
+        Pair { authority: authority.pem(), certificate: own.pem(), key: key.serialize_pem() }
+    }
+
     /// Stands before the server at `behind`, with a new authority.
     pub fn before(behind: SocketAddr) -> Self {
-        let mut authority = CertificateParams::default();
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key can be made");
-        let authority = CertifiedIssuer::self_signed(authority, key).expect("an authority signs itself");
-        let key = KeyPair::generate().expect("a key can be made");
-        let own = CertificateParams::new(["localhost".to_owned()]).expect("localhost is a name");
-        let own = own.signed_by(&key, &authority).expect("an authority signs");
+        let (authority, own, key) = signed();
         let config = ServerConfig::builder()
             .with_no_client_auth()
             .with_single_cert(vec![own.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))

@@ -91,6 +91,12 @@ pub enum Error {
     /// Handing the image to a registry.
     #[error(transparent)]
     Registry(#[from] provenv_registry::Error),
+    /// Serving the workspace as a registry.
+    #[error(transparent)]
+    Serve(#[from] provenv_registry::server::ServerError),
+    /// The users of a registry.
+    #[error(transparent)]
+    Htpasswd(#[from] provenv_registry::server::HtpasswdError),
     /// Foreign code would run without a sandbox.
     #[error("resolving and building packages runs foreign code, and this machine allows no sandbox for it")]
     Unconfined(#[source] provenv_compute::Error),
@@ -310,6 +316,8 @@ impl Error {
             }),
             Self::StoreInUse => Some("`provenv builds list` shows them; try again when they have ended".into()),
             Self::Registry(error) => error.hint(),
+            Self::Serve(error) => error.hint(),
+            Self::Htpasswd(_) => Some("`htpasswd -B FILE USER` adds a user, and makes the file with -c".into()),
             Self::Unconfined(_) => Some(format!(
                 "allow unprivileged user namespaces (sysctl user.max_user_namespaces, \
                  kernel.apparmor_restrict_unprivileged_userns), or set {}=1 to let packages' code run as you",

@@ -16,6 +16,9 @@ use crate::{Error, Phase, Result, Workspace};
 /// The longest wait for builds to end before a collection.
 const PATIENCE: Duration = Duration::from_mins(5);
 
+/// How long a blob that was pushed to the registry waits for the manifest that names it.
+const UPLOADED: Duration = Duration::from_hours(24);
+
 /// How much there is of what.
 #[derive(Clone, Debug, Serialize)]
 pub struct StatsSummary {
@@ -83,8 +86,8 @@ impl Workspace {
         })
     }
 
-    /// Removes what no registered version and no run needs: images, artifacts and segments that nothing refers to. With
-    /// `all` also what can be made again from those: unpacked layers and caches of indexes. What living runs stand on stays
+    /// Removes what no registered version, no run and no repository of the registry needs: images, artifacts and segments that
+    /// nothing refers to. With `all` also what can be made again from those: unpacked layers and caches of indexes. What living runs stand on stays
     /// in any case.
     pub async fn collect_garbage(&self, dry_run: bool, all: bool) -> Result<GcSummary> {
         // First the right to remove, then the roots: what is built in between would be missed.
@@ -100,6 +103,8 @@ impl Workspace {
         for proof in self.catalogue.all_proofs().await? {
             roots.blobs.extend(proof.referrer.blobs().into_iter().map(|(digest, _)| digest));
         }
+        let since = jiff::Timestamp::now() - UPLOADED;
+        roots.blobs.extend(self.catalogue.pushed_digests(since).await?);
         self.reach_tools(&mut roots, all)?;
         if all {
             roots.trees.retain(|(kind, _)| kind == "tool");
@@ -121,6 +126,7 @@ impl Workspace {
             }
         }
         if !dry_run {
+            self.catalogue.forget_pushed_blobs(since).await?;
             for row in self.catalogue.images().await? {
                 if !is_whole(&self.store, &row.image) {
                     self.catalogue.forget_image(&row.lock, row.platform).await?;

@@ -15,6 +15,7 @@ mod key;
 mod lock;
 mod provenance;
 mod push;
+mod registry;
 mod run;
 mod runs;
 mod sign;
@@ -217,6 +218,7 @@ pub async fn execute(cli: Cli) -> Result {
         Command::Image(command) => image::image(&context, command).await,
         Command::Key(command) => key::key(&context, command).await,
         Command::Bundle(command) => bundle::bundle(&context, command).await,
+        Command::Registry(command) => registry::registry(&context, command).await,
         Command::Builds(command) => builds::builds(&context, command).await,
         Command::Runs(command) => runs::runs(&context, command).await,
         Command::Store(command) => store::store(&context, command).await,

@@ -5,6 +5,7 @@ mod documents;
 mod environments;
 mod images;
 mod proofs;
+mod registry;
 mod runs;
 
 use std::path::Path;
@@ -18,10 +19,12 @@ pub use builds::{BuildRow, BuildStatus};
 pub use environments::{EnvironmentRow, NewEnvironment, Same};
 pub use images::ImageRow;
 pub use proofs::Origin;
+pub use registry::{Refused, RepositoryVersion};
 pub use runs::{RunRow, RunStatus};
 
 /// The schemas, oldest first; the database's `user_version` says how many are in.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-proofs.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema.sql"), include_str!("registry.sql"), include_str!("proofs.sql")];
 
 /// What can go wrong with the catalogue.
 #[derive(Debug, thiserror::Error)]

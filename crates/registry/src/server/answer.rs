@@ -1,0 +1,98 @@
+//! What answers are made of.
+
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use bytes::Bytes;
+use fs_err::File;
+use futures::Stream;
+use provenv_definition::Digest;
+use serde::Serialize;
+use tokio::task::JoinHandle;
+
+/// Which bytes an answer is about.
+pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+/// What a manifest that was pushed is about: the registry has noted it.
+pub(super) const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+/// By what a list of referrers was filtered.
+pub(super) const FILTERS: HeaderName = HeaderName::from_static("oci-filters-applied");
+/// The identifier of an upload, as docker calls it.
+pub(super) const UPLOAD: HeaderName = HeaderName::from_static("docker-upload-uuid");
+
+/// An answer without a body.
+pub(super) fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// An answer in JSON.
+pub(super) fn json(value: &impl Serialize) -> Response {
+    let mut response = Response::new(Body::from(serde_json::to_vec(value).unwrap_or_default()));
+    set(&mut response, header::CONTENT_TYPE, "application/json");
+    response
+}
+
+/// Sets a header whose value is made of what was checked before; one that cannot be sent is left out.
+pub(super) fn set(response: &mut Response, name: HeaderName, value: impl AsRef<str>) {
+    if let Ok(value) = HeaderValue::from_str(value.as_ref()) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// Headers of an answer about these very bytes, which never change.
+pub(super) fn describe(response: &mut Response, digest: &Digest, size: u64, media_type: &str) {
+    set(response, CONTENT_DIGEST, digest.to_string());
+    set(response, header::ETAG, etag(digest));
+    set(response, header::CONTENT_LENGTH, size.to_string());
+    set(response, header::CONTENT_TYPE, media_type);
+}
+
+/// What names the bytes to caches.
+pub(super) fn etag(digest: &Digest) -> String {
+    format!("\"{digest}\"")
+}
+
+/// How much is read at once.
+const PIECE: u64 = 512 * 1024;
+
+/// The bytes of a file from one place on. The next piece is read while one is sent; no more is in memory.
+pub(super) fn stream(file: File, from: u64, length: u64) -> Body {
+    let mut reading = Reading { file: Arc::new(file), at: from, end: from + length, next: None };
+    reading.next = reading.read();
+    Body::from_stream(pieces(reading))
+}
+
+struct Reading {
+    file: Arc<File>,
+    at: u64,
+    end: u64,
+    next: Option<JoinHandle<std::io::Result<Bytes>>>,
+}
+
+impl Reading {
+    /// Begins to read the next piece, if there is one.
+    fn read(&mut self) -> Option<JoinHandle<std::io::Result<Bytes>>> {
+        let (file, at, length) = (Arc::clone(&self.file), self.at, PIECE.min(self.end - self.at));
+        self.at += length;
+        (length > 0).then(|| {
+            tokio::task::spawn_blocking(move || {
+                let mut bytes = vec![0; usize::try_from(length).map_err(std::io::Error::other)?];
+                file.file().read_exact_at(&mut bytes, at)?;
+                Ok(Bytes::from(bytes))
+            })
+        })
+    }
+}
+
+fn pieces(reading: Reading) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+    futures::stream::try_unfold(reading, |mut reading| async move {
+        let Some(next) = reading.next.take() else { return Ok(None) };
+        let bytes = next.await.map_err(std::io::Error::other)??;
+        reading.next = reading.read();
+        Ok(Some((bytes, reading)))
+    })
+}

@@ -1,0 +1,225 @@
+//! The workspace's own images as repositories, which nobody has to push.
+//!
+//! | repository | shows |
+//! |---|---|
+//! | `NAME` | the registered environments of that name (in lower case): a tag for each version that has an image, `latest` for the newest |
+//! | `curated/NAME` | the same of those that are shipped |
+//! | `provenv/images` | every image of the workspace, by its digest |
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use provenv_definition::{Digest, Platform, definition_digest};
+use provenv_image::oci::MANIFEST_TYPE;
+use provenv_registry::server::{ManifestEntry, Tag};
+
+use crate::Result;
+use crate::catalogue::{Catalogue, RepositoryVersion};
+use crate::curated::{Curated, is_curated};
+
+/// The repository of all images.
+const ALL: &str = "provenv/images";
+/// What the names of repositories begin with that are ours.
+const RESERVED: &str = "provenv/";
+/// The tag of the newest version.
+const LATEST: &str = "latest";
+/// What tags begin with by which clients attach things to a manifest: signatures, referrers of old registries.
+const ATTACHED: &str = "sha256-";
+
+/// The images of a workspace.
+pub(super) struct OwnImages {
+    catalogue: Catalogue,
+    /// The blobs of images by their manifests. Images never change.
+    blobs: Mutex<HashMap<Digest, Arc<HashSet<Digest>>>>,
+}
+
+/// What a tag is to the workspace.
+pub(super) enum OwnTag {
+    /// The image of a version.
+    Image(ManifestEntry),
+    /// A version that has no image.
+    NotBuilt(RepositoryVersion),
+    /// No version.
+    NotOurs,
+}
+
+impl OwnImages {
+    pub fn new(catalogue: Catalogue) -> Self {
+        Self { catalogue, blobs: Mutex::default() }
+    }
+
+    /// What a tag means, if it is one of ours.
+    pub async fn tag(&self, repository: &str, tag: &str) -> Result<OwnTag> {
+        let versions = self.versions(repository).await?;
+        match meant(&versions, tag) {
+            Some(version) => Ok(match self.image(&version.lock).await? {
+                Some(digest) => OwnTag::Image(entry(digest)),
+                None => OwnTag::NotBuilt(version.clone()),
+            }),
+            None => Ok(OwnTag::NotOurs),
+        }
+    }
+
+    /// The image with this digest.
+    pub async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<ManifestEntry>> {
+        Ok(self.manifests(repository).await?.contains(digest).then(|| entry(*digest)))
+    }
+
+    /// Whether an image of the repository has this blob.
+    pub async fn has_blob(&self, repository: &str, digest: &Digest) -> Result<bool> {
+        self.any_has(&self.manifests(repository).await?, digest).await
+    }
+
+    /// Whether any image has this blob.
+    pub async fn has_blob_anywhere(&self, digest: &Digest) -> Result<bool> {
+        self.any_has(&self.catalogue.own_manifests(None).await?, digest).await
+    }
+
+    /// The tags of a repository; `None` where it is not one of these.
+    pub async fn tags(&self, repository: &str) -> Result<Option<Vec<Tag>>> {
+        if repository == ALL {
+            return Ok(Some(Vec::new()));
+        }
+        let mut tags = Vec::new();
+        let versions = self.versions(repository).await?;
+        for (place, version) in versions.iter().enumerate() {
+            if self.image(&version.lock).await?.is_none() {
+                continue;
+            }
+            tags.extend(Tag::new(&*version.version));
+            if place == 0 {
+                tags.extend(Tag::new(LATEST));
+            }
+        }
+        tags.dedup();
+        Ok((!versions.is_empty()).then_some(tags))
+    }
+
+    /// The names of the repositories that have images, after `after`.
+    pub async fn repositories(&self, after: &str, limit: usize) -> Result<Vec<String>> {
+        let mut names = self.catalogue.repositories_with_images(after, limit).await?;
+        if ALL > after && !self.catalogue.own_manifests(None).await?.is_empty() {
+            names.push(ALL.to_owned());
+        }
+        Ok(names)
+    }
+
+    /// Why a tag is not for clients to move or remove; `None` where it is theirs.
+    pub async fn owns_tag(&self, repository: &str, tag: &str) -> Result<Option<String>> {
+        if tag.starts_with(ATTACHED) {
+            return Ok(None);
+        }
+        if is_curated(repository) || repository.starts_with(RESERVED) {
+            return Ok(Some(format!("the tags of `{repository}` are the workspace's own")));
+        }
+        let versions = self.versions(repository).await?;
+        let Some(first) = versions.first() else { return Ok(None) };
+        let name = &first.name;
+        if tag == LATEST {
+            return Ok(Some(format!("`{LATEST}` is the newest version of the environment `{name}`")));
+        }
+        let is_version = versions.iter().any(|version| version.version == tag);
+        Ok(is_version.then(|| {
+            format!("`{tag}` is a registered version of the environment `{name}`, and never changes")
+        }))
+    }
+
+    /// The manifests of a repository.
+    pub async fn manifests(&self, repository: &str) -> Result<Vec<Digest>> {
+        if repository == ALL {
+            return Ok(self.catalogue.own_manifests(None).await?);
+        }
+        let mut manifests = if is_curated(repository) || !repository.contains('/') {
+            self.catalogue.own_manifests(Some(repository)).await?
+        } else {
+            Vec::new()
+        };
+        if is_curated(repository) {
+            for version in self.versions(repository).await? {
+                let images = self.catalogue.manifests_of_lock(&version.lock).await?;
+                manifests.extend(images.into_iter().map(|(_, manifest)| manifest));
+            }
+        }
+        Ok(manifests)
+    }
+
+    /// The versions of a repository, the newest first. Of environments whose names differ in case alone, those of the one that
+    /// is called exactly so, or else of the first.
+    async fn versions(&self, repository: &str) -> Result<Vec<RepositoryVersion>> {
+        if repository.contains('/') && !is_curated(repository) {
+            return Ok(Vec::new());
+        }
+        let mut versions = self.catalogue.repository_versions(repository).await?;
+        if is_curated(repository) {
+            self.add_unregistered(repository, &mut versions).await?;
+        }
+        let exact = versions.iter().any(|version| version.name == repository);
+        let name = if exact {
+            repository.to_owned()
+        } else {
+            versions.first().map(|version| version.name.clone()).unwrap_or_default()
+        };
+        versions.retain(|version| version.name == name);
+        Ok(versions)
+    }
+
+    /// Curated versions that are not on record, with the locks that they have here.
+    async fn add_unregistered(&self, name: &str, versions: &mut Vec<RepositoryVersion>) -> Result<()> {
+        for curated in Curated::list(Some(name), true) {
+            if versions.iter().any(|version| version.version == curated.version) {
+                continue;
+            }
+            let definition = definition_digest(&curated.read()?.environment.definition);
+            if let Some((_, receipt)) = self.catalogue.current_receipt(&definition).await? {
+                versions.push(RepositoryVersion {
+                    name: name.to_owned(),
+                    version: curated.version.to_owned(),
+                    lock: receipt.lock,
+                });
+            }
+        }
+        let number = |version: &RepositoryVersion| version.version.parse::<u64>().unwrap_or(0);
+        versions.sort_by_key(|version| std::cmp::Reverse(number(version)));
+        Ok(())
+    }
+
+    /// The image of a lock: the one for this machine's platform, or else another.
+    async fn image(&self, lock: &Digest) -> Result<Option<Digest>> {
+        let images = self.catalogue.manifests_of_lock(lock).await?;
+        let here = images.iter().find(|(platform, _)| platform == Platform::host().as_str());
+        Ok(here.or(images.first()).map(|(_, manifest)| *manifest))
+    }
+
+    async fn any_has(&self, manifests: &[Digest], digest: &Digest) -> Result<bool> {
+        for manifest in manifests {
+            if self.blobs(manifest).await?.contains(digest) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The blobs of an image.
+    async fn blobs(&self, manifest: &Digest) -> Result<Arc<HashSet<Digest>>> {
+        let known = || self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(blobs) = known().get(manifest) {
+            return Ok(Arc::clone(blobs));
+        }
+        let Some(image) = self.catalogue.image_of_manifest(manifest).await? else {
+            return Ok(Arc::default());
+        };
+        let blobs: Arc<HashSet<Digest>> =
+            Arc::new(image.blobs().into_iter().map(|(digest, _)| digest).collect());
+        known().insert(*manifest, Arc::clone(&blobs));
+        Ok(blobs)
+    }
+}
+
+/// The version that a tag means: that one, or the newest, which is the first.
+fn meant<'a>(versions: &'a [RepositoryVersion], tag: &str) -> Option<&'a RepositoryVersion> {
+    versions.iter().find(|version| version.version == tag).or(versions.first().filter(|_| tag == LATEST))
+}
+
+fn entry(digest: Digest) -> ManifestEntry {
+    ManifestEntry { digest, media_type: MANIFEST_TYPE.to_owned() }
+}
