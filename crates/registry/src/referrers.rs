@@ -11,7 +11,6 @@ use provenv_image::oci::{CONFIG_TYPE, MANIFEST_TYPE};
 use provenv_image::proof::artifact::Descriptor;
 use provenv_image::proof::{Referrer, dsse, simple_signing};
 use provenv_store::Store;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::Failure;
@@ -290,16 +289,9 @@ impl Remote<'_> {
                 None => Vec::new(),
             };
             for referrer in referrers {
-                let entry = Entry {
-                    media_type: MANIFEST_TYPE,
-                    digest: &referrer.manifest,
-                    size: referrer.size,
-                    artifact_type: &referrer.artifact_type,
-                    annotations: &referrer.annotations,
-                };
                 let same = |one: &Value| one["digest"].as_str() == Some(&referrer.manifest.to_string());
                 if !manifests.iter().any(same) {
-                    manifests.push(serde_json::to_value(entry).expect("an entry is plain data"));
+                    manifests.push(referrer.to_entry());
                 }
             }
             let index = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests });
@@ -353,18 +345,6 @@ impl Remote<'_> {
         });
         self.put(&place, MANIFEST_TYPE, manifest.to_string().into_bytes()).await
     }
-}
-
-/// A referrer in an index.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Entry<'a> {
-    media_type: &'static str,
-    digest: &'a Digest,
-    size: u64,
-    artifact_type: &'a str,
-    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    annotations: &'a std::collections::BTreeMap<String, String>,
 }
 
 /// Memory that takes no more than it was told.

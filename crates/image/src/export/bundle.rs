@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Error;
 use super::archive::{self, Content, Member};
-use super::layout::{INDEX_FILE, LAYOUT, LAYOUT_FILE, descriptor, referrer_entry};
+use super::layout::{INDEX_FILE, LAYOUT, LAYOUT_FILE, descriptor};
 use crate::oci::Image;
 use crate::proof::Referrer;
 
@@ -28,7 +28,7 @@ pub fn write_bundle(
     reporter: &dyn Reporter,
 ) -> Result<(), Error> {
     let entries = images.iter().map(|(image, name)| descriptor(image, Some(name)));
-    let entries: Vec<Value> = entries.chain(referrers.iter().map(referrer_entry)).collect();
+    let entries: Vec<Value> = entries.chain(referrers.iter().map(Referrer::to_entry)).collect();
     let index = json!({ "schemaVersion": 2, "manifests": entries });
     let mut members = vec![
         Member { name: LAYOUT_FILE.to_owned(), content: Content::Bytes(LAYOUT.into()) },

@@ -76,7 +76,7 @@ pub(super) fn attach(store: &Store, referrers: &[Referrer], folder: &Path) -> Re
                 CopyError::Io(error) => failed(error),
             })?;
         }
-        let entry = referrer_entry(referrer);
+        let entry = referrer.to_entry();
         if !manifests.iter().any(|manifest| manifest["digest"] == entry["digest"]) {
             manifests.push(entry);
         }
@@ -101,20 +101,6 @@ pub(super) fn archive(image: &Image, tag: Option<&str>) -> Vec<Member> {
         members.push(Member { name, content: Content::Blob(digest, size) });
     }
     members
-}
-
-/// A referrer in an index.
-pub(super) fn referrer_entry(referrer: &Referrer) -> Value {
-    let mut entry = json!({
-        "mediaType": MANIFEST_TYPE,
-        "digest": referrer.manifest,
-        "size": referrer.size,
-        "artifactType": referrer.artifact_type,
-    });
-    if !referrer.annotations.is_empty() {
-        entry["annotations"] = json!(referrer.annotations);
-    }
-    entry
 }
 
 /// An image in an index.

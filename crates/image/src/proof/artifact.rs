@@ -150,6 +150,20 @@ impl Referrer {
         })
     }
 
+    /// How it is listed in an index of referrers: a descriptor in JSON.
+    pub fn to_entry(&self) -> serde_json::Value {
+        let mut entry = serde_json::json!({
+            "mediaType": MANIFEST_TYPE,
+            "digest": self.manifest,
+            "size": self.size,
+            "artifactType": self.artifact_type,
+        });
+        if !self.annotations.is_empty() {
+            entry["annotations"] = serde_json::json!(self.annotations);
+        }
+        entry
+    }
+
     /// Every blob of it, the manifest first.
     pub fn blobs(&self) -> Vec<(Digest, u64)> {
         let files = [&self.config].into_iter().chain(&self.layers);
