@@ -1,5 +1,6 @@
 //! Proofs in a registry that lists no referrers (distribution 2.8), and skopeo's policy.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -50,6 +51,62 @@ impl Drop for Registry {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// `provenv registry serve`, which lists referrers.
+struct Own {
+    child: Child,
+    address: String,
+}
+
+impl Own {
+    fn start(workspace: &Workspace) -> Self {
+        let mut child = workspace
+            .command()
+            .args(["-o", "json", "registry", "serve", "--listen", "127.0.0.1:0", "--anonymous-push"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            said += &line.unwrap();
+            if let Ok(served) = serde_json::from_str::<Value>(&said) {
+                return Self { child, address: served["address"].as_str().unwrap().to_owned() };
+            }
+        }
+        panic!("the server ended: {said}");
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_workspace_that_is_served_shows_the_proofs_of_its_own_images_and_takes_those_of_others() {
+    let Some(setup) = Setup::signed() else { return };
+    setup.workspace.json(["env", "register", "environment.yaml"]);
+    let own = Own::start(&setup.workspace);
+    let elsewhere = Workspace::empty();
+    let key = setup.workspace.root().join("keys/release.pub");
+    let check = |image: &str| {
+        let (code, verified) = verify(&elsewhere, &[image, "--key", key.to_str().unwrap()]);
+        assert_eq!((code, &verified["image"]), (0, &json!(setup.image)), "{image}: {verified}");
+    };
+    // Nobody pushed anything.
+    check(&format!("{}/tea:1", own.address));
+    setup.workspace.json(["image", "push", "tea:1", &format!("{}/team/tea:1", own.address)]);
+    check(&format!("{}/team/tea:1", own.address));
+    if have("skopeo") {
+        // It lists them itself: no index stands under a tag.
+        let list = ["list-tags", "--tls-verify=false", &format!("docker://{}/team/tea", own.address)];
+        let tags = program(&elsewhere, "skopeo", &list).ok().json();
+        assert_eq!(tags["Tags"], json!(["1", format!("{}.att", setup.image.replace(':', "-"))]));
     }
 }
 
