@@ -1,5 +1,7 @@
 //! What is refused, and by which check.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 use crate::support::Workspace;
@@ -58,8 +60,7 @@ fn a_tampered_payload_lock_or_layer_is_refused_though_all_digests_fit() {
     let text = String::from_utf8(crate::payload(&envelope)).unwrap();
     let other = text.replace("tea-1.0-py3-none-any.whl", "tea-6.6-py3-none-any.whl");
     assert_ne!(other, text);
-    use base64::Engine as _;
-    envelope["payload"] = Value::String(base64::prelude::BASE64_STANDARD.encode(other));
+    envelope["payload"] = Value::String(BASE64_STANDARD.encode(other));
     payload.replace(IN_TOTO, DSSE, envelope.to_string().as_bytes());
     assert_eq!(refused("payload"), "signature");
 

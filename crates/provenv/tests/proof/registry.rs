@@ -62,18 +62,20 @@ struct Own {
 
 impl Own {
     fn start(workspace: &Workspace) -> Self {
-        let mut child = workspace
+        let child = workspace
             .command()
             .args(["-o", "json", "registry", "serve", "--listen", "127.0.0.1:0", "--anonymous-push"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        let mut own = Self { child, address: String::new() };
         let mut said = String::new();
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        for line in BufReader::new(own.child.stdout.take().unwrap()).lines() {
             said += &line.unwrap();
             if let Ok(served) = serde_json::from_str::<Value>(&said) {
-                return Self { child, address: served["address"].as_str().unwrap().to_owned() };
+                served["address"].as_str().unwrap().clone_into(&mut own.address);
+                return own;
             }
         }
         panic!("the server ended: {said}");

@@ -102,13 +102,13 @@ impl Policy {
             checks.push(Check::of("base", good, format!("stands on {}", names.join(", "))));
         }
         if self.published_only {
-            let built: Vec<String> = of_kind(&["built"]).map(shown).collect();
-            let detail = if built.is_empty() {
+            let made: Vec<String> = of_kind(&["built"]).map(shown).collect();
+            let detail = if made.is_empty() {
                 "every artifact is one that an index has".to_owned()
             } else {
-                format!("made by running packages' code: {}", built.join(", "))
+                format!("made by running packages' code: {}", made.join(", "))
             };
-            checks.push(Check::of("published", built.is_empty(), detail));
+            checks.push(Check::of("published", made.is_empty(), detail));
         }
         if let Some(max_age) = self.max_age {
             checks.push(age(run.metadata.started_on, max_age, now));
