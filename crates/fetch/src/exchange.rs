@@ -29,10 +29,14 @@ impl Fetcher {
     /// Sends a request as for anything else that is fetched (credentials, mirrors, redirects, retries) and hands on what
     /// comes: a success, 304 to validators among the headers, or 404, 410 or 501, which say that there is no such thing.
     pub async fn exchange(&self, exchange: Exchange<'_>) -> Result<Response> {
-        let mut failures = 0;
+        let (mut failures, mut is_distrusted) = (0, false);
         loop {
             let (error, wish) = match self.once(exchange, failures as usize).await {
                 Ok(response) => return Ok(response),
+                Err(Failure::Distrust(error)) if !is_distrusted => {
+                    is_distrusted = true;
+                    (error, None)
+                }
                 Err(Failure::Final(error) | Failure::Distrust(error)) => return Err(error),
                 Err(Failure::Transient(error, wish)) => (error, wish),
             };

@@ -17,6 +17,7 @@ use tokio::task::JoinError;
 use url::Url;
 
 use crate::credentials::{Authentication, Keychain};
+use crate::tokens::Tokens;
 use crate::transfer::{Expected, Transfer};
 use crate::{CredentialSources, Credentials, Error, Phase, Reporter, Result};
 
@@ -75,6 +76,7 @@ struct Inner {
     store: Store,
     options: Options,
     keychain: Keychain,
+    tokens: Tokens,
     permits: Semaphore,
     as_it_is: OnceLock<Client>,
     compressed: OnceLock<Client>,
@@ -99,6 +101,7 @@ impl Fetcher {
         let inner = Inner {
             store,
             keychain: Keychain::new(options.credentials.clone()),
+            tokens: Tokens::default(),
             permits: Semaphore::new(options.concurrency.max(1)),
             options,
             as_it_is: OnceLock::new(),
@@ -282,6 +285,10 @@ impl Fetcher {
 
     pub(crate) fn permits(&self) -> &Semaphore {
         &self.inner.permits
+    }
+
+    pub(crate) fn tokens(&self) -> &Tokens {
+        &self.inner.tokens
     }
 
     pub(crate) async fn credentials_for(

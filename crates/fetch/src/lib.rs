@@ -14,6 +14,7 @@ mod oci;
 mod report;
 mod request;
 mod retry;
+mod tokens;
 mod transfer;
 
 pub use credentials::{CredentialSources, Credentials};

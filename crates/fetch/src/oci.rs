@@ -5,6 +5,7 @@
 //! where it is to be had.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use provenv_definition::SafeUrl;
 use reqwest::header::{ACCEPT, HeaderMap, WWW_AUTHENTICATE};
@@ -14,6 +15,7 @@ use url::Url;
 
 use crate::credentials::Authentication;
 use crate::retry::Failure;
+use crate::tokens::Slot;
 use crate::{Error, Fetcher};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -45,92 +47,139 @@ struct Descriptor {
     digest: String,
 }
 
-#[derive(Deserialize)]
-struct Token {
-    #[serde(alias = "access_token")]
-    token: String,
+/// Where the bytes of a layer are.
+pub(crate) struct Located {
+    pub(crate) blob: Url,
+    /// How to ask for them.
+    pub(crate) authentication: Option<Authentication>,
+    /// Whether that is a token which was asked for earlier, and may be over.
+    pub(crate) is_kept: bool,
 }
 
-/// Where the bytes of `url` are, and how to ask for them; `None` where there is no such thing.
+/// Where the bytes of `url` are, and how to ask for them; `None` where there is no such thing. A token that was `refused` is not
+/// taken again.
 pub(crate) async fn locate(
     fetcher: &Fetcher,
     client: &Client,
     url: &Url,
     linked: bool,
-) -> Result<Option<(Url, Option<Authentication>)>, Failure> {
-    let safe = SafeUrl::new(url.clone());
-    let broken = |reason: &str| Error::Registry { url: safe.clone().into(), reason: reason.to_owned() };
+    refused: Option<&Authentication>,
+) -> Result<Option<Located>, Failure> {
     let Some(layer) = Layer::of(url) else { return Ok(None) };
     // Credentials are looked for as for the registry itself.
     let mut asked = layer.registry.clone();
     let _ = asked.set_username(url.username());
     let _ = asked.set_password(url.password());
     let own = fetcher.credentials_for(&asked, linked).await?;
+    let registry = Registry { fetcher, client, url: SafeUrl::new(url.clone()), own };
     let manifest = layer.at("manifests", &layer.tag);
-    let send = |url: Url, authentication: Option<Authentication>| {
-        let request = crate::request::authenticated(client.get(url), authentication.as_ref());
-        let (safe, stall) = (safe.clone(), fetcher.options().stall_timeout.as_secs());
-        async move {
-            let sent = request.header(ACCEPT, MANIFEST).send().await;
-            sent.map_err(|error| Failure::Transient(Error::of_exchange(&safe, 0, stall, error), None))
-        }
-    };
+    let slot = fetcher.tokens().slot(&layer.registry, &layer.repository);
     // A bearer's token is the registry's own; what else there is it asks for.
-    let mut authentication = own.clone().filter(|own| matches!(own, Authentication::Bearer(_)));
-    let mut response = send(manifest.clone(), authentication.clone()).await?;
+    let bearer = registry.own.clone().filter(|own| matches!(own, Authentication::Bearer(_)));
+    let kept = match &bearer {
+        Some(_) => None,
+        None => slot.open().await.usable(registry.own.as_ref(), refused),
+    };
+    let mut is_kept = kept.is_some();
+    let mut authentication = bearer.or(kept);
+    let mut response = registry.get(manifest.clone(), authentication.as_ref()).await?;
     if response.status() == StatusCode::UNAUTHORIZED {
         let challenge = Challenge::of(response.headers(), &layer.repository);
         authentication = match challenge.and_then(Challenge::url) {
             Some(realm) => {
-                let response = send(realm, own.clone()).await?;
-                if !response.status().is_success() {
-                    let with = own.is_some();
-                    return Err(crate::request::refused(
-                        safe.into(),
-                        response.status().as_u16(),
-                        with,
-                        response.headers(),
-                    ));
-                }
-                let token: Token =
-                    json(response).await.ok_or_else(|| broken("the registry gives no token"))?;
-                Some(Authentication::Bearer(token.token))
+                is_kept = false;
+                Some(registry.token(realm, &slot, authentication.as_ref().or(refused)).await?)
             }
-            None => own.clone(),
+            None => registry.own.clone(),
         };
-        response = send(manifest, authentication.clone()).await?;
+        response = registry.get(manifest, authentication.as_ref()).await?;
     }
     match response.status() {
         StatusCode::NOT_FOUND => return Ok(None),
         status if status.is_success() => {}
-        status => {
-            let with = authentication.is_some();
-            return Err(crate::request::refused(safe.into(), status.as_u16(), with, response.headers()));
-        }
+        _ => return Err(registry.refused(&response, authentication.is_some())),
     }
+    let at = |digest: &str| layer.at("blobs", digest);
     if let Some(sha256) = &layer.sha256 {
-        return Ok(Some((layer.at("blobs", &format!("sha256:{sha256}")), authentication)));
+        return Ok(Some(Located { blob: at(&format!("sha256:{sha256}")), authentication, is_kept }));
     }
-    let manifest: Manifest = json(response).await.ok_or_else(|| broken("its manifest is none"))?;
+    let manifest: Manifest = registry.json(response, "its manifest is none").await?;
     // Mirrors write zstd with and without a `d` at its end.
     let wanted = |descriptor: &&Descriptor| {
         let written = descriptor.media_type.strip_suffix("+zstd").map(|start| format!("{start}+zst"));
         written.as_deref().unwrap_or(&descriptor.media_type) == layer.media_type
     };
     let found = manifest.layers.iter().find(wanted);
-    Ok(found.map(|descriptor| (layer.at("blobs", &descriptor.digest), authentication)))
+    Ok(found.map(|descriptor| Located { blob: at(&descriptor.digest), authentication, is_kept }))
 }
 
-/// What a short body says.
-async fn json<T: serde::de::DeserializeOwned>(mut response: Response) -> Option<T> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.ok()? {
-        body.extend_from_slice(&chunk);
-        if body.len() > LONGEST {
-            return None;
-        }
+/// A registry that is asked for the sake of a URL.
+struct Registry<'a> {
+    fetcher: &'a Fetcher,
+    client: &'a Client,
+    url: SafeUrl,
+    /// The user's own credentials for it.
+    own: Option<Authentication>,
+}
+
+impl Registry<'_> {
+    async fn get(&self, url: Url, authentication: Option<&Authentication>) -> Result<Response, Failure> {
+        let request = crate::request::authenticated(self.client.get(url), authentication);
+        let sent = request.header(ACCEPT, MANIFEST).send().await;
+        sent.map_err(|error| crate::request::failed(self.fetcher, &self.url, 0, error))
     }
-    serde_json::from_slice(&body).ok()
+
+    /// A token from `realm`: one that was asked for meanwhile, unless it is the one that was `refused`, or a new one.
+    async fn token(
+        &self,
+        realm: Url,
+        slot: &Slot,
+        refused: Option<&Authentication>,
+    ) -> Result<Authentication, Failure> {
+        let mut slot = slot.open().await;
+        if let Some(token) = slot.usable(self.own.as_ref(), refused) {
+            return Ok(token);
+        }
+        let asked = Instant::now();
+        let response = self.get(realm, self.own.as_ref()).await?;
+        if !response.status().is_success() {
+            return Err(self.refused(&response, self.own.is_some()));
+        }
+        let reason = "the registry gives no token";
+        let given = self.json(response, reason).await?;
+        slot.keep(given, self.own.clone(), asked).ok_or_else(|| self.broken(reason))
+    }
+
+    fn refused(&self, response: &Response, with_credentials: bool) -> Failure {
+        let status = response.status().as_u16();
+        crate::request::refused(self.url.clone().into(), status, with_credentials, response.headers())
+    }
+
+    /// What a short body says. One that breaks off, or that makes no sense, may be whole the next time.
+    async fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        mut response: Response,
+        reason: &str,
+    ) -> Result<T, Failure> {
+        let mut body = Vec::new();
+        loop {
+            let chunk = response
+                .chunk()
+                .await
+                .map_err(|error| crate::request::failed(self.fetcher, &self.url, body.len() as u64, error))?;
+            let Some(chunk) = chunk else { break };
+            body.extend_from_slice(&chunk);
+            if body.len() > LONGEST {
+                return Err(self.broken(reason));
+            }
+        }
+        serde_json::from_slice(&body).map_err(|_| self.broken(reason))
+    }
+
+    fn broken(&self, reason: &str) -> Failure {
+        let url = self.url.clone().into();
+        Failure::Distrust(Error::Registry { url, reason: reason.to_owned() })
+    }
 }
 
 impl Layer {

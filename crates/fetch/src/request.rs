@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::credentials::Authentication;
 use crate::fetcher::Encoding;
+use crate::oci::Located;
 use crate::retry::{Failure, is_transient, retry_after};
 use crate::{Credentials, Error, Fetcher, oci};
 
@@ -72,15 +73,21 @@ async fn exchange(fetcher: &Fetcher, question: Question<'_>, own: usize) -> Resu
     let client = fetcher.client(encoding)?;
     let safe = Box::new(SafeUrl::new(url.clone()));
     let mut hop = fetcher.with_variables(url, own)?;
-    let mut credentials = None;
-    if hop.scheme() == "oci" {
-        match oci::locate(fetcher, &client, &hop, linked).await? {
-            Some((blob, authentication)) => (hop, credentials) = (blob, authentication),
+    let in_registry = (hop.scheme() == "oci").then(|| hop.clone());
+    let mut credentials;
+    // Where a registry's token that was kept is still to be tried.
+    let mut tried = None;
+    if let Some(layer) = &in_registry {
+        match oci::locate(fetcher, &client, layer, linked, None).await? {
+            Some(Located { blob, authentication, is_kept }) => {
+                (hop, credentials) = (blob, authentication);
+                tried = is_kept.then(|| hop.clone());
+            }
             None if or_nothing => return Ok(Answer { response: nothing(), url: hop }),
             None => return Err(Error::NotFound { url: safe, status: 404 }.into()),
         }
     } else {
-        credentials = fetcher.credentials_for(&hop, linked).await?.or(credentials);
+        credentials = fetcher.credentials_for(&hop, linked).await?;
     }
     for _ in 0..=MOST_REDIRECTS {
         if !matches!(hop.scheme(), "http" | "https") {
@@ -95,13 +102,7 @@ async fn exchange(fetcher: &Fetcher, question: Question<'_>, own: usize) -> Resu
         }
         let request = client.request(method.clone(), bare).headers(headers.clone());
         let request = authenticated(request, credentials.as_ref());
-        let response = request.send().await.map_err(|error| {
-            let error = Error::of_exchange(&safe, 0, fetcher.options().stall_timeout.as_secs(), error);
-            match error {
-                Error::Certificate { .. } => Failure::Final(error),
-                error => Failure::Transient(error, None),
-            }
-        })?;
+        let response = request.send().await.map_err(|error| failed(fetcher, &safe, 0, error))?;
         match response.status() {
             StatusCode::MOVED_PERMANENTLY
             | StatusCode::FOUND
@@ -121,10 +122,30 @@ async fn exchange(fetcher: &Fetcher, question: Question<'_>, own: usize) -> Resu
             status if status.is_success() || or_nothing && is_nothing(status) => {
                 return Ok(Answer { response, url: hop });
             }
+            // The token was good for the manifest, and is over: once more with another one.
+            StatusCode::UNAUTHORIZED if tried.take().is_some_and(|blob| blob == hop) => {
+                let again = match &in_registry {
+                    Some(layer) => oci::locate(fetcher, &client, layer, linked, credentials.as_ref()).await?,
+                    None => None,
+                };
+                let Some(again) = again else {
+                    return Err(Error::NotFound { url: safe, status: 404 }.into());
+                };
+                (hop, credentials) = (again.blob, again.authentication);
+            }
             status => return Err(refused(safe, status.as_u16(), credentials.is_some(), response.headers())),
         }
     }
     Err(Error::Redirect { url: safe, why: "too often" }.into())
+}
+
+/// What it means that no answer came, or that it broke off after `received` bytes.
+pub(crate) fn failed(fetcher: &Fetcher, url: &SafeUrl, received: u64, error: reqwest::Error) -> Failure {
+    let stall_seconds = fetcher.options().stall_timeout.as_secs();
+    match Error::of_exchange(url, received, stall_seconds, error) {
+        error @ Error::Certificate { .. } => Failure::Final(error),
+        error => Failure::Transient(error, None),
+    }
 }
 
 /// The request with what a header can carry of `credentials`.

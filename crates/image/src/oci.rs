@@ -79,7 +79,8 @@ impl ImageConfig {
     /// The configuration of the image of `lock`.
     ///
     /// The labels say only what follows from the packages themselves. The lock's digest is not among them: a lock names
-    /// the mirror each artifact came from, and the same packages from another mirror are the same image.
+    /// where each artifact comes from, and the same wheels and Debian packages from elsewhere are the same image. Conda's are so
+    /// from another mirror of their channel, which no lock names, and not from another channel, which their records name.
     pub fn of(lock: &PlatformLock) -> Self {
         let mut env = Vec::new();
         let has_conda = !lock.conda.is_empty();

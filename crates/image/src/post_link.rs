@@ -4,20 +4,23 @@
 //! are made for the prefix, and conda gives them nothing else to write to. Times, owners and the user's umask do not get in.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use provenv_lock::PinnedLayer;
 use provenv_store::Store;
 
-use crate::entry::Entry;
+use crate::entry::Directory;
 use crate::layer;
 use crate::path;
-use crate::segment::{self, PREFIX};
+use crate::segment::{self, ItemKind, PREFIX, Writer};
 
 /// More is no work of a script that registers a package.
 const MOST: u64 = 512 << 20;
+
+/// Bytes of a file that are compared at once.
+const PIECE: usize = 256 << 10;
 
 /// Of what scripts say no more is read.
 const MOST_SAID: u64 = 64 << 10;
@@ -82,13 +85,27 @@ impl Stamp {
     }
 }
 
-/// What scripts have done.
+/// What scripts have done. Files stay where they are until they are written to a layer.
 #[derive(Debug, Default)]
 pub struct Changes {
     /// What they said to the user.
     pub messages: String,
-    /// What is new or other than before.
-    entries: Vec<Entry>,
+    /// What is new or other than before, in the order of paths.
+    changed: Vec<Changed>,
+}
+
+/// A path in the image and what is there now.
+#[derive(Debug)]
+struct Changed {
+    path: String,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Folder,
+    Symlink(String),
+    File { copy: PathBuf, size: u64, mode: u32 },
 }
 
 impl Prefix {
@@ -150,21 +167,20 @@ impl Prefix {
             if path::problem(&inside).is_some() {
                 return Err(Error::Name(name.escape_debug().to_string()));
             }
-            let entry = if kind.is_dir() {
-                Entry::directory(inside)
+            let what = if kind.is_dir() {
+                What::Folder
             } else if kind.is_symlink() {
                 let target = fs_err::read_link(path)?;
-                let target = target.to_str().ok_or_else(|| Error::Name(name.clone()))?;
-                Entry::symlink(inside, target)
+                What::Symlink(target.to_str().ok_or_else(|| Error::Name(name.clone()))?.to_owned())
             } else if kind.is_file() {
                 left = left.checked_sub(metadata.len()).ok_or(Error::TooMuch)?;
-                let executable = metadata.permissions().mode() & 0o111 != 0;
-                Entry::file(inside, if executable { 0o755 } else { 0o644 }, read(path, metadata.len())?)
+                let mode = if is_executable(metadata) { 0o755 } else { 0o644 };
+                What::File { copy: path.to_owned(), size: metadata.len(), mode }
             } else {
                 return Err(Error::NotAFile(name));
             };
             if before.is_none_or(|before| !is_unchanged(&before.source, path).unwrap_or(false)) {
-                changes.entries.push(entry);
+                changes.changed.push(Changed { path: inside, what });
             }
             Ok(())
         })?;
@@ -178,12 +194,25 @@ impl Prefix {
 }
 
 impl Changes {
-    /// The layer of them, in the store; `None` where nothing has changed.
+    /// The layer of them, in the store; `None` where nothing has changed. The prefix must still be there.
     pub fn pin(&self, store: &Store) -> Result<Option<PinnedLayer>, Error> {
-        if self.entries.is_empty() {
+        if self.changed.is_empty() {
             return Ok(None);
         }
-        let segment = segment::literal(store, &self.entries)?;
+        let mut out = Writer::new(store)?;
+        let root = (0, 0);
+        for Changed { path, what } in &self.changed {
+            match what {
+                What::Folder => out.directory(Directory { path: path.clone(), mode: 0o755, uid: 0, gid: 0 }),
+                What::Symlink(target) => {
+                    out.entry(path, ItemKind::Symlink(target.clone()), 0, 0o777, root)?;
+                }
+                What::File { copy, size, mode } => {
+                    out.file_from(path, fs_err::File::open(copy)?, *size, *mode, root)?;
+                }
+            }
+        }
+        let segment = out.finish()?;
         let (layer, _) = layer::join_one(store, String::new(), &segment)?;
         Ok(Some(PinnedLayer {
             sha256: layer.digest,
@@ -201,6 +230,10 @@ fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+fn is_executable(metadata: &std::fs::Metadata) -> bool {
+    metadata.permissions().mode() & 0o111 != 0
+}
+
 /// Whether a file that was written to, or a link that was made anew, is as it was.
 fn is_unchanged(before: &Path, now: &Path) -> io::Result<bool> {
     let (old, new) = (fs_err::symlink_metadata(before)?, fs_err::symlink_metadata(now)?);
@@ -210,10 +243,23 @@ fn is_unchanged(before: &Path, now: &Path) -> io::Result<bool> {
     if new.is_symlink() {
         return Ok(fs_err::read_link(before)? == fs_err::read_link(now)?);
     }
-    let executable = |metadata: &std::fs::Metadata| metadata.permissions().mode() & 0o111 != 0;
-    Ok(old.len() == new.len()
-        && executable(&old) == executable(&new)
-        && fs_err::read(before)? == fs_err::read(now)?)
+    if old.len() != new.len() || is_executable(&old) != is_executable(&new) {
+        return Ok(false);
+    }
+    let open = |path| fs_err::File::open(path).map(|file| BufReader::with_capacity(PIECE, file));
+    let (mut before, mut now) = (open(before)?, open(now)?);
+    loop {
+        let (one, other) = (before.fill_buf()?, now.fill_buf()?);
+        let length = one.len().min(other.len());
+        if one[..length] != other[..length] {
+            return Ok(false);
+        }
+        if length == 0 {
+            return Ok(one.len() == other.len());
+        }
+        before.consume(length);
+        now.consume(length);
+    }
 }
 
 /// Copies what `layers`, unpacked and the bottom one first, have in the prefix to the empty `folder`; gives where each path comes
@@ -273,6 +319,7 @@ fn walk_below(folder: &Path, above: &str, each: &mut Each<'_>) -> Result<(), Err
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entry::Entry;
 
     fn write(folder: &Path, path: &str, bytes: &str) {
         let path = folder.join(path);
@@ -308,6 +355,8 @@ mod tests {
     #[test]
     fn what_is_new_or_other_is_the_layer_and_nothing_else() {
         let world = World::new();
+        // More than is in memory at once, and no whole number of blocks.
+        let long: Vec<u8> = (0..1_500_000_u32).flat_map(u32::to_le_bytes).take(1_500_001).collect();
         let run = |name: &str| {
             let prefix = world.prefix(name);
             let folder = prefix.folder().to_owned();
@@ -317,13 +366,13 @@ mod tests {
             // As it was.
             write(&folder, "share/lower", "lower");
             write(&folder, "cache/new", name);
-            fs_err::write(folder.join("cache/new"), "index").unwrap();
+            fs_err::write(folder.join("cache/new"), &long).unwrap();
             fs_err::os::unix::fs::symlink("new", folder.join("cache/link")).unwrap();
             write(&folder, MESSAGES, "hello\n");
             prefix.changes().unwrap()
         };
         let changes = run("first");
-        let paths: Vec<&str> = changes.entries.iter().map(|entry| entry.path.as_str()).collect();
+        let paths: Vec<&str> = changes.changed.iter().map(|changed| changed.path.as_str()).collect();
         assert_eq!(
             paths,
             [
@@ -335,7 +384,16 @@ mod tests {
         );
         assert_eq!(changes.messages, "hello\n");
         let layer = changes.pin(&world.store).unwrap().unwrap();
-        assert!(world.store.contains(&layer.sha256));
+        let folder = |path: &str| Entry::directory(format!("{PREFIX}/{path}"));
+        let written = [
+            folder("cache"),
+            Entry::symlink(format!("{PREFIX}/cache/link"), "new"),
+            Entry::file(format!("{PREFIX}/cache/new"), 0o644, long.clone()),
+            Entry::file(format!("{PREFIX}/share/both"), 0o644, "UPPER"),
+        ];
+        let written = segment::literal(&world.store, &written).unwrap();
+        let (written, _) = layer::join_one(&world.store, String::new(), &written).unwrap();
+        assert_eq!((layer.sha256, layer.tar_size), (written.digest, written.tar_size));
         assert_eq!(run("second").pin(&world.store).unwrap(), Some(layer), "the same changes, the same bytes");
         let untouched = world.prefix("third").changes().unwrap();
         assert_eq!(untouched.pin(&world.store).unwrap(), None);

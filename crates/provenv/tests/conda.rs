@@ -6,6 +6,7 @@ use std::process::Command;
 
 use provenv_channel::{Channel, Package, real};
 use provenv_testing::server::{FileTree, Server};
+use serde_json::Value;
 use support::{Done, Workspace};
 
 /// An environment file of `channel`.
@@ -53,7 +54,17 @@ fn real_packages_are_locked_built_and_run() {
 
     // Elsewhere on this machine it works as it does in the image, and nothing in it names the place that it was made for.
     let folder = workspace.path().join("somewhere/else");
+    // Killed processes leave theirs beside it, and others may be at work there.
+    let left = ["somewhere/.provenv-killed", "somewhere/.provenv-atwork", "somewhere/.provenv-others"];
+    let left = left.map(|folder| workspace.path().join(folder));
+    for folder in &left {
+        fs_err::create_dir_all(folder.join("prefix/bin")).unwrap();
+    }
+    fs_err::write(left[2].join("notes"), "").unwrap();
+    let at_work = fs_err::File::open(&left[1]).unwrap();
+    at_work.file().lock().unwrap();
     workspace.run(["build", "environment.yml", "--to", &format!("prefix:{}", folder.display())]).ok();
+    assert_eq!(left.map(|folder| folder.exists()), [false, true, true]);
     let run = |program: &str, arguments: &[&str]| {
         let output = Command::new(folder.join(program)).env_clear().args(arguments).output().unwrap();
         Done::from(output).ok().stdout
@@ -183,4 +194,90 @@ fn scripts_are_refused_until_the_user_says_what_becomes_of_them() {
     assert_eq!(&workspace.json(["lock", "late.yml", "--post-link", "skip"])["lock"], lock);
     workspace.run(["env", "register", "late.yml", "--name", "late"]).ok();
     workspace.run(["build", "late", "--post-link", "run"]).ok();
+}
+
+#[test]
+fn scripts_for_another_platform_are_left_to_its_machines() {
+    let Some(workspace) = Workspace::new() else { return };
+    let tool = |subdir: &str| {
+        Package::new("tool", "1.0").subdir(subdir).post_link("echo \"$PKG_NAME\" > \"$PREFIX/share-index\"\n")
+    };
+    let both = Channel::new("both").add(tool("linux-64")).add(tool("linux-aarch64"));
+    let server = Server::start(both.serve(FileTree::new()));
+    workspace.write(
+        "environment.yml",
+        &format!(
+            "name: demo\nchannels: [{}]\nplatforms: [linux-64, linux-aarch64]\ndependencies: [tool]\n",
+            server.at("/both")
+        ),
+    );
+    let lock = |arguments: &[&str]| {
+        let done = workspace.run(["lock", "environment.yml", "--file", "-"].iter().chain(arguments)).ok();
+        let lock = done.json();
+        let choice = |platform: &str| lock["platforms"][platform]["post_link"].clone();
+        (choice("linux/amd64"), choice("linux/arm64"), done.stderr)
+    };
+    let (here, there) = if cfg!(target_arch = "x86_64") { ("amd64", "arm64") } else { ("arm64", "amd64") };
+    let pick = |(amd64, arm64, stderr): (Value, Value, String)| match here {
+        "amd64" => (amd64, arm64, stderr),
+        _ => (arm64, amd64, stderr),
+    };
+    let (own, other, said) = pick(lock(&["--post-link", "run"]));
+    assert!(own["run"]["layer"].is_object(), "{own}");
+    assert_eq!(other, Value::Null);
+    let note = format!("scripts of packages for linux/{there} (tool 1.0) cannot be run on linux/{here}");
+    assert!(said.contains(&note), "{said}");
+    assert_eq!(
+        workspace.run(["run", "environment.yml", "--", "cat", "/opt/provenv/share-index"]).ok().stdout,
+        "tool\n"
+    );
+    // The same for who resolves anew, and for a version that has it.
+    assert_eq!(pick(lock(&["--upgrade"])).0, own);
+    workspace.run(["env", "register", "environment.yml"]).ok();
+    workspace.run(["build", "demo", "--platform", &format!("linux/{here}"), "--post-link", "run"]).ok();
+    let platform = format!("linux/{there}");
+    let refused = workspace.run(["build", "environment.yml", "--platform", &platform, "--post-link", "run"]);
+    assert!(
+        refused.code == 2
+            && refused.stderr.contains(&format!("for {platform} cannot be run on linux/{here}"))
+            && refused.stderr.contains(&format!("a machine that is {platform}")),
+        "{}",
+        refused.stderr
+    );
+
+    // Left out, they can be for all; what was said for the others is taken back when they are to be run.
+    let (own, other, _) = pick(lock(&["--post-link", "skip"]));
+    assert_eq!((own, other), ("skip".into(), "skip".into()));
+    let (own, other, _) = pick(lock(&["--post-link", "run"]));
+    assert!(own["run"].is_object() && other.is_null(), "{own} {other}");
+
+    // What was run there stays, wherever the lock is taken to.
+    let mut text = workspace.run(["lock", "environment.yml", "--file", "-"]).ok().json();
+    let mut elsewhere = text["platforms"][format!("linux/{here}")]["post_link"].clone();
+    elsewhere["run"]["layer"]["sha256"] = format!("sha256:{}", "5".repeat(64)).into();
+    text["platforms"][&platform]["post_link"] = elsewhere.clone();
+    workspace.write("both.lock.json", &(serde_json::to_string_pretty(&text).unwrap() + "\n"));
+    workspace.run(["build", "environment.yml", "--lock", "both.lock.json"]).ok();
+    let (_, other, _) = pick(lock(&["--post-link", "run"]));
+    assert_eq!(other, elsewhere);
+    let (_, other, _) = pick(lock(&["--upgrade"]));
+    assert_eq!(other, elsewhere, "the packages are the same");
+}
+
+#[test]
+fn what_scripts_print_without_end_is_cut() {
+    let Some(workspace) = Workspace::new() else { return };
+    let noisy = Package::new("noisy", "1.0")
+        .post_link("yes 'the same again' | head -n 4000000\necho 'and this was wrong' >&2\nexit 4\n");
+    let server = Server::start(Channel::new("demo").add(noisy).serve(FileTree::new()));
+    workspace.write("environment.yml", &environment(&server.at("/demo"), &["noisy"]));
+    let failed = workspace.run(["lock", "environment.yml", "--post-link", "run"]);
+    assert!(
+        failed.stderr.contains("noisy 1.0 failed with exit code 4")
+            && failed.stderr.contains("[what it printed before is left out]\n")
+            && failed.stderr.contains("the same again\nand this was wrong"),
+        "{}",
+        failed.stderr
+    );
+    assert!(failed.stderr.len() < 5000, "{}", failed.stderr.len());
 }

@@ -119,6 +119,23 @@ fn a_definition_may_declare_what_its_machines_have() {
 }
 
 #[test]
+fn a_python_of_conda_need_be_in_no_suite_of_debian() {
+    let Some(workspace) = Workspace::new() else { return };
+    let with_python = channel().add(Package::new("python", "3.12.1").build("h1_0_cpython", 0));
+    let server = Server::start(with_python.serve(FileTree::new()));
+    let url = server.at("/small");
+    workspace.write(
+        "environment.yml",
+        &format!("python: '3.12'\nconda_file:\n  channels: [{url}]\n  dependencies: [library]\n"),
+    );
+    let lock = workspace.run(["lock", "--file", "-", "environment.yml"]).ok().json();
+    assert_eq!(packages(&lock), ["library 2.0 0", "python 3.12.1 h1_0_cpython"]);
+    let lock = &lock["platforms"]["linux/amd64"];
+    assert_eq!(lock["python"]["executable"], "/opt/provenv/bin/python3.12");
+    assert_eq!(lock["base"]["debian"]["suite"], "bookworm");
+}
+
+#[test]
 fn both_platforms_are_in_one_lock() {
     let Some(workspace) = Workspace::new() else { return };
     let both = channel()
@@ -239,6 +256,39 @@ fn a_lock_of_ones_own_is_taken_back() {
     let mut command = elsewhere.command();
     command.args(["lock", "archive.yml", "--check"]).current_dir(workspace.path());
     Done::from(command.output().unwrap()).ok();
+}
+
+#[test]
+fn who_moves_a_channel_by_the_settings_is_told_of_locks_from_where_it_was() {
+    let Some(workspace) = Workspace::new() else { return };
+    let (old, new) = (
+        Server::start(channel().serve(FileTree::new())),
+        Server::start(channel().add(Package::new("library", "3.0")).serve(FileTree::new())),
+    );
+    let settings = workspace.path().join("settings.toml");
+    let move_to = |server: &Server| {
+        fs_err::write(&settings, format!("[conda]\nchannel_alias = \"{}\"\n", server.url)).unwrap();
+    };
+    let lock = |arguments: &[&str]| {
+        let mut command = workspace.command();
+        command.env("PROVENV_CONFIG", &settings).args(["lock", "--file", "-", "environment.yml"]);
+        Done::from(command.args(arguments).output().unwrap()).ok()
+    };
+    workspace.write("environment.yml", "channels: [small]\ndependencies: [library]\n");
+    move_to(&old);
+    lock(&[]);
+    let same = lock(&[]);
+    assert!(!same.stderr.contains("by the settings"), "{}", same.stderr);
+    move_to(&new);
+    // What was chosen stays, and nothing is asked.
+    let told = lock(&[]);
+    assert_eq!(packages(&told.json()), ["library 2.0 0"]);
+    assert_eq!(new.total_hits(), 0);
+    let said = format!("was {} when this was locked, and is {}", old.at("/small"), new.at("/small"));
+    assert!(told.stderr.contains(&said) && told.stderr.contains("--upgrade"), "{}", told.stderr);
+    assert_eq!(packages(&lock(&["--upgrade"]).json()), ["library 3.0 0"]);
+    let done = lock(&[]);
+    assert!(!done.stderr.contains("by the settings"), "{}", done.stderr);
 }
 
 #[test]

@@ -208,7 +208,7 @@ impl Index {
             "filename": release.file_name,
             "url": self.path(release),
             "size": release.bytes.len(),
-            "upload-time": "2024-01-01T00:00:00Z",
+            "upload-time": release.project.uploaded,
             "hashes": if self.without_hashes { json!({}) } else { digest(&release.bytes) },
             "yanked": self.yanked(release).map_or(json!(false), |reason| json!(reason)),
         });

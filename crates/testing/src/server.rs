@@ -76,6 +76,7 @@ struct Inner {
     redirects: Vec<(String, String)>,
     without_ranges: bool,
     without_validators: bool,
+    without_tags: bool,
 }
 
 /// Who may ask.
@@ -87,7 +88,24 @@ enum Access {
     Header(String),
     /// Who puts this before the path, as conda does with its tokens.
     Path(String),
+    /// Who has a token that was given here, as registries do it.
+    Tokens(Tokens),
 }
+
+/// What a registry's tokens are.
+struct Tokens {
+    /// Where they are given.
+    realm: String,
+    /// For how many seconds, as the registry says.
+    lifetime: u64,
+    /// How many were given.
+    given: usize,
+    /// Those that count, as `Authorization` carries them.
+    good: Vec<String>,
+}
+
+/// Where tokens are given.
+const TOKEN: &str = "/token";
 
 impl Access {
     /// The path of what is asked for; `None` where these credentials are wrong.
@@ -96,15 +114,32 @@ impl Access {
             Self::Anyone => Some(path),
             Self::Header(expected) => (authorization == Some(expected)).then_some(path),
             Self::Path(prefix) => path.strip_prefix(prefix.as_str()).filter(|rest| rest.starts_with('/')),
+            Self::Tokens(tokens) => {
+                let is_good = authorization.is_some_and(|token| tokens.good.iter().any(|good| good == token));
+                (path == TOKEN || is_good).then_some(path)
+            }
         }
     }
 
     /// What a refusal asks for.
-    fn challenge(&self) -> &'static str {
+    fn challenge(&self) -> String {
         match self {
-            Self::Header(expected) if expected.starts_with("Bearer ") => "Bearer realm=\"test\"",
-            _ => "Basic realm=\"test\"",
+            Self::Tokens(tokens) => format!("Bearer realm=\"{}\",service=\"test\"", tokens.realm),
+            Self::Header(expected) if expected.starts_with("Bearer ") => "Bearer realm=\"test\"".to_owned(),
+            _ => "Basic realm=\"test\"".to_owned(),
         }
+    }
+
+    /// The answer to who asks for a token, as Docker's registry gives it: under both names.
+    fn give(&mut self, path: &str) -> Option<String> {
+        let Self::Tokens(tokens) = self else { return None };
+        if path != TOKEN {
+            return None;
+        }
+        tokens.given += 1;
+        let (token, lifetime) = (format!("token-{}", tokens.given), tokens.lifetime);
+        tokens.good.push(format!("Bearer {token}"));
+        Some(format!(r#"{{"token": "{token}", "access_token": "{token}", "expires_in": {lifetime}}}"#))
     }
 }
 
@@ -201,6 +236,19 @@ impl Server {
         lock(&self.shared).access = Access::Path(format!("/t/{token}"));
     }
 
+    /// Requests get 401 without a token, which is to be had at `/token` by everybody, and lasts so many seconds by its own word.
+    pub fn require_tokens(&self, lifetime: u64) {
+        let realm = self.at(TOKEN);
+        lock(&self.shared).access = Access::Tokens(Tokens { realm, lifetime, given: 0, good: Vec::new() });
+    }
+
+    /// No token that was given counts any more.
+    pub fn revoke_tokens(&self) {
+        if let Access::Tokens(tokens) = &mut lock(&self.shared).access {
+            tokens.good.clear();
+        }
+    }
+
     /// Requests need no credentials any more.
     pub fn require_nothing(&self) {
         lock(&self.shared).access = Access::Anyone;
@@ -221,6 +269,11 @@ impl Server {
     /// Whether answers carry `ETag` and `Last-Modified` (they do by default).
     pub fn validators(&self, on: bool) {
         lock(&self.shared).without_validators = !on;
+    }
+
+    /// Answers carry no `ETag` any more but only `Last-Modified`, and 304 neither, as with Python's `http.server`.
+    pub fn only_dates(&self) {
+        lock(&self.shared).without_tags = true;
     }
 
     /// How many requests of `path` came, whatever their method and answer.

@@ -169,6 +169,15 @@ impl Workspace {
         }
         let definition = &given.environment.definition;
         let platform = options.platform.unwrap_or_else(|| platforms_of(definition)[0]);
+        if options.post_link == Some(ScriptChoice::Run) && platform != Platform::host() {
+            return Err(Error::Arguments {
+                message: format!(
+                    "scripts of packages for {platform} cannot be run on {}, nor can an image for it be assembled",
+                    Platform::host()
+                ),
+                hint: format!("build it on a machine that is {platform}"),
+            });
+        }
         let (locked, image, cached) =
             if let Some(lock) = self.lock_in(&given, options.lock.as_deref()).await? {
                 // Only a lock that became an image may be what others build from.

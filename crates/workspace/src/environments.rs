@@ -162,6 +162,7 @@ impl Workspace {
             let file = given.file.as_ref().map_or(name, |file| folders::shown(file));
             let how = format!("provenv lock {file} --upgrade");
             self.note_changed_folders(definition, &locked.receipt.lock, &how)?;
+            self.note_moved_channels(definition, &locked.receipt, &how);
             return Ok(locked);
         };
         let how = format!("provenv upgrade {}", row.name);

@@ -7,6 +7,7 @@ mod building;
 mod builds;
 mod bundling;
 mod catalogue;
+mod channels;
 mod comparing;
 mod config;
 mod curated;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use provenv_definition::{Definition, Diagnostic, Digest, LockedArtifacts, definition_digest};
+use provenv_definition::{Definition, Diagnostic, Digest, LockedArtifacts, Platform, definition_digest};
 use provenv_lock::{Artifact, Lock, Places, PostLink, PypiSource, Receipt, ToolVersion};
 use serde::Serialize;
 
@@ -98,12 +98,12 @@ impl Workspace {
                 return Err(Error::BuiltElsewhere { file: file.to_owned(), wheel: package.wheel.clone() });
             }
         }
-        for platform in lock.platforms.values() {
-            if let Some(PostLink::Run { layer: Some(layer) }) = &platform.post_link
-                && !self.store.contains(&layer.sha256)
-            {
-                return Err(Error::ScriptsElsewhere { file: file.to_owned() });
-            }
+        // What scripts left for another platform is needed where images for that are made.
+        if let Some(platform) = lock.platforms.get(&Platform::host())
+            && let Some(PostLink::Run { layer: Some(layer) }) = &platform.post_link
+            && !self.store.contains(&layer.sha256)
+        {
+            return Err(Error::ScriptsElsewhere { file: file.to_owned() });
         }
         let fetcher = self.fetcher().await?;
         for url in lock.strange_urls(&self.places(definition)) {

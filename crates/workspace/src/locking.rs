@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::catalogue::{NewEnvironment, Same};
 use crate::environments::content_digest;
-use crate::post_link::ScriptChoice;
+use crate::post_link::{ScriptChoice, Scripts};
 use crate::sandbox::BaseSandbox;
 use crate::{Error, Phase, Reference, Resolving, Result, Workspace, folders, user_name};
 
@@ -128,8 +128,7 @@ impl Workspace {
         {
             resolving.virtual_packages.clone_from(&previous.receipt.virtual_packages);
         }
-        let kept = |previous: &Locked| previous.lock.platforms.values().find_map(ScriptChoice::of);
-        let scripts = scripts.or_else(|| previous.as_ref().and_then(kept));
+        let scripts = Scripts { choice: scripts, before: previous.as_ref().map(|previous| &previous.lock) };
         let (lock, mut receipt) =
             self.resolve(definition, artifacts, None, &upgrade, &resolving, scripts).await?;
         self.remember_folders(&receipt.lock, &folders)?;
@@ -234,8 +233,9 @@ impl Workspace {
         {
             resolving.virtual_packages = receipt.virtual_packages;
         }
+        let scripts = Scripts { choice: None, before: Some(&old) };
         let (lock, mut receipt) =
-            self.resolve(definition, None, Some(&old), &upgrade, &resolving, None).await?;
+            self.resolve(definition, None, Some(&old), &upgrade, &resolving, scripts).await?;
         let changes: BTreeMap<Platform, LockDiff> = lock
             .platforms
             .iter()
@@ -270,8 +270,7 @@ impl Workspace {
         Ok(upgraded)
     }
 
-    /// Chooses every artifact of `definition`, for each of its platforms. Scripts of packages become what `scripts` says, or
-    /// what they are in `previous`.
+    /// Chooses every artifact of `definition`, for each of its platforms.
     async fn resolve(
         &self,
         definition: &Definition,
@@ -279,7 +278,7 @@ impl Workspace {
         previous: Option<&Lock>,
         upgrade: &Upgrade,
         resolving: &Resolving,
-        scripts: Option<ScriptChoice>,
+        scripts: Scripts<'_>,
     ) -> Result<(Lock, Receipt)> {
         let _pin = self.store.pin()?;
         self.reporter.begin(Phase::Resolving, "environment");
@@ -296,8 +295,7 @@ impl Workspace {
             let resolution =
                 self.resolve_platform(definition, artifacts, platform, before, upgrade, resolving).await?;
             // What becomes of packages' scripts is the user's choice, and stays.
-            let choice = scripts.or_else(|| before.and_then(ScriptChoice::of));
-            let lock = self.with_scripts(resolution.lock, platform, choice).await?;
+            let lock = self.with_scripts(resolution.lock, platform, scripts).await?;
             platforms.insert(platform, lock);
             indexes.extend(resolution.indexes);
             for tool in resolution.tools {
@@ -552,9 +550,10 @@ fn takes_pip(lock: &PlatformLock, platform: Platform) -> Result<()> {
                 "pip's packages cannot be chosen for the free-threaded Python {} {}",
                 python.version, python.build
             ),
-            hint: "ask conda for `python-gil` too, or for a build such as `python=3.13.*=*_cp313`, or take these packages \
-                   from conda"
-                .to_owned(),
+            hint:
+                "ask conda for `python-gil` too, and not for `python-freethreading`, or for a build such as \
+                   `python=3.13.*=*_cp313`; docs/how-to/conda-and-pip.md says why"
+                    .to_owned(),
         }),
         None => Ok(()),
     }

@@ -2,7 +2,8 @@
 //! locks or builds says what is to become of them, and the lock keeps it.
 //!
 //! They are run once, on a copy of the prefix, in the sandbox and without network. What they leave there becomes a layer, and
-//! the lock names it by its digest: from then on the image is a function of the lock, as any other.
+//! the lock names it by its digest: from then on the image is a function of the lock, as any other. Only those for this
+//! machine's platform can be run; of a lock for several, the others stay as they are.
 
 use std::path::PathBuf;
 
@@ -37,10 +38,38 @@ impl ScriptChoice {
     }
 }
 
+/// What is to become of the scripts of a new lock.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Scripts<'l> {
+    /// What the user says of them; else what was said before stays.
+    pub choice: Option<ScriptChoice>,
+    /// The lock that the new one follows.
+    pub before: Option<&'l Lock>,
+}
+
+impl Scripts<'_> {
+    /// What was chosen for the packages of a platform; for want of that, what was chosen for those of another.
+    fn choice(&self, platform: Platform) -> Option<ScriptChoice> {
+        let before = || {
+            let platforms = &self.before?.platforms;
+            let own = platforms.get(&platform).and_then(ScriptChoice::of);
+            own.or_else(|| platforms.values().find_map(ScriptChoice::of))
+        };
+        self.choice.or_else(before)
+    }
+
+    /// `lock` with what its scripts left where they were run, if that was for the same packages.
+    fn kept(&self, lock: &PlatformLock, platform: Platform) -> Option<PlatformLock> {
+        let before = self.before?.platforms.get(&platform)?;
+        let kept = PlatformLock { post_link: before.post_link.clone(), ..lock.clone() };
+        (ScriptChoice::of(before) == Some(ScriptChoice::Run) && kept == *before).then_some(kept)
+    }
+}
+
 /// Where the prefix is in every image.
 const PREFIX: &str = "/opt/provenv";
 
-/// How much of what a failed script printed is shown.
+/// How many bytes of what a failed script printed are shown at most.
 const SHOWN: usize = 2000;
 
 impl Workspace {
@@ -61,9 +90,12 @@ impl Workspace {
         };
         let _pin = self.store.pin()?;
         let mut lock = locked.lock.clone();
+        let scripts = Scripts { choice: Some(choice), before: None };
         for (platform, lock) in &mut lock.platforms {
-            if ScriptChoice::of(lock) != Some(choice) || is_gone(&self.store, lock) {
-                *lock = self.with_scripts(lock.clone(), *platform, Some(choice)).await?;
+            // What scripts left on another machine is there.
+            let is_here = *platform == Platform::host();
+            if ScriptChoice::of(lock) != Some(choice) || is_here && is_gone(&self.store, lock) {
+                *lock = self.with_scripts(lock.clone(), *platform, scripts).await?;
             }
         }
         if lock == locked.lock {
@@ -90,7 +122,8 @@ impl Workspace {
             return Ok(());
         }
         for (platform, lock) in &lock.platforms {
-            if lock.conda.is_empty() || ScriptChoice::of(lock) == choice {
+            let is_elsewhere = choice == Some(ScriptChoice::Run) && *platform != Platform::host();
+            if lock.conda.is_empty() || ScriptChoice::of(lock) == choice || is_elsewhere {
                 continue;
             }
             if !self.assembler(None).await?.link_scripts(lock, *platform).await?.is_empty() {
@@ -103,29 +136,44 @@ impl Workspace {
         Ok(())
     }
 
-    /// `lock`, of this platform, with the scripts of its conda packages as `choice` says.
+    /// `lock`, of this platform, with the scripts of its conda packages as `scripts` says.
     pub(crate) async fn with_scripts(
         &self,
         mut lock: PlatformLock,
         platform: Platform,
-        choice: Option<ScriptChoice>,
+        scripts: Scripts<'_>,
     ) -> Result<PlatformLock> {
         lock.post_link = None;
         if lock.conda.is_empty() {
             return Ok(lock);
         }
-        let Some(choice) = choice else { return Ok(lock) };
-        let scripts = self.assembler(None).await?.link_scripts(&lock, platform).await?;
-        if !scripts.is_empty() {
-            lock.post_link = Some(match choice {
-                ScriptChoice::Skip => PostLink::Skip,
-                ScriptChoice::Run => self.run_scripts(&lock, platform, scripts).await?,
-            });
+        let Some(choice) = scripts.choice(platform) else { return Ok(lock) };
+        let is_elsewhere = choice == ScriptChoice::Run && platform != Platform::host();
+        if is_elsewhere && let Some(kept) = scripts.kept(&lock, platform) {
+            return Ok(kept);
         }
+        let found = self.assembler(None).await?.link_scripts(&lock, platform).await?;
+        if found.is_empty() {
+            return Ok(lock);
+        }
+        if is_elsewhere {
+            let packages: Vec<&str> = found.iter().map(|script| script.what.as_str()).collect();
+            self.reporter.note(&format!(
+                "scripts of packages for {platform} ({}) cannot be run on {}: images for it are refused until they are run on \
+                 such a machine, or left out",
+                packages.join(", "),
+                Platform::host()
+            ));
+            return Ok(lock);
+        }
+        lock.post_link = Some(match choice {
+            ScriptChoice::Skip => PostLink::Skip,
+            ScriptChoice::Run => self.run_scripts(&lock, platform, found).await?,
+        });
         Ok(lock)
     }
 
-    /// Runs `scripts`, those of the conda packages of `lock`.
+    /// Runs `scripts`, those of the conda packages of `lock`, which is for this machine's platform.
     async fn run_scripts(
         &self,
         lock: &PlatformLock,
@@ -134,12 +182,6 @@ impl Workspace {
     ) -> Result<PostLink> {
         if !scripts.iter().all(LinkScript::is_post_link) {
             return Err(provenv_image::Error::Scripts(scripts).into());
-        }
-        if platform != Platform::host() {
-            return Err(Error::Unsupported(format!(
-                "scripts of packages for {platform} cannot be run on {}",
-                Platform::host()
-            )));
         }
         let without = PlatformLock { post_link: Some(PostLink::Skip), ..lock.clone() };
         let image = self.assembler(None).await?.image(&without, platform).await?;
@@ -204,8 +246,17 @@ fn is_gone(store: &Store, lock: &PlatformLock) -> bool {
 }
 
 fn failed(script: &LinkScript, code: i32, output: &[u8]) -> Error {
-    let output = String::from_utf8_lossy(&output[output.len().saturating_sub(SHOWN)..]);
-    let lines: Vec<String> = output.trim().lines().map(|line| shown(line).collect()).collect();
+    let (cut, last) = output.split_at(output.len().saturating_sub(SHOWN));
+    // A line that is cut says nothing, unless it is the only one.
+    let begin = match last.iter().position(|&byte| byte == b'\n') {
+        Some(end) if !cut.is_empty() && end + 1 < last.len() => end + 1,
+        _ => 0,
+    };
+    let text = String::from_utf8_lossy(&last[begin..]);
+    let mut lines: Vec<String> = text.trim().lines().map(|line| shown(line).collect()).collect();
+    if !cut.is_empty() {
+        lines.insert(0, "[what it printed before is left out]".to_owned());
+    }
     let output = lines.join("\n");
     Error::Script { package: script.what.clone(), path: script.path.clone(), code, output }
 }

@@ -154,14 +154,20 @@ pub(crate) const UNCONFINED: &str = "PROVENV_ALLOW_UNCONFINED";
 /// What is kept of what a tool prints: foreign code may print for ever.
 const MOST_OUTPUT: usize = 16 << 20;
 
-/// Reads to the end, and keeps at least the last [`MOST_OUTPUT`] bytes.
+/// Reads to the end, and keeps at least the last [`MOST_OUTPUT`] bytes. If that is not all, a line before them says so.
 fn read_all(stream: Option<impl Read>) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let (mut bytes, mut left_out) = (Vec::new(), 0);
     let Some(mut stream) = stream else { return Ok(bytes) };
     while stream.by_ref().take(1 << 16).read_to_end(&mut bytes)? > 0 {
         if bytes.len() > 2 * MOST_OUTPUT {
-            bytes.drain(..bytes.len() - MOST_OUTPUT);
+            let too_many = bytes.len() - MOST_OUTPUT;
+            bytes.drain(..too_many);
+            left_out += too_many;
         }
+    }
+    if left_out > 0 {
+        let line = format!("[{left_out} bytes before this are left out]\n");
+        bytes.splice(..0, line.into_bytes());
     }
     Ok(bytes)
 }
@@ -209,6 +215,10 @@ mod tests {
         let endless = std::io::repeat(b'x').take(200 << 20).chain(&b"last words"[..]);
         let kept = read_all(Some(endless)).unwrap();
         assert!(kept.ends_with(b"xlast words") && kept.len() >= MOST_OUTPUT && kept.capacity() < 100 << 20);
+        let end = kept.iter().position(|&byte| byte == b'\n').unwrap();
+        let left_out = (200 << 20) + "last words".len() - (kept.len() - end - 1);
+        let said = String::from_utf8_lossy(&kept[..end]);
+        assert_eq!(said, format!("[{left_out} bytes before this are left out]"));
         assert_eq!(read_all(Some(&b"short"[..])).unwrap(), b"short");
     }
 }

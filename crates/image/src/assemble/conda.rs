@@ -234,6 +234,9 @@ fn check_python(
     let (major, minor) = python.minor();
     let site = format!("lib/python{major}.{minor}/site-packages");
     if let Some(own) = conda_meta::site_packages(&facts[n]).filter(|own| *own != site) {
+        if own == format!("lib/python{major}.{minor}t/site-packages") {
+            return Err(Error::FreeThreaded { what: format!("{} {}", laid[n].what, packages[n].build) });
+        }
         return other(format!("its packages lie in `{}`, not in `{site}`", own.escape_debug()));
     }
     let executable = python.executable.trim_start_matches('/');

@@ -82,6 +82,12 @@ pub enum Error {
         /// Why.
         problem: String,
     },
+    /// A Python without the global interpreter lock: its packages have a folder of their own, and its wheels other tags.
+    #[error("{what} is a free-threaded Python, of which no image can be made yet")]
+    FreeThreaded {
+        /// The package, with its build.
+        what: String,
+    },
     /// A prefix could not be laid out elsewhere.
     #[error(transparent)]
     Prefix(#[from] crate::export::prefix::Error),
@@ -123,6 +129,11 @@ impl Error {
                     .to_owned(),
             ),
             Self::PostLinkGone | Self::PostLinkOther => Some("`provenv lock --post-link run` runs them again".to_owned()),
+            Self::FreeThreaded { .. } => Some(
+                "ask conda for `python-gil` too, and not for `python-freethreading`, or for a build such as \
+                 `python=3.13.*=*_cp313`"
+                    .to_owned(),
+            ),
             Self::OtherPython { .. } => Some("ask for the CPython of conda-forge or of Anaconda".to_owned()),
             Self::Prefix(error) => error.hint(),
             Self::Worker(_) => None,

@@ -19,6 +19,15 @@ use crate::{conda_meta, post_link};
 /// Where it is in an image.
 const INSIDE: &str = "/opt/provenv";
 
+/// What is wrong with a place where something is.
+const TAKEN: &str = "is there and not an empty folder";
+
+/// How folders in which a prefix is made are called, with six letters or digits behind.
+const STAGE: &str = ".provenv-";
+
+/// What it is called there.
+const STAGED: &str = "prefix";
+
 /// Why a prefix could not be laid out elsewhere.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -97,7 +106,7 @@ pub(crate) fn place(folder: &Path, python: Option<&PythonLock>) -> Result<PathBu
         Err(_) => Ok(whole),
         Ok(there) if there.is_dir() && fs_err::read_dir(&whole).map_err(io)?.next().is_none() => Ok(whole),
         Ok(there) if there.file_type().is_block_device() => refuse("is a device"),
-        Ok(_) => refuse("is there and not an empty folder"),
+        Ok(_) => refuse(TAKEN),
     }
 }
 
@@ -111,10 +120,14 @@ pub(crate) fn write(
 ) -> Result<(), Error> {
     let io = |source| Error::Io { path: folder.to_owned(), source };
     let parent = folder.parent().unwrap_or(folder);
-    let staged = tempfile::Builder::new().prefix(".provenv-").tempdir_in(parent).map_err(io)?;
-    let root = staged.path().join("prefix");
+    clear(parent);
+    let (staged, _held) = stage(parent).map_err(io)?;
+    let root = staged.path().join(STAGED);
     fs_err::create_dir(&root).map_err(io)?;
-    post_link::copy(layers, &root)?;
+    post_link::copy(layers, &root).map_err(|error| match error {
+        post_link::Error::Io(source) => io(source),
+        error => Error::Copy(error),
+    })?;
     let prefix = folder.to_str().unwrap_or_default();
     for packed in packages {
         relocate(store, packed, prefix, &root).map_err(|error| match error {
@@ -126,11 +139,58 @@ pub(crate) fn write(
     // All of it is on the disk before it has its name.
     let flush = || Ok(nix::unistd::syncfs(File::open(&root)?.file())?);
     flush().map_err(io)?;
+    // Somebody may have put something there meanwhile.
+    let named = |source: io::Error| match source.kind() {
+        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            Error::Place { path: folder.to_owned(), problem: TAKEN }
+        }
+        _ => io(source),
+    };
     if folder.is_dir() {
-        fs_err::remove_dir(folder).map_err(io)?;
+        fs_err::remove_dir(folder).map_err(named)?;
     }
-    fs_err::rename(&root, folder).map_err(io)?;
+    fs_err::rename(&root, folder).map_err(named)?;
     File::open(parent).and_then(|parent| parent.sync_all()).map_err(io)
+}
+
+/// A folder in `parent` to make a prefix in, and the lock on it by which others know that somebody does.
+fn stage(parent: &Path) -> io::Result<(tempfile::TempDir, File)> {
+    loop {
+        let staged = tempfile::Builder::new().prefix(STAGE).tempdir_in(parent)?;
+        // Until it is locked, another process may take it for one that was left, and take it away.
+        match File::open(staged.path()) {
+            Ok(held) => {
+                // Where folders cannot be locked, nobody takes them away.
+                let _ = held.file().lock();
+                if staged.path().is_dir() {
+                    return Ok((staged, held));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Takes away what processes that were killed have left in `parent`. What cannot be taken away stays.
+fn clear(parent: &Path) {
+    let Ok(entries) = fs_err::read_dir(parent) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(STAGE));
+        let is_named_so =
+            name.is_some_and(|rest| rest.len() == 6 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        if !is_named_so || !fs_err::symlink_metadata(&path).is_ok_and(|there| there.is_dir()) {
+            continue;
+        }
+        let Ok(folder) = File::open(&path) else { continue };
+        let holds_one = || {
+            fs_err::read_dir(&path)
+                .is_ok_and(|mut inside| inside.all(|one| one.is_ok_and(|one| one.file_name() == STAGED)))
+        };
+        if folder.file().try_lock().is_ok() && holds_one() {
+            let _ = fs_err::remove_dir_all(&path);
+        }
+    }
 }
 
 enum Relocating {

@@ -1,5 +1,7 @@
 //! Writing a segment, entry by entry.
 
+use std::io::{ErrorKind, Read};
+
 use provenv_store::Store;
 
 use super::error::Error;
@@ -8,6 +10,9 @@ use super::model::{Index, Item, ItemKind, Segment, Whole};
 use crate::entry::Directory;
 use crate::path;
 use crate::tarball::{self, HeaderKind, padding};
+
+/// Bytes of a file that are in memory at once.
+const PIECE: usize = 256 << 10;
 
 /// A segment in the making.
 pub(crate) struct Writer {
@@ -88,6 +93,34 @@ impl Writer {
         let size = bytes.len() as u64;
         self.entry(path, ItemKind::File, size, mode, owner)?;
         self.gzip.push(bytes)?;
+        self.end_file(size)
+    }
+
+    /// A file of `size` bytes that are read now, a piece at a time.
+    pub fn file_from(
+        &mut self,
+        path: &str,
+        mut bytes: impl Read,
+        size: u64,
+        mode: u32,
+        owner: (u32, u32),
+    ) -> Result<(), Error> {
+        let failed = |source| Error::Read { artifact: path.to_owned(), source };
+        self.entry(path, ItemKind::File, size, mode, owner)?;
+        let mut left = size;
+        let mut piece = vec![0; PIECE];
+        while left > 0 {
+            let most = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+            match bytes.read(&mut piece[..most]) {
+                Ok(0) => return Err(failed(ErrorKind::UnexpectedEof.into())),
+                Ok(length) => {
+                    self.gzip.push(&piece[..length])?;
+                    left -= length as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
         self.end_file(size)
     }
 

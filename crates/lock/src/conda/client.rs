@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use provenv_definition::SafeUrl;
 use provenv_fetch::{Exchange, Fetcher, Phase};
 use rattler_repodata_gateway::DownloadReporter;
-use reqwest::header::{AGE, CACHE_CONTROL, EXPIRES, HeaderValue, IF_MODIFIED_SINCE, LAST_MODIFIED};
+use reqwest::header::{
+    AGE, CACHE_CONTROL, ETAG, EXPIRES, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+};
 use reqwest::{Request, Response, StatusCode};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use url::Url;
@@ -120,6 +122,15 @@ impl Middleware for Through {
         headers.remove(EXPIRES);
         headers.remove(AGE);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        if status == StatusCode::NOT_MODIFIED {
+            // It is about what was asked for, and the reader believes it only if it says so: many servers leave that out
+            // (RFC 9110 section 15.4.5 lets them).
+            for (said, asked) in [(ETAG, IF_NONE_MATCH), (LAST_MODIFIED, IF_MODIFIED_SINCE)] {
+                if let Some(value) = request.headers().get(asked) {
+                    headers.insert(said, value.clone());
+                }
+            }
+        }
         // Of indexes that are read as they come there are long ones, and they go to the disk.
         let times = if exchange.whole { 1 } else { LONGER };
         let limit = self.fetcher.options().document_limit.saturating_mul(times);

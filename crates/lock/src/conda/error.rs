@@ -16,12 +16,12 @@ pub enum Error {
         /// The URL.
         url: String,
     },
-    /// Other bytes than those that were locked.
-    #[error("`{url}` is not what was locked: its md5 is {actual}, expected {expected}")]
+    /// Other bytes than those that were locked, or that a spec names by its URL.
+    #[error("`{url}` is not what was meant: its md5 is {actual}, expected {expected}")]
     Md5 {
         /// The URL.
         url: String,
-        /// What the lock says.
+        /// What the lock or the spec says.
         expected: String,
         /// What came.
         actual: String,
@@ -61,8 +61,10 @@ pub enum Error {
     #[error("the channel's index names a part that its server does not have")]
     Reindexed,
     /// An index that was read is none.
-    #[error("{reason}")]
+    #[error("failed to read {}: {reason}", of_channel(channel.as_deref()))]
     Broken {
+        /// The channel, if it is known.
+        channel: Option<String>,
         /// What the reader says.
         reason: String,
     },
@@ -145,7 +147,7 @@ impl Error {
                 reqwest_middleware::Error::Middleware(error),
             )) => match error.downcast::<provenv_fetch::Error>() {
                 Ok(error) => Self::Fetch(error),
-                Err(error) => Self::Broken { reason: with_causes(error.as_ref()) },
+                Err(error) => Self::Broken { channel: None, reason: with_causes(error.as_ref()) },
             },
             GatewayError::SubdirNotFoundError(error) => {
                 Self::NoChannel { channel: channels::shown(&error.channel), subdir: error.subdir }
@@ -155,11 +157,12 @@ impl Error {
                 Self::NotCached { what: SafeUrl::new(url).to_string() }
             }
             // Of a shard: that there is no index at all is told apart from this.
-            GatewayError::ReqwestError(error) if error.status().is_some_and(|status| status == 404) => {
-                Self::Reindexed
-            }
+            GatewayError::ReqwestError(error)
+            | GatewayError::FetchRepoDataError(FetchRepoDataError::HttpError(
+                reqwest_middleware::Error::Reqwest(error),
+            )) if error.status().is_some_and(|status| status == 404) => Self::Reindexed,
             GatewayError::ShardNotCached(name) => Self::NotCached { what: name },
-            error => Self::Broken { reason: with_causes(&error) },
+            error => Self::Broken { channel: None, reason: with_causes(&error) },
         }
     }
 
@@ -169,7 +172,7 @@ impl Error {
             Self::NoSubdir { .. } => {
                 "a package lies in a folder such as `linux-64` or `noarch` of its channel".to_owned()
             }
-            Self::Md5 { .. } => "lock again with the tool that wrote the lock".to_owned(),
+            Self::Md5 { .. } => "correct the digest; if a tool wrote it, have it write it anew".to_owned(),
             Self::Fetch(error) => return error.hint(),
             Self::NoChannels { .. } => "add `channels: [conda-forge]`, or name the channel of the package: \
                                         `conda-forge::numpy`"
@@ -213,13 +216,17 @@ impl Error {
         match self {
             Self::NoPackage { name, .. } => at(&|spec| spec.name == *name),
             Self::NoChannels { spec } | Self::Spec { spec } => at(&|asked| asked.to_string() == *spec),
-            Self::Archive { url, .. } => {
+            Self::Archive { url, .. } | Self::Md5 { url, .. } => {
                 at(&|spec| spec.url.as_ref().is_some_and(|asked| asked.to_string() == *url))
             }
             Self::Unsolvable { explanation } => at(&|spec| explanation.names.contains(&spec.name)),
             _ => Vec::new(),
         }
     }
+}
+
+fn of_channel(channel: Option<&str>) -> String {
+    channel.map_or_else(|| "an index".to_owned(), |channel| format!("the index of the channel `{channel}`"))
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {
@@ -233,5 +240,5 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         }
         cause = inner.source();
     }
-    mask_secrets(&text)
+    mask_secrets(text.trim_end())
 }

@@ -10,7 +10,8 @@ use provenv_fetch::{Fetcher, Phase};
 use rattler_conda_types::{MatchSpec, PackageName, ParseMatchSpecOptions, RepoDataRecord, Subdir};
 use rattler_repodata_gateway::fetch::CacheAction;
 use rattler_repodata_gateway::{
-    ChannelConfig, ChannelRelationsMode, Gateway, RepoData, RepoDataQueryOutput, SourceConfig,
+    ChannelConfig, ChannelRelationsMode, Gateway, GatewayError, RepoData, RepoDataQueryOutput, Source,
+    SourceConfig,
 };
 use url::Url;
 
@@ -215,18 +216,45 @@ impl Reading<'_> {
         let depends = archives.iter().flat_map(|archive| &archive.package_record.depends);
         let options = ParseMatchSpecOptions::lenient();
         let depends = depends.filter_map(|spec| MatchSpec::from_str(spec, options).ok());
+        let asked: Vec<MatchSpec> = asked.chain(depends).collect();
         let sources = self.request.channels.sources.iter().cloned();
+        match self.query(sources, &asked).await.map_err(Error::of_gateway) {
+            Ok(read) => Ok(read),
+            Err(error) => Err(match (self.seen.too_long(), error) {
+                (Some(error), _) => Error::Fetch(error),
+                (None, Error::Broken { reason, .. }) => {
+                    Error::Broken { channel: self.broken(&asked).await, reason }
+                }
+                (None, error) => error,
+            }),
+        }
+    }
+
+    async fn query(
+        &self,
+        sources: impl IntoIterator<Item = Source>,
+        asked: &[MatchSpec],
+    ) -> Result<RepoDataQueryOutput, GatewayError> {
         let query = self
             .gateway
-            .query(sources, [subdir(self.platform), Subdir::NoArch], asked.chain(depends))
+            .query(sources, [subdir(self.platform), Subdir::NoArch], asked.iter().cloned())
             .recursive(true)
             // Nothing is looked for but where the user said.
             .channel_relations(ChannelRelationsMode::Disabled)
             .with_reporter(Progress::new(self.fetcher));
-        query.execute().await.map_err(|error| match self.seen.too_long() {
-            Some(error) => Error::Fetch(error),
-            None => Error::of_gateway(error),
-        })
+        query.execute().await
+    }
+
+    /// The channel whose index cannot be read: the reader does not say it.
+    async fn broken(&self, asked: &[MatchSpec]) -> Option<String> {
+        let all = &self.request.channels.all;
+        for channel in all {
+            let alone = [Source::Channel(channel.clone())];
+            if all.len() == 1 || self.query(alone, asked).await.is_err() {
+                return Some(channels::shown(channel));
+            }
+        }
+        None
     }
 
     /// A package that no channel has is told before the solver says so in more words.
@@ -245,7 +273,9 @@ impl Reading<'_> {
         let names = self.gateway.names(channels, [subdir(self.platform), Subdir::NoArch]);
         // Without them there is still the error itself.
         let names = names.execute().await.map(|names| names.names).unwrap_or_default();
-        let nearest = provenv_definition::nearest(name, names.iter().map(PackageName::as_normalized));
+        // An index may list a file of that name whose record has another.
+        let names = names.iter().map(PackageName::as_normalized).filter(|listed| *listed != name);
+        let nearest = provenv_definition::nearest(name, names);
         Err(Error::NoPackage {
             name: name.to_owned(),
             channels: request.channels.all.iter().map(channels::shown).collect(),

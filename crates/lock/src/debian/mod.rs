@@ -116,13 +116,13 @@ impl Archive {
         let item = "Debian packages";
         self.fetcher.reporter().begin(Phase::Resolving, item);
         let resolution = async {
-            // What is said of a user-managed base's Python is for the record alone.
             let as_is = definition.user_managed;
-            let wanted = definition.python.as_ref().filter(|_| !as_is);
+            // Conda brings its own where it brings anything, and a user-managed base has the one that its user put there: of
+            // those, no suite need have the Python that is asked for.
+            let python = !as_is && !definition.conda.has_packages_for(platform);
+            let wanted = definition.python.as_ref().filter(|_| python);
             let open = self.select(suite, wanted, platform).await?;
             let requested = definition.system_packages.clone();
-            // Conda brings its own where it brings anything, and a user-managed base has the one that its user put there.
-            let python = !as_is && !definition.conda.has_packages_for(platform);
             let mut resolution = blocking(move || choose(&open, &requested, python, platform)).await?;
             resolution.python.iter_mut().for_each(|python| python.as_is = as_is);
             Ok(resolution)

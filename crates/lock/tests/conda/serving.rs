@@ -69,6 +69,22 @@ fn a_new_index_is_noticed_at_once_and_an_old_one_is_not_fetched_again() {
 }
 
 #[test]
+fn a_server_that_says_nothing_of_what_has_not_changed_is_believed() {
+    for sharded in [true, false] {
+        let place = Place::new();
+        let channel = if sharded { small() } else { small().without_shards() };
+        let server = Server::start(channel.serve(FileTree::new()));
+        server.only_dates();
+        let question = asked(&[&server.at("/small")], &["program"]);
+        for _ in 0..3 {
+            assert_eq!(place.names(&question), CHOSEN, "{sharded}");
+        }
+        let unchanged = server.requests().into_iter().filter(|request| request.status == 304);
+        assert!(unchanged.count() >= 2, "{sharded}");
+    }
+}
+
+#[test]
 fn without_the_network_what_was_read_is_still_there() {
     let mut place = Place::new();
     let server = Server::start(small().serve(FileTree::new()));
@@ -304,6 +320,24 @@ fn mirrors_are_asked_in_place_of_the_channel_and_locks_name_the_channel() {
     }
     assert!(broken.total_hits() > 0);
     assert!(!text(&resolution).contains("127.0.0.1"), "{}", text(&resolution));
+}
+
+#[test]
+fn whose_index_is_broken_is_said() {
+    let place = Place::new();
+    let good = Server::start(small().serve(FileTree::new()));
+    for index in ["repodata_shards.msgpack.zst", "repodata.json"] {
+        let channel = if index == "repodata.json" { small().without_shards().without_zst() } else { small() };
+        let broken = Server::start(channel.serve(FileTree::new()));
+        broken.put(&format!("/small/linux-64/{index}"), "<html>");
+        let broken = broken.at("/small");
+        for channels in [vec![&broken[..]], vec![&good.at("/small")[..], &broken]] {
+            let error = place.resolve(&asked(&channels, &["program"])).unwrap_err();
+            assert!(matches!(error, Error::Broken { .. }), "{error:?}");
+            let said = format!("failed to read the index of the channel `{broken}`: ");
+            assert!(error.to_string().starts_with(&said), "{error}");
+        }
+    }
 }
 
 #[test]

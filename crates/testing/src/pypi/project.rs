@@ -9,6 +9,8 @@ pub(super) struct Project {
     pub version: String,
     pub requires: Vec<String>,
     pub requires_python: Option<String>,
+    /// When its file was uploaded, in RFC 3339.
+    pub uploaded: String,
 }
 
 impl Project {
@@ -18,6 +20,7 @@ impl Project {
             version: version.to_owned(),
             requires: Vec::new(),
             requires_python: None,
+            uploaded: "2024-01-01T00:00:00Z".to_owned(),
         }
     }
 

@@ -56,6 +56,13 @@ impl Wheel {
         self
     }
 
+    /// When it was uploaded, as an index says it (RFC 3339); the beginning of 2024 otherwise.
+    #[must_use]
+    pub fn uploaded(mut self, time: &str) -> Self {
+        time.clone_into(&mut self.project.uploaded);
+        self
+    }
+
     /// One `Requires-Dist` (PEP 508).
     #[must_use]
     pub fn requires(mut self, requirement: &str) -> Self {

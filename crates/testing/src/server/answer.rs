@@ -22,13 +22,17 @@ pub(super) async fn answer(State(shared): State<Shared>, request: Request) -> Re
     let path = percent_decode(request.uri().path());
     let mut inner = lock(&shared);
     let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    // Put in place each time, so that faults befall it as they do any file.
+    if let Some(answer) = inner.access.give(&path) {
+        inner.tree.insert(&path, "application/json", answer);
+    }
     let response = if let Some(wanted) = inner.access.admit(&path, authorization) {
         let fault = inner.faults.get_mut(wanted).and_then(VecDeque::pop_front);
         let fault = fault.or_else(|| inner.lasting_faults.get(wanted).cloned());
         let fault = fault.or_else(|| redirect(&inner, wanted));
         respond(&inner, wanted, request.method(), request.headers(), fault.as_ref())
     } else {
-        unauthorized(inner.access.challenge())
+        unauthorized(&inner.access.challenge())
     };
     inner.log.push(Logged {
         method: request.method().to_string(),
@@ -83,13 +87,18 @@ fn respond(
         HeaderValue::from_str(&file.content_type).expect("a content type is a header value"),
     );
     if !inner.without_validators {
-        out.insert(ETAG, HeaderValue::from_str(&etag).expect("hexadecimal is a header value"));
+        if !inner.without_tags {
+            out.insert(ETAG, HeaderValue::from_str(&etag).expect("hexadecimal is a header value"));
+        }
         out.insert(LAST_MODIFIED, HeaderValue::from_static(MODIFIED));
         let fresh = match header(IF_NONE_MATCH) {
             Some(tags) => tags.split(',').any(|tag| tag.trim() == etag || tag.trim() == "*"),
             None => header(IF_MODIFIED_SINCE) == Some(MODIFIED),
         };
         if fresh {
+            if inner.without_tags {
+                response.headers_mut().remove(LAST_MODIFIED);
+            }
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return response;
         }
@@ -197,9 +206,10 @@ fn plain(status: StatusCode) -> Response<Body> {
     response
 }
 
-fn unauthorized(challenge: &'static str) -> Response<Body> {
+fn unauthorized(challenge: &str) -> Response<Body> {
     let mut response = plain(StatusCode::UNAUTHORIZED);
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    let challenge = HeaderValue::from_str(challenge).expect("a challenge is a header value");
+    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     response
 }
 

@@ -344,15 +344,18 @@ async fn packages_in_each_others_way_are_refused() {
     }
 
     // A Python with its packages elsewhere, and one that is not there.
-    for change in ["site", "executable"] {
+    for site in [Some("t/site-packages"), Some("/packages"), None] {
         let mut package = Conda::named("python", &format!("3.{minor}.1"));
-        if change == "site" {
-            package.index["python_site_packages_path"] = format!("lib/python3.{minor}t/site-packages").into();
+        if let Some(site) = site {
+            package.index["python_site_packages_path"] = format!("lib/python3.{minor}{site}").into();
             package = package.file(&python, b"", None);
         }
         let mut lock = world.conda_lock(Vec::new());
         lock.conda = vec![world.conda(&package, &[])];
-        assert!(matches!(refused(&lock).await, Error::OtherPython { .. }), "{change}");
+        let error = refused(&lock).await;
+        let is_free = matches!(&error, Error::FreeThreaded { what } if what.starts_with("python 3."));
+        assert_eq!(is_free, site == Some("t/site-packages"), "{error}");
+        assert!(is_free || matches!(error, Error::OtherPython { .. }), "{site:?}: {error}");
     }
 }
 
