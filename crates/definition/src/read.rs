@@ -119,7 +119,7 @@ pub struct Origins {
     pub(crate) name: Option<Place>,
     pub(crate) version: Option<Place>,
     /// What the image stands on: `image`, `base`, `build`, a Dockerfile.
-    pub(crate) base: Option<Place>,
+    pub base: Option<Place>,
     /// The images that the Dockerfile begins from, where the base is one.
     pub(crate) base_images: Vec<(String, Place)>,
     /// Each of [`CondaRequirements::channels`](crate::CondaRequirements::channels).

@@ -54,18 +54,17 @@ fn requirements_are_checked() {
 
 #[test]
 fn environments_are_checked() {
-    const IMAGE: &str = "PV113 1:8 images of registries cannot be built on yet";
     for (text, expected) in [
         ("name: good-name_1.0\nversion: '2'", &[][..]),
         ("name: AzureML-x", &["PV101 1:7 names that begin with `azureml` are reserved"]),
         ("name: curated/x", &["PV101 1:7 names that begin with `curated/` are reserved"]),
         ("name: a b", &["PV102 1:7 the name holds a character that cannot be used"]),
         ("name: a\nversion: -1", &["PV102 2:10 the version must begin with a letter or digit"]),
-        ("image: python", &["PV106 1:8 the image has no tag, which means `latest`", IMAGE]),
-        ("image: h.test:5000/python", &["PV106 1:8 the image has no tag, which means `latest`", IMAGE]),
-        ("image: python:latest", &["PV106 1:8 the tag `latest` moves", IMAGE]),
-        ("image: python:3.12", &[IMAGE]),
-        ("image: python@sha256:aa", &[IMAGE]),
+        ("image: python", &["PV106 1:8 the image has no tag, which means `latest`"]),
+        ("image: h.test:5000/python", &["PV106 1:8 the image has no tag, which means `latest`"]),
+        ("image: python:latest", &["PV106 1:8 the tag `latest` moves"]),
+        ("image: python:3.12", &[]),
+        ("image: python@sha256:aa", &[]),
         ("python: '3.11'", &[]),
         ("base: debian/trixie\npython: '3.11'", &["PV112 2:9 Debian trixie does not have Python 3.11"]),
         ("base: debian/later\npython: '3.99'", &[]),

@@ -11,7 +11,27 @@ use crate::links::{self, Moved};
 use crate::segment::{Error, GzipWriter, Piece, Reader, Segment, key, once, prelude};
 use crate::tarball::{self, HeaderKind, padding};
 
-/// A layer of an image: a gzip-compressed tar.
+/// How a layer is compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// As all layers that are made here.
+    #[default]
+    Gzip,
+    /// By zstd.
+    Zstd,
+    /// Not at all.
+    None,
+}
+
+impl Compression {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    fn is_gzip(&self) -> bool {
+        *self == Self::Gzip
+    }
+}
+
+/// A layer of an image: a compressed tar.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layer {
     /// Digest of the compressed bytes.
@@ -20,8 +40,14 @@ pub struct Layer {
     pub size: u64,
     /// Digest of the uncompressed tar.
     pub diff_id: Digest,
-    /// Uncompressed bytes.
+    /// Uncompressed bytes; 0 where it came from a registry, which does not say.
     pub tar_size: u64,
+    /// How it is compressed.
+    #[serde(default, skip_serializing_if = "Compression::is_gzip")]
+    pub compression: Compression,
+    /// It is one of those of a base from a registry, taken as it is: it may take away what the ones below it have.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foreign: bool,
     /// What it is, for people: `scikit-learn 1.7.2`, `system packages (bucket 3)`.
     pub what: String,
     /// The packages in it, `name version`.
@@ -80,7 +106,7 @@ pub(crate) fn join_with(
     {
         // The blob begins with the same folders.
         let (digest, size, diff_id, tar_size) = (segment.blob, whole.size, whole.diff_id, whole.tar_size);
-        return Ok((Layer { digest, size, diff_id, tar_size, what, packages }, None));
+        return Ok((own(digest, size, diff_id, tar_size, what, packages), None));
     }
     let head = prelude(&parents);
     let mut fields = vec!["layer".to_owned(), Digest::of(&head).hex()];
@@ -118,7 +144,19 @@ pub(crate) fn join_with(
         },
     )?;
     let Joined { digest, size, diff_id, tar_size } = joined;
-    Ok((Layer { digest, size, diff_id, tar_size, what, packages }, Some(key)))
+    Ok((own(digest, size, diff_id, tar_size, what, packages), Some(key)))
+}
+
+/// A layer that was made here.
+fn own(
+    digest: Digest,
+    size: u64,
+    diff_id: Digest,
+    tar_size: u64,
+    what: String,
+    packages: Vec<String>,
+) -> Layer {
+    Layer { digest, size, diff_id, tar_size, compression: Compression::Gzip, foreign: false, what, packages }
 }
 
 /// A layer of one segment with nothing left out.

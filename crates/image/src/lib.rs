@@ -1,6 +1,7 @@
 //! Lock to segments, layers and a bit-identical image.
 
 mod assemble;
+pub mod base_image;
 pub mod base_state;
 mod conda_meta;
 pub mod entry;

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub use dockerfile::equivalent_dockerfile;
 
-use crate::layer::Layer;
+use crate::base_image::{BaseImage, Healthcheck, HistoryLine, Nothing, RuntimeConfig, USUAL_PATH};
+use crate::layer::{Compression, Layer};
 use crate::segment::{EPOCH, PREFIX};
 
 /// `application/vnd.oci.image.manifest.v1+json`.
@@ -24,10 +25,12 @@ pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 /// `application/vnd.oci.image.layer.v1.tar+gzip`.
 pub const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+/// `application/vnd.oci.image.layer.v1.tar+zstd`.
+pub const ZSTD_LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+/// `application/vnd.oci.image.layer.v1.tar`.
+pub const PLAIN_LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar";
 /// When every image was made, as far as it says: the earliest time that a zip can carry.
 pub const CREATED: &str = "1980-01-01T00:00:00Z";
-
-const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// An image whose blobs are all in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +76,11 @@ pub struct ImageConfig {
     pub command: Vec<String>,
     /// Annotations that clients show.
     pub labels: BTreeMap<String, String>,
+    /// What else a base from a registry says of how its containers start: its own variables, command and labels are not
+    /// looked at here.
+    pub inherited: RuntimeConfig,
+    /// What `docker history` shows of a base from a registry.
+    pub history: Vec<HistoryLine>,
 }
 
 impl ImageConfig {
@@ -81,12 +89,14 @@ impl ImageConfig {
     /// The labels say only what follows from the packages themselves. The lock's digest is not among them: a lock names
     /// where each artifact comes from, and the same wheels and Debian packages from elsewhere are the same image. Conda's are so
     /// from another mirror of their channel, which no lock names, and not from another channel, which their records name.
+    ///
+    /// Of a base from a registry nothing is known here: [`ImageConfig::over`] takes in what it says.
     pub fn of(lock: &PlatformLock) -> Self {
         let mut env = Vec::new();
         let has_conda = !lock.conda.is_empty();
         let has_virtualenv = lock.python.as_ref().is_some_and(PythonLock::has_virtualenv);
         if lock.python.as_ref().is_some_and(|python| !python.as_is) || has_conda {
-            env.push(("PATH".to_owned(), format!("/{PREFIX}/bin:{SYSTEM_PATH}")));
+            env.push(("PATH".to_owned(), format!("/{PREFIX}/bin:{USUAL_PATH}")));
             if has_virtualenv {
                 env.push(("VIRTUAL_ENV".to_owned(), format!("/{PREFIX}")));
             }
@@ -96,7 +106,7 @@ impl ImageConfig {
                 env.push(("CONDA_DEFAULT_ENV".to_owned(), format!("/{PREFIX}")));
             }
         } else {
-            env.push(("PATH".to_owned(), SYSTEM_PATH.to_owned()));
+            env.push(("PATH".to_owned(), USUAL_PATH.to_owned()));
         }
         env.push(("LANG".to_owned(), "C.UTF-8".to_owned()));
 
@@ -108,14 +118,67 @@ impl ImageConfig {
         } else {
             "sh"
         };
-        Self { env, command: vec![command.to_owned()], labels: labels(lock) }
+        Self { env, command: vec![command.to_owned()], labels: labels(lock), ..Self::default() }
+    }
+
+    /// The configuration of the image of `lock`, which stands on `base`.
+    ///
+    /// As in the images that Azure ML makes, packages are installed by root, into a folder that comes first on `PATH`, and
+    /// containers start at `/`; what runs in any case stays the base's. Where nothing is installed, all of it stays.
+    pub fn over(lock: &PlatformLock, base: &BaseImage) -> Self {
+        let own = Self::of(lock);
+        let mut inherited = base.config.clone();
+        let mut env: Vec<(String, String)> = base.config.variables();
+        let mut labels = inherited.labels.take().unwrap_or_default();
+        labels.extend(own.labels);
+        inherited.env = None;
+        let mut command = inherited.cmd.take().unwrap_or_default();
+        let history = base.history.clone();
+        let installs = own.env.iter().any(|(name, value)| name == "PATH" && value.contains(PREFIX));
+        if installs {
+            let below = base.path().unwrap_or_else(|| USUAL_PATH.to_owned());
+            let has_locale = env.iter().any(|(name, _)| matches!(name.as_str(), "LANG" | "LC_ALL"));
+            for (name, value) in own.env {
+                let value = if name == "PATH" { format!("/{PREFIX}/bin:{below}") } else { value };
+                match env.iter_mut().find(|(known, _)| *known == name) {
+                    Some(_) if name == "LANG" => {}
+                    Some(known) => known.1 = value,
+                    None if name == "LANG" && has_locale => {}
+                    None => env.push((name, value)),
+                }
+            }
+            inherited.working_dir = None;
+            if inherited.user.as_deref().is_some_and(|user| !user.is_empty()) {
+                inherited.user = Some("root".to_owned());
+            }
+            if lock.python.is_some() || command.is_empty() {
+                command = own.command;
+            }
+        } else if inherited.working_dir.as_deref() == Some("") {
+            inherited.working_dir = None;
+        }
+        Self { env, command, labels, inherited, history }
     }
 }
 
+/// The variables that containers of `image`, which is in `store`, start with.
+pub fn variables(store: &Store, image: &Image) -> provenv_store::Result<Vec<(String, String)>> {
+    #[derive(Deserialize)]
+    struct Document {
+        config: RuntimeConfig,
+    }
+    let document: Option<Document> = serde_json::from_slice(&store.read(&image.config)?).ok();
+    Ok(document.map(|document| document.config.variables()).unwrap_or_default())
+}
+
 fn labels(lock: &PlatformLock) -> BTreeMap<String, String> {
-    let BaseLock::Debian { suite } = &lock.base;
+    let base = match &lock.base {
+        BaseLock::Debian { suite } => format!("debian:{suite}"),
+        // Not its name: from another registry it is the same image.
+        BaseLock::Image(image) => image.manifest.to_string(),
+    };
     let mut labels = BTreeMap::from([
-        ("dev.provenv.base".to_owned(), format!("debian:{suite}")),
+        ("dev.provenv.base".to_owned(), base.clone()),
         ("dev.provenv.epoch".to_owned(), EPOCH.to_string()),
     ]);
     let mut title = Vec::new();
@@ -129,7 +192,13 @@ fn labels(lock: &PlatformLock) -> BTreeMap<String, String> {
         labels.insert("dev.provenv.python".to_owned(), python.version.clone());
         title.push(format!("Python {}", python.version));
     }
-    title.push(format!("Debian {suite}"));
+    match &lock.base {
+        BaseLock::Debian { suite } => title.push(format!("Debian {suite}")),
+        BaseLock::Image(_) => {
+            title.push(format!("base {}", &base[..19]));
+            labels.insert("org.opencontainers.image.base.digest".to_owned(), base);
+        }
+    }
     labels.insert("org.opencontainers.image.title".to_owned(), title.join(", "));
     labels
 }
@@ -164,16 +233,31 @@ struct Config<'a> {
     #[serde(rename = "config")]
     execution: Execution<'a>,
     rootfs: RootFs,
-    history: Vec<History>,
+    history: Vec<HistoryLine>,
 }
 
+#[expect(clippy::zero_sized_map_values, reason = "as it is written")]
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Execution<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exposed_ports: &'a Option<BTreeMap<String, Nothing>>,
     env: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entrypoint: &'a Option<Vec<String>>,
     cmd: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volumes: &'a Option<BTreeMap<String, Nothing>>,
     working_dir: &'a str,
     labels: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_signal: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    healthcheck: &'a Option<Healthcheck>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shell: &'a Option<Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -182,28 +266,33 @@ struct RootFs {
     diff_ids: Vec<Digest>,
 }
 
-#[derive(Serialize)]
-struct History {
-    created: &'static str,
-    created_by: String,
-}
-
 fn config_bytes(platform: Platform, layers: &[Layer], config: &ImageConfig) -> Vec<u8> {
+    let own = layers.iter().filter(|layer| !layer.foreign);
+    let own = own.map(|layer| HistoryLine {
+        created: Some(CREATED.to_owned()),
+        created_by: Some(created_by(layer)),
+        ..HistoryLine::default()
+    });
+    let inherited = &config.inherited;
     let config = Config {
         created: CREATED,
         architecture: platform.architecture(),
         os: "linux",
         execution: Execution {
+            user: &inherited.user,
+            exposed_ports: &inherited.exposed_ports,
             env: config.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            entrypoint: &inherited.entrypoint,
             cmd: &config.command,
-            working_dir: "/",
+            volumes: &inherited.volumes,
+            working_dir: inherited.working_dir.as_deref().unwrap_or("/"),
             labels: &config.labels,
+            stop_signal: &inherited.stop_signal,
+            healthcheck: &inherited.healthcheck,
+            shell: &inherited.shell,
         },
         rootfs: RootFs { r#type: "layers", diff_ids: layers.iter().map(|layer| layer.diff_id).collect() },
-        history: layers
-            .iter()
-            .map(|layer| History { created: CREATED, created_by: created_by(layer) })
-            .collect(),
+        history: config.history.iter().cloned().chain(own).collect(),
     };
     serde_json::to_vec(&config).expect("a configuration is plain data")
 }
@@ -237,7 +326,13 @@ struct Descriptor {
 }
 
 fn manifest_bytes(config: Digest, config_size: u64, layers: &[Layer]) -> Vec<u8> {
-    let layer = |layer: &Layer| Descriptor { media_type: LAYER_TYPE, digest: layer.digest, size: layer.size };
+    let media_type = |layer: &Layer| match layer.compression {
+        Compression::Gzip => LAYER_TYPE,
+        Compression::Zstd => ZSTD_LAYER_TYPE,
+        Compression::None => PLAIN_LAYER_TYPE,
+    };
+    let layer =
+        |layer: &Layer| Descriptor { media_type: media_type(layer), digest: layer.digest, size: layer.size };
     let manifest = Manifest {
         schema_version: 2,
         media_type: MANIFEST_TYPE,

@@ -117,6 +117,8 @@ impl Tar {
             size: blob.len() as u64,
             diff_id: Digest::of(&self.tar),
             tar_size: self.tar.len() as u64,
+            compression: provenv_image::layer::Compression::Gzip,
+            foreign: false,
             what: what.to_owned(),
             packages: vec![],
         }
@@ -190,6 +192,7 @@ impl Setup {
             env: vec![("PATH".into(), "/bin".into()), ("GREETING".into(), "hello = world".into())],
             command: vec!["sh".into(), "-c".into(), "echo by default".into()],
             labels: BTreeMap::from([("org.opencontainers.image.title".into(), "a test".into())]),
+            ..ImageConfig::default()
         };
         let image = oci::write(&store, Platform::host(), &layers, &config).unwrap();
         Self { folder, store, image }

@@ -129,8 +129,16 @@ const ARTIFACTS: [&str; 3] = ["debian", "conda", "pypi"];
 
 impl From<&PlatformLock> for Holdings {
     fn from(lock: &PlatformLock) -> Self {
-        let BaseLock::Debian { suite } = &lock.base;
         let plain = |version: String| Held { version, build: None, size: 0, files: BTreeSet::new() };
+        let base = match &lock.base {
+            BaseLock::Debian { suite } => ("debian".to_owned(), plain(suite.to_string())),
+            // Where the tag moved, the digest says so, as another build of the same version.
+            BaseLock::Image(image) => {
+                let (name, tag) = image.name_and_tag();
+                let build = Some(image.manifest.to_string());
+                (name.to_owned(), Held { build, ..plain(tag.to_owned()) })
+            }
+        };
         let debian = lock.debian.iter().map(|package| {
             let (version, artifact) = (package.version.clone(), &package.artifact);
             let held = Held { version, build: None, size: artifact.size, files: [artifact.sha256].into() };
@@ -160,7 +168,7 @@ impl From<&PlatformLock> for Holdings {
             ("scripts".to_owned(), held)
         });
         Self(BTreeMap::from([
-            ("base", BTreeMap::from([("debian".to_owned(), plain(suite.to_string()))])),
+            ("base", BTreeMap::from([base])),
             ("post_link", scripts.collect()),
             ("debian", debian.collect()),
             ("conda", conda.collect()),

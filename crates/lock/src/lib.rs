@@ -12,8 +12,8 @@ pub mod validate;
 
 pub use export::{ExportError, export};
 pub use model::{
-    Artifact, BaseLock, CondaPackage, DebPackage, IndexState, Lock, PinnedLayer, PlatformLock, PostLink,
-    PypiPackage, PypiSource, PythonLock, Receipt, ToolVersion,
+    Artifact, BaseLock, CondaPackage, DebPackage, ImageLock, IndexState, Lock, PinnedLayer, PlatformLock,
+    PostLink, PypiPackage, PypiSource, PythonLock, Receipt, ToolVersion,
 };
 pub use upgrade::Upgrade;
 pub use validate::{InvalidLock, Places, conda_subdir, strange_urls};

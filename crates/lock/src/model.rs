@@ -21,8 +21,14 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// The format this version writes.
-    pub const FORMAT: u32 = 1;
+    /// The newest format. A lock is written in the oldest that can say it, so that its digest stays what it was.
+    pub const FORMAT: u32 = 2;
+
+    /// What was chosen for `definition`.
+    pub fn new(definition: Digest, platforms: BTreeMap<Platform, PlatformLock>) -> Self {
+        let image = platforms.values().any(|lock| matches!(lock.base, BaseLock::Image(_)));
+        Self { format: if image { 2 } else { 1 }, definition, platforms }
+    }
 
     /// The bytes that are hashed and kept: JSON, two-space indented, keys in the order of the structs, a final
     /// newline.
@@ -51,6 +57,11 @@ impl Lock {
                 artifact.url = SafeUrl::new(url::Url::parse("file:///").expect("a URL"));
                 artifact.size = 0;
             }
+            for platform in lock.platforms.values_mut() {
+                if let BaseLock::Image(image) = &mut platform.base {
+                    (image.reference, image.index) = (String::new(), None);
+                }
+            }
             for package in lock.platforms.values_mut().flat_map(|platform| &mut platform.conda) {
                 (package.md5, package.depends, package.constrains) = (None, Vec::new(), Vec::new());
             }
@@ -66,7 +77,7 @@ impl Lock {
 pub struct PlatformLock {
     /// What the image stands on.
     pub base: BaseLock,
-    /// Debian packages, those of the base included, sorted by name.
+    /// Debian packages, sorted by name: those of the base included, where it is made of such.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub debian: Vec<DebPackage>,
     /// The Python inside the image, if any.
@@ -146,6 +157,50 @@ pub enum BaseLock {
         /// The suite they come from.
         suite: Suite,
     },
+    /// An image of a registry; [`PlatformLock::debian`] is what is added to it.
+    Image(ImageLock),
+}
+
+impl BaseLock {
+    /// The image of a registry, if it is one.
+    pub fn image(&self) -> Option<&ImageLock> {
+        match self {
+            Self::Debian { .. } => None,
+            Self::Image(image) => Some(image),
+        }
+    }
+}
+
+/// An image of a registry, for one platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageLock {
+    /// What was asked for, with its registry and tag or digest: `docker.io/library/python:3.12-slim`.
+    pub reference: String,
+    /// What the reference named when it was asked, if that is for several platforms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<Digest>,
+    /// The image's manifest, which names all the rest.
+    pub manifest: Digest,
+    /// Bytes of the manifest.
+    pub size: u64,
+}
+
+impl ImageLock {
+    /// The repository and what comes behind it: the tag, or nothing where the reference is one by digest.
+    pub fn name_and_tag(&self) -> (&str, &str) {
+        let name = self.reference.split('@').next().unwrap_or_default();
+        match name.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => (name, tag),
+            _ => (name, ""),
+        }
+    }
+
+    /// The reference that names this and nothing else for ever: with the index where there is one, for all its platforms.
+    pub fn pinned(&self) -> String {
+        let name = self.reference.split('@').next().unwrap_or_default();
+        format!("{name}@{}", self.index.unwrap_or(self.manifest))
+    }
 }
 
 /// Bytes that can be had and checked.
@@ -210,7 +265,8 @@ pub struct CondaPackage {
 pub struct PythonLock {
     /// E.g. `3.11.2`.
     pub version: String,
-    /// Path inside the image: `/usr/bin/python3.11` of the base, or `/opt/provenv/bin/python3.11` where it is conda's.
+    /// Path inside the image: `/usr/bin/python3.11` of the base, `/usr/local/bin/python3.12` of one from a registry, or
+    /// `/opt/provenv/bin/python3.11` where it is conda's.
     pub executable: String,
     /// glibc of the base, e.g. `2.36`: decides which manylinux wheels fit.
     pub glibc: String,

@@ -11,12 +11,15 @@ use url::Url;
 
 use crate::pypi::WheelName;
 use crate::{
-    Artifact, BaseLock, CondaPackage, DebPackage, Lock, PlatformLock, PostLink, PypiPackage, PypiSource,
-    PythonLock,
+    Artifact, BaseLock, CondaPackage, DebPackage, ImageLock, Lock, PlatformLock, PostLink, PypiPackage,
+    PypiSource, PythonLock,
 };
 
 /// No package is as large, and sums of so many stay numbers.
 const LARGEST: u64 = 1 << 40;
+
+/// What registries take of a manifest (OCI distribution specification, "Pushing Manifests").
+const MOST_MANIFEST: u64 = 4 << 20;
 
 /// What is wrong with a lock.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,12 +43,10 @@ fn require(holds: bool, what: &str, problem: &str) -> Result {
 impl Lock {
     /// Whether every field is what its name says.
     pub fn validate(&self) -> Result {
-        require(
-            self.format == Self::FORMAT,
-            &format!("format {}", self.format),
-            "is none that there ever was",
-        )?;
+        let format = format!("format {}", self.format);
+        require((1..=Self::FORMAT).contains(&self.format), &format, "is none that there ever was")?;
         for (platform, lock) in &self.platforms {
+            require(self.format > 1 || lock.base.image().is_none(), &format, "has no bases from registries")?;
             lock.validate(*platform)?;
         }
         Ok(())
@@ -125,8 +126,12 @@ pub fn strange_urls<'a>(artifacts: &'a LockedArtifacts, own: &'a Places) -> impl
 
 impl PlatformLock {
     fn validate(&self, platform: Platform) -> Result {
-        let BaseLock::Debian { suite } = &self.base;
-        require(is_word(&suite.0, "-.+_"), &format!("the suite `{suite}`"), "is no code name")?;
+        match &self.base {
+            BaseLock::Debian { suite } => {
+                require(is_word(&suite.0, "-.+_"), &format!("the suite `{suite}`"), "is no code name")?;
+            }
+            BaseLock::Image(image) => image.validate()?,
+        }
         for package in &self.debian {
             package.validate(platform)?;
         }
@@ -147,7 +152,7 @@ impl PlatformLock {
             }
         }
         if let Some(python) = &self.python {
-            python.validate()?;
+            python.validate(&self.base)?;
         }
         let as_is = self.python.as_ref().is_some_and(|python| python.as_is);
         let nothing = self.conda.is_empty() && self.pypi.is_empty();
@@ -225,8 +230,18 @@ pub fn conda_subdir(platform: Platform) -> &'static str {
     }
 }
 
-impl PythonLock {
+impl ImageLock {
+    /// A reference as it is written with its registry, and nothing else: whether it is the definition's, who knows registries says.
     fn validate(&self) -> Result {
+        let what = format!("the base `{}`", self.reference);
+        let plain = is_word(&self.reference, "._-/:@+[]") && self.reference.contains('/');
+        require(plain, &what, "is no image of a registry")?;
+        require((1..=MOST_MANIFEST).contains(&self.size), &what, "has a manifest of a size that none has")
+    }
+}
+
+impl PythonLock {
+    fn validate(&self, base: &BaseLock) -> Result {
         let version = format!("the Python version `{}`", self.version);
         let mut parts = self.version.splitn(3, '.');
         let minor = match (parts.next(), parts.next()) {
@@ -240,9 +255,18 @@ impl PythonLock {
             "is no version of Python 3",
         )?;
         let executable = format!("the interpreter `{}`", self.executable);
-        let expected = format!("/usr/bin/python3.{minor}");
-        let conda = self.executable == format!("/opt/provenv/bin/python3.{minor}");
-        require(conda || self.executable == expected, &executable, &format!("is not `{expected}`"))?;
+        let file = format!("/python3.{minor}");
+        let expected = format!("/usr/bin{file}");
+        let conda = self.executable == format!("/opt/provenv/bin{file}");
+        if base.image().is_some() && !conda {
+            let path = self.executable.strip_suffix(&file).unwrap_or_default();
+            let mut parts = path.split('/').skip(1);
+            let normal =
+                path.starts_with('/') && parts.all(|part| is_word(part.trim_start_matches('.'), "._+-"));
+            require(normal, &executable, &format!("is no path of a `python3.{minor}`"))?;
+        } else {
+            require(conda || self.executable == expected, &executable, &format!("is not `{expected}`"))?;
+        }
         let glibc = self.glibc.split_once('.').is_some_and(|(major, minor)| {
             [major, minor]
                 .iter()

@@ -254,14 +254,10 @@ fn usage_speaks_of_what_was_given_alone() {
 #[test]
 fn checks_warn_of_what_a_build_would_refuse() {
     let workspace = Workspace::empty();
-    workspace.write("image.yaml", "name: i\nimage: python:3.12-slim\npip: [six==1.17.0]\n");
-    let done = workspace.run(["env", "check", "image.yaml"]);
+    workspace.write("docker.yaml", "name: i\ndockerfile: |\n  FROM python:3.12-slim\n  RUN true\n");
+    let done = workspace.run(["env", "check", "docker.yaml"]);
     assert_eq!(done.code, 0, "{}", done.stdout);
-    assert!(
-        done.stdout.contains("warning[PV113]: images of registries cannot be built on yet"),
-        "{}",
-        done.stdout
-    );
+    assert!(done.stdout.contains("warning[PV113]: Dockerfiles are not built yet"), "{}", done.stdout);
     for (text, expected) in [
         ("python: \"3.12\"\n", "warning[PV112]: Debian's suites are not known to have Python 3.12"),
         (

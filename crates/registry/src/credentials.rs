@@ -136,6 +136,10 @@ impl AuthEntry {
 fn names(reference: &Reference) -> Vec<String> {
     let mut name = format!("{}/{}", reference.registry(), reference.repository());
     let mut names = vec![name.clone()];
+    // Under which docker keeps the login of its own registry.
+    if reference.registry() == "docker.io" {
+        names.push("index.docker.io".to_owned());
+    }
     while let Some((shorter, _)) = name.rsplit_once('/') {
         name = shorter.to_owned();
         names.push(name.clone());

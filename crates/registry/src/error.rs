@@ -1,14 +1,16 @@
 //! What goes wrong between here and a registry.
 
-use oci_client::errors::{OciDistributionError, OciErrorCode};
-use provenv_definition::Digest;
+use std::path::PathBuf;
 
-/// What goes wrong when an image is pushed. Neither URLs, which may hold upload tokens, nor credentials are ever part of
+use oci_client::errors::{OciDistributionError, OciErrorCode};
+use provenv_definition::{Digest, Platform};
+
+/// What goes wrong when an image is pushed or pulled. Neither URLs, which may hold upload tokens, nor credentials are ever part of
 /// a message.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A blob of the image cannot be read.
-    #[error("failed to read the image from the store")]
+    #[error("failed to read or keep the image in the store")]
     Store(#[from] provenv_store::Error),
     /// The registry wants other credentials, or any.
     #[error("`{registry}` refused access to `{repository}`{}", reason.as_deref().map(|text| format!(": {text}")).unwrap_or_default())]
@@ -72,6 +74,61 @@ pub enum Error {
         /// Its own words.
         reason: String,
     },
+    /// The registry has no such image.
+    #[error("there is no {what} of `{reference}` in its registry")]
+    Missing {
+        /// What was looked for.
+        what: String,
+        /// The image.
+        reference: String,
+    },
+    /// The image is for other platforms.
+    #[error("`{reference}` has no image for {platform}: it is for {}", has.join(", "))]
+    NoPlatform {
+        /// The image.
+        reference: String,
+        /// What it was to be for.
+        platform: Platform,
+        /// What it is for.
+        has: Vec<String>,
+    },
+    /// What the registry gives is not what its name or the manifest says.
+    #[error("what the registry gives as {what} of `{reference}` is refused: {reason}")]
+    Untrue {
+        /// Which part.
+        what: String,
+        /// The image.
+        reference: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An image that no base can be made of.
+    #[error("`{reference}` cannot be a base")]
+    Manifest {
+        /// The image.
+        reference: String,
+        /// Why.
+        #[source]
+        source: provenv_image::base_image::ManifestError,
+    },
+    /// The network is not to be used.
+    #[error("`{reference}` is not in the store, and the network is not to be used")]
+    Offline {
+        /// The image.
+        reference: String,
+    },
+    /// A reference or a mirror that cannot be read.
+    #[error(transparent)]
+    Reference(#[from] crate::ReferenceError),
+    /// The certificates that are to be trusted cannot be read.
+    #[error("failed to read the certificates in `{}`", path.display())]
+    Certificates {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A file with credentials cannot be read.
     #[error("failed to read credentials from `{path}`: {reason}")]
     AuthFile {
@@ -91,14 +148,15 @@ impl Error {
                 format!("log in first, with `podman login {registry}` or `docker login {registry}`")
             }
             Self::Denied { authenticated: true, .. } => {
-                "check that this user may push there; a new login may be needed".to_owned()
+                "check that this user may do that there; a new login may be needed".to_owned()
             }
             Self::Connection { registry, plain: true, .. } => {
                 format!("check that {registry} is right and can be reached; it was spoken to by plain http")
             }
             Self::Connection { registry, .. } => {
                 format!(
-                    "check that {registry} is right and can be reached; a registry without TLS needs --insecure"
+                    "check that {registry} is right and can be reached; a registry without TLS needs --insecure to push, \
+                     and `registry.insecure` in the settings to be pulled from"
                 )
             }
             Self::Moved { .. } => {
@@ -108,6 +166,20 @@ impl Error {
                 "it lost a layer, or others collect or push there now: push again".to_owned()
             }
             Self::AuthFile { .. } | Self::Helper { .. } => "log in again to write it anew".to_owned(),
+            Self::Missing { .. } => {
+                "check the image's name and tag; a tag may have been taken away, and a private image may need a login"
+                    .to_owned()
+            }
+            Self::NoPlatform { .. } => {
+                "name another image, or in `platforms` what this one is for".to_owned()
+            }
+            Self::Untrue { .. } => {
+                "try again; if it stays, the registry or what stands before it is broken or lies".to_owned()
+            }
+            Self::Manifest { source, .. } => return source.hint(),
+            Self::Offline { .. } => "leave --offline out once, to fetch it".to_owned(),
+            Self::Reference(error) => return error.hint(),
+            Self::Certificates { .. } => "correct the variable or setting that names the file".to_owned(),
             Self::Registry { .. } => return None,
         })
     }
@@ -187,7 +259,7 @@ impl From<OciDistributionError> for Failure {
 }
 
 /// An error and what caused it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -198,7 +270,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// What a server says, fit to be shown: one line, not too long.
-fn said(text: &str) -> String {
+pub(crate) fn said(text: &str) -> String {
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().filter(|c| !c.is_control()).take(300).collect()
 }

@@ -1,7 +1,10 @@
-//! OCI distribution: images to registries, and a store served as one.
+//! OCI distribution: images to registries, bases from them, and a store served as one.
 
+mod challenge;
+mod client;
 mod credentials;
 mod error;
+mod pull;
 mod push;
 mod reference;
 mod referrers;
@@ -9,6 +12,7 @@ pub mod server;
 
 pub use credentials::Keychain;
 pub use error::Error;
+pub use pull::{Named, PullOptions, is_here, look_up, pull};
 pub use push::{Options, Pushed, push, resolve};
 pub use reference::{Reference, ReferenceError};
 pub use referrers::{Attached, RemoteManifest, attach, attached, manifest, small_blob};

@@ -200,11 +200,8 @@ impl Workspace {
             self.note_where(&given, missing.iter().map(|one| one.library.as_str()));
         }
         // The interpreter's path is no part of the definition: it may be new where the image is not.
-        if definition.user_managed
-            && platform == Platform::host()
-            && let Some(lock) = locked.lock.platforms.get(&platform)
-        {
-            match self.interpreter_in(&given.environment, &given.origins, &image, lock).await {
+        if definition.user_managed && platform == Platform::host() {
+            match self.interpreter_in(&given.environment, &given.origins, &image).await {
                 Ok(tried) => warnings.extend(tried.remark),
                 // The image is there all the same.
                 Err(error) => {
@@ -305,6 +302,7 @@ impl Workspace {
         let result = async {
             // This may be another process than the one that read the indexes.
             self.distrust_indexes(lock).await?;
+            self.bring_base_of(platform_lock).await?;
             let assembler = self.assembler(Some(Arc::clone(&reporter) as Arc<dyn Reporter>)).await?;
             let image = if again {
                 assembler.image_again(platform_lock, platform).await
@@ -379,13 +377,16 @@ impl Workspace {
         let platform_lock = lock.platforms.get(&row.platform).ok_or(Error::NoPlatform(row.platform))?;
         let log = self.catalogue.build_log(&row.lock, &row.image.manifest).await?;
         let log = log.and_then(|log| fs_err::read_to_string(self.root.join(log)).ok());
-        let BaseLock::Debian { suite } = &platform_lock.base;
+        let base = match &platform_lock.base {
+            BaseLock::Debian { suite } => format!("debian/{suite}"),
+            BaseLock::Image(image) => format!("{} ({})", image.reference, image.manifest),
+        };
         Ok(ImageDetails {
             digest: row.image.manifest,
             config: row.image.config,
             platform: row.platform,
             size: row.image.size(),
-            base: format!("debian/{suite}"),
+            base,
             python: platform_lock.python.as_ref().map(|python| python.version.clone()),
             lock: row.lock,
             definition: lock.definition,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use provenv_definition::{Definition, Digest, Environment, Platform, definition_digest};
+use provenv_image::base_image::Manifest;
 use provenv_image::export::{read_bundle, write_bundle};
 use provenv_image::oci::Image;
 use provenv_image::proof::artifact::Descriptor;
@@ -173,6 +174,13 @@ impl Workspace {
         let mut fetched: Vec<&Artifact> = lock.debian.iter().map(|package| &package.artifact).collect();
         fetched.extend(lock.conda.iter().map(|package| &package.artifact));
         let mut files = Vec::new();
+        self.bring_base_of(lock).await?;
+        if let Some(base) = lock.base.image() {
+            let lost = || BundleError::Lost { reference: reference.to_owned(), what: base.reference.clone() };
+            let manifest = Manifest::parse(&self.store.read(&base.manifest)?).map_err(|_| lost())?;
+            files.push((base.reference.clone(), base.manifest));
+            files.extend(manifest.blobs().map(|(digest, _)| (base.reference.clone(), digest)));
+        }
         for package in &lock.pypi {
             match &package.source {
                 PypiSource::Wheel(artifact) => fetched.push(artifact),

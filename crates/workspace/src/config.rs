@@ -12,10 +12,14 @@ use url::Url;
 pub struct Config {
     /// Where Debian packages come from.
     pub debian: DebianSettings,
+    /// Where packages for bases of Ubuntu come from.
+    pub ubuntu: UbuntuSettings,
     /// Where Python packages come from.
     pub pypi: PypiSettings,
     /// Where conda packages come from.
     pub conda: CondaSettings,
+    /// Where base images come from.
+    pub registry: RegistrySettings,
     /// What provenance says of this machine.
     pub provenance: ProvenanceSettings,
 }
@@ -40,6 +44,16 @@ pub struct DebianSettings {
     pub keyring: Option<PathBuf>,
 }
 
+/// `[ubuntu]`
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UbuntuSettings {
+    /// The archive, e.g. a mirror; `http://archive.ubuntu.com/ubuntu` otherwise.
+    pub mirror: Option<Url>,
+    /// The file with the archive's keys; that of the package `ubuntu-keyring` otherwise.
+    pub keyring: Option<PathBuf>,
+}
+
 /// `[pypi]`
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -59,6 +73,17 @@ pub struct CondaSettings {
     /// Where else what lies under a URL is, in the order in which they are asked. The URL itself is asked only where it is
     /// among them; locks name it all the same.
     pub mirrors: BTreeMap<Url, Vec<Url>>,
+}
+
+/// `[registry]`
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegistrySettings {
+    /// Registries, `HOST[:PORT]`, that bases are pulled from by plain http. This machine's are so anyway.
+    pub insecure: Vec<String>,
+    /// Where else the images of a registry are, `HOST[:PORT][/PREFIX]` each, in the order in which they are asked; then the
+    /// registry itself. Locks name the registry all the same.
+    pub mirrors: BTreeMap<String, Vec<String>>,
 }
 
 /// A settings file that cannot be used.

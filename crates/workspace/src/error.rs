@@ -213,6 +213,14 @@ pub enum Error {
         /// What to write instead.
         hint: String,
     },
+    /// A base from a registry that lacks what is asked for.
+    #[error("{message}")]
+    Base {
+        /// What it lacks.
+        message: String,
+        /// What to do instead.
+        hint: String,
+    },
     /// There is no lock to check.
     #[error("there is no lock `{}`", file.display())]
     NoLock {
@@ -361,7 +369,7 @@ impl Error {
                 Some("lock the definition here with `provenv lock`, or ask for versions that have wheels".into())
             }
             Self::NoVersion { name, .. } => Some(format!("`provenv env list {name}` shows them")),
-            Self::Arguments { hint, .. } => Some(hint.clone()),
+            Self::Arguments { hint, .. } | Self::Base { hint, .. } => Some(hint.clone()),
             Self::NoLock { reference, .. } => Some(format!("`provenv lock {reference}` writes it")),
             Self::NoReceipt(_) => Some("`provenv lock` locks it".into()),
             Self::NoRun(_) => Some("`provenv runs list` shows the runs".into()),

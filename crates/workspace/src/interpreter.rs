@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 use provenv_compute::{Container, Mount, Streams, Writable};
 use provenv_definition::{Diagnostic, Digest, Environment, Origins, no_interpreter};
-use provenv_image::oci::{Image, ImageConfig};
-use provenv_lock::PlatformLock;
+use provenv_image::oci::Image;
 use serde::Serialize;
 
 use crate::error::IoContext;
@@ -99,7 +98,7 @@ impl Workspace {
         }
         let _pin = self.store.pin()?;
         let prepared = self.prepared(&given).await?;
-        let tried = self.interpreter_in(&given.environment, &given.origins, &prepared.image, &prepared.lock);
+        let tried = self.interpreter_in(&given.environment, &given.origins, &prepared.image);
         tried.await.map(Some)
     }
 
@@ -109,11 +108,10 @@ impl Workspace {
         environment: &Environment,
         origins: &Origins,
         image: &Image,
-        lock: &PlatformLock,
     ) -> Result<TriedInterpreter> {
         let layers = self.unpack(&image.layers).await?;
         let interpreter = environment.interpreter_path.as_deref().unwrap_or("python").to_owned();
-        let variables = ImageConfig::of(lock).env;
+        let variables = provenv_image::oci::variables(&self.store, image)?;
         let ask = async |interpreter: &str| self.ask(interpreter, layers.clone(), variables.clone()).await;
         let problem = match ask(&interpreter).await? {
             Ok(version) => {

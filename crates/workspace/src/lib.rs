@@ -2,6 +2,7 @@
 //!
 //! Front ends talk to this crate and know nothing of what lies below it.
 
+mod base_image;
 mod build_log;
 mod building;
 mod builds;

@@ -6,6 +6,7 @@ use provenv_definition::{Definition, Diagnostic, Digest, LockedArtifacts, Platfo
 use provenv_lock::{Artifact, Lock, Places, PostLink, PypiSource, Receipt, ToolVersion};
 use serde::Serialize;
 
+use crate::base_image::stands_on;
 use crate::environments::Given;
 use crate::error::IoContext;
 use crate::locking::{Locked, platforms_of};
@@ -161,7 +162,11 @@ impl Workspace {
         }
         let has = |artifact: &Artifact| self.store.contains(&artifact.sha256);
         let checked = lock.validate().and_then(|()| lock.check_urls(&self.places(definition), has));
-        checked.map_err(|source| Error::InvalidLock { file: file.to_owned(), source })
+        checked.map_err(|source| Error::InvalidLock { file: file.to_owned(), source })?;
+        for platform in lock.platforms.values() {
+            stands_on(definition, platform)?;
+        }
+        Ok(())
     }
 
     /// Fetches what another tool's lock names, and the definition does not, as a stranger's from here on.
@@ -204,7 +209,8 @@ impl Workspace {
     fn places(&self, definition: &Definition) -> Places {
         let mut places = Places::of(definition);
         let debian = &self.config.debian;
-        let settings = [&self.config.pypi.index, &debian.mirror, &debian.security_mirror];
+        let settings =
+            [&self.config.pypi.index, &debian.mirror, &debian.security_mirror, &self.config.ubuntu.mirror];
         settings.into_iter().flatten().for_each(|url| places.add(url));
         let conda = provenv_lock::conda::places(&definition.conda, &self.conda_config());
         for url in conda {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use provenv_definition::{
-    CondaRequirement, CondaRequirements, Definition, Diagnostic, Digest, LockedArtifacts, Platform,
+    Base, CondaRequirement, CondaRequirements, Definition, Diagnostic, Digest, LockedArtifacts, Platform,
     definition_digest, nearest,
 };
 use provenv_lock::conda::{CondaConfig, Question, Target};
@@ -305,7 +305,7 @@ impl Workspace {
             }
         }
         self.reporter.end(Phase::Resolving, "environment");
-        let lock = Lock { format: Lock::FORMAT, definition: definition_digest(definition), platforms };
+        let lock = Lock::new(definition_digest(definition), platforms);
         if artifacts.is_some() {
             self.check_taken(definition, &lock)?;
         } else {
@@ -478,6 +478,9 @@ impl Workspace {
         previous: Option<&PlatformLock>,
         upgrade: &Upgrade,
     ) -> Result<(PlatformLock, Vec<IndexState>, String)> {
+        if matches!(definition.base, Base::Image { .. }) {
+            return self.resolve_image(definition, platform, previous, upgrade).await;
+        }
         if let (Some(previous), Upgrade::Packages(names)) = (previous, upgrade)
             && !previous.debian.iter().any(|package| names.contains(&package.name))
         {

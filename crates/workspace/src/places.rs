@@ -31,6 +31,10 @@ impl Error {
                 let asked = |name| definition.system_packages.iter().position(|package| package.name == name);
                 pick(error.system_package().and_then(asked).into_iter().collect(), &origins.system_packages)
             }
+            Self::Registry(_)
+            | Self::Reference(_)
+            | Self::Image(provenv_image::Error::Base(_))
+            | Self::Base { .. } => origins.base.iter().cloned().collect(),
             _ => Vec::new(),
         };
         places.truncate(MOST_PLACES);

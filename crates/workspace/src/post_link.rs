@@ -183,10 +183,14 @@ impl Workspace {
         if !scripts.iter().all(LinkScript::is_post_link) {
             return Err(provenv_image::Error::Scripts(scripts).into());
         }
+        let has_bash = match lock.base.image() {
+            Some(image) => self.known_base(image, platform).await?.facts.bash,
+            None => lock.debian.iter().any(|package| package.name == "bash"),
+        };
+        let bash = if has_bash { "bash" } else { "sh" };
         let without = PlatformLock { post_link: Some(PostLink::Skip), ..lock.clone() };
         let image = self.assembler(None).await?.image(&without, platform).await?;
         let layers = self.unpack(&image.layers).await?;
-        let bash = if lock.debian.iter().any(|package| package.name == "bash") { "bash" } else { "sh" };
         let (store, reporter) = (self.store.clone(), std::sync::Arc::clone(&self.reporter));
         tokio::task::spawn_blocking(move || {
             let scratch = store.scratch()?;

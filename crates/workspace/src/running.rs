@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use provenv_compute::{Container, Exit, Limits, Mount, Running, Stream, Streams};
 use provenv_definition::{Diagnostic, Digest, Environment, Platform, Source};
-use provenv_image::oci::{Image, ImageConfig};
-use provenv_image::unpack::TREE;
+use provenv_image::oci::Image;
 use provenv_lock::PlatformLock;
 use provenv_store::{Hold, SharedPin};
 use serde::Serialize;
@@ -305,7 +304,7 @@ impl Workspace {
         let locked = self.locked(given).await?;
         let (image, cached) = self.image(&locked, host).await?;
         let lock = locked.lock.platforms.get(&host).ok_or(Error::NoPlatform(host))?;
-        let (lock, variables) = (lock.clone(), ImageConfig::of(lock).env);
+        let (lock, variables) = (lock.clone(), provenv_image::oci::variables(&self.store, &image)?);
         Ok(Prepared { locked, lock, image, variables, cached })
     }
 
@@ -321,7 +320,7 @@ impl Workspace {
         let store = self.store.clone();
         let running = tokio::task::spawn_blocking(move || container.spawn(&store, streams)).await??;
         let mut roots = blobs_of(image);
-        roots.trees.extend(image.layers.iter().map(|layer| (TREE.to_owned(), layer.diff_id.hex())));
+        roots.trees.extend(provenv_image::unpack::trees(&image.layers));
         roots.trees.extend(running.merged().cloned());
         let hold = pin.hold(&roots)?;
         for note in running.notes() {

@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use provenv_compute::{Container, Isolation, Mount, Running, Stream, Streams, Writable};
-use provenv_definition::Platform;
+use provenv_definition::{Platform, Suite};
 use provenv_image::python::PythonHost;
 use provenv_image::{Assembler, Layer};
+use provenv_lock::debian::Installed;
 use provenv_lock::tool::{ToolCommand, ToolOutput, ToolRunner};
 use provenv_lock::{BaseLock, PlatformLock};
 use provenv_store::Store;
 
+use crate::base_image::installed;
 use crate::{Error, Reporter, Result, Workspace};
 
 /// Runs Python on unpacked layers.
@@ -66,9 +68,25 @@ impl<'a> BaseSandbox<'a> {
     async fn run_tool(&self, command: ToolCommand) -> Result<ToolOutput> {
         let mut lock = self.base.clone();
         if !command.extra_packages.is_empty() {
-            let BaseLock::Debian { suite } = &lock.base;
-            let archive = self.workspace.archive().await?;
-            let extra = archive.closure(suite, self.platform, &lock.debian, &command.extra_packages).await?;
+            let (archive, suite, mut there) = match &lock.base {
+                BaseLock::Debian { suite } => (self.workspace.archive().await?, suite.clone(), Vec::new()),
+                BaseLock::Image(image) => {
+                    let known = self.workspace.known_base(image, self.platform).await?;
+                    let suite = known.facts.takes_debs(known.image.layers.len());
+                    let suite = suite.map_err(|unfit| Error::Arguments {
+                        message: format!(
+                            "a tool needs {} besides: {unfit}",
+                            command.extra_packages.join(", ")
+                        ),
+                        hint: "name a base that has it".to_owned(),
+                    })?;
+                    let there = installed(&known.facts).iter().map(Installed::as_locked).collect();
+                    let archive = self.workspace.archive_of(&known.facts, self.platform).await?;
+                    (archive, Suite(suite.to_owned()), there)
+                }
+            };
+            there.extend_from_slice(&lock.debian);
+            let extra = archive.closure(&suite, self.platform, &there, &command.extra_packages).await?;
             lock.debian.extend(extra);
             lock.debian.sort_by(|a, b| a.name.cmp(&b.name));
         }

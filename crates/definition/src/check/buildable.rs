@@ -22,10 +22,7 @@ fn reasons<'a>(
 ) -> Vec<(String, &'static str, Option<&'a Place>)> {
     let mut reasons = Vec::new();
     let base = match &definition.base {
-        Base::Debian { .. } => None,
-        Base::Image { .. } => {
-            Some(("images of registries cannot be built on yet".to_owned(), "use `base: debian`"))
-        }
+        Base::Debian { .. } | Base::Image { .. } => None,
         Base::Dockerfile { .. } | Base::Context(_) => Some((
             "Dockerfiles are not built yet".to_owned(),
             "use `base: debian` with `system_packages` and `pip`",

@@ -37,7 +37,12 @@ pub(super) const EXAMPLES: &[Example] = &[
         "base: debian/trixie\npython: \"3.11\"\n",
         "base: debian/bookworm\npython: \"3.11\"\n",
     ),
-    example("PV113", NATIVE, "image: python:3.13-slim\n", "base: debian\npython: \"3.13\"\n"),
+    example(
+        "PV113",
+        NATIVE,
+        "dockerfile: |\n  FROM python:3.13-slim\n  RUN pip install six==1.17.0\n",
+        "image: python:3.13-slim\npip: [six==1.17.0]\n",
+    ),
     example(
         "PV114",
         CONDA,

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::future::{try_join, try_join_all};
 use provenv_definition::{Digest, Platform};
 use provenv_fetch::{Fetcher, Phase, Reporter};
-use provenv_lock::{DebPackage, PlatformLock, PypiPackage, PypiSource, PythonLock};
+use provenv_lock::{DebPackage, ImageLock, PlatformLock, PypiPackage, PypiSource, PythonLock};
 use provenv_store::Store;
 use tokio::sync::{Semaphore, watch};
 
 use super::family::{Family, Package, Place};
 use super::plan::{self, Policy};
 use super::{Assembler, Error, Kept, conda, interpreter, shadow, source_of};
+use crate::base_image::{self, BaseImage};
 use crate::entry::{Entry, EntryKind};
 use crate::layer::{self, Layer};
 use crate::linking;
@@ -121,7 +122,11 @@ impl<'a> Build<'a> {
             self.reporter.note(note);
         }
         kept.layers.extend(self.post_link().await?);
-        kept.image = Some(oci::write(self.store, self.platform, &kept.layers, &ImageConfig::of(self.lock))?);
+        let config = match self.base_image()? {
+            Some(base) => ImageConfig::over(self.lock, &base),
+            None => ImageConfig::of(self.lock),
+        };
+        kept.image = Some(oci::write(self.store, self.platform, &kept.layers, &config)?);
         Ok(kept)
     }
 
@@ -222,8 +227,9 @@ impl<'a> Build<'a> {
         python: &PythonLock,
         told: &watch::Receiver<Option<Ground>>,
     ) -> Result<(Vec<Package>, Vec<Package>), Error> {
-        // conda's Python never sees Debian's modules.
-        let debian = if python.is_condas() { &[][..] } else { &base.family.packages };
+        // conda's Python never sees Debian's modules, and nor does one that a base from a registry has of its own.
+        let sees_debians = python.executable.starts_with("/usr/bin/");
+        let debian = if sees_debians { &base.family.packages } else { &[][..] };
         let conda = conda.map_or(&[][..], |conda| &conda.family.packages);
         try_join(self.compiled(debian, python, told), self.compiled(conda, python, told)).await
     }
@@ -234,6 +240,10 @@ impl<'a> Build<'a> {
         let venv = self.lock.python.as_ref().filter(|python| python.has_virtualenv());
         if self.lock.conda.is_empty() {
             let skeleton = venv.map(virtualenv).unwrap_or_default();
+            // On Debian packages alone it always was a layer, and so it stays.
+            if skeleton.is_empty() && self.lock.base.image().is_some() {
+                return Ok(Layers::default());
+            }
             return Ok(literal(self.store, "virtual environment", &skeleton)?);
         }
         let mut entries = vec![conda::history(self.lock)];
@@ -282,13 +292,19 @@ impl<'a> Build<'a> {
         .await
     }
 
-    /// The layers of the Debian packages and the base state.
-    async fn debian(&self) -> Result<Base, Error> {
-        let bytes = self.lock.debian.iter().map(|package| package.artifact.size).sum();
-        self.reporter.expect(Phase::Assembling, self.lock.debian.len() as u64, bytes);
-        let made = try_join_all(self.lock.debian.iter().map(|package| self.deb(package))).await?;
-        let (packages, facts): (Vec<Package>, Vec<(DebPackage, DebFacts)>) = made.into_iter().unzip();
+    /// The base from a registry, if it is one.
+    fn base_image(&self) -> Result<Option<BaseImage>, Error> {
+        let open = |image: &ImageLock| BaseImage::open(self.fetcher.store(), &image.manifest, self.platform);
+        Ok(self.lock.base.image().map(open).transpose()?)
+    }
 
+    /// What is below all packages of conda and Python: a base from a registry with what Debian packages add to it, or
+    /// Debian packages and the base state.
+    async fn debian(&self) -> Result<Base, Error> {
+        if let Some(image) = self.base_image()? {
+            return self.over(image).await;
+        }
+        let (packages, facts) = self.debs().await?;
         let (store, platform) = (self.store.clone(), self.platform);
         let state = self.blocking(move || {
             let entries = base_state::entries(&facts, platform);
@@ -304,6 +320,53 @@ impl<'a> Build<'a> {
         let ((family, mut layers), (state, libraries)) = try_join(packages, state).await?;
         layers.extend(state);
         Ok(Base { family, layers, libraries })
+    }
+
+    /// The layers of a base from a registry, and those of the Debian packages on it.
+    async fn over(&self, image: BaseImage) -> Result<Base, Error> {
+        let (store, reporter, platform) =
+            (self.fetcher.store().clone(), Arc::clone(&self.reporter), self.platform);
+        let look = move || {
+            let facts = image.facts(&store, platform, reporter.as_ref())?;
+            Ok::<_, base_image::Error>((image, facts))
+        };
+        let (image, base) = self.blocking(look).await?;
+        let count = image.layers.len();
+        let has_virtualenv = self.lock.python.as_ref().is_some_and(PythonLock::has_virtualenv);
+        if has_virtualenv || !self.lock.conda.is_empty() || !self.lock.pypi.is_empty() {
+            base.takes_packages(count).map_err(base_image::Error::from)?;
+        }
+        let mut libraries = base.libraries.clone();
+        let mut layers = Layers { layers: image.layers.clone(), joined: BTreeSet::new() };
+        if self.lock.debian.is_empty() {
+            return Ok(Base { family: self.family(Vec::new()).await?, layers, libraries });
+        }
+        base.takes_debs(count).map_err(base_image::Error::from)?;
+        let (packages, facts) = self.debs().await?;
+        let (store, own) = (self.fetcher.store().clone(), self.store.clone());
+        let reporter = Arc::clone(&self.reporter);
+        let state = self.blocking(move || {
+            let root = unpack::base(&store, &image.layers, reporter.as_ref())?;
+            let entries = base_state::entries_over(&facts, &root, platform)
+                .map_err(|source| base_image::Error::Look { image: image.manifest, source })?;
+            let libraries = base_state::libraries(&entries, &facts, platform);
+            Ok::<_, Error>((literal(&own, "state of system packages", &entries)?, libraries))
+        });
+        let (state, found) = state.await?;
+        libraries.extend(found);
+        let family = self.family(packages).await?;
+        let places = family.files().collect();
+        layers.extend(self.spread(&family, &plan::SYSTEM, places).await?);
+        layers.extend(state);
+        Ok(Base { family, layers, libraries })
+    }
+
+    /// The Debian packages of the lock, and what they say of themselves.
+    async fn debs(&self) -> Result<(Vec<Package>, Vec<(DebPackage, DebFacts)>), Error> {
+        let bytes = self.lock.debian.iter().map(|package| package.artifact.size).sum();
+        self.reporter.expect(Phase::Assembling, self.lock.debian.len() as u64, bytes);
+        let made = try_join_all(self.lock.debian.iter().map(|package| self.deb(package))).await?;
+        Ok(made.into_iter().unzip())
     }
 
     async fn deb(&self, package: &DebPackage) -> Result<(Package, (DebPackage, DebFacts)), Error> {
@@ -368,7 +431,8 @@ impl<'a> Build<'a> {
         };
         let _permit = self.compiling.acquire().await.expect("the semaphore is never closed");
         let (store, segment) = (self.store.clone(), Arc::clone(&package.segment));
-        let sha256 = package.sha256;
+        // A base from a registry is not made again: where the rest is, in a store of its own, it is taken from here.
+        let (foreign_store, sha256) = (self.fetcher.store().clone(), package.sha256);
         let (host, reporter) = (Arc::clone(&self.host), Arc::clone(&self.reporter));
         let (slot, workers) = (Arc::clone(&self.compiler), self.workers);
         let (executable, version) = (python.executable.clone(), python.minor());
@@ -384,7 +448,9 @@ impl<'a> Build<'a> {
                 if let Some(compiler) = &*slot {
                     return Ok(Arc::clone(compiler));
                 }
-                let folders = unpack::layers(&store, &layers, reporter.as_ref())?;
+                let (foreign, own) = unpack::split(&layers);
+                let mut folders = unpack::layers(&foreign_store, foreign, reporter.as_ref())?;
+                folders.extend(unpack::layers(&store, own, reporter.as_ref())?);
                 let compiler = Arc::new(Compiler::new(host, folders, executable, version.1, workers));
                 Ok::<_, Error>(Arc::clone(slot.insert(compiler)))
             };
@@ -424,7 +490,8 @@ impl<'a> Build<'a> {
         places: Vec<Place>,
     ) -> Result<Layers, Error> {
         let candidates: Vec<_> = places.iter().map(|place| family.candidate(*place)).collect();
-        let groups = plan::group(policy, &candidates);
+        let below = self.base_image()?.map_or(0, |base| base.layers.len());
+        let groups = plan::group(&policy.above(below), &candidates);
         let groups = groups
             .into_iter()
             .map(|group| (group.what, group.members.into_iter().map(|n| places[n]).collect()))

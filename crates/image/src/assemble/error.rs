@@ -15,6 +15,9 @@ pub enum Error {
     /// The base could not be unpacked to run its Python.
     #[error(transparent)]
     Unpack(#[from] unpack::Error),
+    /// The base from a registry cannot be used.
+    #[error(transparent)]
+    Base(#[from] crate::base_image::Error),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] provenv_store::Error),
@@ -103,6 +106,7 @@ impl Error {
             Self::Fetch(error) => error.hint(),
             Self::Segment(error) => error.hint(),
             Self::Unpack(error) => error.hint(),
+            Self::Base(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::BuiltGone { .. } => Some(
                 "`provenv upgrade` builds it again, under a new receipt if it comes out different".to_owned(),

@@ -8,6 +8,7 @@
 use provenv_definition::Digest;
 
 /// How one kind of packages is spread over layers.
+#[derive(Clone, Copy)]
 pub(super) struct Policy {
     /// What a bucket is called: `system packages`.
     pub what: &'static str,
@@ -41,6 +42,21 @@ pub(super) const CONDA_BYTECODE: Policy =
 /// Wheels and their bytecode above conda packages: fewer, as a rule, and there is less room for them.
 pub(super) const PYTHON_OVER_CONDA: Policy =
     Policy { what: "Python packages", buckets: 8, own_from: 2 << 20, own_most: 12 };
+
+/// What the policies above come to together at the most, with what is made besides.
+const MOST: usize = 96;
+/// What clients take, and docker not one more.
+const CLIENTS_TAKE: usize = 127;
+
+impl Policy {
+    /// The same where a base from a registry has so many layers already.
+    pub fn above(&self, base: usize) -> Self {
+        let room = CLIENTS_TAKE.saturating_sub(base).min(MOST);
+        let share = |whole: usize| whole * room / MOST;
+        let buckets = share(usize::try_from(self.buckets).expect("a small number")).max(1);
+        Self { buckets: buckets as u64, own_most: share(self.own_most), ..*self }
+    }
+}
 
 /// A segment that wants a layer.
 pub(super) struct Candidate {
@@ -118,6 +134,15 @@ mod tests {
                 .map(|group| candidates[group.members[0]].size)
                 .min();
             assert!(smallest_apart.unwrap() >= 40 << 20);
+        }
+        for base in [0, 20, 31, 60, 100] {
+            let most = |policy: &Policy| {
+                let policy = policy.above(base);
+                policy.own_most + usize::try_from(policy.buckets).unwrap()
+            };
+            let kinds = [&SYSTEM, &CONDA_PYTHON, &CONDA, &CONDA_BYTECODE, &PYTHON_OVER_CONDA];
+            let all = base + kinds.into_iter().map(most).sum::<usize>() + 4;
+            assert!(all <= 127, "{all} layers on {base}");
         }
         // With base state, Debian's bytecode and the virtualenv.
         let most = |policy: &Policy| policy.own_most + usize::try_from(policy.buckets).unwrap();

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::conda::for_python;
 use super::{Error, IMAGES, Kept, base_key, image_key, interpreter, source_of};
+use crate::base_image::{BaseImage, FACTS, Manifest};
 use crate::segment::{self, RECORDS};
 use crate::unpack;
 
@@ -38,6 +39,9 @@ pub fn reach(store: &Store, lock: &PlatformLock, platform: Platform, roots: &mut
         }
         compiled.push(sha256);
     }
+    if let Some(image) = lock.base.image() {
+        base(store, &image.manifest, platform, roots)?;
+    }
     if let Some(PostLink::Run { layer: Some(layer) }) = &lock.post_link {
         roots.blobs.insert(layer.sha256);
     }
@@ -45,9 +49,7 @@ pub fn reach(store: &Store, lock: &PlatformLock, platform: Platform, roots: &mut
         if let Some(kept) = store.record::<Kept>(IMAGES, &key)? {
             segments.extend(kept.joined.iter().cloned());
             interpreters.extend(kept.interpreter);
-            for layer in &kept.layers {
-                roots.trees.insert((unpack::TREE.to_owned(), layer.diff_id.hex()));
-            }
+            roots.trees.extend(unpack::trees(&kept.layers));
             record(store, IMAGES, key, roots)?;
         }
     }
@@ -56,6 +58,22 @@ pub fn reach(store: &Store, lock: &PlatformLock, platform: Platform, roots: &mut
     }
     for key in segments {
         record(store, RECORDS, key, roots)?;
+    }
+    Ok(())
+}
+
+/// Adds a base from a registry, as far as it is there.
+fn base(store: &Store, manifest: &Digest, platform: Platform, roots: &mut Roots) -> Result<(), Error> {
+    roots.blobs.insert(*manifest);
+    if !store.contains(manifest) {
+        return Ok(());
+    }
+    if let Ok(manifest) = Manifest::parse(&store.read(manifest)?) {
+        roots.blobs.extend(manifest.blobs().map(|(digest, _)| digest));
+    }
+    if let Ok(base) = BaseImage::open(store, manifest, platform) {
+        roots.trees.extend(unpack::trees(&base.layers));
+        roots.records.insert((FACTS.to_owned(), base.facts_key()));
     }
     Ok(())
 }

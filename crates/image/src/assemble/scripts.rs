@@ -11,7 +11,7 @@ use provenv_store::Store;
 use super::build::Build;
 use super::conda::Conda;
 use super::{Assembler, Error};
-use crate::layer::Layer;
+use crate::layer::{Compression, Layer};
 use crate::segment::{self, CondaFacts};
 
 /// A script that a conda package wants to be run when it is installed.
@@ -78,6 +78,8 @@ impl Build<'_> {
             size: layer.size,
             diff_id: layer.diff_id,
             tar_size: layer.tar_size,
+            compression: Compression::Gzip,
+            foreign: false,
             what: "what scripts of conda packages left".to_owned(),
             packages: Vec::new(),
         }))

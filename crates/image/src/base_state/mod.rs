@@ -34,11 +34,15 @@ mod root;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
+use std::path::Path;
 
 use provenv_definition::Platform;
 use provenv_lock::DebPackage;
 
+use crate::base_image::{Look, STATUS, STATUS_FOLDER};
 use crate::entry::{Entry, EntryKind};
+use crate::path;
 use crate::segment::DebFacts;
 
 /// Whether the base state is made from the contents of the file at `path` (from the image's root, no leading slash).
@@ -53,6 +57,9 @@ pub fn wants(path: &str) -> bool {
     const FILES: [&str; 3] = ["etc/ca-certificates.conf", "etc/ld.so.conf", "usr/share/readline/inputrc"];
     FILES.contains(&path) || FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
+
+/// No base's dpkg knows of more.
+const MOST_STATUS: u64 = 64 << 20;
 
 pub(crate) use libraries::machine;
 pub(crate) use packages::check_identity;
@@ -98,6 +105,30 @@ pub fn entries(debs: &[(DebPackage, DebFacts)], platform: Platform) -> Vec<Entry
     libraries::fill(&mut state);
     packages::fill(&mut state);
     state.made.into_values().collect()
+}
+
+/// What packages on top of a base from a registry, unpacked at `root`, need beyond their files, sorted by path: what the base
+/// has stays as it is, except that its dpkg learns of them.
+///
+/// The linker's cache stays too: what is in the usual folders is found without.
+pub(crate) fn entries_over(
+    debs: &[(DebPackage, DebFacts)],
+    root: &Path,
+    platform: Platform,
+) -> io::Result<Vec<Entry>> {
+    let look = Look::new(root);
+    let mut made: BTreeMap<String, Entry> =
+        entries(debs, platform).into_iter().map(|entry| (entry.path.clone(), entry)).collect();
+    // Links of the base on the way, such as `/var/run`, lead elsewhere: who says something below them says it of there.
+    made.retain(|path, _| !look.is_there(path) && path::parents(path).all(|folder| !look.is_link(folder)));
+    if let Some(status) = look.bytes(STATUS, MOST_STATUS)? {
+        if !look.is_there(STATUS_FOLDER) {
+            made.retain(|path, _| !path.starts_with(STATUS_FOLDER));
+        }
+        let entries = packages::added(&status, debs);
+        made.extend(entries.into_iter().map(|entry| (entry.path.clone(), entry)));
+    }
+    Ok(made.into_values().collect())
 }
 
 /// The packages that bring a script to run after they are installed (`postinst`) whose effects [`entries`] does not

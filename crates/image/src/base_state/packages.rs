@@ -12,6 +12,8 @@ use crate::segment::DebFacts;
 
 use super::State;
 use crate::assemble;
+use crate::base_image::STATUS;
+use crate::entry::Entry;
 
 /// Whether the control paragraph in `file` is of the package that the lock names.
 pub(crate) fn check_identity(
@@ -58,27 +60,60 @@ fn paragraph(facts: &DebFacts) -> String {
     text
 }
 
+/// What a dpkg whose database is `status` keeps of `debs` once they are installed beside what it has.
+pub(super) fn added(status: &[u8], debs: &[(DebPackage, DebFacts)]) -> Vec<Entry> {
+    let is_new = |paragraph: &str| {
+        let name = paragraph.lines().find_map(|line| line.strip_prefix("Package:"));
+        name.is_none_or(|name| !debs.iter().any(|(package, _)| package.name == name.trim()))
+    };
+    let mut text = String::new();
+    // Left behind by a package that was removed, its paragraph makes room.
+    for paragraph in String::from_utf8_lossy(status).split("\n\n").filter(|text| !text.trim().is_empty()) {
+        if is_new(paragraph) {
+            text.push_str(paragraph.trim_matches('\n'));
+            text.push_str("\n\n");
+        }
+    }
+    let mut debs: Vec<_> = debs.iter().collect();
+    debs.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+    let mut entries = Vec::new();
+    for (package, facts) in debs {
+        text.push_str(&paragraph(facts));
+        text.push('\n');
+        entries.extend(info(package, facts));
+    }
+    entries.push(Entry::file(STATUS, 0o644, text));
+    entries
+}
+
+/// The files in which dpkg keeps what a package has.
+fn info(package: &DebPackage, facts: &DebFacts) -> Vec<Entry> {
+    let path = format!("var/lib/dpkg/info/{}", info_name(package, facts));
+    let mut list = String::from("/.\n");
+    for path in &facts.paths {
+        let _ = writeln!(list, "/{path}");
+    }
+    let mut entries = vec![Entry::file(format!("{path}.list"), 0o644, list)];
+    if let Some(sums) = &facts.md5sums {
+        entries.push(Entry::file(format!("{path}.md5sums"), 0o644, sums.as_bytes()));
+    }
+    if !facts.conffiles.is_empty() {
+        entries.push(Entry::file(format!("{path}.conffiles"), 0o644, facts.conffiles.join("\n") + "\n"));
+    }
+    entries
+}
+
 fn database(state: &mut State, debs: &[(&DebPackage, &DebFacts)]) {
     let mut status = String::new();
     state.file("var/lib/dpkg/info/format", "1\n");
     for (package, facts) in debs {
         status.push_str(&paragraph(facts));
         status.push('\n');
-
-        let info = format!("var/lib/dpkg/info/{}", info_name(package, facts));
-        let mut list = String::from("/.\n");
-        for path in &facts.paths {
-            let _ = writeln!(list, "/{path}");
-        }
-        state.file(&format!("{info}.list"), list);
-        if let Some(sums) = &facts.md5sums {
-            state.file(&format!("{info}.md5sums"), sums.as_bytes());
-        }
-        if !facts.conffiles.is_empty() {
-            state.file(&format!("{info}.conffiles"), facts.conffiles.join("\n") + "\n");
+        for entry in info(package, facts) {
+            state.add(entry);
         }
     }
-    state.file("var/lib/dpkg/status", status);
+    state.file(STATUS, status);
 }
 
 /// `name`, or `name:architecture` where several architectures of it may be installed together.

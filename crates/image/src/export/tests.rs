@@ -21,6 +21,8 @@ fn image(store: &Store, content: &str) -> Image {
         size: blob.len() as u64,
         diff_id: Digest::of(&tar),
         tar_size: tar.len() as u64,
+        compression: crate::layer::Compression::Gzip,
+        foreign: false,
         what: content.into(),
         packages: vec![],
     };

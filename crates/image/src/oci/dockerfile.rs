@@ -10,7 +10,10 @@ use crate::segment::PREFIX;
 /// A Dockerfile that asks for the same packages in the same versions, and of Python's for the same files. It says in itself
 /// what it cannot express.
 pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
-    let BaseLock::Debian { suite } = &lock.base;
+    let from = match &lock.base {
+        BaseLock::Debian { suite } => format!("debian:{suite}-slim"),
+        BaseLock::Image(image) => image.pinned(),
+    };
     let config = ImageConfig::of(lock);
     let mut text = String::from(
         "# The same packages in the same versions. What a Dockerfile cannot say:\n\
@@ -34,9 +37,9 @@ pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
     }
     let python = lock.python.as_ref().filter(|python| !python.as_is);
     if let Some(python) = python {
-        let _ = write!(text, "FROM debian:{suite}-slim AS build\n{}", environment(python, lock, &listed));
+        let _ = write!(text, "FROM {from} AS build\n{}", environment(python, lock, &listed));
     }
-    let _ = writeln!(text, "FROM debian:{suite}-slim");
+    let _ = writeln!(text, "FROM {from}");
     if !lock.debian.is_empty() {
         text.push_str(
             "RUN apt-get update && apt-get install --yes --no-install-recommends --allow-downgrades",
@@ -49,8 +52,24 @@ pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
     if python.is_some() {
         let _ = writeln!(text, "COPY --from=build /{PREFIX} /{PREFIX}");
     }
+    let is_own = lock.base.image().is_none();
+    if !is_own && python.is_none() && lock.conda.is_empty() {
+        // All else is the base's.
+        return text;
+    }
+    if !is_own {
+        text.push_str("USER root\nWORKDIR /\n");
+    }
     for (name, value) in &config.env {
-        let _ = writeln!(text, "ENV {name}=\"{value}\"");
+        match name.as_str() {
+            "PATH" if !is_own => {
+                let _ = writeln!(text, "ENV PATH=\"/{PREFIX}/bin:$PATH\"");
+            }
+            "LANG" if !is_own => {}
+            _ => {
+                let _ = writeln!(text, "ENV {name}=\"{value}\"");
+            }
+        }
     }
     let command = serde_json::to_string(&config.command).expect("a list of texts is plain data");
     let _ = writeln!(text, "CMD {command}");
@@ -60,11 +79,14 @@ pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
 /// The steps that make the virtual environment, in a stage of their own: the image has no pip.
 fn environment(python: &PythonLock, lock: &PlatformLock, requirements: &[String]) -> String {
     let (major, minor) = python.minor();
-    let mut text = format!(
-        "RUN apt-get update && apt-get install --yes --no-install-recommends python{major}.{minor}-venv\n\
-         RUN {} -m venv /{PREFIX}",
-        python.executable
-    );
+    let mut text = String::new();
+    if python.executable.starts_with("/usr/bin/") {
+        let _ = writeln!(
+            text,
+            "RUN apt-get update && apt-get install --yes --no-install-recommends python{major}.{minor}-venv"
+        );
+    }
+    let _ = write!(text, "RUN {} -m venv /{PREFIX}", python.executable);
     if !requirements.is_empty() {
         text.push_str(" \\\n && printf '%s\\n'");
         for requirement in requirements {

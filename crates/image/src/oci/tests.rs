@@ -42,6 +42,8 @@ fn layers() -> Vec<Layer> {
         size: 11,
         diff_id: Digest::of(format!("{what} inflated").as_bytes()),
         tar_size: 10_240,
+        compression: Compression::Gzip,
+        foreign: false,
         what: what.into(),
         packages: packages.iter().map(|&name| name.to_owned()).collect(),
     };

@@ -111,13 +111,22 @@ fn annotations<const N: usize>(kind: &str, more: [(&str, Option<&str>); N]) -> B
 
 /// Every artifact of a platform's lock, in the lock's order.
 fn artifacts(lock: &PlatformLock) -> Vec<Resource> {
-    let BaseLock::Debian { suite } = &lock.base;
-    let mut all = vec![Resource {
-        name: Some(format!("debian:{suite}")),
-        uri: Some(format!("urn:provenv:base:debian:{suite}")),
-        annotations: annotations("base", []),
-        ..Resource::default()
-    }];
+    let base = match &lock.base {
+        BaseLock::Debian { suite } => Resource {
+            name: Some(format!("debian:{suite}")),
+            uri: Some(format!("urn:provenv:base:debian:{suite}")),
+            annotations: annotations("base", []),
+            ..Resource::default()
+        },
+        BaseLock::Image(image) => Resource {
+            name: Some(image.reference.clone()),
+            uri: Some(format!("docker://{}", image.pinned())),
+            digest: digest_set(&image.manifest),
+            annotations: annotations("base", []),
+            ..Resource::default()
+        },
+    };
+    let mut all = vec![base];
     for package in &lock.debian {
         all.push(published("deb", &package.name, &package.version, &package.artifact));
     }

@@ -1,11 +1,15 @@
-//! Layers laid out as folders, to run from: each once, under the digest of its tar.
+//! Layers laid out as folders, to run from: each once, under the digest of its tar. Those of a base from a registry are laid out
+//! together, under the digest of their chain: each may take away what the ones below have, and what is to be known of a base is
+//! read from the whole of it.
 
+mod base;
 mod tree;
 
 use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+pub use base::{base, chain};
 use flate2::bufread::MultiGzDecoder;
 use provenv_definition::{Digest, Hasher};
 use provenv_fetch::{Phase, Reporter};
@@ -61,7 +65,7 @@ impl Error {
                 Some("free some space on that file system, or run `provenv store gc`".to_owned())
             }
             Self::Mismatch { .. } => Some(provenv_store::SCRUB_HINT.to_owned()),
-            // No stream of ours is like that when it is written.
+            // No stream that was in order when it was kept is like that.
             Self::Io { source, .. } if provenv_store::is_damage(source) => {
                 Some(provenv_store::SCRUB_HINT.to_owned())
             }
@@ -70,8 +74,32 @@ impl Error {
     }
 }
 
-/// Unpacks `layers` that are not unpacked yet, several at a time, and gives their folders in the same order.
+/// The store's trees that `layers` of an image are unpacked to, by kind and key.
+pub fn trees(layers: &[Layer]) -> Vec<(String, String)> {
+    let (foreign, own) = split(layers);
+    let base = (!foreign.is_empty()).then(|| (base::TREE.to_owned(), chain(foreign).hex()));
+    base.into_iter().chain(own.iter().map(|layer| (TREE.to_owned(), layer.diff_id.hex()))).collect()
+}
+
+/// The layers of the base, if it is one from a registry, and the others.
+pub fn split(layers: &[Layer]) -> (&[Layer], &[Layer]) {
+    let own = layers.iter().position(|layer| !layer.foreign).unwrap_or(layers.len());
+    layers.split_at(own)
+}
+
+/// Unpacks `layers` that are not unpacked yet, several at a time, and gives their folders in the same order; those of a base
+/// from a registry have one together.
 pub fn layers(store: &Store, layers: &[Layer], reporter: &dyn Reporter) -> Result<Vec<PathBuf>, Error> {
+    let (foreign, layers) = split(layers);
+    let mut folders = Vec::new();
+    if !foreign.is_empty() {
+        folders.push(base(store, foreign, reporter)?);
+    }
+    folders.extend(own_layers(store, layers, reporter)?);
+    Ok(folders)
+}
+
+fn own_layers(store: &Store, layers: &[Layer], reporter: &dyn Reporter) -> Result<Vec<PathBuf>, Error> {
     let missing: Vec<&Layer> =
         layers.iter().filter(|layer| store.tree(TREE, &layer.diff_id.hex()).is_none()).collect();
     reporter.expect(Phase::Unpacking, missing.len() as u64, missing.iter().map(|layer| layer.tar_size).sum());

@@ -2,13 +2,14 @@ use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use flate2::{Compression, write::GzEncoder};
+use flate2::write::GzEncoder;
 use provenv_definition::Digest;
 use provenv_fetch::Silent;
 use provenv_store::Store;
 use tempfile::TempDir;
 
 use super::{Error, Layer, layer, layers};
+use crate::layer::Compression;
 use crate::tarball::{self, HeaderKind};
 
 const TIME: i64 = 315_532_800;
@@ -52,7 +53,7 @@ impl Tar {
         self.0.extend_from_slice(&tarball::END);
         let mut blob = Vec::new();
         for part in self.0.chunks(piece) {
-            let mut encoder = GzEncoder::new(&mut blob, Compression::fast());
+            let mut encoder = GzEncoder::new(&mut blob, flate2::Compression::fast());
             encoder.write_all(part).unwrap();
             encoder.finish().unwrap();
         }
@@ -61,6 +62,8 @@ impl Tar {
             size: blob.len() as u64,
             diff_id: Digest::of(&self.0),
             tar_size: self.0.len() as u64,
+            compression: Compression::Gzip,
+            foreign: false,
             what: "a test".into(),
             packages: vec![],
         }
@@ -218,4 +221,174 @@ fn many_at_once_give_the_same_folders() {
     for (number, path) in paths[0].iter().enumerate() {
         assert_eq!(fs_err::read_to_string(path.join("a")).unwrap(), number.to_string());
     }
+}
+
+/// `tars` as the layers of a base.
+fn of_base(store: &Store, tars: Vec<Tar>) -> Vec<Layer> {
+    tars.into_iter().map(|tar| Layer { foreign: true, tar_size: 0, ..tar.layer(store, 4096) }).collect()
+}
+
+/// Everything below `root`, with what files hold.
+fn content(root: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs_err::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            let kind = fs_err::symlink_metadata(&path).unwrap().file_type();
+            if kind.is_symlink() {
+                found.push(format!("{name} -> {}", fs_err::read_link(&path).unwrap().display()));
+            } else if kind.is_dir() {
+                found.push(format!("{name}/"));
+                folders.push(path);
+            } else {
+                found.push(format!("{name}: {}", fs_err::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn the_layers_of_a_base_lie_one_over_the_other() {
+    let (_folder, store) = store();
+    let lower = Tar(vec![])
+        .folder("etc", 0o700)
+        .file("etc/a", 0o644, b"a")
+        .file("etc/b", 0o644, b"b")
+        .file("gone/deep/file", 0o644, b"x")
+        .file("emptied/old", 0o644, b"old")
+        .file("emptied/below/old", 0o644, b"old")
+        .file("file", 0o644, b"file")
+        .file("was-folder/x", 0o644, b"x")
+        .file("a-b", 0o644, b"beside")
+        .file("a/b", 0o644, b"below")
+        .file("linked", 0o644, b"linked")
+        .add("bin", HeaderKind::Symlink("usr/bin"), 0o777, b"");
+    let upper = Tar(vec![])
+        // What it says of no folder above stays as it was.
+        .file("etc/b", 0o600, b"new b")
+        .file("etc/.wh.a", 0o644, b"")
+        .file(".wh.gone", 0o644, b"")
+        // In any order: what is of this layer stays.
+        .file("emptied/new", 0o644, b"new")
+        .file("emptied/.wh..wh..opq", 0o644, b"")
+        .folder("file", 0o755)
+        .file("file/in", 0o644, b"in")
+        .file("was-folder", 0o644, b"now a file")
+        .file(".wh.a", 0o644, b"")
+        .file(".wh.nothing", 0o644, b"")
+        .add("again", HeaderKind::Hardlink("linked"), 0o644, b"")
+        .raw(b"/dev/null", tar::EntryType::Char, b"")
+        .raw(b"/absolute", tar::EntryType::Regular, b"")
+        // Docker and podman make a folder of it, and so does an overlay.
+        .file("bin/tool", 0o755, b"tool");
+    let top = Tar(vec![]).folder("etc", 0o750).file("gone", 0o644, b"back");
+    let layers_ = of_base(&store, vec![lower, upper, top]);
+    let root = super::base(&store, &layers_, &Silent).unwrap();
+    assert_eq!(
+        content(&root),
+        [
+            "a-b: beside",
+            "absolute: ",
+            "again: linked",
+            "bin/",
+            "bin/tool: tool",
+            "dev/",
+            "emptied/",
+            "emptied/new: new",
+            "etc/",
+            "etc/b: new b",
+            "file/",
+            "file/in: in",
+            "gone: back",
+            "linked: linked",
+            "was-folder: now a file",
+        ]
+    );
+    assert_eq!((mode(&root.join("etc")), mode(&root.join("etc/b"))), (0o750, 0o600));
+    let two = super::base(&store, &layers_[..2], &Silent).unwrap();
+    assert_eq!(mode(&two.join("etc")), 0o700, "the lower layer's word on it is the last");
+
+    // One folder for all of the base, and one for each layer on it.
+    let own = Tar(vec![]).file("own", 0o644, b"").layer(&store, 4096);
+    let all = [layers_.clone(), vec![own.clone()]].concat();
+    let folders = layers(&store, &all, &Silent).unwrap();
+    assert_eq!(folders.len(), 2);
+    assert_eq!(folders[0], root);
+    assert_eq!(
+        super::trees(&all),
+        [("base".to_owned(), super::chain(&layers_).hex()), ("layer".to_owned(), own.diff_id.hex())]
+    );
+}
+
+#[test]
+fn a_base_may_be_compressed_otherwise_or_not_at_all() {
+    let (_folder, store) = store();
+    let tar = [&Tar(vec![]).file("a", 0o644, b"content").0[..], &tarball::END].concat();
+    let zstd = zstd::encode_all(&tar[..], 3).unwrap();
+    for (bytes, compression) in [(&zstd, Compression::Zstd), (&tar, Compression::None)] {
+        let layer = Layer {
+            digest: store.put(bytes).unwrap(),
+            size: bytes.len() as u64,
+            diff_id: Digest::of(&tar),
+            tar_size: 0,
+            compression,
+            foreign: true,
+            what: "a test".into(),
+            packages: vec![],
+        };
+        // The same tar: one folder.
+        let root = super::base(&store, &[layer], &Silent).unwrap();
+        assert_eq!(content(&root), ["a: content"]);
+    }
+}
+
+#[test]
+fn nothing_of_a_base_gets_out_of_its_folder() {
+    let (folder, store) = store();
+    let outside = folder.path().join("outside");
+    fs_err::create_dir(&outside).unwrap();
+    fs_err::write(outside.join("kept"), "kept").unwrap();
+    let target = outside.to_str().unwrap();
+    let link = || Tar(vec![]).add("way", HeaderKind::Symlink(target), 0o777, b"");
+    let regular = tar::EntryType::Regular;
+    let refused: Vec<(&str, Vec<Tar>)> = vec![
+        ("through a link of the same layer", vec![link().file("way/file", 0o644, b"x")]),
+        ("climbing", vec![Tar(vec![]).raw(b"../evil", regular, b"")]),
+        ("absolute and climbing", vec![Tar(vec![]).raw(b"/../evil", regular, b"")]),
+        ("a whiteout that climbs", vec![link(), Tar(vec![]).file("a/.wh...", 0o644, b"")]),
+        ("a whiteout of nothing", vec![Tar(vec![]).file(".wh.", 0o644, b"")]),
+        ("a hard link out", vec![Tar(vec![]).raw(b"a", tar::EntryType::Link, b"../../outside/kept")]),
+        (
+            "a hard link through a link",
+            vec![link(), Tar(vec![]).raw(b"a", tar::EntryType::Link, b"way/kept")],
+        ),
+        ("twice", vec![Tar(vec![]).file("a", 0o644, b"").file("a", 0o644, b"")]),
+    ];
+    for (case, tars) in refused {
+        let made = of_base(&store, tars);
+        match super::base(&store, &made, &Silent) {
+            Err(Error::Refused { .. }) => {}
+            other => panic!("{case}: {other:?}"),
+        }
+        assert_eq!(store.tree("base", &super::chain(&made).hex()), None, "{case}");
+    }
+    // Over a link of a lower layer lies a folder, and what the link leads to is not touched.
+    for tar in [
+        Tar(vec![]).file("way/file", 0o644, b"x"),
+        Tar(vec![]).file("way/.wh.kept", 0o644, b""),
+        Tar(vec![]).file("way/.wh..wh..opq", 0o644, b""),
+        Tar(vec![]).file(".wh.way", 0o644, b""),
+    ] {
+        super::base(&store, &of_base(&store, vec![link(), tar]), &Silent).unwrap();
+    }
+    assert_eq!(content(&outside), ["kept: kept"]);
+    // A layer that is not the one that the configuration says is never seen.
+    let mut made = of_base(&store, vec![Tar(vec![]).file("a", 0o644, b"")]);
+    made[0].diff_id = Digest::of(b"other");
+    assert!(matches!(super::base(&store, &made, &Silent), Err(Error::Mismatch { .. })));
+    assert_eq!(store.tree("base", &super::chain(&made).hex()), None);
 }

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use provenv_definition::{Digest, Hasher, SafeUrl};
+use provenv_definition::{Digest, Hasher, Platform, SafeUrl};
 use url::Url;
 
 use super::apt::{self, OsRelease, SignedBy, Source};
 use super::error::{Error, Result};
 use super::openpgp::Keyring;
+use super::suite::MAIN;
 
 /// Where Debian packages come from. All of it may be left out: the machine's apt configuration is asked then.
 #[derive(Clone)]
@@ -21,6 +22,8 @@ pub struct DebianConfig {
     pub keyring: Option<PathBuf>,
     /// Take releases whose time is over, as those of archived suites are.
     pub ignore_valid_until: bool,
+    /// The components whose packages are looked at.
+    pub components: Vec<String>,
     /// The folder that holds `etc/apt` and `etc/os-release`: `/`, except in tests.
     pub root: PathBuf,
 }
@@ -32,12 +35,40 @@ impl Default for DebianConfig {
             security_mirror: None,
             keyring: None,
             ignore_valid_until: false,
+            components: vec![MAIN.to_owned()],
             root: PathBuf::from("/"),
         }
     }
 }
 
+/// Where Ubuntu's archive is, unless a mirror is named.
+const UBUNTU: &str = "http://archive.ubuntu.com/ubuntu";
+/// The same for other processors than Intel's.
+const UBUNTU_PORTS: &str = "http://ports.ubuntu.com/ubuntu-ports";
+/// Where the package `ubuntu-keyring`, which Debian has too, puts the keys.
+const UBUNTU_KEYRING: &str = "usr/share/keyrings/ubuntu-archive-keyring.gpg";
+
 impl DebianConfig {
+    /// Ubuntu's archive for `platform`: at `mirror`, checked with the keys in `keyring`, where these are given; variables
+    /// (`PROVENV_UBUNTU_MIRROR`, `PROVENV_UBUNTU_KEYRING`) go before.
+    pub fn ubuntu(mirror: Option<Url>, keyring: Option<PathBuf>, platform: Platform) -> Result<Self> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let usual = if platform == Platform::LinuxAmd64 { UBUNTU } else { UBUNTU_PORTS };
+        let mirror = match (variable("PROVENV_UBUNTU_MIRROR"), mirror) {
+            (Some(text), _) => Url::parse(&text)
+                .map_err(|error| Error::NoMirror(format!("PROVENV_UBUNTU_MIRROR is not a URL: {error}")))?,
+            (None, Some(mirror)) => mirror,
+            (None, None) => Url::parse(usual).expect("the constant is a URL"),
+        };
+        let keyring = variable("PROVENV_UBUNTU_KEYRING").map(PathBuf::from).or(keyring);
+        let keyring = keyring.unwrap_or_else(|| Path::new("/").join(UBUNTU_KEYRING));
+        if !keyring.exists() {
+            return Err(Error::NoUbuntuKeys(keyring));
+        }
+        let components = [MAIN, "universe"].map(str::to_owned).into();
+        Ok(Self { mirror: Some(mirror), keyring: Some(keyring), components, ..Self::default() })
+    }
+
     /// These settings with those of the environment over them: `PROVENV_DEBIAN_MIRROR`,
     /// `PROVENV_DEBIAN_SECURITY_MIRROR`, `PROVENV_DEBIAN_KEYRING` and `PROVENV_DEBIAN_IGNORE_VALID_UNTIL`.
     pub fn with_environment(self) -> Result<Self> {
@@ -80,6 +111,7 @@ impl fmt::Debug for DebianConfig {
             .field("security_mirror", &safe(&self.security_mirror))
             .field("keyring", &self.keyring)
             .field("ignore_valid_until", &self.ignore_valid_until)
+            .field("components", &self.components)
             .field("root", &self.root)
             .finish()
     }

@@ -36,6 +36,9 @@ pub enum Error {
     /// No keys to check the archive with.
     #[error("no keys to check the Debian archive with: {0}")]
     NoKeyring(String),
+    /// No keys to check Ubuntu's archive with.
+    #[error("no keys to check Ubuntu's archive with: there is no `{}`", .0.display())]
+    NoUbuntuKeys(std::path::PathBuf),
     /// The archive's signature is not to be trusted.
     #[error("the signature of {url} is not good: {source}")]
     Signature {
@@ -168,6 +171,10 @@ impl Error {
             Self::Store(source) => return source.hint(),
             Self::NoMirror(_) | Self::NotDebian { .. } => {
                 "set PROVENV_DEBIAN_MIRROR, or `mirror` under `[debian]` in the settings, to the URL of a Debian mirror"
+            }
+            Self::NoUbuntuKeys(_) => {
+                "install the package ubuntu-keyring, or set PROVENV_UBUNTU_KEYRING or `keyring` under `[ubuntu]` in the \
+                 settings to a file with the archive's keys"
             }
             Self::NoKeyring(_) | Self::Signature { source: SignatureError::UnknownKey(_), .. } => {
                 "install the package debian-archive-keyring, or set PROVENV_DEBIAN_KEYRING to a file with the \

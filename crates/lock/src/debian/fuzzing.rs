@@ -50,7 +50,7 @@ pub fn release(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     if let Ok(release) = Release::parse(text) {
         let _ = release.check("stable", jiff::Timestamp::UNIX_EPOCH, false);
-        let _ = release.packages("amd64").map(|file| file.by_hash());
+        let _ = release.packages("main", "amd64").map(|file| file.by_hash());
     }
 }
 

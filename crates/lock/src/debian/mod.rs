@@ -26,6 +26,7 @@ mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod index;
+mod on_base;
 mod openpgp;
 mod package;
 mod python;
@@ -44,6 +45,7 @@ use provenv_fetch::{Fetcher, Phase};
 pub use self::config::DebianConfig;
 use self::config::Mirrors;
 pub use self::error::{Error, Result};
+pub use self::on_base::{Additions, Installed};
 pub use self::openpgp::SignatureError;
 use self::package::Package;
 pub use self::python::{DEFAULT_SUITE, locked_glibc};

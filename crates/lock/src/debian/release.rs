@@ -82,7 +82,7 @@ impl Release {
         let mut section = "";
         for line in text.lines() {
             if let Some(entry) = line.strip_prefix(' ') {
-                if section == "SHA256" && entry.contains("main/binary-") {
+                if section == "SHA256" && entry.contains("/binary-") {
                     release.packages.extend(ReleaseFile::parse(entry));
                 }
                 continue;
@@ -135,8 +135,8 @@ impl Release {
         }
     }
 
-    /// The smallest form that can be read of `main`'s list of packages for `architecture`.
-    pub fn packages(&self, architecture: &str) -> Result<&ReleaseFile, ReleaseError> {
+    /// The smallest form that can be read of a component's list of packages for `architecture`.
+    pub fn packages(&self, component: &str, architecture: &str) -> Result<&ReleaseFile, ReleaseError> {
         if !self.architectures.iter().any(|known| known == architecture) {
             return Err(ReleaseError::NoArchitecture {
                 wanted: architecture.to_owned(),
@@ -146,7 +146,7 @@ impl Release {
         ["Packages.xz", "Packages.gz", "Packages"]
             .iter()
             .find_map(|name| {
-                let path = format!("main/binary-{architecture}/{name}");
+                let path = format!("{component}/binary-{architecture}/{name}");
                 self.packages.iter().find(|file| file.path == path)
             })
             .ok_or_else(|| ReleaseError::NoPackages(architecture.to_owned()))
@@ -206,11 +206,11 @@ SHA256:
     #[test]
     fn the_best_form_of_the_list_is_taken_from_sha256_only() {
         let release = Release::parse(TEXT).unwrap();
-        let file = release.packages("amd64").unwrap();
+        let file = release.packages("main", "amd64").unwrap();
         assert_eq!((file.path.as_str(), file.size), ("main/binary-amd64/Packages.xz", 20));
         assert_eq!(file.by_hash(), format!("main/binary-amd64/by-hash/SHA256/{}", file.sha256.hex()));
-        assert!(matches!(release.packages("arm64"), Err(ReleaseError::NoArchitecture { .. })));
-        assert_eq!(release.packages("all"), Err(ReleaseError::NoPackages("all".to_owned())));
+        assert!(matches!(release.packages("main", "arm64"), Err(ReleaseError::NoArchitecture { .. })));
+        assert_eq!(release.packages("main", "all"), Err(ReleaseError::NoPackages("all".to_owned())));
     }
 
     #[test]

@@ -18,6 +18,9 @@ use super::release::{Release, ReleaseFile};
 use super::signed::{self, Signed};
 use crate::IndexState;
 
+/// The component that every archive has.
+pub(super) const MAIN: &str = "main";
+
 /// A suite that is open to questions.
 #[derive(Debug)]
 pub(super) struct OpenSuite {
@@ -72,11 +75,24 @@ impl Opener<'_> {
         let (main, security) =
             try_join(self.main(&codename, extent), self.security(&codename, extent)).await?;
         let all: Vec<Verified> = main.into_iter().chain(security).collect();
-        let indexes = try_join_all(all.iter().map(|verified| self.index(verified, platform))).await?;
+        // What is in no component of one part may be in that of another.
+        let is_there = |verified: &&Verified, component: &str| {
+            component == MAIN || verified.release.packages(component, platform.architecture()).is_ok()
+        };
+        let parts = all.iter().flat_map(|verified| {
+            let components = self.config.components.iter().map(String::as_str);
+            components
+                .filter(move |component| is_there(&verified, component))
+                .map(move |component| (verified, component))
+        });
+        let parts: Vec<(&Verified, &str)> = parts.collect();
+        let indexes = parts.iter().map(|(verified, component)| self.index(verified, component, platform));
+        let indexes = try_join_all(indexes).await?;
+        let mirrors = parts.iter().map(|(verified, _)| verified.mirror.clone()).collect();
         Ok(OpenSuite {
             codename,
             indexes,
-            mirrors: all.iter().map(|verified| verified.mirror.clone()).collect(),
+            mirrors,
             states: all.into_iter().map(|verified| verified.state).collect(),
         })
     }
@@ -157,10 +173,10 @@ impl Opener<'_> {
     }
 
     /// The list of packages that `verified` vouches for, in the form it can be asked in.
-    async fn index(&self, verified: &Verified, platform: Platform) -> Result<Index> {
+    async fn index(&self, verified: &Verified, component: &str, platform: Platform) -> Result<Index> {
         let file = verified
             .release
-            .packages(platform.architecture())
+            .packages(component, platform.architecture())
             .map_err(|source| Error::Release { url: verified.state.url.to_string(), source })?;
         let store = self.fetcher.store();
         let key = format!("{}-{}", index::FORMAT, file.sha256.hex());

@@ -20,9 +20,12 @@ pub(super) fn environment(
     let mut pinned = environment.clone();
     let definition = &mut pinned.definition;
     let mut lost = Vec::new();
-    if matches!(definition.base, Base::Debian { .. }) {
-        let BaseLock::Debian { suite } = &chosen.base;
-        definition.base = Base::Debian { suite: Some(suite.clone()) };
+    match (&mut definition.base, &chosen.base) {
+        (base @ Base::Debian { .. }, BaseLock::Debian { suite }) => {
+            *base = Base::Debian { suite: Some(suite.clone()) };
+        }
+        (Base::Image { reference }, BaseLock::Image(image)) => *reference = image.pinned(),
+        _ => {}
     }
     // Where conda brings the Python, it is one of its packages.
     if let Some(python) = chosen.python.as_ref().filter(|_| chosen.conda.is_empty()) {

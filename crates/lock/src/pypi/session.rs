@@ -290,8 +290,8 @@ impl<'a> Session<'a> {
             self.fetcher.reporter().note("a build needs a compiler: trying again with build-essential");
             // A base has no perl, which scripts of -dev packages such as `pg_config` are written in.
             let mut more = vec!["build-essential", "perl-base"];
-            // conda's Python has its headers beside it, and Debian's are of another.
-            if !self.python.is_condas() {
+            // conda's Python and those of some images have their headers beside them, and Debian's are of another.
+            if self.python.executable.starts_with("/usr/bin/") {
                 more.push("python3-dev");
             }
             result = self.once(&self.building, command, work, mounts, &more).await?;

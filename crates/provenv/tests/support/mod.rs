@@ -1,6 +1,8 @@
 //! What tests of the front door share: the binary, workspaces that begin with a base, a local package index.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod registry;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -131,6 +131,8 @@ fn layer(store: &Store, text: &[u8]) -> Layer {
         size: blob.len() as u64,
         diff_id: Digest::of(&tar),
         tar_size: tar.len() as u64,
+        compression: provenv_image::layer::Compression::Gzip,
+        foreign: false,
         what: "a layer".into(),
         packages: vec![],
     }

@@ -32,6 +32,7 @@ pub struct Suite {
     /// Whether the release is signed in itself (`InRelease`); a detached signature is always there.
     pub inline: bool,
     packages: Vec<Deb>,
+    universe: Vec<Deb>,
 }
 
 impl Suite {
@@ -49,6 +50,7 @@ impl Suite {
             hash: Hash::Sha256,
             inline: true,
             packages: Vec::new(),
+            universe: Vec::new(),
         }
     }
 
@@ -56,6 +58,13 @@ impl Suite {
     #[must_use]
     pub fn with(mut self, deb: Deb) -> Self {
         self.packages.push(deb);
+        self
+    }
+
+    /// Adds a package in the component `universe`, as Ubuntu has it.
+    #[must_use]
+    pub fn with_universe(mut self, deb: Deb) -> Self {
+        self.universe.push(deb);
         self
     }
 
@@ -138,14 +147,19 @@ impl DebianArchive {
     fn write(&self, suite: &Suite, files: &mut BTreeMap<String, Vec<u8>>) {
         let folder = format!("dists/{}", suite.folder);
         let mut sums = String::new();
-        for architecture in ["amd64", "arm64"] {
+        let components: &[(&str, &Vec<Deb>)] = match &suite.universe[..] {
+            [] => &[("main", &suite.packages)],
+            _ => &[("main", &suite.packages), ("universe", &suite.universe)],
+        };
+        let lists = components.iter().flat_map(|component| ["amd64", "arm64"].map(|one| (*component, one)));
+        for ((component, packages), architecture) in lists {
             let mut list = String::new();
-            for deb in &suite.packages {
+            for deb in packages {
                 if deb.architecture != architecture && deb.architecture != "all" {
                     continue;
                 }
                 let bytes = deb.build();
-                let path = format!("pool/main/{}/{}", deb.name, deb.file_name());
+                let path = format!("pool/{component}/{}/{}", deb.name, deb.file_name());
                 list.push_str(&deb.control());
                 list.extend([
                     format!("Filename: {path}\n"),
@@ -157,7 +171,7 @@ impl DebianArchive {
             encoder.write_all(list.as_bytes()).expect("memory takes all bytes");
             let compressed = encoder.finish().expect("memory takes all bytes");
             for (name, bytes) in [("Packages", list.into_bytes()), ("Packages.xz", compressed)] {
-                let place = format!("main/binary-{architecture}");
+                let place = format!("{component}/binary-{architecture}");
                 let digest = sha256(&bytes);
                 sums.extend([format!(" {digest} {:>8} {place}/{name}\n", bytes.len())]);
                 if suite.by_hash {
