@@ -18,14 +18,16 @@
 //! it, changes no digest that exists. A **set** is a list whose items are sorted by their encoded bytes and occur
 //! once. A **flag** is the text `true`, or left out.
 //!
-//! The canonical bytes are the domain tag `provenv definition` and a zero byte, the epoch (eight bytes, now 1), and
-//! the record *definition*. Whatever would change the bytes of an existing definition needs a new epoch.
+//! The canonical bytes are the domain tag `provenv definition` and a zero byte, the epoch (eight bytes: 2 of a user-managed
+//! definition, 1 of any other), and the record *definition*. Whatever would change the bytes of an existing definition needs
+//! a new epoch. (In epoch 1 a user-managed definition had the bytes of one that asks for no packages, which is another
+//! image: that one has a virtual environment.)
 //!
 //! # Fields
 //!
 //! *definition*: `base` (record *base*), `conda` (record *conda*), `pip` (record *pip*), `platforms` (set of texts such as `linux/arm64`;
 //! left out where it holds `linux/amd64` alone, which an empty list also means), `python` (text, as `3.11`), `r`
-//! (record *r*), `spark` (record *spark*), `system_packages` (set of texts, `name` or `name=version`). Of a user-managed
+//! (record *r*), `spark` (record *spark*), `system_packages` (set of texts, `name` or `name=version`), `user_managed` (flag). Of a user-managed
 //! definition `conda`, `pip` and `python` are left out: nothing of them is installed.
 //!
 //! *base*: `kind` (`debian`, `image`, `dockerfile` or `context`), `suite` (text; left out where any suite will do, which
@@ -109,6 +111,7 @@ use crate::{
 
 const DOMAIN: &[u8] = b"provenv definition\0";
 const EPOCH: u64 = 1;
+const USER_MANAGED_EPOCH: u64 = 2;
 const CONTEXT_DOMAIN: &[u8] = b"provenv context\0";
 const CONTEXT_EPOCH: u64 = 1;
 
@@ -117,10 +120,11 @@ pub fn definition_digest(definition: &Definition) -> Digest {
     Digest::of(&canonical_bytes(definition))
 }
 
-/// The canonical form, epoch 1; the module's source holds its specification.
+/// The canonical form; the module's source holds its specification.
 pub fn canonical_bytes(definition: &Definition) -> Vec<u8> {
     let mut bytes = DOMAIN.to_vec();
-    bytes.extend(EPOCH.to_be_bytes());
+    let epoch = if definition.user_managed { USER_MANAGED_EPOCH } else { EPOCH };
+    bytes.extend(epoch.to_be_bytes());
     bytes.extend(definition_value(definition).encode());
     bytes
 }
@@ -222,6 +226,7 @@ fn definition_value(definition: &Definition) -> Value {
         ("r", r_value(r)),
         ("spark", spark_value(spark)),
         ("system_packages", Value::texts(system_packages)),
+        ("user_managed", Value::flag(*user_managed)),
     ])
 }
 

@@ -44,7 +44,7 @@ codes! {
         "The file is missing, may not be read, is a folder, or is not text. Nothing else could be checked.";
     "PV002" UNSUPPORTED_FORMAT "unsupported-format" Error
         "this kind of file is not read yet"
-        "Provenv reads `requirements.txt` files and the native environment YAML. The file looks like something else.";
+        "Provenv reads the kinds of files that docs/reference/formats.md lists. The file looks like something else.";
     "PV003" INVALID_YAML "invalid-yaml" Error
         "not valid YAML"
         "The text breaks a rule of YAML 1.2. Common causes are a tab used for indentation, a missing space after a \
@@ -239,8 +239,9 @@ codes! {
          locked. Ask one of them.";
     "PV115" PIP_NOT_LISTED "pip-not-listed" Warning
         "a `pip` section without pip in the conda packages"
-        "The section is installed by the pip inside the environment. Conda adds one of its own choice where none is \
-         listed, and says so each time; other tools fail. List `pip` beside `python`.";
+        "Provenv installs the section itself and needs no pip. Conda installs it by the pip inside the environment: it adds \
+         one of its own choice where none is listed, and says so each time; other tools fail. List `pip` beside `python` \
+         if this file is used with conda too.";
     "PV116" PIP_NOT_PINNED "pip-not-pinned" Info
         "pip without a version in the conda packages"
         "What pip accepts and chooses changes with its version: 20.3 has another resolver, 24.1 refuses old version \

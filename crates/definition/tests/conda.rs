@@ -261,7 +261,7 @@ const REMARKS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "channels:\n  - conda-forge/linux-64\n",
+        "channels:\n  - conda-forge/linux-64\ndependencies: [a]\n",
         &["PV030 2:5+20 the folder of a channel is left out: each platform takes its own and `noarch`"],
     ),
     (
@@ -542,4 +542,25 @@ fn large_files_take_no_time() {
         println!("{file} {:?} {elapsed:?} {}", &text[..40], read.is_ok());
         assert!(elapsed < std::time::Duration::from_secs(20), "{file} {} {elapsed:?}", &text[..40]);
     }
+}
+
+#[test]
+fn what_asks_for_nothing_is_said() {
+    let shallow = "channels: [conda-forge]\ndependencies:\n- python\n- pip:\n- six\n";
+    assert_eq!(
+        remarks("environment.yml", shallow),
+        [
+            "PV012 4:3+3 a `pip:` section without a list (indent its list more than `- pip:`; what stands at the same depth is \
+          conda's)"
+        ]
+    );
+    let channels = "PV012 1:12+11 the channels have no effect: no package is asked for (list the packages under `dependencies`)";
+    assert_eq!(remarks("environment.yml", "channels: [conda-forge]\ndependencies: []\n"), [channels]);
+    let misspelt = remarks("environment.yml", "channels: [conda-forge]\ndependancies: [python]\n");
+    assert!(misspelt.contains(&channels.to_owned()) && misspelt.len() == 2, "{misspelt:?}");
+    assert!(
+        remarks("environment.yml", "channels: [conda-forge]\ndependencies:\n- pip:\n  - six\n")
+            .iter()
+            .all(|remark| !remark.contains("no effect"))
+    );
 }

@@ -252,11 +252,12 @@ def definition(value):
         "r": nonempty(r(value.get("r", {}))),
         "spark": nonempty(spark(value.get("spark", {}))),
         "system_packages": set_of(value.get("system_packages", [])),
+        "user_managed": flag(value.get("user_managed")),
     }
 
 
 def canonical(value):
-    return b"provenv definition\0" + number(1) + encode(definition(value))
+    return b"provenv definition\0" + number(2 if value.get("user_managed") else 1) + encode(definition(value))
 
 
 if __name__ == "__main__":

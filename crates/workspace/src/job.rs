@@ -133,6 +133,8 @@ impl Job {
             let message = error.to_string();
             // The place is said by the remark itself.
             let message = mask_secrets(message.split(" at line ").next().unwrap_or(&message));
+            // A key may hold line breaks.
+            let message = message.replace(char::is_control, " ");
             let keys = "a job needs `environment` and `command`; docs/reference/job.md lists all keys";
             let wrong = wrong_type(&message).or_else(|| wrong_scalar(node.as_ref()?));
             if let Some((key, message)) = wrong {

@@ -44,7 +44,7 @@ pub(crate) fn by_name(channel: CondaChannel) -> CondaChannel {
     let text = url.to_string();
     let is_own = |name: &str| {
         let kept = ["defaults", "local", "nodefaults"].contains(&name) || name.starts_with("pkgs/");
-        !name.is_empty() && !kept && !name.starts_with("t/") && !name.contains(['$', '%', '?', '#'])
+        !kept && !name.starts_with("t/") && !name.contains('$') && self::name(name).is_ok()
     };
     match text.strip_prefix(&default_alias().to_string()).map(|name| name.trim_end_matches('/')) {
         Some(name) if is_own(name) => CondaChannel::Name(name.to_owned()),
@@ -81,7 +81,7 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Given, RequirementError
     let text = &*braced(text);
     let (channel, subdir) = if text == "nodefaults" {
         (None, None)
-    } else if !text.contains("://[") && (text.contains("::") || text.contains(['[', ']'])) {
+    } else if !is_numbered(text) && (text.contains("::") || text.contains(['[', ']'])) {
         return Err(invalid(format!("`{}` is not a channel", shown(text)), text)
             .with_hint("`channel::package` is a package, and belongs to the dependencies"));
     } else if (has_scheme(text) && text.contains("://")) || text.starts_with(['/', '.', '~']) {
@@ -109,6 +109,11 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Given, RequirementError
         return Err(invalid("the root of the file system is no channel", text));
     }
     Ok(Given { channel, subdir })
+}
+
+/// Whether `text` is a URL whose host is an address in brackets.
+fn is_numbered(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(_, host)| host.starts_with('['))
 }
 
 /// Refuses `https://user:password@host`, `?sig=…` and the literal token of `https://host/t/<token>/channel`.
@@ -210,6 +215,9 @@ fn name(text: &str) -> Result<String, RequirementError> {
     if text.is_empty() {
         return Err(invalid("a channel without a name", text));
     }
+    if text.starts_with('-') {
+        return Err(invalid("an option is no channel", text));
+    }
     let bad = |c: char| !(c.is_alphanumeric() || "._-/${}+@".contains(c));
     match text.char_indices().find(|(_, c)| bad(*c)) {
         None => Ok(text.to_owned()),
@@ -259,6 +267,9 @@ mod tests {
             ("conda forge", "PV026"),
             ("", "PV026"),
             ("conda-forge::numpy", "PV026"),
+            ("-c", "PV026"),
+            ("https://h.test://[t/c", "PV026"),
+            ("file:///srv/t/stable/channel", "file:///srv/t/stable/channel"),
             ("conda-forge:numpy", "PV026"),
             ("http://[::1]:80/c", "http://[::1]/c"),
             ("{{ channel }}", "PV023"),

@@ -80,7 +80,10 @@ impl<'s> Reader<'s, '_> {
         }
         match &value.kind {
             Kind::Sequence(items) => items.iter().for_each(|item| self.pip_line(item, selected)),
-            Kind::Scalar(_) if value.is_null() => {}
+            Kind::Scalar(_) if value.is_null() => {
+                let hint = "indent its list more than `- pip:`; what stands at the same depth is conda's";
+                self.report(codes::NOT_HONOURED, key, "a `pip:` section without a list", Some(hint));
+            }
             _ => {
                 let message = format!("`pip` must be a list, not {}", value.kind_name());
                 let hint = "begin each line with `- ` and indent it more than `pip`";

@@ -54,6 +54,7 @@ pub(crate) fn read_conda_file(source: &Source, node: &Node, pip: &mut PipReader)
         reader.platforms(&mut fields);
         reader.variables(&mut fields);
         reader.dependencies(&mut fields);
+        reader.idle_channels();
         // Where the file's writer had it; conda reads over it too.
         let _prefix = fields.entry("prefix");
         let misplaced = fields.entry("pip").filter(|(_, value)| !value.is_null());
@@ -152,6 +153,18 @@ impl<'s> Reader<'s, '_> {
             self.file.diagnostics.push(diagnostic.with_hint("fill the template in first").at(place));
         } else if !text.is_empty() {
             self.file.name = Some((text.to_owned(), place));
+        }
+    }
+
+    /// With a misspelt `dependencies` nothing would be installed, and nobody would know before a script fails.
+    fn idle_channels(&mut self) {
+        let file = &mut self.file;
+        let asked = !file.conda.packages.is_empty() || self.pip_section.is_some();
+        if let Some(place) = file.channel_places.first().filter(|_| !asked) {
+            let message = "the channels have no effect: no package is asked for";
+            let hint = "list the packages under `dependencies`";
+            let place = place.clone();
+            file.diagnostics.push(Diagnostic::new(codes::NOT_HONOURED, message).with_hint(hint).at(place));
         }
     }
 

@@ -57,7 +57,7 @@ pub(crate) fn of_file(source: &Source) -> DockerfileBase {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let name = source.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     let place = |(line, column, length): At| source.place(Span { line, column, length });
-    let judged = judged(source.lines());
+    let judged = judged(source.text().lines());
     let takes = judged.takes.as_ref().map(|(_, at)| place(*at));
     let mut found = settled(judged, place);
     found.file = Some(source.path().to_owned());
@@ -120,7 +120,7 @@ pub(crate) fn of_folder(folder: &Path, name: &str, place: Place) -> DockerfileBa
         }
     };
     let in_file = |(line, column, length): At| source.place(Span { line, column, length });
-    found = settled(judged(source.lines()), in_file);
+    found = settled(judged(source.text().lines()), in_file);
     found.file = Some(path);
     if found.diagnostics.is_empty() {
         found.context(folder, name, place);
@@ -165,7 +165,25 @@ fn normal_text(text: &str) -> String {
     normal
 }
 
+/// A line end of old machines. Docker takes it as part of its line, where everybody who looks at the file sees two.
+fn lone_return<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Problem> {
+    let (line, column) = (1..).zip(lines).find_map(|(number, line)| {
+        let at = line.trim_end_matches('\r').find('\r')?;
+        Some((number, line[..at].chars().count() + 1))
+    })?;
+    Some(Problem {
+        line,
+        column,
+        length: 1,
+        message: "a carriage return without a line feed: it ends no line for Docker".to_owned(),
+        hint: Some("write the line ends of Linux or of Windows".to_owned()),
+    })
+}
+
 fn judged<'a>(lines: impl Iterator<Item = &'a str> + Clone) -> Judged {
+    if let Some(problem) = lone_return(lines.clone()) {
+        return Judged { problems: vec![problem], ..Judged::default() };
+    }
     let mut judged = match lines::instructions(lines.clone()) {
         Ok(instructions) => judge::judge(&instructions),
         Err(problem) => Judged { problems: vec![problem], ..Judged::default() },

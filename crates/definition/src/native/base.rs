@@ -142,9 +142,8 @@ pub(crate) fn is_reference(text: &str) -> bool {
         })
     };
     digest.is_none_or(is_digest)
-        && !name.contains("//")
-        && !name.ends_with([':', '/'])
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && !name.ends_with(':')
+        && name.split('/').all(|part| part.starts_with(|c: char| c.is_ascii_alphanumeric()))
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:+".contains(c))
 }
 

@@ -136,19 +136,24 @@ pub(super) fn find_without_scheme(text: &str, found: &mut Vec<Range<usize>>) {
 pub(crate) fn path_tokens(text: &str) -> Vec<Range<usize>> {
     let is_end = |c: char| c.is_whitespace() || "/\"'<>`#?]".contains(c);
     let mut found = Vec::new();
-    // Where the word begins, and the last `:/`; each part of the text is looked through once.
-    let (mut seen, mut word, mut scheme) = (0, 0, None);
+    // Where the word begins, and the last `:/` and `://`; each part of the text is looked through once.
+    let (mut seen, mut word, mut scheme, mut root) = (0, 0, None, None);
     for (at, marker) in text.match_indices("/t/") {
         let start = at + marker.len();
         word = text[seen..at].rfind(char::is_whitespace).map_or(word, |found| seen + found);
         let from = text.floor_char_boundary(seen.saturating_sub(1));
         scheme = text[from..at].rfind(":/").map(|found| from + found).or(scheme);
+        // The third sign may be that of `/t/` itself.
+        let before = text.floor_char_boundary(seen.saturating_sub(2));
+        root = text[before..=at].rfind("://").map(|found| before + found).or(root);
         seen = at;
         let end = text[start..].find(is_end).map_or(text.len(), |end| start + end);
         let token = &text[start..end];
         let variable = token.starts_with('$')
             && token[1..].chars().all(|c| c.is_ascii_alphanumeric() || "_{}".contains(c));
-        if !token.is_empty() && !variable && scheme.is_some_and(|scheme| scheme >= word) {
+        // A folder on this machine may have any name.
+        let local = root.is_some_and(|root| root >= word && text[..root].ends_with("file"));
+        if !token.is_empty() && !variable && !local && scheme.is_some_and(|scheme| scheme >= word) {
             found.push(start..end);
         }
     }

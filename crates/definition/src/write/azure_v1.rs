@@ -35,6 +35,7 @@ pub(super) fn write(environment: &Environment) -> Written {
         Part::Spark,
         Part::R,
         Part::Platforms,
+        Part::UserManaged,
         Part::Record,
     ]);
     if definition.platforms.len() > 1 {

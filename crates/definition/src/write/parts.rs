@@ -48,6 +48,7 @@ parts! {
     Spark,
     R,
     Platforms,
+    UserManaged,
     /// What is kept of a user-managed environment's packages.
     Record,
 }
@@ -70,7 +71,12 @@ impl Part {
 
     fn pronoun(self) -> &'static str {
         match self {
-            Self::Name | Self::Version | Self::Description | Self::Interpreter | Self::Python => "it",
+            Self::Name
+            | Self::Version
+            | Self::Description
+            | Self::Interpreter
+            | Self::Python
+            | Self::UserManaged => "it",
             _ => "them",
         }
     }
@@ -130,6 +136,7 @@ impl Part {
             Self::Platforms => some(platforms)
                 .filter(|_| **platforms != [Platform::default()])
                 .map(|names| format!("the platforms {names}")),
+            Self::UserManaged => found(*user_managed, "that nothing is to be installed (`user_managed`)"),
             Self::Record => found(
                 *user_managed && !(conda.is_empty() && pip.is_empty() && python.is_none()),
                 "the packages that are noted and not installed, as the base has them",

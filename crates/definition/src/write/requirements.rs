@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::parts::{Part, Rest};
 use super::{Written, WrittenFile};
-use crate::{Base, Definition, Environment, PipRequirement, PipRequirements};
+use crate::{Base, Definition, Environment, PipRequirement, PipRequirements, SafeUrl};
 
 /// A definition's Python part as pip's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,12 +52,18 @@ fn join(lines: impl Iterator<Item = String>) -> String {
     lines.fold(String::new(), |text, line| text + &line + "\n")
 }
 
+/// A URL as a word of a line, which pip takes apart as a shell would.
+fn word(url: &SafeUrl) -> String {
+    let text = url.to_string();
+    if text.contains('\'') { format!("\"{text}\"") } else { text }
+}
+
 pub(super) fn options(pip: &PipRequirements) -> impl Iterator<Item = String> {
     let flag = |flag: bool, name: &str| flag.then(|| name.to_owned());
     let mut options: Vec<String> = Vec::new();
-    options.extend(pip.index_url.as_ref().map(|url| format!("--index-url {url}")));
-    options.extend(pip.extra_index_urls.iter().map(|url| format!("--extra-index-url {url}")));
-    options.extend(pip.find_links.iter().map(|url| format!("--find-links {url}")));
+    options.extend(pip.index_url.as_ref().map(|url| format!("--index-url {}", word(url))));
+    options.extend(pip.extra_index_urls.iter().map(|url| format!("--extra-index-url {}", word(url))));
+    options.extend(pip.find_links.iter().map(|url| format!("--find-links {}", word(url))));
     options.extend(flag(pip.no_index, "--no-index"));
     options.extend(flag(pip.pre, "--pre"));
     options.extend(flag(pip.require_hashes, "--require-hashes"));
