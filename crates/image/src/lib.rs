@@ -1,6 +1,8 @@
 //! Lock to segments, layers and a bit-identical image.
 
+pub mod about;
 mod assemble;
+pub mod audit;
 pub mod base_image;
 pub mod base_state;
 mod conda_meta;
@@ -15,6 +17,7 @@ mod path;
 pub mod post_link;
 pub mod proof;
 pub mod python;
+pub mod sbom;
 pub mod segment;
 mod tarball;
 pub mod unpack;

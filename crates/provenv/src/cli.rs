@@ -4,6 +4,7 @@ mod bundle;
 mod check;
 mod env;
 mod locking;
+mod proof;
 mod registry;
 mod signing;
 
@@ -16,6 +17,7 @@ pub use bundle::BundleCommand;
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, UpgradeArgs};
+pub use proof::{AuditArgs, Ecosystem, SbomArgs};
 pub use registry::{RegistryCommand, RegistryServeArgs};
 pub use signing::{KeyCommand, ProvenanceArgs, PushArgs, SignArgs, VerifyArgs};
 
@@ -113,7 +115,7 @@ pub enum Command {
     Build(BuildArgs),
     /// Move an environment to newer packages: shows what changes, registers the next version
     Upgrade(UpgradeArgs),
-    /// Images: list, show, sign, verify, push
+    /// Images: list, show, sign, verify, push, bills of materials, audits
     #[command(subcommand)]
     Image(ImageCommand),
     /// Keys that sign images: make, list, show
@@ -232,6 +234,10 @@ pub enum ImageCommand {
     Verify(VerifyArgs),
     /// Push an image to a registry, and what is attached to it
     Push(PushArgs),
+    /// Write an image's bill of materials: every package with licence, digest and origin (SPDX, CycloneDX)
+    Sbom(SbomArgs),
+    /// Look for known vulnerabilities of what is in an image
+    Audit(AuditArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -51,8 +51,8 @@ impl Command {
     fn own_failure(&self) -> u8 {
         match self {
             Self::Submit(_) | Self::Run(_) => 125,
-            // 1 says that a check failed.
-            Self::Image(ImageCommand::Verify(_)) => 2,
+            // 1 is said by what was found.
+            Self::Image(ImageCommand::Verify(_) | ImageCommand::Audit(_)) => 2,
             _ => 1,
         }
     }

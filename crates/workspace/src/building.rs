@@ -416,7 +416,7 @@ impl Workspace {
     }
 
     /// The registered versions that point to a lock, as `name:version`.
-    async fn names_of_lock(&self, lock: &Digest) -> Result<Vec<String>> {
+    pub(crate) async fn names_of_lock(&self, lock: &Digest) -> Result<Vec<String>> {
         let rows = self.catalogue.environments(None).await?;
         Ok(rows
             .iter()

@@ -209,8 +209,13 @@ impl Workspace {
     pub async fn import_bundle(&self, file: &Path) -> Result<Bundled> {
         let _pin = self.store.pin()?;
         let (store, reporter, path) = (self.store.clone(), Arc::clone(&self.reporter), file.to_owned());
-        let digests =
-            tokio::task::spawn_blocking(move || read_bundle(&store, &path, reporter.as_ref())).await??;
+        let read = tokio::task::spawn_blocking(move || read_bundle(&store, &path, reporter.as_ref())).await?;
+        let digests = read.map_err(|error| match error {
+            provenv_image::export::Error::Read { source, .. } => {
+                Error::from(BundleError::Unsound { file: file.to_owned(), what: source.to_string() })
+            }
+            error => error.into(),
+        })?;
         let mut referrers = Vec::new();
         for digest in digests.iter().filter(|digest| self.store.contains(digest)) {
             if let Ok(referrer) = Referrer::parse(&self.store.read(digest)?) {

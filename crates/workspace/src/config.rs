@@ -18,6 +18,8 @@ pub struct Config {
     pub pypi: PypiSettings,
     /// Where conda packages come from.
     pub conda: CondaSettings,
+    /// Where vulnerabilities are looked up.
+    pub audit: AuditSettings,
     /// Where base images come from.
     pub registry: RegistrySettings,
     /// What provenance says of this machine.
@@ -73,6 +75,14 @@ pub struct CondaSettings {
     /// Where else what lies under a URL is, in the order in which they are asked. The URL itself is asked only where it is
     /// among them; locks name it all the same.
     pub mirrors: BTreeMap<Url, Vec<Url>>,
+}
+
+/// `[audit]`
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditSettings {
+    /// A folder with exports of OSV, or the URL they are below; OSV's own otherwise.
+    pub database: Option<String>,
 }
 
 /// `[registry]`

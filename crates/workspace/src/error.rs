@@ -238,6 +238,12 @@ pub enum Error {
     /// No such image.
     #[error("there is no image `{0}` in this workspace")]
     NoImage(String),
+    /// An image that nobody has audited.
+    #[error("the image of `{0}` was never audited in this workspace")]
+    NoAudit(String),
+    /// A database of vulnerabilities.
+    #[error(transparent)]
+    Audit(#[from] provenv_image::audit::Error),
     /// An environment without a name was to be registered.
     #[error("the environment has no name")]
     NoName,
@@ -375,6 +381,8 @@ impl Error {
             Self::NoRun(_) => Some("`provenv runs list` shows the runs".into()),
             Self::NoBuild(_) => Some("`provenv builds list` shows the builds".into()),
             Self::NoImage(_) => Some("`provenv image list` shows the images".into()),
+            Self::NoAudit(reference) => Some(format!("`provenv image audit {reference}` does")),
+            Self::Audit(error) => error.hint().map(str::to_owned),
             Self::NoName => Some("give it one: `name:` in the file, or --name".into()),
             Self::NotReproducible { .. } => {
                 Some("this is a defect of provenv: please report it with the lock; the image on record was kept".into())

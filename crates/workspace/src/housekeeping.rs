@@ -92,6 +92,9 @@ impl Workspace {
     pub async fn collect_garbage(&self, dry_run: bool, all: bool) -> Result<GcSummary> {
         // First the right to remove, then the roots: what is built in between would be missed.
         let collector = self.collector().await?;
+        if !dry_run {
+            self.remember_images().await?;
+        }
         let mut roots = Roots::default();
         for digest in self.catalogue.needed_locks().await? {
             let Some(lock) = self.catalogue.lock(&digest).await? else { continue };
@@ -140,6 +143,18 @@ impl Workspace {
             kept: report.kept,
             kept_bytes: report.kept_bytes,
         })
+    }
+
+    /// Keeps what the packages of every image say of themselves, because bills of materials and audits ask for it when the
+    /// bytes are gone.
+    async fn remember_images(&self) -> Result<()> {
+        for row in self.catalogue.images().await? {
+            let lock = self.catalogue.lock(&row.lock).await?;
+            if let Some(lock) = lock.as_ref().and_then(|lock| lock.platforms.get(&row.platform)) {
+                self.read_abouts(lock, row.platform).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The right to collect: waits for those who are finding or making something, not for runs.

@@ -2,6 +2,7 @@
 //!
 //! Front ends talk to this crate and know nothing of what lies below it.
 
+mod auditing;
 mod base_image;
 mod build_log;
 mod building;
@@ -14,6 +15,7 @@ mod config;
 mod curated;
 mod environments;
 mod error;
+mod ever;
 mod exporting;
 mod folders;
 mod housekeeping;
@@ -31,6 +33,7 @@ mod resolving;
 mod running;
 mod runs;
 mod sandbox;
+mod sbom;
 mod snapshot;
 mod stopping;
 mod supervise;
@@ -42,6 +45,7 @@ use provenv_fetch::Fetcher;
 use provenv_store::Store;
 use tokio::sync::OnceCell;
 
+pub use auditing::{AuditOptions, AuditReport, AuditSummary, Unchecked};
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
 pub use builds::BuildDetails;
 pub use bundling::{BundleError, Bundled, BundledImage};
@@ -64,12 +68,15 @@ pub use proof::{
 };
 pub use provenv_compute::sandbox_main_if_asked;
 pub use provenv_fetch::{Phase, Reporter, Silent};
+pub use provenv_image::audit::{Finding, Severity};
+pub use provenv_image::sbom::Format as SbomFormat;
 pub use provenv_lock::diff::{Amount, EcosystemDiff, LockDiff, PackageChange, PackageVersion, Totals};
 pub use reference::Reference;
 pub use registry::{Anonymous, RegistryOptions, RegistryServed};
 pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};
 pub use runs::RunDetails;
+pub use sbom::Sbom;
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -149,7 +149,7 @@ impl Build<'_> {
 }
 
 /// The minor version of Python that the segment of `package` depends on: that of conda's, for what is made for any.
-pub(super) fn for_python(package: &CondaPackage, python: Option<&PythonLock>) -> Option<(u32, u32)> {
+pub(crate) fn for_python(package: &CondaPackage, python: Option<&PythonLock>) -> Option<(u32, u32)> {
     python.filter(|python| package.subdir == "noarch" && python.is_condas()).map(PythonLock::minor)
 }
 

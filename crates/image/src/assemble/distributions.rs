@@ -57,7 +57,7 @@ fn metadata(store: &Store, segment: &Segment, python: (u32, u32)) -> Result<Vec<
 
 /// Whether Python takes the file at `path` for a distribution's metadata (`importlib.metadata`): `METADATA` in a
 /// `.dist-info` folder, `PKG-INFO` in an `.egg-info` one, or an `.egg-info` file.
-pub(super) fn is_metadata(path: &str, (major, minor): (u32, u32)) -> bool {
+pub(crate) fn is_metadata(path: &str, (major, minor): (u32, u32)) -> bool {
     let below = |folder: &str| path.strip_prefix(PREFIX)?.strip_prefix(folder).map(str::to_owned);
     // The second is that of a Python without a global lock.
     let folders = ["", "t"].map(|kind| format!("/lib/python{major}.{minor}{kind}/site-packages/"));

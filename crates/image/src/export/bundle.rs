@@ -84,7 +84,12 @@ pub fn read_bundle(store: &Store, path: &Path, reporter: &dyn Reporter) -> Resul
                 let mut staged = store.stage()?;
                 io::copy(&mut entry, &mut staged).map_err(reading)?;
                 staged.flush().map_err(reading)?;
-                staged.commit_expecting(&digest, Some(size))?;
+                staged.commit_expecting(&digest, Some(size)).map_err(|error| match error {
+                    provenv_store::Error::Size { .. } | provenv_store::Error::Corrupt { .. } => {
+                        reading(io::Error::new(io::ErrorKind::InvalidData, format!("{name}: {error}")))
+                    }
+                    error => error.into(),
+                })?;
             }
             reporter.advance(Phase::Fetching, size);
         }

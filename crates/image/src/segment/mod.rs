@@ -122,6 +122,22 @@ pub(crate) fn kept_conda(
     Ok(kept.filter(|kept| there(store, &kept.segment)))
 }
 
+/// The segment of a wheel, if it is made already.
+pub(crate) fn kept_wheel(
+    store: &Store,
+    sha256: &Digest,
+    python: (u32, u32),
+) -> Result<Option<WheelSegment>, provenv_store::Error> {
+    let kept = store.record::<WheelSegment>(RECORDS, &wheel_key(sha256, python))?;
+    Ok(kept.filter(|kept| there(store, &kept.segment)))
+}
+
+/// The segment of a `.deb`, if it is made already.
+pub(crate) fn kept_deb(store: &Store, sha256: &Digest) -> Result<Option<DebSegment>, provenv_store::Error> {
+    let kept = store.record::<DebSegment>(RECORDS, &deb_key(sha256))?;
+    Ok(kept.filter(|kept| there(store, &kept.segment)))
+}
+
 /// The bytecode of the artifact `sha256`, whose segment is `source`. `interpreter` names the Python to the last bit: a patch
 /// release may compile otherwise. The compiler is asked for only where there is something to compile.
 pub(crate) fn bytecode<E>(

@@ -28,6 +28,11 @@ pub fn chain(layers: &[Layer]) -> Digest {
     diff_ids.fold(first, |chain, diff_id| Digest::of(format!("{chain} {diff_id}").as_bytes()))
 }
 
+/// The folder with the files of a base of these layers, if somebody has unpacked it.
+pub(crate) fn unpacked_base(store: &Store, layers: &[Layer]) -> Option<PathBuf> {
+    store.tree(TREE, &chain(layers).hex())
+}
+
 /// The folder with the files of a base of these layers, unpacked now if nobody has done it yet. Each tar's digest is checked
 /// before the folder can be seen.
 pub fn base(store: &Store, layers: &[Layer], reporter: &dyn Reporter) -> Result<PathBuf, Error> {

@@ -9,6 +9,7 @@ use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+pub(crate) use base::unpacked_base;
 pub use base::{base, chain};
 use flate2::bufread::MultiGzDecoder;
 use provenv_definition::{Digest, Hasher};

@@ -18,6 +18,8 @@ pub async fn image(context: &Context, command: ImageCommand) -> Result {
         ImageCommand::Sign(arguments) => sign::sign(context, arguments).await,
         ImageCommand::Verify(arguments) => verify::verify(context, arguments).await,
         ImageCommand::Push(arguments) => push::push(context, arguments).await,
+        ImageCommand::Sbom(arguments) => super::sbom::sbom(context, arguments).await,
+        ImageCommand::Audit(arguments) => super::audit::audit(context, arguments).await,
     }
 }
 

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod audit;
 mod build;
 mod builds;
 mod bundle;
@@ -18,6 +19,7 @@ mod push;
 mod registry;
 mod run;
 mod runs;
+mod sbom;
 mod sign;
 mod store;
 mod submit;

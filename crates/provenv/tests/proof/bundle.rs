@@ -28,8 +28,9 @@ fn elsewhere_without_a_network_it_comes_out_the_same_again() {
     assert_eq!((code, checks(&verified, "failed").len()), (0, 0), "{verified}");
     assert!(checks(&verified, "passed").contains(&"rebuild".to_owned()));
     // It runs, and a file with the same definition has the same lock.
-    let run = elsewhere.run(["--offline", "run", "tea", "--", "python", "-c", "import tea; print(tea.HOT)"]);
-    assert_eq!(run.ok().stdout, "True\n");
+    let run =
+        elsewhere.run(["--offline", "run", "tea", "--", "python", "-c", "import tea; print(tea.__name__)"]);
+    assert_eq!(run.ok().stdout, "tea\n");
     fs_err::copy(setup.path("environment.yaml"), elsewhere.path().join("environment.yaml")).unwrap();
     assert_eq!(elsewhere.json(["--offline", "build", "environment.yaml"])["image"], setup.image);
     // Twice is once.
@@ -60,7 +61,7 @@ fn what_is_broken_or_no_bundle_is_refused_and_leaves_nothing_in_sight() {
     // Past the headers and the index, in the bytes of some blob.
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;
-    refused(&flipped, "");
+    refused(&flipped, "tea.tar");
     refused(b"no archive at all", "tea.tar");
     workspace.json(["build", "environment.yaml", "--to", "oci-archive:image.tar"]);
     refused(&fs_err::read(setup.path("image.tar")).unwrap(), "is not a bundle");

@@ -1,6 +1,6 @@
 //! A client of plain sockets: it sends what it is told to, right or wrong.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -106,27 +106,55 @@ impl Client {
     }
 
     /// A whole request on a connection of its own.
+    #[track_caller]
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        self.try_send(method, path, headers, body).unwrap()
+    }
+
+    /// The same where the server may be gone.
+    pub fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Answer> {
         let length = body.len().to_string();
         let mut all = vec![("Content-Length", &*length)];
         all.extend(headers);
-        let mut connection = self.begin(method, path, &all);
+        let mut connection = self.try_begin(method, path, &all)?;
         // A server that refuses what it has not read may close the connection meanwhile.
         let _ = connection.write_all(body);
-        read(connection, method)
+        try_read(connection, method)
     }
 
     /// The head of a request.
     pub fn begin(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> TcpStream {
-        let mut connection = TcpStream::connect(self.address).unwrap();
-        connection.set_read_timeout(Some(Duration::from_mins(2))).unwrap();
+        self.try_begin(method, path, headers).unwrap()
+    }
+
+    fn try_begin(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> io::Result<TcpStream> {
+        let mut connection = TcpStream::connect(self.address)?;
+        connection.set_read_timeout(Some(Duration::from_mins(2)))?;
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address);
         let own = self.headers.iter().map(|(name, value)| (&**name, &**value));
         for (name, value) in own.chain(headers.iter().copied()) {
             head.extend([name, ": ", value, "\r\n"]);
         }
-        connection.write_all((head + "\r\n").as_bytes()).unwrap();
-        connection
+        connection.write_all((head + "\r\n").as_bytes())?;
+        Ok(connection)
+    }
+
+    /// Pushes a small image where the server may be killed meanwhile; gives back its manifest if it was taken.
+    pub fn try_image(&self, repository: &str, tag: &str, text: &str) -> io::Result<Vec<u8>> {
+        for bytes in [b"{}", text.as_bytes()] {
+            let path = format!("/v2/{repository}/blobs/uploads/?digest={}", Digest::of(bytes));
+            self.try_send("POST", &path, &[], bytes)?.is(201);
+        }
+        let manifest = image(text.as_bytes(), &serde_json::json!({}));
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        self.try_send("PUT", &path, &[("Content-Type", IMAGE)], &manifest)?.is(201);
+        Ok(manifest)
     }
 
     /// Uploads a blob at once; gives back its digest.
@@ -188,12 +216,18 @@ pub fn with_digest(location: &str, digest: &Digest) -> String {
 }
 
 /// Reads an answer to its end.
-pub fn read(mut connection: TcpStream, method: &str) -> Answer {
+#[track_caller]
+pub fn read(connection: TcpStream, method: &str) -> Answer {
+    try_read(connection, method).unwrap()
+}
+
+fn try_read(mut connection: TcpStream, method: &str) -> io::Result<Answer> {
     let mut bytes = Vec::new();
     // Where the server closed before it had read all, what it said comes first.
     let ended = connection.read_to_end(&mut bytes);
-    let head = bytes.windows(4).position(|four| four == b"\r\n\r\n");
-    let head = head.unwrap_or_else(|| panic!("no answer: {ended:?} {:?}", String::from_utf8_lossy(&bytes)));
+    let Some(head) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return Err(io::Error::other(format!("no answer: {ended:?}")));
+    };
     let text = String::from_utf8(bytes[..head].to_vec()).unwrap();
     let mut lines = text.split("\r\n");
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
@@ -208,5 +242,5 @@ pub fn read(mut connection: TcpStream, method: &str) -> Answer {
     } else {
         assert_eq!(answer.must("Content-Length"), answer.body.len().to_string(), "{answer:?}");
     }
-    answer
+    Ok(answer)
 }

@@ -1,6 +1,10 @@
 //! Many at once: clients, servers, collections; and the end.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -10,7 +14,7 @@ use serde_json::json;
 
 use super::client::{IMAGE, descriptor, image, read, with_digest};
 use super::server::{Server, in_the_making, served};
-use super::support::{Workspace, eventually};
+use super::support::{Workspace, command, eventually, is_root, skip};
 
 /// The most memory that a process ever had, in MiB.
 fn peak(id: u32) -> u64 {
@@ -122,6 +126,84 @@ fn two_servers_and_collections_on_one_store_lose_nothing() {
         }
     }
     assert_eq!(workspace.json(["store", "scrub"])["corrupt"], json!([]));
+}
+
+#[test]
+fn servers_that_are_killed_lose_nothing_that_they_have_taken() {
+    let workspace = Workspace::empty();
+    let taken: Mutex<BTreeMap<String, (String, Vec<u8>)>> = Mutex::default();
+    for round in 1..=5 {
+        let server = Server::open(&workspace.root());
+        let client = server.client();
+        std::thread::scope(|scope| {
+            for number in 0..4 {
+                let (client, taken) = (&client, &taken);
+                scope.spawn(move || {
+                    for image in 0.. {
+                        let tag = format!("{round}-{number}-{image}");
+                        // Half of them share their layer with others.
+                        let text = if image % 2 == 0 { tag.clone() } else { format!("shared {image}") };
+                        let Ok(manifest) = client.try_image("tea", &tag, &text) else { break };
+                        taken.lock().unwrap().insert(tag, (text, manifest));
+                    }
+                });
+            }
+            // In the midst of whatever they do.
+            eventually("some were taken", || taken.lock().unwrap().len() >= round * 12);
+            server.kill();
+        });
+        workspace.run(["store", "gc"]).ok();
+        let server = Server::open(&workspace.root());
+        let client = server.client();
+        for (tag, (text, manifest)) in &*taken.lock().unwrap() {
+            assert_eq!(client.get(&format!("/v2/tea/manifests/{tag}")).is(200).body, *manifest);
+            let layer = client.get(&format!("/v2/tea/blobs/{}", Digest::of(text.as_bytes()))).is(200);
+            assert_eq!(layer.text(), *text);
+        }
+    }
+    assert_eq!(in_the_making(&workspace).len(), 0);
+    assert_eq!(workspace.json(["store", "scrub"])["corrupt"], json!([]));
+}
+
+#[test]
+fn a_full_disk_is_said_and_nothing_half_made_stays() {
+    let workspace = Workspace::empty();
+    fs_err::create_dir(workspace.path().join("disk")).unwrap();
+    let script = "mount -t tmpfs -o size=20m tmpfs disk || exit 77; exec \"$@\"";
+    let mut unshare = Command::new("unshare");
+    unshare.args(if is_root() { &["--mount"][..] } else { &["--map-root-user", "--mount"] });
+    unshare.args(["sh", "-c", script, "sh"]).current_dir(workspace.path());
+    let mut probe = Command::new("unshare");
+    probe.args(unshare.get_args()).arg("true").current_dir(workspace.path());
+    if !probe.output().is_ok_and(|probed| probed.status.success()) {
+        skip("no file system can be mounted here");
+        return;
+    }
+    let root = workspace.path().join("disk/workspace");
+    for (name, value) in command(&root).get_envs() {
+        unshare.env(name, value.unwrap_or_default());
+    }
+    unshare.arg(env!("CARGO_BIN_EXE_provenv"));
+    let server = Server::start(unshare, &["--anonymous-push"]);
+    let client = server.client();
+    let before = client.image("tea", "1", "leaves");
+    let large = vec![5; 30 << 20];
+    let path = format!("/v2/tea/blobs/uploads/?digest={}", Digest::of(&large));
+    client.post(&path, &large).fails(507, "UNKNOWN");
+    let location = client.upload("tea");
+    client.patch(&location, None, &large).fails(507, "UNKNOWN");
+    client.get(&location).fails(404, "BLOB_UPLOAD_UNKNOWN");
+    // Seen from where the server is.
+    let seen = PathBuf::from(format!("/proc/{}/root{}", server.id(), root.join("store").display()));
+    let files = walkdir::WalkDir::new(seen).into_iter().filter_map(Result::ok);
+    let largest = files.filter_map(|entry| Some(entry.metadata().ok()?.len())).max();
+    assert!(largest.unwrap() < 1 << 20, "{largest:?}");
+    // There is room again.
+    assert_eq!(client.get("/v2/tea/manifests/1").is(200).body, before);
+    client.image("tea", "2", "more leaves");
+    let (code, said) = server.stop();
+    assert_eq!(code, Some(0));
+    assert!(said.contains("no space left for the store"), "{said}");
 }
 
 #[test]

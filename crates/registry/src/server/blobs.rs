@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use provenv_definition::Digest;
 
-use super::answer::{describe, empty, etag, set, stream};
+use super::answer::{bytes_of, describe, empty, etag, set};
 use super::failure::{Code, Failure};
 use super::name::RepositoryName;
 use super::range::{self, Asked};
@@ -66,7 +66,7 @@ impl Server {
                     .header(header::CONTENT_RANGE, format!("bytes */{size}")));
             }
         };
-        *response.body_mut() = stream(file, from, length);
+        *response.body_mut() = bytes_of(file, from, length).await.map_err(|error| Failure::fault(&error))?;
         Ok(response)
     }
 

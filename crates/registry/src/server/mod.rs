@@ -35,6 +35,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::serve::ListenerExt as _;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use provenv_definition::Digest;
@@ -207,13 +208,17 @@ impl Bound {
             let _ = told.send(true);
         };
         let app = Router::new().fallback(answer).with_state(Arc::clone(&self.server));
-        let serving: std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + Send>> = match self.acceptor {
-            Some(acceptor) => {
+        let serving: std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + Send>> =
+            if let Some(acceptor) = self.acceptor {
                 let listener = tls::TlsListener::new(self.listener, acceptor).map_err(ServerError::Serve)?;
                 Box::pin(axum::serve(listener, app).with_graceful_shutdown(stop).into_future())
-            }
-            None => Box::pin(axum::serve(self.listener, app).with_graceful_shutdown(stop).into_future()),
-        };
+            } else {
+                // An answer is all that is to be sent: nothing more comes that it could wait for.
+                let listener = self.listener.tap_io(|connection| {
+                    let _ = connection.set_nodelay(true);
+                });
+                Box::pin(axum::serve(listener, app).with_graceful_shutdown(stop).into_future())
+            };
         let sweeping = async {
             loop {
                 tokio::time::sleep(SWEEP).await;

@@ -72,6 +72,7 @@ impl TlsListener {
                 // Axum's own way of accepting, which goes on after errors that pass.
                 let (stream, from) = Listener::accept(&mut listener).await;
                 let (acceptor, sender) = (acceptor.clone(), sender.clone());
+                let _ = stream.set_nodelay(true);
                 tokio::spawn(async move {
                     match tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {
                         Ok(Ok(stream)) => {

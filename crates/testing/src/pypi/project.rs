@@ -9,6 +9,7 @@ pub(super) struct Project {
     pub version: String,
     pub requires: Vec<String>,
     pub requires_python: Option<String>,
+    pub fields: Vec<(String, String)>,
     /// When its file was uploaded, in RFC 3339.
     pub uploaded: String,
 }
@@ -20,6 +21,7 @@ impl Project {
             version: version.to_owned(),
             requires: Vec::new(),
             requires_python: None,
+            fields: Vec::new(),
             uploaded: "2024-01-01T00:00:00Z".to_owned(),
         }
     }
@@ -40,6 +42,9 @@ impl Project {
             format!("Metadata-Version: {format}\nName: {}\nVersion: {}\n", self.name, self.version);
         if let Some(python) = &self.requires_python {
             let _ = writeln!(text, "Requires-Python: {python}");
+        }
+        for (field, value) in &self.fields {
+            let _ = writeln!(text, "{field}: {value}");
         }
         for extra in extras {
             let _ = writeln!(text, "Provides-Extra: {extra}");

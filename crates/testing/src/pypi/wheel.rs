@@ -70,6 +70,13 @@ impl Wheel {
         self
     }
 
+    /// One more line of `METADATA`, e.g. `License-Expression` and `MIT`.
+    #[must_use]
+    pub fn field(mut self, name: &str, value: &str) -> Self {
+        self.project.fields.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// What the extra `extra` brings along.
     #[must_use]
     pub fn extra(mut self, extra: &str, requirement: &str) -> Self {

@@ -1,5 +1,7 @@
 //! The catalogue: who, what, when. SQLite today; every query keeps to SQL that PostgreSQL takes too.
 
+mod abouts;
+mod audits;
 mod builds;
 mod documents;
 mod environments;
@@ -17,14 +19,18 @@ use sqlx::sqlite::{
 
 pub use builds::{BuildRow, BuildStatus};
 pub use environments::{EnvironmentRow, NewEnvironment, Same};
-pub use images::ImageRow;
+pub use images::{ImageRow, MadeRow};
 pub use proofs::Origin;
 pub use registry::{Refused, RepositoryVersion};
 pub use runs::{RunRow, RunStatus};
 
 /// The schemas, oldest first; the database's `user_version` says how many are in.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("registry.sql"), include_str!("proofs.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("registry.sql"),
+    include_str!("audits.sql"),
+    include_str!("proofs.sql"),
+];
 
 /// What can go wrong with the catalogue.
 #[derive(Debug, thiserror::Error)]

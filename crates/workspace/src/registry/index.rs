@@ -9,6 +9,7 @@ use provenv_registry::server::{
     tag_order,
 };
 use provenv_store::Blob;
+use tokio::sync::Mutex;
 
 use super::images::{OwnImages, OwnTag};
 use crate::Error;
@@ -18,11 +19,14 @@ use crate::catalogue::{Catalogue, CatalogueError, Refused};
 pub(super) struct WorkspaceIndex {
     catalogue: Catalogue,
     own: OwnImages,
+    /// Held by whoever writes: SQLite lets one write at a time, and those who wait for it in the database would have the
+    /// connections that readers need.
+    writing: Mutex<()>,
 }
 
 impl WorkspaceIndex {
     pub fn new(catalogue: Catalogue) -> Self {
-        Self { own: OwnImages::new(catalogue.clone()), catalogue }
+        Self { own: OwnImages::new(catalogue.clone()), catalogue, writing: Mutex::default() }
     }
 }
 
@@ -110,6 +114,7 @@ impl Index for WorkspaceIndex {
     }
 
     async fn add_blob(&self, repository: &RepositoryName, blob: &Blob) -> IndexResult<()> {
+        let _writing = self.writing.lock().await;
         self.catalogue.push_blob(repository.as_str(), &blob.digest, blob.size).await.map_err(wrong)
     }
 
@@ -152,6 +157,7 @@ impl Index for WorkspaceIndex {
             }
         }
         own.extend(manifest.manifests.iter().filter(|part| manifests.contains(part)));
+        let _writing = self.writing.lock().await;
         let pushed =
             self.catalogue.push_manifest(name, manifest, tag.map(Tag::as_str), &own).await.map_err(wrong)?;
         pushed.map_err(refused)
@@ -162,12 +168,15 @@ impl Index for WorkspaceIndex {
         if let Some(reason) = self.own.owns_tag(name, tag.as_str()).await.map_err(other)? {
             return Err(IndexError::Denied(reason));
         }
+        let _writing = self.writing.lock().await;
         self.catalogue.remove_pushed_tag(name, tag.as_str()).await.map_err(wrong)
     }
 
     async fn remove_manifest(&self, repository: &RepositoryName, digest: &Digest) -> IndexResult<bool> {
         let name = repository.as_str();
+        let writing = self.writing.lock().await;
         let removed = self.catalogue.remove_pushed_manifest(name, digest).await.map_err(wrong)?;
+        drop(writing);
         if removed.map_err(refused)? {
             return Ok(true);
         }
@@ -179,7 +188,9 @@ impl Index for WorkspaceIndex {
 
     async fn remove_blob(&self, repository: &RepositoryName, digest: &Digest) -> IndexResult<bool> {
         let name = repository.as_str();
+        let writing = self.writing.lock().await;
         let removed = self.catalogue.remove_pushed_blob(name, digest).await.map_err(wrong)?;
+        drop(writing);
         if removed.map_err(refused)? {
             return Ok(true);
         }

@@ -1,0 +1,125 @@
+//! Images of which something is asked that takes no bytes of theirs: any that was ever made here will do.
+
+use std::path::Path;
+
+use provenv_definition::{Digest, Platform};
+use provenv_image::about::{self, Known};
+use provenv_image::sbom::{Bill, Subject};
+use provenv_lock::{Lock, PlatformLock};
+
+use crate::building::digits_of;
+use crate::catalogue::MadeRow;
+use crate::{Error, Result, Workspace};
+
+/// An image that was made here, and all that is known of it.
+pub(crate) struct Made {
+    pub row: MadeRow,
+    lock: Lock,
+    known: Known,
+}
+
+impl Made {
+    /// What it was assembled from.
+    pub fn lock(&self) -> Result<&PlatformLock> {
+        self.lock.platforms.get(&self.row.platform).ok_or(Error::NoPlatform(self.row.platform))
+    }
+}
+
+impl Workspace {
+    /// The image of an environment or a file, or with a digest (its first digits will do), whether its bytes are there or not.
+    pub(crate) async fn made(&self, reference: &str, folder: &Path) -> Result<Made> {
+        let missing = || Error::NoImage(reference.to_owned());
+        let rows = self.catalogue.images_ever().await?;
+        if let Some(digits) = digits_of(reference) {
+            if let Some(row) = rows.iter().find(|row| row.manifest.hex().starts_with(digits)) {
+                return self.made_of(row.clone()).await;
+            }
+            if reference.starts_with("sha256:") {
+                return Err(missing());
+            }
+        }
+        let given = self.given(reference, folder).await.map_err(|error| match error {
+            Error::NoEnvironment(_) if digits_of(reference).is_some() => missing(),
+            error => error,
+        })?;
+        let lock = if let Some(row) = &given.row {
+            row.lock
+        } else {
+            let definition = provenv_definition::definition_digest(&given.environment.definition);
+            self.catalogue.current_receipt(&definition).await?.ok_or_else(missing)?.1.lock
+        };
+        let row = rows.into_iter().find(|row| row.lock == lock).ok_or_else(missing)?;
+        self.made_of(row).await
+    }
+
+    /// Every image that was ever made here, newest first, each once.
+    pub(crate) async fn all_made(&self) -> Result<Vec<Made>> {
+        let mut all: Vec<Made> = Vec::new();
+        for row in self.catalogue.images_ever().await? {
+            // Locks that differ only in URLs become the same image.
+            if !all.iter().any(|made| made.row.manifest == row.manifest) {
+                all.push(self.made_of(row).await?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Everything in an image.
+    pub(crate) fn bill(&self, made: &Made) -> Result<Bill> {
+        let bill = Bill::of(&Subject {
+            manifest: made.row.manifest,
+            platform: made.row.platform,
+            lock_digest: made.row.lock,
+            lock: made.lock()?,
+            known: &made.known,
+        });
+        if bill.unread() > 0 {
+            self.reporter.note(&format!(
+                "the bytes of {} packages were never in this store: their licences and what lies in them are not known, until \
+                 `provenv build` brings them",
+                bill.unread()
+            ));
+        }
+        Ok(bill)
+    }
+
+    async fn made_of(&self, row: MadeRow) -> Result<Made> {
+        let lock = self.catalogue.lock(&row.lock).await?;
+        let lock = lock.ok_or_else(|| Error::NoImage(row.manifest.to_string()))?;
+        let known = match lock.platforms.get(&row.platform) {
+            Some(lock) => self.known(lock, row.platform).await?,
+            None => Known::new(),
+        };
+        Ok(Made { row, lock, known })
+    }
+
+    /// What the packages of a lock say of themselves.
+    async fn known(&self, lock: &PlatformLock, platform: Platform) -> Result<Known> {
+        // What is read must not be collected meanwhile.
+        let _pin = self.store.pin()?;
+        self.read_abouts(lock, platform).await
+    }
+
+    /// The same for who holds the store. What is read here for the first time is kept: the bytes may go.
+    pub(crate) async fn read_abouts(&self, lock: &PlatformLock, platform: Platform) -> Result<Known> {
+        let mut known = self.catalogue.abouts(&artifacts(lock)).await?;
+        let (store, lock, there) = (self.store.clone(), lock.clone(), known.clone());
+        let found = tokio::task::spawn_blocking(move || about::read(&store, &lock, platform, &there)).await?;
+        let found = found.map_err(provenv_image::Error::from)?;
+        self.catalogue.keep_abouts(&found).await?;
+        known.extend(found);
+        Ok(known)
+    }
+}
+
+/// The digests of the packages' files.
+fn artifacts(lock: &PlatformLock) -> Vec<Digest> {
+    let debian = lock.debian.iter().map(|package| package.artifact.sha256);
+    let conda = lock.conda.iter().map(|package| package.artifact.sha256);
+    let base = lock.base.image().map(|image| image.manifest);
+    base.into_iter()
+        .chain(debian)
+        .chain(conda)
+        .chain(lock.pypi.iter().map(|package| *package.digest()))
+        .collect()
+}
