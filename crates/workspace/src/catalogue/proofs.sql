@@ -1,4 +1,4 @@
--- What is said of images and attached to them: signed provenance, signatures, the record they are about. The blobs are in the
+-- Version 4: what is said of images and attached to them: signed provenance, signatures, the record they are about. The blobs are in the
 -- store, where no garbage collection takes them: an image that is made again has the same digest, and its proofs with it.
 CREATE TABLE proofs (
     subject    TEXT NOT NULL, -- the image's manifest
