@@ -15,6 +15,7 @@ mod marshal;
 pub mod oci;
 mod path;
 pub mod post_link;
+pub mod proof;
 pub mod python;
 pub mod sbom;
 pub mod segment;

@@ -1,21 +1,25 @@
 //! The arguments, one struct a command; help, completions and manual pages are made from these.
 
+mod bundle;
 mod check;
 mod env;
 mod locking;
 mod proof;
 mod registry;
+mod signing;
 
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+pub use bundle::BundleCommand;
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, UpgradeArgs};
 pub use proof::{AuditArgs, Ecosystem, SbomArgs};
 pub use registry::{RegistryCommand, RegistryServeArgs};
+pub use signing::{KeyCommand, ProvenanceArgs, PushArgs, SignArgs, VerifyArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -111,9 +115,15 @@ pub enum Command {
     Build(BuildArgs),
     /// Move an environment to newer packages: shows what changes, registers the next version
     Upgrade(UpgradeArgs),
-    /// Images: list, show, bills of materials, audits
+    /// Images: list, show, sign, verify, push, bills of materials, audits
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Keys that sign images: make, list, show
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Images in one file, for a place without a network: export, import
+    #[command(subcommand)]
+    Bundle(BundleCommand),
     /// The registry: serve this workspace's images, and what is pushed to it
     #[command(subcommand)]
     Registry(RegistryCommand),
@@ -216,6 +226,14 @@ pub enum ImageCommand {
         #[command(flatten)]
         part: ImagePart,
     },
+    /// Print where an image comes from, as it is signed (SLSA provenance v1)
+    Provenance(ProvenanceArgs),
+    /// Sign the provenance of an image, and keep it with the image
+    Sign(SignArgs),
+    /// Check signature and provenance of an image, a policy, and whether it comes out the same again
+    Verify(VerifyArgs),
+    /// Push an image to a registry, and what is attached to it
+    Push(PushArgs),
     /// Write an image's bill of materials: every package with licence, digest and origin (SPDX, CycloneDX)
     Sbom(SbomArgs),
     /// Look for known vulnerabilities of what is in an image

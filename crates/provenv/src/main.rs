@@ -53,7 +53,7 @@ impl Command {
         match self {
             Self::Submit(_) | Self::Run(_) => 125,
             // 1 is said by what was found.
-            Self::Image(ImageCommand::Audit(_)) => 2,
+            Self::Image(ImageCommand::Verify(_) | ImageCommand::Audit(_)) => 2,
             _ => 1,
         }
     }

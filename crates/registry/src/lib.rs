@@ -7,6 +7,7 @@ mod error;
 mod pull;
 mod push;
 mod reference;
+mod referrers;
 pub mod server;
 
 pub use credentials::Keychain;
@@ -14,3 +15,4 @@ pub use error::Error;
 pub use pull::{Named, PullOptions, is_here, look_up, pull};
 pub use push::{Options, Pushed, push, resolve};
 pub use reference::{Reference, ReferenceError};
+pub use referrers::{Attached, RemoteManifest, attach, attached, manifest, small_blob};

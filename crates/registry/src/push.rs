@@ -65,7 +65,7 @@ pub async fn push(
     options: &Options,
     reporter: &dyn Reporter,
 ) -> Result<Pushed, Error> {
-    let session = Session::open(reference, options).await?;
+    let session = Session::open(reference, options, RegistryOperation::Push).await?;
     let name = reference.with_digest(&image.manifest);
     if session.digest().await?.as_deref() == Some(image.manifest.to_string().as_str()) {
         return Ok(Pushed { reference: name, sent: 0, skipped: image.size() });
@@ -99,16 +99,16 @@ pub async fn push(
 
 /// The digest of the manifest that `reference` names in its registry; `None` where there is none.
 pub async fn resolve(reference: &Reference, options: &Options) -> Result<Option<Digest>, Error> {
-    let session = Session::open(reference, options).await?;
+    let session = Session::open(reference, options, RegistryOperation::Push).await?;
     let digest = session.digest().await?;
     Ok(digest.and_then(|digest| digest.parse().ok()))
 }
 
 /// One reference in its registry, with what it takes to be let in.
-struct Session<'a> {
-    client: Client,
-    auth: RegistryAuth,
-    reference: &'a Reference,
+pub(crate) struct Session<'a> {
+    pub(crate) client: Client,
+    pub(crate) auth: RegistryAuth,
+    pub(crate) reference: &'a Reference,
     /// Whether it speaks plain http.
     plain: bool,
 }
@@ -117,7 +117,12 @@ struct Session<'a> {
 const LOGIN: &str = "log in to";
 
 impl<'a> Session<'a> {
-    async fn open(reference: &'a Reference, options: &Options) -> Result<Self, Error> {
+    /// Logs in for `operation`.
+    pub(crate) async fn open(
+        reference: &'a Reference,
+        options: &Options,
+        operation: RegistryOperation,
+    ) -> Result<Self, Error> {
         let plain = options.insecure || reference.is_local();
         let client = Client::new(ClientConfig {
             protocol: if plain { ClientProtocol::Http } else { ClientProtocol::Https },
@@ -132,9 +137,7 @@ impl<'a> Session<'a> {
         };
         let session = Self { client, auth, reference, plain };
         session
-            .retry(LOGIN, || {
-                patient(session.client.auth(&reference.inner, &session.auth, RegistryOperation::Push))
-            })
+            .retry(LOGIN, || patient(session.client.auth(&reference.inner, &session.auth, operation)))
             .await?;
         Ok(session)
     }
@@ -204,7 +207,7 @@ impl<'a> Session<'a> {
     }
 
     /// Does `request` until it succeeds, the answer is final, or there were too many tries; waits longer each time.
-    async fn retry<T, F: Future<Output = Result<T, Failure>>>(
+    pub(crate) async fn retry<T, F: Future<Output = Result<T, Failure>>>(
         &self,
         act: &'static str,
         request: impl Fn() -> F,
@@ -253,7 +256,9 @@ async fn pause(attempt: u32) {
 }
 
 /// A small request, which is not waited for without end.
-async fn patient<T>(request: impl Future<Output = Result<T, OciDistributionError>>) -> Result<T, Failure> {
+pub(crate) async fn patient<T>(
+    request: impl Future<Output = Result<T, OciDistributionError>>,
+) -> Result<T, Failure> {
     match tokio::time::timeout(PATIENCE, request).await {
         Ok(result) => result.map_err(Failure::from),
         Err(_) => Err(silent(PATIENCE)),

@@ -17,6 +17,7 @@ use crate::catalogue::ImageRow;
 use crate::error::{IoContext, with_causes};
 use crate::locking::{Locked, platforms_of};
 use crate::post_link::ScriptChoice;
+use crate::proof::Signed;
 use crate::stopping::Stoppable;
 use crate::{Error, Reporter, Result, Workspace, identifier};
 
@@ -35,6 +36,8 @@ pub struct BuildOptions {
     pub insecure: bool,
     /// What is to become of the scripts of conda packages, if it is to be other than the lock has it.
     pub post_link: Option<ScriptChoice>,
+    /// The private key that signs its provenance: a file, or a name in this workspace.
+    pub sign: Option<String>,
 }
 
 /// What building came to.
@@ -58,6 +61,9 @@ pub struct Built {
     pub reproduced: bool,
     /// Where it went besides the store.
     pub exported: Vec<String>,
+    /// What was signed, if it was to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
     /// What is to be said about the definition's file.
     #[serde(skip)]
     pub warnings: Vec<Diagnostic>,
@@ -146,6 +152,8 @@ impl Workspace {
     pub async fn build(&self, reference: &str, folder: &Path, options: &BuildOptions) -> Result<Built> {
         let mut destinations =
             options.to.iter().map(|text| Target::parse(text)).collect::<Result<Vec<_>>>()?;
+        // Before the work: a key that cannot be used is known at once.
+        let key = options.sign.as_ref().map(|key| self.signing_key(key, folder)).transpose()?;
         let pin = self.store.pin()?;
         let given = self.given(reference, folder).await?;
         if let Some(name) = &given.environment.name {
@@ -206,6 +214,10 @@ impl Workspace {
         if options.force && cached {
             self.rebuild(&locked, platform, &image).await?;
         }
+        let signed = match &key {
+            Some(key) => Some(self.sign_image(&image, &locked.receipt.lock, key, None).await?),
+            None => None,
+        };
         // Nothing else may name the image, and a push may take long: from here on only it is kept from collection.
         let _hold = pin.hold(&blobs_of(&image))?;
         // A prefix takes more than the image: archives, and layers that are unpacked.
@@ -224,6 +236,7 @@ impl Workspace {
             cached: cached && !options.force,
             reproduced: cached && options.force,
             exported: destinations.iter().map(Target::to_string).collect(),
+            signed,
             warnings,
         })
     }
@@ -270,7 +283,7 @@ impl Workspace {
     }
 
     /// One attempt, with a log and a record of its own.
-    async fn assemble(&self, lock: &Lock, platform: Platform, again: bool) -> Result<Image> {
+    pub(crate) async fn assemble(&self, lock: &Lock, platform: Platform, again: bool) -> Result<Image> {
         let platform_lock = lock.platforms.get(&platform).ok_or(Error::NoPlatform(platform))?;
         let id = identifier("build");
         // Held while this process builds: a build whose lease is free and which has no end is lost.
@@ -421,7 +434,7 @@ pub(crate) fn digits_of(reference: &str) -> Option<&str> {
 }
 
 /// Where an image goes besides the store.
-enum Target {
+pub(crate) enum Target {
     File(Destination),
     Registry(provenv_registry::Reference),
     /// A conda prefix in a folder.
@@ -439,7 +452,7 @@ impl std::fmt::Display for Target {
 }
 
 impl Target {
-    fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let is_file =
             ["oci:", "oci-archive:", "docker-archive:"].iter().any(|scheme| text.starts_with(scheme));
         if let Some(folder) = text.strip_prefix("prefix:").filter(|folder| !folder.is_empty()) {
@@ -473,23 +486,28 @@ impl Target {
             }
             Self::File(destination) => {
                 let (store, reporter) = (workspace.store.clone(), Arc::clone(&workspace.reporter));
+                let referrers = workspace.referrers_of(&image.manifest).await?;
                 let (image, destination) = (image.clone(), destination.clone());
                 tokio::task::spawn_blocking(move || {
-                    provenv_image::export::to(&store, &image, &destination, reporter.as_ref())
+                    provenv_image::export::to(&store, &image, &destination, reporter.as_ref())?;
+                    match &destination {
+                        _ if referrers.is_empty() => Ok(()),
+                        // Clients take an image without a name only where nothing else is in the layout.
+                        Destination::OciLayout { path, tag: Some(_) } => {
+                            provenv_image::export::attach(&store, &referrers, path)
+                        }
+                        destination => {
+                            reporter.note(&format!(
+                                "{destination} is without the image's signatures: a folder with a tag, oci:DIR:TAG, takes them"
+                            ));
+                            Ok(())
+                        }
+                    }
                 })
                 .await??;
             }
             Self::Registry(reference) => {
-                let options =
-                    provenv_registry::Options { insecure, keychain: provenv_registry::Keychain::of_user() };
-                provenv_registry::push(
-                    &workspace.store,
-                    image,
-                    reference,
-                    &options,
-                    workspace.reporter.as_ref(),
-                )
-                .await?;
+                workspace.push(image, reference, insecure).await?;
             }
         }
         Ok(())

@@ -22,6 +22,16 @@ pub struct Config {
     pub audit: AuditSettings,
     /// Where base images come from.
     pub registry: RegistrySettings,
+    /// What provenance says of this machine.
+    pub provenance: ProvenanceSettings,
+}
+
+/// `[provenance]`
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProvenanceSettings {
+    /// Who builds here, e.g. `https://ci.example/runners/gpu`: what a policy may demand.
+    pub builder: Option<Url>,
 }
 
 /// `[debian]`

@@ -115,6 +115,15 @@ pub enum Error {
     /// Foreign code would run without a sandbox.
     #[error("resolving and building packages runs foreign code, and this machine allows no sandbox for it")]
     Unconfined(#[source] provenv_compute::Error),
+    /// Keys, signatures, and images that are to be checked.
+    #[error(transparent)]
+    Proof(#[from] crate::ProofError),
+    /// A bundle that cannot be written or taken.
+    #[error(transparent)]
+    Bundle(Box<crate::BundleError>),
+    /// A policy that cannot be used.
+    #[error(transparent)]
+    Policy(#[from] crate::PolicyError),
     /// Running a command.
     #[error(transparent)]
     Compute(#[from] provenv_compute::Error),
@@ -310,6 +319,7 @@ impl Error {
     pub fn exit_code(&self) -> Option<u8> {
         match self {
             Self::Compute(error) => u8::try_from(error.exit_code()).ok(),
+            Self::Proof(error) if error.is_of_arguments() => Some(2),
             Self::Destination(_) | Self::Reference(_) | Self::NoName | Self::Arguments { .. } => Some(2),
             Self::Located { error, .. } | Self::OnPlatform { error, .. } => error.exit_code(),
             _ => None,
@@ -359,6 +369,9 @@ impl Error {
                 crate::sandbox::UNCONFINED
             )),
             Self::Compute(error) => error.hint(),
+            Self::Proof(error) => error.hint(),
+            Self::Bundle(error) => error.hint(),
+            Self::Policy(_) => Some("docs/how-to/sign-and-verify.md says what a policy may hold".into()),
             Self::Catalogue(CatalogueError::VersionTaken { .. }) => {
                 Some("versions never change: leave `version` out to get the next number".into())
             }

@@ -103,6 +103,9 @@ impl Workspace {
                 provenv_image::reach(&self.store, lock, *platform, &mut roots)?;
             }
         }
+        for proof in self.catalogue.all_proofs().await? {
+            roots.blobs.extend(proof.referrer.blobs().into_iter().map(|(digest, _)| digest));
+        }
         let since = jiff::Timestamp::now() - UPLOADED;
         roots.blobs.extend(self.catalogue.pushed_digests(since).await?);
         self.reach_tools(&mut roots, all)?;

@@ -7,6 +7,7 @@ mod base_image;
 mod build_log;
 mod building;
 mod builds;
+mod bundling;
 mod catalogue;
 mod channels;
 mod comparing;
@@ -25,6 +26,7 @@ mod locking;
 mod missing;
 mod places;
 mod post_link;
+mod proof;
 mod reference;
 mod registry;
 mod resolving;
@@ -46,6 +48,7 @@ use tokio::sync::OnceCell;
 pub use auditing::{AuditOptions, AuditReport, AuditSummary, Unchecked};
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
 pub use builds::BuildDetails;
+pub use bundling::{BundleError, Bundled, BundledImage};
 pub use catalogue::{BuildStatus, CatalogueError, RunStatus};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
 pub use config::{Config, ConfigError, default_workspace, parse_size};
@@ -59,6 +62,10 @@ pub use job::Job;
 pub use lock_file::CheckedLock;
 pub use locking::{Locked, Upgraded};
 pub use post_link::ScriptChoice;
+pub use proof::{
+    Check, KeyDetails, KeyType, NewKey, Outcome, Policy, PolicyError, ProofError, Pushed, Signed, Verified,
+    VerifyOptions,
+};
 pub use provenv_compute::sandbox_main_if_asked;
 pub use provenv_fetch::{Phase, Reporter, Silent};
 pub use provenv_image::audit::{Finding, Severity};

@@ -67,19 +67,31 @@ impl Workspace {
             given.is_of(&self.read_for(&given.environment.definition, file)?, file)?;
             return Ok(None);
         }
-        self.usable(&given.environment.definition, file).await.map(Some)
+        self.usable_in(&given.environment.definition, file).await.map(Some)
     }
 
     /// Takes the lock in `file` over as the current one of `definition`.
     pub(crate) async fn adopt(&self, definition: &Definition, file: &Path) -> Result<Locked> {
-        let lock = self.usable(definition, file).await?;
+        let lock = self.usable_in(definition, file).await?;
         self.take_over(definition, lock).await
     }
 
     /// The lock in `file`, if all that it names can be had here. What it names that the definition does not is fetched as
     /// a stranger's from here on.
-    async fn usable(&self, definition: &Definition, file: &Path) -> Result<Lock> {
+    async fn usable_in(&self, definition: &Definition, file: &Path) -> Result<Lock> {
         let lock = self.read_for(definition, file)?;
+        self.can_be_had(definition, &lock, file).await?;
+        Ok(lock)
+    }
+
+    /// Whether `lock`, which came from elsewhere and is called `file`, may be built from here: the same checks as of one in a
+    /// file.
+    pub(crate) async fn usable(&self, definition: &Definition, lock: &Lock, file: &Path) -> Result<()> {
+        self.check_for(definition, lock, file)?;
+        self.can_be_had(definition, lock, file).await
+    }
+
+    async fn can_be_had(&self, definition: &Definition, lock: &Lock, file: &Path) -> Result<()> {
         for package in lock.platforms.values().flat_map(|platform| &platform.pypi) {
             if let PypiSource::Built { sha256, .. } = &package.source
                 && !self.store.contains(sha256)
@@ -98,7 +110,7 @@ impl Workspace {
         for url in lock.strange_urls(&self.places(definition)) {
             fetcher.distrust(url);
         }
-        Ok(lock)
+        Ok(())
     }
 
     /// Makes `lock` the current one of `definition`.
@@ -135,6 +147,11 @@ impl Workspace {
     fn read_for(&self, definition: &Definition, file: &Path) -> Result<Lock> {
         let bytes = fs_err::read(file).doing(|| "could not read the lock".to_owned())?;
         let lock = parse(&bytes, file)?;
+        self.check_for(definition, &lock, file)?;
+        Ok(lock)
+    }
+
+    fn check_for(&self, definition: &Definition, lock: &Lock, file: &Path) -> Result<()> {
         let expected = definition_digest(definition);
         if lock.definition != expected {
             return Err(Error::OtherDefinition { file: file.to_owned(), expected, actual: lock.definition });
@@ -149,7 +166,7 @@ impl Workspace {
         for platform in lock.platforms.values() {
             stands_on(definition, platform)?;
         }
-        Ok(lock)
+        Ok(())
     }
 
     /// Fetches what another tool's lock names, and the definition does not, as a stranger's from here on.

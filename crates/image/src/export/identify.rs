@@ -45,7 +45,13 @@ fn of_layout(file: &Path, index: &[u8], tag: Option<&str>) -> Result<Vec<Digest>
     let index: Value = serde_json::from_slice(index).map_err(wrong(file))?;
     let manifests = index["manifests"].as_array().into_iter().flatten();
     let named = |manifest: &&Value| tag.is_none() || manifest["annotations"][REF_NAME].as_str() == tag;
-    Ok(manifests.filter(named).filter_map(|manifest| manifest["digest"].as_str()?.parse().ok()).collect())
+    // What refers to an image is none.
+    let image = |manifest: &&Value| manifest.get("artifactType").is_none();
+    Ok(manifests
+        .filter(named)
+        .filter(image)
+        .filter_map(|manifest| manifest["digest"].as_str()?.parse().ok())
+        .collect())
 }
 
 /// The bytes of a member of a tar file.

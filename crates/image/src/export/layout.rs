@@ -7,7 +7,7 @@ use std::path::Path;
 
 use fs_err::File;
 use provenv_definition::Digest;
-use provenv_fetch::{Phase, Reporter};
+use provenv_fetch::{Phase, Reporter, Silent};
 use provenv_store::Store;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -15,9 +15,10 @@ use serde_json::{Value, json};
 use super::archive::{Content, CopyError, Member};
 use super::{Error, writing};
 use crate::oci::{Image, MANIFEST_TYPE};
+use crate::proof::Referrer;
 
-const LAYOUT_FILE: &str = "oci-layout";
-const LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+pub(super) const LAYOUT_FILE: &str = "oci-layout";
+pub(super) const LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 pub(super) const INDEX_FILE: &str = "index.json";
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// Files in the making begin so; what a killed process left is taken away by the next.
@@ -60,6 +61,32 @@ pub(super) fn write(
     lock.sync_all().map_err(&failed)
 }
 
+/// Adds what refers to images to the layout at `folder`, which an export has made. What is there stays.
+pub(super) fn attach(store: &Store, referrers: &[Referrer], folder: &Path) -> Result<(), Error> {
+    let failed = writing(folder);
+    let blobs = folder.join("blobs/sha256");
+    let lock = File::open(folder).map_err(&failed)?;
+    lock.file().lock().map_err(&failed)?;
+    let index = folder.join(INDEX_FILE);
+    let (mut fields, mut manifests) = read(&index)?;
+    for referrer in referrers {
+        for (digest, size) in referrer.blobs() {
+            copy(store, &digest, size, &blobs, &Silent).map_err(|error| match error {
+                CopyError::Store(error) => Error::Store(error),
+                CopyError::Io(error) => failed(error),
+            })?;
+        }
+        let entry = referrer.to_entry();
+        if !manifests.iter().any(|manifest| manifest["digest"] == entry["digest"]) {
+            manifests.push(entry);
+        }
+    }
+    File::open(&blobs).and_then(|folder| folder.sync_all()).map_err(&failed)?;
+    fields.insert("manifests".to_owned(), Value::Array(manifests));
+    put(&index, Value::Object(fields).to_string().as_bytes()).map_err(&failed)?;
+    lock.sync_all().map_err(&failed)
+}
+
 /// The members of an archive that holds a layout of `image` alone.
 pub(super) fn archive(image: &Image, tag: Option<&str>) -> Vec<Member> {
     let index = json!({ "schemaVersion": 2, "manifests": [descriptor(image, tag)] });
@@ -76,7 +103,8 @@ pub(super) fn archive(image: &Image, tag: Option<&str>) -> Vec<Member> {
     members
 }
 
-fn descriptor(image: &Image, tag: Option<&str>) -> Value {
+/// An image in an index.
+pub(super) fn descriptor(image: &Image, tag: Option<&str>) -> Value {
     let mut descriptor = json!({
         "mediaType": MANIFEST_TYPE,
         "digest": image.manifest,
@@ -91,22 +119,30 @@ fn descriptor(image: &Image, tag: Option<&str>) -> Value {
 
 /// The index at `path`, if there is one, with `image` in the place of what had its tag.
 fn merged(path: &Path, image: &Image, tag: Option<&str>) -> Result<Vec<u8>, Error> {
+    let (mut fields, mut manifests) = read(path)?;
+    // What refers to an image has no tag, and is no image.
+    let gives_way = |manifest: &Value| {
+        manifest["annotations"][REF_NAME].as_str() == tag && manifest.get("artifactType").is_none()
+    };
+    manifests.retain(|manifest| !gives_way(manifest));
+    manifests.push(descriptor(image, tag));
+    fields.insert("manifests".to_owned(), Value::Array(manifests));
+    Ok(Value::Object(fields).to_string().into_bytes())
+}
+
+/// The fields of the index at `path`, its manifests taken out of them; those of a new one where there is none.
+fn read(path: &Path) -> Result<(serde_json::Map<String, Value>, Vec<Value>), Error> {
     let wrong = |source| Error::Index { path: path.to_owned(), source };
-    let mut index = match fs_err::read(path) {
+    let index = match fs_err::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(wrong)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => json!({ "schemaVersion": 2 }),
         Err(error) => return Err(writing(path)(error)),
     };
-    let mut manifests: Vec<Value> =
-        serde_json::from_value(index.get_mut("manifests").map_or_else(|| json!([]), Value::take))
-            .map_err(wrong)?;
-    manifests.retain(|manifest| manifest["annotations"][REF_NAME].as_str() != tag);
-    manifests.push(descriptor(image, tag));
-    match index.as_object_mut() {
-        Some(fields) => fields.insert("manifests".to_owned(), Value::Array(manifests)),
-        None => return Err(wrong(serde::de::Error::custom("it is not a JSON object"))),
+    let Value::Object(mut fields) = index else {
+        return Err(wrong(serde::de::Error::custom("it is not a JSON object")));
     };
-    Ok(index.to_string().into_bytes())
+    let manifests = fields.remove("manifests").unwrap_or_else(|| json!([]));
+    Ok((fields, serde_json::from_value(manifests).map_err(wrong)?))
 }
 
 /// Copies a blob into `folder`, unless it is there with the right size.

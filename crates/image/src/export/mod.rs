@@ -1,10 +1,12 @@
 //! Images out of the store, as files that other tools read.
 
 mod archive;
+mod bundle;
 mod destination;
 mod docker;
 mod identify;
 mod layout;
+mod opened;
 pub mod prefix;
 
 use std::io;
@@ -13,10 +15,13 @@ use std::path::{Path, PathBuf};
 use provenv_fetch::{Phase, Reporter};
 use provenv_store::Store;
 
+pub use bundle::{read_bundle, write_bundle};
 pub use destination::{Destination, DestinationError};
 pub use identify::identify;
+pub use opened::{OpenedLayout, open, problem};
 
 use crate::oci::Image;
+use crate::proof::Referrer;
 
 /// Why an image could not be exported.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +115,11 @@ pub fn to(
     }
     reporter.end(Phase::Publishing, &item);
     Ok(())
+}
+
+/// Adds what refers to images to an OCI layout that they were exported to.
+pub fn attach(store: &Store, referrers: &[Referrer], folder: &Path) -> Result<(), Error> {
+    layout::attach(store, referrers, folder)
 }
 
 /// Names `path` in an error of writing it.

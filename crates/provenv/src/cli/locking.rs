@@ -101,6 +101,9 @@ pub struct BuildArgs {
     /// Speak plain http with the registry, also where it is another machine
     #[arg(long)]
     pub insecure: bool,
+    /// Sign its provenance with this private key: a file, a name of `provenv key list`, or `-` for standard input
+    #[arg(long, value_name = "KEY", value_hint = ValueHint::FilePath)]
+    pub sign: Option<String>,
     /// What becomes of scripts that conda packages want to be run when they are installed; the lock keeps it
     #[arg(long, value_name = "WHAT", conflicts_with = "lock")]
     pub post_link: Option<PostLink>,

@@ -16,6 +16,7 @@ pub async fn build(context: &Context, arguments: BuildArgs) -> Result {
         platform: arguments.platform,
         insecure: arguments.insecure,
         post_link: arguments.post_link.map(Into::into),
+        sign: arguments.sign,
     };
     let workspace = context.workspace().await?;
     let built = workspace.build(&arguments.environment, &here()?, &options).await?;
@@ -38,6 +39,9 @@ pub async fn build(context: &Context, arguments: BuildArgs) -> Result {
                 built.layers,
                 built.lock
             );
+            if let Some(signed) = &built.signed {
+                let _ = writeln!(text, "  signed by {}", signed.key);
+            }
             for destination in &built.exported {
                 let _ = writeln!(text, "  to        {destination}");
             }

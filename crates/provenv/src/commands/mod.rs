@@ -3,6 +3,7 @@
 mod audit;
 mod build;
 mod builds;
+mod bundle;
 mod capture;
 mod changes;
 mod check;
@@ -11,14 +12,19 @@ mod diff;
 mod env;
 mod export;
 mod image;
+mod key;
 mod lock;
+mod provenance;
+mod push;
 mod registry;
 mod run;
 mod runs;
 mod sbom;
+mod sign;
 mod store;
 mod submit;
 mod upgrade;
+mod verify;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -229,6 +235,8 @@ pub async fn execute(cli: Cli) -> Result {
         Command::Build(arguments) => build::build(&context, arguments).await,
         Command::Upgrade(arguments) => upgrade::upgrade(&context, arguments).await,
         Command::Image(command) => image::image(&context, command).await,
+        Command::Key(command) => key::key(&context, command).await,
+        Command::Bundle(command) => bundle::bundle(&context, command).await,
         Command::Registry(command) => registry::registry(&context, command).await,
         Command::Builds(command) => builds::builds(&context, command).await,
         Command::Runs(command) => runs::runs(&context, command).await,

@@ -75,6 +75,42 @@ impl Catalogue {
         Ok(receipt_digest)
     }
 
+    /// Keeps what another workspace resolved, the receipt as it was written there. It becomes the definition's current one only
+    /// where there is none.
+    pub async fn import_resolution(
+        &self,
+        definition: &Definition,
+        lock: &Lock,
+        receipt: &Receipt,
+        receipt_text: &str,
+    ) -> Result<()> {
+        let definition_body = serde_json::to_string(definition).map_err(corrupt("definition"))?;
+        let lock_body = String::from_utf8(lock.to_bytes()).map_err(corrupt("lock"))?;
+        let receipt_digest = Digest::of(receipt_text.as_bytes());
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        for (digest, kind, body) in [
+            (&receipt.definition, "definition", definition_body.as_str()),
+            (&receipt.lock, "lock", lock_body.as_str()),
+            (&receipt_digest, "receipt", receipt_text),
+        ] {
+            sqlx::query("INSERT INTO documents (digest, kind, body) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING")
+                .bind(digest.to_string())
+                .bind(kind)
+                .bind(body)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        sqlx::query(
+            "INSERT INTO current_receipts (definition, receipt) VALUES ($1, $2) ON CONFLICT (definition) DO NOTHING",
+        )
+        .bind(receipt.definition.to_string())
+        .bind(receipt_digest.to_string())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     /// Keeps a lock, as nobody's current one.
     pub async fn keep_lock(&self, lock: &Lock) -> Result<()> {
         let body = String::from_utf8(lock.to_bytes()).map_err(corrupt("lock"))?;
@@ -84,6 +120,11 @@ impl Catalogue {
             .execute(&self.pool)
             .await?;
         Ok(())
+    }
+
+    /// The bytes of the lock with this digest, as they were hashed.
+    pub async fn lock_text(&self, digest: &Digest) -> Result<Option<String>> {
+        self.document(digest, "lock").await
     }
 
     async fn document(&self, digest: &Digest, kind: &str) -> Result<Option<String>> {

@@ -6,6 +6,7 @@ mod builds;
 mod documents;
 mod environments;
 mod images;
+mod proofs;
 mod registry;
 mod runs;
 
@@ -19,12 +20,17 @@ use sqlx::sqlite::{
 pub use builds::{BuildRow, BuildStatus};
 pub use environments::{EnvironmentRow, NewEnvironment, Same};
 pub use images::{ImageRow, MadeRow};
+pub use proofs::Origin;
 pub use registry::{Refused, RepositoryVersion};
 pub use runs::{RunRow, RunStatus};
 
 /// The schemas, oldest first; the database's `user_version` says how many are in.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("registry.sql"), include_str!("audits.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("registry.sql"),
+    include_str!("audits.sql"),
+    include_str!("proofs.sql"),
+];
 
 /// What can go wrong with the catalogue.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use provenv_definition::{Digest, Platform, definition_digest};
 use provenv_image::oci::MANIFEST_TYPE;
+use provenv_image::proof::Referrer;
 use provenv_registry::server::{ManifestEntry, Tag};
 
 use crate::Result;
@@ -60,14 +61,39 @@ impl OwnImages {
         }
     }
 
-    /// The image with this digest.
+    /// The image with this digest, or what is attached to one.
     pub async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<ManifestEntry>> {
-        Ok(self.manifests(repository).await?.contains(digest).then(|| entry(*digest)))
+        let manifests = self.manifests(repository).await?;
+        let is_attached = |attached: Vec<Referrer>| attached.iter().any(|one| one.manifest == *digest);
+        let is_there = manifests.contains(digest) || is_attached(self.attached(&manifests).await?);
+        Ok(is_there.then(|| entry(*digest)))
     }
 
-    /// Whether an image of the repository has this blob.
+    /// Whether an image of the repository has this blob, or what is attached to one.
     pub async fn has_blob(&self, repository: &str, digest: &Digest) -> Result<bool> {
-        self.any_has(&self.manifests(repository).await?, digest).await
+        let manifests = self.manifests(repository).await?;
+        if self.any_has(&manifests, digest).await? {
+            return Ok(true);
+        }
+        let attached = self.attached(&manifests).await?;
+        Ok(attached.iter().flat_map(Referrer::blobs).any(|(blob, _)| blob == *digest))
+    }
+
+    /// What is attached to an image of the repository here: signed provenance and the like.
+    pub async fn referrers(&self, repository: &str, subject: &Digest) -> Result<Vec<Referrer>> {
+        if self.manifests(repository).await?.contains(subject) {
+            self.attached(&[*subject]).await
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    async fn attached(&self, images: &[Digest]) -> Result<Vec<Referrer>> {
+        let mut attached = Vec::new();
+        for image in images {
+            attached.extend(self.catalogue.proofs(image).await?.into_iter().map(|proof| proof.referrer));
+        }
+        Ok(attached)
     }
 
     /// Whether any image has this blob.

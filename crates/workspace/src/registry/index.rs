@@ -97,7 +97,20 @@ impl Index for WorkspaceIndex {
     }
 
     async fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> IndexResult<Vec<String>> {
-        self.catalogue.pushed_referrers(repository.as_str(), subject).await.map_err(wrong)
+        let name = repository.as_str();
+        let mut referrers = self.catalogue.pushed_referrers(name, subject).await.map_err(wrong)?;
+        for own in self.own.referrers(name, subject).await.map_err(other)? {
+            let digest = own.manifest.to_string();
+            // It may have been pushed here too.
+            if !referrers.iter().any(|pushed| pushed.contains(&digest)) {
+                referrers.push(own.to_entry().to_string());
+            }
+        }
+        referrers.sort_by_cached_key(|descriptor| {
+            let descriptor: serde_json::Value = serde_json::from_str(descriptor).unwrap_or_default();
+            descriptor["digest"].as_str().map(str::to_owned)
+        });
+        Ok(referrers)
     }
 
     async fn add_blob(&self, repository: &RepositoryName, blob: &Blob) -> IndexResult<()> {

@@ -1,0 +1,169 @@
+//! An image that is to be checked, and what is attached to it, from wherever it is.
+
+use std::path::Path;
+
+use provenv_definition::{Digest, Platform};
+use provenv_image::export;
+use provenv_image::proof::provenance::{DEFINITION_TYPE, LOCK_TYPE};
+use provenv_image::proof::{dsse, simple_signing};
+use provenv_registry::Reference;
+use serde::Deserialize;
+
+use super::ProofError;
+use super::place::ImagePlace;
+use super::signing::registry_options;
+use crate::{Result, Workspace};
+
+/// The kinds of files that are looked for.
+const WANTED: [&str; 4] = [dsse::ENVELOPE_TYPE, simple_signing::PAYLOAD_TYPE, LOCK_TYPE, DEFINITION_TYPE];
+
+/// An image, and what is attached to it.
+pub(crate) struct Evidence {
+    /// The image's manifest.
+    pub image: Digest,
+    /// What the manifest says.
+    pub manifest: ImageManifest,
+    /// What the image runs on.
+    pub platform: Platform,
+    /// Media types and bytes of what is attached to it.
+    attached: Vec<(String, Vec<u8>)>,
+    /// The first blob that is not what it should be; `None` in it if all were read and are right.
+    pub contents: Option<Result<usize, String>>,
+}
+
+/// What is read of an image's manifest.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct ImageManifest {
+    pub config: Blob,
+    pub layers: Vec<Blob>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Blob {
+    pub digest: Digest,
+    pub size: u64,
+}
+
+#[derive(Deserialize)]
+struct ImageConfig {
+    architecture: String,
+    os: String,
+}
+
+impl Evidence {
+    /// What is attached and of this media type.
+    pub(crate) fn of_type(&self, media_type: &str) -> impl Iterator<Item = &[u8]> {
+        self.attached.iter().filter(move |(kind, _)| kind == media_type).map(|(_, bytes)| bytes.as_slice())
+    }
+}
+
+impl Workspace {
+    /// Gathers what there is to know of the image at `place`, which the user calls `shown`. Paths count from `folder`.
+    pub(crate) async fn evidence(
+        &self,
+        place: &ImagePlace,
+        shown: &str,
+        folder: &Path,
+        insecure: bool,
+    ) -> Result<Evidence> {
+        match place {
+            ImagePlace::Here(reference) => self.evidence_here(reference, folder).await,
+            ImagePlace::Layout(path, tag) => {
+                let (path, tag, shown) = (path.clone(), tag.clone(), shown.to_owned());
+                tokio::task::spawn_blocking(move || in_layout(&path, tag.as_deref(), &shown)).await?
+            }
+            ImagePlace::Registry(reference, digest) => {
+                in_registry(reference, digest.as_ref(), shown, insecure).await
+            }
+        }
+    }
+
+    async fn evidence_here(&self, reference: &str, folder: &Path) -> Result<Evidence> {
+        let origin = self.origin(reference, folder).await?;
+        let pin = self.store.pin()?;
+        let image = self.whole_image(&origin.image).await?;
+        let _hold = pin.hold(&crate::building::blobs_of(&image))?;
+        drop(pin);
+        let mut attached = Vec::new();
+        for referrer in self.referrers_of(&image.manifest).await? {
+            for layer in referrer.layers {
+                attached.push((layer.media_type, self.store.read(&layer.digest)?));
+            }
+        }
+        let manifest = parse(&self.store.read(&image.manifest)?, reference)?;
+        let (store, blobs) = (self.store.clone(), image.blobs());
+        let contents = tokio::task::spawn_blocking(move || {
+            all_right(blobs.iter().map(|(digest, size)| export::problem(&store.path(digest), digest, *size)))
+        })
+        .await?;
+        Ok(Evidence {
+            image: image.manifest,
+            manifest,
+            platform: image.platform,
+            attached,
+            contents: Some(contents),
+        })
+    }
+}
+
+fn in_layout(folder: &Path, tag: Option<&str>, shown: &str) -> Result<Evidence> {
+    let layout = export::open(folder, tag)?;
+    let &[image] = layout.images.as_slice() else {
+        return Err(ProofError::NotOne { place: shown.to_owned(), found: layout.images.len() }.into());
+    };
+    let manifest = parse(&layout.read(&image)?, shown)?;
+    let platform = platform_of(&layout.read(&manifest.config.digest)?, shown)?;
+    let blobs = [&manifest.config].into_iter().chain(&manifest.layers);
+    let contents = all_right(blobs.map(|blob| layout.problem(&blob.digest, blob.size)));
+    Ok(Evidence { image, manifest, platform, attached: layout.attached(&WANTED)?, contents: Some(contents) })
+}
+
+async fn in_registry(
+    reference: &Reference,
+    digest: Option<&Digest>,
+    shown: &str,
+    insecure: bool,
+) -> Result<Evidence> {
+    let options = registry_options(insecure);
+    let found = provenv_registry::manifest(reference, digest, &options).await?;
+    let found = found.ok_or_else(|| ProofError::NotInRegistry(shown.to_owned()))?;
+    let manifest = parse(&found.bytes, shown)?;
+    let config = &manifest.config;
+    let config = provenv_registry::small_blob(reference, &config.digest, config.size, &options).await?;
+    let attached = provenv_registry::attached(reference, &found.digest, &WANTED, &options).await?;
+    Ok(Evidence {
+        image: found.digest,
+        platform: platform_of(&config, shown)?,
+        manifest,
+        attached: attached.into_iter().map(|file| (file.media_type, file.bytes)).collect(),
+        contents: None,
+    })
+}
+
+fn parse(bytes: &[u8], shown: &str) -> Result<ImageManifest> {
+    let value: serde_json::Value =
+        serde_json::from_slice(bytes).map_err(|error| ProofError::Manifest(shown.to_owned(), error))?;
+    if value.get("manifests").is_some() {
+        return Err(ProofError::Index(shown.to_owned()).into());
+    }
+    serde_json::from_value(value).map_err(|error| ProofError::Manifest(shown.to_owned(), error).into())
+}
+
+fn platform_of(config: &[u8], shown: &str) -> Result<Platform> {
+    let wrong = |error| ProofError::Manifest(shown.to_owned(), error);
+    let config: ImageConfig = serde_json::from_slice(config).map_err(wrong)?;
+    let platform = format!("{}/{}", config.os, config.architecture);
+    platform.parse().map_err(|error| wrong(serde::de::Error::custom(error)).into())
+}
+
+/// How many blobs there are, or what is wrong with the first that is not right.
+fn all_right(problems: impl Iterator<Item = Option<String>>) -> Result<usize, String> {
+    let mut count = 0;
+    for problem in problems {
+        match problem {
+            Some(problem) => return Err(problem),
+            None => count += 1,
+        }
+    }
+    Ok(count)
+}

@@ -1,0 +1,222 @@
+//! What an image must be to be let in: a small TOML file.
+
+use std::path::{Path, PathBuf};
+
+use jiff::{Span, Timestamp};
+use provenv_image::proof::{PublicKey, Resource, Statement};
+use serde::Deserialize;
+use url::Url;
+
+use super::keys::public_in;
+use super::verifying::Check;
+use crate::Result;
+
+/// What an image must be. What is left out allows anything.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// Files with the public keys that may sign; relative ones count from the policy's folder.
+    pub keys: Vec<PathBuf>,
+    /// Who may build.
+    pub builders: Option<Vec<String>>,
+    /// The indexes and channels that may be asked: these URLs, and all below them.
+    pub indexes: Option<Vec<Url>>,
+    /// Where artifacts may come from: these URLs, and all below them.
+    pub sources: Option<Vec<Url>>,
+    /// What images may stand on, e.g. `debian:bookworm`; a `*` at the end stands for anything.
+    pub bases: Option<Vec<String>>,
+    /// Every artifact is one that an index has: nothing was built, and no script left anything.
+    pub published_only: bool,
+    /// The longest time since the artifacts were chosen, e.g. `90d`.
+    pub max_age: Option<Span>,
+}
+
+/// A policy that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// It cannot be read.
+    #[error("could not read the policy")]
+    Read(#[from] std::io::Error),
+    /// It does not say what policies say.
+    #[error("`{}` is not a policy: {message}", .path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        message: String,
+    },
+}
+
+impl Policy {
+    /// The policy in `file`, and the keys it names.
+    pub(crate) fn read(file: &Path) -> Result<(Self, Vec<PublicKey>)> {
+        let text = fs_err::read_to_string(file).map_err(PolicyError::Read)?;
+        let policy: Self = toml::from_str(&text).map_err(|error| PolicyError::Parse {
+            path: file.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        })?;
+        let folder = file.parent().unwrap_or(Path::new("."));
+        let keys = policy.keys.iter().map(|key| public_in(&folder.join(key))).collect::<Result<_>>()?;
+        Ok((policy, keys))
+    }
+
+    /// Holds `statement`, whose signature is good, against every rule.
+    pub(crate) fn check(&self, statement: &Statement, now: Timestamp) -> Vec<Check> {
+        let build = &statement.predicate.build_definition;
+        let run = &statement.predicate.run_details;
+        let of_kind = |kinds: &'static [&'static str]| {
+            build
+                .resolved_dependencies
+                .iter()
+                .filter(move |one| one.kind().is_some_and(|kind| kinds.contains(&kind)))
+        };
+        let mut checks = Vec::new();
+        if let Some(builders) = &self.builders {
+            let id = &run.builder.id;
+            checks.push(Check::of("builder", builders.contains(id), format!("built by {id}")));
+        }
+        if let Some(indexes) = &self.indexes {
+            let check = if build.external_parameters.lock_from_file {
+                Check::failed("indexes", "the lock came as a file: which indexes were asked is not known")
+            } else {
+                all_below("indexes", of_kind(&["index"]), indexes)
+            };
+            checks.push(check);
+        }
+        if let Some(sources) = &self.sources {
+            let artifacts = of_kind(&["artifact", "source", "built"]).filter(|one| {
+                // A wheel that was built of an sdist came from there, and what scripts left came from nowhere.
+                one.kind() != Some("built") || one.uri.is_some()
+            });
+            checks.push(all_below("sources", artifacts, sources));
+        }
+        if let Some(bases) = &self.bases {
+            let names: Vec<&str> = of_kind(&["base"]).filter_map(|base| base.name.as_deref()).collect();
+            let allowed = |name: &str| {
+                bases.iter().any(|base| match base.strip_suffix('*') {
+                    Some(beginning) => name.starts_with(beginning),
+                    None => name == base,
+                })
+            };
+            let good = !names.is_empty() && names.iter().all(|name| allowed(name));
+            checks.push(Check::of("base", good, format!("stands on {}", names.join(", "))));
+        }
+        if self.published_only {
+            let made: Vec<String> = of_kind(&["built"]).map(shown).collect();
+            let detail = if made.is_empty() {
+                "every artifact is one that an index has".to_owned()
+            } else {
+                format!("made by running packages' code: {}", made.join(", "))
+            };
+            checks.push(Check::of("published", made.is_empty(), detail));
+        }
+        if let Some(max_age) = self.max_age {
+            checks.push(age(run.metadata.started_on, max_age, now));
+        }
+        checks
+    }
+}
+
+fn age(chosen: Option<Timestamp>, max_age: Span, now: Timestamp) -> Check {
+    let Some(chosen) = chosen else {
+        return Check::failed("age", "it does not say when its artifacts were chosen");
+    };
+    // Days and weeks are of 24 hours and seven days: a policy is about no calendar of a place.
+    let hours = max_age.total((jiff::Unit::Second, jiff::SpanRelativeTo::days_are_24_hours()));
+    let Ok(most) = hours else {
+        return Check::failed(
+            "age",
+            "max_age in the policy is not a time: months and years have no fixed length",
+        );
+    };
+    let seconds = now.duration_since(chosen).as_secs_f64();
+    let good = seconds <= most && seconds >= -300.0;
+    Check::of("age", good, format!("its artifacts were chosen at {chosen}"))
+}
+
+fn all_below<'a>(
+    name: &'static str,
+    resources: impl Iterator<Item = &'a Resource>,
+    allowed: &[Url],
+) -> Check {
+    let mut count = 0;
+    for resource in resources {
+        let uri = resource.uri.as_deref().unwrap_or_default();
+        let inner = uri.strip_prefix("git+").unwrap_or(uri);
+        if !Url::parse(inner).is_ok_and(|url| allowed.iter().any(|root| is_below(&url, root))) {
+            let detail = match &resource.name {
+                Some(name) => format!("{name} is from {uri}"),
+                None => format!("{uri} is not allowed"),
+            };
+            return Check::failed(name, detail);
+        }
+        count += 1;
+    }
+    Check::of(name, true, format!("{count} of {count} are allowed"))
+}
+
+fn shown(resource: &Resource) -> String {
+    resource
+        .name
+        .clone()
+        .or_else(|| resource.uri.clone())
+        .unwrap_or_else(|| "something without a name".to_owned())
+}
+
+/// Whether `url` is `root` or below it: same scheme, host and port, and the path's segments begin so.
+fn is_below(url: &Url, root: &Url) -> bool {
+    let same = url.scheme() == root.scheme()
+        && url.host_str() == root.host_str()
+        && url.port_or_known_default() == root.port_or_known_default();
+    let (path, top) = (url.path(), root.path().trim_end_matches('/'));
+    same && path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use url::Url;
+
+    use super::super::verifying::Outcome;
+    use super::{Policy, age, is_below};
+
+    #[test]
+    fn below_is_by_whole_segments_of_the_same_host() {
+        let root: Url = "https://pypi.example/simple".parse().unwrap();
+        let below = |url: &str| is_below(&url.parse().unwrap(), &root);
+        assert!(below("https://pypi.example/simple/") && below("https://pypi.example:443/simple/a/b.whl"));
+        for url in [
+            "https://pypi.example/simple-evil/",
+            "https://pypi.example/",
+            "http://pypi.example/simple/",
+            "https://pypi.example.evil/simple/",
+            "https://pypi.example:444/simple/",
+            "https://pypi.example/simple/../other/",
+        ] {
+            assert!(!below(url), "{url}");
+        }
+        assert!(is_below(&"file:///srv/a".parse().unwrap(), &"file:///srv/".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_unknown_rule_is_refused() {
+        let error = toml::from_str::<Policy>("builder = [\"x\"]").unwrap_err().to_string();
+        assert!(error.contains("builder") && error.contains("builders"), "{error}");
+        assert!(toml::from_str::<Policy>("max_age = \"soon\"").is_err());
+    }
+
+    #[test]
+    fn age_counts_from_when_the_artifacts_were_chosen() {
+        let chosen: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let policy: Policy = toml::from_str("max_age = \"90d\"").unwrap();
+        for (now, good) in
+            [("2026-03-31T23:59:59Z", true), ("2026-04-01T00:00:01Z", false), ("2025-12-31T00:00:00Z", false)]
+        {
+            let check = age(Some(chosen), policy.max_age.unwrap(), now.parse().unwrap());
+            assert_eq!(check.outcome == Outcome::Passed, good, "{now}");
+        }
+        assert_eq!(age(None, policy.max_age.unwrap(), chosen).outcome, Outcome::Failed);
+        let months: Policy = toml::from_str("max_age = \"3mo\"").unwrap();
+        assert_eq!(age(Some(chosen), months.max_age.unwrap(), chosen).outcome, Outcome::Failed);
+    }
+}

@@ -1,0 +1,223 @@
+//! Provenance is signed, kept with its image, and goes where the image goes.
+
+use std::path::Path;
+
+use provenv_definition::Digest;
+use provenv_image::oci::Image;
+use provenv_image::proof::statement::{PAYLOAD_TYPE, PREDICATE_TYPE};
+use provenv_image::proof::{Envelope, Part, Referrer, SigningKey, dsse, provenance, simple_signing};
+use provenv_registry::{Options, Reference};
+use serde::Serialize;
+
+use super::ProofError;
+use crate::building::{Target, is_whole};
+use crate::{Error, Result, Workspace, user_name};
+
+/// A signed image.
+#[derive(Clone, Debug, Serialize)]
+pub struct Signed {
+    /// The image.
+    pub image: Digest,
+    /// The key that signed.
+    pub key: Digest,
+    /// What was signed.
+    pub predicate_type: String,
+    /// Digest of the envelope.
+    pub envelope: Digest,
+    /// Digest of the manifest by which the envelope is attached to the image.
+    pub referrer: Digest,
+    /// What the image may be called, where that was signed too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// Whether the key had signed the very same before.
+    pub was_signed: bool,
+}
+
+/// A pushed image.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pushed {
+    /// The image.
+    pub image: Digest,
+    /// `HOST/NAME@DIGEST`.
+    pub reference: String,
+    /// Bytes that were sent.
+    pub sent: u64,
+    /// Bytes that the registry had already.
+    pub skipped: u64,
+    /// What is attached to it there.
+    pub proofs: Vec<Digest>,
+}
+
+/// The annotation that says what an envelope is about, as cosign writes it.
+const PREDICATE_ANNOTATION: &str = "predicateType";
+
+impl Workspace {
+    /// Signs the provenance of the image of an environment, a file or a digest, and keeps it with the image. With an
+    /// `identity` (`HOST/NAME`) also that the image is what is called so, as cosign does it.
+    pub async fn sign(
+        &self,
+        reference: &str,
+        folder: &Path,
+        key: &str,
+        identity: Option<&str>,
+    ) -> Result<Signed> {
+        let key = self.signing_key(key, folder)?;
+        let origin = self.origin(reference, folder).await?;
+        let image = self.whole_image(&origin.image).await?;
+        let lock = origin.lock;
+        self.sign_image(&image, &lock, &key, identity).await
+    }
+
+    /// The same of an image whose lock is known.
+    pub(crate) async fn sign_image(
+        &self,
+        image: &Image,
+        lock: &Digest,
+        key: &SigningKey,
+        identity: Option<&str>,
+    ) -> Result<Signed> {
+        let identity = identity.map(identity_of).transpose()?;
+        let _pin = self.store.pin()?;
+        let origins = self.catalogue.origins().await?;
+        let is_it = |one: &&crate::catalogue::Origin| one.image == image.manifest && one.lock == *lock;
+        let origin = origins.iter().find(is_it).cloned();
+        let origin = origin.ok_or(ProofError::NoRecord { image: image.manifest, what: "build" })?;
+        let record = self.record_of(origin).await?;
+        let payload = record.statement().to_bytes();
+        let id = key.public().id();
+        let subject = (image.manifest, image.manifest_size);
+        let failed = |source| ProofError::Key { file: id.to_string(), source };
+
+        let there = self.signed_by(image, &id, &payload).await?;
+        let was_signed = there.is_some();
+        let referrer = if let Some(there) = there {
+            there
+        } else {
+            let record =
+                Referrer::write(&self.store, subject, provenance::RECORD_TYPE, [].into(), &record.parts()?)?;
+            let envelope = Envelope::sign(key, PAYLOAD_TYPE, &payload).map_err(failed)?;
+            let about = [(PREDICATE_ANNOTATION.to_owned(), PREDICATE_TYPE.to_owned())];
+            let part = Part {
+                media_type: dsse::ENVELOPE_TYPE.to_owned(),
+                bytes: envelope.to_bytes(),
+                annotations: about.clone().into(),
+            };
+            let attestation = Referrer::write(&self.store, subject, PAYLOAD_TYPE, about.into(), &[part])?;
+            self.catalogue.record_proof(&record, None, &user_name()).await?;
+            self.catalogue.record_proof(&attestation, Some(&id), &user_name()).await?;
+            attestation
+        };
+        if let Some(identity) = &identity {
+            let part = simple_signing::sign(key, &image.manifest, identity).map_err(failed)?;
+            let signature =
+                Referrer::write(&self.store, subject, simple_signing::ARTIFACT_TYPE, [].into(), &[part])?;
+            self.catalogue.record_proof(&signature, Some(&id), &user_name()).await?;
+        }
+        Ok(Signed {
+            image: image.manifest,
+            key: id,
+            predicate_type: PREDICATE_TYPE.to_owned(),
+            envelope: referrer.layers[0].digest,
+            referrer: referrer.manifest,
+            identity,
+            was_signed,
+        })
+    }
+
+    /// The attestation that holds this payload with a signature by this key, if there is one.
+    async fn signed_by(&self, image: &Image, key: &Digest, payload: &[u8]) -> Result<Option<Referrer>> {
+        for row in self.catalogue.proofs(&image.manifest).await? {
+            if row.key.as_ref() != Some(key) || row.referrer.artifact_type != PAYLOAD_TYPE {
+                continue;
+            }
+            let Some(layer) = row.referrer.layers.first() else { continue };
+            if !self.store.contains(&layer.digest) {
+                continue;
+            }
+            let envelope = Envelope::from_bytes(&self.store.read(&layer.digest)?);
+            if envelope.is_ok_and(|envelope| envelope.unverified_payload().is_ok_and(|one| one == payload)) {
+                return Ok(Some(row.referrer));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What is attached to an image here.
+    pub(crate) async fn referrers_of(&self, image: &Digest) -> Result<Vec<Referrer>> {
+        let rows = self.catalogue.proofs(image).await?;
+        let whole =
+            |referrer: &Referrer| referrer.blobs().iter().all(|(digest, _)| self.store.contains(digest));
+        Ok(rows.into_iter().map(|row| row.referrer).filter(whole).collect())
+    }
+
+    /// The image with this manifest, if all its bytes are here.
+    pub(crate) async fn whole_image(&self, manifest: &Digest) -> Result<Image> {
+        let rows = self.catalogue.images().await?;
+        let image = rows.into_iter().map(|row| row.image).find(|image| image.manifest == *manifest);
+        let whole = image.filter(|image| is_whole(&self.store, image));
+        whole.ok_or_else(|| ProofError::Collected(*manifest).into())
+    }
+
+    /// Pushes the image of an environment, a file or a digest to `HOST/NAME[:TAG]`, and all that is attached to it. Builds
+    /// nothing.
+    pub async fn push_image(
+        &self,
+        reference: &str,
+        folder: &Path,
+        destination: &str,
+        insecure: bool,
+    ) -> Result<Pushed> {
+        let Target::Registry(destination) = Target::parse(destination)? else {
+            return Err(Error::Arguments {
+                message: format!("`{destination}` is no place in a registry"),
+                hint: "write HOST/NAME:TAG; `provenv build --to` writes files and folders".to_owned(),
+            });
+        };
+        let origin = self.origin(reference, folder).await?;
+        let pin = self.store.pin()?;
+        let image = self.whole_image(&origin.image).await?;
+        let _hold = pin.hold(&crate::building::blobs_of(&image))?;
+        drop(pin);
+        self.push(&image, &destination, insecure).await
+    }
+
+    /// Pushes `image` with all that is attached to it.
+    pub(crate) async fn push(
+        &self,
+        image: &Image,
+        destination: &Reference,
+        insecure: bool,
+    ) -> Result<Pushed> {
+        let options = registry_options(insecure);
+        let pushed =
+            provenv_registry::push(&self.store, image, destination, &options, self.reporter.as_ref()).await?;
+        let referrers = self.referrers_of(&image.manifest).await?;
+        let attached = provenv_registry::attach(&self.store, &referrers, destination, &options).await?;
+        Ok(Pushed {
+            image: image.manifest,
+            reference: pushed.reference,
+            sent: pushed.sent + attached,
+            skipped: pushed.skipped,
+            proofs: referrers.iter().map(|referrer| referrer.manifest).collect(),
+        })
+    }
+}
+
+/// How registries are spoken to.
+pub(super) fn registry_options(insecure: bool) -> Options {
+    Options { insecure, keychain: provenv_registry::Keychain::of_user() }
+}
+
+/// `HOST/NAME`, if `text` is that and no more.
+fn identity_of(text: &str) -> Result<String> {
+    let reference: Reference = text.parse()?;
+    let name = format!("{}/{}", reference.registry(), reference.repository());
+    if name == text {
+        Ok(name)
+    } else {
+        Err(Error::Arguments {
+            message: format!("`{text}` has a tag, and a signature is of what is called HOST/NAME"),
+            hint: format!("write --as {name}"),
+        })
+    }
+}
