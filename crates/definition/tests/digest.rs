@@ -60,6 +60,19 @@ fn golden_vectors_of_the_model_hold() {
     }
 }
 
+/// Epoch 1 of a user-managed definition, which older catalogues hold: the bytes of one that asks for no packages.
+#[test]
+fn the_vector_of_epoch_1_is_known() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/model");
+    let text = fs_err::read_to_string(folder.join("user-managed.json")).unwrap();
+    let definition: Definition = serde_json::from_str(&text).unwrap();
+    assert!(definition.user_managed);
+    assert_golden(
+        &folder.join("user-managed-epoch-1"),
+        &Definition { base: definition.base, ..Definition::default() },
+    );
+}
+
 #[test]
 fn the_default_definition_is_the_smallest() {
     let bytes = canonical_bytes(&Definition::default());

@@ -451,6 +451,14 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_key_of_several_lines_is_named_on_one() {
+        let error = read("? |\n  one\n  two\u{85}\n: c\nenvironment: e\ncommand: c\n").unwrap_err();
+        let [problem] = &error.0[..] else { panic!("{error}") };
+        assert!(problem.message.starts_with("unknown key `one two"), "{problem:?}");
+        assert!(!problem.message.contains(char::is_control), "{problem:?}");
+    }
+
+    #[test]
     fn a_placeholder_that_names_nothing_is_refused() {
         let message = read("environment: e\ncommand: python ${{inputs.lr}}\n").unwrap_err().to_string();
         assert!(message.contains("inputs.lr"), "{message}");

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-/// One archive as apt is told of it.
+/// Archives as apt is told of them: each suite at each URI. They are not multiplied out, as a paragraph can name thousands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Source {
-    pub uri: String,
-    pub suite: String,
+    pub uris: Vec<String>,
+    pub suites: Vec<String>,
     pub components: Vec<String>,
     pub signed_by: SignedBy,
 }
@@ -86,10 +86,15 @@ fn parse_line(line: &str) -> Option<Source> {
         rest = after;
     }
     let mut words = rest.split_whitespace().map(str::to_owned);
-    Some(Source { uri: words.next()?, suite: words.next()?, components: words.collect(), signed_by })
+    Some(Source {
+        uris: vec![words.next()?],
+        suites: vec![words.next()?],
+        components: words.collect(),
+        signed_by,
+    })
 }
 
-/// One paragraph several sources: each of its URIs with each of its suites.
+/// One paragraph a source, with all its URIs and suites.
 pub(super) fn parse_deb822(text: &str) -> Vec<Source> {
     // Comments may stand inside a field, which general deb822 does not know.
     let text: String = text.split_inclusive('\n').filter(|line| !line.starts_with('#')).collect();
@@ -106,17 +111,12 @@ pub(super) fn parse_deb822(text: &str) -> Vec<Source> {
         if disabled || !words("Types").iter().any(|kind| kind == "deb") {
             continue;
         }
-        let signed_by = signed_by(paragraph.get("Signed-By").unwrap_or_default());
-        for uri in words("URIs") {
-            for suite in words("Suites") {
-                sources.push(Source {
-                    uri: uri.clone(),
-                    suite,
-                    components: words("Components"),
-                    signed_by: signed_by.clone(),
-                });
-            }
-        }
+        sources.push(Source {
+            uris: words("URIs"),
+            suites: words("Suites"),
+            components: words("Components"),
+            signed_by: signed_by(paragraph.get("Signed-By").unwrap_or_default()),
+        });
     }
     sources
 }
@@ -180,10 +180,10 @@ debian http://x.invalid/ y z
 ";
         let sources = parse_list(text);
         assert_eq!(sources.len(), 2);
-        assert_eq!(sources[0].uri, "http://mirror.invalid/debian");
+        assert_eq!(sources[0].uris, ["http://mirror.invalid/debian"]);
         assert_eq!(sources[0].components, ["main", "contrib"]);
         assert_eq!(sources[0].signed_by.files, [PathBuf::from("/a.gpg"), PathBuf::from("/b.gpg")]);
-        assert_eq!(sources[1].suite, "bookworm-security");
+        assert_eq!(sources[1].suites, ["bookworm-security"]);
         assert_eq!(sources[1].signed_by, SignedBy::default());
     }
 
@@ -221,15 +221,22 @@ Components: main
 Signed-By: ABCDEF0123456789ABCDEF0123456789ABCDEF01!
 ";
         let sources = parse_deb822(text);
-        let of = |host: &str| sources.iter().filter(|source| source.uri.contains(host)).collect::<Vec<_>>();
-        assert_eq!((of("one").len(), of("two").len(), of("off").len()), (2, 2, 0));
-        assert_eq!(of("two")[1].suite, "trixie-updates");
-        let key = of("inline")[0].signed_by.inline.as_deref().unwrap();
+        let [plain, inline, finger] = &sources[..] else { panic!("{sources:?}") };
+        assert_eq!(plain.uris, ["http://one.invalid/debian", "http://two.invalid/debian"]);
+        assert_eq!(plain.suites, ["trixie", "trixie-updates"]);
+        let key = inline.signed_by.inline.as_deref().unwrap();
         assert_eq!(
             key,
             "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDMEZ\n-----END PGP PUBLIC KEY BLOCK-----\n"
         );
-        assert_eq!(of("finger")[0].signed_by.fingerprints, ["ABCDEF0123456789ABCDEF0123456789ABCDEF01"]);
+        assert_eq!(finger.signed_by.fingerprints, ["ABCDEF0123456789ABCDEF0123456789ABCDEF01"]);
+    }
+
+    #[test]
+    fn a_paragraph_of_many_words_is_read_at_once() {
+        let words = "w ".repeat(20_000);
+        let sources = parse_deb822(&format!("Types: deb\nURIs: {words}\nSuites: {words}\nComponents: {words}\n"));
+        assert_eq!((sources.len(), sources[0].uris.len(), sources[0].suites.len()), (1, 20_000, 20_000));
     }
 
     #[test]
@@ -242,7 +249,7 @@ Signed-By: ABCDEF0123456789ABCDEF0123456789ABCDEF01!
         fs_err::write(folder.join("c.list.disabled"), "deb http://c.invalid/ s main\n").unwrap();
         fs_err::write(root.path().join("etc/apt/sources.list"), "deb http://first.invalid/ s main\n")
             .unwrap();
-        let uris: Vec<String> = sources(root.path()).into_iter().map(|source| source.uri).collect();
+        let uris: Vec<String> = sources(root.path()).into_iter().flat_map(|source| source.uris).collect();
         assert_eq!(uris, ["http://first.invalid/", "http://a.invalid/", "http://b.invalid/"]);
     }
 }

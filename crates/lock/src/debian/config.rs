@@ -275,17 +275,16 @@ fn is_main(suite: &str, host: &OsRelease) -> bool {
 fn of_suites(sources: &[Source], wanted: impl Fn(&str) -> bool) -> Vec<Mirror> {
     let mut mirrors: Vec<Mirror> = Vec::new();
     for source in sources {
-        if !wanted(&source.suite) || !source.components.iter().any(|component| component.ends_with("main")) {
+        let wanted = source.suites.iter().any(|suite| wanted(suite));
+        if !wanted || !source.components.iter().any(|component| component.ends_with("main")) {
             continue;
         }
         // `mirror+`, `cdrom:`, `tor+` and the like are apt's own.
-        let Ok(url) = Url::parse(&source.uri) else { continue };
-        if !SCHEMES.contains(&url.scheme()) {
-            continue;
-        }
-        let url = plain(url);
-        if mirrors.iter().all(|known| known.url != url) {
-            mirrors.push(Mirror { url, signed_by: source.signed_by.clone(), found: true });
+        let urls = source.uris.iter().filter_map(|uri| Url::parse(uri).ok());
+        for url in urls.filter(|url| SCHEMES.contains(&url.scheme())).map(plain) {
+            if mirrors.iter().all(|known| known.url != url) {
+                mirrors.push(Mirror { url, signed_by: source.signed_by.clone(), found: true });
+            }
         }
     }
     mirrors
