@@ -89,7 +89,7 @@ fn a_file_is_wrong_at_a_line_and_column() {
     assert_refusal!(workspace, workspace.run(["build", "empty/"]), @r#"
     2
     error[PV040]: no file in this folder is known to say what an environment needs
-      --> empty/
+      --> empty
       = hint: name the file, or add one such as `environment.yaml`, `requirements.txt` or `pyproject.toml`
     "#);
 }
