@@ -137,7 +137,7 @@ class Bench:
 
     def wrk(self, server: Server, step: str, path: str) -> None:
         url = f"http://127.0.0.1:{server.port}{path}"
-        command = ["wrk", "-t2", "-c16", f"-d{self.seconds}s", "-H", f"Accept: {MANIFEST}", url]
+        command = ["wrk", "-t2", "-c16", "--timeout", "60s", f"-d{self.seconds}s", "-H", f"Accept: {MANIFEST}", url]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         if "Non-2xx" in said or "Socket errors" in said:
             raise SystemExit(f"{server.name}: {step} failed:\n{said}")

@@ -1,5 +1,7 @@
 //! Bundles of somebody who means ill, or who has something else by the same name: all digests fit, and what they say is not so.
 
+use std::sync::OnceLock;
+
 use fs_err::File;
 
 use provenv_definition::Digest;
@@ -17,15 +19,41 @@ const ENVIRONMENT: &str = "application/vnd.provenv.environment.v1+json";
 /// The bundle of a registered image, unpacked, so that a test may change it.
 struct Bundle(Layout);
 
-impl Bundle {
-    fn of(setup: &Setup, name: &str) -> Self {
+/// A bundle that somebody made and signed, and the public key.
+struct Made {
+    image: String,
+    whole: Vec<u8>,
+    key: String,
+}
+
+/// Made once for all tests that need no more of its maker.
+fn made() -> Option<&'static Made> {
+    static MADE: OnceLock<Option<Made>> = OnceLock::new();
+    MADE.get_or_init(|| Some(Made::of(&Setup::signed()?))).as_ref()
+}
+
+impl Made {
+    fn of(setup: &Setup) -> Self {
         setup.workspace.json(["env", "register", "environment.yaml"]);
         setup.workspace.json(["bundle", "export", "tea", "--to", "whole.tar"]);
-        let folder = setup.path(name);
-        tar::Archive::new(File::open(setup.path("whole.tar")).unwrap()).unpack(&folder).unwrap();
-        Self(Layout(folder))
+        let key = setup.workspace.root().join("keys/release.pub");
+        Self {
+            image: setup.image.clone(),
+            whole: fs_err::read(setup.path("whole.tar")).unwrap(),
+            key: fs_err::read_to_string(key).unwrap_or_default(),
+        }
     }
 
+    /// It, unpacked into a folder of this workspace.
+    fn unpacked(&self, workspace: &Workspace) -> Bundle {
+        let folder = workspace.path().join("unpacked");
+        let _ = fs_err::remove_dir_all(&folder);
+        tar::Archive::new(&*self.whole).unpack(&folder).unwrap();
+        Bundle(Layout(folder))
+    }
+}
+
+impl Bundle {
     /// Packs it again, as `tea.tar` in the folder of a workspace.
     fn pack(&self, to: &Workspace) {
         let mut archive = tar::Builder::new(File::create(to.path().join("tea.tar")).unwrap());
@@ -80,28 +108,22 @@ fn import(workspace: &Workspace, more: &[&str]) -> Done {
 /// Imports what must be refused, with these words in the message, and is not seen afterwards.
 #[track_caller]
 fn refused(workspace: &Workspace, more: &[&str], words: &[&str]) {
-    let before = (
-        workspace.json(["image", "list"]),
-        workspace.json(["env", "list"]),
-        workspace.json(["key", "list"]),
-    );
+    let before =
+        (workspace.json(["image", "list"]), workspace.json(["env", "list"]), workspace.json(["key", "list"]));
     let done = import(workspace, more);
     assert_eq!(done.code, 1, "{}{}", done.stdout, done.stderr);
     for word in words {
         assert!(done.stderr.contains(word), "no `{word}`: {}", done.stderr);
     }
-    let after = (
-        workspace.json(["image", "list"]),
-        workspace.json(["env", "list"]),
-        workspace.json(["key", "list"]),
-    );
+    let after =
+        (workspace.json(["image", "list"]), workspace.json(["env", "list"]), workspace.json(["key", "list"]));
     assert_eq!(before, after);
 }
 
 #[test]
 fn an_image_of_this_workspace_is_not_replaced_by_another_of_the_same_lock() {
     let Some(setup) = Setup::signed() else { return };
-    let bundle = Bundle::of(&setup, "bundle");
+    let bundle = Made::of(&setup).unpacked(&setup.workspace);
     let forged = bundle.forge();
     assert_ne!(forged, setup.image);
     bundle.pack(&setup.workspace);
@@ -113,7 +135,7 @@ fn an_image_of_this_workspace_is_not_replaced_by_another_of_the_same_lock() {
 #[test]
 fn who_has_locked_a_definition_gets_what_the_lock_makes_and_nothing_else() {
     let Some(setup) = Setup::new() else { return };
-    let bundle = Bundle::of(&setup, "bundle");
+    let bundle = Made::of(&setup).unpacked(&setup.workspace);
     bundle.forge();
     // Locked from the same index, never built.
     let Some(other) = Workspace::new() else { return };
@@ -130,21 +152,19 @@ fn who_has_locked_a_definition_gets_what_the_lock_makes_and_nothing_else() {
 
 #[test]
 fn an_image_is_taken_only_if_it_is_signed_or_made_again_where_that_is_asked_for() {
-    let Some(setup) = Setup::signed() else { return };
-    let workspace = &setup.workspace;
-    let whole = Bundle::of(&setup, "whole");
-    let forgery = Bundle::of(&setup, "forgery");
-    forgery.forge();
-    workspace.json(["key", "new", "other", "--to", "."]);
-    let (key, other) = (workspace.root().join("keys/release.pub"), setup.path("other.pub"));
-    let (key, other) = (key.to_str().unwrap(), other.to_str().unwrap());
+    let Some(made) = made() else { return };
     // A workspace with uv and nothing known of any of it.
     let Some(elsewhere) = Workspace::new() else { return };
+    let key = elsewhere.write("release.pub", &made.key);
+    let key = key.to_str().unwrap();
+    elsewhere.json(["key", "new", "other", "--to", "."]);
+    let forgery = made.unpacked(&elsewhere);
+    forgery.forge();
     forgery.pack(&elsewhere);
-    refused(&elsewhere, &["--key", key], &["subject: the signed provenance is about", &setup.image]);
-    refused(&elsewhere, &["--rebuild"], &["rebuild: comes out as", &setup.image]);
-    whole.pack(&elsewhere);
-    refused(&elsewhere, &["--key", other], &["signature: it is signed by"]);
+    refused(&elsewhere, &["--key", key], &["subject: the signed provenance is about", &made.image]);
+    refused(&elsewhere, &["--rebuild"], &["rebuild: comes out as", &made.image]);
+    made.unpacked(&elsewhere).pack(&elsewhere);
+    refused(&elsewhere, &["--key", "other.pub"], &["signature: it is signed by"]);
     elsewhere.write("policy.toml", &format!("keys = [\"{key}\"]\nbuilders = [\"https://ci.example\"]\n"));
     refused(&elsewhere, &["--policy", "policy.toml"], &["builder: built by"]);
     let imported = import(&elsewhere, &["--key", key, "--rebuild"]).ok().json();
@@ -155,32 +175,26 @@ fn an_image_is_taken_only_if_it_is_signed_or_made_again_where_that_is_asked_for(
 
 #[test]
 fn another_environment_by_the_same_name_stays_what_it_is() {
-    let Some(setup) = Setup::new() else { return };
-    let bundle = Bundle::of(&setup, "bundle");
+    let Some(made) = made() else { return };
     let Some(other) = Workspace::new() else { return };
     let packages = serve(&Index::new().add(Wheel::new("milk", "1.0").file("milk.py", "FAT = 3.5\n")));
     other.write("environment.yaml", &definition(&packages, "tea", &["milk"]));
     other.json(["env", "register", "environment.yaml"]);
-    bundle.pack(&other);
+    made.unpacked(&other).pack(&other);
     refused(&other, &[], &["`tea:1`", "--no-register"]);
     let before = other.json(["env", "show", "tea:1"]);
     let imported = import(&other, &["--no-register"]).ok().json();
     assert_eq!(imported["images"][0].get("environment"), None);
     assert_eq!(other.json(["env", "show", "tea:1"]), before);
-    assert_eq!(other.json(["image", "list"])[0]["digest"], setup.image);
-    // The same version of the same content is the same.
-    let imported = import(&setup_with(&setup, &bundle), &[]).ok().json();
-    assert_eq!(imported["images"][0]["environment"], "tea:1");
-}
-
-fn setup_with<'a>(setup: &'a Setup, bundle: &Bundle) -> &'a Workspace {
-    bundle.pack(&setup.workspace);
-    &setup.workspace
+    assert_eq!(other.json(["image", "list"])[0]["digest"], made.image);
+    // Twice is once, with the name and without.
+    import(&other, &["--no-register"]).ok();
+    assert_eq!(other.json(["image", "list"]).as_array().unwrap().len(), 1);
 }
 
 #[test]
 fn names_that_nobody_may_register_are_not_registered_by_a_bundle_either() {
-    let Some(setup) = Setup::new() else { return };
+    let Some(made) = made() else { return };
     let elsewhere = Workspace::empty();
     for (name, version, word) in [
         ("../../tea", "1", "name"),
@@ -190,7 +204,7 @@ fn names_that_nobody_may_register_are_not_registered_by_a_bundle_either() {
         ("azureml-tea", "1", "reserved"),
         ("tea\u{1b}[31m", "1", "name"),
     ] {
-        let bundle = Bundle::of(&setup, "bundle");
+        let bundle = made.unpacked(&elsewhere);
         let mut registered = bundle.part(ENVIRONMENT);
         registered["name"] = json!(name);
         registered["version"] = json!(version);
@@ -198,9 +212,8 @@ fn names_that_nobody_may_register_are_not_registered_by_a_bundle_either() {
         bundle.set_part(ENVIRONMENT, &registered);
         bundle.pack(&elsewhere);
         refused(&elsewhere, &[], &[word]);
-        fs_err::remove_dir_all(setup.path("bundle")).unwrap();
     }
-    let bundle = Bundle::of(&setup, "bundle");
+    let bundle = made.unpacked(&elsewhere);
     let mut registered = bundle.part(ENVIRONMENT);
     registered["name"] = json!("coffee");
     bundle.set_part(ENVIRONMENT, &registered);
@@ -210,14 +223,13 @@ fn names_that_nobody_may_register_are_not_registered_by_a_bundle_either() {
 
 #[test]
 fn a_record_that_does_not_fit_together_is_refused() {
-    let Some(setup) = Setup::new() else { return };
+    let Some(made) = made() else { return };
     let elsewhere = Workspace::empty();
     let tampered = |change: &dyn Fn(&Bundle), words: &[&str]| {
-        let bundle = Bundle::of(&setup, "bundle");
+        let bundle = made.unpacked(&elsewhere);
         change(&bundle);
         bundle.pack(&elsewhere);
         refused(&elsewhere, &[], words);
-        fs_err::remove_dir_all(setup.path("bundle")).unwrap();
     };
     // Another wheel in the lock; the receipt still names the old one.
     let other_lock = |bundle: &Bundle| {
@@ -263,10 +275,10 @@ fn a_record_that_does_not_fit_together_is_refused() {
 
 #[test]
 fn tricks_with_paths_links_and_sizes_bring_nothing_and_write_nowhere() {
-    let Some(setup) = Setup::new() else { return };
-    let bundle = Bundle::of(&setup, "bundle");
+    let Some(made) = made() else { return };
     let elsewhere = Workspace::empty();
-    let whole = fs_err::read(setup.path("whole.tar")).unwrap();
+    let bundle = made.unpacked(&elsewhere);
+    let whole = &made.whole;
     let secret = elsewhere.write("secret", "hunter2\n");
 
     let mut archive = tar::Builder::new(File::create(elsewhere.path().join("tea.tar")).unwrap());
@@ -295,14 +307,17 @@ fn tricks_with_paths_links_and_sizes_bring_nothing_and_write_nowhere() {
     drop(entry);
     drop(archive);
     refused(&elsewhere, &[], &["no index.json"]);
-    assert!(!elsewhere.path().join("outside").exists() && !elsewhere.path().parent().unwrap().join("outside").exists());
+    assert!(
+        !elsewhere.path().join("outside").exists()
+            && !elsewhere.path().parent().unwrap().join("outside").exists()
+    );
     let store = elsewhere.root().join("store/blobs");
     let files = walkdir::WalkDir::new(store).into_iter().filter_map(Result::ok);
     assert_eq!(files.filter(|entry| entry.file_type().is_file()).count(), 0);
 
     // A header that promises more than there is, and one that promises less than the blob has.
     for size in ["77777777777", "00000000001"] {
-        let mut lied = whole.clone();
+        let mut lied = whole.to_vec();
         let place = lied.windows(13).position(|bytes| bytes == b"blobs/sha256/").unwrap();
         let place = (place..lied.len() - 13)
             .step_by(512)
@@ -317,10 +332,10 @@ fn tricks_with_paths_links_and_sizes_bring_nothing_and_write_nowhere() {
     }
 
     // A record that nobody's memory would hold.
-    let huge = setup.path("bundle/huge");
+    let huge = bundle.0.0.join("huge");
     File::create(&huge).unwrap().set_len(65 << 20).unwrap();
     let digest = Digest::of(&fs_err::read(&huge).unwrap());
-    fs_err::rename(&huge, setup.path("bundle/blobs/sha256").join(digest.hex())).unwrap();
+    fs_err::rename(&huge, bundle.0.0.join("blobs/sha256").join(digest.hex())).unwrap();
     let mut index = bundle.0.index();
     let entries = index["manifests"].as_array_mut().unwrap();
     let entry = entries.iter_mut().find(|entry| entry["artifactType"] == BUNDLE).unwrap();
@@ -338,9 +353,9 @@ fn tricks_with_paths_links_and_sizes_bring_nothing_and_write_nowhere() {
 
 #[test]
 fn a_bundle_cannot_claim_a_private_file_by_its_digest() {
-    let Some(setup) = Setup::signed() else { return };
-    let bundle = Bundle::of(&setup, "bundle");
+    let Some(made) = made() else { return };
     let elsewhere = Workspace::empty();
+    let bundle = made.unpacked(&elsewhere);
     // A file that is in the other's store for another reason.
     let private = b"a private wheel\n";
     let hex = Digest::of(private).hex();
@@ -369,10 +384,9 @@ fn a_bundle_cannot_claim_a_private_file_by_its_digest() {
 
 #[test]
 fn what_came_in_a_bundle_is_signed_by_its_maker_or_after_it_was_made_here() {
-    let Some(setup) = Setup::new() else { return };
-    let bundle = Bundle::of(&setup, "bundle");
+    let Some(made) = made() else { return };
     let Some(elsewhere) = Workspace::new() else { return };
-    bundle.pack(&elsewhere);
+    made.unpacked(&elsewhere).pack(&elsewhere);
     import(&elsewhere, &[]).ok();
     elsewhere.json(["key", "new", "release"]);
     let done = elsewhere.run(["image", "sign", "tea:1", "--key", "release"]);

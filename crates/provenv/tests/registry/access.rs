@@ -138,7 +138,10 @@ fn readers_pull_and_do_not_push() {
     with_readers(&workspace);
     fill(&workspace);
     let server = serve(&workspace, &["--htpasswd", "users", "--readers", "readers"]);
-    assert_eq!((&server.served["pull"], &server.served["push"]), (&"users and readers".into(), &"users".into()));
+    assert_eq!(
+        (&server.served["pull"], &server.served["push"]),
+        (&"users and readers".into(), &"users".into())
+    );
     let client = server.client();
     client.get(PULL).fails(401, "UNAUTHORIZED");
     let reader = client.with("Authorization", READER);

@@ -117,7 +117,9 @@ fn dockerd(workspace: &Workspace) -> Option<Daemon> {
         eprintln!("skipped: {why}");
         None
     };
-    let installed = |name: &str| ["/usr/sbin", "/usr/bin", "/usr/local/bin"].iter().any(|folder| Path::new(folder).join(name).exists());
+    let installed = |name: &str| {
+        ["/usr/sbin", "/usr/bin", "/usr/local/bin"].iter().any(|folder| Path::new(folder).join(name).exists())
+    };
     if !is_root() || !installed("dockerd") || !installed("docker") {
         return skip("docker's daemon is not installed, or may not run");
     }
@@ -130,7 +132,10 @@ fn dockerd(workspace: &Workspace) -> Option<Daemon> {
     if daemon.answers(|| docker(workspace, &["version"]).code == 0) {
         Some(daemon)
     } else {
-        skip(&format!("docker's daemon does not run here: {}", fs_err::read_to_string(path("docker.log")).unwrap()))
+        skip(&format!(
+            "docker's daemon does not run here: {}",
+            fs_err::read_to_string(path("docker.log")).unwrap()
+        ))
     }
 }
 

@@ -161,7 +161,8 @@ fn buildah_pulls_pushes_and_builds_upon_it() {
     let (one, two) = (server.at("tea:1"), server.at("tea:2"));
     workspace.write("milk", "3.5\n");
     workspace.write("Containerfile", &format!("FROM {one}\nCOPY milk /milk\n"));
-    let build = ["bud", "--isolation", "chroot", "--tls-verify=false", "--layers", "-f", "Containerfile", "-t", &two];
+    let build =
+        ["bud", "--isolation", "chroot", "--tls-verify=false", "--layers", "-f", "Containerfile", "-t", &two];
     buildah(&[&build[..], &["."]].concat()).ok();
     buildah(&["push", "--tls-verify=false", &two]).ok();
     let built = client.get("/v2/tea/manifests/2").is(200).json();

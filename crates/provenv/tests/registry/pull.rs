@@ -119,9 +119,12 @@ fn a_manifest_is_the_same_whatever_is_accepted() {
     let (_workspace, server) = served();
     let client = server.client();
     let manifest = client.image("tea", "1", "leaves");
-    for accept in
-        ["*/*", IMAGE, "application/vnd.docker.distribution.manifest.v2+json", "text/html, application/json;q=0.5"]
-    {
+    for accept in [
+        "*/*",
+        IMAGE,
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "text/html, application/json;q=0.5",
+    ] {
         for method in ["GET", "HEAD"] {
             let answer = client.send(method, "/v2/tea/manifests/1", &[("Accept", accept)], b"").is(200);
             assert_eq!(answer.must("Content-Type"), IMAGE, "{accept}");

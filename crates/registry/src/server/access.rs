@@ -138,7 +138,8 @@ impl Access {
         }
         if scheme.eq_ignore_ascii_case("bearer") {
             let whose = self.tokens.whose(rest.trim())?;
-            let has = |users: &Option<Htpasswd>, name: &str| users.as_ref().is_some_and(|users| users.has(name));
+            let has =
+                |users: &Option<Htpasswd>, name: &str| users.as_ref().is_some_and(|users| users.has(name));
             let holds = match &whose {
                 Who::Anybody => true,
                 Who::Reader(name) => has(&self.readers, name),

@@ -147,8 +147,9 @@ impl Workspace {
             .map_err(|error| unsound(format!("its receipt is no text: {error}")))?;
         let receipt: Receipt = serde_json::from_str(&receipt_text).map_err(broken)?;
         let ImageFile { epoch, image } = serde_json::from_slice(&needed(IMAGE_TYPE)?).map_err(broken)?;
-        let environment: Option<EnvironmentFile> =
-            part(ENVIRONMENT_TYPE)?.map(|bytes| serde_json::from_slice(&bytes).map_err(broken)).transpose()?;
+        let environment: Option<EnvironmentFile> = part(ENVIRONMENT_TYPE)?
+            .map(|bytes| serde_json::from_slice(&bytes).map_err(broken))
+            .transpose()?;
 
         let digest = Digest::of(&lock_bytes);
         if lock.digest() != digest || receipt.lock != digest || receipt.definition != lock.definition {
@@ -255,7 +256,8 @@ impl Workspace {
             return Ok(checks);
         }
         let made_here = self.catalogue.was_made(&sound.digest, &image.manifest).await?;
-        let is_known = self.catalogue.lock(&sound.digest).await?.is_some() || is_shipped(&sound.lock.definition)?;
+        let is_known =
+            self.catalogue.lock(&sound.digest).await?.is_some() || is_shipped(&sound.lock.definition)?;
         if !checks.is_empty() || made_here || !is_known {
             return Ok(checks);
         }
@@ -290,12 +292,7 @@ impl Workspace {
         Ok(Evidence::new(sound.image.manifest, manifest, sound.image.platform, attached, contents))
     }
 
-    async fn take(
-        &self,
-        opened: &Opened<'_>,
-        sound: Sound,
-        options: &ImportOptions,
-    ) -> Result<BundledImage> {
+    async fn take(&self, opened: &Opened<'_>, sound: Sound, options: &ImportOptions) -> Result<BundledImage> {
         let image = &sound.image;
         self.catalogue
             .import_resolution(&sound.definition, &sound.lock, &sound.receipt, &sound.receipt_text)
@@ -355,7 +352,8 @@ impl Workspace {
         struct RootFs {
             diff_ids: Vec<Digest>,
         }
-        if image.manifest != bundle.subject || !opened.has(image.blobs().into_iter().map(|(digest, _)| digest))
+        if image.manifest != bundle.subject
+            || !opened.has(image.blobs().into_iter().map(|(digest, _)| digest))
         {
             return Err("an image is not all there".to_owned());
         }
@@ -407,6 +405,7 @@ fn has_sound_name(registered: &EnvironmentFile) -> Result<(), String> {
     let (name, version) = (Some(registered.name.clone()), Some(registered.version.clone()));
     let named = Environment { name, version, ..registered.environment.clone() };
     let of_names = [codes::INVALID_NAME.id, codes::RESERVED_NAME.id];
-    let problem = provenv_definition::check(&named).into_iter().find(|remark| of_names.contains(&remark.code));
+    let problem =
+        provenv_definition::check(&named).into_iter().find(|remark| of_names.contains(&remark.code));
     problem.map_or(Ok(()), |remark| Err(remark.message))
 }
