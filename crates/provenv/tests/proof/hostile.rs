@@ -57,6 +57,8 @@ impl Bundle {
     /// Packs it again, as `tea.tar` in the folder of a workspace.
     fn pack(&self, to: &Workspace) {
         let mut archive = tar::Builder::new(File::create(to.path().join("tea.tar")).unwrap());
+        // A file with holes would be written in a form that bundles never have, and which is passed over.
+        archive.sparse(false);
         archive.append_dir_all(".", &self.0.0).unwrap();
         archive.finish().unwrap();
     }

@@ -102,7 +102,8 @@ fn containerd_gives_a_name_where_it_is_wanted() {
         assert_eq!(pull(&["--user", "me:hunter3"]).code == 0, open);
         pull(&["--user", "me:hunter2"]).ok();
         let push = |user: &[&str]| {
-            let to = server.at("mine/tea:1");
+            // One that is there already would not be pushed.
+            let to = server.at(&format!("mine/tea:{open}"));
             ctr(&workspace, &["images", "tag", "--force", &image, &to]).ok();
             ctr(&workspace, &[&["images", "push", "--plain-http"], user, &[&to]].concat())
         };
