@@ -1,7 +1,7 @@
 //! The keys of a workspace: `keys/NAME.key` and `keys/NAME.pub`.
 
 use std::io::{Read as _, Write as _};
-
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
@@ -124,6 +124,11 @@ impl Workspace {
             ("standard input".to_owned(), text)
         } else {
             let file = self.key_file(key, folder, |folder, name| files(folder, name).0)?;
+            let mode = fs_err::metadata(&file).map(|file| file.permissions().mode()).unwrap_or_default();
+            if mode & 0o077 != 0 {
+                let shown = file.display();
+                self.reporter.note(&format!("others may use the private key `{shown}`: `chmod 600` it"));
+            }
             (file.display().to_string(), read(&file)?)
         };
         text.parse().map_err(|source| ProofError::Key { file: shown, source }.into())
