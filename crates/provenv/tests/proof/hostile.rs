@@ -306,7 +306,6 @@ fn tricks_with_paths_links_and_sizes_bring_nothing_and_write_nowhere() {
     entry(&linked, tar::EntryType::Link, Some("../../secret"), b"");
     entry("index.json", tar::EntryType::Symlink, Some("/etc/passwd"), b"");
     entry("blobs", tar::EntryType::Fifo, None, b"");
-    drop(entry);
     drop(archive);
     refused(&elsewhere, &[], &["no index.json"]);
     assert!(
@@ -319,7 +318,7 @@ fn tricks_with_paths_links_and_sizes_bring_nothing_and_write_nowhere() {
 
     // A header that promises more than there is, and one that promises less than the blob has.
     for size in ["77777777777", "00000000001"] {
-        let mut lied = whole.to_vec();
+        let mut lied = whole.clone();
         let place = lied.windows(13).position(|bytes| bytes == b"blobs/sha256/").unwrap();
         let place = (place..lied.len() - 13)
             .step_by(512)
