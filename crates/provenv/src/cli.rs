@@ -16,10 +16,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 pub use bundle::BundleCommand;
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
-pub use locking::{BuildArgs, LockArgs, UpgradeArgs};
+pub use locking::{BuildArgs, LockArgs, Platforms, UpgradeArgs};
 pub use proof::{AuditArgs, Ecosystem, SbomArgs};
 pub use registry::{RegistryCommand, RegistryServeArgs};
-pub use signing::{KeyCommand, ProvenanceArgs, PushArgs, SignArgs, VerifyArgs};
+pub use signing::{KeyCommand, ProvenanceArgs, PushArgs, ReferrersArgs, SignArgs, VerifyArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -74,6 +74,9 @@ pub struct GlobalArgs {
     /// Use only what is in the store; ask no index [env: PROVENV_OFFLINE=1]
     #[arg(long, global = true, help_heading = "Global options")]
     pub offline: bool,
+    /// Leave the registry of the team's images aside [env: PROVENV_CACHE_REGISTRY= names none]
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub no_cache_registry: bool,
 }
 
 /// How results are written.
@@ -234,6 +237,8 @@ pub enum ImageCommand {
     Verify(VerifyArgs),
     /// Push an image to a registry, and what is attached to it
     Push(PushArgs),
+    /// List what a registry has attached to an image: signatures, records, bills of materials
+    Referrers(ReferrersArgs),
     /// Write an image's bill of materials: every package with licence, digest and origin (SPDX, CycloneDX)
     Sbom(SbomArgs),
     /// Look for known vulnerabilities of what is in an image

@@ -176,7 +176,7 @@ impl Workspace {
         }
     }
 
-    fn pull_options(&self) -> PullOptions {
+    pub(crate) fn pull_options(&self) -> PullOptions {
         let settings = &self.config.registry;
         PullOptions {
             keychain: Keychain::of_user(),

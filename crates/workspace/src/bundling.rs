@@ -14,20 +14,18 @@ use provenv_image::segment::EPOCH;
 use provenv_lock::{Artifact, Lock, PlatformLock, PostLink, PypiSource, Receipt};
 use serde::{Deserialize, Serialize};
 
-use crate::building::{blobs_of, is_whole};
+use crate::building::is_whole;
 use crate::catalogue::{NewEnvironment, Same};
 use crate::environments::content_digest;
-use crate::proof::ImageManifest;
+use crate::image_file::{self, IMAGE_TYPE, ImageFile};
 use crate::{Error, Result, Workspace, user_name};
 
 /// What a bundle holds besides an image: the record of it, and the files that it is made of.
 const BUNDLE_TYPE: &str = "application/vnd.provenv.bundle.v1+json";
-/// What the workspace knows of the image itself.
-const IMAGE_TYPE: &str = "application/vnd.provenv.image.v1+json";
 /// The environment that it is the image of, where it was exported by a registered name.
 const ENVIRONMENT_TYPE: &str = "application/vnd.provenv.environment.v1+json";
 /// A file that the image is made of.
-const ARTIFACT_TYPE: &str = "application/octet-stream";
+pub(crate) const ARTIFACT_TYPE: &str = "application/octet-stream";
 
 /// A bundle that was written or read.
 #[derive(Clone, Debug, Serialize)]
@@ -52,13 +50,6 @@ pub struct BundledImage {
     pub artifacts: usize,
     /// How many proofs go with it.
     pub proofs: usize,
-}
-
-/// An image as the catalogue has it.
-#[derive(Serialize, Deserialize)]
-struct ImageFile {
-    epoch: u32,
-    image: Image,
 }
 
 /// A registered version.
@@ -321,37 +312,21 @@ impl Workspace {
         Ok(format!("{}:{}", row.name, row.version))
     }
 
-    /// Whether the manifest and the configuration, whose digests vouch for all else, say what `image` says.
+    /// Whether all of `image` is there, and is what it says.
     fn is_as_said(&self, image: &Image, bundle: &Referrer) -> Result<(), String> {
-        #[derive(Deserialize)]
-        struct Config {
-            rootfs: RootFs,
-        }
-        #[derive(Deserialize)]
-        struct RootFs {
-            diff_ids: Vec<Digest>,
-        }
         if image.manifest != bundle.subject || !is_whole(&self.store, image) {
             return Err("an image is not all there".to_owned());
         }
         let read = |digest: &Digest| self.store.read(digest).map_err(|error| error.to_string());
-        let manifest = read(&image.manifest)?;
-        let stated: ImageManifest = serde_json::from_slice(&manifest).map_err(|error| error.to_string())?;
-        let config: Config =
-            serde_json::from_slice(&read(&image.config)?).map_err(|error| error.to_string())?;
-        let layers = image.layers.iter().map(|layer| (layer.digest, layer.size));
-        let same = manifest.len() as u64 == image.manifest_size
-            && (stated.config.digest, stated.config.size) == (image.config, image.config_size)
-            && stated.layers.iter().map(|layer| (layer.digest, layer.size)).eq(layers)
-            && config.rootfs.diff_ids.iter().eq(image.layers.iter().map(|layer| &layer.diff_id))
-            && blobs_of(image).blobs.iter().all(|digest| self.store.contains(digest));
-        if same { Ok(()) } else { Err("an image is not what its manifest says".to_owned()) }
+        image_file::check(image, &read(&image.manifest)?, &read(&image.config)?)
     }
 }
 
-fn json_part(media_type: &str, value: &impl Serialize) -> Result<Part> {
-    let bytes = serde_json::to_vec(value)
-        .map_err(|error| Error::Io { what: "could not write the bundle".to_owned(), source: error.into() })?;
+pub(crate) fn json_part(media_type: &str, value: &impl Serialize) -> Result<Part> {
+    let bytes = serde_json::to_vec(value).map_err(|error| Error::Io {
+        what: "could not write what is known of an image".to_owned(),
+        source: error.into(),
+    })?;
     Ok(Part { media_type: media_type.to_owned(), bytes, annotations: [].into() })
 }
 

@@ -1,6 +1,7 @@
 //! The user's settings: `config.toml` in `$XDG_CONFIG_HOME/provenv`, or the file that `PROVENV_CONFIG` names.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -24,6 +25,36 @@ pub struct Config {
     pub registry: RegistrySettings,
     /// What provenance says of this machine.
     pub provenance: ProvenanceSettings,
+    /// The registry that the workspaces of a team share images by.
+    pub cache: CacheSettings,
+}
+
+/// `[cache]`
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheSettings {
+    /// The repository with the images, `HOST[:PORT]/NAME`; none is asked otherwise.
+    pub registry: Option<String>,
+    /// Whether `build` pushes what it made there.
+    pub push: bool,
+    /// Files with public keys, of which one must have signed what is taken from there. A relative path counts from the
+    /// folder of the settings.
+    pub trusted_keys: Vec<PathBuf>,
+}
+
+impl CacheSettings {
+    /// With what the environment says of it.
+    fn with_environment(mut self) -> Self {
+        if let Some(registry) = std::env::var_os("PROVENV_CACHE_REGISTRY") {
+            // An empty one is none.
+            self.registry = Some(registry.to_string_lossy().into_owned());
+        }
+        if let Ok(push) = std::env::var("PROVENV_CACHE_PUSH") {
+            self.push = !matches!(&*push, "" | "0" | "false" | "no");
+        }
+        self.registry = self.registry.filter(|registry| !registry.is_empty());
+        self
+    }
 }
 
 /// `[provenance]`
@@ -94,6 +125,8 @@ pub struct RegistrySettings {
     /// Where else the images of a registry are, `HOST[:PORT][/PREFIX]` each, in the order in which they are asked; then the
     /// registry itself. Locks name the registry all the same.
     pub mirrors: BTreeMap<String, Vec<String>>,
+    /// How many blobs are on their way to a registry at once.
+    pub parallel: Option<NonZeroUsize>,
 }
 
 /// A settings file that cannot be used.
@@ -115,6 +148,12 @@ pub enum ConfigError {
 impl Config {
     /// Reads the user's settings; none are fine.
     pub fn load() -> Result<Self, ConfigError> {
+        let mut config = Self::of_file()?;
+        config.cache = config.cache.with_environment();
+        Ok(config)
+    }
+
+    fn of_file() -> Result<Self, ConfigError> {
         // A file that is named must be there; the usual one need not.
         if let Some(path) = std::env::var_os("PROVENV_CONFIG").filter(|path| !path.is_empty()) {
             return Self::read(Path::new(&path));
@@ -127,10 +166,15 @@ impl Config {
 
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = fs_err::read_to_string(path)?;
-        toml::from_str(&text).map_err(|error| ConfigError::Parse {
+        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Parse {
             path: path.to_owned(),
             message: provenv_definition::mask_secrets(error.to_string().trim_end()),
-        })
+        })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        for key in &mut config.cache.trusted_keys {
+            *key = folder.join(&*key);
+        }
+        Ok(config)
     }
 }
 

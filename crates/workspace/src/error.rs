@@ -106,6 +106,9 @@ pub enum Error {
     /// Handing the image to a registry.
     #[error(transparent)]
     Registry(#[from] provenv_registry::Error),
+    /// The registry that a team shares images by.
+    #[error("the image could not be put into the shared cache: {0}")]
+    Cache(String),
     /// Serving the workspace as a registry.
     #[error(transparent)]
     Serve(#[from] provenv_registry::server::ServerError),
@@ -361,6 +364,7 @@ impl Error {
             }),
             Self::StoreInUse => Some("`provenv builds list` shows them; try again when they have ended".into()),
             Self::Registry(error) => error.hint(),
+            Self::Cache(_) => Some("build it again: what is there already is not sent again".into()),
             Self::Serve(error) => error.hint(),
             Self::Htpasswd(_) => Some("`htpasswd -B FILE USER` adds a user, and makes the file with -c".into()),
             Self::Unconfined(_) => Some(format!(

@@ -83,7 +83,7 @@ impl Workspace {
         Ok(bill)
     }
 
-    async fn made_of(&self, row: MadeRow) -> Result<Made> {
+    pub(crate) async fn made_of(&self, row: MadeRow) -> Result<Made> {
         let lock = self.catalogue.lock(&row.lock).await?;
         let lock = lock.ok_or_else(|| Error::NoImage(row.manifest.to_string()))?;
         let known = match lock.platforms.get(&row.platform) {

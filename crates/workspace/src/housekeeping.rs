@@ -96,7 +96,12 @@ impl Workspace {
             self.remember_images().await?;
         }
         let mut roots = Roots::default();
+        let remote = self.catalogue.remote_images().await?;
+        // Without them, the image would have to be looked up anew; the layers can be fetched again.
+        roots.blobs.extend(remote.iter().flat_map(|remote| [remote.image.manifest, remote.image.config]));
         for digest in self.catalogue.needed_locks().await? {
+            let found = remote.iter().filter(|remote| remote.lock == digest);
+            roots.blobs.extend(found.flat_map(|remote| remote.image.blobs()).map(|(digest, _)| digest));
             let Some(lock) = self.catalogue.lock(&digest).await? else { continue };
             roots.records.insert((RECORDS.to_owned(), digest.hex()));
             for (platform, lock) in &lock.platforms {

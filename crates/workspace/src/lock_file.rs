@@ -106,6 +106,11 @@ impl Workspace {
         {
             return Err(Error::ScriptsElsewhere { file: file.to_owned() });
         }
+        self.distrust_lock(definition, lock).await
+    }
+
+    /// Fetches what `lock` names and `definition` does not as a stranger's from here on.
+    pub(crate) async fn distrust_lock(&self, definition: &Definition, lock: &Lock) -> Result<()> {
         let fetcher = self.fetcher().await?;
         for url in lock.strange_urls(&self.places(definition)) {
             fetcher.distrust(url);
@@ -151,7 +156,7 @@ impl Workspace {
         Ok(lock)
     }
 
-    fn check_for(&self, definition: &Definition, lock: &Lock, file: &Path) -> Result<()> {
+    pub(crate) fn check_for(&self, definition: &Definition, lock: &Lock, file: &Path) -> Result<()> {
         let expected = definition_digest(definition);
         if lock.definition != expected {
             return Err(Error::OtherDefinition { file: file.to_owned(), expected, actual: lock.definition });

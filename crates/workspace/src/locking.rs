@@ -119,6 +119,13 @@ impl Workspace {
         if !again && let Some(locked) = self.current_lock(&digest).await? {
             return Ok(locked);
         }
+        // What another tool chose is not to be chosen again.
+        if !again
+            && artifacts.is_none()
+            && let Some(locked) = self.find_lock(definition, &digest).await?
+        {
+            return Ok(locked);
+        }
         let previous = self.current_lock(&digest).await?;
         let upgrade = if again { Upgrade::All } else { Upgrade::None };
         let folders = folders::states(definition);

@@ -16,6 +16,7 @@ mod key;
 mod lock;
 mod provenance;
 mod push;
+mod referrers;
 mod registry;
 mod run;
 mod runs;
@@ -148,12 +149,13 @@ impl Context {
         let offline = self.global.offline
             || std::env::var("PROVENV_OFFLINE")
                 .is_ok_and(|value| !matches!(&*value, "" | "0" | "false" | "no"));
+        let no_cache_registry = self.global.no_cache_registry;
         let reporter: Arc<dyn Reporter> = match &self.progress {
             Progress::Bars(bars) => Arc::clone(bars) as Arc<dyn Reporter>,
             Progress::Lines(lines) => Arc::clone(lines) as Arc<dyn Reporter>,
             Progress::None => Arc::new(Silent),
         };
-        Ok(Workspace::open(OpenOptions { root, reporter, offline }).await?)
+        Ok(Workspace::open(OpenOptions { root, reporter, offline, no_cache_registry }).await?)
     }
 
     /// Takes the progress off the terminal, or sums it up, so that results stand alone.

@@ -127,6 +127,11 @@ impl Catalogue {
         self.document(digest, "lock").await
     }
 
+    /// The bytes of the receipt with this digest, as they were hashed.
+    pub async fn receipt_text(&self, digest: &Digest) -> Result<Option<String>> {
+        self.document(digest, "receipt").await
+    }
+
     async fn document(&self, digest: &Digest, kind: &str) -> Result<Option<String>> {
         let row: Option<(String,)> =
             sqlx::query_as("SELECT body FROM documents WHERE digest = $1 AND kind = $2")

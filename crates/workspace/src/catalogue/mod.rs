@@ -8,6 +8,7 @@ mod environments;
 mod images;
 mod proofs;
 mod registry;
+mod remote;
 mod runs;
 
 use std::path::Path;
@@ -30,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("registry.sql"),
     include_str!("audits.sql"),
     include_str!("proofs.sql"),
+    include_str!("remote.sql"),
 ];
 
 /// What can go wrong with the catalogue.

@@ -69,6 +69,8 @@ impl Catalogue {
         let rows = sqlx::query(
             "SELECT manifest, lock, platform, epoch, created_at AS at FROM images
              UNION ALL
+             SELECT manifest, lock, platform, epoch, found_at AS at FROM remote_images
+             UNION ALL
              SELECT manifest, lock, platform, NULL AS epoch, started_at AS at FROM builds
              WHERE status = 'succeeded' AND manifest IS NOT NULL
              ORDER BY at",

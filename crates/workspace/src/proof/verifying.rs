@@ -254,7 +254,10 @@ impl Workspace {
 }
 
 /// The statement that says where the image comes from and is signed by one of `keys`.
-fn believe<'a>(evidence: &Evidence, keys: &'a [PublicKey]) -> Result<(Statement, &'a PublicKey), Check> {
+pub(super) fn believe<'a>(
+    evidence: &Evidence,
+    keys: &'a [PublicKey],
+) -> Result<(Statement, &'a PublicKey), Check> {
     let mut best = Check::failed("signature", "nothing that is attached to the image is signed provenance");
     for bytes in evidence.of_type(dsse::ENVELOPE_TYPE) {
         let envelope = match Envelope::from_bytes(bytes) {
