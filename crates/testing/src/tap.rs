@@ -136,7 +136,12 @@ async fn serve(listener: TcpListener, target: SocketAddr, heard: Arc<Mutex<Heard
 }
 
 /// Hands on what clients send until they end, or are cut off.
-async fn there(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, heard: &Mutex<Heard>) -> std::io::Result<()> {
+async fn there(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    client: &tokio::sync::Mutex<OwnedWriteHalf>,
+    heard: &Mutex<Heard>,
+) -> std::io::Result<()> {
     let (mut buffer, mut pending) = (vec![0; 16 << 10], Vec::new());
     loop {
         let count = from.read(&mut buffer).await?;
@@ -182,7 +187,11 @@ async fn there(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, heard: &Mutex<He
     }
 }
 
-async fn back(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, heard: &Mutex<Heard>) -> std::io::Result<()> {
+async fn back(
+    mut from: OwnedReadHalf,
+    to: &tokio::sync::Mutex<OwnedWriteHalf>,
+    heard: &Mutex<Heard>,
+) -> std::io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
     loop {
         let count = from.read(&mut buffer).await?;

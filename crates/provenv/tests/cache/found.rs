@@ -37,7 +37,7 @@ fn one_builds_and_another_takes(shared: &Shared) {
 
     // The bytes come when they are needed, and once.
     shared.tap.forget();
-    let run = ["run", "tea.yaml", "--", "python", "-c", "import leaf; print(leaf.KIND)"];
+    let run = ["run", "tea.yaml", "--", "python", "-c", "import leaf, green; print(green.KIND)"];
     let mut command = shared.command(&second, &run);
     let done = super::Done::from(command.env("PROVENV_DEBIAN_MIRROR", NOWHERE).output().unwrap()).ok();
     assert_eq!(done.stdout, "green\n");
@@ -54,7 +54,7 @@ fn one_builds_and_another_takes(shared: &Shared) {
     shared.json(&first, &["build", "both.yaml", "--push"]);
     write(&second, &packages, "both", &["leaf", "milk"]);
     shared.tap.forget();
-    let run = ["run", "both.yaml", "--", "python", "-c", "import leaf, milk; print(milk.FAT)"];
+    let run = ["run", "both.yaml", "--", "python", "-c", "import leaf, milk, fat; print(fat.FAT)"];
     assert_eq!(shared.run(&second, &run).ok().stdout, "3.5\n");
     let (_, received) = shared.tap.bytes();
     assert!(received < bytes / 4, "{received} bytes came, though the base was here");
@@ -205,7 +205,7 @@ fn an_image_that_the_registry_lost_is_made_here() {
     let found = shared.json(&second, &["build", "tea.yaml"]);
     assert_eq!(found["found"], shared.cache());
     drop(shared);
-    let run = ["run", "tea.yaml", "--", "python", "-c", "import leaf; print(leaf.KIND)"];
+    let run = ["run", "tea.yaml", "--", "python", "-c", "import leaf, green; print(green.KIND)"];
     let done = second.run(run).ok();
     assert_eq!(done.stdout, "green\n");
     assert!(done.stderr.contains("the image is assembled here"), "{}", done.stderr);

@@ -90,8 +90,8 @@ impl Shared {
 fn packages() -> Packages {
     serve(
         &Index::new()
-            .add(Wheel::new("leaf", "1.0").file("leaf.py", "KIND = 'green'\n"))
-            .add(Wheel::new("milk", "1.0").file("milk.py", "FAT = 3.5\n")),
+            .add(Wheel::new("leaf", "1.0").file("green.py", "KIND = 'green'\n"))
+            .add(Wheel::new("milk", "1.0").file("fat.py", "FAT = 3.5\n")),
     )
 }
 

@@ -24,8 +24,10 @@ fn a_broken_upload_goes_on_where_it_broke_off() {
     let pushed = workspace.json(["image", "push", "heavy.yaml", &shared.at("heavy:1")]);
     assert_eq!(shared.tap.cuts(), 1);
     let requests = shared.tap.requests();
-    assert_eq!(shared.requests("PATCH").len(), 2, "{requests:#?}");
-    assert_eq!(shared.requests("GET /v2/heavy/blobs/uploads/").len(), 1, "{requests:#?}");
+    // The server may still have been writing what it said that it did not have yet: it is asked once more then.
+    let (chunks, asked) = (shared.requests("PATCH"), shared.requests("GET /v2/heavy/blobs/uploads/"));
+    assert!(chunks.len() >= 2 && asked.len() == chunks.len() - 1, "{requests:#?}");
+    assert!(chunks.iter().all(|chunk| *chunk == chunks[0]), "it is one upload: {requests:#?}");
     let (sent, _) = shared.tap.bytes();
     let heavy = pushed["sent"].as_u64().unwrap();
     assert!(sent < heavy + (2 << 20), "{sent} bytes went out for {heavy}");
@@ -63,7 +65,8 @@ fn taken_over(shared: &Shared) {
     let requests = shared.tap.requests();
     assert_eq!(shared.requests("PATCH").len(), 0, "{requests:#?}");
     assert!(requests.iter().any(|request| request.contains("from=one") && request.contains("mount=sha256")));
-    assert!(shared.tap.bytes().0 < 200_000, "{:?} bytes went out", shared.tap.bytes());
+    // Record and bills of materials are sent.
+    assert!(shared.tap.bytes().0 < 1 << 20, "{:?} bytes went out", shared.tap.bytes());
     // Again, it is there, and so is what is attached to it: nothing but questions.
     shared.tap.forget();
     let third = workspace.json(["image", "push", "heavy.yaml", &shared.at("two:1")]);
