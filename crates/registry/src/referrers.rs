@@ -100,10 +100,23 @@ impl Repository {
         let is_there = |referrer: &&Referrer| there.iter().any(|one| one.digest == referrer.manifest);
         let missing: Vec<Referrer> = referrers.iter().filter(|one| !is_there(one)).cloned().collect();
         for referrer in &missing {
-            for (digest, size) in referrer.blobs().into_iter().skip(1) {
-                sent += self.send(&digest, size, || Ok(store.read(&digest)?)).await?;
+            let name = referrer.manifest.to_string();
+            let manifest = store.read(&referrer.manifest)?;
+            // As with layers: while another push writes the same blob, a registry may not know it for a moment.
+            for attempt in 1.. {
+                for (digest, size) in referrer.blobs().into_iter().skip(1) {
+                    sent += self.send(&digest, size, || Ok(store.read(&digest)?)).await?;
+                }
+                match self.put(&name, MANIFEST_TYPE, &manifest).await {
+                    Err(Error::Incomplete { .. }) if attempt < self.client.tries() => {
+                        crate::repository::short_pause(1 << attempt).await;
+                    }
+                    done => {
+                        done?;
+                        break;
+                    }
+                }
             }
-            self.put(&referrer.manifest.to_string(), MANIFEST_TYPE, &store.read(&referrer.manifest)?).await?;
             sent += referrer.size;
         }
         if !missing.is_empty() {
