@@ -21,6 +21,8 @@ use crate::error::Failure;
 use crate::repository::{MOST_MANIFEST, Repository};
 use crate::{Error, Options, Reference};
 
+/// All that is attached to an image is in memory while it is checked, and is no more than this.
+const MOST_ATTACHED: u64 = 256 << 20;
 /// More things that refer to one image are not looked at.
 const MOST_REFERRERS: usize = 256;
 /// Others may add to the same index at the same time: so often it is looked whether ours is in it.
@@ -150,8 +152,13 @@ impl Repository {
                 }
             }
         }
+        layers.truncate(MOST_REFERRERS);
+        if layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add) > MOST_ATTACHED {
+            let most = MOST_ATTACHED >> 20;
+            return Err(self.wrong(format!("more than {most} MiB are attached to the image")));
+        }
         let mut files = Vec::with_capacity(layers.len());
-        for layer in layers.into_iter().take(MOST_REFERRERS) {
+        for layer in layers {
             let bytes = self.blob(&layer.digest, layer.size).await?;
             files.push(Attached { media_type: layer.media_type, bytes });
         }

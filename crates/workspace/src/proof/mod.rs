@@ -14,7 +14,7 @@ mod vouching;
 
 pub use companions::Companion;
 pub use error::ProofError;
-pub(crate) use evidence::ImageManifest;
+pub(crate) use evidence::{Evidence, ImageManifest};
 pub use keys::{KeyDetails, NewKey};
 pub use policy::{Policy, PolicyError};
 pub use provenv_image::proof::KeyType;
