@@ -288,8 +288,8 @@ async fn one_page(client: &Client, url: &Url) -> Result<(Vec<Listed>, Option<Url
         return Err(Failure::NotFound);
     }
     let links = response.headers().get_all(LINK).iter().filter_map(|link| link.to_str().ok());
-    let next = links.filter(|link| link.contains("rel=\"next\"") || link.contains("rel=next"));
-    let next = next.filter_map(|link| link.trim_start().strip_prefix('<')?.split_once('>')).next();
+    let mut next = links.filter(|link| link.contains("rel=\"next\"") || link.contains("rel=next"));
+    let next = next.find_map(|link| link.trim_start().strip_prefix('<')?.split_once('>'));
     let next = next.map(|(next, _)| client.place(url, next)).transpose()?;
     // Nobody is sent elsewhere for a list.
     let next = next.filter(|next| next.origin() == url.origin() && next != url);

@@ -121,7 +121,7 @@ impl Upload<'_> {
             // What came of it when the answer is lost, another upload tells.
             let done = watched(self.client.call(&call), progress).await;
             *place = None;
-            return done.and_then(ended);
+            return done.and_then(|response| ended(&response));
         }
         if *at < self.size {
             let mut headers = self.headers(*at);
@@ -147,7 +147,7 @@ impl Upload<'_> {
         }
         let url = self.ending(url);
         let call = Call { method: Method::PUT, url, headers: no_bytes(), body: NOTHING };
-        watched(self.client.call(&call), progress).await.and_then(ended)
+        watched(self.client.call(&call), progress).await.and_then(|response| ended(&response))
     }
 
     /// How far an upload is; `None` where it is to be begun again.
@@ -233,7 +233,7 @@ async fn watched<T>(
     }
 }
 
-fn ended(response: Response) -> Result<(), Failure> {
+fn ended(response: &Response) -> Result<(), Failure> {
     if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
         return Err(Failure::Passing("it has come to another byte than it said".to_owned()));
     }
