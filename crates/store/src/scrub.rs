@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use provenv_definition::{Digest, Hasher};
 use serde::Serialize;
 
-use crate::record::names;
+use crate::record::{self, names};
 use crate::store::rename_into;
 use crate::{Error, Result, Store};
 
@@ -33,6 +33,8 @@ pub struct ScrubReport {
     pub bytes: u64,
     /// The corrupt ones by digest. Their names are free again: they are fetched or made anew when next needed.
     pub corrupt: Vec<Corrupt>,
+    /// Records that had changed, `<kind>/<key>`. They are gone: what they said is found out again.
+    pub records: Vec<String>,
 }
 
 impl Store {
@@ -61,7 +63,32 @@ impl Store {
         })?;
         let mut report = report.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         report.corrupt.sort_unstable_by_key(|corrupt| corrupt.digest);
+        report.records = self.scrub_records()?;
         Ok(report)
+    }
+
+    fn scrub_records(&self) -> Result<Vec<String>> {
+        let mut removed = Vec::new();
+        let records = self.root().join("records");
+        for kind in names(&records)? {
+            let kind = kind?;
+            for key in names(&records.join(&kind))? {
+                let key = key?;
+                let path = records.join(&kind).join(&key);
+                let bytes = match fs_err::read(&path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    // As with blobs: a sector that has gone bad.
+                    Err(_) => Vec::new(),
+                    Ok(bytes) => bytes,
+                };
+                let read = |value| serde_json::from_slice::<serde::de::IgnoredAny>(value).is_ok();
+                if !record::value(&bytes).is_some_and(read) {
+                    fs_err::remove_file(&path)?;
+                    removed.push(format!("{kind}/{key}"));
+                }
+            }
+        }
+        Ok(removed)
     }
 
     /// Blobs that a scrub moved aside and that nobody has brought back since, sorted.

@@ -22,7 +22,7 @@ pub async fn store(context: &Context, command: StoreCommand) -> Result {
         }
         StoreCommand::Scrub { repair } => {
             let summary = workspace.scrub(repair).await?;
-            context.show(&summary, |summary| scrubbed(summary, repair))?;
+            context.show(&summary, |summary| scrubbed(summary))?;
             Ok(if summary.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
@@ -86,10 +86,13 @@ fn named(item: &GcItem) -> String {
     }
 }
 
-fn scrubbed(summary: &ScrubSummary, repair: bool) -> String {
+fn scrubbed(summary: &ScrubSummary) -> String {
     let mut text = String::new();
     for blob in &summary.corrupt {
         let _ = writeln!(text, "{}", told(blob));
+    }
+    for record in &summary.records {
+        let _ = writeln!(text, "record {record} had changed: removed, what it said is found out again");
     }
     let _ = write!(
         text,
@@ -98,7 +101,7 @@ fn scrubbed(summary: &ScrubSummary, repair: bool) -> String {
         output::bytes(summary.bytes),
         summary.corrupt.len()
     );
-    if repair {
+    if summary.repair {
         let count = |state| summary.corrupt.iter().filter(|blob| blob.state == state).count();
         let (repaired, lost) = (count(CorruptState::Repaired), count(CorruptState::Lost));
         let _ = write!(text, ", {repaired} repaired, {lost} lost");

@@ -162,6 +162,10 @@ impl Workspace {
     ) -> Result<Roots> {
         let mut roots = Roots::default();
         let Needed { locks, remnants } = self.needed(keep, images, environments).await?;
+        // What the store knows of an image may be lost; the catalogue knows its blobs all the same.
+        for row in images.iter().filter(|row| locks.contains(&row.lock)) {
+            roots.blobs.extend(row.image.blobs().into_iter().map(|(digest, _)| digest));
+        }
         for digest in locks {
             let Some(lock) = self.catalogue.lock(&digest).await? else { continue };
             roots.records.insert((RECORDS.to_owned(), digest.hex()));

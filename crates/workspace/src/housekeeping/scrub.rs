@@ -25,12 +25,21 @@ pub struct ScrubSummary {
     pub bytes: u64,
     /// Blobs that had changed; with repair also those that an earlier scrub found and that nobody has brought back since.
     pub corrupt: Vec<CorruptBlob>,
+    /// Records that had changed and are gone: what they said is found out again.
+    pub records: Vec<String>,
+    /// Whether it was to be repaired.
+    #[serde(skip)]
+    pub repair: bool,
 }
 
 impl ScrubSummary {
     /// Whether all is right, or right again.
     pub fn is_well(&self) -> bool {
-        self.corrupt.iter().all(|blob| matches!(blob.state, CorruptState::Repaired | CorruptState::NotNeeded))
+        (self.repair || self.records.is_empty())
+            && self
+                .corrupt
+                .iter()
+                .all(|blob| matches!(blob.state, CorruptState::Repaired | CorruptState::NotNeeded))
     }
 }
 
@@ -118,7 +127,13 @@ impl Workspace {
                 corrupt.push(CorruptBlob { digest, what, needed_by, state, reason });
             }
         }
-        Ok(ScrubSummary { checked: report.checked, bytes: report.bytes, corrupt })
+        Ok(ScrubSummary {
+            checked: report.checked,
+            bytes: report.bytes,
+            corrupt,
+            records: report.records,
+            repair,
+        })
     }
 
     /// Has again what somebody needs of `digests`.
