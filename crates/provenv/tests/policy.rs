@@ -136,7 +136,7 @@ fn registered_versions_stay_unless_it_is_told() {
         assert_eq!(workspace.json(&arguments)["images"], json!([]), "{options:?}");
     }
     let refused = workspace.run(["store", "gc", "--include-registered"]);
-    assert_eq!(refused.code, 1);
+    assert_eq!(refused.code, 2);
     assert!(
         refused.stderr.contains("which are to stay") && refused.stderr.contains("--keep-last"),
         "{}",

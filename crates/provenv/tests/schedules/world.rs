@@ -29,7 +29,7 @@ const AT_ONCE: usize = 4;
 /// One workspace with its registry, and all that was done to it.
 pub struct World {
     pub workspace: Workspace,
-    pub packages: Packages,
+    _packages: Packages,
     pub registry: Option<Server>,
     pub random: fastrand::Rng,
     /// The image of each file that was ever built: it never comes out otherwise.
@@ -87,7 +87,7 @@ impl World {
         let registry = Some(Server::open(&workspace.root()));
         let mut world = Self {
             workspace,
-            packages,
+            _packages: packages,
             registry,
             random: fastrand::Rng::with_seed(seed),
             images: BTreeMap::new(),
