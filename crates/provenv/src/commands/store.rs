@@ -22,7 +22,7 @@ pub async fn store(context: &Context, command: StoreCommand) -> Result {
         }
         StoreCommand::Scrub { repair } => {
             let summary = workspace.scrub(repair).await?;
-            context.show(&summary, |summary| scrubbed(summary))?;
+            context.show(&summary, scrubbed)?;
             Ok(if summary.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }

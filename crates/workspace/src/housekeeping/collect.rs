@@ -1,6 +1,6 @@
 //! Garbage collection: what nobody needs goes, and what goes is named.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use provenv_definition::{Digest, Platform};
@@ -195,7 +195,7 @@ impl Workspace {
         environments: &[EnvironmentRow],
     ) -> Result<Needed> {
         let registered: BTreeSet<Digest> = self.catalogue.needed_locks().await?.into_iter().collect();
-        let uses = if keep.says_something() { self.catalogue.uses().await? } else { Default::default() };
+        let uses = if keep.says_something() { self.catalogue.uses().await? } else { HashMap::new() };
         let mut locks = keep.keeps(images, environments, &uses, jiff::Timestamp::now());
         if !keep.include_registered {
             locks.extend(&registered);
