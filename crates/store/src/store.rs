@@ -19,6 +19,8 @@ use crate::{Error, Result, boot};
 const FORMAT: u64 = 1;
 /// How long what is in the making is left for a process that goes on with it.
 const FORGOTTEN: Duration = Duration::from_hours(24);
+/// Of so many blobs a process remembers that it has hashed them.
+const REMEMBERED: usize = 1 << 16;
 const FORMAT_PREFIX: &str = "provenv store ";
 
 /// A folder of blobs, records and trees that many processes share. Cheap to clone.
@@ -129,13 +131,18 @@ impl Store {
         if actual != *digest {
             return Err(Error::Corrupt { expected: *digest, actual });
         }
-        known().insert(*digest);
+        self.note_whole(*digest);
         Ok(())
     }
 
     /// This process has just hashed the blob's bytes.
     pub(crate) fn note_whole(&self, digest: Digest) {
-        self.0.whole.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+        let mut known = self.0.whole.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who takes in blobs for ever, as a registry does, remembers the last ones.
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(digest);
     }
 
     /// Keeps `bytes`.
