@@ -10,6 +10,7 @@ mod proofs;
 mod registry;
 mod remote;
 mod runs;
+mod uses;
 
 use std::path::Path;
 use std::time::Duration;
@@ -32,6 +33,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("audits.sql"),
     include_str!("proofs.sql"),
     include_str!("remote.sql"),
+    include_str!("uses.sql"),
 ];
 
 /// What can go wrong with the catalogue.

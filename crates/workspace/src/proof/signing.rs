@@ -172,6 +172,7 @@ impl Workspace {
             }
             self.bring(&row.image, &row.lock, Need::All).await?;
         }
+        self.catalogue.note_use(&row.lock).await?;
         Ok(row.image)
     }
 
