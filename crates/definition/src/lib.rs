@@ -47,6 +47,7 @@ pub use check::{check, no_interpreter};
 pub use conda::{CondaSpec, VirtualPackage};
 pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use difference::{Difference, differences};
+pub use dockerfile::{ContextFile, ContextFileKind, NamedImage, Recipe, RecipeStep, context_files};
 pub use digest::{Digest, DigestParseError, Hasher};
 pub use extend::extend;
 pub use fix::{Edit, Fix, Position, apply};

@@ -381,6 +381,7 @@ impl Workspace {
         let base = match &platform_lock.base {
             BaseLock::Debian { suite } => format!("debian/{suite}"),
             BaseLock::Image(image) => format!("{} ({})", image.reference, image.manifest),
+            BaseLock::Dockerfile(made) => format!("Dockerfile ({})", made.manifest),
         };
         Ok(ImageDetails {
             digest: row.image.manifest,

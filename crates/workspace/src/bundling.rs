@@ -175,11 +175,12 @@ impl Workspace {
         fetched.extend(lock.conda.iter().map(|package| &package.artifact));
         let mut files = Vec::new();
         self.bring_base_of(lock).await?;
-        if let Some(base) = lock.base.image() {
-            let lost = || BundleError::Lost { reference: reference.to_owned(), what: base.reference.clone() };
-            let manifest = Manifest::parse(&self.store.read(&base.manifest)?).map_err(|_| lost())?;
-            files.push((base.reference.clone(), base.manifest));
-            files.extend(manifest.blobs().map(|(digest, _)| (base.reference.clone(), digest)));
+        if let Some(digest) = lock.base.manifest() {
+            let name = lock.base.image().map_or("what the Dockerfile made", |image| &image.reference);
+            let lost = || BundleError::Lost { reference: reference.to_owned(), what: name.to_owned() };
+            let manifest = Manifest::parse(&self.store.read(digest)?).map_err(|_| lost())?;
+            files.push((name.to_owned(), *digest));
+            files.extend(manifest.blobs().map(|(digest, _)| (name.to_owned(), digest)));
         }
         for package in &lock.pypi {
             match &package.source {
