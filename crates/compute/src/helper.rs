@@ -150,7 +150,7 @@ fn inside(
         }
         Method::Host { apart } => {
             if apart {
-                host::enter_inner()?;
+                host::enter_inner(&spec.container)?;
             }
             spec
         }

@@ -12,7 +12,7 @@ use nix::unistd::geteuid;
 
 use crate::protocol::{Failure, FailureKind, Method, Spec};
 use crate::spawn::{Outcome, attempt};
-use crate::{Container, Error, Isolation, Result, Running, Streams};
+use crate::{Container, Error, Isolation, Result, Running, Streams, namespaces};
 
 /// A command of the host.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,8 @@ pub struct HostProcess {
     pub env: Vec<(String, String)>,
     /// Working folder.
     pub cwd: PathBuf,
+    /// Whether the network is there. Only root's can be cut.
+    pub network: bool,
 }
 
 impl HostProcess {
@@ -32,7 +34,7 @@ impl HostProcess {
             command: self.command.clone(),
             env: self.env.clone(),
             cwd: self.cwd.clone(),
-            network: true,
+            network: self.network,
             // The one layer is the host's own root.
             layers: vec![PathBuf::from("/")],
             ..Container::default()
@@ -40,6 +42,13 @@ impl HostProcess {
         container.check()?;
         let mut notes = Vec::new();
         let mut apart = geteuid().is_root();
+        if !apart && !self.network {
+            return Err(Error::Forbidden {
+                isolation: Isolation::Process,
+                act: "cut the network off".to_owned(),
+                reason: "only root's engines run apart".to_owned(),
+            });
+        }
         loop {
             let spec = Spec {
                 container: container.clone(),
@@ -56,7 +65,9 @@ impl HostProcess {
                     return Ok(Running::new(child, control, Isolation::Process, None, notes));
                 }
                 // Root in somebody else's container may have no right to namespaces.
-                Outcome::Failed(failure) if apart && failure.kind == FailureKind::NoNamespaces => {
+                Outcome::Failed(failure)
+                    if apart && self.network && failure.kind == FailureKind::NoNamespaces =>
+                {
                     apart = false;
                     notes.push(format!(
                         "this machine does not allow us to {} ({}): a build that is killed may leave mounts behind",
@@ -78,10 +89,15 @@ pub(crate) fn enter_outer() -> Result<(), Failure> {
 }
 
 /// Enters a mount namespace, with a `/proc` of the processes in it.
-pub(crate) fn enter_inner() -> Result<(), Failure> {
-    let refused =
-        |act: &'static str| move |error: nix::Error| Failure::new(FailureKind::NoNamespaces, act, &error.desc());
+pub(crate) fn enter_inner(container: &Container) -> Result<(), Failure> {
+    let refused = |act: &'static str| {
+        move |error: nix::Error| Failure::new(FailureKind::NoNamespaces, act, &error.desc())
+    };
     unshare(CloneFlags::CLONE_NEWNS).map_err(refused("make a mount namespace"))?;
+    if !container.network {
+        unshare(CloneFlags::CLONE_NEWNET).map_err(refused("cut the network off"))?;
+        namespaces::loopback()?;
+    }
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>)
         .map_err(refused("keep mounts to the engine"))?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;

@@ -175,9 +175,8 @@ fn labels(lock: &PlatformLock) -> BTreeMap<String, String> {
     let base = match &lock.base {
         BaseLock::Debian { suite } => format!("debian:{suite}"),
         // Not its name: from another registry it is the same image.
-        BaseLock::Image(ImageLock { manifest, .. }) | BaseLock::Dockerfile(DockerfileLock { manifest, .. }) => {
-            manifest.to_string()
-        }
+        BaseLock::Image(ImageLock { manifest, .. })
+        | BaseLock::Dockerfile(DockerfileLock { manifest, .. }) => manifest.to_string(),
     };
     let mut labels = BTreeMap::from([
         ("dev.provenv.base".to_owned(), base.clone()),

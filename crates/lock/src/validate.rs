@@ -46,7 +46,11 @@ impl Lock {
         let format = format!("format {}", self.format);
         require((1..=Self::FORMAT).contains(&self.format), &format, "is none that there ever was")?;
         for (platform, lock) in &self.platforms {
-            require(self.format > 1 || lock.base.manifest().is_none(), &format, "has no bases from registries")?;
+            require(
+                self.format > 1 || lock.base.manifest().is_none(),
+                &format,
+                "has no bases from registries",
+            )?;
             require(self.format > 2 || lock.base.dockerfile().is_none(), &format, "has no Dockerfiles")?;
             lock.validate(*platform)?;
         }

@@ -74,6 +74,9 @@ pub struct GlobalArgs {
     /// Use only what is in the store; ask no index [env: PROVENV_OFFLINE=1]
     #[arg(long, global = true, help_heading = "Global options")]
     pub offline: bool,
+    /// The engine that runs Dockerfiles: auto or buildah [env: PROVENV_BUILDER]
+    #[arg(long, global = true, value_name = "ENGINE", help_heading = "Global options")]
+    pub builder: Option<provenv_workspace::Builder>,
 }
 
 /// How results are written.

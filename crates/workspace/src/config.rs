@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use url::Url;
 
+use crate::dockerfile::Builder;
+
 /// What can be set. Everything has a default; environment variables win. Not `Debug`: a mirror's URL may hold a password.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -24,6 +26,16 @@ pub struct Config {
     pub registry: RegistrySettings,
     /// What provenance says of this machine.
     pub provenance: ProvenanceSettings,
+    /// How Dockerfiles are run.
+    pub dockerfile: DockerfileSettings,
+}
+
+/// `[dockerfile]`
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DockerfileSettings {
+    /// The engine that runs them; the first that is found otherwise.
+    pub builder: Builder,
 }
 
 /// `[provenance]`

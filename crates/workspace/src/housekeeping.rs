@@ -9,6 +9,7 @@ use provenv_store::{Collector, Roots};
 use serde::Serialize;
 
 use crate::building::is_whole;
+use crate::dockerfile::{MADE, RUNS, Run};
 use crate::error::IoContext;
 use crate::folders::RECORDS;
 use crate::{Error, Phase, Result, Workspace};
@@ -109,6 +110,7 @@ impl Workspace {
         let since = jiff::Timestamp::now() - UPLOADED;
         roots.blobs.extend(self.catalogue.pushed_digests(since).await?);
         self.reach_tools(&mut roots, all)?;
+        self.reach_dockerfiles(&mut roots)?;
         if all {
             roots.trees.retain(|(kind, _)| kind == "tool");
         }
@@ -174,6 +176,19 @@ impl Workspace {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Keeps what is known of runs of Dockerfiles whose results stay.
+    fn reach_dockerfiles(&self, roots: &mut Roots) -> Result<()> {
+        for kind in [RUNS, MADE] {
+            for key in self.store.record_keys(kind)? {
+                let run = self.store.record::<Run>(kind, &key)?;
+                if run.is_some_and(|run| roots.blobs.contains(&run.manifest)) {
+                    roots.records.insert((kind.to_owned(), key));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Keeps the tools, the wheels that were built here, and unless `all` goes, what was learned from indexes.

@@ -13,6 +13,7 @@ mod channels;
 mod comparing;
 mod config;
 mod curated;
+mod dockerfile;
 mod environments;
 mod error;
 mod ever;
@@ -47,12 +48,13 @@ use tokio::sync::OnceCell;
 
 pub use auditing::{AuditOptions, AuditReport, AuditSummary, Unchecked};
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
-pub use builds::BuildDetails;
+pub use builds::{BuildDetails, BuildStep};
 pub use bundling::{BundleError, Bundled, BundledImage};
 pub use catalogue::{BuildStatus, CatalogueError, RunStatus};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
 pub use config::{Config, ConfigError, default_workspace, parse_size};
 pub use curated::is_curated;
+pub use dockerfile::{Builder, DockerfileError};
 pub use environments::{EnvironmentDetails, Registered};
 pub use error::Error;
 pub use exporting::ExportOptions;
@@ -88,6 +90,8 @@ pub struct OpenOptions {
     pub reporter: Arc<dyn Reporter>,
     /// Ask no index and no server.
     pub offline: bool,
+    /// The engine that runs Dockerfiles, where the settings are not to choose.
+    pub builder: Option<Builder>,
 }
 
 /// A local workspace: a folder with the catalogue, the store and the runs.
@@ -111,11 +115,15 @@ impl Workspace {
         }
         let store = Store::open(options.root.join("store"))?;
         let catalogue = catalogue::Catalogue::open(&options.root.join("catalogue.db")).await?;
+        let mut config = Config::load()?;
+        if let Some(builder) = options.builder {
+            config.dockerfile.builder = builder;
+        }
         Ok(Self {
             root: options.root,
             store,
             catalogue,
-            config: Config::load()?,
+            config,
             reporter: options.reporter,
             offline: options.offline,
             fetcher: OnceCell::new(),

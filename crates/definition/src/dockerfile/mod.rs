@@ -63,6 +63,8 @@ pub struct Recipe {
     pub images: Vec<NamedImage>,
     /// Names of images that depend on variables without a value.
     pub unknown: Vec<NamedImage>,
+    /// The line of the first instruction with a here-document, which not every engine knows.
+    pub here_document: Option<usize>,
 }
 
 /// An instruction.
@@ -104,6 +106,10 @@ impl Recipe {
                 stage = Some(stage.map_or(0, |stage: usize| stage + 1));
             }
             let (arguments, line) = (instruction.arguments, instruction.line);
+            let takes = matches!(keyword.as_str(), "RUN" | "COPY" | "ADD") && instruction.json.is_none();
+            if takes && !words::here_documents(&arguments).is_empty() {
+                recipe.here_document.get_or_insert(line);
+            }
             recipe.steps.push(RecipeStep { stage, keyword, arguments, line });
         }
         let mut named: Vec<_> = judged.images.into_iter().chain(judged.copied).collect();

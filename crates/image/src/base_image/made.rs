@@ -96,7 +96,9 @@ pub fn take_up(
         })?;
         let actual = tar.hasher.finish();
         if actual != diff_id {
-            return Err(MadeError::Layout(format!("a layer is {actual}, and its configuration says {diff_id}")));
+            return Err(MadeError::Layout(format!(
+                "a layer is {actual}, and its configuration says {diff_id}"
+            )));
         }
         let (blob, plain) = out.finish()?;
         let plain = plain.ok_or_else(|| MadeError::Layout("a layer has no digest".to_owned()))?;
@@ -148,7 +150,8 @@ fn base_of(
 ) -> Result<(Vec<Layer>, Vec<HistoryLine>), MadeError> {
     let mut found: (Vec<Layer>, Vec<HistoryLine>) = Default::default();
     for manifest in from {
-        let base = BaseImage::open(store, manifest, platform).map_err(|error| MadeError::Base(Box::new(error)))?;
+        let base =
+            BaseImage::open(store, manifest, platform).map_err(|error| MadeError::Base(Box::new(error)))?;
         let begins = base.layers.len() <= diff_ids.len()
             && base.layers.iter().zip(diff_ids).all(|(layer, diff_id)| layer.diff_id == *diff_id);
         if begins && base.layers.len() > found.0.len() {

@@ -15,7 +15,8 @@ const MOST_WORDS: u64 = 4 << 20;
 /// Bytes that are in memory at once.
 const PIECE: usize = 256 << 10;
 /// What PAX says of when an entry was made, and of who made it.
-const DROPPED: [&str; 7] = ["mtime", "atime", "ctime", "uname", "gname", "LIBARCHIVE.creationtime", "comment"];
+const DROPPED: [&str; 7] =
+    ["mtime", "atime", "ctime", "uname", "gname", "LIBARCHIVE.creationtime", "comment"];
 
 /// The paths of Python's sources in a tar, as [`rewrite`] asks for them.
 pub(super) fn sources(tar: &mut impl Read) -> io::Result<BTreeSet<String>> {
@@ -126,7 +127,8 @@ impl Walk {
             let space = rest.iter().position(|&byte| byte == b' ').ok_or_else(invalid)?;
             let length = std::str::from_utf8(&rest[..space]).ok().and_then(|text| text.parse::<usize>().ok());
             let record = length.and_then(|length| rest.get(..length)).ok_or_else(invalid)?;
-            let body = record.get(space + 1..).and_then(|body| body.strip_suffix(b"\n")).ok_or_else(invalid)?;
+            let body =
+                record.get(space + 1..).and_then(|body| body.strip_suffix(b"\n")).ok_or_else(invalid)?;
             let equals = body.iter().position(|&byte| byte == b'=').ok_or_else(invalid)?;
             let key = String::from_utf8_lossy(&body[..equals]).into_owned();
             let value = &body[equals + 1..];
@@ -281,7 +283,9 @@ mod tests {
             header.set_mtime(time);
             header.set_username(&format!("user{time}")).unwrap();
             let time = time.to_string() + ".25";
-            builder.append_pax_extensions([("mtime", time.as_bytes()), ("SCHILY.xattr.user.a", b"b")]).unwrap();
+            builder
+                .append_pax_extensions([("mtime", time.as_bytes()), ("SCHILY.xattr.user.a", b"b")])
+                .unwrap();
             builder.append_data(&mut header, path, *bytes).unwrap();
         }
         builder.into_inner().unwrap()

@@ -21,7 +21,8 @@ pub fn archive(archive: &Path, to: &Path) -> io::Result<()> {
     } else {
         decoder(Compression::None, file)?
     };
-    let too_large = || io::Error::new(io::ErrorKind::InvalidData, "it unpacks to more than a build context may hold");
+    let too_large =
+        || io::Error::new(io::ErrorKind::InvalidData, "it unpacks to more than a build context may hold");
     let mut tar = Bounded { inner: plain, left: MOST };
     let mut lay = || {
         let mut tree = Tree::new(to, true)?;

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use archive::archive;
-pub(crate) use base::{decoder, unpacked_base};
 pub use base::{base, chain};
+pub(crate) use base::{decoder, unpacked_base};
 use flate2::bufread::MultiGzDecoder;
 use provenv_definition::{Digest, Hasher};
 use provenv_fetch::{Phase, Reporter};

@@ -70,7 +70,7 @@ impl Catalogue {
             "SELECT manifest, lock, platform, epoch, created_at AS at FROM images
              UNION ALL
              SELECT manifest, lock, platform, NULL AS epoch, started_at AS at FROM builds
-             WHERE status = 'succeeded' AND manifest IS NOT NULL
+             WHERE status = 'succeeded' AND manifest IS NOT NULL AND definition IS NULL
              ORDER BY at",
         )
         .fetch_all(&self.pool)
