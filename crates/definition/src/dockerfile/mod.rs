@@ -59,7 +59,7 @@ pub(crate) fn images_of(text: &str) -> Vec<String> {
 pub struct Recipe {
     /// Its instructions, in their order.
     pub steps: Vec<RecipeStep>,
-    /// The images that its stages begin from and that it copies from, as it names them, each once.
+    /// The images that its stages begin from and that it copies from, in their order.
     pub images: Vec<NamedImage>,
     /// Names of images that depend on variables without a value.
     pub unknown: Vec<NamedImage>,
@@ -115,11 +115,7 @@ impl Recipe {
         let mut named: Vec<_> = judged.images.into_iter().chain(judged.copied).collect();
         named.sort_by_key(|(_, at)| at.0);
         let one = |(name, at): (String, At)| NamedImage { name, line: at.0 };
-        for image in named.into_iter().map(one) {
-            if !recipe.images.iter().any(|known| known.name == image.name) {
-                recipe.images.push(image);
-            }
-        }
+        recipe.images = named.into_iter().map(one).collect();
         recipe.unknown = judged.unknown.into_iter().map(one).collect();
         Ok(recipe)
     }

@@ -82,7 +82,7 @@ fn what_cannot_be_run_is_refused_before_it_begins() {
     ] {
         workspace.write("made.yaml", &text);
         let done = workspace.run(["lock", "made.yaml"]);
-        assert!(done.code == 1 && done.stderr.contains(said), "{said}: {}", done.stderr);
+        assert!(done.code != 0 && done.stderr.contains(said), "{said}: {}", done.stderr);
     }
     assert_eq!(runs(&workspace).len(), 0);
     // Without an engine, the one to install is named.

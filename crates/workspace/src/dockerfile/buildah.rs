@@ -79,10 +79,13 @@ impl Buildah {
         let policy = path("policy.json");
         let (iid, ignore) = (path("iid"), path("ignore"));
         write(&self.folder.join("ignore"), "")?;
+        // By relative paths: buildah makes names of them, in which capitals and dots are errors.
         let contexts: Vec<String> = work
             .bases
             .iter()
-            .map(|(name, layout)| format!("{name}=container-image://oci:{}:base", layout.display()))
+            .flat_map(|base| {
+                base.names.iter().map(|name| format!("{name}=container-image://oci:{}:base", base.layout))
+            })
             .collect();
         let (dockerfile, context) =
             (work.dockerfile.display().to_string(), work.context.display().to_string());
@@ -137,8 +140,8 @@ impl Buildah {
 /// A line with the images called as the Dockerfile calls them.
 fn named(line: &str, work: &Work<'_>) -> String {
     let mut line = line.to_owned();
-    for (name, layout) in work.bases {
-        line = line.replace(&format!("oci:{}:base", layout.display()), name);
+    for base in work.bases {
+        line = line.replace(&format!("oci:{}:base", base.layout), &base.names[0]);
     }
     line
 }

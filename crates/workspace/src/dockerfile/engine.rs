@@ -51,16 +51,24 @@ impl fmt::Display for Builder {
 
 /// All that an engine is given. Paths are absolute.
 pub(super) struct Work<'a> {
-    /// An empty folder for what the engine needs while it works.
+    /// A folder for what the engine needs while it works, with nothing in it but the layouts of `bases`.
     pub folder: &'a Path,
     /// The Dockerfile.
     pub dockerfile: &'a Path,
     /// The build context, with nothing in it that is to be left out.
     pub context: &'a Path,
-    /// The images that it begins from and copies from, as it names them, each with an OCI layout that has it as `base`.
-    pub bases: &'a [(String, PathBuf)],
+    /// The images that it begins from and copies from.
+    pub bases: &'a [Named],
     /// Cut the network off.
     pub offline: bool,
+}
+
+/// An image that a Dockerfile names.
+pub(super) struct Named {
+    /// Its name, variables put in, and what else the Dockerfile writes for it.
+    pub names: Vec<String>,
+    /// The OCI layout in [`Work::folder`] that has it as `base`.
+    pub layout: String,
 }
 
 /// An engine that is here.

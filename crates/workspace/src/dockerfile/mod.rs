@@ -22,7 +22,7 @@ use provenv_store::Store;
 use serde::{Deserialize, Serialize};
 
 pub use engine::Builder;
-use engine::{Engine, Work};
+use engine::{Engine, Named, Work};
 pub use failure::DockerfileError;
 
 use crate::build_log::BuildLog;
@@ -137,17 +137,33 @@ impl Workspace {
             let (name, line) = (image.name.clone(), image.line);
             return Err(DockerfileError::UnknownImage { name, line }.into());
         }
-        let (mut from, mut bases) = (Vec::new(), Vec::new());
-        for (at, named) in recipe.images.iter().enumerate() {
-            let image = match pinned.and_then(|pinned| pinned.from.get(at)) {
-                Some(image) => image.clone(),
-                None => self.look_up_image(&named.name, platform).await?,
+        let work = folder("work")?;
+        let mut from: Vec<ImageLock> = Vec::new();
+        let mut bases: Vec<Named> = Vec::new();
+        for image in &recipe.images {
+            // The engine may look for what is written, before it puts variables in.
+            let step = recipe.steps.iter().find(|step| step.line == image.line && step.keyword == "FROM");
+            let written = step.and_then(|step| step.arguments.split_whitespace().next());
+            let names = [Some(image.name.as_str()), written].into_iter().flatten().map(str::to_owned);
+            if let Some(known) = bases.iter_mut().find(|known| known.names[0] == image.name) {
+                for name in names {
+                    if !known.names.contains(&name) {
+                        known.names.push(name);
+                    }
+                }
+                continue;
+            }
+            let mut names: Vec<String> = names.collect();
+            names.dedup();
+            let lock = match pinned.and_then(|pinned| pinned.from.get(from.len())) {
+                Some(lock) => lock.clone(),
+                None => self.look_up_image(&image.name, platform).await?,
             };
-            self.bring_base(&image).await?;
-            let layout = folder(&format!("base-{at}"))?;
-            lay_image(&self.store, &image, &layout)?;
-            bases.push((named.name.clone(), layout));
-            from.push(image);
+            self.bring_base(&lock).await?;
+            let layout = format!("base-{}", from.len());
+            lay_image(&self.store, &lock, &work.join(&layout))?;
+            bases.push(Named { names, layout });
+            from.push(lock);
         }
         let key = key_of(&laid.key, &from, platform);
         // Of two who ask the same at once, the second takes what the first one made.
@@ -180,17 +196,8 @@ impl Workspace {
         }
         let dockerfile = scratch.path().join("Dockerfile");
         engine::write(&dockerfile, &laid.text)?;
-        let job = Job {
-            engine,
-            tool,
-            dockerfile,
-            context,
-            bases,
-            recipe,
-            work: folder("work")?,
-            from: from.clone(),
-            platform,
-        };
+        let job =
+            Job { engine, tool, dockerfile, context, bases, recipe, work, from: from.clone(), platform };
         let run = self.run_job(job, &definition_digest(definition)).await?;
         self.store.set_record(RUNS, &key, &run)?;
         self.store.set_record(MADE, &run.manifest.hex(), &run)?;
@@ -252,7 +259,7 @@ struct Job {
     tool: ToolVersion,
     dockerfile: PathBuf,
     context: PathBuf,
-    bases: Vec<(String, PathBuf)>,
+    bases: Vec<Named>,
     recipe: Recipe,
     work: PathBuf,
     from: Vec<ImageLock>,
