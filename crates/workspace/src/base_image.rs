@@ -213,24 +213,37 @@ pub(crate) fn stands_on(definition: &Definition, lock: &PlatformLock) -> Result<
             })
         };
     }
-    let asked = match &definition.base {
-        Base::Image { reference } => Some(to_pull(reference)?),
-        _ => None,
+    let Base::Image { reference } = &definition.base else {
+        return match lock.base.image() {
+            None => Ok(()),
+            Some(image) => Err(other_base(&image.reference, "Debian")),
+        };
     };
-    let image = lock.base.image();
-    // A digest in a reference says what it names, whatever a lock says of it.
-    let digest = asked.as_ref().and_then(Reference::digest);
-    let is_it = digest
-        .is_none_or(|digest| image.is_some_and(|image| digest == image.index.unwrap_or(image.manifest)));
-    let asked = asked.map_or_else(|| "Debian".to_owned(), |reference| reference.to_string());
-    let found = image.map_or("Debian", |image| image.reference.as_str());
-    if asked == found && is_it {
-        return Ok(());
+    let asked = to_pull(reference)?;
+    match lock.base.image() {
+        Some(image) if is_it(&asked, image) => Ok(()),
+        image => Err(other_base(image.map_or("Debian", |image| &image.reference), &asked.to_string())),
     }
-    Err(Error::Arguments {
+}
+
+fn other_base(found: &str, asked: &str) -> Error {
+    Error::Arguments {
         message: format!("the lock stands on {found}, and the definition on {asked}"),
         hint: "`provenv lock` writes it anew".to_owned(),
-    })
+    }
+}
+
+/// Refuses an image of a lock that is not the one which a Dockerfile calls `name`.
+pub(crate) fn is_named(name: &str, image: &ImageLock) -> Result<()> {
+    let asked = to_pull(name)?;
+    if is_it(&asked, image) { Ok(()) } else { Err(other_base(&image.reference, &asked.to_string())) }
+}
+
+/// Whether an image of a lock may be what `asked` names. A digest in a reference says what it names, whatever a lock says of it.
+fn is_it(asked: &Reference, image: &ImageLock) -> bool {
+    let digest = asked.digest();
+    image.reference == asked.to_string()
+        && digest.is_none_or(|digest| digest == image.index.unwrap_or(image.manifest))
 }
 
 /// The reference of a base.

@@ -32,7 +32,7 @@ fn a_step_that_fails_is_shown_with_what_it_said_and_why() {
         assert_eq!(done.code, 1, "{}", done.stderr);
         let expected = format!("the Dockerfile failed at line 3, `{step}`: {said}");
         assert!(done.stderr.contains(&expected) && done.stderr.contains(hint), "{step}: {}", done.stderr);
-        assert!(done.stderr.contains("made.yaml:3:"), "{}", done.stderr);
+        assert!(done.stderr.contains("made.yaml:4:3"), "where it begins: {}", done.stderr);
     }
     let all = runs(&workspace);
     assert!(all.len() == 4 && all.iter().all(|build| build["status"] == "failed"), "{all:?}");

@@ -25,6 +25,7 @@ pub use engine::Builder;
 use engine::{Engine, Named, Work};
 pub use failure::DockerfileError;
 
+use crate::base_image::is_named;
 use crate::build_log::BuildLog;
 use crate::error::{IoContext as _, with_causes};
 use crate::stopping::Stoppable;
@@ -156,7 +157,10 @@ impl Workspace {
             let mut names: Vec<String> = names.collect();
             names.dedup();
             let lock = match pinned.and_then(|pinned| pinned.from.get(from.len())) {
-                Some(lock) => lock.clone(),
+                Some(lock) => {
+                    is_named(&image.name, lock)?;
+                    lock.clone()
+                }
                 None => self.look_up_image(&image.name, platform).await?,
             };
             self.bring_base(&lock).await?;
