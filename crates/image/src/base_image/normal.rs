@@ -23,7 +23,7 @@ pub(super) fn sources(tar: &mut impl Read) -> io::Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     let mut walk = Walk::default();
     while let Some(entry) = walk.next(tar)? {
-        if entry.path.ends_with(".py") {
+        if entry.path.rsplit_once('.').is_some_and(|(_, ending)| ending == "py") {
             found.insert(entry.path.clone());
         }
         skip(tar, entry.size + padding(entry.size) as u64)?;

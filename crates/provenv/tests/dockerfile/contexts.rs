@@ -146,7 +146,9 @@ fn an_archive_is_pinned_by_its_digest() {
             let mut header = tar::Header::new_ustar();
             header.set_size(bytes.len() as u64);
             header.set_mode(0o644);
-            (header.set_uid(0), header.set_gid(0), header.set_mtime(0));
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
             tar.append_data(&mut header, path, bytes.as_bytes()).unwrap();
         }
         tar.into_inner().unwrap()
@@ -183,7 +185,9 @@ fn climbing() -> Vec<u8> {
     let mut header = tar::Header::new_ustar();
     header.set_size(1);
     header.set_mode(0o644);
-    (header.set_uid(0), header.set_gid(0), header.set_mtime(0));
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     header.as_old_mut().name[..7].copy_from_slice(b"../../x");
     header.set_cksum();
     let mut tar = tar::Builder::new(Vec::new());

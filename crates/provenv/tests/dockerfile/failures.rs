@@ -104,7 +104,7 @@ fn what_cannot_be_run_is_refused_before_it_begins() {
 /// Whether any process has this among its arguments.
 fn is_running(word: &str) -> bool {
     fs_err::read_dir("/proc").unwrap().flatten().any(|entry| {
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = fs_err::read(entry.path().join("cmdline")).unwrap_or_default();
         line.windows(word.len()).any(|window| window == word.as_bytes())
     })
 }
@@ -130,7 +130,7 @@ fn a_build_that_is_stopped_leaves_nothing_behind() {
             .unwrap();
         let sleeps = || {
             fs_err::read_dir("/proc").unwrap().flatten().any(|entry| {
-                let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                let line = fs_err::read(entry.path().join("cmdline")).unwrap_or_default();
                 line == [b"sleep\0", seconds.as_bytes(), b"\0"].concat()
             })
         };

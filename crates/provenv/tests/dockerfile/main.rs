@@ -136,14 +136,14 @@ fn where_the_result_is_gone_the_dockerfile_is_run_again_and_compared() {
             fs_err::copy(workspace.path().join(&file), machine.path().join(&file)).unwrap();
         }
     }
-    let build = |name: &str| {
+    let there = |name: &str| {
         let (file, lock) = (format!("{name}.yaml"), format!("{name}.lock.json"));
         machine.run(["-o", "json", "build", &file, "--lock", &lock])
     };
-    let again = build("same").ok();
+    let again = there("same").ok();
     assert!(again.stderr.contains("it is run again"), "{}", again.stderr);
     assert_eq!(again.json()["image"], built["image"], "the same steps make the same bytes");
-    let refused = build("other");
+    let refused = there("other");
     assert!(refused.code == 1 && refused.stderr.contains("makes something else now"), "{}", refused.stderr);
     assert!(refused.stderr.contains("lock FILE --upgrade"), "{}", refused.stderr);
     assert_eq!(machine.json(["image", "list"]).as_array().unwrap().len(), 1, "nothing was built of it");
@@ -219,16 +219,17 @@ fn packages_go_on_top_of_what_steps_made() {
         provenance.contains("urn:provenv:base:dockerfile:sha256:") && provenance.contains(&base),
         "{provenance}"
     );
-    let written =
-        workspace.run(["env", "export", "on:1", "--format", "dockerfile", "--locked", "--file", "-"]);
+    let written = workspace.run(["env", "export", "on:1", "--format", "dockerfile", "--locked"]);
     assert!(written.stdout.contains("FROM base"), "{}{}", written.stdout, written.stderr);
-    assert_eq!(workspace.json(["upgrade", "on", "--dry-run"])["changes"]["linux/amd64"]["base"], Value::Null);
+    // An upgrade runs it again, and says nothing of a base that comes out the same.
+    let dry = workspace.run(["upgrade", "on", "--dry-run"]).ok();
+    assert!(!dry.stdout.contains("base Dockerfile"), "{}", dry.stdout);
     let checked = workspace.run(["env", "check", "on.yaml"]).ok();
     assert!(!checked.stdout.contains("PV113"), "{}", checked.stdout);
     // Another step is another base.
     let text = fs_err::read_to_string(workspace.path().join("on.yaml")).unwrap();
     workspace.write("on.yaml", &text.replace("cup = 3", "cup = 4"));
-    let diff = workspace.run(["env", "diff", "on:1", "on.yaml", "--locked"]);
+    let diff = workspace.run(["env", "diff", "on:1", "on.yaml"]);
     assert!(diff.stdout.contains("Dockerfile"), "{}{}", diff.stdout, diff.stderr);
 }
 

@@ -54,13 +54,13 @@ impl Workspace {
         match &context.location {
             ContextLocation::Folder { path, content } => {
                 let folder = path.as_url().to_file_path().unwrap_or_default();
-                let (dockerfile, to, content) = (context.dockerfile.clone(), to.to_owned(), *content);
+                let (dockerfile, to, expected) = (context.dockerfile.clone(), to.to_owned(), *content);
                 tokio::task::spawn_blocking(move || {
                     let (text, found) = lay(&folder, &dockerfile, &to)?;
-                    if found != content {
+                    if found != expected {
                         return Err(DockerfileError::ContextChanged { folder: shown(&folder) }.into());
                     }
-                    Ok(Laid { text, lock: None, key: format!("folder {content} {dockerfile}") })
+                    Ok(Laid { text, lock: None, key: format!("folder {expected} {dockerfile}") })
                 })
                 .await?
             }
@@ -107,8 +107,8 @@ impl Workspace {
             (lock, source)
         };
         let (dockerfile, to) = (context.dockerfile.clone(), to.to_owned());
-        let (text, content) = tokio::task::spawn_blocking(move || lay(&folder, &dockerfile, &to)).await??;
-        Ok(Laid { text, lock: Some(lock), key: format!("folder {content} {}", context.dockerfile) })
+        let (text, found) = tokio::task::spawn_blocking(move || lay(&folder, &dockerfile, &to)).await??;
+        Ok(Laid { text, lock: Some(lock), key: format!("folder {found} {}", context.dockerfile) })
     }
 
     /// The archive at a URL, in the store.
@@ -200,7 +200,8 @@ impl GitUrl {
     fn of(url: &SafeUrl) -> Option<Self> {
         let mut url = url.as_url().clone();
         let web = matches!(url.scheme(), "http" | "https");
-        if web && !url.path().ends_with(".git") && url.fragment().is_none() {
+        let is_repository = url.path().rsplit_once('.').is_some_and(|(_, ending)| ending == "git");
+        if web && !is_repository && url.fragment().is_none() {
             return None;
         }
         let fragment = url.fragment().unwrap_or_default().to_owned();

@@ -79,12 +79,12 @@ pub(super) enum Engine {
 
 impl Engine {
     /// The one that is asked for, or the first that is found.
-    pub fn find(asked: Builder) -> Result<Self, DockerfileError> {
+    pub fn find(asked: Builder) -> Result<Self> {
         let buildah = || program("buildah").map(Self::Buildah);
         let found = match asked {
             Builder::Auto | Builder::Buildah => buildah(),
         };
-        found.ok_or(DockerfileError::NoEngine(asked))
+        found.ok_or_else(|| DockerfileError::NoEngine(asked).into())
     }
 
     /// Its name and version, for the receipt.

@@ -302,7 +302,7 @@ fn is_here(store: &Store, manifest: &Digest, platform: Platform) -> bool {
 fn key_of(context: &str, from: &[ImageLock], platform: Platform) -> String {
     let mut text = format!("provenv dockerfile 1\n{}\n{context}\n", platform.as_str());
     for image in from {
-        text.push_str(&format!("{}\n", image.manifest));
+        text.extend([image.manifest.to_string(), "\n".to_owned()]);
     }
     Digest::of(text.as_bytes()).hex()
 }
