@@ -66,12 +66,13 @@ impl Store {
             let entry = entry?;
             let Ok(changed) = entry.metadata().and_then(|metadata| metadata.modified()) else { continue };
             let age = SystemTime::now().duration_since(changed).unwrap_or_default();
-            // What cannot be opened is another user's to sweep.
+            // What cannot be opened or removed is another user's to sweep, or was swept by another just now.
             if age >= older
                 && let Ok(file) = File::open(entry.path())
                 && file.try_lock().is_ok()
+                && let Err(error) = fs_err::remove_file(entry.path())
             {
-                fs_err::remove_file(entry.path())?;
+                tracing::debug!(%error, "an upload that nobody goes on with stays");
             }
         }
         Ok(())

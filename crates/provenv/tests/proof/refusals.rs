@@ -344,3 +344,33 @@ fn a_file_that_changed_in_the_store_is_not_made_into_the_same_image() {
     let done = setup.workspace.run(["image", "verify", "environment.yaml", "--rebuild", "--offline"]);
     assert!(done.code != 0 && !done.stdout.contains("\nverified"), "{}{}", done.stdout, done.stderr);
 }
+
+#[test]
+fn a_policy_lets_nothing_in_that_nobody_signed_however_little_it_asks() {
+    let Some(setup) = Setup::new() else { return };
+    let workspace = &setup.workspace;
+    workspace.write("policy.toml", "");
+    // Nobody is trusted: there is nothing to say.
+    let done = workspace.run(["image", "verify", "environment.yaml", "--policy", "policy.toml"]);
+    assert!(done.code == 2 && done.stderr.contains("no public key"), "{}{}", done.stdout, done.stderr);
+    workspace.json(["key", "new", "release"]);
+    for policy in ["", "bases = [\"*\"]\n", "keys = [\"workspace/keys/release.pub\"]\n"] {
+        workspace.write("policy.toml", policy);
+        for more in [&[][..], &["--rebuild"]] {
+            let arguments = [&["environment.yaml", "--policy", "policy.toml"], more].concat();
+            let (code, verified) = setup.verify(&arguments);
+            assert_eq!((code, checks(&verified, "failed")), (1, vec!["signature".to_owned()]), "{verified}");
+            assert!(!checks(&verified, "passed").contains(&"rebuild".to_owned()), "{verified}");
+        }
+    }
+    // A key alone is no signature: not that of another image either.
+    workspace.write(
+        "other.yaml",
+        &fs_err::read_to_string(setup.path("environment.yaml")).unwrap().replace("- tea", "- tea==1.0"),
+    );
+    workspace.json(["build", "other.yaml", "--sign", "release"]);
+    assert_eq!(setup.verify(&["other.yaml", "--policy", "policy.toml"]).0, 0);
+    let same = workspace.json(["build", "other.yaml"])["image"] == *setup.image;
+    // Locks of two definitions may make one image, and then it is signed.
+    assert_eq!(setup.verify(&["environment.yaml", "--policy", "policy.toml"]).0, i32::from(!same));
+}

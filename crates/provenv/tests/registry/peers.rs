@@ -165,8 +165,8 @@ fn buildah_pulls_pushes_and_builds_upon_it() {
         ["bud", "--isolation", "chroot", "--tls-verify=false", "--layers", "-f", "Containerfile", "-t", &two];
     buildah(&[&build[..], &["."]].concat()).ok();
     buildah(&["push", "--tls-verify=false", &two]).ok();
-    let built = client.get("/v2/tea/manifests/2").is(200).json();
-    assert_eq!(built["layers"].as_array().unwrap().len(), 2, "{built}");
+    let pushed = client.get("/v2/tea/manifests/2").is(200).json();
+    assert_eq!(pushed["layers"].as_array().unwrap().len(), 2, "{pushed}");
     buildah(&["rmi", "--all", "--force"]).ok();
     buildah(&["pull", "--tls-verify=false", &two]).ok();
     assert_eq!(client.get("/v2/tea/manifests/1").is(200).body, manifest);
