@@ -13,8 +13,8 @@ pub mod validate;
 
 pub use export::{ExportError, export};
 pub use model::{
-    Artifact, BaseLock, CondaPackage, DebPackage, ImageLock, IndexState, Lock, PinnedLayer, PlatformLock,
-    PostLink, PypiPackage, PypiSource, PythonLock, Receipt, ToolVersion,
+    Artifact, BaseLock, CondaPackage, ContextLock, DebPackage, DockerfileLock, ImageLock, IndexState, Lock,
+    PinnedLayer, PlatformLock, PostLink, PypiPackage, PypiSource, PythonLock, Receipt, ToolVersion,
 };
 pub use upgrade::Upgrade;
 pub use validate::{InvalidLock, Places, conda_subdir, strange_urls};

@@ -201,6 +201,11 @@ impl Workspace {
             if let Some(lock) = self.lock_in(&given, options.lock.as_deref()).await? {
                 // Only a lock that became an image may be what others build from.
                 self.catalogue.keep_lock(&lock).await?;
+                if let Some(made) = lock.platforms.get(&platform).and_then(|lock| lock.base.dockerfile()) {
+                    self.restore_dockerfile(definition, made, platform)
+                        .await
+                        .map_err(|error| error.of(&given))?;
+                }
                 let (image, cached) = self.image_of(&lock, &lock.digest(), platform).await?;
                 (self.take_over(definition, lock).await?, image, cached)
             } else {
@@ -359,12 +364,15 @@ impl Workspace {
             lock.digest()
         ));
         self.catalogue.begin_build(&id, &lock.digest(), platform, &log).await?;
+        for line in self.log_of_dockerfile(platform_lock) {
+            reporter.line(&line);
+        }
         let reporter = Arc::new(reporter);
         let stoppable = Stoppable::begin(self.catalogue.clone(), id.clone(), Arc::clone(&reporter))?;
         let result = async {
             // This may be another process than the one that read the indexes.
             self.distrust_indexes(lock).await?;
-            self.bring_base_of(platform_lock).await?;
+            self.bring_base_of(lock, platform).await?;
             self.bring_built(lock).await?;
             let assembler = self.assembler(Some(Arc::clone(&reporter) as Arc<dyn Reporter>)).await?;
             let image = match how {
@@ -443,6 +451,7 @@ impl Workspace {
         let base = match &platform_lock.base {
             BaseLock::Debian { suite } => format!("debian/{suite}"),
             BaseLock::Image(image) => format!("{} ({})", image.reference, image.manifest),
+            BaseLock::Dockerfile(made) => format!("Dockerfile ({})", made.manifest),
         };
         Ok(ImageDetails {
             digest: row.image.manifest,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
+use crate::dockerfile::Builder;
 use crate::housekeeping::parse_age;
 
 /// What can be set. Everything has a default; environment variables win. Not `Debug`: a mirror's URL may hold a password.
@@ -32,6 +33,8 @@ pub struct Config {
     pub cache: CacheSettings,
     /// What `store gc` leaves.
     pub store: StoreSettings,
+    /// How Dockerfiles are run.
+    pub dockerfile: DockerfileSettings,
 }
 
 /// `[cache]`
@@ -76,6 +79,14 @@ pub struct StoreSettings {
 fn age<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_age(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+/// `[dockerfile]`
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DockerfileSettings {
+    /// The engine that runs them; the first that is found otherwise.
+    pub builder: Builder,
 }
 
 /// `[provenance]`

@@ -6,6 +6,7 @@ use provenv_definition::{Diagnostic, Digest, Format, Place, Platform};
 
 use crate::catalogue::CatalogueError;
 use crate::config::ConfigError;
+use crate::dockerfile::DockerfileError;
 
 /// An error of a use case.
 #[derive(Debug, thiserror::Error)]
@@ -239,6 +240,9 @@ pub enum Error {
         /// What to do instead.
         hint: String,
     },
+    /// Running a Dockerfile.
+    #[error(transparent)]
+    Dockerfile(Box<DockerfileError>),
     /// There is no lock to check.
     #[error("there is no lock `{}`", file.display())]
     NoLock {
@@ -310,6 +314,12 @@ impl From<provenv_image::audit::Error> for Error {
     }
 }
 
+impl From<DockerfileError> for Error {
+    fn from(error: DockerfileError) -> Self {
+        Self::Dockerfile(Box::new(error))
+    }
+}
+
 impl From<provenv_lock::pypi::Error> for Error {
     fn from(error: provenv_lock::pypi::Error) -> Self {
         Self::Pypi(Box::new(error))
@@ -354,6 +364,7 @@ impl Error {
             Self::ScriptsElsewhere { .. } => {
                 Some("`provenv lock --post-link run` runs them here".into())
             }
+            Self::Dockerfile(error) => error.hint(),
             Self::Unpack(error) => error.hint(),
             Self::Export(error) => error.hint(),
             Self::Write(error) => error.hint().map(str::to_owned),

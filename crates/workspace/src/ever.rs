@@ -116,7 +116,7 @@ impl Workspace {
 fn artifacts(lock: &PlatformLock) -> Vec<Digest> {
     let debian = lock.debian.iter().map(|package| package.artifact.sha256);
     let conda = lock.conda.iter().map(|package| package.artifact.sha256);
-    let base = lock.base.image().map(|image| image.manifest);
+    let base = lock.base.manifest().copied();
     base.into_iter()
         .chain(debian)
         .chain(conda)

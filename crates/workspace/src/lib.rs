@@ -14,6 +14,7 @@ mod channels;
 mod comparing;
 mod config;
 mod curated;
+mod dockerfile;
 mod environments;
 mod error;
 mod ever;
@@ -50,12 +51,13 @@ use tokio::sync::OnceCell;
 
 pub use auditing::{AuditOptions, AuditReport, AuditSummary, Unchecked};
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
-pub use builds::BuildDetails;
+pub use builds::{BuildDetails, BuildStep};
 pub use bundling::{BundleError, Bundled, BundledImage, ImportOptions};
 pub use catalogue::{BuildStatus, CatalogueError, RunStatus};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
 pub use config::{Config, ConfigError, default_workspace, parse_size};
 pub use curated::is_curated;
+pub use dockerfile::{Builder, DockerfileError};
 pub use environments::{EnvironmentDetails, Registered};
 pub use error::Error;
 pub use exporting::ExportOptions;
@@ -97,6 +99,8 @@ pub struct OpenOptions {
     pub offline: bool,
     /// Leave the registry aside that the settings name as the shared cache.
     pub no_cache_registry: bool,
+    /// The engine that runs Dockerfiles, where the settings are not to choose.
+    pub builder: Option<Builder>,
 }
 
 /// A local workspace: a folder with the catalogue, the store and the runs.
@@ -122,7 +126,10 @@ impl Workspace {
         }
         let store = Store::open(options.root.join("store"))?;
         let catalogue = catalogue::Catalogue::open(&options.root.join("catalogue.db")).await?;
-        let config = Config::load()?;
+        let mut config = Config::load()?;
+        if let Some(builder) = options.builder {
+            config.dockerfile.builder = builder;
+        }
         let cache = if options.no_cache_registry { None } else { cache::Cache::of(&config)? };
         Ok(Self {
             root: options.root,

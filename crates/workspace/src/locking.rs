@@ -361,9 +361,8 @@ impl Workspace {
         let wants_python_packages = !definition.user_managed && !definition.pip.requirements.is_empty();
         let conda = artifacts.and_then(|artifacts| artifacts.conda.get(&platform));
         let base = async {
-            let (mut lock, mut indexes, glibc) =
+            let ResolvedBase { mut lock, mut indexes, mut tools, glibc } =
                 self.resolve_base(definition, platform, previous, upgrade).await?;
-            let mut tools = Vec::new();
             if let Some(artifacts) = artifacts {
                 if let Some(conda) = conda {
                     self.distrust(definition, artifacts).await?;
@@ -386,7 +385,7 @@ impl Workspace {
                 let solved = self.conda_resolver().await?.resolve(question).await?;
                 lock.conda = solved.packages;
                 indexes.extend(solved.indexes);
-                tools = solved.tools;
+                tools.extend(solved.tools);
             }
             lock.python = provenv_lock::conda::python(&lock.conda, &glibc).or(lock.python);
             Ok::<_, Error>((lock, indexes, tools))
@@ -465,7 +464,8 @@ impl Workspace {
             // Conda may have packages for this machine alone: the tools run on a Python from where the image's is.
             like.conda.packages.clear();
         }
-        let (mut base, _, glibc) = self.resolve_base(&like, host, None, &Upgrade::All).await?;
+        let ResolvedBase { lock: mut base, glibc, .. } =
+            self.resolve_base(&like, host, None, &Upgrade::All).await?;
         let Some(python) = lock.python.as_ref().filter(|python| python.is_condas()) else { return Ok(base) };
         if definition.conda.channels.is_empty() {
             // A lock of another tool may name none; whether a tool is needed for it shows later.
@@ -489,15 +489,15 @@ impl Workspace {
         Ok(base)
     }
 
-    /// The lock without conda and Python packages, and the version of the base's C library.
+    /// What the image stands on.
     async fn resolve_base(
         &self,
         definition: &Definition,
         platform: Platform,
         previous: Option<&PlatformLock>,
         upgrade: &Upgrade,
-    ) -> Result<(PlatformLock, Vec<IndexState>, String)> {
-        if matches!(definition.base, Base::Image { .. }) {
+    ) -> Result<ResolvedBase> {
+        if !matches!(definition.base, Base::Debian { .. }) {
             return self.resolve_image(definition, platform, previous, upgrade).await;
         }
         if let (Some(previous), Upgrade::Packages(names)) = (previous, upgrade)
@@ -507,7 +507,7 @@ impl Workspace {
             let glibc = provenv_lock::debian::locked_glibc(&previous.debian);
             let lock =
                 PlatformLock { conda: Vec::new(), pypi: Vec::new(), post_link: None, ..previous.clone() };
-            return Ok((lock, Vec::new(), glibc));
+            return Ok(ResolvedBase { lock, indexes: Vec::new(), tools: Vec::new(), glibc });
         }
         let debian = self.archive().await?.resolve(definition, platform).await?;
         let lock = PlatformLock {
@@ -518,7 +518,7 @@ impl Workspace {
             pypi: Vec::new(),
             post_link: None,
         };
-        Ok((lock, debian.indexes, debian.glibc))
+        Ok(ResolvedBase { lock, indexes: debian.indexes, tools: Vec::new(), glibc: debian.glibc })
     }
 
     pub(crate) async fn archive(&self) -> Result<Archive> {
@@ -549,6 +549,18 @@ impl Workspace {
             ..Default::default()
         }
     }
+}
+
+/// What an image stands on.
+pub(crate) struct ResolvedBase {
+    /// The lock without conda and Python packages.
+    pub lock: PlatformLock,
+    /// The indexes that were asked.
+    pub indexes: Vec<IndexState>,
+    /// What made it.
+    pub tools: Vec<ToolVersion>,
+    /// The version of its C library.
+    pub glibc: String,
 }
 
 struct PlatformResolution {

@@ -183,8 +183,8 @@ impl Workspace {
         if !scripts.iter().all(LinkScript::is_post_link) {
             return Err(provenv_image::Error::Scripts(scripts).into());
         }
-        let has_bash = match lock.base.image() {
-            Some(image) => self.known_base(image, platform).await?.facts.bash,
+        let has_bash = match lock.base.manifest() {
+            Some(_) => self.known_base(&lock.base, platform).await?.facts.bash,
             None => lock.debian.iter().any(|package| package.name == "bash"),
         };
         let bash = if has_bash { "bash" } else { "sh" };

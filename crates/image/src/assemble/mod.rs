@@ -183,8 +183,8 @@ fn image_key(lock: &PlatformLock, platform: Platform) -> String {
 /// The key of a base's record: other Python packages, same base.
 fn base_key(lock: &PlatformLock, platform: Platform) -> String {
     let mut debian = digest(&lock.debian).hex();
-    if let Some(image) = lock.base.image() {
-        debian = format!("{} on {}", debian, image.manifest);
+    if let Some(manifest) = lock.base.manifest() {
+        debian = format!("{debian} on {manifest}");
     }
     if lock.conda.is_empty() {
         return segment::key(&["base", platform.as_str(), &debian]);
@@ -201,10 +201,10 @@ fn digest(value: &impl Serialize) -> Digest {
 /// Debian's interpreter to the last bit: the packages that hold the executable and its core.
 fn interpreter(lock: &PlatformLock) -> Result<Digest, Error> {
     let Some(python) = &lock.python else { return Err(Error::NoInterpreter("python3".to_owned())) };
-    if let Some(image) = lock.base.image() {
+    if let Some(manifest) = lock.base.manifest() {
         // Anything in the base may have a say in what its Python compiles: the linker may load a library first.
         let debs = lock.debian.iter().map(|package| package.artifact.sha256.hex());
-        let fields = [image.manifest.to_string(), python.executable.clone()].into_iter().chain(debs);
+        let fields = [manifest.to_string(), python.executable.clone()].into_iter().chain(debs);
         return Ok(Digest::of(fields.collect::<Vec<_>>().join("\n").as_bytes()));
     }
     let (major, minor) = python.minor();

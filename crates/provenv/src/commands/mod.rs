@@ -33,7 +33,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use provenv_definition::{Diagnostic, Place};
-use provenv_workspace::{Error, OpenOptions, Reporter, Silent, Workspace, default_workspace};
+use provenv_workspace::{Builder, Error, OpenOptions, Reporter, Silent, Workspace, default_workspace};
 use serde::Serialize;
 
 use crate::cli::{Cli, Command, GlobalArgs, OutputFormat};
@@ -155,7 +155,11 @@ impl Context {
             Progress::Lines(lines) => Arc::clone(lines) as Arc<dyn Reporter>,
             Progress::None => Arc::new(Silent),
         };
-        Ok(Workspace::open(OpenOptions { root, reporter, offline, no_cache_registry }).await?)
+        let builder = match self.global.builder {
+            Some(builder) => Some(builder),
+            None => builder_of_environment()?,
+        };
+        Ok(Workspace::open(OpenOptions { root, reporter, offline, no_cache_registry, builder }).await?)
     }
 
     /// Takes the progress off the terminal, or sums it up, so that results stand alone.
@@ -214,6 +218,18 @@ impl Context {
     fn is_for_people(&self) -> bool {
         self.global.output == OutputFormat::Table
     }
+}
+
+/// What `PROVENV_BUILDER` says.
+fn builder_of_environment() -> Result<Option<Builder>> {
+    let Some(text) = std::env::var_os("PROVENV_BUILDER").filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let parsed = text.to_string_lossy().parse().map_err(|message| Error::Arguments {
+        message: format!("PROVENV_BUILDER: {message}"),
+        hint: "leave it unset to take the engine that is found".to_owned(),
+    });
+    Ok(Some(parsed?))
 }
 
 /// The folder that relative paths count from.

@@ -173,6 +173,7 @@ impl Workspace {
             let record = self.record_of(origin.clone()).await?;
             let lock = record.lock.platforms.get(&image.platform).ok_or(Error::NoPlatform(image.platform))?;
             self.distrust_indexes(&record.lock).await?;
+            self.bring_base_of(&record.lock, image.platform).await?;
             let mut layers = Vec::new();
             for (name, digest) in self.artifacts_of(lock, reference).await? {
                 let size = self.store.size(&digest)?.unwrap_or_default();
@@ -227,12 +228,12 @@ impl Workspace {
         let mut fetched: Vec<&Artifact> = lock.debian.iter().map(|package| &package.artifact).collect();
         fetched.extend(lock.conda.iter().map(|package| &package.artifact));
         let mut files = Vec::new();
-        self.bring_base_of(lock).await?;
-        if let Some(base) = lock.base.image() {
-            let lost = || BundleError::Lost { reference: reference.to_owned(), what: base.reference.clone() };
-            let manifest = Manifest::parse(&self.store.read(&base.manifest)?).map_err(|_| lost())?;
-            files.push((base.reference.clone(), base.manifest));
-            files.extend(manifest.blobs().map(|(digest, _)| (base.reference.clone(), digest)));
+        if let Some(digest) = lock.base.manifest() {
+            let name = lock.base.image().map_or("what the Dockerfile made", |image| &image.reference);
+            let lost = || BundleError::Lost { reference: reference.to_owned(), what: name.to_owned() };
+            let manifest = Manifest::parse(&self.store.read(digest)?).map_err(|_| lost())?;
+            files.push((name.to_owned(), *digest));
+            files.extend(manifest.blobs().map(|(digest, _)| (name.to_owned(), digest)));
         }
         for package in &lock.pypi {
             match &package.source {

@@ -34,6 +34,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("proofs.sql"),
     include_str!("remote.sql"),
     include_str!("uses.sql"),
+    include_str!("dockerfiles.sql"),
 ];
 
 /// What can go wrong with the catalogue.

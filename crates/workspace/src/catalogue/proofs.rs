@@ -72,7 +72,7 @@ impl Catalogue {
              SELECT manifest, lock, platform, epoch, found_at AS at FROM remote_images
              UNION ALL
              SELECT manifest, lock, platform, NULL AS epoch, started_at AS at FROM builds
-             WHERE status = 'succeeded' AND manifest IS NOT NULL
+             WHERE status = 'succeeded' AND manifest IS NOT NULL AND definition IS NULL
              ORDER BY at",
         )
         .fetch_all(&self.pool)

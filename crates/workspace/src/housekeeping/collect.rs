@@ -11,6 +11,7 @@ use super::meaning::{Meanings, irreplaceable, names_of};
 use super::{KeepPolicy, UPLOADED};
 use crate::building::is_whole;
 use crate::catalogue::{EnvironmentRow, ImageRow};
+use crate::dockerfile::{MADE, RUNS, Run};
 use crate::error::IoContext;
 use crate::folders::RECORDS;
 use crate::{Error, Result, Workspace};
@@ -188,6 +189,7 @@ impl Workspace {
         }
         roots.blobs.extend(self.catalogue.pushed_digests(since).await?);
         self.reach_tools(&mut roots, all)?;
+        self.reach_dockerfiles(&mut roots)?;
         if all {
             roots.trees.retain(|(kind, _)| kind == "tool");
         }
@@ -217,6 +219,19 @@ impl Workspace {
             let lock = self.catalogue.lock(&row.lock).await?;
             if let Some(lock) = lock.as_ref().and_then(|lock| lock.platforms.get(&row.platform)) {
                 self.read_abouts(lock, row.platform).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what is known of runs of Dockerfiles whose results stay.
+    fn reach_dockerfiles(&self, roots: &mut Roots) -> Result<()> {
+        for kind in [RUNS, MADE] {
+            for key in self.store.record_keys(kind)? {
+                let run = self.store.record::<Run>(kind, &key)?;
+                if run.is_some_and(|run| roots.blobs.contains(&run.manifest)) {
+                    roots.records.insert((kind.to_owned(), key));
+                }
             }
         }
         Ok(())
