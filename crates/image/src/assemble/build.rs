@@ -179,7 +179,11 @@ impl<'a> Build<'a> {
         let mut uncompiled: Vec<String> = compiled.uncompiled().collect();
         if let Some(conda) = conda {
             layers.extend(conda.layers());
-            let compiled = self.in_order(conda_compiled, conda.replaced).await?;
+            // A module of pip's that does not compile has no bytecode that would hide that of conda's below it.
+            let stale: Vec<String> = wheels.uncompiled().collect();
+            let mut without = conda.replaced;
+            without.iter_mut().for_each(|paths| paths.extend(stale.iter().cloned()));
+            let compiled = self.in_order(conda_compiled, without).await?;
             let bytecode =
                 self.spread(&compiled, &plan::CONDA_BYTECODE, compiled.bytecode().collect()).await?;
             notes.extend(conda.notes);

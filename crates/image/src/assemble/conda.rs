@@ -78,8 +78,8 @@ impl Build<'_> {
         let made = try_join_all(packages.iter().map(|package| self.conda_package(package))).await?;
         let (mut laid, facts): (Vec<Package>, Vec<CondaFacts>) = made.into_iter().unzip();
         keep_records(&laid)?;
-        let depends: Vec<Vec<String>> =
-            packages.iter().zip(&facts).map(|(package, facts)| conda_meta::depends(package, facts)).collect();
+        let packages = &conda_meta::with_needs(packages, facts.iter());
+        let depends: Vec<Vec<String>> = packages.iter().map(|package| package.depends.clone()).collect();
         for ((laid, package), facts) in laid.iter_mut().zip(packages).zip(&facts) {
             laid.note = Some(Arc::new(conda_meta::record(package, facts, &conda_meta::Asked::new())));
         }

@@ -38,7 +38,7 @@ pub use bytecode::Bytecode;
 pub(crate) use bytecode::cached as bytecode_path;
 pub(crate) use compiler::Compiler;
 pub use conda::CondaPath;
-pub(crate) use conda::{can_be_named, fit_shebang, relocate, write_over};
+pub(crate) use conda::{can_be_named, fit_shebang, is_python, relocate, write_over};
 pub use error::{Error, Problem};
 pub(crate) use gzip::GzipWriter;
 pub use linkage::{Linkage, Linked};
