@@ -51,6 +51,22 @@ struct ImageConfig {
 }
 
 impl Evidence {
+    /// Of an image that somebody else has gathered: what is attached, by media type, and whether its blobs are right.
+    pub(crate) fn new(
+        image: Digest,
+        manifest: ImageManifest,
+        platform: Platform,
+        attached: Vec<(String, Vec<u8>)>,
+        contents: Option<Result<usize, String>>,
+    ) -> Self {
+        Self { image, manifest, platform, attached, contents }
+    }
+
+    /// Whether files of this kind say something of an image.
+    pub(crate) fn wants(media_type: &str) -> bool {
+        WANTED.contains(&media_type)
+    }
+
     /// What is attached and of this media type.
     pub(crate) fn of_type(&self, media_type: &str) -> impl Iterator<Item = &[u8]> {
         self.attached.iter().filter(move |(kind, _)| kind == media_type).map(|(_, bytes)| bytes.as_slice())
@@ -86,7 +102,7 @@ impl Workspace {
         drop(pin);
         let mut attached = Vec::new();
         for referrer in self.referrers_of(&image.manifest).await? {
-            for layer in referrer.layers {
+            for layer in referrer.layers.into_iter().filter(|layer| Evidence::wants(&layer.media_type)) {
                 attached.push((layer.media_type, self.store.read(&layer.digest)?));
             }
         }

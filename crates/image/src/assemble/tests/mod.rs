@@ -2,6 +2,7 @@
 
 mod conda;
 mod distributions;
+mod prefix;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
