@@ -1,6 +1,7 @@
 //! What was chosen: a definition becomes a lock, with a receipt that says how.
 
 mod advice;
+mod asked;
 pub mod conda;
 pub mod debian;
 pub mod diff;

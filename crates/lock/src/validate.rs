@@ -32,7 +32,7 @@ pub struct InvalidLock {
 type Result = std::result::Result<(), InvalidLock>;
 
 /// What is at fault is shown with its control characters escaped.
-fn invalid(what: impl AsRef<str>, problem: impl Into<String>) -> InvalidLock {
+pub(crate) fn invalid(what: impl AsRef<str>, problem: impl Into<String>) -> InvalidLock {
     InvalidLock { what: what.as_ref().escape_debug().to_string(), problem: problem.into() }
 }
 
@@ -384,6 +384,11 @@ impl Places {
         } else {
             self.urls.push(url.clone());
         }
+    }
+
+    /// Those that are no folders of this machine.
+    pub fn urls(&self) -> &[Url] {
+        &self.urls
     }
 
     fn is_strange(&self, url: &Url) -> bool {

@@ -556,6 +556,7 @@ impl Target {
     ) -> Result<()> {
         match self {
             Self::Prefix(folder) => {
+                workspace.fetcher_for(definition).await?;
                 let layers = workspace.unpack(&image.layers).await?;
                 let assembler = workspace.assembler(None).await?;
                 let asked = asked(definition, image.platform);

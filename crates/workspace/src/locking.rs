@@ -288,6 +288,7 @@ impl Workspace {
         scripts: Scripts<'_>,
     ) -> Result<(Lock, Receipt)> {
         let _pin = self.store.pin()?;
+        self.fetcher_for(definition).await?;
         self.reporter.begin(Phase::Resolving, "environment");
         let mut platforms: BTreeMap<Platform, PlatformLock> = BTreeMap::new();
         let mut indexes: Vec<IndexState> = Vec::new();
@@ -522,6 +523,10 @@ impl Workspace {
     }
 
     pub(crate) async fn archive(&self) -> Result<Archive> {
+        Ok(Archive::new(self.fetcher().await?.clone(), self.debian_config()?))
+    }
+
+    pub(crate) fn debian_config(&self) -> Result<provenv_lock::debian::DebianConfig> {
         let settings = &self.config.debian;
         let config = provenv_lock::debian::DebianConfig {
             mirror: settings.mirror.clone(),
@@ -530,7 +535,7 @@ impl Workspace {
             ..Default::default()
         }
         .with_environment()?;
-        Ok(Archive::new(self.fetcher().await?.clone(), config))
+        Ok(config)
     }
 
     async fn conda_resolver(&self) -> Result<provenv_lock::conda::Resolver> {
