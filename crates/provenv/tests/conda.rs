@@ -103,7 +103,7 @@ fn real_packages_are_locked_built_and_run() {
 
 #[test]
 fn modules_are_what_scripts_and_other_places_make_of_them() {
-    let (Some(real), Some(workspace)) = (provenv_channel::real(), Workspace::new()) else { return };
+    let (Some(real), Some(workspace)) = (real(), Workspace::new()) else { return };
     let module = |name: &str| Package::new(name, "1.0").noarch_python().depends("python >=3.8");
     let tiny =
         Channel::new("tiny")

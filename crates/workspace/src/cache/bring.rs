@@ -8,7 +8,7 @@ use provenv_lock::Lock;
 use provenv_registry::{PullOptions, Reference};
 
 use super::find::built;
-use crate::building::is_whole;
+use crate::building::{Assembling, is_whole};
 use crate::catalogue::ImageRow;
 use crate::error::with_causes;
 use crate::{Error, Result, Workspace};
@@ -65,7 +65,7 @@ impl Workspace {
             self.reporter.note(&format!("the image is assembled here, since it could not be fetched: {why}"));
             self.catalogue.forget_remote_image(lock, image.platform).await?;
             let whole = self.catalogue.lock(lock).await?.ok_or(Error::NoPlatform(image.platform))?;
-            let made = self.assemble(&whole, image.platform, false).await?;
+            let made = self.assemble(&whole, image.platform, Assembling::First).await?;
             if made.manifest != image.manifest {
                 return Err(Error::NotReproducible { first: image.manifest, second: made.manifest });
             }
