@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use url::Url;
 
 use crate::dockerfile::Builder;
+use crate::housekeeping::parse_age;
 
 /// What can be set. Everything has a default; environment variables win. Not `Debug`: a mirror's URL may hold a password.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
@@ -28,6 +30,8 @@ pub struct Config {
     pub provenance: ProvenanceSettings,
     /// How Dockerfiles are run.
     pub dockerfile: DockerfileSettings,
+    /// What `store gc` leaves.
+    pub store: StoreSettings,
 }
 
 /// `[dockerfile]`
@@ -36,6 +40,22 @@ pub struct Config {
 pub struct DockerfileSettings {
     /// The engine that runs them; the first that is found otherwise.
     pub builder: Builder,
+}
+
+/// `[store]`: what `store gc` leaves where its options do not say.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSettings {
+    /// So many images that no registered version needs: those used last.
+    pub keep_last: Option<usize>,
+    /// Images that were used within this time: `30d`, `12h`, `4w`.
+    #[serde(deserialize_with = "age")]
+    pub keep_used_within: Option<Duration>,
+}
+
+fn age<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_age(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 /// `[provenance]`
