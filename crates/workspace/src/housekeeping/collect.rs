@@ -183,6 +183,10 @@ impl Workspace {
         for digest in remnants {
             let Some(lock) = self.catalogue.lock(&digest).await? else { continue };
             roots.blobs.extend(lock.platforms.values().flat_map(irreplaceable));
+            let made = lock.platforms.values().filter_map(|lock| lock.base.dockerfile());
+            for made in made {
+                roots.blobs.extend(self.blobs_of_dockerfile(made)?);
+            }
         }
         for proof in self.catalogue.all_proofs().await? {
             roots.blobs.extend(proof.referrer.blobs().into_iter().map(|(digest, _)| digest));
@@ -249,6 +253,19 @@ impl Workspace {
             }
         }
         roots.trees.extend(self.store.tree_keys("tool")?.into_iter().map(|key| ("tool".to_owned(), key)));
+        Ok(())
+    }
+
+    /// Keeps what is known of runs of Dockerfiles whose results stay.
+    fn reach_dockerfiles(&self, roots: &mut Roots) -> Result<()> {
+        for kind in [RUNS, MADE] {
+            for key in self.store.record_keys(kind)? {
+                let run = self.store.record::<Run>(kind, &key)?;
+                if run.is_some_and(|run| roots.blobs.contains(&run.manifest)) {
+                    roots.records.insert((kind.to_owned(), key));
+                }
+            }
+        }
         Ok(())
     }
 
