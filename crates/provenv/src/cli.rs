@@ -7,6 +7,7 @@ mod locking;
 mod proof;
 mod registry;
 mod signing;
+mod store;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ pub use locking::{BuildArgs, LockArgs, UpgradeArgs};
 pub use proof::{AuditArgs, Ecosystem, SbomArgs};
 pub use registry::{RegistryCommand, RegistryServeArgs};
 pub use signing::{KeyCommand, ProvenanceArgs, PushArgs, SignArgs, VerifyArgs};
+pub use store::{GcArgs, StoreCommand};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -304,23 +306,6 @@ pub enum RunsCommand {
         /// Its identifier, or `latest`
         run: String,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum StoreCommand {
-    /// How much there is of what
-    Stats,
-    /// Remove what no registered version and no run needs; with -v, list it
-    Gc {
-        /// Show what would be removed and remove nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Also unpacked layers and caches, which are made again when needed
-        #[arg(long)]
-        all: bool,
-    },
-    /// Read every blob again and find those that have changed
-    Scrub,
 }
 
 fn parse_variable(text: &str) -> Result<(String, String), String> {

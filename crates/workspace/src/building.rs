@@ -9,7 +9,7 @@ use provenv_image::export::Destination;
 use provenv_image::oci::Image;
 use provenv_image::segment::EPOCH;
 use provenv_lock::{BaseLock, Lock, PlatformLock, PostLink, PypiSource};
-use provenv_store::{Roots, Store};
+use provenv_store::{Lease, Roots, Store};
 use serde::Serialize;
 
 use crate::build_log::BuildLog;
@@ -248,6 +248,7 @@ impl Workspace {
     }
 
     async fn image_of(&self, lock: &Lock, digest: &Digest, platform: Platform) -> Result<(Image, bool)> {
+        self.catalogue.note_use(digest).await?;
         if let Some(image) = self.known_image(digest, platform).await? {
             return Ok((image, true));
         }
@@ -257,14 +258,19 @@ impl Workspace {
                 Platform::host()
             )));
         }
-        let _lease =
-            self.store.lock_async("image", &format!("{}-{}", digest.hex(), platform.architecture())).await?;
+        let _lease = self.image_lease(digest, platform).await?;
         if let Some(image) = self.known_image(digest, platform).await? {
             return Ok((image, true));
         }
-        let image = self.assemble(lock, platform, false).await?;
+        let image = self.assemble(lock, platform, Assembling::First).await?;
         self.catalogue.record_image(digest, EPOCH, &image).await?;
         Ok((image, false))
+    }
+
+    /// Held by whoever makes the image of a lock.
+    pub(crate) async fn image_lease(&self, lock: &Digest, platform: Platform) -> Result<Lease> {
+        let key = format!("{}-{}", lock.hex(), platform.architecture());
+        Ok(self.store.lock_async("image", &key).await?)
     }
 
     async fn known_image(&self, lock: &Digest, platform: Platform) -> Result<Option<Image>> {
@@ -274,7 +280,7 @@ impl Workspace {
 
     /// Assembles again, from the artifacts on, and compares.
     async fn rebuild(&self, locked: &Locked, platform: Platform, first: &Image) -> Result<()> {
-        let second = self.assemble(&locked.lock, platform, true).await?;
+        let second = self.assemble(&locked.lock, platform, Assembling::Again).await?;
         if second.manifest == first.manifest {
             Ok(())
         } else {
@@ -283,7 +289,7 @@ impl Workspace {
     }
 
     /// One attempt, with a log and a record of its own.
-    pub(crate) async fn assemble(&self, lock: &Lock, platform: Platform, again: bool) -> Result<Image> {
+    pub(crate) async fn assemble(&self, lock: &Lock, platform: Platform, how: Assembling) -> Result<Image> {
         let platform_lock = lock.platforms.get(&platform).ok_or(Error::NoPlatform(platform))?;
         let id = identifier("build");
         // Held while this process builds: a build whose lease is free and which has no end is lost.
@@ -305,10 +311,10 @@ impl Workspace {
             self.distrust_indexes(lock).await?;
             self.bring_base_of(platform_lock).await?;
             let assembler = self.assembler(Some(Arc::clone(&reporter) as Arc<dyn Reporter>)).await?;
-            let image = if again {
-                assembler.image_again(platform_lock, platform).await
-            } else {
-                assembler.image(platform_lock, platform).await
+            let image = match how {
+                Assembling::First => assembler.image(platform_lock, platform).await,
+                Assembling::Again => assembler.image_again(platform_lock, platform).await,
+                Assembling::Mending => assembler.mend(platform_lock, platform).await,
             };
             image.map_err(Error::from)
         }
@@ -425,6 +431,17 @@ impl Workspace {
             .map(|row| format!("{}:{}", row.name, row.version))
             .collect())
     }
+}
+
+/// How an image is assembled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Assembling {
+    /// From what there is.
+    First,
+    /// As if nothing had been made before, to compare.
+    Again,
+    /// Whatever its record says, so that all is there again that it is made of.
+    Mending,
 }
 
 /// The hexadecimal digits of a digest, of which the first six will do.

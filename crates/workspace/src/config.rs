@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use url::Url;
+
+use crate::housekeeping::parse_age;
 
 /// What can be set. Everything has a default; environment variables win. Not `Debug`: a mirror's URL may hold a password.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
@@ -24,6 +27,24 @@ pub struct Config {
     pub registry: RegistrySettings,
     /// What provenance says of this machine.
     pub provenance: ProvenanceSettings,
+    /// What `store gc` leaves.
+    pub store: StoreSettings,
+}
+
+/// `[store]`: what `store gc` leaves where its options do not say.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSettings {
+    /// So many images that no registered version needs: those used last.
+    pub keep_last: Option<usize>,
+    /// Images that were used within this time: `30d`, `12h`, `4w`.
+    #[serde(deserialize_with = "age")]
+    pub keep_used_within: Option<Duration>,
+}
+
+fn age<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_age(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 /// `[provenance]`

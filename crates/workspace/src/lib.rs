@@ -56,7 +56,10 @@ pub use curated::is_curated;
 pub use environments::{EnvironmentDetails, Registered};
 pub use error::Error;
 pub use exporting::ExportOptions;
-pub use housekeeping::{GcSummary, ScrubSummary, StatsSummary};
+pub use housekeeping::{
+    CorruptBlob, CorruptState, GcImage, GcItem, GcOptions, GcSummary, KeepPolicy, ScrubSummary, StatsSummary,
+    parse_age,
+};
 pub use interpreter::TriedInterpreter;
 pub use job::Job;
 pub use lock_file::CheckedLock;

@@ -145,6 +145,13 @@ impl Assembler {
         again.image(lock, platform).await
     }
 
+    /// Makes again what is missing of the image and of the segments that it was joined from. What is there stays as it is.
+    pub async fn mend(&self, lock: &PlatformLock, platform: Platform) -> Result<Image, Error> {
+        let kept = Build::new(self, lock, platform).image().await?;
+        self.store.set_record(IMAGES, &image_key(lock, platform), &kept)?;
+        Ok(kept.image.expect("an image was built"))
+    }
+
     fn kept(&self, key: &str) -> Result<Option<Kept>, Error> {
         Ok(self.store.record::<Kept>(IMAGES, key)?.filter(|kept| kept.is_in(&self.store)))
     }

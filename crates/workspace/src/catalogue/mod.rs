@@ -9,6 +9,7 @@ mod images;
 mod proofs;
 mod registry;
 mod runs;
+mod uses;
 
 use std::path::Path;
 use std::time::Duration;
@@ -30,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("registry.sql"),
     include_str!("audits.sql"),
     include_str!("proofs.sql"),
+    include_str!("uses.sql"),
 ];
 
 /// What can go wrong with the catalogue.

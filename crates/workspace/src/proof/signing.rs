@@ -157,9 +157,11 @@ impl Workspace {
     /// The image with this manifest, if all its bytes are here.
     pub(crate) async fn whole_image(&self, manifest: &Digest) -> Result<Image> {
         let rows = self.catalogue.images().await?;
-        let image = rows.into_iter().map(|row| row.image).find(|image| image.manifest == *manifest);
-        let whole = image.filter(|image| is_whole(&self.store, image));
-        whole.ok_or_else(|| ProofError::Collected(*manifest).into())
+        let row = rows.into_iter().find(|row| row.image.manifest == *manifest);
+        let row = row.filter(|row| is_whole(&self.store, &row.image));
+        let row = row.ok_or(ProofError::Collected(*manifest))?;
+        self.catalogue.note_use(&row.lock).await?;
+        Ok(row.image)
     }
 
     /// Pushes the image of an environment, a file or a digest to `HOST/NAME[:TAG]`, and all that is attached to it. Builds

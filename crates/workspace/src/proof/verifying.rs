@@ -14,6 +14,7 @@ use super::ProofError;
 use super::evidence::Evidence;
 use super::place::ImagePlace;
 use super::policy::Policy;
+use crate::building::Assembling;
 use crate::{Error, Result, Workspace};
 
 /// How an image is checked.
@@ -277,7 +278,7 @@ impl Workspace {
             let definition = stated.or_else(attached).ok_or_else(missing)?;
             self.usable(&definition, &lock, Path::new(shown)).await?;
         }
-        let image = self.assemble(&lock, evidence.platform, true).await?;
+        let image = self.assemble(&lock, evidence.platform, Assembling::Again).await?;
         drop(pin);
         Ok(compare(evidence, &image))
     }
