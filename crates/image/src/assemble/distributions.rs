@@ -27,9 +27,9 @@ impl Build<'_> {
         let Some(python) = self.lock.python.as_ref().map(PythonLock::minor) else { return Ok(Vec::new()) };
         let all = self.lock.conda.iter().map(|package| self.of_package(package, python));
         let (facts, mut read): (Vec<_>, Vec<_>) = try_join_all(all).await?.into_iter().unzip();
-        let packages = self.lock.conda.iter().zip(&facts);
-        let depends: Vec<_> = packages.map(|(package, facts)| conda_meta::depends(package, facts)).collect();
-        let order = order_of(&self.lock.conda, &depends, facts.iter());
+        let packages = conda_meta::with_needs(&self.lock.conda, facts.iter());
+        let depends: Vec<_> = packages.iter().map(|package| package.depends.clone()).collect();
+        let order = order_of(&packages, &depends, facts.iter());
         Ok(order.into_iter().flat_map(|n| std::mem::take(&mut read[n])).collect())
     }
 

@@ -256,19 +256,6 @@ impl Workspace {
         Ok(())
     }
 
-    /// Keeps what is known of runs of Dockerfiles whose results stay.
-    fn reach_dockerfiles(&self, roots: &mut Roots) -> Result<()> {
-        for kind in [RUNS, MADE] {
-            for key in self.store.record_keys(kind)? {
-                let run = self.store.record::<Run>(kind, &key)?;
-                if run.is_some_and(|run| roots.blobs.contains(&run.manifest)) {
-                    roots.records.insert((kind.to_owned(), key));
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// The images of which something went.
     async fn images_gone(
         &self,
