@@ -103,7 +103,7 @@ fn real_packages_are_locked_built_and_run() {
 
 #[test]
 fn modules_are_what_scripts_and_other_places_make_of_them() {
-    let (Some(real), Some(workspace)) = (provenv_channel::real(), Workspace::new()) else { return };
+    let (Some(real), Some(workspace)) = (real(), Workspace::new()) else { return };
     let module = |name: &str| Package::new(name, "1.0").noarch_python().depends("python >=3.8");
     let tiny =
         Channel::new("tiny")
@@ -158,6 +158,25 @@ fn scripted() -> Channel {
         .add(Package::new("broken", "1.0").post_link("echo it cannot be done >&2\nexit 3\n"))
         .add(Package::new("early", "1.0").pre_link("exit 0\n"))
         .add(Package::new("late", "1.0").pre_unlink("exit 1\n"))
+        .add(Package::new("clock", "1.0").post_link(
+            "mkdir -p \"$PREFIX/share\"\ncat /proc/sys/kernel/random/uuid > \"$PREFIX/share/when\"\n",
+        ))
+}
+
+#[test]
+fn scripts_are_not_run_again_for_the_same_packages() {
+    let Some(workspace) = Workspace::new() else { return };
+    let server = Server::start(scripted().serve(FileTree::new()));
+    workspace.write("environment.yml", &environment(&server.at("/demo"), &["clock"]));
+    let first = workspace.json(["lock", "environment.yml", "--post-link", "run"]);
+    assert_eq!(workspace.json(["lock", "environment.yml", "--upgrade"])["lock"], first["lock"]);
+    workspace.run(["env", "register", "environment.yml", "--name", "clock"]).ok();
+    assert_eq!(workspace.json(["upgrade", "clock", "--dry-run"])["to"], Value::Null);
+    assert_eq!(workspace.json(["upgrade", "clock"])["to"], Value::Null);
+    // With another package they are.
+    workspace.write("environment.yml", &environment(&server.at("/demo"), &["clock", "late"]));
+    let other = workspace.json(["lock", "environment.yml", "--post-link", "run"]);
+    assert_ne!(other["lock"], first["lock"]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use provenv_store::{Hold, SharedPin};
 use serde::Serialize;
 
 use crate::building::blobs_of;
+use crate::cache::Need;
 use crate::catalogue::{RunRow, RunStatus};
 use crate::environments::{Given, Registered};
 use crate::error::{IoContext, with_causes};
@@ -308,6 +309,7 @@ impl Workspace {
         }
         let locked = self.locked(given).await?;
         let (image, cached) = self.image(&locked, host).await?;
+        self.bring(&image, &locked.receipt.lock, Need::ToRun).await?;
         let lock = locked.lock.platforms.get(&host).ok_or(Error::NoPlatform(host))?;
         let (lock, variables) = (lock.clone(), provenv_image::oci::variables(&self.store, &image)?);
         Ok(Prepared { locked, lock, image, variables, cached })

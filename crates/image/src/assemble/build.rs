@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::future::{try_join, try_join_all};
 use provenv_definition::{Digest, Platform};
 use provenv_fetch::{Fetcher, Phase, Reporter};
-use provenv_lock::{DebPackage, ImageLock, PlatformLock, PypiPackage, PypiSource, PythonLock};
+use provenv_lock::{DebPackage, PlatformLock, PypiPackage, PypiSource, PythonLock};
 use provenv_store::Store;
 use tokio::sync::{Semaphore, watch};
 
@@ -245,7 +245,7 @@ impl<'a> Build<'a> {
         if self.lock.conda.is_empty() {
             let skeleton = venv.map(virtualenv).unwrap_or_default();
             // On Debian packages alone it always was a layer, and so it stays.
-            if skeleton.is_empty() && self.lock.base.image().is_some() {
+            if skeleton.is_empty() && self.lock.base.manifest().is_some() {
                 return Ok(Layers::default());
             }
             return Ok(literal(self.store, "virtual environment", &skeleton)?);
@@ -296,10 +296,10 @@ impl<'a> Build<'a> {
         .await
     }
 
-    /// The base from a registry, if it is one.
+    /// The image that the base is, if it is one.
     fn base_image(&self) -> Result<Option<BaseImage>, Error> {
-        let open = |image: &ImageLock| BaseImage::open(self.fetcher.store(), &image.manifest, self.platform);
-        Ok(self.lock.base.image().map(open).transpose()?)
+        let open = |manifest: &Digest| BaseImage::open(self.fetcher.store(), manifest, self.platform);
+        Ok(self.lock.base.manifest().map(open).transpose()?)
     }
 
     /// What is below all packages of conda and Python: a base from a registry with what Debian packages add to it, or

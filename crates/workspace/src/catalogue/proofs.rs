@@ -69,8 +69,10 @@ impl Catalogue {
         let rows = sqlx::query(
             "SELECT manifest, lock, platform, epoch, created_at AS at FROM images
              UNION ALL
+             SELECT manifest, lock, platform, epoch, found_at AS at FROM remote_images
+             UNION ALL
              SELECT manifest, lock, platform, NULL AS epoch, started_at AS at FROM builds
-             WHERE status = 'succeeded' AND manifest IS NOT NULL
+             WHERE status = 'succeeded' AND manifest IS NOT NULL AND definition IS NULL
              ORDER BY at",
         )
         .fetch_all(&self.pool)

@@ -6,7 +6,7 @@ use provenv_definition::{Digest, Platform};
 use provenv_image::export;
 use provenv_image::proof::provenance::{DEFINITION_TYPE, LOCK_TYPE};
 use provenv_image::proof::{dsse, simple_signing};
-use provenv_registry::Reference;
+use provenv_registry::{Options, Reference};
 use serde::Deserialize;
 
 use super::ProofError;
@@ -89,7 +89,8 @@ impl Workspace {
                 tokio::task::spawn_blocking(move || in_layout(&path, tag.as_deref(), &shown)).await?
             }
             ImagePlace::Registry(reference, digest) => {
-                in_registry(reference, digest.as_ref(), shown, insecure).await
+                let options = registry_options(&self.config, insecure);
+                in_registry(reference, digest.as_ref(), shown, &options).await
             }
         }
     }
@@ -134,19 +135,18 @@ fn in_layout(folder: &Path, tag: Option<&str>, shown: &str) -> Result<Evidence> 
     Ok(Evidence { image, manifest, platform, attached: layout.attached(&WANTED)?, contents: Some(contents) })
 }
 
-async fn in_registry(
+pub(super) async fn in_registry(
     reference: &Reference,
     digest: Option<&Digest>,
     shown: &str,
-    insecure: bool,
+    options: &Options,
 ) -> Result<Evidence> {
-    let options = registry_options(insecure);
-    let found = provenv_registry::manifest(reference, digest, &options).await?;
+    let found = provenv_registry::manifest(reference, digest, options).await?;
     let found = found.ok_or_else(|| ProofError::NotInRegistry(shown.to_owned()))?;
     let manifest = parse(&found.bytes, shown)?;
     let config = &manifest.config;
-    let config = provenv_registry::small_blob(reference, &config.digest, config.size, &options).await?;
-    let attached = provenv_registry::attached(reference, &found.digest, &WANTED, &options).await?;
+    let config = provenv_registry::small_blob(reference, &config.digest, config.size, options).await?;
+    let attached = provenv_registry::attached(reference, &found.digest, &WANTED, options).await?;
     Ok(Evidence {
         image: found.digest,
         platform: platform_of(&config, shown)?,
