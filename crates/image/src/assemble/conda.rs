@@ -66,6 +66,19 @@ impl Conda {
     }
 }
 
+/// Where each of `packages` comes when they are laid down, of which `depends` says what each needs.
+pub(super) fn order_of<'f>(
+    packages: &[CondaPackage],
+    depends: &[Vec<String>],
+    facts: impl Iterator<Item = &'f CondaFacts>,
+) -> Vec<usize> {
+    let is_noarch = |(package, facts): (&CondaPackage, &CondaFacts)| {
+        package.subdir == "noarch" || conda_meta::is_noarch(facts)
+    };
+    let noarch: Vec<bool> = packages.iter().zip(facts).map(is_noarch).collect();
+    install_order(packages, depends, &noarch)
+}
+
 impl Build<'_> {
     /// The conda packages, if there are any, without what `wheels` replace of them.
     pub(super) async fn conda(&self, wheels: &[PypiPackage]) -> Result<Option<Conda>, Error> {
@@ -83,12 +96,7 @@ impl Build<'_> {
         for ((laid, package), facts) in laid.iter_mut().zip(packages).zip(&facts) {
             laid.note = Some(Arc::new(conda_meta::record(package, facts, &conda_meta::Asked::new())));
         }
-        let noarch: Vec<bool> = packages
-            .iter()
-            .zip(&facts)
-            .map(|(package, facts)| package.subdir == "noarch" || conda_meta::is_noarch(facts))
-            .collect();
-        let order = install_order(packages, &depends, &noarch);
+        let order = order_of(packages, &depends, facts.iter());
         let own_python = self.lock.python.as_ref().filter(|python| python.is_condas());
         let stands_on = match own_python {
             Some(python) => {

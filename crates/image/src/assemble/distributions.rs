@@ -11,9 +11,9 @@ use provenv_store::Store;
 
 use super::Error;
 use super::build::Build;
-use super::conda::for_pythons;
-use crate::path;
-use crate::segment::{self, Item, ItemKind, PREFIX, Reader, Segment};
+use super::conda::{for_pythons, order_of};
+use crate::segment::{self, CondaFacts, Item, ItemKind, PREFIX, Reader, Segment};
+use crate::{conda_meta, path};
 
 /// What is read of a distribution's metadata. What counts stands before its description, and that comes last.
 pub(super) const MOST: u64 = 1 << 20;
@@ -22,29 +22,35 @@ pub(super) const MOST: u64 = 1 << 20;
 const MOST_LINKS: usize = 8;
 
 impl Build<'_> {
-    /// What the conda packages bring.
+    /// What the conda packages bring, in the order in which they are laid down: of one file of two packages the later counts.
     pub(super) async fn distributions(&self) -> Result<Vec<Distribution>, Error> {
         let Some(python) = self.lock.python.as_ref().map(PythonLock::minor) else { return Ok(Vec::new()) };
         let all = self.lock.conda.iter().map(|package| self.of_package(package, python));
-        Ok(try_join_all(all).await?.concat())
+        let (facts, mut read): (Vec<_>, Vec<_>) = try_join_all(all).await?.into_iter().unzip();
+        let packages = conda_meta::with_needs(&self.lock.conda, facts.iter());
+        let depends: Vec<_> = packages.iter().map(|package| package.depends.clone()).collect();
+        let order = order_of(&packages, &depends, facts.iter());
+        Ok(order.into_iter().flat_map(|n| std::mem::take(&mut read[n])).collect())
     }
 
     async fn of_package(
         &self,
         package: &CondaPackage,
         python: (u32, u32),
-    ) -> Result<Vec<Distribution>, Error> {
+    ) -> Result<(CondaFacts, Vec<Distribution>), Error> {
         let sha256 = &package.artifact.sha256;
         let kept = segment::kept_conda(self.store, sha256, &for_pythons(package, self.lock.python.as_ref()))?;
-        let segment = if let Some(kept) = kept {
-            Arc::new(kept.segment)
+        let (segment, facts) = if let Some(kept) = kept {
+            (Arc::new(kept.segment), kept.facts)
         } else {
             self.reporter.expect(Phase::Assembling, 1, package.artifact.size);
-            self.conda_package(package).await?.0.segment
+            let (made, facts) = self.conda_package(package).await?;
+            (made.segment, facts)
         };
         let (store, name) = (self.store.clone(), package.name.clone());
         let read = self.blocking(move || metadata(&store, &segment, python)).await?;
-        Ok(read.into_iter().map(|metadata| Distribution { package: name.clone(), metadata }).collect())
+        let read = read.into_iter().map(|metadata| Distribution { package: name.clone(), metadata });
+        Ok((facts, read.collect()))
     }
 }
 

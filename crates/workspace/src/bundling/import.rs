@@ -90,6 +90,9 @@ impl Workspace {
         for bundle in opened.referrers.iter().filter(|referrer| referrer.artifact_type == BUNDLE_TYPE) {
             let mut one = self.sound(&opened, bundle).await?;
             self.may_be_registered(&opened, &one, options).await?;
+            if let Some(what) = sound.iter().find_map(|other| contradiction(&one, other)) {
+                return Err(opened.unsound(what));
+            }
             one.checks = self.proven(&opened, &one, folder, options).await?;
             sound.push(one);
         }
@@ -361,6 +364,19 @@ impl Workspace {
 
 fn is_small(blobs: &HashMap<Digest, u64>, digest: &Digest) -> bool {
     blobs.get(digest).is_some_and(|size| *size <= MOST_PART)
+}
+
+/// In what two images of one bundle cannot both be taken.
+fn contradiction(one: &Sound, other: &Sound) -> Option<&'static str> {
+    let made_of = |one: &Sound| (one.digest, one.image.platform, one.epoch);
+    if made_of(one) == made_of(other) && one.image.manifest != other.image.manifest {
+        return Some("it holds two images of one lock");
+    }
+    let (Some(name), Some(other_name)) = (&one.environment, &other.environment) else { return None };
+    let same_name = (&name.name, &name.version) == (&other_name.name, &other_name.version);
+    let same = one.digest == other.digest
+        && content_digest(&name.environment) == content_digest(&other_name.environment);
+    (same_name && !same).then_some("it holds two environments by one name")
 }
 
 /// Whether this is the definition of a curated environment.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use provenv_definition::{Base, Definition, Digest, Platform, Recipe, definition_digest};
-use provenv_image::base_image::{BaseImage, take_up};
+use provenv_image::base_image::{BaseImage, Manifest, take_up};
 use provenv_lock::{DockerfileLock, ImageLock, Lock, PlatformLock, ToolVersion, Upgrade};
 use provenv_store::Store;
 use serde::{Deserialize, Serialize};
@@ -109,6 +109,17 @@ impl Workspace {
         } else {
             Err(DockerfileError::Gone(made.manifest).into())
         }
+    }
+
+    /// The blobs of what a Dockerfile made, as far as they are known here.
+    pub(crate) fn blobs_of_dockerfile(&self, made: &DockerfileLock) -> Result<Vec<Digest>> {
+        let mut blobs = vec![made.manifest];
+        if self.store.contains(&made.manifest)
+            && let Ok(manifest) = Manifest::parse(&self.store.read(&made.manifest)?)
+        {
+            blobs.extend(manifest.blobs().map(|(digest, _)| digest));
+        }
+        Ok(blobs)
     }
 
     /// Runs the Dockerfile of `definition`: on the images and the context of `pinned`, if there are such. One that was run before
@@ -313,7 +324,7 @@ fn lay_image(store: &Store, image: &ImageLock, to: &Path) -> Result<()> {
     let media_type =
         serde_json::from_slice::<serde_json::Value>(&base).unwrap_or_default()["mediaType"].clone();
     let media_type = media_type.as_str().unwrap_or(provenv_image::oci::MANIFEST_TYPE).to_owned();
-    let manifest = provenv_image::base_image::Manifest::parse(&base)
+    let manifest = Manifest::parse(&base)
         .map_err(|source| provenv_image::base_image::Error::Manifest { image: image.manifest, source })
         .map_err(|error| Error::Image(error.into()))?;
     let index = serde_json::json!({ "schemaVersion": 2, "manifests": [{

@@ -183,6 +183,10 @@ impl Workspace {
         for digest in remnants {
             let Some(lock) = self.catalogue.lock(&digest).await? else { continue };
             roots.blobs.extend(lock.platforms.values().flat_map(irreplaceable));
+            let made = lock.platforms.values().filter_map(|lock| lock.base.dockerfile());
+            for made in made {
+                roots.blobs.extend(self.blobs_of_dockerfile(made)?);
+            }
         }
         for proof in self.catalogue.all_proofs().await? {
             roots.blobs.extend(proof.referrer.blobs().into_iter().map(|(digest, _)| digest));

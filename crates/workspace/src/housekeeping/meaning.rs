@@ -56,6 +56,11 @@ impl Meanings {
         if let Some(base) = lock.base.image() {
             self.names.entry(base.manifest).or_insert_with(|| format!("manifest of {}", base.reference));
         }
+        if let Some(made) = lock.base.dockerfile() {
+            self.names
+                .entry(made.manifest)
+                .or_insert_with(|| "manifest of what a Dockerfile made".to_owned());
+        }
         if let Some(PostLink::Run { layer: Some(layer) }) = &lock.post_link {
             let name = || "what scripts of conda packages left".to_owned();
             self.names.entry(layer.sha256).or_insert_with(name);
