@@ -181,7 +181,7 @@ pub(super) fn unread(question: Question<'_>, read: &RepoDataQueryOutput) -> BTre
 }
 
 /// The packages of the previous lock that may not move.
-fn staying<'a>(question: Question<'a>) -> impl Iterator<Item = &'a CondaPackage> {
+fn staying(question: Question<'_>) -> impl Iterator<Item = &CondaPackage> {
     let stays = move |package: &&CondaPackage| match question.upgrade {
         Upgrade::None => true,
         Upgrade::All => false,
