@@ -71,7 +71,7 @@ impl Workspace {
             }
         }
         if is_whole(&self.store, image) {
-            self.catalogue.record_image(lock, EPOCH, image).await?;
+            self.catalogue.import_image(lock, EPOCH, image).await?;
         }
         Ok(())
     }
