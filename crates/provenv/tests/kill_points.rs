@@ -15,7 +15,7 @@ use support::{Done, Workspace, command, definition, eventually, have, serve, ski
 const CALLS: [&str; 3] =
     ["rename,renameat,renameat2,link,linkat", "fsync,fdatasync", "unlink,unlinkat,rmdir"];
 /// Before which of them; each thread counts its own.
-const DEATHS: [usize; 5] = [1, 2, 3, 5, 8];
+const DEATHS: [usize; 3] = [1, 2, 4];
 
 fn serve_packages() -> Server {
     serve(&["one", "two"].iter().fold(Index::new(), |index, name| {
@@ -110,7 +110,7 @@ fn a_build_may_die_at_each_step_of_its_writing() {
             }
         }
     }
-    assert!(deaths >= 6, "only {deaths} deaths");
+    assert!(deaths >= 5, "only {deaths} deaths");
 }
 
 #[test]
