@@ -1,5 +1,7 @@
 //! Images with conda packages: laid out, decided and noted as conda does, and the same whoever makes them.
 
+use std::collections::BTreeMap;
+
 use provenv_definition::Suite;
 use provenv_fetch::Phase;
 use provenv_lock::{Artifact, BaseLock, CondaPackage, PinnedLayer, PlatformLock, PostLink, PythonLock};
