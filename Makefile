@@ -65,6 +65,11 @@ bench-conda: ## time conda environments beside py-rattler, and buildah with pip
 	$(CARGO) build --release --locked --package provenv --package provenv-image --package provenv-channel --bins --example limit --example real_channel
 	bench/conda.sh $(PROVENV)
 
+.PHONY: bench-registry
+bench-registry: build ## time pushes, pulls and `registry serve` beside skopeo, buildah, podman and docker-registry
+	bench/registry.sh $(PROVENV)
+	bench/serve.sh $(PROVENV)
+
 .PHONY: manual
 manual: build ## manual pages and completions into target/manual
 	$(PROVENV) man target/manual

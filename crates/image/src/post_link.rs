@@ -225,7 +225,7 @@ impl Prefix {
             let begin = format!("{}__pycache__/{name}.cpython-", &module[1..module.len() - name.len()]);
             let following = self.before.range(begin.clone()..).map(|(path, _)| path);
             let all = following.take_while(move |path| path.starts_with(&begin));
-            all.filter(|path| path.ends_with(".pyc")).map(|path| format!("{PREFIX}/{path}"))
+            all.filter(|path| path.strip_suffix(".pyc").is_some()).map(|path| format!("{PREFIX}/{path}"))
         });
         let stale: Vec<String> = bytecode.filter(|path| !known.contains(path.as_str())).collect();
         changed.extend(stale.into_iter().map(|path| Changed { path, what: What::NoBytecode }));

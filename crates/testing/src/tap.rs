@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -181,7 +182,13 @@ async fn there(
         };
         to.write_all(&buffer[..count]).await?;
         if cut {
-            to.flush().await?;
+            // The server takes what it was sent to its end before the client can ask how far that was.
+            let _client = client.lock().await;
+            to.shutdown().await?;
+            let before = lock(heard).received;
+            while lock(heard).received == before {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
             return Ok(());
         }
     }

@@ -182,7 +182,9 @@ impl<'a> Build<'a> {
             // A module of pip's that does not compile has no bytecode that would hide that of conda's below it.
             let stale: Vec<String> = wheels.uncompiled().collect();
             let mut without = conda.replaced;
-            without.iter_mut().for_each(|paths| paths.extend(stale.iter().cloned()));
+            for paths in &mut without {
+                paths.extend(stale.iter().cloned());
+            }
             let compiled = self.in_order(conda_compiled, without).await?;
             let bytecode =
                 self.spread(&compiled, &plan::CONDA_BYTECODE, compiled.bytecode().collect()).await?;

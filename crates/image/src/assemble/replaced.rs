@@ -85,7 +85,9 @@ fn distribution(
             // An extension module would be found before what replaces it; pip leaves it.
             let is_module = |ending: &str| {
                 ending == ".py"
-                    || (ending.starts_with('.') && ending.ends_with(".so") && !ending.contains('/'))
+                    || (ending.starts_with('.')
+                        && ending.strip_suffix(".so").is_some()
+                        && !ending.contains('/'))
             };
             let is_of =
                 |item: &&&str| item.starts_with(&inside) || item.strip_prefix(&*path).is_some_and(is_module);

@@ -256,7 +256,7 @@ fn relocate(
     segment::relocate(store, archive, name, *python, prefix, root, &own).map_err(Relocating::Segment)?;
     let mut facts = facts.clone();
     for path in own {
-        if let Some(python) = python.filter(|_| path.ends_with(".py")) {
+        if let Some(python) = python.filter(|_| path.strip_suffix(".py").is_some()) {
             without_bytecode(root, &path, python)?;
         }
         let (sha256, size) = sha256(&root.join(&path))?;

@@ -120,8 +120,8 @@ fn settings_say_which_registry_and_whether_to_push() {
     let Some(second) = Workspace::new() else { return };
     write(&second, &packages, "tea", &["leaf"]);
     shared.tap.forget();
-    let built = build(&second, &["--no-cache-registry"]);
-    assert_eq!((&built["cached"], built.get("shared")), (&false.into(), None));
+    let found = build(&second, &["--no-cache-registry"]);
+    assert_eq!((&found["cached"], found.get("shared")), (&false.into(), None));
     assert_eq!(shared.tap.requests(), [""; 0]);
     // Without one there is nothing to push to.
     let done = second.run(["build", "tea.yaml", "--push"]);

@@ -12,6 +12,7 @@ mod support;
 
 mod doubts;
 mod found;
+mod platforms;
 mod pushes;
 
 use std::net::SocketAddr;

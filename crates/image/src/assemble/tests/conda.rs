@@ -1,5 +1,7 @@
 //! Images with conda packages: laid out, decided and noted as conda does, and the same whoever makes them.
 
+use std::collections::BTreeMap;
+
 use provenv_definition::Suite;
 use provenv_fetch::Phase;
 use provenv_lock::{Artifact, BaseLock, CondaPackage, PinnedLayer, PlatformLock, PostLink, PythonLock};
@@ -148,7 +150,7 @@ async fn a_package_for_any_python_may_lie_in_the_folder_of_a_platform() {
         segment::kept_conda(&world.store("store"), &lock.conda[0].artifact.sha256, &[Some((3, minor))]);
     let kept = kept.unwrap().unwrap();
     assert!(roots.blobs.contains(&kept.segment.blob));
-    let known = crate::about::read(&world.store("store"), &lock, PLATFORM, &Default::default()).unwrap();
+    let known = crate::about::read(&world.store("store"), &lock, PLATFORM, &BTreeMap::default()).unwrap();
     assert_eq!(known[&lock.conda[0].artifact.sha256].parts.len(), 1);
     // Where Python is not conda's there is no place for it.
     let without = PlatformLock { python: None, ..lock };
