@@ -156,7 +156,11 @@ fn registered_versions_stay_unless_it_is_told() {
     assert_eq!(workspace.json(["env", "list", "--all"]).as_array().unwrap().len(), 3);
     let offline = workspace.run(["--offline", "build", "tea:3"]);
     assert_eq!(offline.code, 1, "{}", offline.stdout);
-    assert!(offline.stderr.contains("network is not to be used") && offline.stderr.contains("hint:"), "{}", offline.stderr);
+    assert!(
+        offline.stderr.contains("network is not to be used") && offline.stderr.contains("hint:"),
+        "{}",
+        offline.stderr
+    );
     for (version, image) in ["tea:1", "tea:2", "tea:3"].iter().zip(&images) {
         assert_eq!(&image_of(&workspace, version), image, "{version}");
     }
