@@ -1,4 +1,4 @@
--- What other registries have: images that were found there, with or without their bytes here, and in which of a registry's
+-- Version 5: what other registries have: images that were found there, with or without their bytes here, and in which of a registry's
 -- repositories a blob is. Nobody vouches for it: who goes there sees whether it is so.
 CREATE TABLE remote_images (
     lock       TEXT NOT NULL,
