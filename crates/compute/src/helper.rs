@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use fs_err as fs;
 use nix::fcntl::OFlag;
@@ -57,9 +58,16 @@ struct Scratch<'a>(Option<&'a Path>);
 impl Drop for Scratch<'_> {
     fn drop(&mut self) {
         if let Some(folder) = self.0 {
-            // Nothing in it is beyond the power of the container's root, which we are. If it fails all the
-            // same, the store removes it when the caller is gone.
-            let _ = fs::remove_dir_all(folder);
+            // Nothing in it is beyond the power of the container's root, which we are. The caller removes it at the
+            // same time, as far as it may, and what it takes from under our hands is no reason to leave the rest. If
+            // it fails all the same, the store removes it when the caller is gone.
+            for _ in 0..10 {
+                let removed = fs::remove_dir_all(folder).is_ok();
+                if removed || fs::symlink_metadata(folder).is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
         }
     }
 }
