@@ -74,7 +74,10 @@ pub fn base(store: &Store, layers: &[Layer], reporter: &dyn Reporter) -> Result<
 }
 
 /// What the bytes are counts, and not what the manifest calls them: clients look too.
-fn decoder<'r>(said: Compression, mut blob: BufReader<impl Read + 'r>) -> io::Result<Box<dyn Read + 'r>> {
+pub(crate) fn decoder<'r>(
+    said: Compression,
+    mut blob: BufReader<impl Read + 'r>,
+) -> io::Result<Box<dyn Read + 'r>> {
     let compression = match blob.fill_buf()? {
         [0x1f, 0x8b, ..] => Compression::Gzip,
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,

@@ -63,6 +63,7 @@ impl Tar {
             diff_id: Digest::of(&self.0),
             tar_size: self.0.len() as u64,
             compression: Compression::Gzip,
+            toc: None,
             foreign: false,
             what: "a test".into(),
             packages: vec![],
