@@ -112,7 +112,9 @@ impl FormError {
         match self {
             Self::Compression(_) => "write gzip, zstd or estargz".to_owned(),
             Self::Epoch(_) => "an image of a later epoch takes a newer provenv".to_owned(),
-            Self::Plain => format!("leave the compression and the number of layers out, or take epoch {EPOCH}"),
+            Self::Plain => {
+                format!("leave the compression and the number of layers out, or take epoch {EPOCH}")
+            }
             Self::Layers(_) => format!("clients take {CLIENTS_TAKE} layers and not more"),
         }
     }

@@ -12,6 +12,7 @@ use provenv_lock::PinnedLayer;
 use provenv_store::Store;
 
 use crate::entry::Directory;
+use crate::form::Packing;
 use crate::layer;
 use crate::path;
 use crate::segment::{self, ItemKind, PREFIX, Writer};
@@ -213,7 +214,7 @@ impl Changes {
             }
         }
         let segment = out.finish()?;
-        let (layer, _) = layer::join_one(store, String::new(), &segment)?;
+        let (layer, _) = layer::join_one(store, String::new(), &segment, Packing::Gzip)?;
         Ok(Some(PinnedLayer {
             sha256: layer.digest,
             size: layer.size,

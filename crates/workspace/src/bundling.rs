@@ -6,11 +6,11 @@ use std::sync::Arc;
 use provenv_definition::{Definition, Digest, Environment, Platform, definition_digest};
 use provenv_image::base_image::Manifest;
 use provenv_image::export::{read_bundle, write_bundle};
+use provenv_image::form::Form;
 use provenv_image::oci::Image;
 use provenv_image::proof::artifact::Descriptor;
 use provenv_image::proof::provenance::{DEFINITION_TYPE, LOCK_TYPE, RECEIPT_TYPE};
 use provenv_image::proof::{Part, Referrer};
-use provenv_image::segment::EPOCH;
 use provenv_lock::{Artifact, Lock, PlatformLock, PostLink, PypiSource, Receipt};
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +57,8 @@ pub struct BundledImage {
 /// An image as the catalogue has it.
 #[derive(Serialize, Deserialize)]
 struct ImageFile {
-    epoch: u32,
+    #[serde(flatten)]
+    form: Form,
     image: Image,
 }
 
@@ -131,7 +132,8 @@ impl Workspace {
             let artifacts = layers.len();
             let registered = self.given(reference, folder).await.ok().and_then(|given| given.row);
             let environment = registered.as_ref().map(|row| format!("{}:{}", row.name, row.version));
-            let known = ImageFile { epoch: origin.epoch.unwrap_or(EPOCH), image: image.clone() };
+            let known =
+                ImageFile { form: origin.form.unwrap_or_else(|| Form::of_epoch(1)), image: image.clone() };
             let mut parts = record.parts()?;
             parts.push(json_part(IMAGE_TYPE, &known)?);
             if let Some(row) = registered {
@@ -263,7 +265,7 @@ impl Workspace {
         let receipt_text = String::from_utf8(needed(RECEIPT_TYPE)?)
             .map_err(|error| unsound(format!("its receipt is no text: {error}")))?;
         let receipt: Receipt = serde_json::from_str(&receipt_text).map_err(broken)?;
-        let ImageFile { epoch, image } = serde_json::from_slice(&needed(IMAGE_TYPE)?).map_err(broken)?;
+        let ImageFile { form, image } = serde_json::from_slice(&needed(IMAGE_TYPE)?).map_err(broken)?;
 
         let digest = Digest::of(&lock_bytes);
         if lock.digest() != digest || receipt.lock != digest || receipt.definition != lock.definition {
@@ -276,7 +278,7 @@ impl Workspace {
         self.is_as_said(&image, bundle).map_err(unsound)?;
 
         self.catalogue.import_resolution(&definition, &lock, &receipt, &receipt_text).await?;
-        self.catalogue.record_image(&digest, epoch, &image).await?;
+        self.catalogue.record_image(&digest, form, &image).await?;
         let environment = match part(ENVIRONMENT_TYPE)? {
             Some(bytes) => {
                 let registered: EnvironmentFile = serde_json::from_slice(&bytes).map_err(broken)?;

@@ -152,8 +152,7 @@ impl<'a> Build<'a> {
         if let Some(conda) = conda {
             layers.extend(conda.layers());
             let compiled = self.in_order(conda_compiled, conda.replaced).await?;
-            let bytecode =
-                self.spread(&compiled, Kind::CondaBytecode, compiled.bytecode().collect()).await?;
+            let bytecode = self.spread(&compiled, Kind::CondaBytecode, compiled.bytecode().collect()).await?;
             notes.extend(conda.notes);
             uncompiled.extend(compiled.uncompiled());
             notes.extend(shadow::notes(self.store, &conda.family, &wheels)?);

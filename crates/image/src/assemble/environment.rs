@@ -33,7 +33,11 @@ impl Build<'_> {
     }
 
     /// Refuses packages that would take the interpreter's place, or change what is noted of conda packages.
-    pub(super) fn keep_interpreter(&self, conda: Option<&conda::Conda>, wheels: &[Package]) -> Result<(), Error> {
+    pub(super) fn keep_interpreter(
+        &self,
+        conda: Option<&conda::Conda>,
+        wheels: &[Package],
+    ) -> Result<(), Error> {
         let conda_packages = conda.map_or(&[][..], |conda| &conda.family.packages);
         let python = self.lock.python.as_ref();
         let skeleton = python.filter(|python| python.has_virtualenv()).map(virtualenv).unwrap_or_default();

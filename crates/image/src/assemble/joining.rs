@@ -74,7 +74,11 @@ impl Build<'_> {
         self.join(family, groups).await
     }
 
-    pub(super) async fn join(&self, family: &Arc<Family>, groups: Vec<(String, Vec<Place>)>) -> Result<Layers, Error> {
+    pub(super) async fn join(
+        &self,
+        family: &Arc<Family>,
+        groups: Vec<(String, Vec<Place>)>,
+    ) -> Result<Layers, Error> {
         let made = try_join_all(groups.into_iter().map(|(what, places)| {
             let (store, family, packing) = (self.store.clone(), Arc::clone(family), self.form.packing);
             self.blocking(move || family.join(&store, what, &places, packing))
@@ -121,7 +125,6 @@ impl Build<'_> {
         })
         .await
     }
-}
 }
 
 /// A layer of entries that are at hand.

@@ -37,20 +37,17 @@ pub(super) struct Policy {
 }
 
 /// Debian packages: most of them are small and hang together.
-const SYSTEM: Policy =
-    Policy { what: "system packages", buckets: 8, own_from: 8 << 20, own_most: 12 };
+const SYSTEM: Policy = Policy { what: "system packages", buckets: 8, own_from: 8 << 20, own_most: 12 };
 
 /// Python packages and their bytecode.
-const PYTHON: Policy =
-    Policy { what: "Python packages", buckets: 16, own_from: 2 << 20, own_most: 40 };
+const PYTHON: Policy = Policy { what: "Python packages", buckets: 16, own_from: 2 << 20, own_most: 40 };
 
 /// The conda packages that conda's Python stands on, itself included: what compiles the modules of all the others.
 const CONDA_PYTHON: Policy =
     Policy { what: "packages that Python stands on", buckets: 4, own_from: 8 << 20, own_most: 4 };
 
 /// The other conda packages.
-const CONDA: Policy =
-    Policy { what: "conda packages", buckets: 12, own_from: 4 << 20, own_most: 20 };
+const CONDA: Policy = Policy { what: "conda packages", buckets: 12, own_from: 4 << 20, own_most: 20 };
 
 /// The bytecode of conda packages, which is made when their layers stand.
 const CONDA_BYTECODE: Policy =
@@ -116,7 +113,10 @@ impl TooFewLayers {
         if self.needed > CLIENTS_TAKE.into() {
             return format!("clients take {CLIENTS_TAKE} layers: take a base image of fewer");
         }
-        format!("`--layers {}`, or more, is enough; so is a base image of fewer layers, if there is one", self.needed)
+        format!(
+            "`--layers {}`, or more, is enough; so is a base image of fewer layers, if there is one",
+            self.needed
+        )
     }
 }
 
@@ -285,8 +285,7 @@ mod tests {
     }
 
     fn all_kinds(base: usize) -> Parts {
-        let kinds =
-            vec![Kind::System, Kind::CondaPython, Kind::Conda, Kind::CondaBytecode, Kind::Python];
+        let kinds = vec![Kind::System, Kind::CondaPython, Kind::Conda, Kind::CondaBytecode, Kind::Python];
         Parts { base, fixed: 4, kinds, has_conda: true }
     }
 

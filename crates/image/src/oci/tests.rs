@@ -56,19 +56,23 @@ fn layers() -> Vec<Layer> {
 /// These bytes are in every image's digest. A change of them is a new [`crate::form::EPOCH`]; those of the old ones stay.
 #[test]
 fn configuration_and_manifest_keep_their_bytes() {
-    for (epoch, golden) in [(1, include_str!("golden/config.json")), (2, include_str!("golden/config-2.json"))] {
+    for (epoch, golden) in
+        [(1, include_str!("golden/config.json")), (2, include_str!("golden/config-2.json"))]
+    {
         let config = ImageConfig::of(&lock("mirror"), Form::of_epoch(epoch));
         let config = config_bytes(Platform::LinuxAmd64, &layers(), &config);
         assert_eq!(String::from_utf8(config).unwrap(), golden.trim_end(), "epoch {epoch}");
     }
-    let config = config_bytes(Platform::LinuxAmd64, &layers(), &ImageConfig::of(&lock("mirror"), Form::of_epoch(1)));
+    let config =
+        config_bytes(Platform::LinuxAmd64, &layers(), &ImageConfig::of(&lock("mirror"), Form::of_epoch(1)));
     let manifest = manifest_bytes(Digest::of(&config), config.len() as u64, &layers(), Packing::Gzip);
     assert_eq!(String::from_utf8(manifest).unwrap(), include_str!("golden/manifest.json").trim_end());
 }
 
 #[test]
 fn the_specs_own_types_read_them() {
-    let config = config_bytes(Platform::LinuxArm64, &layers(), &ImageConfig::of(&lock("mirror"), Form::default()));
+    let config =
+        config_bytes(Platform::LinuxArm64, &layers(), &ImageConfig::of(&lock("mirror"), Form::default()));
     let read = oci_spec::image::ImageConfiguration::from_reader(&config[..]).unwrap();
     assert_eq!(read.architecture().to_string(), "arm64");
     assert_eq!(read.rootfs().diff_ids().len(), 2);
@@ -80,7 +84,8 @@ fn the_specs_own_types_read_them() {
 
 #[test]
 fn the_mirror_that_packages_came_from_does_not_count() {
-    let bytes = |host| config_bytes(Platform::LinuxAmd64, &layers(), &ImageConfig::of(&lock(host), Form::default()));
+    let bytes =
+        |host| config_bytes(Platform::LinuxAmd64, &layers(), &ImageConfig::of(&lock(host), Form::default()));
     assert_eq!(bytes("one"), bytes("another"));
 }
 

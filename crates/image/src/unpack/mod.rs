@@ -9,8 +9,8 @@ use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub(crate) use base::unpacked_base;
 pub use base::{base, chain};
+pub(crate) use base::{decoder, unpacked_base};
 use provenv_definition::{Digest, Hasher};
 use provenv_fetch::{Phase, Reporter};
 use provenv_store::Store;
@@ -139,7 +139,7 @@ pub fn layer(store: &Store, layer: &Layer, reporter: &dyn Reporter) -> Result<Pa
     let blob = store.open_blob(&layer.digest)?;
     let mut tar = Checked {
         // Nothing faster reads members whose lengths are not known.
-        inner: base::decoder(layer.compression, BufReader::with_capacity(1 << 18, blob))
+        inner: decoder(layer.compression, BufReader::with_capacity(1 << 18, blob))
             .map_err(|source| Error::Io { layer: layer.digest, source })?,
         hasher: Hasher::new(),
         left: layer.tar_size,

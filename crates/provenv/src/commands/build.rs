@@ -15,6 +15,9 @@ pub async fn build(context: &Context, arguments: BuildArgs) -> Result {
         force: arguments.force,
         platform: arguments.platform,
         insecure: arguments.insecure,
+        compression: arguments.compression.map(Into::into),
+        layers: arguments.layers,
+        epoch: arguments.epoch,
         post_link: arguments.post_link.map(Into::into),
         sign: arguments.sign,
     };
@@ -32,11 +35,12 @@ pub async fn build(context: &Context, arguments: BuildArgs) -> Result {
                 _ => "assembled",
             };
             let mut text = format!(
-                "{} ({state})\n  platform  {}\n  size      {} in {} layers\n  lock      {}\n",
+                "{} ({state})\n  platform  {}\n  size      {} in {} layers, {}\n  lock      {}\n",
                 built.image,
                 built.platform,
                 output::bytes(built.size),
                 built.layers,
+                built.compression,
                 built.lock
             );
             if let Some(signed) = &built.signed {

@@ -30,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("registry.sql"),
     include_str!("audits.sql"),
     include_str!("proofs.sql"),
+    include_str!("forms.sql"),
 ];
 
 /// What can go wrong with the catalogue.

@@ -236,6 +236,9 @@ impl Workspace {
                 Platform::host()
             )));
         }
+        if let Err(error) = evidence.form.check() {
+            return Ok(Check::failed("rebuild", format!("the image is of {}: {error}", evidence.form)));
+        }
         let pin = self.store.pin()?;
         if self.catalogue.lock(&digest).await?.is_none() {
             // A stranger's lock is held to what its own definition names, as one in a file is.
@@ -247,7 +250,7 @@ impl Workspace {
             let definition = stated.or_else(attached).ok_or_else(missing)?;
             self.usable(&definition, &lock, Path::new(shown)).await?;
         }
-        let image = self.assemble(&lock, evidence.platform, true).await?;
+        let image = self.assemble(&lock, evidence.platform, evidence.form, true).await?;
         drop(pin);
         Ok(compare(evidence, &image))
     }
