@@ -86,6 +86,8 @@ pub struct ImageConfig {
     pub inherited: RuntimeConfig,
     /// What `docker history` shows of a base from a registry.
     pub history: Vec<HistoryLine>,
+    /// How the layers that are made here are compressed, for the manifest to say.
+    pub packing: Packing,
 }
 
 impl ImageConfig {
@@ -142,7 +144,13 @@ impl ImageConfig {
         } else {
             "sh"
         };
-        Self { env, command: vec![command.to_owned()], labels: labels(lock, form), ..Self::default() }
+        Self {
+            env,
+            command: vec![command.to_owned()],
+            labels: labels(lock, form),
+            packing: form.packing,
+            ..Self::default()
+        }
     }
 
     /// The configuration of the image of `lock` in `form`, which stands on `base`.
@@ -189,7 +197,7 @@ impl ImageConfig {
         } else if inherited.working_dir.as_deref() == Some("") {
             inherited.working_dir = None;
         }
-        Self { env, command, labels, inherited, history }
+        Self { env, command, labels, inherited, history, packing: form.packing }
     }
 }
 
@@ -260,15 +268,14 @@ fn description(lock: &PlatformLock) -> String {
     }
 }
 
-/// Writes configuration and manifest of an image of `layers` (the bottom one first), which are compressed as `packing` says, to
-/// the store.
+/// Writes configuration and manifest of an image of `layers` (the bottom one first) to the store.
 pub fn write(
     store: &Store,
     platform: Platform,
     layers: &[Layer],
     config: &ImageConfig,
-    packing: Packing,
 ) -> provenv_store::Result<Image> {
+    let packing = config.packing;
     let config = config_bytes(platform, layers, config);
     let config_size = config.len() as u64;
     let config = store.put(&config)?;

@@ -98,8 +98,7 @@ impl<'a> Build<'a> {
             None => ImageConfig::of(self.lock, self.form),
         };
         debug_assert!(self.form.layers.is_none_or(|most| kept.layers.len() <= most.into()));
-        let packing = self.form.packing;
-        kept.image = Some(oci::write(self.store, self.platform, &kept.layers, &config, packing)?);
+        kept.image = Some(oci::write(self.store, self.platform, &kept.layers, &config)?);
         Ok(kept)
     }
 

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::{PLATFORM, World};
 use crate::assemble::{Error, reach};
 use crate::entry::Entry;
+use crate::form::{Form, Packing};
 use crate::layer;
 use crate::oci::Image;
 use crate::segment;
@@ -117,7 +118,12 @@ async fn conda_packages_wheels_and_their_bytecode_become_an_image() {
             "PATH=/opt/provenv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "CONDA_PREFIX=/opt/provenv",
             "CONDA_DEFAULT_ENV=/opt/provenv",
+            "CONDA_SHLVL=1",
+            "AZUREML_CONDA_ENVIRONMENT_PATH=/opt/provenv",
+            "AZUREML_ENVIRONMENT_IMAGE=True",
+            "LD_LIBRARY_PATH=/opt/provenv/lib",
             "LANG=C.UTF-8",
+            "LC_ALL=C.UTF-8",
         ]
     );
     // The base for tools is the lower part of it.
@@ -380,7 +386,7 @@ async fn what_scripts_left_is_what_the_lock_says() {
     let world = World::new();
     let store = world.store("store");
     let left = segment::literal(&store, &[Entry::file("opt/provenv/cache", 0o644, "index")]).unwrap();
-    let (layer, _) = layer::join_one(&store, String::new(), &left).unwrap();
+    let (layer, _) = layer::join_one(&store, String::new(), &left, Packing::Gzip).unwrap();
     let pinned = PinnedLayer {
         sha256: layer.digest,
         size: layer.size,
@@ -435,7 +441,7 @@ async fn collection_leaves_what_a_conda_lock_stands_on() {
     let image = world.image("store", &lock).await;
     let store = world.store("store");
     let mut roots = Roots::default();
-    reach(&store, &lock, PLATFORM, &mut roots).unwrap();
+    reach(&store, &lock, PLATFORM, &[Form::default()], &mut roots).unwrap();
     store.collector().unwrap().collect(&roots, false).unwrap();
     world.heard.begun.lock().unwrap().clear();
     assert_eq!(world.image("store", &lock).await, image);
@@ -472,9 +478,9 @@ fn golden(world: &World, name: &str, bytes: &[u8]) -> CondaPackage {
     }
 }
 
-/// The digest of an image of this epoch never changes.
+/// The digests of images of an epoch never change, and nor do those of an older one.
 #[tokio::test]
-async fn golden_conda_image() {
+async fn golden_conda_images() {
     let world = World::new();
     let lock = PlatformLock {
         base: BaseLock::Debian { suite: Suite("test".to_owned()) },
@@ -487,11 +493,18 @@ async fn golden_conda_image() {
         pypi: Vec::new(),
         post_link: None,
     };
-    let image = world.image("golden", &lock).await;
-    let seen = world.contents("golden", &image);
-    assert_eq!(seen["opt/provenv/share/shared"].bytes, b"alpha");
-    assert_eq!(
-        image.manifest.to_string(),
-        "sha256:6ebe49554b1c524bf0c44d15233de3583f1f825b993a3f6b27d975b1ad9b4d90"
-    );
+    let packed = |packing| Form { packing, ..Form::of_epoch(2) };
+    let golden = [
+        (Form::of_epoch(1), "sha256:6ebe49554b1c524bf0c44d15233de3583f1f825b993a3f6b27d975b1ad9b4d90"),
+        (Form::of_epoch(2), "GOLD2"),
+        (packed(Packing::Zstd), "GOLDZ"),
+        (packed(Packing::Estargz), "GOLDE"),
+        (Form { layers: Some(5), ..Form::of_epoch(2) }, "GOLDL"),
+    ];
+    for (form, digest) in golden {
+        let image = world.assembler("golden").in_form(form).image(&lock, PLATFORM).await.unwrap();
+        let seen = world.contents("golden", &image);
+        assert_eq!(seen["opt/provenv/share/shared"].bytes, b"alpha");
+        assert_eq!(image.manifest.to_string(), digest, "{form}");
+    }
 }
