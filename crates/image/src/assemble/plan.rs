@@ -96,15 +96,16 @@ pub(super) struct Parts {
 
 /// An image cannot have so few layers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "an image of at most {allowed} layers was asked for, and this one has at least {needed}: {base} of its base image and {own} \
-     of its own"
-)]
+#[error("an image of at most {allowed} layers was asked for, and this one has at least {needed}{}", of_base(*.base))]
 pub struct TooFewLayers {
     allowed: usize,
     needed: usize,
+    /// Of these, those of its base from a registry.
     base: usize,
-    own: usize,
+}
+
+fn of_base(layers: usize) -> String {
+    if layers == 0 { String::new() } else { format!(", {layers} of them of its base image") }
 }
 
 impl TooFewLayers {
@@ -161,7 +162,7 @@ impl Parts {
         let own = self.fixed + self.kinds.len();
         match most.map(usize::from) {
             Some(allowed) if allowed < self.base + own => {
-                Err(TooFewLayers { allowed, needed: self.base + own, base: self.base, own })
+                Err(TooFewLayers { allowed, needed: self.base + own, base: self.base })
             }
             _ => Ok(()),
         }

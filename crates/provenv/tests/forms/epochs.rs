@@ -31,7 +31,9 @@ fn the_image_of_an_older_provenv_is_made_again_bit_for_bit() {
         done.stderr
     };
     assert!(refused(&["--epoch", "3"]).contains("this provenv knows the epochs 1 to 2"));
-    assert!(refused(&["--epoch", "1", "--compression", "zstd"]).contains("images of assembly epoch 1 are gzip"));
+    assert!(
+        refused(&["--epoch", "1", "--compression", "zstd"]).contains("images of assembly epoch 1 are gzip")
+    );
     assert!(refused(&["--epoch", "1", "--layers", "20"]).contains("images of assembly epoch 1 are gzip"));
 }
 

@@ -29,7 +29,8 @@ fn every_file_can_be_had_and_checked_by_itself() {
 #[test]
 fn to_clients_that_know_nothing_of_it_it_is_gzip() {
     let Some(setup) = Setup::new() else { return };
-    let to = ["--to", "oci:layout:1", "--to", "oci-archive:tea.tar:1", "--to", "docker-archive:docker.tar:tea:1"];
+    let to =
+        ["--to", "oci:layout:1", "--to", "oci-archive:tea.tar:1", "--to", "docker-archive:docker.tar:tea:1"];
     let built = setup.build(&[&["--compression", "estargz"], &to[..]].concat());
     if have("skopeo") {
         let seen = setup.peer("skopeo", &["inspect", "--format", "{{.Digest}}", "oci:layout:1"]);

@@ -26,7 +26,8 @@ struct Setup {
 impl Setup {
     fn new() -> Option<Self> {
         let workspace = Workspace::new()?;
-        let noise: Vec<u8> = (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let noise: Vec<u8> =
+            (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let index = Index::new()
             .add(
                 Wheel::new("tea", "1.0")
@@ -112,7 +113,8 @@ impl Layout {
 #[track_caller]
 fn rebuilt(workspace: &Workspace, image: &str) -> (bool, String) {
     let mut command = workspace.command();
-    let done: Done = command.args(["-o", "json", "image", "verify", "--rebuild", image]).output().unwrap().into();
+    let done: Done =
+        command.args(["-o", "json", "image", "verify", "--rebuild", image]).output().unwrap().into();
     let verified = done.json();
     let checks = verified["checks"].as_array().unwrap();
     let check = checks.iter().find(|check| check["name"] == "rebuild").unwrap();

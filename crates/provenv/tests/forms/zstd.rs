@@ -38,7 +38,10 @@ fn the_same_tars_in_fewer_bytes_and_another_image() {
     // Assembled again it is the same, here and by whoever has but the layout.
     assert_eq!(setup.build(&["--compression", "zstd", "--force"])["reproduced"], true);
     for image in ["oci:zstd:1", "oci:gzip:1", zstd["image"].as_str().unwrap()] {
-        assert_eq!(rebuilt(&setup.workspace, image), (true, "assembled again from the lock: the same, bit for bit".into()));
+        assert_eq!(
+            rebuilt(&setup.workspace, image),
+            (true, "assembled again from the lock: the same, bit for bit".into())
+        );
     }
     // What is there is run, in whatever form.
     let run = setup.workspace.run(["run", "environment.yaml", "--", "pour"]).ok();
@@ -76,7 +79,8 @@ fn a_setting_makes_it_the_usual_form_and_runs_need_no_other() {
 #[test]
 fn peers_take_it() {
     let Some(setup) = Setup::new() else { return };
-    let built = setup.build(&["--compression", "zstd", "--to", "oci:layout:1", "--to", "oci-archive:tea.tar:1"]);
+    let built =
+        setup.build(&["--compression", "zstd", "--to", "oci:layout:1", "--to", "oci-archive:tea.tar:1"]);
     // docker before 23 knows no zstd, so its archive is of tars. Its ID is the gzip image's.
     setup.build(&["--compression", "zstd", "--to", "docker-archive:zstd.tar:tea:1"]);
     setup.build(&["--to", "docker-archive:gzip.tar:tea:1"]);
@@ -89,7 +93,8 @@ fn peers_take_it() {
             setup.peer("skopeo", &["--insecure-policy", "copy", from, &to]);
         }
         let config = |archive: &str| {
-            setup.peer("skopeo", &["inspect", "--config", "--raw", &format!("docker-archive:{archive}:tea:1")])
+            setup
+                .peer("skopeo", &["inspect", "--config", "--raw", &format!("docker-archive:{archive}:tea:1")])
         };
         assert_eq!(config("zstd.tar"), config("gzip.tar"));
     }

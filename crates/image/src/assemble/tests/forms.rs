@@ -116,7 +116,11 @@ async fn an_image_keeps_to_the_layers_that_it_is_allowed() {
     let world = World::new();
     let packages = (0..40).map(|n| {
         let name = format!("p{n}");
-        world.wheel(&name, "1.0", &[(&format!("{name}.py"), b"x = 1\n"), (&format!("{name}.bin"), &noise(2 << 20))])
+        world.wheel(
+            &name,
+            "1.0",
+            &[(&format!("{name}.py"), b"x = 1\n"), (&format!("{name}.bin"), &noise(2 << 20))],
+        )
     });
     let lock = world.lock(packages.collect());
     let usual = world.assembler("store").image(&lock, PLATFORM).await.unwrap();
