@@ -43,7 +43,7 @@ mod suggest;
 mod write;
 
 pub use canonical::{canonical_bytes, definition_digest};
-pub use check::{check, no_interpreter};
+pub use check::{check, check_at, no_interpreter};
 pub use conda::{CondaSpec, VirtualPackage};
 pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use difference::{Difference, differences};

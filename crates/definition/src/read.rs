@@ -116,8 +116,10 @@ pub struct ReadEnvironment {
 /// Where the parts of an environment stand in the user's files.
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
-    pub(crate) name: Option<Place>,
-    pub(crate) version: Option<Place>,
+    /// The environment's name.
+    pub name: Option<Place>,
+    /// Its version.
+    pub version: Option<Place>,
     /// What the image stands on: `image`, `base`, `build`, a Dockerfile.
     pub base: Option<Place>,
     /// The images that the Dockerfile begins from, where the base is one.
@@ -141,6 +143,16 @@ pub struct Origins {
     pub(crate) variables: HashMap<String, Place>,
     /// What the reader has seen and the model does not hold: remarks for whoever checks the file, not for whoever uses it.
     pub(crate) noticed: Remarks,
+}
+
+impl Origins {
+    /// What stays true of an environment that was made by extending another one with this file's: lists have the other's
+    /// items as well.
+    #[must_use]
+    pub fn of_single_values(self) -> Self {
+        let Self { name, version, base, python, interpreter_path, user_managed, .. } = self;
+        Self { name, version, base, python, interpreter_path, user_managed, ..Self::default() }
+    }
 }
 
 /// A file that cannot be used, with everything that is wrong with it, warnings included.

@@ -144,6 +144,15 @@ fn yaml_format(source: &Source, node: &Node) -> Result<Format, ReadError> {
     {
         return Ok(Format::AzureV2Inline);
     }
+    if value("format").is_some() && value("definition").is_some() && is_mapping(value("platforms")) {
+        let reason = "this is a lock of Provenv: it says what was chosen, and not what was asked for";
+        let problem = Diagnostic::new(codes::UNSUPPORTED_FORMAT, reason);
+        let hint = format!(
+            "`provenv build FILE --lock {}` builds it, FILE being its definition",
+            source.path().display()
+        );
+        return Err(problem.with_hint(hint).in_file(source.path()).into());
+    }
     if let Some(reason) = asset_file(node) {
         let hint = "fill the templates of the asset's `spec` file in, and name that file";
         let problem = Diagnostic::new(codes::UNSUPPORTED_FORMAT, reason);

@@ -56,7 +56,7 @@ pub fn record(
     remarks: &[Diagnostic],
 ) -> String {
     let places = places.iter().map(|place| RecordPlace {
-        file: &place.file,
+        file: shown(&place.file),
         span: place.span,
         line_text: place.line_text.as_deref(),
     });
@@ -68,17 +68,17 @@ pub fn record(
             causes: causes(error),
             hint,
             places: places.collect(),
-            remarks: sorted(remarks),
+            remarks: shortened(remarks),
         },
     )
 }
 
 /// What is wrong with a user's file, in the order of its lines.
 pub fn of_file(format: OutputFormat, remarks: &[Diagnostic]) -> String {
-    let remarks = sorted(remarks);
     if format == OutputFormat::Table {
-        return remarks.into_iter().map(render_diagnostic).collect();
+        return sorted(remarks).into_iter().map(render_diagnostic).collect();
     }
+    let remarks = shortened(remarks);
     let message = "the definition cannot be used";
     written(format, &ErrorRecord { message, causes: Vec::new(), hint: None, places: Vec::new(), remarks })
 }
@@ -103,7 +103,7 @@ struct ErrorRecord<'a> {
     places: Vec<RecordPlace<'a>>,
     /// On the user's file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    remarks: Vec<&'a Diagnostic>,
+    remarks: Vec<Diagnostic>,
 }
 
 #[derive(Serialize)]
@@ -118,6 +118,15 @@ pub fn sorted(remarks: &[Diagnostic]) -> Vec<&Diagnostic> {
     let mut sorted: Vec<&Diagnostic> = remarks.iter().collect();
     sorted.sort_by_key(|remark| (&remark.file, remark.span.map(|span| (span.line, span.column))));
     sorted
+}
+
+/// The same, their files as users would write them.
+fn shortened(remarks: &[Diagnostic]) -> Vec<Diagnostic> {
+    let short = |remark: &Diagnostic| {
+        let file = remark.file.as_deref().map(|file| shown(file).to_owned());
+        Diagnostic { file, ..remark.clone() }
+    };
+    sorted(remarks).into_iter().map(short).collect()
 }
 
 /// A remark on a user's file, its line quoted.
@@ -137,11 +146,19 @@ pub fn render_diagnostic(diagnostic: &Diagnostic) -> String {
     text
 }
 
+/// A path as its user would write it.
+fn shown(file: &Path) -> &Path {
+    let here = std::env::current_dir().unwrap_or_default();
+    let below = file.strip_prefix(here).unwrap_or(file);
+    if below.as_os_str().is_empty() { file } else { below }
+}
+
 /// A place in a user's file, and what stands there.
 fn quote(file: &Path, span: Option<Span>, line: Option<&str>) -> String {
+    let file = shown(file).display();
     let place = match span {
-        Some(span) => format!("{}:{}:{}", file.display(), span.line, span.column),
-        None => file.display().to_string(),
+        Some(span) => format!("{file}:{}:{}", span.line, span.column),
+        None => file.to_string(),
     };
     let mut text = format!("  {} {place}\n", style("-->").blue().bold());
     if let (Some(span), Some(line)) = (span, line) {

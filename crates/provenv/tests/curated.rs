@@ -44,6 +44,8 @@ fn they_are_listed_shown_and_nobody_elses_to_name() {
             2,
             &["PV101", "are reserved"],
         );
+        workspace.write("named.yaml", &format!("# mine\nname: {name}\n"));
+        refused(&["env", "register", "named.yaml"], 2, &["PV101", "--> named.yaml:2:7"]);
     }
     refused(&["env", "register", "--from", "curated/minimal"], 2, &["has no name"]);
     workspace.write("job.yaml", "environment: {name: curated/minimal, base: debian}\ncommand: 'true'\n");

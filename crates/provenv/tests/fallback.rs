@@ -53,7 +53,7 @@ fn a_job_keeps_its_outputs_without_namespaces() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|output| output[0].as_str().unwrap())
+        .map(|output| output["path"].as_str().unwrap())
         .collect();
     assert_eq!(
         outputs,

@@ -48,7 +48,7 @@ fn a_job_is_run_and_everything_of_it_is_kept() {
     let environment = workspace.json(["env", "show", "tea:1"]);
     assert_eq!(run["receipt"], environment["receipt"], "a run keeps the exact receipt");
     let outputs: Vec<&str> =
-        run["outputs"].as_array().unwrap().iter().map(|output| output[0].as_str().unwrap()).collect();
+        run["outputs"].as_array().unwrap().iter().map(|output| output["path"].as_str().unwrap()).collect();
     assert_eq!(outputs, ["outputs/note.txt", "outputs/pot/tea.txt"]);
     let shown = workspace.run(["runs", "show", "latest"]).ok().stdout;
     assert!(shown.contains("pour && python work.py 3 /mnt/provenv/code/outputs/pot\n"), "{shown}");

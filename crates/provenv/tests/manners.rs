@@ -153,7 +153,7 @@ fn names_that_a_command_made_up_do_not_steer_the_terminal() {
     }
     let listed = workspace.run(["env", "list"]).ok().stdout;
     assert!(listed.ends_with("first\\u{1b}[31m\n"), "{listed}");
-    assert_eq!(workspace.json(["runs", "show", "latest"])["outputs"][0][0], "outputs/a\nb\u{1b}[31m");
+    assert_eq!(workspace.json(["runs", "show", "latest"])["outputs"][0]["path"], "outputs/a\nb\u{1b}[31m");
 }
 
 #[test]

@@ -181,15 +181,16 @@ impl Workspace {
 
     /// Registers `environment`: locks it, and gives it a version unless this name has this content already. With the lock
     /// of a file, the version gets that one, and only one that has it is the same.
-    /// `artifacts` are those of the lock of another tool that it was read from, if any.
+    /// `artifacts` are those of the lock of another tool that it was read from, if any; `origins` says where its parts stand.
     pub async fn register(
         &self,
         environment: &Environment,
+        origins: &Origins,
         artifacts: Option<&LockedArtifacts>,
         lock: Option<&Path>,
     ) -> Result<Registered> {
         let name = environment.name.as_deref().ok_or(Error::NoName)?;
-        let mut problems = provenv_definition::check(environment);
+        let mut problems = provenv_definition::check_at(environment, origins);
         problems.retain(Diagnostic::is_error);
         if !problems.is_empty() {
             return Err(Error::Definition(problems));

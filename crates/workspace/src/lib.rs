@@ -76,7 +76,7 @@ pub use reference::Reference;
 pub use registry::{Anonymous, RegistryOptions, RegistryServed};
 pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};
-pub use runs::RunDetails;
+pub use runs::{OutputFile, RunDetails};
 pub use sbom::Sbom;
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;

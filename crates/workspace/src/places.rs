@@ -12,6 +12,10 @@ impl Error {
     /// Adds where the parts of `definition` stand that this is about, if it is about any, and in a file of what format.
     #[must_use]
     pub fn located(self, definition: &Definition, origins: &Origins, format: Option<Format>) -> Self {
+        // Remarks have places of their own.
+        if matches!(self, Self::Definition(_)) {
+            return self;
+        }
         let mut places = self.places(definition, origins);
         places.truncate(MOST_PLACES);
         Self::Located { places, warnings: Vec::new(), format, error: Box::new(self) }

@@ -158,7 +158,7 @@ impl Workspace {
             let registered = if given.curated.is_some() {
                 self.enter_curated(&given).await
             } else {
-                self.register(&given.environment, given.artifacts.as_ref(), None).await
+                self.register(&given.environment, &given.origins, given.artifacts.as_ref(), None).await
             };
             let registered = registered.map_err(|error| error.of(&given))?;
             given.row = self.catalogue.environment(&registered.name, Some(&registered.version)).await?;

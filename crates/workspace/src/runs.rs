@@ -38,8 +38,17 @@ pub struct RunDetails {
     pub ended_at: Option<jiff::Timestamp>,
     /// Its folder.
     pub folder: PathBuf,
-    /// Files it left, as paths below [`RunDetails::folder`], with their bytes.
-    pub outputs: Vec<(String, u64)>,
+    /// Files it left.
+    pub outputs: Vec<OutputFile>,
+}
+
+/// A file that a run left.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct OutputFile {
+    /// Its path below [`RunDetails::folder`].
+    pub path: String,
+    /// Its length.
+    pub bytes: u64,
 }
 
 impl Workspace {
@@ -105,14 +114,14 @@ pub(crate) fn copy_log(log: &Path, whose: &str, to: &mut dyn Write) -> Result<()
     }
 }
 
-fn files_below(folder: &Path, root: &Path) -> Vec<(String, u64)> {
+fn files_below(folder: &Path, root: &Path) -> Vec<OutputFile> {
     let mut files: Vec<_> = walkdir::WalkDir::new(folder)
         .into_iter()
         .filter_map(Result::ok)
         .filter(|entry| entry.file_type().is_file())
         .filter_map(|entry| {
             let path = entry.path().strip_prefix(root).ok()?.to_string_lossy().into_owned();
-            Some((path, entry.metadata().ok()?.len()))
+            Some(OutputFile { path, bytes: entry.metadata().ok()?.len() })
         })
         .collect();
     files.sort();

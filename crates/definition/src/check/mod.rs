@@ -30,14 +30,14 @@ const RESERVED: &[&str] = &["azureml", "microsoft", "curated/"];
 
 /// All remarks on `environment`, without places.
 pub fn check(environment: &Environment) -> Vec<Diagnostic> {
-    check_at(environment, &Origins::default()).into_vec()
+    check_at(environment, &Origins::default())
 }
 
 impl ReadEnvironment {
     /// All remarks on the environment, each with its place in the user's file. [`ReadEnvironment::warnings`] are
     /// not repeated.
     pub fn check(&self) -> Vec<Diagnostic> {
-        let mut remarks = check_at(&self.environment, &self.origins).into_vec();
+        let mut remarks = check_at(&self.environment, &self.origins);
         // Conda's own name of a file is no registration.
         if self.format == Format::CondaEnvironment {
             for remark in remarks.iter_mut().filter(|remark| remark.code == codes::RESERVED_NAME.id) {
@@ -52,7 +52,8 @@ impl ReadEnvironment {
     }
 }
 
-fn check_at(environment: &Environment, origins: &Origins) -> Remarks {
+/// All remarks on `environment`, each with its place where `origins` knows it.
+pub fn check_at(environment: &Environment, origins: &Origins) -> Vec<Diagnostic> {
     let mut remarks = Remarks::default();
     names(environment, origins, &mut remarks);
     variables::variables(environment, origins, &mut remarks);
@@ -68,7 +69,7 @@ fn check_at(environment: &Environment, origins: &Origins) -> Remarks {
     managers::managers(environment, origins, &asked, &mut remarks);
     indexes::indexes(environment, origins, &mut remarks);
     remarks.extend(origins.noticed.iter().cloned());
-    remarks
+    remarks.into_vec()
 }
 
 pub(crate) use buildable::unlockable;

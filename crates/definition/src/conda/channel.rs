@@ -44,7 +44,11 @@ pub(crate) fn by_name(channel: CondaChannel) -> CondaChannel {
     let text = url.to_string();
     let is_own = |name: &str| {
         let kept = ["defaults", "local", "nodefaults"].contains(&name) || name.starts_with("pkgs/");
-        !kept && !name.starts_with("t/") && !name.contains('$') && self::name(name).is_ok()
+        // What begins like a path is read as one.
+        let reads_back = parse(name, Path::new("/")).is_ok_and(|read| {
+            read.subdir.is_none() && read.channel == Some(CondaChannel::Name(name.to_owned()))
+        });
+        !kept && !name.starts_with("t/") && !name.contains('$') && reads_back
     };
     match text.strip_prefix(&default_alias().to_string()).map(|name| name.trim_end_matches('/')) {
         Some(name) if is_own(name) => CondaChannel::Name(name.to_owned()),

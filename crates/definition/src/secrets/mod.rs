@@ -239,11 +239,21 @@ fn find_assignments(text: &str, variables: Variables, found: &mut Vec<Range<usiz
             }
         };
         let value = text[start..end].trim();
+        if separator == "=" && is_debian_package(&before[name_start..], value) {
+            continue;
+        }
         if !value.is_empty() && !is_nothing(value) && !variables.are_all_of(value) && !value.starts_with("{{")
         {
             found.push(start..end);
         }
     }
+}
+
+/// Whether it is one of Debian's packages with a name like a secret's, in a version: `passwd=1:4.13+dfsg1-1`.
+fn is_debian_package(name: &str, version: &str) -> bool {
+    let of_epoch = |version: &str| version.split_once(':').is_some_and(|(epoch, _)| epoch.len() == 1);
+    let number = version.starts_with(|c: char| c.is_ascii_digit());
+    number && (name == "base-passwd" || (name == "passwd" && of_epoch(version)))
 }
 
 /// Whether a value says that there is none, as JSON and YAML write it: `"password": null,` of azureml-core.
@@ -317,6 +327,7 @@ mod tests {
             ("RUN docker login -u me -p hunter2 host", "RUN docker login -u me -p ******* host"),
             ("RUN az acr login --password 'hunter2'", "RUN az acr login --password '*******'"),
             ("ENV API_TOKEN hunter2", "ENV API_TOKEN *******"),
+            ("base-passwd=3.6.1 passwd=1:4.13 passwd=4x", "base-passwd=3.6.1 passwd=1:4.13 passwd=**"),
             (
                 "RUN curl -H \"Authorization: Bearer hunter2\" h",
                 "RUN curl -H \"Authorization: Bearer *******\" h",

@@ -217,7 +217,21 @@ pub(super) fn map(yaml: &mut String, key: &str, entries: &indexmap::IndexMap<Str
         line(yaml, 0, &format!("{key}:"));
     }
     for (name, value) in entries {
-        line(yaml, 1, &format!("{}: {}", scalar(name), scalar(value)));
+        pair(yaml, 1, name, value);
+    }
+}
+
+/// No longer key may stand before its colon on one line; YAML says so in characters.
+const LONGEST_KEY: usize = 1000;
+
+/// A key with its value.
+pub(super) fn pair(yaml: &mut String, depth: usize, key: &str, value: &str) {
+    let (key, value) = (scalar(key), scalar(value));
+    if key.chars().count() > LONGEST_KEY {
+        line(yaml, depth, &format!("? {key}"));
+        line(yaml, depth, &format!(": {value}"));
+    } else {
+        line(yaml, depth, &format!("{key}: {value}"));
     }
 }
 

@@ -235,7 +235,8 @@ Signed-By: ABCDEF0123456789ABCDEF0123456789ABCDEF01!
     #[test]
     fn a_paragraph_of_many_words_is_read_at_once() {
         let words = "w ".repeat(20_000);
-        let sources = parse_deb822(&format!("Types: deb\nURIs: {words}\nSuites: {words}\nComponents: {words}\n"));
+        let sources =
+            parse_deb822(&format!("Types: deb\nURIs: {words}\nSuites: {words}\nComponents: {words}\n"));
         assert_eq!((sources.len(), sources[0].uris.len(), sources[0].suites.len()), (1, 20_000, 20_000));
     }
 

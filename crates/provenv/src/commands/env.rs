@@ -29,13 +29,16 @@ async fn register(context: &Context, arguments: RegisterArgs) -> Result {
     let RegisterArgs { file, from, name, version, lock } = arguments;
     let read = file.map(|file| provenv_definition::read(&file)).transpose();
     let read = read.map_err(|error| Failure::Definition(error.0))?;
-    let (mut environment, artifacts, origins, format) = match read {
+    let (mut environment, artifacts, mut origins, format) = match read {
         Some(read) => {
             context.remark(&read.warnings);
             (read.environment, read.locked, read.origins, Some(read.format))
         }
         None => (Environment::default(), None, Origins::default(), None),
     };
+    // What is said here has no place in the file.
+    origins.name.take_if(|_| name.is_some());
+    origins.version.take_if(|_| version.is_some());
     environment.name = name.or(environment.name);
     environment.version = version.or(environment.version);
     let workspace = context.workspace().await?;
@@ -43,9 +46,10 @@ async fn register(context: &Context, arguments: RegisterArgs) -> Result {
     let artifacts = artifacts.filter(|_| from.is_none());
     if let Some(from) = from {
         environment = workspace.extended(&from, &here()?, environment).await?;
+        origins = origins.of_single_values();
     }
     let registered = workspace
-        .register(&environment, artifacts.as_ref(), lock.as_deref())
+        .register(&environment, &origins, artifacts.as_ref(), lock.as_deref())
         .await
         .map_err(|error| error.located(&environment.definition, &origins, format))?;
     workspace.close().await;

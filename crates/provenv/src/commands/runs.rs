@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use console::style;
-use provenv_workspace::{RunDetails, RunStatus};
+use provenv_workspace::{OutputFile, RunDetails, RunStatus};
 
 use super::{Context, Result};
 use crate::cli::RunsCommand;
@@ -69,8 +69,8 @@ fn details_text(run: &RunDetails) -> String {
         line("code", code);
     }
     line("folder", &run.folder.display().to_string());
-    for (path, size) in &run.outputs {
-        line("output", &format!("{} ({})", output::one_line(path), output::bytes(*size)));
+    for OutputFile { path, bytes } in &run.outputs {
+        line("output", &format!("{} ({})", output::one_line(path), output::bytes(*bytes)));
     }
     text
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use console::style;
-use provenv_workspace::{RunOptions, SubmitOptions};
+use provenv_workspace::{OutputFile, RunOptions, SubmitOptions};
 
 use super::{Context, Result, exit_code};
 use crate::cli::{SandboxArgs, SubmitArgs};
@@ -46,8 +46,8 @@ pub async fn submit(context: &Context, arguments: SubmitArgs) -> Result {
         let _ = writeln!(text, "  receipt      {}", run.receipt);
         let _ = writeln!(text, "  image        {}", run.image);
         let _ = writeln!(text, "  folder       {}", run.folder.display());
-        for (path, size) in &run.outputs {
-            let _ = writeln!(text, "  output       {} ({})", output::one_line(path), output::bytes(*size));
+        for OutputFile { path, bytes } in &run.outputs {
+            let _ = writeln!(text, "  output       {} ({})", output::one_line(path), output::bytes(*bytes));
         }
         context.say(text.trim_end());
     } else {

@@ -14,7 +14,7 @@ fn a_file_is_wrong_at_a_line_and_column() {
     assert_refusal!(workspace, build(&workspace, "name: tea\npython: \"3.11\"\nsystem_package: [git]\n"), @r#"
     2
     error[PV004]: unknown key `system_package`
-      --> [DIR]/environment.yaml:3:1
+      --> environment.yaml:3:1
       |
     3 | system_package: [git]
       | ^^^^^^^^^^^^^^
@@ -23,7 +23,7 @@ fn a_file_is_wrong_at_a_line_and_column() {
     assert_refusal!(workspace, build(&workspace, "name: tea\npip:\n- numpy\n- sci kit-learn>=1\n"), @r#"
     2
     error[PV010]: unexpected `kit-learn>=1`
-      --> [DIR]/environment.yaml:4:7
+      --> environment.yaml:4:7
       |
     4 | - sci kit-learn>=1
       |       ^^^^^^^^^^^^
@@ -31,7 +31,7 @@ fn a_file_is_wrong_at_a_line_and_column() {
     assert_refusal!(workspace, build(&workspace, "name: tea\npip: [numpy\npython: 3\n"), @r#"
     2
     error[PV003]: invalid YAML: illegal placement of ':' indicator
-      --> [DIR]/environment.yaml:3:7
+      --> environment.yaml:3:7
       |
     3 | python: 3
       |       ^
@@ -39,7 +39,7 @@ fn a_file_is_wrong_at_a_line_and_column() {
     assert_refusal!(workspace, build(&workspace, "name: tea\npython: three\n"), @r#"
     2
     error[PV019]: `three` is not a Python version such as 3.11 or 3.11.x
-      --> [DIR]/environment.yaml:2:9
+      --> environment.yaml:2:9
       |
     2 | python: three
       |         ^^^^^
@@ -48,7 +48,7 @@ fn a_file_is_wrong_at_a_line_and_column() {
     assert_refusal!(workspace, build(&workspace, "name: tea\nname: pot\n"), @r#"
     2
     error[PV006]: `name` is given twice, first in line 1
-      --> [DIR]/environment.yaml:2:1
+      --> environment.yaml:2:1
       |
     2 | name: pot
       | ^^^^
@@ -56,7 +56,7 @@ fn a_file_is_wrong_at_a_line_and_column() {
     assert_refusal!(workspace, build(&workspace, ""), @r#"
     2
     error[PV003]: the file is empty
-      --> [DIR]/environment.yaml
+      --> environment.yaml
       = hint: an environment needs at least one key, e.g. `pip`
     "#);
 
@@ -64,7 +64,7 @@ fn a_file_is_wrong_at_a_line_and_column() {
     assert_refusal!(workspace, workspace.run(["build", "requirements.txt"]), @r#"
     2
     error[PV010]: `1.*.2` is not a version
-      --> [DIR]/requirements.txt:2:8
+      --> requirements.txt:2:8
       |
     2 | scipy==1.*.2  # no
       |        ^^^^^
@@ -73,7 +73,7 @@ fn a_file_is_wrong_at_a_line_and_column() {
     assert_refusal!(workspace, workspace.run(["build", "requirements.txt"]), @r#"
     2
     error[PV011]: unknown option `--index-urll`
-      --> [DIR]/requirements.txt:1:1
+      --> requirements.txt:1:1
       |
     1 | --index-urll http://localhost/
       | ^^^^^^^^^^^^
@@ -82,14 +82,14 @@ fn a_file_is_wrong_at_a_line_and_column() {
     assert_refusal!(workspace, workspace.run(["build", "absent.yaml"]), @r#"
     2
     error[PV001]: cannot read the file: No such file or directory (os error 2)
-      --> [DIR]/absent.yaml
+      --> absent.yaml
       = hint: check the path and the working folder
     "#);
     fs_err::create_dir(workspace.path().join("empty")).unwrap();
     assert_refusal!(workspace, workspace.run(["build", "empty/"]), @r#"
     2
     error[PV040]: no file in this folder is known to say what an environment needs
-      --> [DIR]/empty/
+      --> empty
       = hint: name the file, or add one such as `environment.yaml`, `requirements.txt` or `pyproject.toml`
     "#);
 }
@@ -126,7 +126,7 @@ fn a_file_that_may_not_be_read() {
     assert_refusal!(workspace, done, @r#"
     2
     error[PV001]: cannot read the file: Permission denied (os error 13)
-      --> [DIR]/environment.yaml
+      --> environment.yaml
       = hint: make it readable for your user
     "#);
 }

@@ -115,6 +115,15 @@ fn a_job_is_wrong() {
         assert!(said.contains("this is a job, not an environment"), "{said}");
         assert!(said.contains("job.yaml` runs it") && said.contains("`provenv submit "), "{said}");
     }
+    workspace.write("tea.lock.json", r#"{"format": 2, "definition": "sha256:00", "platforms": {}}"#);
+    for command in [["build", "tea.lock.json"].as_slice(), &["env", "check", "tea.lock.json"]] {
+        let done = workspace.run(command);
+        let said = done.stdout.clone() + &done.stderr;
+        assert!(
+            said.contains("this is a lock of Provenv") && said.contains("`provenv build FILE --lock "),
+            "{said}"
+        );
+    }
     assert_refusal!(workspace, workspace.run(["submit", "absent.yaml"]), @r#"
     125
     error[PV001]: cannot read the file: No such file or directory (os error 2)

@@ -14,7 +14,7 @@ fn packages_that_cannot_be_had_are_explained() {
     assert_refusal!(workspace, wanted(&["no-such-package"]), @r#"
     1
     error: no index has the package `no-such-package`
-      --> [DIR]/environment.yaml:5:3
+      --> environment.yaml:5:3
       |
     5 | - no-such-package
       |   ^^^^^^^^^^^^^^^
@@ -25,7 +25,7 @@ fn packages_that_cannot_be_had_are_explained() {
     assert_refusal!(workspace, wanted(&["tea>=7"]), @r#"
     1
     error: no choice of versions satisfies the requirements
-      --> [DIR]/environment.yaml:5:3
+      --> environment.yaml:5:3
       |
     5 | - tea>=7
       |   ^^^^^^
@@ -36,11 +36,11 @@ fn packages_that_cannot_be_had_are_explained() {
     assert_refusal!(workspace, wanted(&["pot", "cup"]), @r#"
     1
     error: no choice of versions satisfies the requirements
-      --> [DIR]/environment.yaml:5:3
+      --> environment.yaml:5:3
       |
     5 | - pot
       |   ^^^
-      --> [DIR]/environment.yaml:6:3
+      --> environment.yaml:6:3
       |
     6 | - cup
       |   ^^^
@@ -52,7 +52,7 @@ fn packages_that_cannot_be_had_are_explained() {
     assert_refusal!(workspace, wanted(&["newer"]), @r#"
     1
     error: a package is not made for Python 3.11.x
-      --> [DIR]/environment.yaml:5:3
+      --> environment.yaml:5:3
       |
     5 | - newer
       |   ^^^^^
@@ -64,7 +64,7 @@ fn packages_that_cannot_be_had_are_explained() {
     assert_refusal!(workspace, wanted(&["cracked"]), @r#"
     1
     error: could not build `cracked==1.0`
-      --> [DIR]/environment.yaml:5:3
+      --> environment.yaml:5:3
       |
     5 | - cracked
       |   ^^^^^^^
@@ -76,7 +76,7 @@ fn packages_that_cannot_be_had_are_explained() {
     assert_refusal!(workspace, wanted(&[&format!("leaf==1.0 --hash=sha256:{zeros}")]), @r#"
     1
     error: no file of `leaf` 1.0 has a hash that the definition gives
-      --> [DIR]/environment.yaml:5:3
+      --> environment.yaml:5:3
       |
     5 | - leaf==1.0 --hash=[DIGEST]
       |   ^^^^^^^^^
@@ -92,7 +92,7 @@ fn system_packages_and_pythons_that_no_suite_has() {
     assert_refusal!(workspace, done, @r#"
     1
     error: no suite of Debian has Python 3.7: [SUITES]
-      --> [DIR]/environment.yaml:2:9
+      --> environment.yaml:2:9
       |
     2 | python: "3.7"
       |         ^^^^^
@@ -102,7 +102,7 @@ fn system_packages_and_pythons_that_no_suite_has() {
     assert_refusal!(workspace, build(&workspace, &text), @r#"
     1
     error: there is no package `libgompp1` in bookworm
-      --> [DIR]/environment.yaml:3:19
+      --> environment.yaml:3:19
       |
     3 | system_packages: [libgompp1]
       |                   ^^^^^^^^^
@@ -139,7 +139,7 @@ fn a_network_that_is_not_there() {
     assert_refusal!(workspace, workspace.run(["--offline", "build", "environment.yaml"]), @r#"
     1
     error: a package is not cached, and the network is not to be used
-      --> [DIR]/environment.yaml:3:51
+      --> environment.yaml:3:51
       |
     3 | pip: [--index-url http://[HOST]/simple/, tea]
       |                                                   ^^^
@@ -180,7 +180,7 @@ fn credentials_are_never_shown_or_kept() {
     assert_refusal!(workspace, done, @r#"
     2
     error[PV015]: credentials in a URL
-      --> [DIR]/environment.yaml:3:26
+      --> environment.yaml:3:26
       |
     3 | pip: [--index-url http://**********************@[HOST]/simple/, tea]
       |                          ^^^^^^^^^^^^^^^^^^^^^^

@@ -2,7 +2,7 @@
 
 use super::{Chosen, PypiFile, entry};
 use crate::definition_digest;
-use crate::write::native::{line, scalar};
+use crate::write::native::{line, pair};
 use crate::write::{NotCarried, WrittenFile, subdir};
 use crate::{LockedConda, Platform};
 
@@ -47,7 +47,7 @@ fn conda(yaml: &mut String, package: &LockedConda, platform: Platform) {
         let (name, bounds) = need.split_once(' ').unwrap_or((need, ""));
         if !seen.contains(&name) {
             seen.push(name);
-            line(yaml, 2, &format!("{}: {}", scalar(name), scalar(bounds.trim())));
+            pair(yaml, 2, name, bounds.trim());
         }
     }
     line(yaml, 1, &entry("url", &package.url.to_string()));
