@@ -393,7 +393,7 @@ mod tests {
             Entry::file(format!("{PREFIX}/share/both"), 0o644, "UPPER"),
         ];
         let written = segment::literal(&world.store, &written).unwrap();
-        let (written, _) = layer::join_one(&world.store, String::new(), &written).unwrap();
+        let (written, _) = layer::join_one(&world.store, String::new(), &written, Packing::Gzip).unwrap();
         assert_eq!((layer.sha256, layer.tar_size), (written.digest, written.tar_size));
         assert_eq!(run("second").pin(&world.store).unwrap(), Some(layer), "the same changes, the same bytes");
         let untouched = world.prefix("third").changes().unwrap();

@@ -322,6 +322,6 @@ mod tests {
         // These numbers are part of the rules of epoch 2.
         let shares = parts.kinds.iter().map(|kind| parts.policy(*kind, Some(40)).unwrap());
         let shares: Vec<(u64, usize)> = shares.map(|policy| (policy.buckets, policy.own_most)).collect();
-        assert_eq!(shares, [(3, 5), (1, 2), (5, 8), (2, 2), (3, 5)]);
+        assert_eq!(shares, [(2, 5), (1, 2), (4, 8), (2, 2), (2, 5)]);
     }
 }

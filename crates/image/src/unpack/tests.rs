@@ -337,6 +337,7 @@ fn a_base_may_be_compressed_otherwise_or_not_at_all() {
             diff_id: Digest::of(&tar),
             tar_size: 0,
             compression,
+            toc: None,
             foreign: true,
             what: "a test".into(),
             packages: vec![],
