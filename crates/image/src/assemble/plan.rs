@@ -114,10 +114,7 @@ impl TooFewLayers {
         if self.needed > CLIENTS_TAKE.into() {
             return format!("clients take {CLIENTS_TAKE} layers: take a base image of fewer");
         }
-        format!(
-            "`--layers {}`, or more, is enough; so is a base image of fewer layers, if there is one",
-            self.needed
-        )
+        format!("`--layers {}` is enough; with more, fewer packages move when one changes", self.needed)
     }
 }
 

@@ -497,9 +497,12 @@ async fn golden_conda_images() {
     let golden = [
         (Form::of_epoch(1), "sha256:6ebe49554b1c524bf0c44d15233de3583f1f825b993a3f6b27d975b1ad9b4d90"),
         (Form::of_epoch(2), "sha256:2ee2027f283891d16e4cacdf34363096df17d8fb108594262f2ffc8d65fcc272"),
-        (packed(Packing::Zstd), "GOLDZ"),
-        (packed(Packing::Estargz), "GOLDE"),
-        (Form { layers: Some(5), ..Form::of_epoch(2) }, "GOLDL"),
+        (packed(Packing::Zstd), "sha256:27efe0c456c42a0caa83559d3f05d55d12626732cfedb018ec0352585c2341c6"),
+        (packed(Packing::Estargz), "sha256:4ad96df712f29ff753c3609cf23b538926ad78fc7f9c5e949e27401ed03e4d32"),
+        (
+            Form { layers: Some(5), ..Form::of_epoch(2) },
+            "sha256:a926f631f4d5ae7fa3c7bfb772df50556589a4fd1062031ca5659ecff1aa901a",
+        ),
     ];
     let mut made = Vec::new();
     for (form, _) in golden {
