@@ -215,6 +215,11 @@ fn is_plain(value: &Value) -> bool {
     }
 }
 
+/// Whether a package says that it is for any Python or any platform: some that do are in the folder of a platform.
+pub(crate) fn is_noarch(facts: &CondaFacts) -> bool {
+    index(facts)["noarch"].is_string()
+}
+
 /// Where a Python keeps its packages, if it says so (conda's CEP 17).
 pub(crate) fn site_packages(facts: &CondaFacts) -> Option<String> {
     index(facts)["python_site_packages_path"].as_str().map(str::to_owned)

@@ -127,13 +127,13 @@ impl Form {
     }
 
     /// Refuses a form that there is not.
-    pub fn check(&self) -> Result<(), FormError> {
+    pub fn check(self) -> Result<(), FormError> {
         if !EPOCHS.contains(&self.epoch) {
             return Err(FormError::Epoch(self.epoch));
         }
         match self.layers {
             Some(layers) if !(1..=CLIENTS_TAKE).contains(&layers) => Err(FormError::Layers(layers.into())),
-            _ if self.epoch == 1 && *self != Self::of_epoch(1) => Err(FormError::Plain),
+            _ if self.epoch == 1 && self != Self::of_epoch(1) => Err(FormError::Plain),
             _ => Ok(()),
         }
     }
@@ -152,8 +152,8 @@ impl Form {
     }
 
     /// What tells its images from those of other forms in the keys of records. Those of the first epoch had none.
-    pub(crate) fn key(&self) -> Option<String> {
-        (*self != Self::of_epoch(1)).then(|| format!("{self}"))
+    pub(crate) fn key(self) -> Option<String> {
+        (self != Self::of_epoch(1)).then(|| format!("{self}"))
     }
 }
 

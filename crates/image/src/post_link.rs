@@ -3,7 +3,7 @@
 //! The scripts run on a copy of the prefix, in a sandbox that the caller has. What they have changed in it is the layer: they
 //! are made for the prefix, and conda gives them nothing else to write to. Times, owners and the user's umask do not get in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -46,6 +46,9 @@ pub enum Error {
     /// A name that cannot be in an image.
     #[error("a script of a conda package has left {0}, whose name cannot be in an image")]
     Name(String),
+    /// A layer that no layer of ours is.
+    #[error("a layer has a file or a link at /{0}, where one below it has a folder")]
+    Covered(String),
     /// Too much.
     #[error("scripts of conda packages have written more than {} MiB", MOST >> 20)]
     TooMuch,
@@ -150,8 +153,11 @@ impl Prefix {
         let mut seen = 0;
         walk(&self.folder, &mut |name, path, metadata| {
             let before = self.before.get(&name);
-            seen += usize::from(before.is_some());
             let kind = metadata.file_type();
+            if before.is_some_and(|before| before.is_folder && !kind.is_dir()) {
+                return Err(Error::Removed(name));
+            }
+            seen += usize::from(before.is_some());
             let is_same = match before {
                 Some(before) if kind.is_dir() => before.is_folder,
                 Some(before) => before.stamp == Stamp::of(metadata),
@@ -264,19 +270,23 @@ fn is_unchanged(before: &Path, now: &Path) -> io::Result<bool> {
 }
 
 /// Copies what `layers`, unpacked and the bottom one first, have in the prefix to the empty `folder`; gives where each path comes
-/// from.
+/// from. All that is above one of these paths is a folder, in the copy too: nothing is written through a link.
 pub(crate) fn copy(layers: &[PathBuf], folder: &Path) -> Result<BTreeMap<String, PathBuf>, Error> {
     let mut sources: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let mut folders = BTreeSet::new();
     for layer in layers {
         // It may be gone since: a part of a prefix is none.
         fs_err::symlink_metadata(layer)?;
-        let root = layer.join(PREFIX);
-        if root.is_dir() {
-            walk(&root, &mut |name, path, _| {
-                sources.insert(name, path.to_owned());
-                Ok(())
-            })?;
-        }
+        let Some(root) = prefix_in(layer, sources.is_empty())? else { continue };
+        walk(&root, &mut |name, path, metadata| {
+            if metadata.is_dir() {
+                folders.insert(name.clone());
+            } else if folders.contains(&name) {
+                return Err(Error::Covered(format!("{PREFIX}/{name}")));
+            }
+            sources.insert(name, path.to_owned());
+            Ok(())
+        })?;
     }
     for (name, source) in &sources {
         let (target, kind) = (folder.join(name), fs_err::symlink_metadata(source)?.file_type());
@@ -284,11 +294,28 @@ pub(crate) fn copy(layers: &[PathBuf], folder: &Path) -> Result<BTreeMap<String,
             fs_err::create_dir(&target)?;
         } else if kind.is_symlink() {
             fs_err::os::unix::fs::symlink(fs_err::read_link(source)?, &target)?;
-        } else {
+        } else if kind.is_file() {
             fs_err::copy(source, &target)?;
+        } else {
+            return Err(Error::NotAFile(name.clone()));
         }
     }
     Ok(sources)
+}
+
+/// Where an unpacked layer has the prefix, if it does. `is_first` says that none below has it.
+fn prefix_in(layer: &Path, is_first: bool) -> Result<Option<PathBuf>, Error> {
+    for part in path::parents(PREFIX).chain([PREFIX]) {
+        match fs_err::symlink_metadata(layer.join(part)) {
+            Ok(there) if there.is_dir() => {}
+            // What is above it hides it.
+            Ok(_) if is_first => return Ok(None),
+            Ok(_) => return Err(Error::Covered(part.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Some(layer.join(PREFIX)))
 }
 
 /// What is done with a path: its name below the root, where it is, and what it is.

@@ -79,6 +79,16 @@ fn channel() -> Channel {
                 .python_dist("library", "2.0", &[])
                 .entry_point("library = library:main"),
         )
+        // As conda-forge has those that hold compiled code for any Python.
+        .add(
+            Package::new("native", "3.0")
+                .noarch_python()
+                .subdir("linux-64")
+                .depends("python >=3.9")
+                .prefixed_text("site-packages/native.py", "P = '{PREFIX}'\n")
+                .python_dist("native", "3.0", &[])
+                .entry_point("native = native:main"),
+        )
         .add(
             Package::new("old", "1")
                 .old_format()
@@ -96,7 +106,8 @@ fn channel() -> Channel {
         .add(shared("aardvark").depends("python"))
 }
 
-const SPECS: [&str; 9] = ["tool", "library", "old", "alpha", "beta", "gamma", "omega", "aardvark", "python"];
+const SPECS: [&str; 10] =
+    ["native", "tool", "library", "old", "alpha", "beta", "gamma", "omega", "aardvark", "python"];
 
 /// A lock of all packages of `channel` at `url`.
 fn lock(channel: &Channel, url: &str) -> PlatformLock {

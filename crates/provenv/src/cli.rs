@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-pub use bundle::BundleCommand;
+pub use bundle::{BundleCommand, BundleImportArgs};
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, UpgradeArgs};

@@ -23,6 +23,8 @@ const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 const MOST_MANIFEST: u64 = 4 << 20;
 /// No lock, statement or signature is larger.
 const MOST_PART: u64 = 64 << 20;
+/// All that is attached to an image is in memory while it is checked, and is no more than this.
+const MOST_ATTACHED: u64 = 256 << 20;
 /// More things that refer to one image are not looked at.
 const MOST_REFERRERS: usize = 256;
 /// Others may add to the same index at the same time: so often it is looked whether ours is in it.
@@ -126,8 +128,13 @@ pub async fn attached(
             }
         }
     }
+    layers.truncate(MOST_REFERRERS);
+    if layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add) > MOST_ATTACHED {
+        let most = MOST_ATTACHED >> 20;
+        return Err(remote.wrong(format!("more than {most} MiB are attached to the image")));
+    }
     let mut files = Vec::with_capacity(layers.len());
-    for layer in layers.into_iter().take(MOST_REFERRERS) {
+    for layer in layers {
         let bytes = remote.blob(&layer.digest, layer.size).await?;
         files.push(Attached { media_type: layer.media_type, bytes });
     }

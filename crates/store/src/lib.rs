@@ -9,6 +9,7 @@
 //! | `records/<kind>/<key>` | a small fact in JSON |
 //! | `trees/<kind>/<key>/` | an unpacked folder, which can be made again from blobs |
 //! | `trees/.of-<uid>/<kind>/<key>/` | the same of a user who does not own the store |
+//! | `uploads/<key>` | blobs in the making that outlive their process |
 //! | `tmp/<random>/` | what one living process has in the making |
 //! | `locks/` | lock files |
 //! | `quarantine/` | blobs found corrupt by [`Store::scrub`] |
@@ -30,6 +31,7 @@ mod boot;
 mod error;
 mod gc;
 mod hold;
+mod kept;
 mod lock;
 mod record;
 mod scratch;

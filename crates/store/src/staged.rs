@@ -3,6 +3,7 @@
 use std::io::{self, Seek as _, Write};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use fs_err::File;
 use provenv_definition::{Digest, Hasher};
@@ -48,16 +49,34 @@ impl Staged {
         let named = file_in(store.own_tmp()?, "blob-")?;
         let (file, path) = named.into_parts();
         let file = File::from_parts(file, path.to_path_buf());
-        Ok(Self {
+        Ok(Self::of(store, file, path, Hasher::new(), 0))
+    }
+
+    /// One whose file has `size` bytes, which were hashed, and is written to behind them.
+    pub(crate) fn of(store: &Store, file: File, path: TempPath, hasher: Hasher, size: u64) -> Self {
+        Self {
             store: store.clone(),
             file,
             path,
             buffer: Vec::with_capacity(BUFFER),
-            hasher: Hasher::new(),
-            size: 0,
-            written: 0,
-            written_back: 0,
-        })
+            hasher,
+            size,
+            written: size,
+            written_back: size,
+        }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Leaves its file where it is.
+    pub(crate) fn leave(self) {
+        let _ = self.path.keep();
     }
 
     /// Bytes taken so far.

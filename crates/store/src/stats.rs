@@ -43,7 +43,11 @@ pub struct Stats {
 impl Store {
     /// How much there is. Others may add and remove meanwhile.
     pub fn stats(&self) -> Result<Stats> {
-        let mut stats = Stats { tmp_bytes: folder_bytes(&self.root().join("tmp")), ..Stats::default() };
+        let mut stats = Stats {
+            tmp_bytes: folder_bytes(&self.root().join("tmp"))
+                + folder_bytes(&self.root().join(crate::kept::UPLOADS)),
+            ..Stats::default()
+        };
         for (_, bytes) in self.blobs()? {
             stats.blobs.add(bytes);
         }

@@ -4,6 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use fs_err::File;
 use nix::unistd::AccessFlags;
@@ -15,6 +16,8 @@ use crate::{Error, Result, boot};
 
 /// The newest format of the folder that this version reads and writes.
 const FORMAT: u64 = 1;
+/// How long what is in the making is left for a process that goes on with it.
+const FORGOTTEN: Duration = Duration::from_hours(24);
 const FORMAT_PREFIX: &str = "provenv store ";
 
 /// A folder of blobs, records and trees that many processes share. Cheap to clone.
@@ -51,7 +54,9 @@ impl Store {
         scratch::sweep(&root)?;
         let user = nix::unistd::geteuid().as_raw();
         let own = (fs_err::metadata(&root)?.uid() != user).then(|| format!(".of-{user}"));
-        Ok(Self(Arc::new(Inner { root, own, scratch: OnceLock::new(), boot: OnceLock::new() })))
+        let store = Self(Arc::new(Inner { root, own, scratch: OnceLock::new(), boot: OnceLock::new() }));
+        store.sweep_uploads(FORGOTTEN)?;
+        Ok(store)
     }
 
     /// The store's folder, absolute.

@@ -48,7 +48,7 @@ use tokio::sync::OnceCell;
 pub use auditing::{AuditOptions, AuditReport, AuditSummary, Unchecked};
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
 pub use builds::BuildDetails;
-pub use bundling::{BundleError, Bundled, BundledImage};
+pub use bundling::{BundleError, Bundled, BundledImage, ImportOptions};
 pub use catalogue::{BuildStatus, CatalogueError, RunStatus};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
 pub use config::{Config, ConfigError, default_workspace, parse_size};

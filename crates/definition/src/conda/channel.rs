@@ -83,9 +83,7 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Given, RequirementError
     }
     refuse_credentials(text)?;
     let text = &*braced(text);
-    let (channel, subdir) = if text == "nodefaults" {
-        (None, None)
-    } else if !is_numbered(text) && (text.contains("::") || text.contains(['[', ']'])) {
+    let (channel, subdir) = if !is_numbered(text) && (text.contains("::") || text.contains(['[', ']'])) {
         return Err(invalid(format!("`{}` is not a channel", shown(text)), text)
             .with_hint("`channel::package` is a package, and belongs to the dependencies"));
     } else if (has_scheme(text) && text.contains("://")) || text.starts_with(['/', '.', '~']) {
@@ -98,12 +96,11 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Given, RequirementError
             .with_hint("write the URL of the channel, or a path with `/`"));
     } else {
         let name = name(text)?;
-        match name.rsplit_once('/').filter(|(_, subdir)| is_subdir(subdir)) {
-            Some((channel, subdir)) => {
-                (Some(CondaChannel::Name(self::name(channel)?)), Some(subdir.to_owned()))
-            }
-            None => (Some(CondaChannel::Name(name)), None),
-        }
+        let (name, subdir) = match name.rsplit_once('/').filter(|(_, subdir)| is_subdir(subdir)) {
+            Some((channel, subdir)) => (self::name(channel)?, Some(subdir.to_owned())),
+            None => (name, None),
+        };
+        ((name != "nodefaults").then_some(CondaChannel::Name(name)), subdir)
     };
     // A root is none, and has no text without its slash.
     if let Some(CondaChannel::Url(url)) = &channel
@@ -255,6 +252,8 @@ mod tests {
             ("conda-forge/label/dev", "conda-forge/label/dev"),
             ("conda-forge/linux-64", "conda-forge linux-64"),
             ("nodefaults", "-"),
+            ("nodefaults/", "-"),
+            ("nodefaults/linux-64", "- linux-64"),
             ("https://conda.anaconda.org/conda-forge/", "https://conda.anaconda.org/conda-forge"),
             ("https://h.test/c/noarch", "https://h.test/c noarch"),
             ("https://h.test/t/$TOKEN/c", "https://h.test/t/${TOKEN}/c"),

@@ -15,7 +15,7 @@ use provenv_lock::{CondaPackage, DebPackage, PlatformLock, PypiPackage, PythonLo
 use provenv_store::Store;
 use serde::{Deserialize, Serialize};
 
-use crate::assemble::{for_python, is_metadata};
+use crate::assemble::{for_pythons, is_metadata};
 use crate::segment::{self, Error, ItemKind, Reader, Segment};
 pub(crate) use fields::Fields;
 pub use part::{Part, PartKind};
@@ -176,7 +176,7 @@ fn wheel(store: &Store, package: &PypiPackage, python: &PythonLock) -> Result<Op
 
 /// Of a conda package: `info/index.json`, and the Python distributions that lie in it.
 fn conda(store: &Store, package: &CondaPackage, python: Option<&PythonLock>) -> Result<Option<About>, Error> {
-    let kept = segment::kept_conda(store, &package.artifact.sha256, for_python(package, python))?;
+    let kept = segment::kept_conda(store, &package.artifact.sha256, &for_pythons(package, python))?;
     let Some(kept) = kept else { return Ok(None) };
     let index: serde_json::Value = serde_json::from_str(&kept.facts.index).unwrap_or_default();
     let text = |name: &str| index[name].as_str().map(short).filter(|text| !text.is_empty());

@@ -85,7 +85,12 @@ impl Build<'_> {
         for ((laid, package), facts) in laid.iter_mut().zip(packages).zip(&facts) {
             laid.note = Some(Arc::new(conda_meta::record(package, facts, &conda_meta::Asked::new())));
         }
-        let order = install_order(packages, &depends);
+        let noarch: Vec<bool> = packages
+            .iter()
+            .zip(&facts)
+            .map(|(package, facts)| package.subdir == "noarch" || conda_meta::is_noarch(facts))
+            .collect();
+        let order = install_order(packages, &depends, &noarch);
         let own_python = self.lock.python.as_ref().filter(|python| python.is_condas());
         let stands_on = match own_python {
             Some(python) => {
@@ -139,9 +144,9 @@ impl Build<'_> {
         let path = self.fetcher.artifact(&artifact.url, &artifact.sha256, known(artifact.size)).await?;
         let what = format!("{} {}", package.name, package.version);
         let (store, sha256) = (self.store.clone(), artifact.sha256);
-        let python = for_python(package, self.lock.python.as_ref());
+        let pythons = for_pythons(package, self.lock.python.as_ref());
         let name = file_name(package);
-        let work = move || segment::conda(&store, &path, &sha256, &name, python);
+        let work = move || segment::conda_for(&store, &path, &sha256, &name, &pythons);
         let made = self.item(&what, artifact.size, work).await?;
         check_identity(package, &made.facts)?;
         let segment = Arc::new(made.segment);
@@ -150,9 +155,19 @@ impl Build<'_> {
     }
 }
 
-/// The minor version of Python that the segment of `package` depends on: that of conda's, for what is made for any.
-pub(crate) fn for_python(package: &CondaPackage, python: Option<&PythonLock>) -> Option<(u32, u32)> {
-    python.filter(|python| package.subdir == "noarch" && python.is_condas()).map(PythonLock::minor)
+/// The minor versions of Python that the segment of `package` may depend on, in the order in which they are tried: that of conda's,
+/// for what is made for any. In the folder of a platform only a package's archive says whether it is; most are not.
+pub(crate) fn for_pythons(package: &CondaPackage, python: Option<&PythonLock>) -> Vec<Option<(u32, u32)>> {
+    let python = condas(python);
+    match python {
+        Some(_) if package.subdir != "noarch" => vec![None, python],
+        _ => vec![python],
+    }
+}
+
+/// The minor version of `python`, if it is conda's.
+pub(super) fn condas(python: Option<&PythonLock>) -> Option<(u32, u32)> {
+    python.filter(|python| python.is_condas()).map(PythonLock::minor)
 }
 
 /// The history of the environment of `lock`.

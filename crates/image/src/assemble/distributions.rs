@@ -10,7 +10,7 @@ use provenv_store::Store;
 
 use super::Error;
 use super::build::Build;
-use super::conda::for_python;
+use super::conda::for_pythons;
 use crate::segment::{self, ItemKind, PREFIX, Reader, Segment};
 
 /// What is read of a distribution's metadata. What counts stands before its description, and that comes last.
@@ -30,7 +30,7 @@ impl Build<'_> {
         python: (u32, u32),
     ) -> Result<Vec<Distribution>, Error> {
         let sha256 = &package.artifact.sha256;
-        let kept = segment::kept_conda(self.store, sha256, for_python(package, self.lock.python.as_ref()))?;
+        let kept = segment::kept_conda(self.store, sha256, &for_pythons(package, self.lock.python.as_ref()))?;
         let segment = if let Some(kept) = kept {
             Arc::new(kept.segment)
         } else {

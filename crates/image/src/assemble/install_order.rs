@@ -16,8 +16,12 @@ impl AsRef<PackageRecord> for Node {
 }
 
 /// Where each of `packages` comes in rattler's order: what is needed comes before what needs it, and of two packages with one
-/// path the later has it. `depends` says what each one needs.
-pub(super) fn install_order(packages: &[CondaPackage], depends: &[Vec<String>]) -> Vec<usize> {
+/// path the later has it. `depends` says what each one needs, `noarch` whether it is for any platform or any Python.
+pub(super) fn install_order(
+    packages: &[CondaPackage],
+    depends: &[Vec<String>],
+    noarch: &[bool],
+) -> Vec<usize> {
     let places: BTreeMap<&str, usize> =
         packages.iter().enumerate().map(|(n, package)| (package.name.as_str(), n)).collect();
     let nodes = places.values().map(|&n| {
@@ -26,7 +30,7 @@ pub(super) fn install_order(packages: &[CondaPackage], depends: &[Vec<String>]) 
         let version: VersionWithSource = "0".parse().expect("a version");
         let mut record = PackageRecord::new(name, version, "0".parse().expect("a build string"));
         record.depends.clone_from(&depends[n]);
-        if packages[n].subdir == "noarch" {
+        if noarch[n] {
             record.noarch = NoArchType::generic();
         }
         Node(record)

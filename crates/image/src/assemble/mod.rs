@@ -31,7 +31,7 @@ use provenv_lock::{PlatformLock, PypiPackage, PypiSource};
 use provenv_store::Store;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use conda::for_python;
+pub(crate) use conda::for_pythons;
 pub(crate) use distributions::is_metadata;
 pub use error::Error;
 pub use reach::reach;

@@ -7,7 +7,7 @@ use provenv_definition::Platform;
 use provenv_lock::PlatformLock;
 
 use super::build::{Build, known};
-use super::conda::{file_name, for_python};
+use super::conda::{condas, file_name};
 use super::{Assembler, Error};
 use crate::conda_meta::Asked;
 use crate::export::prefix::{self, Packed};
@@ -31,7 +31,7 @@ impl Assembler {
             let artifact = &package.artifact;
             let archive =
                 self.fetcher.artifact(&artifact.url, &artifact.sha256, known(artifact.size)).await?;
-            let (name, python) = (file_name(package), for_python(package, lock.python.as_ref()));
+            let (name, python) = (file_name(package), condas(lock.python.as_ref()));
             Ok::<_, Error>(Packed { package: package.clone(), archive, name, python, facts })
         }))
         .await?;

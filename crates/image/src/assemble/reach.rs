@@ -5,7 +5,7 @@ use provenv_lock::{PlatformLock, PostLink, PypiSource};
 use provenv_store::{Roots, Store};
 use serde_json::Value;
 
-use super::conda::for_python;
+use super::conda::for_pythons;
 use super::{Error, IMAGES, Kept, base_key, image_key, interpreter, source_of};
 use crate::base_image::{BaseImage, FACTS, Manifest};
 use crate::form::Form;
@@ -32,7 +32,8 @@ pub fn reach(
     for package in &lock.conda {
         let sha256 = &package.artifact.sha256;
         roots.blobs.insert(*sha256);
-        segments.push(segment::conda_key(sha256, for_python(package, lock.python.as_ref())));
+        let pythons = for_pythons(package, lock.python.as_ref());
+        segments.extend(pythons.into_iter().map(|python| segment::conda_key(sha256, python)));
         compiled.push(*sha256);
     }
     for package in &lock.pypi {

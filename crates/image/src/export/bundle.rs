@@ -1,11 +1,11 @@
 //! A bundle: images in one tar file, with all that refers to them and the files that they are made of. It is an OCI image
 //! layout, so that other tools read the images in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
-use provenv_definition::Digest;
+use provenv_definition::{Digest, Hasher};
 use provenv_fetch::{Phase, Reporter};
 use provenv_store::Store;
 use serde_json::{Value, json};
@@ -18,6 +18,16 @@ use crate::proof::Referrer;
 
 /// No index of a bundle comes near.
 const MOST_INDEX: u64 = 64 << 20;
+
+/// What was in a bundle.
+#[derive(Clone, Debug, Default)]
+pub struct BundleContents {
+    /// Digests of what its index lists, in that order, as far as they came with it.
+    pub index: Vec<Digest>,
+    /// Every blob that it holds, whether the store had it or not, with its size. All of them have the digests that they are
+    /// named by.
+    pub blobs: HashMap<Digest, u64>,
+}
 
 /// Writes `images`, by the names that they get, and `referrers` to a tar file at `path`.
 pub fn write_bundle(
@@ -54,9 +64,11 @@ pub fn write_bundle(
     Ok(())
 }
 
-/// Brings every blob of the bundle at `path` into the store, if it is what its name says, and gives the digests of what is in
-/// its index. Nothing else in the file is looked at. Hold a pin on the store until something names what came.
-pub fn read_bundle(store: &Store, path: &Path, reporter: &dyn Reporter) -> Result<Vec<Digest>, Error> {
+/// Brings every blob of the bundle at `path` into the store, if it is what its name says, and says what came. Nothing else in
+/// the file is looked at. Hold a pin on the store until something names what came.
+///
+/// A blob that the store has is read and hashed all the same: who names the digest of a private file need not have the file.
+pub fn read_bundle(store: &Store, path: &Path, reporter: &dyn Reporter) -> Result<BundleContents, Error> {
     let reading = |source| Error::Read { path: path.to_owned(), source };
     let file = fs_err::File::open(path).map_err(reading)?;
     let size = file.metadata().map_err(reading)?.len();
@@ -64,9 +76,10 @@ pub fn read_bundle(store: &Store, path: &Path, reporter: &dyn Reporter) -> Resul
     let item = path.display().to_string();
     reporter.begin(Phase::Fetching, &item);
     let mut archive = tar::Archive::new(io::BufReader::with_capacity(1 << 20, file));
-    let mut index = None;
+    let (mut index, mut blobs) = (None, HashMap::new());
     for entry in archive.entries().map_err(reading)? {
         let mut entry = entry.map_err(reading)?;
+        // Links, devices and the like stand for nothing here.
         if !entry.header().entry_type().is_file() {
             continue;
         }
@@ -80,17 +93,26 @@ pub fn read_bundle(store: &Store, path: &Path, reporter: &dyn Reporter) -> Resul
             name.strip_prefix("blobs/sha256/").and_then(|hex| Digest::from_hex(hex).ok())
         {
             let size = entry.size();
-            if !store.contains(&digest) {
+            let wrong = |error: provenv_store::Error| match error {
+                provenv_store::Error::Size { .. } | provenv_store::Error::Mismatch { .. } => {
+                    reading(io::Error::new(io::ErrorKind::InvalidData, format!("{name}: {error}")))
+                }
+                error => error.into(),
+            };
+            if store.contains(&digest) {
+                let mut hasher = Hasher::new();
+                io::copy(&mut entry, &mut hasher).map_err(reading)?;
+                let actual = hasher.finish();
+                if actual != digest {
+                    return Err(wrong(provenv_store::Error::Mismatch { expected: digest, actual }));
+                }
+            } else {
                 let mut staged = store.stage()?;
                 io::copy(&mut entry, &mut staged).map_err(reading)?;
                 staged.flush().map_err(reading)?;
-                staged.commit_expecting(&digest, Some(size)).map_err(|error| match error {
-                    provenv_store::Error::Size { .. } | provenv_store::Error::Corrupt { .. } => {
-                        reading(io::Error::new(io::ErrorKind::InvalidData, format!("{name}: {error}")))
-                    }
-                    error => error.into(),
-                })?;
+                staged.commit_expecting(&digest, Some(size)).map_err(wrong)?;
             }
+            blobs.insert(digest, size);
             reporter.advance(Phase::Fetching, size);
         }
     }
@@ -99,5 +121,9 @@ pub fn read_bundle(store: &Store, path: &Path, reporter: &dyn Reporter) -> Resul
         .map_err(|source| Error::Index { path: path.to_owned(), source })?;
     reporter.end(Phase::Fetching, &item);
     let manifests = index["manifests"].as_array().into_iter().flatten();
-    Ok(manifests.filter_map(|manifest| manifest["digest"].as_str()?.parse().ok()).collect())
+    let index = manifests
+        .filter_map(|manifest| manifest["digest"].as_str()?.parse().ok())
+        .filter(|digest| blobs.contains_key(digest))
+        .collect();
+    Ok(BundleContents { index, blobs })
 }

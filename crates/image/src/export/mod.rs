@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use provenv_fetch::{Phase, Reporter};
 use provenv_store::Store;
 
-pub use bundle::{read_bundle, write_bundle};
+pub use bundle::{BundleContents, read_bundle, write_bundle};
 pub use destination::{Destination, DestinationError};
 pub use identify::identify;
 pub use opened::{OpenedLayout, open, problem};

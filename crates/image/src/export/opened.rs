@@ -1,5 +1,6 @@
 //! An OCI layout of anybody's, read to be checked: nothing in it is believed.
 
+use std::collections::HashSet;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,8 @@ use crate::export::layout::INDEX_FILE;
 const MOST_MANIFEST: u64 = 4 << 20;
 /// No lock and no statement is larger.
 const MOST_PART: u64 = 64 << 20;
+/// All that is attached to an image is in memory while it is checked, and is no more than this.
+const MOST_ATTACHED: usize = 256 << 20;
 
 /// An OCI layout.
 #[derive(Clone, Debug)]
@@ -72,7 +75,7 @@ impl OpenedLayout {
             .map_err(reading)?;
         let index: Value =
             serde_json::from_slice(&bytes).map_err(|source| Error::Index { path: file.clone(), source })?;
-        let mut files = Vec::new();
+        let (mut files, mut seen, mut sum) = (Vec::new(), HashSet::new(), 0);
         let entries = index["manifests"].as_array().into_iter().flatten();
         for manifest in entries.filter_map(|entry| entry["digest"].as_str()?.parse::<Digest>().ok()) {
             let Ok(manifest) = self.read(&manifest) else { continue };
@@ -81,8 +84,15 @@ impl OpenedLayout {
                 let kind = layer["mediaType"].as_str().unwrap_or_default();
                 if let Some(digest) = layer["digest"].as_str().and_then(|digest| digest.parse().ok())
                     && wanted.contains(&kind)
+                    && seen.insert((kind.to_owned(), digest))
                     && let Ok(bytes) = self.read_at_most(&digest, MOST_PART)
                 {
+                    sum += bytes.len();
+                    if sum > MOST_ATTACHED {
+                        let most = MOST_ATTACHED >> 20;
+                        let message = format!("more than {most} MiB are attached to its images");
+                        return Err(reading(io::Error::other(message)));
+                    }
                     files.push((kind.to_owned(), bytes));
                 }
             }

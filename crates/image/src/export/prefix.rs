@@ -1,7 +1,8 @@
 //! A conda prefix out of an image, laid out at another place: what names `/opt/provenv` is written anew for that place, from the
 //! packages' archives, as conda would have installed it there. Nothing is run.
 //!
-//! Bytecode stays as it is: Python takes a module's path from where it finds it.
+//! Bytecode stays as it is, since Python takes a module's path from where it finds it; but that of a module that is written anew is
+//! left out, because Python would not look whether the two agree.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
@@ -14,8 +15,8 @@ use provenv_lock::{CondaPackage, PythonLock};
 use provenv_store::Store;
 
 use crate::conda_meta::{self, Asked};
-use crate::post_link;
 use crate::segment::{self, CondaFacts};
+use crate::{path, post_link};
 
 /// Where it is in an image.
 const INSIDE: &str = "/opt/provenv";
@@ -74,6 +75,10 @@ impl Error {
             Self::Io { source, .. } if is_not_writable(source) => {
                 Some("name a place where your user may write".to_owned())
             }
+            Self::Copy(post_link::Error::Covered(_)) => Some(
+                "no image that is made of its lock is like this: ask whoever made it, or lock its definition again"
+                    .to_owned(),
+            ),
             Self::Io { .. } | Self::Copy(_) => None,
             Self::Segment(error) => error.hint(),
         }
@@ -147,8 +152,8 @@ pub(crate) fn write(
         })?;
     }
     // The image's says names alone, as images of one lock do not differ by who asked for it.
-    let history = root.join("conda-meta/history");
-    if history.is_file() {
+    let history = inside(&root, "conda-meta/history").map_err(io)?;
+    if history.exists() {
         let packages: Vec<CondaPackage> = packages.iter().map(|packed| packed.package.clone()).collect();
         fs_err::write(history, conda_meta::history(&packages, asked)).map_err(io)?;
     }
@@ -237,16 +242,17 @@ fn relocate(
         }
         // Another package may have taken the path over.
         let expected = known.sha256_in_prefix.as_ref().or(known.sha256.as_ref());
-        let file = root.join(path);
-        if fs_err::symlink_metadata(&file).is_ok_and(|there| there.is_file())
-            && expected == Some(&sha256(&file)?.0)
-        {
+        let Ok(file) = inside(root, path) else { continue };
+        if file.exists() && expected == Some(&sha256(&file)?.0) {
             own.insert(path.clone());
         }
     }
     segment::relocate(store, archive, name, *python, prefix, root, &own).map_err(Relocating::Segment)?;
     let mut facts = facts.clone();
     for path in own {
+        if let Some(python) = python.filter(|_| path.ends_with(".py")) {
+            without_bytecode(root, &path, python)?;
+        }
         let (sha256, size) = sha256(&root.join(&path))?;
         if let Some(known) = facts.paths.get_mut(&path) {
             if known.placeholder.is_none() {
@@ -258,14 +264,45 @@ fn relocate(
     }
     let note = conda_meta::record(package, &facts, asked);
     let path = note.path.strip_prefix(segment::PREFIX).unwrap_or_default().trim_start_matches('/');
-    fs_err::write(root.join(path), note.text)?;
+    fs_err::write(inside(root, path)?, note.text)?;
     Ok(())
+}
+
+/// Takes the bytecode of the module at `path` away: no interpreter is run here that could make it anew.
+fn without_bytecode(root: &Path, path: &str, python: (u32, u32)) -> io::Result<()> {
+    let bytecode = inside(root, &segment::bytecode_path(path, python));
+    let Some(bytecode) = bytecode.ok().filter(|bytecode| bytecode.exists()) else { return Ok(()) };
+    fs_err::remove_file(&bytecode)?;
+    if let Some(folder) = bytecode.parent() {
+        // Others may have theirs in it.
+        let _ = fs_err::remove_dir(folder);
+    }
+    Ok(())
+}
+
+/// Where `path` is below `root`: only folders are above it, and at it is a file or nothing, so that nobody follows a link out of
+/// `root`.
+fn inside(root: &Path, path: &str) -> io::Result<PathBuf> {
+    let refuse = |path: &Path, problem: &str| {
+        Err(io::Error::new(io::ErrorKind::NotADirectory, format!("`{}` {problem}", path.display())))
+    };
+    for folder in path::parents(path) {
+        let folder = root.join(folder);
+        if !fs_err::symlink_metadata(&folder)?.is_dir() {
+            return refuse(&folder, "is no folder");
+        }
+    }
+    let file = root.join(path);
+    match fs_err::symlink_metadata(&file) {
+        Ok(there) if !there.is_file() => refuse(&file, "is no file"),
+        _ => Ok(file),
+    }
 }
 
 /// Commands of wheels, whose first line names the interpreter.
 fn scripts(root: &Path, prefix: &str) -> io::Result<()> {
     let bin = root.join("bin");
-    if !bin.is_dir() {
+    if !fs_err::symlink_metadata(&bin).is_ok_and(|there| there.is_dir()) {
         return Ok(());
     }
     let mark = format!("#!{INSIDE}/bin/");

@@ -270,7 +270,8 @@ impl Statement {
         let platform = build.external_parameters.platform;
         let chosen = lock.platforms.get(&platform).ok_or(Disagreement::Platform(platform))?;
         let expected = artifacts(chosen);
-        let key = |one: &Resource| (one.uri.clone(), one.digest.clone());
+        // By what it is said to be too: policies go by that.
+        let key = |one: &Resource| (one.kind().map(str::to_owned), one.uri.clone(), one.digest.clone());
         let named = |one: &Resource| {
             let what = one.name.clone().or_else(|| one.uri.clone());
             format!(

@@ -157,6 +157,8 @@ pub enum Problem {
     Record(&'static str),
     #[error("has room for a prefix of {room} bytes, and this one has {prefix}")]
     NoRoom { room: usize, prefix: usize },
+    #[error("is made for any Python, and the environment has none")]
+    AnyPython,
     #[error("{0}")]
     Malformed(String),
 }

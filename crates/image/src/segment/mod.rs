@@ -115,14 +115,40 @@ pub fn conda(
     )
 }
 
+/// The same, for the first of `pythons` for which the package can be laid down: only the archive says whether it takes one.
+pub(crate) fn conda_for(
+    store: &Store,
+    artifact: &Path,
+    sha256: &Digest,
+    name: &str,
+    pythons: &[Option<(u32, u32)>],
+) -> Result<CondaSegment, Error> {
+    if let Some(kept) = kept_conda(store, sha256, pythons)? {
+        return Ok(kept);
+    }
+    let mut pythons = pythons.iter().peekable();
+    loop {
+        let made = conda(store, artifact, sha256, name, pythons.next().copied().flatten());
+        match made {
+            Err(Error::Refused { problem: Problem::AnyPython, .. }) if pythons.peek().is_some() => {}
+            made => return made,
+        }
+    }
+}
+
 /// The same, if it is made already.
 pub(crate) fn kept_conda(
     store: &Store,
     sha256: &Digest,
-    python: Option<(u32, u32)>,
+    pythons: &[Option<(u32, u32)>],
 ) -> Result<Option<CondaSegment>, provenv_store::Error> {
-    let kept = store.record::<CondaSegment>(RECORDS, &conda_key(sha256, python))?;
-    Ok(kept.filter(|kept| there(store, &kept.segment)))
+    for python in pythons {
+        let kept = store.record::<CondaSegment>(RECORDS, &conda_key(sha256, *python))?;
+        if let Some(kept) = kept.filter(|kept| there(store, &kept.segment)) {
+            return Ok(Some(kept));
+        }
+    }
+    Ok(None)
 }
 
 /// The segment of a wheel, if it is made already.

@@ -32,7 +32,7 @@ pub(crate) struct Frames {
     /// Where they begin in it.
     pub offset: u64,
     /// Compressed and uncompressed length of each.
-    pub frames: Vec<(u64, u64)>,
+    pub lengths: Vec<(u64, u64)>,
     /// Bytes of the blob, where it is a whole layer, as [`Segment::whole`] is.
     pub whole: Option<u64>,
 }
@@ -66,12 +66,12 @@ pub(crate) fn frames(store: &Store, segment: &Segment, head: &[u8]) -> Result<Fr
             result?;
             out.flush()?;
             let offset = total(&out.frames[..before]).0;
-            let frames = out.frames[before..].to_vec();
+            let lengths = out.frames[before..].to_vec();
             if is_whole {
                 out.push(&tarball::END)?;
             }
             let (blob, _) = out.finish()?;
-            Ok(Frames { blob: blob.digest, offset, frames, whole: is_whole.then_some(blob.size) })
+            Ok(Frames { blob: blob.digest, offset, lengths, whole: is_whole.then_some(blob.size) })
         },
     )
 }
@@ -163,7 +163,7 @@ impl<'f> FramesReader<'f> {
         let damaged = || back(io::Error::new(io::ErrorKind::InvalidData, Problem::Damaged));
         let mut at = self.frames.offset;
         let mut packed = Vec::new();
-        for &(compressed, size) in &self.frames.frames {
+        for &(compressed, size) in &self.frames.lengths {
             let size = usize::try_from(size).ok().filter(|&size| size <= FRAME).ok_or_else(damaged)?;
             packed.resize(usize::try_from(compressed).map_err(|_| damaged())?, 0);
             self.file.file().read_exact_at(&mut packed, at).map_err(back)?;

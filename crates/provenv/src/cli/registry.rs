@@ -27,11 +27,14 @@ pub struct RegistryServeArgs {
     /// The users, who may pull and push: a file as `htpasswd -B` writes it, read again when it changes
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub htpasswd: Option<PathBuf>,
+    /// Those who may pull and not push, such as machines: a file of the same kind
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub readers: Option<PathBuf>,
     /// Let anybody pull
-    #[arg(long)]
+    #[arg(long, conflicts_with = "readers")]
     pub anonymous_pull: bool,
     /// Let anybody pull, push and delete
-    #[arg(long, conflicts_with_all = ["anonymous_pull", "htpasswd"])]
+    #[arg(long, conflicts_with_all = ["anonymous_pull", "htpasswd", "readers"])]
     pub anonymous_push: bool,
     /// Speak TLS with this certificate, and those that stand behind it (PEM)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_key")]

@@ -86,7 +86,7 @@ pub struct SignArgs {
     /// An environment, a file, or a manifest's digest
     #[arg(value_name = "ENV|FILE|DIGEST", value_hint = ValueHint::FilePath)]
     pub image: String,
-    /// The private key: a file, a name of `provenv key list`, or `-` for standard input
+    /// The private key: a name of `provenv key list`, a file, or `-` for standard input
     #[arg(long, value_name = "KEY", value_hint = ValueHint::FilePath)]
     pub key: String,
     /// Sign also that the image may be called so: HOST/NAME, without a tag
@@ -106,7 +106,7 @@ pub struct VerifyArgs {
     /// An environment, a file or a digest; oci:DIR[:TAG]; or HOST/NAME[:TAG] or HOST/NAME@DIGEST in a registry
     #[arg(value_name = "IMAGE", value_hint = ValueHint::FilePath)]
     pub image: String,
-    /// A public key that may have signed: a file or a name of `provenv key list`; may be given several times [default: the
+    /// A public key that may have signed: a name of `provenv key list` or a file; may be given several times [default: the
     /// policy's, or else all of this workspace]
     #[arg(long = "key", value_name = "KEY", value_hint = ValueHint::FilePath)]
     pub keys: Vec<String>,

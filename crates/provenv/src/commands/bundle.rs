@@ -2,16 +2,20 @@
 
 use std::fmt::Write as _;
 
-use provenv_workspace::Bundled;
+use provenv_workspace::{Bundled, ImportOptions, Outcome};
 
 use super::{Context, Result, here};
-use crate::cli::BundleCommand;
+use crate::cli::{BundleCommand, BundleImportArgs};
 
 pub async fn bundle(context: &Context, command: BundleCommand) -> Result {
     let workspace = context.workspace().await?;
     let bundled = match command {
         BundleCommand::Export { images, to } => workspace.export_bundle(&images, &here()?, &to).await?,
-        BundleCommand::Import { file } => workspace.import_bundle(&here()?.join(file)).await?,
+        BundleCommand::Import(BundleImportArgs { file, keys, policy, rebuild, no_register }) => {
+            let options = ImportOptions { keys, policy, rebuild, unregistered: no_register };
+            let folder = here()?;
+            workspace.import_bundle(&folder.join(file), &folder, &options).await?
+        }
     };
     workspace.close().await;
     context.show(&bundled, text)
@@ -28,6 +32,9 @@ fn text(bundled: &Bundled) -> String {
             image.artifacts,
             image.proofs
         );
+        for check in image.checks.iter().filter(|check| check.outcome == Outcome::Passed) {
+            let _ = writeln!(text, "    {:<10} {}", check.name, check.detail);
+        }
     }
     text
 }

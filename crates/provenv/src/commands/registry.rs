@@ -26,6 +26,7 @@ async fn serve(context: &Context, arguments: RegistryServeArgs) -> Result {
     let options = RegistryOptions {
         listen: arguments.listen,
         htpasswd: arguments.htpasswd,
+        readers: arguments.readers,
         anonymous,
         tls: arguments.tls_cert.zip(arguments.tls_key),
     };

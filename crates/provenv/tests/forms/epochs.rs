@@ -16,7 +16,7 @@ fn the_image_of_an_older_provenv_is_made_again_bit_for_bit() {
     assert_eq!(old.variables(), [usual, "VIRTUAL_ENV=/opt/provenv", "LANG=C.UTF-8"]);
     // Whoever has it can make it again, by what it says of itself.
     for image in ["oci:first:1", "oci:newest:1", first["image"].as_str().unwrap()] {
-        assert_eq!(rebuilt(&setup.workspace, image).0, true, "{image}");
+        assert!(rebuilt(&setup.workspace, image).0, "{image}");
     }
     assert_eq!(setup.build(&["--epoch", "1", "--force"])["reproduced"], true);
     // What is asked by the environment's name is asked of the newest.

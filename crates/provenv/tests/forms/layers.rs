@@ -70,5 +70,5 @@ fn fewer_than_there_can_be_is_an_error_that_says_how_many() {
     let built = setup.build(&["--layers", "5", "--to", "oci:layout:1"]);
     assert_eq!(built["layers"], 5);
     assert_eq!(setup.layout("layout").labels()["dev.provenv.layers"], "5");
-    assert_eq!(rebuilt(&setup.workspace, "oci:layout:1").0, true);
+    assert!(rebuilt(&setup.workspace, "oci:layout:1").0);
 }

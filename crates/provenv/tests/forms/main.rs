@@ -85,17 +85,13 @@ impl Layout {
         self.0.join("blobs/sha256").join(digest.as_str().unwrap().strip_prefix("sha256:").unwrap())
     }
 
-    fn json(&self, file: impl AsRef<Path>) -> Value {
-        serde_json::from_slice(&fs_err::read(file.as_ref()).unwrap()).unwrap()
-    }
-
     fn manifest(&self) -> Value {
-        let index = self.json(self.0.join("index.json"));
-        self.json(self.blob(&index["manifests"][0]["digest"]))
+        let index = json(self.0.join("index.json"));
+        json(self.blob(&index["manifests"][0]["digest"]))
     }
 
     fn config(&self) -> Value {
-        self.json(self.blob(&self.manifest()["config"]["digest"]))
+        json(self.blob(&self.manifest()["config"]["digest"]))
     }
 
     fn labels(&self) -> Value {
@@ -107,6 +103,10 @@ impl Layout {
         let all = config["config"]["Env"].as_array().unwrap().iter();
         all.map(|text| text.as_str().unwrap().to_owned()).collect()
     }
+}
+
+fn json(file: impl AsRef<Path>) -> Value {
+    serde_json::from_slice(&fs_err::read(file.as_ref()).unwrap()).unwrap()
 }
 
 /// Whether checking an image came out well, and what was said of making it again.

@@ -49,6 +49,49 @@ fn no_key_is_replaced_and_bad_names_are_refused() {
 }
 
 #[test]
+fn a_name_means_the_key_of_the_workspace_whatever_files_there_are() {
+    let Some(setup) = Setup::new() else { return };
+    let workspace = &setup.workspace;
+    workspace.json(["key", "new", "release"]);
+    workspace.json(["image", "sign", "environment.yaml", "--key", "release"]);
+    // Somebody else's key, in the folder that one happens to work in.
+    workspace.json(["key", "new", "other", "--to", "."]);
+    fs_err::rename(setup.path("other.pub"), setup.path("release")).unwrap();
+    assert_eq!(setup.verify(&["environment.yaml", "--key", "release"]).0, 0);
+    assert_eq!(setup.verify(&["environment.yaml", "--key", "./release"]).0, 1);
+    let shown = |key: &str| workspace.json(["key", "show", key])["id"].clone();
+    assert_eq!(shown("release"), workspace.json(["key", "list"])[0]["id"]);
+    assert_ne!(shown("release"), shown("./release"));
+}
+
+#[test]
+fn what_an_old_key_signed_is_not_believed_once_it_is_taken_away() {
+    let Some(setup) = Setup::signed() else { return };
+    let workspace = &setup.workspace;
+    workspace.json(["key", "new", "next"]);
+    fs_err::rename(workspace.root().join("keys/release.pub"), setup.path("release.pub")).unwrap();
+    let (code, verified) = setup.verify(&["environment.yaml"]);
+    assert_eq!((code, crate::checks(&verified, "failed")), (1, vec!["signature".to_owned()]), "{verified}");
+    workspace.json(["image", "sign", "environment.yaml", "--key", "next"]);
+    assert_eq!(setup.verify(&["environment.yaml"]).0, 0);
+    // Both signatures are there, for whoever trusts either.
+    assert_eq!(setup.verify(&["environment.yaml", "--key", "release.pub"]).0, 0);
+}
+
+#[test]
+fn a_private_key_that_others_can_read_is_remarked_on() {
+    let Some(setup) = Setup::new() else { return };
+    let workspace = &setup.workspace;
+    workspace.json(["key", "new", "ci", "--to", "."]);
+    let sign = || workspace.run(["image", "sign", "environment.yaml", "--key", "ci.key"]).ok().stderr;
+    assert!(!sign().contains("others"));
+    let open = std::fs::Permissions::from_mode(0o644);
+    fs_err::set_permissions(setup.path("ci.key"), open).unwrap();
+    let said = sign();
+    assert!(said.contains("ci.key") && said.contains("chmod 600"), "{said}");
+}
+
+#[test]
 fn keys_that_openssl_made_sign_and_encrypted_ones_come_through_standard_input() {
     if !have("openssl") {
         return;

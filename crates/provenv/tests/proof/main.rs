@@ -5,6 +5,7 @@
 mod support;
 
 mod bundle;
+mod hostile;
 mod keys;
 mod peers;
 mod refusals;

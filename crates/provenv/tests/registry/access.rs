@@ -125,6 +125,69 @@ fn anybody_pulls_and_users_push() {
     client.post("/token", b"").fails(405, "UNSUPPORTED");
 }
 
+/// `reader`, whose password is `hunter2` too.
+fn with_readers(workspace: &Workspace) {
+    workspace.write("readers", &USERS.replace("me:", "reader:"));
+}
+/// `reader:hunter2`
+const READER: &str = "Basic cmVhZGVyOmh1bnRlcjI=";
+
+#[test]
+fn readers_pull_and_do_not_push() {
+    let (workspace, _) = with_users();
+    with_readers(&workspace);
+    fill(&workspace);
+    let server = serve(&workspace, &["--htpasswd", "users", "--readers", "readers"]);
+    assert_eq!(
+        (&server.served["pull"], &server.served["push"]),
+        (&"users and readers".into(), &"users".into())
+    );
+    let client = server.client();
+    client.get(PULL).fails(401, "UNAUTHORIZED");
+    let reader = client.with("Authorization", READER);
+    let token = reader.get("/token").is(200).json()["token"].as_str().unwrap().to_owned();
+    let by_token = client.with("Authorization", &format!("Bearer {token}"));
+    let layer = format!("/v2/tea/blobs/{}", provenv_definition::Digest::of(b"leaves"));
+    for reader in [&reader, &by_token] {
+        for path in ["/v2/", PULL, &layer, "/v2/tea/tags/list", "/v2/_catalog"] {
+            reader.get(path).is(200);
+        }
+        let mount = format!("/v2/mine/blobs/uploads/?mount={}&from=tea", &layer["/v2/tea/blobs/".len()..]);
+        for path in ["/v2/tea/blobs/uploads/", &mount] {
+            let refused = reader.post(path, b"").fails(403, "DENIED");
+            assert!(refused.text().contains("`reader` may pull and not push"), "{}", refused.text());
+        }
+        reader.manifest("tea", "2", super::client::IMAGE, b"{}").fails(403, "DENIED");
+        reader.delete(PULL).fails(403, "DENIED");
+        reader.delete(&layer).fails(403, "DENIED");
+    }
+    // What one may not push, one may not mount; who may push mounts what they may read.
+    let mount = format!("/v2/mine/blobs/uploads/?mount={}&from=tea", &layer["/v2/tea/blobs/".len()..]);
+    client.post(&mount, b"").fails(401, "UNAUTHORIZED");
+    client.get(&layer.replace("tea", "mine")).fails(401, "UNAUTHORIZED");
+    client.with("Authorization", ME).post(&mount, b"").is(201);
+    // A reader's name with another password, and one's password with another name.
+    client.with("Authorization", "Basic cmVhZGVyOmh1bnRlcjM=").get(PULL).fails(401, "UNAUTHORIZED");
+    fs_err::write(workspace.path().join("readers"), USERS.replace("me:", "another:")).unwrap();
+    eventually("the reader is gone", || reader.get(PULL).status == 401);
+    by_token.get(PULL).fails(401, "UNAUTHORIZED");
+}
+
+#[test]
+fn where_there_are_readers_alone_nobody_pushes() {
+    let workspace = Workspace::empty();
+    with_readers(&workspace);
+    fill(&workspace);
+    let server = serve(&workspace, &["--readers", "readers"]);
+    assert_eq!((&server.served["pull"], &server.served["push"]), (&"readers".into(), &"nobody".into()));
+    let client = server.client();
+    client.get(PULL).fails(401, "UNAUTHORIZED");
+    assert_eq!(pushes(&client), 403);
+    let reader = client.with("Authorization", READER);
+    reader.get(PULL).is(200);
+    assert_eq!(pushes(&reader), 403);
+}
+
 #[test]
 fn users_come_and_go_while_it_serves() {
     let (workspace, file) = with_users();
@@ -162,6 +225,8 @@ fn what_cannot_be_served_is_said_with_a_way_out() {
         (&["--tls-cert", "key.pem", "--tls-key", "key.pem"], 1, &["`key.pem` holds no certificate in PEM"]),
         (&["--tls-cert", "key.pem"], 2, &["--tls-key"]),
         (&["--anonymous-push", "--htpasswd", "users"], 2, &["cannot be used with"]),
+        (&["--anonymous-pull", "--readers", "users"], 2, &["cannot be used with"]),
+        (&["--readers", "plain"], 1, &["plain:2: the password is not hashed with bcrypt"]),
     ] {
         let mut command = workspace.command();
         let done =

@@ -1,5 +1,5 @@
 //! `provenv registry serve` by the text of the OCI distribution specification 1.1, over plain sockets, and in the eyes of
-//! others: skopeo, podman, and our own push.
+//! others: skopeo, podman, buildah, umoci, containerd, docker, and our own push.
 //!
 //! A peer that is not installed is skipped, and the test says so; `PROVENV_TEST_PEERS=required` makes that a failure.
 
@@ -8,6 +8,7 @@ mod support;
 
 mod access;
 mod client;
+mod daemons;
 mod discovery;
 mod manage;
 mod many;

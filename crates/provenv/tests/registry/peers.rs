@@ -12,7 +12,7 @@ use super::server::{Server, served};
 use super::support::{Done, Workspace, definition, have, is_root, serve};
 
 /// Runs a peer in the test's folder, with no credentials but those it is given.
-fn peer(workspace: &Workspace, program: &str, arguments: &[&str]) -> Done {
+pub fn peer(workspace: &Workspace, program: &str, arguments: &[&str]) -> Done {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(workspace.path()).env("HOME", workspace.path());
     command.env_remove("REGISTRY_AUTH_FILE").env_remove("XDG_RUNTIME_DIR").env_remove("DOCKER_CONFIG");
@@ -35,7 +35,7 @@ fn podman(workspace: &Workspace, arguments: &[&str]) -> Done {
 }
 
 /// An image that clients unpack: one layer with one file.
-fn real_image(workspace: &Workspace, client: &Client, repository: &str, tag: &str) -> Vec<u8> {
+pub fn real_image(workspace: &Workspace, client: &Client, repository: &str, tag: &str) -> Vec<u8> {
     workspace.write("hello.txt", "hello from the registry\n");
     let tar =
         Command::new("tar").args(["-cf", "-", "hello.txt"]).current_dir(workspace.path()).output().unwrap();
@@ -142,6 +142,53 @@ fn podman_pulls_and_pushes() {
     podman(&workspace, &["pull", "--tls-verify=false", &two]).ok();
     let inspected = podman(&workspace, &["inspect", &two]).ok().json();
     assert_eq!(inspected[0]["Config"]["Cmd"], json!(["/hello"]));
+}
+
+#[test]
+fn buildah_pulls_pushes_and_builds_upon_it() {
+    if !have("buildah") || !is_root() {
+        return;
+    }
+    let (workspace, server) = served();
+    let client = server.client();
+    let manifest = real_image(&workspace, &client, "tea", "1");
+    let path = |name: &str| workspace.path().join(name).to_str().unwrap().to_owned();
+    let (storage, run) = (path("storage"), path("run"));
+    let buildah = |arguments: &[&str]| {
+        let flags = ["--root", &storage, "--runroot", &run, "--storage-driver", "vfs"];
+        peer(&workspace, "buildah", &[&flags[..], arguments].concat())
+    };
+    let (one, two) = (server.at("tea:1"), server.at("tea:2"));
+    workspace.write("milk", "3.5\n");
+    workspace.write("Containerfile", &format!("FROM {one}\nCOPY milk /milk\n"));
+    let build =
+        ["bud", "--isolation", "chroot", "--tls-verify=false", "--layers", "-f", "Containerfile", "-t", &two];
+    buildah(&[&build[..], &["."]].concat()).ok();
+    buildah(&["push", "--tls-verify=false", &two]).ok();
+    let pushed = client.get("/v2/tea/manifests/2").is(200).json();
+    assert_eq!(pushed["layers"].as_array().unwrap().len(), 2, "{pushed}");
+    buildah(&["rmi", "--all", "--force"]).ok();
+    buildah(&["pull", "--tls-verify=false", &two]).ok();
+    assert_eq!(client.get("/v2/tea/manifests/1").is(200).body, manifest);
+}
+
+#[test]
+fn umoci_unpacks_what_was_pulled_and_what_it_made_is_pushed() {
+    if !have("umoci") || !have("skopeo") || !is_root() {
+        return;
+    }
+    let (workspace, server) = served();
+    let client = server.client();
+    real_image(&workspace, &client, "tea", "1");
+    let at = |name: &str| format!("docker://{}", server.at(name));
+    skopeo(&workspace, &["copy", "--src-tls-verify=false", &at("tea:1"), "oci:layout:1"]).ok();
+    peer(&workspace, "umoci", &["unpack", "--image", "layout:1", "bundle"]).ok();
+    let hello = fs_err::read_to_string(workspace.path().join("bundle/rootfs/hello.txt")).unwrap();
+    assert_eq!(hello, "hello from the registry\n");
+    workspace.write("bundle/rootfs/milk", "3.5\n");
+    peer(&workspace, "umoci", &["repack", "--image", "layout:2", "bundle"]).ok();
+    skopeo(&workspace, &["copy", "--dest-tls-verify=false", "oci:layout:2", &at("tea:2")]).ok();
+    assert_eq!(client.get("/v2/tea/manifests/2").is(200).json()["layers"].as_array().unwrap().len(), 2);
 }
 
 #[test]

@@ -58,6 +58,7 @@ fn what_is_not_there_is_said_with_its_code() {
         client.get(&path).fails(404, code);
         client.head(&path).is(404);
     }
+    let sha512 = format!("/v2/tea/blobs/sha512:{}", "0".repeat(128));
     for (path, code) in [
         ("/v2/Tea/manifests/1", "NAME_INVALID"),
         ("/v2/../tea/manifests/1", "NAME_INVALID"),
@@ -65,6 +66,7 @@ fn what_is_not_there_is_said_with_its_code() {
         ("/v2/tea/blobs/sha256:1234", "DIGEST_INVALID"),
         ("/v2/tea/blobs/md5:d41d8cd98f00b204e9800998ecf8427e", "DIGEST_INVALID"),
         ("/v2/tea/manifests/sha256:x", "DIGEST_INVALID"),
+        (&sha512, "DIGEST_INVALID"),
     ] {
         client.get(path).fails(400, code);
     }
@@ -109,6 +111,38 @@ fn blobs_are_pulled_whole_and_in_parts() {
     for range in ["bytes=0-1,3-4", "leaves=0-1", "bytes=9-1"] {
         assert!(part(range).is(200).body == bytes, "{range}");
     }
+}
+
+/// "Pulling manifests": the client should say which kinds it takes; the registry has one, and says what it is.
+#[test]
+fn a_manifest_is_the_same_whatever_is_accepted() {
+    let (_workspace, server) = served();
+    let client = server.client();
+    let manifest = client.image("tea", "1", "leaves");
+    for accept in [
+        "*/*",
+        IMAGE,
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "text/html, application/json;q=0.5",
+    ] {
+        for method in ["GET", "HEAD"] {
+            let answer = client.send(method, "/v2/tea/manifests/1", &[("Accept", accept)], b"").is(200);
+            assert_eq!(answer.must("Content-Type"), IMAGE, "{accept}");
+            assert!(method == "HEAD" || answer.body == manifest);
+        }
+    }
+}
+
+#[test]
+fn a_digest_may_be_escaped() {
+    let (_workspace, server) = served();
+    let client = server.client();
+    let manifest = client.image("tea", "1", "leaves");
+    let escaped = |bytes: &[u8]| format!("sha256%3A{}", Digest::of(bytes).hex());
+    assert_eq!(client.get(&format!("/v2/tea/manifests/{}", escaped(&manifest))).is(200).body, manifest);
+    assert_eq!(client.get(&format!("/v2/tea/blobs/{}", escaped(b"leaves"))).is(200).text(), "leaves");
+    client.get(&format!("/v2/tea/referrers/{}", escaped(&manifest))).is(200);
+    client.get("/v2/tea/manifests/..%2f..%2fformat").fails(400, "TAG_INVALID");
 }
 
 #[test]

@@ -129,6 +129,55 @@ fn manifests_of_docker_are_kept_as_they_are() {
     client.manifest("tea", "list", kind, list.as_bytes()).is(201);
 }
 
+/// What the specification leaves to others is kept as it came: kinds of configurations and layers, fields, bytes in descriptors.
+#[test]
+fn what_is_not_understood_is_kept_byte_for_byte() {
+    let (_workspace, server) = served();
+    let client = server.client();
+    client.blob("tea", b"{}");
+    client.blob("tea", b"leaves");
+    let layer = json!({
+        "mediaType": "application/vnd.example.unheard-of.v9+cbor", "digest": Digest::of(b"leaves"), "size": 6,
+        "data": "bGVhdmVz", "annotations": { "a": "b" }, "extra": [1, { "two": null }],
+    });
+    let elsewhere = json!({
+        "mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        "digest": Digest::of(b"not pushed"), "size": 10, "urls": ["https://example.invalid/layer"],
+    });
+    let more = json!({
+        "config": descriptor("application/vnd.example.config.v1+json", b"{}"), "layers": [layer, elsewhere],
+        "artifactType": "application/vnd.example.thing", "x-extra": "  kept  ",
+    });
+    let mut manifest = image(b"leaves", &more);
+    manifest.extend(b" \n");
+    client.manifest("tea", "1", IMAGE, &manifest).is(201);
+    assert_eq!(client.get("/v2/tea/manifests/1").is(200).body, manifest);
+}
+
+#[test]
+fn an_index_holds_images_of_several_platforms_or_is_not_taken() {
+    let (_workspace, server) = served();
+    let client = server.client();
+    let entries = ["amd64", "arm64"].map(|architecture| {
+        let manifest = client.image("tea", architecture, architecture);
+        let mut entry = descriptor(IMAGE, &manifest);
+        entry["platform"] = json!({ "os": "linux", "architecture": architecture });
+        entry
+    });
+    let index = |entries: &[serde_json::Value]| {
+        json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": entries }).to_string()
+    };
+    let whole = index(&entries);
+    client.manifest("tea", "all", INDEX, whole.as_bytes()).is(201);
+    assert_eq!(client.get("/v2/tea/manifests/all").is(200).text(), whole);
+    // One of which an entry is missing would be an image that some clients cannot pull.
+    let mut missing = entries[1].clone();
+    missing["digest"] = json!(Digest::of(b"other"));
+    let refused = client.manifest("tea", "some", INDEX, index(&[entries[0].clone(), missing]).as_bytes());
+    let refused = refused.fails(404, "MANIFEST_BLOB_UNKNOWN");
+    assert_eq!(refused.details(), [json!({ "digest": Digest::of(b"other") })]);
+}
+
 #[test]
 fn what_is_no_manifest_is_refused() {
     let (_workspace, server) = served();

@@ -112,10 +112,11 @@ pub fn blobs(workspace: &Workspace) -> Vec<PathBuf> {
 
 /// What is in the making in a workspace's store.
 pub fn in_the_making(workspace: &Workspace) -> Vec<PathBuf> {
-    let folder = workspace.root().join("store/tmp");
-    let files = walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok);
-    files
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("blob-"))
-        .map(walkdir::DirEntry::into_path)
-        .collect()
+    let files = |folder: &str| {
+        let folder = workspace.root().join("store").join(folder);
+        let files = walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok);
+        files.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path)
+    };
+    let is_blob = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("blob-");
+    files("tmp").filter(is_blob).chain(files("uploads")).collect()
 }

@@ -5,7 +5,7 @@ use std::net::Shutdown;
 
 use provenv_definition::Digest;
 
-use super::client::{IMAGE, image, read, with_digest};
+use super::client::{Client, IMAGE, image, read, with_digest};
 use super::server::{Server, blobs, in_the_making, served};
 use super::support::{Workspace, eventually};
 
@@ -152,10 +152,7 @@ fn an_upload_whose_connection_broke_goes_on_from_where_it_was() {
     let length = bytes.len().to_string();
     let mut broken = client.begin("PATCH", &location, &[("Content-Length", &length)]);
     broken.write_all(&bytes[..1_000_000]).unwrap();
-    let taken = || {
-        let status = client.get(&location).is(204);
-        status.must("Range").strip_prefix("0-").unwrap().parse::<usize>().unwrap() + 1
-    };
+    let taken = || taken(&client, &location);
     eventually("something was taken", || taken() > 1);
     broken.shutdown(Shutdown::Both).unwrap();
     drop(broken);
@@ -187,21 +184,98 @@ fn who_goes_on_with_an_upload_does_not_wait_for_a_connection_that_is_dead() {
     read(dead, "PATCH").fails(404, "BLOB_UPLOAD_UNKNOWN");
 }
 
+/// How many bytes of an upload were taken.
+fn taken(client: &Client, location: &str) -> usize {
+    let status = client.get(location).is(204);
+    status.must("Range").strip_prefix("0-").unwrap().parse::<usize>().unwrap() + 1
+}
+
 #[test]
-fn uploads_end_with_the_server_and_leave_nothing() {
+fn an_upload_goes_on_after_the_server_was_killed_or_stopped() {
+    let workspace = Workspace::empty();
+    let bytes = large();
+    let digest = Digest::of(&bytes);
+    for (round, is_killed) in [true, false].into_iter().enumerate() {
+        let repository = format!("tea{round}");
+        let server = Server::open(&workspace.root());
+        let client = server.client();
+        let location = client.upload(&repository);
+        // Two chunks, and a third that is in the midst of being sent.
+        client.patch(&location, Some("0-9"), &bytes[..10]).is(202);
+        client.patch(&location, Some("10-699999"), &bytes[10..700_000]).is(202);
+        let length = (bytes.len() - 700_000).to_string();
+        let range = format!("700000-{}", bytes.len() - 1);
+        let headers = [("Content-Length", &*length), ("Content-Range", &range)];
+        let mut connection = client.begin("PATCH", &location, &headers);
+        connection.write_all(&bytes[700_000..1_400_000]).unwrap();
+        eventually("some of the third was taken", || taken(&client, &location) > 700_000);
+        if is_killed {
+            server.kill();
+        } else {
+            assert_eq!(server.stop().0, Some(0));
+        }
+        drop(connection);
+        // Nothing of it can be seen.
+        assert_eq!(in_the_making(&workspace).len(), 1);
+        let server = Server::open(&workspace.root());
+        let client = server.client();
+        client.get(&format!("/v2/{repository}/blobs/{digest}")).fails(404, "BLOB_UNKNOWN");
+        client.get(&location.replace(&repository, "milk")).fails(404, "BLOB_UPLOAD_UNKNOWN");
+        // While a server has it, it is nobody else's: neither another server's nor a collection's.
+        let from = taken(&client, &location);
+        assert!((10..=1_400_000).contains(&from), "{from}");
+        let second = Server::open(&workspace.root());
+        second.client().get(&location).fails(404, "BLOB_UPLOAD_UNKNOWN");
+        workspace.run(["store", "gc", "--all"]).ok();
+        client.patch(&location, Some("0-9"), &bytes[..10]).fails(416, "BLOB_UPLOAD_INVALID");
+        let range = format!("{from}-{}", bytes.len() - 1);
+        client.patch(&location, Some(&range), &bytes[from..]).is(202);
+        client.put(&with_digest(&location, &digest), b"").is(201);
+        assert!(client.get(&format!("/v2/{repository}/blobs/{digest}")).is(200).body == bytes);
+        client.get(&location).fails(404, "BLOB_UPLOAD_UNKNOWN");
+        assert_eq!(in_the_making(&workspace).len(), 0);
+        // So that the bytes come anew in the next round.
+        client.delete(&format!("/v2/{repository}/blobs/{digest}")).is(202);
+        workspace.run(["store", "gc"]).ok();
+    }
+}
+
+#[test]
+fn bytes_that_changed_while_no_server_ran_are_found_by_the_digest() {
     let workspace = Workspace::empty();
     let server = Server::open(&workspace.root());
-    let client = server.client();
-    let location = client.upload("tea");
-    client.patch(&location, None, &large()).is(202);
-    let kept = client.image("tea", "1", "leaves");
-    server.kill();
-    assert_eq!(in_the_making(&workspace).len(), 1);
+    let location = server.client().upload("tea");
+    server.client().patch(&location, None, &large()).is(202);
+    assert_eq!(server.stop().0, Some(0));
+    let file = in_the_making(&workspace).pop().unwrap();
+    let mut bytes = fs_err::read(&file).unwrap();
+    assert!(bytes == large());
+    bytes[1000] ^= 1;
+    fs_err::write(&file, bytes).unwrap();
     let server = Server::open(&workspace.root());
     let client = server.client();
-    client.patch(&location, None, b"more").fails(404, "BLOB_UPLOAD_UNKNOWN");
-    assert_eq!(in_the_making(&workspace).len(), 0);
-    assert_eq!(client.get("/v2/tea/manifests/1").is(200).body, kept);
+    client.put(&with_digest(&location, &Digest::of(&large())), b"").fails(400, "DIGEST_INVALID");
+    assert_eq!((blobs(&workspace), in_the_making(&workspace)), (vec![], vec![]));
+    // Identifiers are no paths.
+    for id in ["..", "../../format", "%2e%2e%2fformat", "x-0123456789abcdef"] {
+        let status = client.get(&format!("/v2/tea/blobs/uploads/{id}")).status;
+        assert!(matches!(status, 400 | 404), "{id}: {status}");
+    }
+}
+
+#[test]
+fn an_upload_that_nobody_goes_on_with_is_swept() {
+    let workspace = Workspace::empty();
+    let server = Server::open(&workspace.root());
+    server.client().upload("tea");
+    server.kill();
+    let file = in_the_making(&workspace).pop().unwrap();
+    workspace.run(["store", "stats"]).ok();
+    assert!(file.exists());
+    let old = std::time::SystemTime::now() - std::time::Duration::from_hours(25);
+    fs_err::File::options().write(true).open(&file).unwrap().file().set_modified(old).unwrap();
+    workspace.run(["store", "stats"]).ok();
+    assert!(!file.exists());
 }
 
 #[test]

@@ -35,6 +35,9 @@ pub(super) enum Right {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Who {
     Anybody,
+    /// May pull.
+    Reader(String),
+    /// May do everything.
     User(String),
 }
 
@@ -42,14 +45,15 @@ impl Who {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Anybody => None,
-            Self::User(name) => Some(name),
+            Self::Reader(name) | Self::User(name) => Some(name),
         }
     }
 }
 
-/// Who may do what. Users may do everything.
+/// Who may do what. Users may do everything, readers may pull.
 pub(super) struct Access {
     users: Option<Htpasswd>,
+    readers: Option<Htpasswd>,
     anonymous: Anonymous,
     /// Whether clients speak TLS with this server itself.
     secure: bool,
@@ -57,8 +61,13 @@ pub(super) struct Access {
 }
 
 impl Access {
-    pub fn new(users: Option<Htpasswd>, anonymous: Anonymous, secure: bool) -> Self {
-        Self { users, anonymous, secure, tokens: Tokens::default() }
+    pub fn new(
+        users: Option<Htpasswd>,
+        readers: Option<Htpasswd>,
+        anonymous: Anonymous,
+        secure: bool,
+    ) -> Self {
+        Self { users, readers, anonymous, secure, tokens: Tokens::default() }
     }
 
     /// Lets a request in, and says whose it is.
@@ -66,10 +75,15 @@ impl Access {
         let who = self.who(headers).await;
         match &who {
             Some(Who::User(_)) => return Ok(who.unwrap_or(Who::Anybody)),
+            Some(Who::Reader(_)) if right == Right::Pull => return Ok(who.unwrap_or(Who::Anybody)),
+            Some(Who::Reader(name)) => {
+                let message = format!("`{name}` may pull and not push");
+                return Err(Failure::new(403, Code::Denied, message));
+            }
             // Docker's clients take from here whether to give a name later: who pulls gets a token without one.
             Some(Who::Anybody) if *route == Route::Base && self.wants_tokens() => {}
             Some(Who::Anybody) if self.allows_anybody(right) => return Ok(Who::Anybody),
-            Some(Who::Anybody) if self.users.is_none() => {
+            Some(Who::Anybody) if self.users.is_none() && right == Right::Push => {
                 let reason = "start it with --htpasswd FILE and log in, or with --anonymous-push";
                 return Err(Failure::new(403, Code::Denied, "this registry takes no pushes").because(reason));
             }
@@ -85,7 +99,7 @@ impl Access {
 
     /// Answers who asks for a token.
     pub async fn token(&self, headers: &HeaderMap) -> Result<Response, Failure> {
-        if self.users.is_none() {
+        if !self.knows_names() {
             return Err(Failure::new(404, Code::Unsupported, "no tokens are needed here"));
         }
         let who = match self.who(headers).await {
@@ -96,7 +110,7 @@ impl Access {
             return Err(Failure::new(401, Code::Unauthorized, "no such user, or another password")
                 .header(header::WWW_AUTHENTICATE, BASIC));
         };
-        let token = self.tokens.give(who.name()).map_err(|error| Failure::fault(&error))?;
+        let token = self.tokens.give(&who).map_err(|error| Failure::fault(&error))?;
         let answer =
             serde_json::json!({ "token": token, "access_token": token, "expires_in": HOLDS.as_secs() });
         let mut response = json(&answer);
@@ -106,19 +120,39 @@ impl Access {
 
     /// Who asks; `None` where the credentials are wrong.
     async fn who(&self, headers: &HeaderMap) -> Option<Who> {
-        let Some(users) = &self.users else { return Some(Who::Anybody) };
+        if !self.knows_names() {
+            return Some(Who::Anybody);
+        }
         let Some(value) = headers.get(header::AUTHORIZATION) else { return Some(Who::Anybody) };
         let (scheme, rest) = value.to_str().ok()?.split_once(' ')?;
         if scheme.eq_ignore_ascii_case("basic") {
             let text = String::from_utf8(BASE64_STANDARD.decode(rest.trim()).ok()?).ok()?;
             let (user, password) = text.split_once(':')?;
-            return users.verify(user, password).await.then(|| Who::User(user.to_owned()));
+            if let Some(users) = &self.users
+                && users.verify(user, password).await
+            {
+                return Some(Who::User(user.to_owned()));
+            }
+            let readers = self.readers.as_ref()?;
+            return readers.verify(user, password).await.then(|| Who::Reader(user.to_owned()));
         }
         if scheme.eq_ignore_ascii_case("bearer") {
             let whose = self.tokens.whose(rest.trim())?;
-            return whose.name().is_none_or(|user| users.has(user)).then_some(whose);
+            let has =
+                |users: &Option<Htpasswd>, name: &str| users.as_ref().is_some_and(|users| users.has(name));
+            let holds = match &whose {
+                Who::Anybody => true,
+                Who::Reader(name) => has(&self.readers, name),
+                Who::User(name) => has(&self.users, name),
+            };
+            return holds.then_some(whose);
         }
         None
+    }
+
+    /// Whether there are names that may be given.
+    fn knows_names(&self) -> bool {
+        self.users.is_some() || self.readers.is_some()
     }
 
     fn allows_anybody(&self, right: Right) -> bool {

@@ -74,6 +74,8 @@ pub struct ServerOptions {
     pub listen: String,
     /// Who may push, and pull where that is not open to anybody.
     pub users: Option<Htpasswd>,
+    /// Who may pull and no more.
+    pub readers: Option<Htpasswd>,
     /// What those may who give no name.
     pub anonymous: Anonymous,
     /// Files with a certificate and its key, in PEM.
@@ -114,7 +116,7 @@ impl ServerError {
                     .to_owned()
             }
             Self::Open(_) => {
-                "name the users with --htpasswd FILE, or let anybody pull with --anonymous-pull".to_owned()
+                "name the users with --htpasswd FILE or --readers FILE, or let anybody pull with --anonymous-pull".to_owned()
             }
             Self::Tls(_) => {
                 "give files in PEM: the certificate with those that stand behind it, and its key".to_owned()
@@ -154,18 +156,16 @@ pub async fn bind(
     let failed = |source| ServerError::Listen { address: options.listen.clone(), source };
     let listener = listen(&options.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    if !address.ip().is_loopback() && options.users.is_none() && options.anonymous == Anonymous::Nothing {
+    let has_names = options.users.is_some() || options.readers.is_some();
+    if !address.ip().is_loopback() && !has_names && options.anonymous == Anonymous::Nothing {
         return Err(ServerError::Open(options.listen));
     }
     // Without users, nobody could pull.
-    let anonymous = match &options.users {
-        Some(_) => options.anonymous,
-        None => options.anonymous.max(Anonymous::Pull),
-    };
+    let anonymous = if has_names { options.anonymous } else { options.anonymous.max(Anonymous::Pull) };
     let server = Server {
         store,
         index,
-        access: Access::new(options.users, anonymous, acceptor.is_some()),
+        access: Access::new(options.users, options.readers, anonymous, acceptor.is_some()),
         sessions: Sessions::default(),
         remembered: Mutex::default(),
         reporter,
@@ -222,7 +222,7 @@ impl Bound {
         let sweeping = async {
             loop {
                 tokio::time::sleep(SWEEP).await;
-                self.server.sessions.sweep();
+                self.server.sessions.sweep(&self.server.store).await;
             }
         };
         let deadline = async {
@@ -231,11 +231,13 @@ impl Bound {
             }
             tokio::time::sleep(GRACE).await;
         };
-        tokio::select! {
+        let served = tokio::select! {
             served = serving => served.map_err(ServerError::Serve),
             () = sweeping => Ok(()),
             () = deadline => Ok(()),
-        }
+        };
+        self.server.sessions.keep().await;
+        served
     }
 }
 
@@ -340,7 +342,7 @@ impl Server {
             (Route::Blob(name, digest), _) if reads => self.blob(name, digest, headers, only_headers).await,
             (Route::Blob(name, digest), &Method::DELETE) => self.remove_blob(name, digest).await,
             (Route::Uploads(name), &Method::POST) => self.begin_upload(name, &query, headers, body).await,
-            (Route::Upload(name, id), &Method::GET) => self.upload_status(name, id),
+            (Route::Upload(name, id), &Method::GET) => self.upload_status(name, id).await,
             (Route::Upload(name, id), &Method::PATCH) => self.add_to_upload(name, id, headers, body).await,
             (Route::Upload(name, id), &Method::PUT) => {
                 self.finish_upload(name, id, &query, headers, body).await

@@ -39,6 +39,9 @@ impl Route {
         }
         let unknown = || Failure::new(404, Code::Unsupported, "there is nothing at this path");
         let parts: Vec<&str> = path.strip_prefix("/v2/").ok_or_else(unknown)?.split('/').collect();
+        // Some clients escape the colon of a digest. In a repository's name nothing needs it.
+        let last = parts.last().copied().unwrap_or_default();
+        let last = percent_encoding::percent_decode_str(last).decode_utf8().unwrap_or(last.into());
         let named = |parts: &[&str]| repository(&parts.join("/"));
         match &parts[..] {
             [name @ .., "blobs", "uploads"] | [name @ .., "blobs", "uploads", ""] if !name.is_empty() => {
@@ -47,13 +50,13 @@ impl Route {
             [name @ .., "blobs", "uploads", id] if !name.is_empty() => {
                 Ok(Self::Upload(named(name)?, (*id).to_owned()))
             }
-            [name @ .., "blobs", digest] if !name.is_empty() => Ok(Self::Blob(named(name)?, parsed(digest)?)),
-            [name @ .., "manifests", reference] if !name.is_empty() => {
-                Ok(Self::Manifest(named(name)?, tag_or_digest(reference)?))
+            [name @ .., "blobs", _] if !name.is_empty() => Ok(Self::Blob(named(name)?, parsed(&last)?)),
+            [name @ .., "manifests", _] if !name.is_empty() => {
+                Ok(Self::Manifest(named(name)?, tag_or_digest(&last)?))
             }
             [name @ .., "tags", "list"] if !name.is_empty() => Ok(Self::Tags(named(name)?)),
-            [name @ .., "referrers", digest] if !name.is_empty() => {
-                Ok(Self::Referrers(named(name)?, parsed(digest)?))
+            [name @ .., "referrers", _] if !name.is_empty() => {
+                Ok(Self::Referrers(named(name)?, parsed(&last)?))
             }
             _ => Err(unknown()),
         }
@@ -126,6 +129,8 @@ mod tests {
             ("/v2/a/blobs/uploads/".to_owned(), Route::Uploads(name("a"))),
             ("/v2/a/blobs/uploads/id".to_owned(), Route::Upload(name("a"), "id".to_owned())),
             (format!("/v2/a/referrers/{digest}"), Route::Referrers(name("a"), digest)),
+            (format!("/v2/a/blobs/sha256%3A{}", digest.hex()), Route::Blob(name("a"), digest)),
+            ("/v2/a/manifests/%31".to_owned(), Route::Manifest(name("a"), tag("1"))),
         ] {
             assert_eq!(Route::parse(&path).ok(), Some(route), "{path}");
         }
@@ -144,6 +149,9 @@ mod tests {
             ("/v2/a/manifests/sha256:00", 400, Code::DigestInvalid),
             ("/v2/a/blobs/md5:00", 400, Code::DigestInvalid),
             ("/v2/a%2fb/tags/list", 400, Code::NameInvalid),
+            ("/v2/a/manifests/a%2fb", 400, Code::TagInvalid),
+            ("/v2/a/manifests/%ff", 400, Code::TagInvalid),
+            ("/v2/a/blobs/sha256%3a00", 400, Code::DigestInvalid),
         ] {
             let failure = Route::parse(path).unwrap_err();
             assert_eq!((failure.status(), failure.code()), (status, code), "{path}");

@@ -17,12 +17,14 @@ const ANONYMOUS: &str = "anonymous";
 
 /// The tokens that were given out.
 #[derive(Default)]
-pub(super) struct Tokens(Mutex<HashMap<String, (String, Instant)>>);
+pub(super) struct Tokens(Mutex<HashMap<String, (Who, Instant)>>);
 
 impl Tokens {
     /// A new one for a user, or the one of nobody.
-    pub fn give(&self, user: Option<&str>) -> io::Result<String> {
-        let Some(user) = user else { return Ok(ANONYMOUS.to_owned()) };
+    pub fn give(&self, who: &Who) -> io::Result<String> {
+        if *who == Who::Anybody {
+            return Ok(ANONYMOUS.to_owned());
+        }
         let token = random()?;
         let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if tokens.len() >= MOST {
@@ -31,7 +33,7 @@ impl Tokens {
                 tokens.clear();
             }
         }
-        tokens.insert(token.clone(), (user.to_owned(), Instant::now()));
+        tokens.insert(token.clone(), (who.clone(), Instant::now()));
         Ok(token)
     }
 
@@ -41,8 +43,8 @@ impl Tokens {
             return Some(Who::Anybody);
         }
         let tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (user, given) = tokens.get(token)?;
-        (given.elapsed() < HOLDS).then(|| Who::User(user.clone()))
+        let (who, given) = tokens.get(token)?;
+        (given.elapsed() < HOLDS).then(|| who.clone())
     }
 }
 

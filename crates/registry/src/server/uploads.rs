@@ -43,8 +43,9 @@ impl Server {
         {
             return Ok(response);
         }
-        let session = self.sessions.begin(&self.store, repository)?;
-        if query.get("mount").is_none() && query.get("digest").is_some() {
+        let at_once = query.get("mount").is_none() && query.get("digest").is_some();
+        let session = self.sessions.begin(&self.store, repository, !at_once)?;
+        if at_once {
             let done = self.end_upload(repository, Arc::clone(&session), query, headers, body).await;
             if done.is_err() {
                 self.sessions.end(&session.id);
@@ -57,8 +58,12 @@ impl Server {
     }
 
     /// Answers `GET` of an upload: how far it is.
-    pub(super) fn upload_status(&self, repository: &RepositoryName, id: &str) -> Result<Response, Failure> {
-        let session = self.sessions.find(repository, id)?;
+    pub(super) async fn upload_status(
+        &self,
+        repository: &RepositoryName,
+        id: &str,
+    ) -> Result<Response, Failure> {
+        let session = self.sessions.find(&self.store, repository, id).await?;
         let mut response = empty(StatusCode::NO_CONTENT);
         place(&mut response, repository, &session);
         Ok(response)
@@ -72,7 +77,7 @@ impl Server {
         headers: &HeaderMap,
         body: &mut BodyDataStream,
     ) -> Result<Response, Failure> {
-        let session = self.sessions.find(repository, id)?;
+        let session = self.sessions.find(&self.store, repository, id).await?;
         let mut turn = Arc::clone(&session).turn().await;
         self.take(repository, &mut turn, headers, body).await?;
         let mut response = empty(StatusCode::ACCEPTED);
@@ -89,7 +94,7 @@ impl Server {
         headers: &HeaderMap,
         body: &mut BodyDataStream,
     ) -> Result<Response, Failure> {
-        let session = self.sessions.find(repository, id)?;
+        let session = self.sessions.find(&self.store, repository, id).await?;
         self.end_upload(repository, session, query, headers, body).await
     }
 
@@ -99,7 +104,7 @@ impl Server {
         repository: &RepositoryName,
         id: &str,
     ) -> Result<Response, Failure> {
-        let session = self.sessions.find(repository, id)?;
+        let session = self.sessions.find(&self.store, repository, id).await?;
         self.sessions.end(id);
         // Whatever adds to it now is told to stop, and what it brought goes.
         session.turn().await.staged.take();

@@ -85,6 +85,39 @@ impl Catalogue {
         Ok(())
     }
 
+    /// Records what `lock` became elsewhere, unless it has become something here. Says what it is now.
+    pub async fn import_image(&self, lock: &Digest, form: Form, image: &Image) -> Result<Digest> {
+        sqlx::query(
+            "INSERT INTO images (lock, platform, epoch, compression, layers, manifest, body, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+             ON CONFLICT (lock, platform, epoch, compression, layers) DO NOTHING",
+        )
+        .bind(lock.to_string())
+        .bind(image.platform.as_str())
+        .bind(i64::from(form.epoch))
+        .bind(form.packing.as_str())
+        .bind(i64::from(form.layers.unwrap_or(0)))
+        .bind(image.manifest.to_string())
+        .bind(serde_json::to_string(image).map_err(corrupt("image"))?)
+        .bind(jiff::Timestamp::now().to_string())
+        .execute(&self.pool)
+        .await?;
+        let there = self.image(lock, image.platform, form).await?;
+        Ok(there.map_or(image.manifest, |image| image.manifest))
+    }
+
+    /// Whether this image was assembled from this lock in this workspace, by whatever rules, at any time.
+    pub async fn was_made(&self, lock: &Digest, manifest: &Digest) -> Result<bool> {
+        let row: Option<(i64,)> = sqlx::query_as(
+            "SELECT 1 FROM builds WHERE lock = $1 AND manifest = $2 AND status = 'succeeded' LIMIT 1",
+        )
+        .bind(lock.to_string())
+        .bind(manifest.to_string())
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.is_some())
+    }
+
     /// Every image, newest first.
     pub async fn images(&self) -> Result<Vec<ImageRow>> {
         let rows = sqlx::query(

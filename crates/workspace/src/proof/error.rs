@@ -43,6 +43,9 @@ pub enum ProofError {
     /// An image whose bytes are gone.
     #[error("image {0} was collected: its provenance is known, and there is nothing to sign or push")]
     Collected(Digest),
+    /// An image that came in a bundle.
+    #[error("image {0} was not made here, so there is nothing that this workspace can say of its making")]
+    MadeElsewhere(Digest),
     /// A layout without the image.
     #[error("`{place}` holds {}", if *.found == 0 { "no image" } else { "several images" })]
     NotOne {
@@ -76,6 +79,9 @@ impl ProofError {
                 Some("`provenv key new` makes one, `provenv key list` shows those there are".into())
             }
             Self::NoKeys => Some("name one with --key, or in the policy".into()),
+            Self::MadeElsewhere(_) => {
+                Some("`provenv image verify IMAGE --rebuild` makes it here; then it can be signed".into())
+            }
             Self::Collected(_) => Some("build it again: it comes out the same".into()),
             Self::NotOne { found: 0, .. } => {
                 Some("write oci:DIR:TAG with a tag that is in its index.json".into())

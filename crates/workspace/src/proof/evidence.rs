@@ -65,6 +65,25 @@ struct RuntimeConfig {
 }
 
 impl Evidence {
+    /// Of an image that somebody else has gathered: its configuration, what is attached, by media type, and whether its blobs
+    /// are right. `shown` is what it is called.
+    pub(crate) fn new(
+        image: Digest,
+        manifest: ImageManifest,
+        config: &[u8],
+        attached: Vec<(String, Vec<u8>)>,
+        contents: Option<Result<usize, String>>,
+        shown: &str,
+    ) -> Result<Self> {
+        let (platform, form) = said(&manifest, config, shown)?;
+        Ok(Self { image, manifest, platform, form, attached, contents })
+    }
+
+    /// Whether files of this kind say something of an image.
+    pub(crate) fn wants(media_type: &str) -> bool {
+        WANTED.contains(&media_type)
+    }
+
     /// What is attached and of this media type.
     pub(crate) fn of_type(&self, media_type: &str) -> impl Iterator<Item = &[u8]> {
         self.attached.iter().filter(move |(kind, _)| kind == media_type).map(|(_, bytes)| bytes.as_slice())
@@ -100,7 +119,7 @@ impl Workspace {
         drop(pin);
         let mut attached = Vec::new();
         for referrer in self.referrers_of(&image.manifest).await? {
-            for layer in referrer.layers {
+            for layer in referrer.layers.into_iter().filter(|layer| Evidence::wants(&layer.media_type)) {
                 attached.push((layer.media_type, self.store.read(&layer.digest)?));
             }
         }

@@ -1,7 +1,7 @@
 //! The keys of a workspace: `keys/NAME.key` and `keys/NAME.pub`.
 
 use std::io::{Read as _, Write as _};
-
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
@@ -115,7 +115,7 @@ impl Workspace {
         Ok(KeyDetails::of(&name, &public, None, None))
     }
 
-    /// The private key that `key` names: `-` for standard input, a file, or a name in this workspace.
+    /// The private key that `key` names: `-` for standard input, a name in this workspace, or a file.
     pub(crate) fn signing_key(&self, key: &str, folder: &Path) -> Result<SigningKey> {
         let (shown, text) = if key == "-" {
             let mut text = String::new();
@@ -124,12 +124,17 @@ impl Workspace {
             ("standard input".to_owned(), text)
         } else {
             let file = self.key_file(key, folder, |folder, name| files(folder, name).0)?;
+            let mode = fs_err::metadata(&file).map(|file| file.permissions().mode()).unwrap_or_default();
+            if mode & 0o077 != 0 {
+                let shown = file.display();
+                self.reporter.note(&format!("others may use the private key `{shown}`: `chmod 600` it"));
+            }
             (file.display().to_string(), read(&file)?)
         };
         text.parse().map_err(|source| ProofError::Key { file: shown, source }.into())
     }
 
-    /// The public key that `key` names: a file or a name in this workspace. A private key has its public half in it.
+    /// The public key that `key` names: a name in this workspace or a file. A private key has its public half in it.
     pub(crate) fn public_key(&self, key: &str, folder: &Path) -> Result<PublicKey> {
         public_in(&self.key_file(key, folder, |folder, name| files(folder, name).1)?)
     }
@@ -142,12 +147,13 @@ impl Workspace {
     }
 
     fn key_file(&self, key: &str, folder: &Path, part: impl Fn(&Path, &str) -> PathBuf) -> Result<PathBuf> {
-        let file = folder.join(key);
-        if file.is_file() {
-            return Ok(file);
-        }
+        // Before files: whoever wrote the folder that one is in must not choose whom one trusts.
         let own = part(&self.keys_folder(), key);
-        if is_name(key) && own.is_file() { Ok(own) } else { Err(ProofError::NoKey(key.to_owned()).into()) }
+        if is_name(key) && own.is_file() {
+            return Ok(own);
+        }
+        let file = folder.join(key);
+        if file.is_file() { Ok(file) } else { Err(ProofError::NoKey(key.to_owned()).into()) }
     }
 }
 

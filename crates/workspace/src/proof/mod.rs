@@ -10,7 +10,7 @@ mod signing;
 mod verifying;
 
 pub use error::ProofError;
-pub(crate) use evidence::ImageManifest;
+pub(crate) use evidence::{Evidence, ImageManifest};
 pub use keys::{KeyDetails, NewKey};
 pub use policy::{Policy, PolicyError};
 pub use provenv_image::proof::KeyType;

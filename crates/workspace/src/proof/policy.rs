@@ -169,7 +169,10 @@ fn is_below(url: &Url, root: &Url) -> bool {
         && url.host_str() == root.host_str()
         && url.port_or_known_default() == root.port_or_known_default();
     let (path, top) = (url.path(), root.path().trim_end_matches('/'));
-    same && path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    // Servers that decode slashes before they look at dots would go up.
+    let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+    let goes_up = decoded.split(['/', '\\']).any(|segment| segment == "..");
+    same && !goes_up && path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -185,6 +188,7 @@ mod tests {
         let root: Url = "https://pypi.example/simple".parse().unwrap();
         let below = |url: &str| is_below(&url.parse().unwrap(), &root);
         assert!(below("https://pypi.example/simple/") && below("https://pypi.example:443/simple/a/b.whl"));
+        assert!(below("https://pypi.example/simple/team%2Fproject/b.whl"));
         for url in [
             "https://pypi.example/simple-evil/",
             "https://pypi.example/",
@@ -192,6 +196,10 @@ mod tests {
             "https://pypi.example.evil/simple/",
             "https://pypi.example:444/simple/",
             "https://pypi.example/simple/../other/",
+            "https://pypi.example/simple/%2e%2e/other/",
+            "https://pypi.example/simple/..%2fother/",
+            "https://pypi.example/simple/a%2f..%5c..%2fother/",
+            "https://pypi.example@evil.example/simple/",
         ] {
             assert!(!below(url), "{url}");
         }

@@ -82,6 +82,10 @@ impl Workspace {
         let is_it = |one: &&crate::catalogue::Origin| one.image == image.manifest && one.lock == *lock;
         let origin = origins.iter().find(is_it).cloned();
         let origin = origin.ok_or(ProofError::NoRecord { image: image.manifest, what: "build" })?;
+        // Provenance says who built: that was somebody else, who may have signed.
+        if !self.catalogue.was_made(lock, &image.manifest).await? {
+            return Err(ProofError::MadeElsewhere(image.manifest).into());
+        }
         let record = self.record_of(origin).await?;
         let payload = record.statement().to_bytes();
         let id = key.public().id();

@@ -51,6 +51,14 @@ pub struct Verified {
     pub checks: Vec<Check>,
 }
 
+/// What an image must be.
+struct Asked {
+    keys: Vec<PublicKey>,
+    policy: Policy,
+    /// Whether somebody must have signed.
+    signed: bool,
+}
+
 /// One thing that was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
@@ -93,12 +101,34 @@ impl Workspace {
     /// Checks the image of an environment, a file or a digest, one in an OCI layout (`oci:DIR[:TAG]`), or one in a registry.
     pub async fn verify(&self, image: &str, folder: &Path, options: &VerifyOptions) -> Result<Verified> {
         let place = ImagePlace::parse(image, folder)?;
+        // What is asked for must be sound before anything is fetched.
+        let asked = self.asked(options, folder)?;
+        let evidence = self.evidence(&place, image, folder, options.insecure).await?;
+        self.held(&evidence, image, asked, options.rebuild).await
+    }
+
+    /// The same of an image whose evidence has been gathered, and which is called `shown`.
+    pub(crate) async fn hold(
+        &self,
+        evidence: &Evidence,
+        shown: &str,
+        folder: &Path,
+        options: &VerifyOptions,
+    ) -> Result<Verified> {
+        self.held(evidence, shown, self.asked(options, folder)?, options.rebuild).await
+    }
+
+    /// What an image must be by these options.
+    fn asked(&self, options: &VerifyOptions, folder: &Path) -> Result<Asked> {
         let policy = options.policy.as_ref().map(|file| Policy::read(&folder.join(file))).transpose()?;
         let signed = !options.rebuild || !options.keys.is_empty() || policy.is_some();
         let (policy, named) = policy.unwrap_or_default();
         let keys = if signed { self.trusted(options, named, folder)? } else { Vec::new() };
-        let evidence = self.evidence(&place, image, folder, options.insecure).await?;
+        Ok(Asked { keys, policy, signed })
+    }
 
+    async fn held(&self, evidence: &Evidence, shown: &str, asked: Asked, rebuild: bool) -> Result<Verified> {
+        let Asked { keys, policy, signed } = asked;
         let mut checks = vec![match &evidence.contents {
             Some(Ok(count)) => {
                 Check::of("contents", true, format!("all {count} blobs have the digests they should"))
@@ -108,7 +138,7 @@ impl Workspace {
         }];
         let mut believed = None;
         if signed {
-            match believe(&evidence, &keys) {
+            match believe(evidence, &keys) {
                 Ok((statement, key)) => {
                     checks.push(Check::of("signature", true, format!("by key {}", key.id())));
                     checks.push(Check::of("subject", true, format!("is about {}", evidence.image)));
@@ -121,17 +151,17 @@ impl Workspace {
         }
         let statement = believed.as_ref().map(|(statement, _)| statement);
         if let Some(statement) = statement {
-            checks.extend(self.check_lock_of(&evidence, statement).await?);
+            checks.extend(self.check_lock_of(evidence, statement).await?);
             checks.extend(policy.check(statement, jiff::Timestamp::now()));
         }
         let lock = match statement {
             Some(statement) => statement.lock(),
-            None => self.lock_digest(&evidence).await?,
+            None => self.lock_digest(evidence).await?,
         };
         // Nothing is built of a lock that a signature should vouch for and does not.
-        if options.rebuild && (statement.is_some() || !signed) {
-            checks.push(self.check_rebuild(&evidence, image, statement, lock).await?);
-        } else if options.rebuild {
+        if rebuild && (statement.is_some() || !signed) {
+            checks.push(self.check_rebuild(evidence, shown, statement, lock).await?);
+        } else if rebuild {
             checks.push(Check::skipped("rebuild", "no signature vouches for the lock"));
         }
         Ok(Verified {
@@ -219,7 +249,7 @@ impl Workspace {
     }
 
     /// Makes the image again and says what differs.
-    async fn check_rebuild(
+    pub(crate) async fn check_rebuild(
         &self,
         evidence: &Evidence,
         shown: &str,

@@ -25,6 +25,8 @@ pub struct RegistryOptions {
     pub listen: String,
     /// The file of the users, as `htpasswd -B` writes it.
     pub htpasswd: Option<PathBuf>,
+    /// The file of those who may pull and no more.
+    pub readers: Option<PathBuf>,
     /// What those may who give no name.
     pub anonymous: Anonymous,
     /// Files with a certificate and its key, in PEM.
@@ -40,7 +42,7 @@ pub struct RegistryServed {
     pub address: SocketAddr,
     /// The workspace.
     pub workspace: PathBuf,
-    /// Who may pull, and who may push: `anybody`, `users` or `nobody`.
+    /// Who may pull, and who may push: `anybody`, `users`, `readers`, `users and readers` or `nobody`.
     pub pull: &'static str,
     /// See `pull`.
     pub push: &'static str,
@@ -58,7 +60,8 @@ impl Workspace {
         let mut signals = Signals::listen_only()?;
         let open = |path| Htpasswd::open(path, Arc::clone(&self.reporter));
         let users = options.htpasswd.as_deref().map(open).transpose()?;
-        let has_users = users.is_some();
+        let readers = options.readers.as_deref().map(open).transpose()?;
+        let (has_users, has_readers) = (users.is_some(), readers.is_some());
         let index = Arc::new(WorkspaceIndex::new(self.catalogue.clone()));
         let bound = server::bind(
             self.store.clone(),
@@ -67,24 +70,28 @@ impl Workspace {
             ServerOptions {
                 listen: options.listen.clone(),
                 users,
+                readers,
                 anonymous: options.anonymous,
                 tls: options.tls.clone(),
             },
         )
         .await?;
-        let named = |anybody: bool| match (anybody, has_users) {
-            (true, _) => "anybody",
-            (false, true) => "users",
-            (false, false) => "nobody",
+        let named = |anybody: bool, readers: bool| match (anybody, has_users, readers) {
+            (true, _, _) => "anybody",
+            (false, true, true) => "users and readers",
+            (false, true, false) => "users",
+            (false, false, true) => "readers",
+            (false, false, false) => "nobody",
         };
+        let has_names = has_users || has_readers;
         let address = bound.address();
         let scheme = if bound.is_secure() { "https" } else { "http" };
         let served = RegistryServed {
             url: format!("{scheme}://{address}"),
             address,
             workspace: self.root.clone(),
-            pull: named(!has_users || options.anonymous >= Anonymous::Pull),
-            push: named(options.anonymous >= Anonymous::Push),
+            pull: named(!has_names || options.anonymous >= Anonymous::Pull, has_readers),
+            push: named(options.anonymous >= Anonymous::Push, false),
         };
         ready(&served).doing(|| "could not say where the registry is".to_owned())?;
         bound

@@ -132,6 +132,37 @@ async fn conda_packages_wheels_and_their_bytecode_become_an_image() {
 }
 
 #[tokio::test]
+async fn a_package_for_any_python_may_lie_in_the_folder_of_a_platform() {
+    let world = World::new();
+    let native = Conda::noarch_python(&["demo = demo:main"])
+        .file("site-packages/demo.py", b"def main(): pass\n", None)
+        .file("site-packages/demo-1.0.dist-info/METADATA", b"Name: demo\nVersion: 1.0\n", None);
+    let native = CondaPackage { subdir: "linux-64".to_owned(), ..world.conda(&native, &["python >=3"]) };
+    let lock = world.conda_lock(vec![native]);
+    let image = world.image("store", &lock).await;
+    let (seen, site, minor) = (world.contents("store", &image), world.site(), world.minor);
+    for path in ["demo.py", &format!("__pycache__/demo.cpython-3{minor}.pyc")] {
+        assert!(seen.contains_key(&format!("{site}/{path}")), "{path}");
+    }
+    assert_eq!(seen["opt/provenv/bin/demo"].mode, 0o755);
+    let said = world.assembler("store").distributions(&lock, PLATFORM).await.unwrap();
+    assert_eq!(said.len(), 1);
+    // Garbage collection leaves what it is made of, and what is known of it is found.
+    let mut roots = Roots::default();
+    reach(&world.store("store"), &lock, PLATFORM, &[Form::default()], &mut roots).unwrap();
+    let kept =
+        segment::kept_conda(&world.store("store"), &lock.conda[0].artifact.sha256, &[Some((3, minor))]);
+    let kept = kept.unwrap().unwrap();
+    assert!(roots.blobs.contains(&kept.segment.blob));
+    let known = crate::about::read(&world.store("store"), &lock, PLATFORM, &Default::default()).unwrap();
+    assert_eq!(known[&lock.conda[0].artifact.sha256].parts.len(), 1);
+    // Where Python is not conda's there is no place for it.
+    let without = PlatformLock { python: None, ..lock };
+    let error = world.assembler("other").image(&without, PLATFORM).await.unwrap_err();
+    assert!(error.to_string().contains("is made for any Python, and the environment has none"), "{error}");
+}
+
+#[tokio::test]
 async fn the_records_are_what_condas_tools_read() {
     let world = World::new();
     let demo = Conda::noarch_python(&["demo = demo:main"])

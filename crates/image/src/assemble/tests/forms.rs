@@ -31,7 +31,7 @@ fn lock(world: &World) -> PlatformLock {
     let file = TarMember::file("./usr/share/thing", b"the first one's");
     let link = |name: &str| TarMember::of(name, EntryType::Link, "./usr/share/thing");
     lock.debian.push(world.deb("one", &[file, link("./usr/share/again"), link("./usr/share/third")]));
-    lock.debian.push(world.deb("two", &[TarMember::file("./usr/share/thing", &[7; 5 << 20])]));
+    lock.debian.push(world.deb("two", &[TarMember::file("./usr/share/thing", &vec![7; 5 << 20])]));
     lock.debian.sort_by(|one, other| one.name.cmp(&other.name));
     lock
 }

@@ -3,6 +3,7 @@
 mod conda;
 mod distributions;
 mod forms;
+mod prefix;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

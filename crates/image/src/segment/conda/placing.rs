@@ -1,6 +1,6 @@
 //! Where the files of a package go.
 
-use super::super::error::Fault;
+use super::super::error::{Fault, Problem};
 use super::super::scripts::{self, Script};
 use super::metadata::Info;
 
@@ -17,7 +17,7 @@ impl Placing {
             return Ok(Self { site: None, scripts: Vec::new() });
         }
         let Some((major, minor)) = python else {
-            return Err(Fault::malformed("is made for any Python, and the environment has none"));
+            return Err(Fault::Refused(None, Problem::AnyPython));
         };
         let scripts = info.entry_points.iter().map(|line| scripts::conda_entry_point(line, (major, minor)));
         Ok(Self {

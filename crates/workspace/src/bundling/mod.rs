@@ -1,24 +1,24 @@
 //! Images in one file, with all that they are made of, for a place without a network.
 
+mod import;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use provenv_definition::{Definition, Digest, Environment, Platform, definition_digest};
+use provenv_definition::{Digest, Environment, Platform};
 use provenv_image::base_image::Manifest;
-use provenv_image::export::{read_bundle, write_bundle};
+use provenv_image::export::write_bundle;
 use provenv_image::form::Form;
 use provenv_image::oci::Image;
 use provenv_image::proof::artifact::Descriptor;
-use provenv_image::proof::provenance::{DEFINITION_TYPE, LOCK_TYPE, RECEIPT_TYPE};
 use provenv_image::proof::{Part, Referrer};
-use provenv_lock::{Artifact, Lock, PlatformLock, PostLink, PypiSource, Receipt};
+use provenv_lock::{Artifact, PlatformLock, PostLink, PypiSource};
 use serde::{Deserialize, Serialize};
 
-use crate::building::{blobs_of, is_whole};
-use crate::catalogue::{NewEnvironment, Same};
-use crate::environments::content_digest;
-use crate::proof::ImageManifest;
-use crate::{Error, Result, Workspace, user_name};
+use crate::proof::{Check, Outcome};
+use crate::{Error, Result, Workspace};
+
+pub use import::ImportOptions;
 
 /// What a bundle holds besides an image: the record of it, and the files that it is made of.
 const BUNDLE_TYPE: &str = "application/vnd.provenv.bundle.v1+json";
@@ -52,6 +52,9 @@ pub struct BundledImage {
     pub artifacts: usize,
     /// How many proofs go with it.
     pub proofs: usize,
+    /// What was checked before it was taken, where that was asked for or needed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
 }
 
 /// An image as the catalogue has it.
@@ -84,6 +87,47 @@ pub enum BundleError {
         /// What is wrong.
         what: String,
     },
+    /// An image that is not what was asked of it.
+    #[error("the image {image} in the bundle `{}` is refused: {}", file.display(), failed(checks))]
+    Refused {
+        /// The file.
+        file: PathBuf,
+        /// The image.
+        image: Digest,
+        /// What was checked.
+        checks: Vec<Check>,
+    },
+    /// An image of a lock of which another is here.
+    #[error("the bundle `{}` holds the image {image}, and what was made here of the same lock is {here}", file.display())]
+    OtherImage {
+        /// The file.
+        file: PathBuf,
+        /// The image in it.
+        image: Digest,
+        /// The image that is here.
+        here: Digest,
+    },
+    /// An image of a lock that is known here, which cannot be made here.
+    #[error(
+        "the image {image} in the bundle `{}` cannot be made again here, and its lock {lock} is in use here already",
+        file.display()
+    )]
+    Unproven {
+        /// The file.
+        file: PathBuf,
+        /// The image.
+        image: Digest,
+        /// Its lock.
+        lock: Digest,
+    },
+    /// A version that is something else here.
+    #[error("the bundle `{}` holds `{environment}`, and something else is registered here by that name", file.display())]
+    Taken {
+        /// The file.
+        file: PathBuf,
+        /// `name:version`.
+        environment: String,
+    },
     /// What an image is made of is neither in the store nor anywhere else.
     #[error(
         "{what}, which the image of `{reference}` is made of, is no longer in the store, and was made here"
@@ -96,12 +140,28 @@ pub enum BundleError {
     },
 }
 
+/// What failed, and why.
+fn failed(checks: &[Check]) -> String {
+    let failed = checks.iter().filter(|check| check.outcome == Outcome::Failed);
+    failed.map(|check| format!("{}: {}", check.name, check.detail)).collect::<Vec<_>>().join("; ")
+}
+
 impl BundleError {
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Empty(_) => "`provenv bundle export` writes one".into(),
             Self::Unsound { .. } => "export it anew, with the same version of provenv or an older one".into(),
+            Self::Refused { .. } => "nothing of the bundle was taken; ask whoever made it".into(),
+            Self::OtherImage { .. } => {
+                "nothing of the bundle was taken: one of the two is not what the lock makes; `provenv image verify IMAGE \
+                 --rebuild` says whether it is the one here"
+                    .into()
+            }
+            Self::Unproven { .. } => {
+                "let its signature vouch for it: `provenv bundle import FILE --key KEY`".into()
+            }
+            Self::Taken { .. } => "take its image without the name: `provenv bundle import FILE --no-register`".into(),
             Self::Lost { .. } => "lock and build it again".into(),
         })
     }
@@ -132,8 +192,9 @@ impl Workspace {
             let artifacts = layers.len();
             let registered = self.given(reference, folder).await.ok().and_then(|given| given.row);
             let environment = registered.as_ref().map(|row| format!("{}:{}", row.name, row.version));
-            let known =
-                ImageFile { form: origin.form.unwrap_or_else(|| Form::of_epoch(1)), image: image.clone() };
+            // Before it was noted there was but one.
+            let form = origin.form.unwrap_or_else(|| Form::of_epoch(1));
+            let known = ImageFile { form, image: image.clone() };
             let mut parts = record.parts()?;
             parts.push(json_part(IMAGE_TYPE, &known)?);
             if let Some(row) = registered {
@@ -155,6 +216,7 @@ impl Workspace {
                 environment: environment.clone(),
                 artifacts,
                 proofs: proofs.len(),
+                checks: Vec::new(),
             });
             referrers.push(bundle);
             referrers.extend(proofs);
@@ -204,150 +266,6 @@ impl Workspace {
             files.push((name, artifact.sha256));
         }
         Ok(files)
-    }
-
-    /// Takes over what is in the bundle `file`: images, their records, proofs and files. Where the workspace has a current lock
-    /// of a definition, that stays; a registered version is taken where there is none of its name.
-    pub async fn import_bundle(&self, file: &Path) -> Result<Bundled> {
-        let _pin = self.store.pin()?;
-        let (store, reporter, path) = (self.store.clone(), Arc::clone(&self.reporter), file.to_owned());
-        let read = tokio::task::spawn_blocking(move || read_bundle(&store, &path, reporter.as_ref())).await?;
-        let digests = read.map_err(|error| match error {
-            provenv_image::export::Error::Read { source, .. } => {
-                Error::from(BundleError::Unsound { file: file.to_owned(), what: source.to_string() })
-            }
-            error => error.into(),
-        })?;
-        let mut referrers = Vec::new();
-        for digest in digests.iter().filter(|digest| self.store.contains(digest)) {
-            if let Ok(referrer) = Referrer::parse(&self.store.read(digest)?) {
-                referrers.push(referrer);
-            }
-        }
-        let mut images = Vec::new();
-        for bundle in referrers.iter().filter(|referrer| referrer.artifact_type == BUNDLE_TYPE) {
-            let others = || {
-                let of_image = referrers.iter().filter(|one| one.subject == bundle.subject);
-                of_image.filter(|one| one.artifact_type != BUNDLE_TYPE)
-            };
-            let mut image = self.import_image(bundle, file).await?;
-            for referrer in others() {
-                if referrer.blobs().iter().all(|(digest, _)| self.store.contains(digest)) {
-                    self.catalogue.record_proof(referrer, None, &user_name()).await?;
-                    image.proofs += 1;
-                }
-            }
-            images.push(image);
-        }
-        if images.is_empty() {
-            return Err(BundleError::Empty(file.to_owned()).into());
-        }
-        Ok(Bundled { file: file.to_owned(), images })
-    }
-
-    async fn import_image(&self, bundle: &Referrer, file: &Path) -> Result<BundledImage> {
-        let unsound = |what: String| BundleError::Unsound { file: file.to_owned(), what };
-        let part = |media_type: &str| -> Result<Option<Vec<u8>>> {
-            let layer = bundle.layers.iter().find(|layer| layer.media_type == media_type);
-            layer.map(|layer| Ok(self.store.read(&layer.digest)?)).transpose()
-        };
-        let needed = |media_type: &str| -> Result<Vec<u8>> {
-            part(media_type)?.ok_or_else(|| unsound(format!("it has no {media_type}")).into())
-        };
-        let broken = |error: serde_json::Error| unsound(error.to_string());
-        let missing = bundle.layers.iter().find(|layer| !self.store.contains(&layer.digest));
-        if let Some(missing) = missing {
-            return Err(unsound(format!("it has no {}", missing.digest)).into());
-        }
-        let lock_bytes = needed(LOCK_TYPE)?;
-        let lock = Lock::from_bytes(&lock_bytes).map_err(broken)?;
-        let definition: Definition = serde_json::from_slice(&needed(DEFINITION_TYPE)?).map_err(broken)?;
-        let receipt_text = String::from_utf8(needed(RECEIPT_TYPE)?)
-            .map_err(|error| unsound(format!("its receipt is no text: {error}")))?;
-        let receipt: Receipt = serde_json::from_str(&receipt_text).map_err(broken)?;
-        let ImageFile { form, image } = serde_json::from_slice(&needed(IMAGE_TYPE)?).map_err(broken)?;
-
-        let digest = Digest::of(&lock_bytes);
-        if lock.digest() != digest || receipt.lock != digest || receipt.definition != lock.definition {
-            return Err(unsound("its lock, receipt and definition do not belong together".to_owned()).into());
-        }
-        if definition_digest(&definition) != lock.definition {
-            return Err(unsound("its lock is of another definition".to_owned()).into());
-        }
-        self.usable(&definition, &lock, file).await?;
-        self.is_as_said(&image, bundle).map_err(unsound)?;
-
-        self.catalogue.import_resolution(&definition, &lock, &receipt, &receipt_text).await?;
-        self.catalogue.record_image(&digest, form, &image).await?;
-        let environment = match part(ENVIRONMENT_TYPE)? {
-            Some(bytes) => {
-                let registered: EnvironmentFile = serde_json::from_slice(&bytes).map_err(broken)?;
-                if registered.environment.definition != definition {
-                    return Err(unsound("its environment has another definition".to_owned()).into());
-                }
-                if crate::is_curated(&registered.name) {
-                    None
-                } else {
-                    Some(self.import_environment(&registered, &receipt, &receipt_text).await?)
-                }
-            }
-            None => None,
-        };
-        Ok(BundledImage {
-            image: image.manifest,
-            platform: image.platform,
-            environment,
-            artifacts: bundle.layers.iter().filter(|layer| layer.media_type == ARTIFACT_TYPE).count(),
-            proofs: 0,
-        })
-    }
-
-    async fn import_environment(
-        &self,
-        registered: &EnvironmentFile,
-        receipt: &Receipt,
-        receipt_text: &str,
-    ) -> Result<String> {
-        let new = NewEnvironment {
-            name: &registered.name,
-            version: Some(&registered.version),
-            content: content_digest(&registered.environment),
-            definition: receipt.definition,
-            receipt: Digest::of(receipt_text.as_bytes()),
-            lock: receipt.lock,
-            environment: &registered.environment,
-            created_by: &user_name(),
-            same: Same::ContentAndLock,
-        };
-        let (row, _) = self.catalogue.register(&new).await?;
-        Ok(format!("{}:{}", row.name, row.version))
-    }
-
-    /// Whether the manifest and the configuration, whose digests vouch for all else, say what `image` says.
-    fn is_as_said(&self, image: &Image, bundle: &Referrer) -> Result<(), String> {
-        #[derive(Deserialize)]
-        struct Config {
-            rootfs: RootFs,
-        }
-        #[derive(Deserialize)]
-        struct RootFs {
-            diff_ids: Vec<Digest>,
-        }
-        if image.manifest != bundle.subject || !is_whole(&self.store, image) {
-            return Err("an image is not all there".to_owned());
-        }
-        let read = |digest: &Digest| self.store.read(digest).map_err(|error| error.to_string());
-        let manifest = read(&image.manifest)?;
-        let stated: ImageManifest = serde_json::from_slice(&manifest).map_err(|error| error.to_string())?;
-        let config: Config =
-            serde_json::from_slice(&read(&image.config)?).map_err(|error| error.to_string())?;
-        let layers = image.layers.iter().map(|layer| (layer.digest, layer.size));
-        let same = manifest.len() as u64 == image.manifest_size
-            && (stated.config.digest, stated.config.size) == (image.config, image.config_size)
-            && stated.layers.iter().map(|layer| (layer.digest, layer.size)).eq(layers)
-            && config.rootfs.diff_ids.iter().eq(image.layers.iter().map(|layer| &layer.diff_id))
-            && blobs_of(image).blobs.iter().all(|digest| self.store.contains(digest));
-        if same { Ok(()) } else { Err("an image is not what its manifest says".to_owned()) }
     }
 }
 
