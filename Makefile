@@ -6,7 +6,7 @@ PROVENV := $(or $(CARGO_TARGET_DIR),target)/release/provenv
 QUICKSTART := .cache/quickstart
 
 # Debian packages that tests drive as real peers; nothing in Provenv itself needs them.
-PEERS := curl skopeo umoci buildah podman runc containerd docker-registry git bubblewrap faketime python3 python3-venv
+PEERS := curl skopeo umoci buildah podman runc containerd docker-registry git bubblewrap faketime python3 python3-venv strace
 
 .PHONY: help
 help: ## list these commands
@@ -24,6 +24,14 @@ quickstart: build ## train a model in an environment made from packages, then on
 test: test-tools ## all tests, with real peers
 	$(CARGO) fmt --all --check
 	PROVENV_TEST_PEERS=$${PROVENV_TEST_PEERS:-required} $(CARGO) test --release --locked --workspace --no-fail-fast
+
+# How many random schedules, and the rounds of each; PROVENV_SCHEDULE_SEED begins with a certain one.
+SCHEDULES ?= 10
+ROUNDS ?= 30
+
+.PHONY: test-schedules
+test-schedules: ## random schedules on one store, with kill -9: SCHEDULES=10 of ROUNDS=30, some minutes each
+	PROVENV_SCHEDULES=$(SCHEDULES) PROVENV_SCHEDULE_ROUNDS=$(ROUNDS) $(CARGO) test --release --locked --package provenv --test schedules -- --nocapture
 
 .PHONY: test-tools
 test-tools: ## install what tests drive (Debian, as root)

@@ -9,7 +9,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{AccessFlags, Pid, access, chdir, execve, getpid, setpgid, setsid, tcsetpgrp};
 
 use crate::limits::Fallbacks;
-use crate::protocol::{Failure, FailureKind, Spec};
+use crate::protocol::{Failure, FailureKind, Method, Spec};
 use crate::syscalls;
 
 /// Where programs are looked for if `PATH` is not among the variables.
@@ -69,7 +69,10 @@ fn prepare(spec: &Spec, fallbacks: &Fallbacks) -> Result<(), Failure> {
         let _ = setsid();
     }
     fallbacks.apply().map_err(Failure::setup("set limits"))?;
-    prctl::set_no_new_privs().map_err(Failure::setup("forbid new privileges"))?;
+    // An ordinary user's engine maps users by programs that have that right (newuidmap).
+    if !matches!(spec.method, Method::Host { .. }) {
+        prctl::set_no_new_privs().map_err(Failure::setup("forbid new privileges"))?;
+    }
     let _ = syscalls::close_all_on_exec();
     // Rust programs ignore it, and ignoring is inherited.
     syscalls::default_action(Signal::SIGPIPE).map_err(Failure::setup("reset signals"))?;

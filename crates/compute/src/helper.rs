@@ -18,7 +18,7 @@ use nix::unistd::{
 use crate::init::{Parent, Signals, watch_over};
 use crate::limits::Fallbacks;
 use crate::protocol::{Failure, FailureKind, Method, Report, Spec, receive_spec, send_report};
-use crate::{exec, limits, namespaces, process, rootfs, syscalls};
+use crate::{exec, host, limits, namespaces, process, rootfs, syscalls};
 
 /// The argument that asks a program to be the helper. No test harness or command line parser takes it for its own.
 pub(crate) const FLAG: &str = "--provenv-sandbox-helper";
@@ -76,7 +76,10 @@ fn contain(spec: &Spec, control: &UnixStream) -> Result<i32, Failure> {
     let (cgroup, fallbacks) = limits::arrange(&spec.container.limits, &mut notes);
     match spec.method {
         Method::Namespaces { user, .. } => namespaces::enter_outer(user)?,
-        Method::Process => prctl::set_child_subreaper(true).map_err(Failure::setup("adopt orphans"))?,
+        Method::Host { apart: true } => host::enter_outer()?,
+        Method::Process | Method::Host { apart: false } => {
+            prctl::set_child_subreaper(true).map_err(Failure::setup("adopt orphans"))?;
+        }
     }
 
     let links =
@@ -105,7 +108,7 @@ fn contain(spec: &Spec, control: &UnixStream) -> Result<i32, Failure> {
     std::fs::File::from(release).write_all(&[1]).map_err(Failure::setup("start the container"))?;
 
     let code = watch_over(child, &signals, Some(&parent));
-    if spec.method == Method::Process {
+    if matches!(spec.method, Method::Process | Method::Host { apart: false }) {
         process::kill_orphans();
     }
     // Nobody may find them in the work folder once they know that the command has ended.
@@ -145,6 +148,12 @@ fn inside(
             plain = process::rewrite(spec, &mut notes)?;
             &plain
         }
+        Method::Host { apart } => {
+            if apart {
+                host::enter_inner(&spec.container)?;
+            }
+            spec
+        }
     };
     // The command may be root as we are: keep it from our memory, which holds the order, and from the
     // program we are, which is the host's.
@@ -152,7 +161,10 @@ fn inside(
     let (failed, fail) = pipe2(OFlag::O_CLOEXEC).map_err(Failure::setup("make a pipe"))?;
     let command = match syscalls::fork().map_err(Failure::setup("start the command"))? {
         ForkResult::Child => {
-            umask(mask);
+            // What an engine makes must not depend on who starts it.
+            if !matches!(spec.method, Method::Host { .. }) {
+                umask(mask);
+            }
             let _ = prctl::set_pdeathsig(Signal::SIGKILL);
             let failure = exec::exec(spec, fallbacks);
             let _ = serde_json::to_writer(std::fs::File::from(fail), &failure);

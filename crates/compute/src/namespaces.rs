@@ -95,17 +95,22 @@ pub(crate) fn enter_inner(container: &Container, user: bool) -> Result<(), Failu
     let kind = if user { FailureKind::NoUserNamespace } else { FailureKind::NoNamespaces };
     unshare(flags).map_err(|error| Failure::new(kind, "make a mount namespace", &error.desc()))?;
     if !container.network {
-        let up = || -> std::io::Result<()> {
-            let socket = UdpSocket::bind("0.0.0.0:0")?;
-            Ok(syscalls::device_up(socket.as_fd(), "lo")?)
-        };
-        up().map_err(Failure::setup("bring the loopback device up"))?;
+        loopback()?;
     }
     if let Some(hostname) = &container.hostname {
         nix::unistd::sethostname(hostname)
             .map_err(Failure::setup(format!("set the host name to `{hostname}`")))?;
     }
     Ok(())
+}
+
+/// Brings the one device of a new network namespace up.
+pub(crate) fn loopback() -> Result<(), Failure> {
+    let up = || -> std::io::Result<()> {
+        let socket = UdpSocket::bind("0.0.0.0:0")?;
+        Ok(syscalls::device_up(socket.as_fd(), "lo")?)
+    };
+    up().map_err(Failure::setup("bring the loopback device up"))
 }
 
 #[cfg(test)]

@@ -48,6 +48,11 @@ pub(crate) enum Method {
     },
     /// None at all.
     Process,
+    /// A program of the host's own, which sees the host.
+    Host {
+        /// In a process and a mount namespace of its own.
+        apart: bool,
+    },
 }
 
 /// The helper's answers.

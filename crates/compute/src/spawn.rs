@@ -56,6 +56,7 @@ impl Container {
             let needs_scratch = match method {
                 Method::Namespaces { overlay, .. } => overlay && self.writable == Writable::Disk,
                 Method::Process => process::renames(&self.mounts),
+                Method::Host { .. } => false,
             };
             let needs_merged = !matches!(method, Method::Namespaces { overlay: true, .. });
             let spec = Spec {
@@ -108,7 +109,7 @@ fn isolation_of(method: Method) -> Isolation {
     match method {
         Method::Namespaces { overlay: true, .. } => Isolation::Overlay,
         Method::Namespaces { overlay: false, .. } => Isolation::Merged,
-        Method::Process => Isolation::Process,
+        Method::Process | Method::Host { .. } => Isolation::Process,
     }
 }
 
@@ -135,20 +136,20 @@ fn note(failure: &Failure, next: Method) -> String {
         Method::Namespaces { .. } => {
             "the image is shown read-only, but for /etc, /home, /root, /run and /tmp"
         }
-        Method::Process => {
+        Method::Process | Method::Host { .. } => {
             "the command runs as a plain process that sees all of this machine, and may write to the unpacked image"
         }
     };
     format!("this machine does not allow us to {act} ({reason}): {instead}")
 }
 
-enum Outcome {
+pub(crate) enum Outcome {
     Started(std::process::Child, UnixStream, Vec<String>),
     Failed(Failure),
 }
 
 /// Starts the helper, gives it the order, and hears what became of it.
-fn attempt(spec: &Spec, streams: &mut Streams) -> Result<Outcome> {
+pub(crate) fn attempt(spec: &Spec, streams: &mut Streams) -> Result<Outcome> {
     let program = HELPER.get().map_or(Path::new("/proc/self/exe"), PathBuf::as_path);
     let silent =
         |status: &dyn fmt::Display| Error::HelperEnded { path: program.into(), status: status.to_string() };

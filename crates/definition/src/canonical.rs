@@ -262,6 +262,7 @@ fn base_value(base: &Base) -> Value {
 }
 
 /// One thing in a build context.
+#[derive(Clone)]
 pub(crate) struct ContextEntry {
     /// Relative, with `/`.
     pub path: String,
@@ -270,6 +271,7 @@ pub(crate) struct ContextEntry {
 }
 
 /// What an entry of a build context is.
+#[derive(Clone)]
 pub(crate) enum ContextEntryKind {
     /// A folder.
     Folder,

@@ -5,7 +5,8 @@
 //! 2. what an earlier URL of the same origin brought along (an index's credentials serve for its files);
 //! 3. `PROVENV_INDEX_<NAME>_USERNAME` and `…_PASSWORD`, or the same with `UV_INDEX_`, where `<NAME>` is the host in
 //!    upper case with `_` for whatever is no letter or digit; a port that is not the scheme's own is added
-//!    (`pypi.example:8443` is `PYPI_EXAMPLE_8443`), and the name without it works too;
+//!    (`pypi.example:8443` is `PYPI_EXAMPLE_8443`), and the name without it works too. Several hosts have one such name, so
+//!    this is for hosts that the user named, and not for those that an index or a redirect leads to;
 //! 4. what pixi and rattler keep by host: the file that `RATTLER_AUTH_FILE` names, and `~/.rattler/credentials.json`;
 //! 5. netrc: the file that `NETRC` names, or `~/.netrc`;
 //! 6. `keyring get <URL or host> <user>`, where the user is known and the program is there.
@@ -140,6 +141,8 @@ pub(crate) struct Keychain {
     known: Mutex<HashMap<Asked, Option<Authentication>>>,
     /// Origins that a stranger named.
     strange: Mutex<HashSet<String>>,
+    /// Hosts that the user named.
+    named: Mutex<HashSet<String>>,
 }
 
 /// An origin and, where one is asked for, a user.
@@ -153,7 +156,25 @@ impl Keychain {
             rattler: OnceLock::new(),
             known: Mutex::default(),
             strange: Mutex::default(),
+            named: Mutex::default(),
         }
+    }
+
+    /// Notes that the user named the host of `url`, unless a stranger did.
+    pub(crate) fn trust(&self, url: &Url) {
+        if self.is_strange(url) {
+            return;
+        }
+        let Some(host) = url.host_str() else { return };
+        if self.named.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned()) {
+            // What was not to be had before may be now.
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, found| found.is_some());
+        }
+    }
+
+    fn is_named(&self, url: &Url) -> bool {
+        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        url.host_str().is_some_and(|host| named.contains(host))
     }
 
     /// Notes that a stranger named the origin of `url`.
@@ -203,7 +224,9 @@ impl Keychain {
     }
 
     fn look_up(&self, url: &Url, username: Option<&str>, redirected: bool) -> Option<Authentication> {
-        let (env_username, env_password) = self.variables_for(url);
+        // `a-b.example` and `a.b.example` have the same variables: whoever may choose the host could choose the other one.
+        let (env_username, env_password) =
+            if self.is_named(url) { self.variables_for(url) } else { (None, None) };
         let username = username.map(str::to_owned).or(env_username);
         let basic = |username, password| Some(Authentication::Basic(Credentials { username, password }));
         if let Some(password) = env_password {
@@ -371,8 +394,9 @@ mod tests {
     }
 
     fn find(keychain: &Keychain, url: &str) -> Option<(String, String)> {
-        let found = keychain.find(&Url::parse(url).unwrap(), false).unwrap();
-        match found? {
+        let url = Url::parse(url).unwrap();
+        keychain.trust(&url);
+        match keychain.find(&url, false).unwrap()? {
             Authentication::Basic(found) => Some((found.username, found.password)),
             other => panic!("{other:?} is no user and password"),
         }
@@ -435,6 +459,36 @@ mod tests {
         assert_eq!(find(&keychain, "https://c.invalid/"), Some(pair("d", "d")));
         let redirected = keychain.find(&Url::parse("https://e.invalid/").unwrap(), true).unwrap();
         assert!(redirected.is_none(), "a redirect never gets the default");
+    }
+
+    #[test]
+    fn variables_are_for_hosts_that_the_user_named() {
+        let variables = &[
+            ("PROVENV_INDEX_PYPI_CORP_INVALID_USERNAME", "anna"),
+            ("PROVENV_INDEX_PYPI_CORP_INVALID_PASSWORD", "one"),
+        ];
+        let (_folder, keychain) = keychain(variables, "machine pypi-corp.invalid login b password two", None);
+        let stranger = Url::parse("https://pypi-corp.invalid/x").unwrap();
+        let basic = |username: &str, password: &str| {
+            let (username, password) = pair(username, password);
+            Some(Authentication::Basic(Credentials { username, password }))
+        };
+        assert_eq!(find(&keychain, "https://pypi.corp.invalid/simple/"), Some(pair("anna", "one")));
+        for redirected in [true, false] {
+            let found = keychain.find(&stranger, redirected).unwrap();
+            assert_eq!(found, basic("b", "two"), "netrc names the host itself");
+            let found = keychain.find(&Url::parse("https://pypi.corp-invalid/").unwrap(), redirected);
+            assert_eq!(found.unwrap(), None);
+        }
+        let again = Url::parse("https://pypi.corp.invalid:8443/x").unwrap();
+        assert_eq!(keychain.find(&again, true).unwrap(), basic("anna", "one"));
+        // Not even by being asked for as if it were the user's own.
+        let other = Url::parse("https://pypi.corp-invalid/").unwrap();
+        keychain.distrust(&other);
+        keychain.trust(&other);
+        assert_eq!(keychain.find(&other, false).unwrap(), None);
+        keychain.trust(&Url::parse("https://pypi.corp-invalid:1/").unwrap());
+        assert_eq!(keychain.find(&other, false).unwrap(), basic("anna", "one"));
     }
 
     #[test]

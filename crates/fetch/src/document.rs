@@ -24,7 +24,7 @@ pub struct Document {
     pub size: u64,
     /// Where they are.
     pub path: PathBuf,
-    /// Where they came from, after redirects: links in it are relative to this.
+    /// Where they came from, after redirects: links in it are relative to this. Offline it is what was asked for.
     pub url: SafeUrl,
     /// `Content-Type`.
     pub content_type: Option<String>,
@@ -34,21 +34,21 @@ pub struct Document {
     pub last_modified: Option<String>,
 }
 
-/// What is kept of a document. It holds no credentials and no query: the key is a digest of those.
+/// What is kept of a document. It holds no URL: the key is a digest of the one asked for, and where a redirect leads to may
+/// be a secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Kept {
     blob: Digest,
     size: u64,
-    url: SafeUrl,
     content_type: Option<String>,
     etag: Option<String>,
     last_modified: Option<String>,
 }
 
 impl Kept {
-    fn document(self, store: &Store) -> Document {
+    fn document(self, store: &Store, url: SafeUrl) -> Document {
         let path = store.path(&self.blob);
-        let Self { blob, size, url, content_type, etag, last_modified } = self;
+        let Self { blob, size, content_type, etag, last_modified } = self;
         Document { blob, size, path, url, content_type, etag, last_modified }
     }
 }
@@ -77,31 +77,32 @@ impl Fetcher {
                 last_modified: None,
             });
         }
+        self.trust(url);
         let key = key(url, accept);
         if self.options().offline {
-            let kept = self.kept(&key)?.ok_or(Error::Offline(safe.into()))?;
-            return Ok(kept.document(self.store()));
+            let Some(kept) = self.kept(&key)? else { return Err(Error::Offline(safe.into())) };
+            return Ok(kept.document(self.store(), safe));
         }
         let _lease = self.store().lock_async(KIND, &key).await?;
         let kept = self.kept(&key)?;
         let headers = request_headers(accept, kept.as_ref());
         let transfer = Transfer::new(self, url, expected, Encoding::Compressed, None).with_headers(headers);
         let outcome = transfer.run().await?;
+        let from = SafeUrl::new(outcome.url);
         let kept = match (outcome.blob, kept) {
-            (None, Some(kept)) => return Ok(kept.document(self.store())),
+            (None, Some(kept)) => return Ok(kept.document(self.store(), from)),
             // A 304 to a request without validators is the server's mistake.
             (None, None) => return Err(Error::Status { url: safe.into(), status: 304 }),
             (Some(blob), _) => Kept {
                 blob: blob.digest,
                 size: blob.size,
-                url: SafeUrl::new(outcome.url),
                 content_type: outcome.content_type,
                 etag: outcome.etag,
                 last_modified: outcome.last_modified,
             },
         };
         self.store().set_record(KIND, &key, &kept)?;
-        Ok(kept.document(self.store()))
+        Ok(kept.document(self.store(), from))
     }
 
     /// The copy, if it is there and as long as it should be.

@@ -202,8 +202,8 @@ impl Error {
                 let host = url.as_url().host_str().unwrap_or_default();
                 let name = crate::credentials::index_name(url.as_url());
                 format!(
-                    "give {which} in PROVENV_INDEX_{name}_USERNAME and PROVENV_INDEX_{name}_PASSWORD, in ~/.netrc \
-                     (machine {host}), as `${{VARIABLE}}` in the URL, in the file of pixi's that RATTLER_AUTH_FILE \
+                    "give {which} in PROVENV_INDEX_{name}_USERNAME and PROVENV_INDEX_{name}_PASSWORD where the definition \
+                     or the settings name the host, in ~/.netrc (machine {host}), as `${{VARIABLE}}` in the URL, in the file of pixi's that RATTLER_AUTH_FILE \
                      names, or in a keyring"
                 )
             }

@@ -52,12 +52,15 @@ impl Fetcher {
 
     async fn once(&self, exchange: Exchange<'_>, after: usize) -> Result<Response, Failure> {
         let Exchange { method, url, headers, linked, whole } = exchange;
-        let encoding = Encoding::AsItIs;
+        if !linked {
+            self.trust(url);
+        }
+        let (encoding, linked) = (Encoding::AsItIs, linked.then_some(0));
         let question = Question { method, url, linked, encoding, headers, or_nothing: true, after };
         // Never closed, so this cannot fail.
         let _permit = self.permits().acquire().await;
         let Answer { response, .. } = request::send(self, question).await?;
-        if whole { self.whole(url, response).await } else { Ok(response) }
+        if whole { self.whole(url, response).await } else { Ok(as_asked(url, response)) }
     }
 
     /// The same answer with its body in memory.
@@ -77,15 +80,18 @@ impl Fetcher {
             }
             body.extend_from_slice(&chunk);
         }
-        // As the reader asked for it: where it came from in the end may hold a secret.
-        let mut answer = http::Response::builder().status(response.status()).url(url.clone());
-        if let Some(headers) = answer.headers_mut() {
-            headers.clone_from(response.headers());
-        }
-        match answer.body(body.freeze()) {
-            Ok(answer) => Ok(answer.into()),
-            // It was an answer before.
-            Err(_) => Ok(response),
-        }
+        let mut answer = http::Response::new(reqwest::Body::from(body.freeze()));
+        *answer.status_mut() = response.status();
+        answer.headers_mut().clone_from(response.headers());
+        Ok(as_asked(url, answer.into()))
     }
+}
+
+/// The same answer as one to what its reader asked: where it came from in the end may hold a secret.
+fn as_asked(url: &Url, response: Response) -> Response {
+    let mut answer = http::Response::<reqwest::Body>::from(response);
+    if let Ok(asked) = http::Response::builder().url(url.clone()).body(()) {
+        *answer.extensions_mut() = asked.into_parts().0.extensions;
+    }
+    answer.into()
 }

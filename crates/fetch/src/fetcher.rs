@@ -98,9 +98,11 @@ impl Fetcher {
         reason = "set-up that can fail, such as reading a configuration, belongs here"
     )]
     pub fn new(store: Store, reporter: Arc<dyn Reporter>, options: Options) -> Result<Self> {
+        let keychain = Keychain::new(options.credentials.clone());
+        options.mirrors.iter().flat_map(|(_, mirrors)| mirrors).for_each(|mirror| keychain.trust(mirror));
         let inner = Inner {
             store,
-            keychain: Keychain::new(options.credentials.clone()),
+            keychain,
             tokens: Tokens::default(),
             permits: Semaphore::new(options.concurrency.max(1)),
             options,
@@ -135,8 +137,9 @@ impl Fetcher {
     /// that `url` names is not set. May run the `keyring` program.
     ///
     /// Credentials in an index's URL serve for all of its origin from here on, so ask this of each index before its
-    /// files are fetched.
+    /// files are fetched. The user names `url`, as of [`Fetcher::trust`].
     pub fn credentials(&self, url: &Url) -> Option<Credentials> {
+        self.trust(url);
         match self.inner.keychain.find(url, false).ok().flatten()? {
             Authentication::Basic(credentials) => Some(credentials),
             Authentication::Bearer(_) | Authentication::PathToken(_) => None,
@@ -146,7 +149,7 @@ impl Fetcher {
     /// Brings the bytes with this digest and, if given, size into the store, and says where they are. What is in the
     /// store already costs no exchange; what another task or process is fetching is waited for.
     pub async fn artifact(&self, url: &SafeUrl, sha256: &Digest, size: Option<u64>) -> Result<PathBuf> {
-        self.artifact_by(url, sha256, size, false).await
+        self.artifact_by(url, sha256, size, None).await
     }
 
     /// [`Fetcher::artifact`] at a URL that a server gave: no variable in it is replaced by its value, and of credentials it
@@ -157,7 +160,32 @@ impl Fetcher {
         sha256: &Digest,
         size: Option<u64>,
     ) -> Result<PathBuf> {
-        self.artifact_by(url, sha256, size, true).await
+        self.artifact_by(url, sha256, size, Some(0)).await
+    }
+
+    /// [`Fetcher::linked_artifact`] at a URL that stands on `page`, to which it is relative: what they have in common is the
+    /// user's, with its variables.
+    pub async fn artifact_of(
+        &self,
+        page: &SafeUrl,
+        url: &SafeUrl,
+        sha256: &Digest,
+        size: Option<u64>,
+    ) -> Result<PathBuf> {
+        let (page, linked) = (page.as_url(), url.as_url());
+        let segments = |url: &Url| url.path_segments().into_iter().flatten().map(str::to_owned).collect();
+        let (own, theirs): (Vec<String>, Vec<String>) = (segments(page), segments(linked));
+        let common = own.iter().zip(&theirs).take_while(|(one, other)| one == other).count();
+        let common = if page.origin() == linked.origin() { common } else { 0 };
+        self.artifact_by(url, sha256, size, Some(common)).await
+    }
+
+    /// Notes that the user named the host of `url`, in a definition or in settings: the environment's variables with that
+    /// host's name are for it. They are for no host that only an index or a redirect leads to, because hosts that differ in
+    /// `.` and `-` alone share their variables. What [`Fetcher::document`] and an [`Exchange`](crate::Exchange) that is not
+    /// linked ask for counts as named.
+    pub fn trust(&self, url: &Url) {
+        self.inner.keychain.trust(url);
     }
 
     /// Notes that the origin of `url` was named by a stranger: from here on what is asked of it is asked as if a server
@@ -171,7 +199,7 @@ impl Fetcher {
         url: &SafeUrl,
         sha256: &Digest,
         size: Option<u64>,
-        linked: bool,
+        linked: Option<usize>,
     ) -> Result<PathBuf> {
         let path = self.store().path(sha256);
         if self.has(sha256, size)? {
@@ -204,7 +232,7 @@ impl Fetcher {
         self.reporter().expect(Phase::Fetching, 1, 0);
         let progress = Progress::begin(self, item);
         let expected = Expected { digest: None, size: None, limit: self.inner.options.limit };
-        self.bring(url, expected, Some(&progress), false).await
+        self.bring(url, expected, Some(&progress), None).await
     }
 
     async fn bring(
@@ -212,7 +240,7 @@ impl Fetcher {
         url: &Url,
         expected: Expected,
         progress: Option<&Progress>,
-        linked: bool,
+        linked: Option<usize>,
     ) -> Result<Blob> {
         if url.scheme() == "file" {
             return self.copy(url, expected, progress).await;

@@ -23,3 +23,4 @@ pub use error::{Error, Result};
 pub use exchange::Exchange;
 pub use fetcher::{Fetcher, Options};
 pub use report::{Phase, Reporter, Silent};
+pub use retry::retry_after;

@@ -56,12 +56,13 @@ pub(crate) struct Located {
     pub(crate) is_kept: bool,
 }
 
-/// Where the bytes of `url` are, and how to ask for them; `None` where there is no such thing. A token that was `refused` is not
+/// Where the bytes of `url`, which is called `shown`, are, and how to ask for them; `None` where there is no such thing. A token that was `refused` is not
 /// taken again.
 pub(crate) async fn locate(
     fetcher: &Fetcher,
     client: &Client,
     url: &Url,
+    shown: &SafeUrl,
     linked: bool,
     refused: Option<&Authentication>,
 ) -> Result<Option<Located>, Failure> {
@@ -71,7 +72,7 @@ pub(crate) async fn locate(
     let _ = asked.set_username(url.username());
     let _ = asked.set_password(url.password());
     let own = fetcher.credentials_for(&asked, linked).await?;
-    let registry = Registry { fetcher, client, url: SafeUrl::new(url.clone()), own };
+    let registry = Registry { fetcher, client, url: shown.clone(), own };
     let manifest = layer.at("manifests", &layer.tag);
     let slot = fetcher.tokens().slot(&layer.registry, &layer.repository);
     // A bearer's token is the registry's own; what else there is it asks for.

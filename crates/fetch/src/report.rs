@@ -29,6 +29,8 @@ pub trait Reporter: Send + Sync {
     fn end(&self, phase: Phase, item: &str);
     /// Something a user may want to know, e.g. a fallback; also kept in the build log.
     fn note(&self, message: &str);
+    /// A line that a step of a Dockerfile, or what runs it, has printed; also kept in the build log.
+    fn output(&self, _line: &str) {}
 }
 
 /// Hears and says nothing.

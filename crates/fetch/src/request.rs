@@ -16,8 +16,46 @@ const MOST_REDIRECTS: usize = 10;
 /// An answer with a status of success, or 304 or 416 where the headers can bring those about.
 pub(crate) struct Answer {
     pub response: Response,
-    /// Where it came from, after redirects.
+    pub source: Source,
+}
+
+/// Where an answer came from.
+pub(crate) struct Source {
+    /// After redirects, with the user's variables where the URL that was asked has them.
     pub url: Url,
+    /// The same for messages. Of where a redirect leads to it is the host alone: whoever may follow a redirect often finds
+    /// the secret that lets him in its path.
+    pub shown: SafeUrl,
+}
+
+impl Source {
+    /// `at`, which was come to from `url`, whose variables had been filled in as `filled`.
+    fn new(url: &Url, filled: &Url, at: &Url) -> Self {
+        if at == filled {
+            return Self { url: url.clone(), shown: SafeUrl::new(url.clone()) };
+        }
+        let mut shown = at.clone();
+        shown.set_path("");
+        Self { url: with_variables_again(url, filled, at), shown: SafeUrl::new(shown) }
+    }
+}
+
+/// `at` with the parts of its path that `filled` has in the same place as `url` has them.
+fn with_variables_again(url: &Url, filled: &Url, at: &Url) -> Url {
+    let mut again = at.clone();
+    if at.origin() != filled.origin() {
+        return again;
+    }
+    let segments =
+        |url: &Url| -> Vec<String> { url.path_segments().into_iter().flatten().map(str::to_owned).collect() };
+    let (asked, filled) = (segments(url), segments(filled));
+    let path = segments(at).into_iter().enumerate().map(|(position, segment)| {
+        let is_filled = filled.get(position) == Some(&segment);
+        asked.get(position).filter(|_| is_filled).cloned().unwrap_or(segment)
+    });
+    // Joined by hand: they are escaped already.
+    again.set_path(&path.collect::<Vec<_>>().join("/"));
+    again
 }
 
 /// What is asked.
@@ -25,8 +63,8 @@ pub(crate) struct Answer {
 pub(crate) struct Question<'a> {
     pub method: &'a Method,
     pub url: &'a Url,
-    /// Whether a server named the URL, not the user.
-    pub linked: bool,
+    /// Whether a server named the URL, not the user, and of how many parts of its path the user did.
+    pub linked: Option<usize>,
     pub encoding: Encoding,
     pub headers: &'a HeaderMap,
     /// Whether "there is no such thing" is an answer too.
@@ -37,7 +75,7 @@ pub(crate) struct Question<'a> {
 
 /// Asks for it, of the mirrors where it has some: the next one where one fails.
 pub(crate) async fn send(fetcher: &Fetcher, question: Question<'_>) -> Result<Answer, Failure> {
-    let own = if question.linked { 0 } else { usize::MAX };
+    let own = question.linked.unwrap_or(usize::MAX);
     let Some(mut mirrors) = fetcher.mirrors(question.url) else {
         return exchange(fetcher, question, own).await;
     };
@@ -48,8 +86,8 @@ pub(crate) async fn send(fetcher: &Fetcher, question: Question<'_>) -> Result<An
     let mut last = None;
     for (url, prefix) in &mirrors {
         // The user named it, though not what a server says is below it.
-        let own = if question.linked { *prefix } else { own };
-        let answer = exchange(fetcher, Question { url, linked: false, ..question }, own).await;
+        let own = if question.linked.is_some() { *prefix } else { own };
+        let answer = exchange(fetcher, Question { url, linked: None, ..question }, own).await;
         match answer {
             Ok(answer) if !is_nothing(answer.response.status()) => return Ok(answer),
             Ok(_) if last.is_none() => last = Some(answer),
@@ -70,28 +108,31 @@ pub(crate) async fn send(fetcher: &Fetcher, question: Question<'_>) -> Result<An
 /// Asks for it at its URL, in whose path the variables of the first `own` segments count.
 async fn exchange(fetcher: &Fetcher, question: Question<'_>, own: usize) -> Result<Answer, Failure> {
     let Question { method, url, linked, encoding, headers, or_nothing, .. } = question;
+    let linked = linked.is_some();
     let client = fetcher.client(encoding)?;
     let safe = Box::new(SafeUrl::new(url.clone()));
-    let mut hop = fetcher.with_variables(url, own)?;
+    let filled = fetcher.with_variables(url, own)?;
+    let mut hop = filled.clone();
+    let source = |hop: &Url| Source::new(url, &filled, hop);
     let in_registry = (hop.scheme() == "oci").then(|| hop.clone());
     let mut credentials;
     // Where a registry's token that was kept is still to be tried.
     let mut tried = None;
     if let Some(layer) = &in_registry {
-        match oci::locate(fetcher, &client, layer, linked, None).await? {
+        match oci::locate(fetcher, &client, layer, &safe, linked, None).await? {
             Some(Located { blob, authentication, is_kept }) => {
                 (hop, credentials) = (blob, authentication);
                 tried = is_kept.then(|| hop.clone());
             }
-            None if or_nothing => return Ok(Answer { response: nothing(), url: hop }),
+            None if or_nothing => return Ok(Answer { response: nothing(), source: source(&hop) }),
             None => return Err(Error::NotFound { url: safe, status: 404 }.into()),
         }
     } else {
-        credentials = fetcher.credentials_for(&hop, linked).await?;
+        credentials = fetcher.credentials_for(url, linked).await?;
     }
     for _ in 0..=MOST_REDIRECTS {
         if !matches!(hop.scheme(), "http" | "https") {
-            return Err(Error::Scheme(SafeUrl::new(hop).into()).into());
+            return Err(Error::Scheme(source(&hop).shown.into()).into());
         }
         let mut bare = hop.clone();
         // Fail only for URLs without a host, which http has not.
@@ -117,15 +158,17 @@ async fn exchange(fetcher: &Fetcher, question: Question<'_>, own: usize) -> Resu
                 hop = next;
             }
             StatusCode::NOT_MODIFIED | StatusCode::RANGE_NOT_SATISFIABLE => {
-                return Ok(Answer { response, url: hop });
+                return Ok(Answer { response, source: source(&hop) });
             }
             status if status.is_success() || or_nothing && is_nothing(status) => {
-                return Ok(Answer { response, url: hop });
+                return Ok(Answer { response, source: source(&hop) });
             }
             // The token was good for the manifest, and is over: once more with another one.
             StatusCode::UNAUTHORIZED if tried.take().is_some_and(|blob| blob == hop) => {
                 let again = match &in_registry {
-                    Some(layer) => oci::locate(fetcher, &client, layer, linked, credentials.as_ref()).await?,
+                    Some(layer) => {
+                        oci::locate(fetcher, &client, layer, &safe, linked, credentials.as_ref()).await?
+                    }
                     None => None,
                 };
                 let Some(again) = again else {

@@ -43,7 +43,7 @@ pub(crate) fn is_transient(status: u16) -> bool {
 }
 
 /// What `Retry-After` (RFC 9110 section 10.2.3) says: seconds, or a date.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wish = if let Ok(seconds) = text.parse() {
         Duration::from_secs(seconds)

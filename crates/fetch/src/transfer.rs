@@ -36,7 +36,7 @@ pub(crate) struct Expected {
 pub(crate) struct Outcome {
     /// `None`: not modified.
     pub blob: Option<Blob>,
-    /// Where it came from, after redirects.
+    /// Where it came from, after redirects, with the user's variables.
     pub url: Url,
     pub etag: Option<String>,
     pub last_modified: Option<String>,
@@ -51,8 +51,8 @@ pub(crate) struct Transfer<'a> {
     encoding: Encoding,
     headers: HeaderMap,
     progress: Option<&'a Progress>,
-    /// Whether a server named the URL.
-    linked: bool,
+    /// Whether a server named the URL, and of how many parts of its path the user did.
+    linked: Option<usize>,
     /// What has come so far.
     sink: Sink,
     /// What says whether a later answer is of the same bytes.
@@ -80,7 +80,7 @@ impl<'a> Transfer<'a> {
             encoding,
             headers: HeaderMap::new(),
             progress,
-            linked: false,
+            linked: None,
             sink: Sink::default(),
             validator: None,
             distrust: false,
@@ -89,8 +89,8 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// Says whether a server named the URL.
-    pub(crate) fn linked(mut self, linked: bool) -> Self {
+    /// Says whether a server named the URL, and of how many parts of its path the user did.
+    pub(crate) fn linked(mut self, linked: Option<usize>) -> Self {
         self.linked = linked;
         self
     }
@@ -153,8 +153,9 @@ impl<'a> Transfer<'a> {
             or_nothing: false,
             after: self.useless,
         };
-        let Answer { mut response, url } = request::send(self.fetcher, question).await?;
-        let from = (url != *self.url).then(|| Box::new(SafeUrl::new(url.clone())));
+        let Answer { mut response, source } = request::send(self.fetcher, question).await?;
+        let from = (source.shown != *self.safe).then(|| Box::new(source.shown));
+        let url = source.url;
         match response.status() {
             StatusCode::NOT_MODIFIED => return Ok(outcome(None, url, &response)),
             StatusCode::PARTIAL_CONTENT if continues(&response, offset) => {}

@@ -272,8 +272,9 @@ async fn redirects_are_followed_and_named() {
 
     server.fault_always(PATH, Fault::Redirect(format!("{}?signature=hunter2", files.at("/cdn/x"))));
     let error = Bench::new().fetcher.artifact(&url(&server, PATH), &digest, None).await.unwrap_err();
-    assert!(error.to_string().contains(&files.at("/cdn/x")), "{error}");
-    assert!(!format!("{error}{error:?}").contains("hunter2"), "{error:?}");
+    assert!(error.to_string().contains(&format!("(sent by `{}`)", files.at("/"))), "{error}");
+    let shown = format!("{error}{error:?}");
+    assert!(!shown.contains("hunter2") && !shown.contains("cdn"), "the path may be a secret too: {shown}");
 
     server.fault_always(PATH, Fault::Redirect(PATH.into()));
     let error = Bench::new().fetcher.artifact(&url(&server, PATH), &digest, None).await.unwrap_err();
@@ -439,5 +440,56 @@ async fn after_wrong_bytes_or_broken_ones_the_next_mirror_is_asked() {
             let path = bench.fetcher.artifact(&url, &digest, Some(300_000)).await.unwrap();
             assert_eq!(fs_err::read(path).unwrap(), content, "{fault:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_variable_in_a_path_is_told_as_one_whatever_fails() {
+    const SECRET: &str = "s3kret-never-shown";
+    let at = format!("/{SECRET}/ch/x");
+    let server = Server::start(FileTree::new().with(&at, b"other".to_vec()));
+    let mirror = Server::start(FileTree::new().with(&at, b"other".to_vec()));
+    let credentials = CredentialSources::new(|_| Some(SECRET.to_owned()), None, None);
+    let of_mirror = (server.at("/${TOKEN}").parse().unwrap(), vec![mirror.at("/${TOKEN}").parse().unwrap()]);
+    let asked = url(&server, "/${TOKEN}/ch/x");
+    for (mirrors, from) in [(Vec::new(), &server), (vec![of_mirror], &mirror)] {
+        let bench =
+            Bench::with(Options { credentials: credentials.clone(), mirrors, retries: 0, ..options() });
+        let faults = [
+            None,
+            Some(Fault::Status(403)),
+            Some(Fault::Status(500)),
+            Some(Fault::DropAfter(2)),
+            Some(Fault::Redirect("gopher://127.0.0.1/x".into())),
+            Some(Fault::Redirect(format!("ftp://127.0.0.1/{SECRET}/x"))),
+            Some(Fault::Redirect(at.clone())),
+        ];
+        for fault in faults {
+            from.clear_faults();
+            fault.clone().into_iter().for_each(|fault| from.fault_always(&at, fault));
+            let error = bench.fetcher.artifact(&asked, &Digest::of(b"content"), Some(5)).await.unwrap_err();
+            let said = format!("{} {error:?} {:?}", chain(&error), error.hint());
+            assert!(!said.contains(SECRET), "{fault:?}: {said}");
+            let is_named = matches!(error, Error::Scheme(_)) || said.contains("${TOKEN}/ch/x");
+            assert!(is_named, "{fault:?}: {said}");
+        }
+        from.clear_faults();
+        from.fault(&at, Fault::Redirect(format!("/{SECRET}/ch/y")));
+        from.put(&format!("/{SECRET}/ch/y"), b"moved".to_vec());
+        let document = bench.fetcher.document(asked.as_url()).await.unwrap();
+        assert_eq!(document.url.to_string(), from.at("/${TOKEN}/ch/y"), "links in it have the variable too");
+        let notes = bench.recorder.notes.lock().unwrap().join(" ");
+        assert!(!notes.contains(SECRET), "{notes}");
+        let kept = std::process::Command::new("grep").args(["-rl", SECRET]).arg(bench.folder.path()).output();
+        assert_eq!(String::from_utf8_lossy(&kept.unwrap().stdout), "");
+        // Files that stand beside a page are under the same secret.
+        from.put(&format!("/{SECRET}/ch/z"), b"content".to_vec());
+        let (page, linked) = (&document.url, url(from, "/${TOKEN}/ch/z"));
+        let digest = Digest::of(b"content");
+        bench.fetcher.linked_artifact(&linked, &digest, None).await.unwrap_err();
+        let strange = url(from, "/${TOKEN}/${TOKEN}/z");
+        bench.fetcher.artifact_of(page, &strange, &digest, None).await.unwrap_err();
+        assert_eq!(from.hits(&format!("/{SECRET}/{SECRET}/z")), 0);
+        bench.fetcher.artifact_of(page, &linked, &digest, None).await.unwrap();
     }
 }

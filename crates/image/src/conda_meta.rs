@@ -88,9 +88,23 @@ struct PathRow<'p> {
     size_in_bytes: Option<u64>,
 }
 
-/// What a package needs: what the index says, or the package itself where a lock has nothing of it.
-pub(crate) fn depends(package: &CondaPackage, facts: &CondaFacts) -> Vec<String> {
-    if package.depends.is_empty() { specs(&index(facts), "depends") } else { package.depends.clone() }
+/// `packages` of a lock with what each needs and bounds: what the index says, which corrects what is in archives, even where it is
+/// nothing; or what the packages say themselves, where the lock has nothing of any, as lists of URLs have not.
+pub(crate) fn with_needs<'f>(
+    packages: &[CondaPackage],
+    facts: impl Iterator<Item = &'f CondaFacts>,
+) -> Vec<CondaPackage> {
+    let is_known =
+        packages.iter().any(|package| !package.depends.is_empty() || !package.constrains.is_empty());
+    let mut packages = packages.to_vec();
+    if !is_known {
+        for (package, facts) in packages.iter_mut().zip(facts) {
+            let index = index(facts);
+            package.depends = specs(&index, "depends");
+            package.constrains = specs(&index, "constrains");
+        }
+    }
+    packages
 }
 
 /// What was asked for, by the package's name, each in the words that conda has for it. No lock knows it.
@@ -105,15 +119,9 @@ fn requested<'a>(package: &'a CondaPackage, asked: &'a Asked) -> Vec<&'a str> {
     }
 }
 
-/// The record of `package`.
+/// The record of `package`, one of [`with_needs`].
 pub(crate) fn record(package: &CondaPackage, facts: &CondaFacts, asked: &Asked) -> Note {
     let index = index(facts);
-    let depends = depends(package, facts);
-    let constrains = if package.depends.is_empty() && package.constrains.is_empty() {
-        specs(&index, "constrains")
-    } else {
-        package.constrains.clone()
-    };
     let CondaPackage { name, version, build, artifact, .. } = package;
     let requested = requested(package, asked);
     let record = Record {
@@ -125,8 +133,8 @@ pub(crate) fn record(package: &CondaPackage, facts: &CondaFacts, asked: &Asked) 
         // A lock of another tool may not say it, and then what stands in ours is a guess.
         build_number: index["build_number"].as_u64().unwrap_or(package.build_number),
         channel: channel(package),
-        constrains: &constrains,
-        depends: &depends,
+        constrains: &package.constrains,
+        depends: &package.depends,
         files: facts
             .paths
             .iter()

@@ -9,7 +9,7 @@ mod dockerfile;
 use std::collections::BTreeMap;
 
 use provenv_definition::{Digest, Platform};
-use provenv_lock::{BaseLock, PlatformLock, PythonLock};
+use provenv_lock::{BaseLock, DockerfileLock, ImageLock, PlatformLock, PythonLock};
 use provenv_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -220,7 +220,8 @@ fn labels(lock: &PlatformLock, form: Form) -> BTreeMap<String, String> {
     let base = match &lock.base {
         BaseLock::Debian { suite } => format!("debian:{suite}"),
         // Not its name: from another registry it is the same image.
-        BaseLock::Image(image) => image.manifest.to_string(),
+        BaseLock::Image(ImageLock { manifest, .. })
+        | BaseLock::Dockerfile(DockerfileLock { manifest, .. }) => manifest.to_string(),
     };
     let mut labels = BTreeMap::from([
         ("dev.provenv.base".to_owned(), base.clone()),
@@ -245,7 +246,7 @@ fn labels(lock: &PlatformLock, form: Form) -> BTreeMap<String, String> {
     }
     match &lock.base {
         BaseLock::Debian { suite } => title.push(format!("Debian {suite}")),
-        BaseLock::Image(_) => {
+        BaseLock::Image(_) | BaseLock::Dockerfile(_) => {
             title.push(format!("base {}", &base[..19]));
             labels.insert("org.opencontainers.image.base.digest".to_owned(), base);
         }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use provenv_lock::PinnedLayer;
 use provenv_store::Store;
 
+use crate::conda_meta;
 use crate::entry::Directory;
 use crate::form::Packing;
 use crate::layer;
@@ -29,6 +30,9 @@ const MOST_SAID: u64 = 64 << 10;
 /// Where scripts say something to the user (conda's convention). It is no part of the prefix.
 const MESSAGES: &str = ".messages.txt";
 
+/// Why some paths are not for scripts.
+const PROTECTED: &str = "nothing may take Python's place, or say what is installed";
+
 /// Why what scripts left could not be made a layer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -43,6 +47,9 @@ pub enum Error {
         "a script of a conda package has left /{PREFIX}/{0}, which is neither a file nor a folder nor a link"
     )]
     NotAFile(String),
+    /// Something that is not for packages to say.
+    #[error("a script of a conda package has written /{0}: {why}", why = PROTECTED)]
+    Protected(String),
     /// A name that cannot be in an image.
     #[error("a script of a conda package has left {0}, whose name cannot be in an image")]
     Name(String),
@@ -109,7 +116,14 @@ struct Changed {
 enum What {
     Folder,
     Symlink(String),
-    File { copy: PathBuf, size: u64, mode: u32 },
+    File {
+        copy: PathBuf,
+        size: u64,
+        mode: u32,
+    },
+    /// An empty file over bytecode whose module was written to: Python takes it for none, and reads the module. Left as it is, it
+    /// would hide the module, because it is not checked.
+    NoBytecode,
 }
 
 impl Prefix {
@@ -187,6 +201,9 @@ impl Prefix {
                 return Err(Error::NotAFile(name));
             };
             if before.is_none_or(|before| !is_unchanged(&before.source, path).unwrap_or(false)) {
+                if is_protected(&inside, kind.is_dir()) {
+                    return Err(Error::Protected(inside));
+                }
                 changes.changed.push(Changed { path: inside, what });
             }
             Ok(())
@@ -196,8 +213,37 @@ impl Prefix {
                 self.before.keys().find(|name| fs_err::symlink_metadata(self.folder.join(name)).is_err());
             return Err(Error::Removed(gone.cloned().unwrap_or_default()));
         }
+        self.leave_out_bytecode(&mut changes.changed);
         Ok(changes)
     }
+
+    /// Adds to `changed` what hides the bytecode of modules in it, unless that is new too.
+    fn leave_out_bytecode(&self, changed: &mut Vec<Changed>) {
+        let known: BTreeSet<&str> = changed.iter().map(|changed| changed.path.as_str()).collect();
+        let modules = known.iter().filter_map(|path| path.strip_suffix(".py")?.strip_prefix(PREFIX));
+        let bytecode = modules.flat_map(|module| {
+            let name = path::file_name(module);
+            let begin = format!("{}__pycache__/{name}.cpython-", &module[1..module.len() - name.len()]);
+            let following = self.before.range(begin.clone()..).map(|(path, _)| path);
+            let all = following.take_while(move |path| path.starts_with(&begin));
+            all.filter(|path| path.ends_with(".pyc")).map(|path| format!("{PREFIX}/{path}"))
+        });
+        let stale: Vec<String> = bytecode.filter(|path| !known.contains(path.as_str())).collect();
+        changed.extend(stale.into_iter().map(|path| Changed { path, what: What::NoBytecode }));
+        // As `walk` goes.
+        changed.sort_by(|one, other| one.path.split('/').cmp(other.path.split('/')));
+    }
+}
+
+/// Whether nothing that scripts leave may be at `path` in an image: it says what is installed, or is by what Python is started.
+pub(crate) fn is_protected(path: &str, is_folder: bool) -> bool {
+    let Some(below) = path.strip_prefix(PREFIX).and_then(|below| below.strip_prefix('/')) else {
+        return false;
+    };
+    (conda_meta::is_reserved(path) && !(is_folder && path == conda_meta::FOLDER))
+        || below == "pyvenv.cfg"
+        || below.strip_prefix("bin/").is_some_and(segment::is_python)
+        || below.starts_with("lib/libpython")
 }
 
 impl Changes {
@@ -217,6 +263,7 @@ impl Changes {
                 What::File { copy, size, mode } => {
                     out.file_from(path, fs_err::File::open(copy)?, *size, *mode, root)?;
                 }
+                What::NoBytecode => out.file(path, &[], 0o644, root)?,
             }
         }
         let segment = out.finish()?;
@@ -428,12 +475,68 @@ mod tests {
     }
 
     #[test]
+    fn bytecode_of_a_module_that_was_written_to_does_not_hide_it() {
+        let world = World::new();
+        let layer = world.folder.path().join("modules");
+        let site = "opt/provenv/lib/python3.11/site-packages";
+        for name in ["changed", "other", "compiled"] {
+            write(&layer, &format!("{site}/{name}.py"), "x = 1\n");
+            write(&layer, &format!("{site}/__pycache__/{name}.cpython-311.pyc"), "bytecode");
+        }
+        let folder = world.folder.path().join("prefix");
+        fs_err::create_dir(&folder).unwrap();
+        let prefix = Prefix::copy(&[layer], folder.clone()).unwrap();
+        let site = site.strip_prefix("opt/provenv/").unwrap();
+        for name in ["changed", "compiled", "new"] {
+            write(&folder, &format!("{site}/{name}.py"), "x = 22\n");
+        }
+        write(&folder, &format!("{site}/__pycache__/compiled.cpython-311.pyc"), "its own");
+        let changes = prefix.changes().unwrap();
+        let pinned = changes.pin(&world.store).unwrap().unwrap();
+        let file = |path: &str, text: &str| Entry::file(format!("{PREFIX}/{site}/{path}"), 0o644, text);
+        let written = [
+            file("__pycache__/changed.cpython-311.pyc", ""),
+            file("__pycache__/compiled.cpython-311.pyc", "its own"),
+            file("changed.py", "x = 22\n"),
+            file("compiled.py", "x = 22\n"),
+            file("new.py", "x = 22\n"),
+        ];
+        let written = segment::literal(&world.store, &written).unwrap();
+        let (written, _) = layer::join_one(&world.store, String::new(), &written, Packing::Gzip).unwrap();
+        assert_eq!(pinned.diff_id, written.diff_id);
+    }
+
+    #[test]
+    fn what_stands_for_python_or_says_what_is_installed_is_not_for_scripts() {
+        for (n, path) in
+            ["bin/python3.11", "lib/libpython3.11.so", "conda-meta/evil-1-0.json", "conda-meta/history"]
+                .into_iter()
+                .enumerate()
+        {
+            let world = World::new();
+            let prefix = world.prefix(&n.to_string());
+            write(prefix.folder(), "bin/python3.11-tool", "allowed");
+            write(prefix.folder(), "conda-meta/state", "allowed");
+            assert_eq!(prefix.changes().unwrap().changed.len(), 4);
+            write(prefix.folder(), path, "evil");
+            assert!(
+                matches!(prefix.changes(), Err(Error::Protected(at)) if at == format!("{PREFIX}/{path}")),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
     fn what_no_layer_can_say_is_refused() {
         let world = World::new();
         assert!(matches!(copy(&[world.folder.path().join("gone")], world.folder.path()), Err(Error::Io(_))));
         let prefix = world.prefix("removed");
         fs_err::remove_file(prefix.folder().join("share/lower")).unwrap();
         assert!(matches!(prefix.changes(), Err(Error::Removed(path)) if path == "share/lower"));
+        let prefix = world.prefix("folder");
+        fs_err::remove_dir_all(prefix.folder().join("share")).unwrap();
+        fs_err::os::unix::fs::symlink("/", prefix.folder().join("share")).unwrap();
+        assert!(matches!(prefix.changes(), Err(Error::Removed(path)) if path == "share"));
         let prefix = world.prefix("pipe");
         nix::unistd::mkfifo(&prefix.folder().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert!(matches!(prefix.changes(), Err(Error::NotAFile(path)) if path == "pipe"));

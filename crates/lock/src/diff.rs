@@ -138,6 +138,7 @@ impl From<&PlatformLock> for Holdings {
                 let build = Some(image.manifest.to_string());
                 (name.to_owned(), Held { build, ..plain(tag.to_owned()) })
             }
+            BaseLock::Dockerfile(made) => ("Dockerfile".to_owned(), plain(made.manifest.to_string())),
         };
         let debian = lock.debian.iter().map(|package| {
             let (version, artifact) = (package.version.clone(), &package.artifact);

@@ -22,12 +22,16 @@ pub struct Lock {
 
 impl Lock {
     /// The newest format. A lock is written in the oldest that can say it, so that its digest stays what it was.
-    pub const FORMAT: u32 = 2;
+    pub const FORMAT: u32 = 3;
 
     /// What was chosen for `definition`.
     pub fn new(definition: Digest, platforms: BTreeMap<Platform, PlatformLock>) -> Self {
-        let image = platforms.values().any(|lock| matches!(lock.base, BaseLock::Image(_)));
-        Self { format: if image { 2 } else { 1 }, definition, platforms }
+        let format = |lock: &PlatformLock| match lock.base {
+            BaseLock::Debian { .. } => 1,
+            BaseLock::Image(_) => 2,
+            BaseLock::Dockerfile(_) => 3,
+        };
+        Self { format: platforms.values().map(format).max().unwrap_or(1), definition, platforms }
     }
 
     /// The bytes that are hashed and kept: JSON, two-space indented, keys in the order of the structs, a final
@@ -58,8 +62,11 @@ impl Lock {
                 artifact.size = 0;
             }
             for platform in lock.platforms.values_mut() {
-                if let BaseLock::Image(image) = &mut platform.base {
-                    (image.reference, image.index) = (String::new(), None);
+                match &mut platform.base {
+                    BaseLock::Debian { .. } => {}
+                    BaseLock::Image(image) => (image.reference, image.index) = (String::new(), None),
+                    // What it was made of does not count where it is the same.
+                    BaseLock::Dockerfile(made) => (made.from, made.context) = (Vec::new(), None),
                 }
             }
             for package in lock.platforms.values_mut().flat_map(|platform| &mut platform.conda) {
@@ -159,16 +166,69 @@ pub enum BaseLock {
     },
     /// An image of a registry; [`PlatformLock::debian`] is what is added to it.
     Image(ImageLock),
+    /// What a Dockerfile made; [`PlatformLock::debian`] is what is added to it.
+    Dockerfile(DockerfileLock),
 }
 
 impl BaseLock {
     /// The image of a registry, if it is one.
     pub fn image(&self) -> Option<&ImageLock> {
         match self {
-            Self::Debian { .. } => None,
             Self::Image(image) => Some(image),
+            Self::Debian { .. } | Self::Dockerfile(_) => None,
         }
     }
+
+    /// What a Dockerfile made, if it is that.
+    pub fn dockerfile(&self) -> Option<&DockerfileLock> {
+        match self {
+            Self::Dockerfile(made) => Some(made),
+            Self::Debian { .. } | Self::Image(_) => None,
+        }
+    }
+
+    /// The manifest of the image that it is, wherever that comes from; `None` where it is made of Debian packages.
+    pub fn manifest(&self) -> Option<&Digest> {
+        match self {
+            Self::Debian { .. } => None,
+            Self::Image(image) => Some(&image.manifest),
+            Self::Dockerfile(made) => Some(&made.manifest),
+        }
+    }
+}
+
+/// What a Dockerfile made when it was run, for one platform. It is run once: the result is pinned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DockerfileLock {
+    /// The manifest of the image that it made, in normal form, which names all the rest.
+    pub manifest: Digest,
+    /// Bytes of the manifest.
+    pub size: u64,
+    /// The images of registries that its stages begin from and copy from, in the order in which it names them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<ImageLock>,
+    /// Its build context, where that is neither a folder nor nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextLock>,
+}
+
+/// A build context from elsewhere. Where it is says the definition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ContextLock {
+    /// A git repository.
+    Git {
+        /// The commit, 40 hexadecimal digits, or 64.
+        commit: String,
+    },
+    /// An archive.
+    Archive {
+        /// Digest of its bytes.
+        sha256: Digest,
+        /// How many they are.
+        size: u64,
+    },
 }
 
 /// An image of a registry, for one platform.

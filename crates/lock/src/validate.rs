@@ -11,8 +11,8 @@ use url::Url;
 
 use crate::pypi::WheelName;
 use crate::{
-    Artifact, BaseLock, CondaPackage, DebPackage, ImageLock, Lock, PlatformLock, PostLink, PypiPackage,
-    PypiSource, PythonLock,
+    Artifact, BaseLock, CondaPackage, ContextLock, DebPackage, DockerfileLock, ImageLock, Lock, PlatformLock,
+    PostLink, PypiPackage, PypiSource, PythonLock,
 };
 
 /// No package is as large, and sums of so many stay numbers.
@@ -32,7 +32,7 @@ pub struct InvalidLock {
 type Result = std::result::Result<(), InvalidLock>;
 
 /// What is at fault is shown with its control characters escaped.
-fn invalid(what: impl AsRef<str>, problem: impl Into<String>) -> InvalidLock {
+pub(crate) fn invalid(what: impl AsRef<str>, problem: impl Into<String>) -> InvalidLock {
     InvalidLock { what: what.as_ref().escape_debug().to_string(), problem: problem.into() }
 }
 
@@ -46,7 +46,12 @@ impl Lock {
         let format = format!("format {}", self.format);
         require((1..=Self::FORMAT).contains(&self.format), &format, "is none that there ever was")?;
         for (platform, lock) in &self.platforms {
-            require(self.format > 1 || lock.base.image().is_none(), &format, "has no bases from registries")?;
+            require(
+                self.format > 1 || lock.base.manifest().is_none(),
+                &format,
+                "has no bases from registries",
+            )?;
+            require(self.format > 2 || lock.base.dockerfile().is_none(), &format, "has no Dockerfiles")?;
             lock.validate(*platform)?;
         }
         Ok(())
@@ -131,6 +136,7 @@ impl PlatformLock {
                 require(is_word(&suite.0, "-.+_"), &format!("the suite `{suite}`"), "is no code name")?;
             }
             BaseLock::Image(image) => image.validate()?,
+            BaseLock::Dockerfile(made) => made.validate()?,
         }
         for package in &self.debian {
             package.validate(platform)?;
@@ -240,6 +246,27 @@ impl ImageLock {
     }
 }
 
+impl DockerfileLock {
+    fn validate(&self) -> Result {
+        let what = "what the Dockerfile made";
+        require((1..=MOST_MANIFEST).contains(&self.size), what, "has a manifest of a size that none has")?;
+        for image in &self.from {
+            image.validate()?;
+        }
+        match &self.context {
+            Some(ContextLock::Git { commit }) => {
+                let is_commit = matches!(commit.len(), 40 | 64)
+                    && commit.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+                require(is_commit, &format!("the build context's commit `{commit}`"), "is none of git")
+            }
+            Some(ContextLock::Archive { size, .. }) => {
+                require(*size <= LARGEST, "the archive of the build context", "is larger than can be")
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 impl PythonLock {
     fn validate(&self, base: &BaseLock) -> Result {
         let version = format!("the Python version `{}`", self.version);
@@ -258,7 +285,7 @@ impl PythonLock {
         let file = format!("/python3.{minor}");
         let expected = format!("/usr/bin{file}");
         let conda = self.executable == format!("/opt/provenv/bin{file}");
-        if base.image().is_some() && !conda {
+        if base.manifest().is_some() && !conda {
             let path = self.executable.strip_suffix(&file).unwrap_or_default();
             let mut parts = path.split('/').skip(1);
             let normal =
@@ -357,6 +384,11 @@ impl Places {
         } else {
             self.urls.push(url.clone());
         }
+    }
+
+    /// Those that are no folders of this machine.
+    pub fn urls(&self) -> &[Url] {
+        &self.urls
     }
 
     fn is_strange(&self, url: &Url) -> bool {

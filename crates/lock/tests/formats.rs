@@ -1,7 +1,7 @@
 //! Locks and receipts of every format that was ever written are read for ever. Files in `golden` are never changed, only
 //! added.
 
-use provenv_lock::{BaseLock, Lock, PypiSource, Receipt};
+use provenv_lock::{BaseLock, ContextLock, DockerfileLock, Lock, PypiSource, Receipt};
 
 fn golden(name: &str) -> Vec<u8> {
     fs_err::read(format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -49,11 +49,52 @@ fn a_lock_of_format_2_is_read_and_keeps_its_digest() {
 }
 
 #[test]
+fn a_lock_of_format_3_is_read_and_keeps_its_digest() {
+    let bytes = golden("lock-3.json");
+    let lock = Lock::from_bytes(&bytes).unwrap();
+    lock.validate().unwrap();
+    assert_eq!(String::from_utf8(lock.to_bytes()).unwrap(), String::from_utf8(bytes).unwrap());
+    assert_eq!(
+        lock.digest().to_string(),
+        "sha256:d19b93e1607048981321802303a90e22d26db6b09bb4d0dd64c16826e7654369"
+    );
+    assert_eq!(Lock::new(lock.definition, lock.platforms.clone()), lock);
+    let bases: Vec<_> = lock.platforms.values().map(|lock| lock.base.dockerfile().unwrap()).collect();
+    assert!(matches!(&bases[0].context, Some(ContextLock::Git { commit }) if commit.len() == 40));
+    assert!(matches!(&bases[1].context, Some(ContextLock::Archive { size: 10240, .. })));
+    // What it was made of is no difference where it is the same.
+    let mut other = lock.clone();
+    let change = |lock: &mut Lock, change: fn(&mut DockerfileLock)| {
+        let BaseLock::Dockerfile(made) = &mut lock.platforms.values_mut().next().unwrap().base else {
+            unreachable!()
+        };
+        change(made);
+    };
+    change(&mut other, |made| (made.from, made.context) = (Vec::new(), None));
+    assert!(other != lock && other.holds_the_same(&lock));
+    change(&mut other, |made| made.manifest = provenv_definition::Digest::of(b"other"));
+    assert!(!other.holds_the_same(&lock));
+    // What is none of it is refused.
+    let mut wrong = lock.clone();
+    change(&mut wrong, |made| made.context = Some(ContextLock::Git { commit: "--upload-pack=x".to_owned() }));
+    assert!(wrong.validate().unwrap_err().to_string().contains("is none of git"));
+    let mut wrong = lock.clone();
+    change(&mut wrong, |made| made.size = 0);
+    assert!(wrong.validate().is_err());
+    let mut wrong = lock.clone();
+    change(&mut wrong, |made| made.from[0].reference = "python".to_owned());
+    assert!(wrong.validate().is_err());
+    let mut wrong = lock;
+    wrong.format = 2;
+    assert!(wrong.validate().unwrap_err().to_string().contains("has no Dockerfiles"));
+}
+
+#[test]
 fn what_only_a_later_format_has_is_refused_in_an_earlier_one() {
     let mut lock = Lock::from_bytes(&golden("lock-2.json")).unwrap();
     lock.format = 1;
     assert!(lock.validate().unwrap_err().to_string().contains("no bases from registries"));
-    lock.format = 3;
+    lock.format = 4;
     assert!(lock.validate().is_err());
     lock.format = 2;
     for (reference, executable) in [

@@ -7,6 +7,7 @@ mod locking;
 mod proof;
 mod registry;
 mod signing;
+mod store;
 
 use std::path::PathBuf;
 
@@ -16,10 +17,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 pub use bundle::{BundleCommand, BundleImportArgs};
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
-pub use locking::{BuildArgs, LockArgs, UpgradeArgs};
+pub use locking::{BuildArgs, LockArgs, Platforms, UpgradeArgs};
 pub use proof::{AuditArgs, Ecosystem, SbomArgs};
 pub use registry::{RegistryCommand, RegistryServeArgs};
-pub use signing::{KeyCommand, ProvenanceArgs, PushArgs, SignArgs, VerifyArgs};
+pub use signing::{KeyCommand, ProvenanceArgs, PushArgs, ReferrersArgs, SignArgs, VerifyArgs};
+pub use store::{GcArgs, StoreCommand};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -74,6 +76,12 @@ pub struct GlobalArgs {
     /// Use only what is in the store; ask no index [env: PROVENV_OFFLINE=1]
     #[arg(long, global = true, help_heading = "Global options")]
     pub offline: bool,
+    /// Leave the registry of the team's images aside [env: PROVENV_CACHE_REGISTRY= names none]
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub no_cache_registry: bool,
+    /// The engine that runs Dockerfiles: auto or buildah [env: PROVENV_BUILDER]
+    #[arg(long, global = true, value_name = "ENGINE", help_heading = "Global options")]
+    pub builder: Option<provenv_workspace::Builder>,
 }
 
 /// How results are written.
@@ -234,6 +242,8 @@ pub enum ImageCommand {
     Verify(VerifyArgs),
     /// Push an image to a registry, and what is attached to it
     Push(PushArgs),
+    /// List what a registry has attached to an image: signatures, records, bills of materials
+    Referrers(ReferrersArgs),
     /// Write an image's bill of materials: every package with licence, digest and origin (SPDX, CycloneDX)
     Sbom(SbomArgs),
     /// Look for known vulnerabilities of what is in an image
@@ -304,23 +314,6 @@ pub enum RunsCommand {
         /// Its identifier, or `latest`
         run: String,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum StoreCommand {
-    /// How much there is of what
-    Stats,
-    /// Remove what no registered version and no run needs; with -v, list it
-    Gc {
-        /// Show what would be removed and remove nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Also unpacked layers and caches, which are made again when needed
-        #[arg(long)]
-        all: bool,
-    },
-    /// Read every blob again and find those that have changed
-    Scrub,
 }
 
 fn parse_variable(text: &str) -> Result<(String, String), String> {

@@ -86,6 +86,10 @@ impl Reporter for Bars {
     fn note(&self, message: &str) {
         let _ = self.group.println(format!("{} {message}", console::style("note:").cyan().bold()));
     }
+
+    fn output(&self, line: &str) {
+        let _ = self.group.println(console::style(format!("| {line}")).dim().to_string());
+    }
 }
 
 /// Plain lines for logs and pipes: when a phase begins, how far it is now and then, and what it came to.
@@ -189,6 +193,10 @@ impl Reporter for Lines {
 
     fn note(&self, message: &str) {
         output::say(&format!("note: {message}\n"));
+    }
+
+    fn output(&self, line: &str) {
+        output::say(&format!("| {line}\n"));
     }
 }
 

@@ -60,10 +60,8 @@ fn what_a_run_uses_stays_while_the_rest_is_collected() {
     eventually("the command runs", || workspace.path().join("ready").exists());
 
     let would = workspace.json(["store", "gc", "--dry-run"]);
-    let listed = workspace.run(["store", "gc", "--dry-run", "-v"]).ok().stdout;
-    let brief = workspace.run(["store", "gc", "--dry-run"]).ok().stdout;
-    assert!(listed.contains("blob sha256:") && listed.ends_with(&brief), "{listed}");
-    assert_eq!(brief.lines().count(), 1, "{brief}");
+    let listed = workspace.run(["store", "gc", "--dry-run"]).ok().stdout;
+    assert!(listed.contains("blob sha256:"), "{listed}");
     let collected = workspace.json(["store", "gc"]);
     assert_eq!(collected["removed"], would["removed"]);
     assert!(collected["bytes"].as_u64().unwrap() > 0, "{collected}");

@@ -101,6 +101,49 @@ fn real_packages_are_locked_built_and_run() {
     assert_eq!((&again["image"], &again["reproduced"]), (&built["image"], &true.into()));
 }
 
+#[test]
+fn modules_are_what_scripts_and_other_places_make_of_them() {
+    let (Some(real), Some(workspace)) = (real(), Workspace::new()) else { return };
+    let module = |name: &str| Package::new(name, "1.0").noarch_python().depends("python >=3.8");
+    let tiny =
+        Channel::new("tiny")
+            // As conda-forge has those with compiled code for any Python.
+            .add(
+                module("native")
+                    .subdir("linux-64")
+                    .prefixed_text("site-packages/native.py", "ROOT = '{PREFIX}'\n"),
+            )
+            .add(module("settings").file("site-packages/settings.py", "ROOT = 'unset'\n").post_link(
+                "echo \"ROOT = '$PREFIX'\" > \"$PREFIX/lib/python3.11/site-packages/settings.py\"\n",
+            ))
+            .add(module("sly").post_link("echo '#!/bin/sh' > \"$PREFIX/bin/python3.11\"\n"));
+    let server = Server::start(tiny.serve(real.tree()));
+    let write = |name: &str, packages: &str| {
+        let (tiny, real) = (server.at("/tiny"), server.at("/real"));
+        let text = format!(
+            "name: modules\nchannels: ['{tiny}', '{real}']\ndependencies: [python=3.11, {packages}]\n"
+        );
+        workspace.write(name, &text);
+    };
+    write("environment.yml", "native, settings");
+    workspace.run(["build", "environment.yml", "--post-link", "run"]).ok();
+    let code = "import native, settings; print(native.ROOT, settings.ROOT)";
+    let said = workspace.run(["run", "environment.yml", "--", "python", "-c", code]).ok().stdout;
+    assert_eq!(said, "/opt/provenv /opt/provenv\n");
+    let folder = workspace.path().join("elsewhere");
+    workspace.run(["build", "environment.yml", "--to", &format!("prefix:{}", folder.display())]).ok();
+    let output = Command::new(folder.join("bin/python")).env_clear().args(["-c", code]).output().unwrap();
+    assert_eq!(Done::from(output).ok().stdout, format!("{} /opt/provenv\n", folder.display()));
+
+    write("sly.yml", "sly");
+    let refused = workspace.run(["build", "sly.yml", "--post-link", "run"]);
+    assert!(
+        refused.code != 0 && refused.stderr.contains("has written /opt/provenv/bin/python3.11"),
+        "{}",
+        refused.stderr
+    );
+}
+
 /// A channel of packages with scripts: one that makes an index of what is there, one that fails, one that wants to be first.
 fn scripted() -> Channel {
     let tool = Package::new("tool", "1.0").build("h0_4", 4).file("share/tools/tool", "tool\n").post_link(
@@ -115,6 +158,25 @@ fn scripted() -> Channel {
         .add(Package::new("broken", "1.0").post_link("echo it cannot be done >&2\nexit 3\n"))
         .add(Package::new("early", "1.0").pre_link("exit 0\n"))
         .add(Package::new("late", "1.0").pre_unlink("exit 1\n"))
+        .add(Package::new("clock", "1.0").post_link(
+            "mkdir -p \"$PREFIX/share\"\ncat /proc/sys/kernel/random/uuid > \"$PREFIX/share/when\"\n",
+        ))
+}
+
+#[test]
+fn scripts_are_not_run_again_for_the_same_packages() {
+    let Some(workspace) = Workspace::new() else { return };
+    let server = Server::start(scripted().serve(FileTree::new()));
+    workspace.write("environment.yml", &environment(&server.at("/demo"), &["clock"]));
+    let first = workspace.json(["lock", "environment.yml", "--post-link", "run"]);
+    assert_eq!(workspace.json(["lock", "environment.yml", "--upgrade"])["lock"], first["lock"]);
+    workspace.run(["env", "register", "environment.yml", "--name", "clock"]).ok();
+    assert_eq!(workspace.json(["upgrade", "clock", "--dry-run"])["to"], Value::Null);
+    assert_eq!(workspace.json(["upgrade", "clock"])["to"], Value::Null);
+    // With another package they are.
+    workspace.write("environment.yml", &environment(&server.at("/demo"), &["clock", "late"]));
+    let other = workspace.json(["lock", "environment.yml", "--post-link", "run"]);
+    assert_ne!(other["lock"], first["lock"]);
 }
 
 #[test]

@@ -52,10 +52,13 @@ fn a_later_build_gives_no_credentials_to_a_host_that_only_an_index_names() {
     workspace
         .write("environment.yml", &format!("channels: [{}]\ndependencies: [library]\n", own.at("/small")));
     let netrc = workspace.write("netrc", "default login anna password s3cret\n");
+    // Nor those of another host that has such a name in variables.
+    let variables =
+        ["LOCALHOST_USERNAME", "LOCALHOST_PASSWORD"].map(|name| (format!("PROVENV_INDEX_{name}"), "s3cret"));
     let run = |command: &str| {
-        let done =
-            workspace.command().args([command, "environment.yml"]).env("NETRC", &netrc).output().unwrap();
-        Done::from(done).ok()
+        let mut run = workspace.command();
+        run.args([command, "environment.yml"]).env("NETRC", &netrc).envs(variables.clone());
+        Done::from(run.output().unwrap()).ok()
     };
     run("lock");
     // Nobody has fetched the package yet, and the next process has read no index.
@@ -64,6 +67,76 @@ fn a_later_build_gives_no_credentials_to_a_host_that_only_an_index_names() {
     assert!(other.total_hits() > before, "the package comes from there");
     assert!(other.requests().iter().all(|request| request.header("authorization").is_none()));
     assert!(own.requests().iter().any(|request| request.header("authorization").is_some()));
+}
+
+#[test]
+fn a_variable_in_a_channels_path_is_shown_and_kept_as_one() {
+    const SECRET: &str = "s3kret-never-shown";
+    let Some(workspace) = Workspace::new() else { return };
+    let channel = channel().patch("library-2.0-0.conda", "sha256", "0".repeat(64));
+    let mut tree = FileTree::new();
+    for (path, bytes) in channel.files() {
+        tree = tree.with(&format!("/t/{SECRET}/small/{path}"), bytes);
+    }
+    let server = Server::start(tree);
+    let url = server.at("/t/${TOKEN}/small");
+    let run = |arguments: &[&str]| {
+        let mut command = workspace.command();
+        let done = Done::from(command.args(arguments).env("TOKEN", SECRET).output().unwrap());
+        assert!(
+            !format!("{}{}", done.stdout, done.stderr).contains(SECRET),
+            "{}{}",
+            done.stdout,
+            done.stderr
+        );
+        done
+    };
+    let write = |name: &str, package: &str| {
+        workspace.write(name, &format!("channels: [\"{url}\"]\ndependencies: [{package}]\n"));
+    };
+    write("good.yml", "library=1");
+    run(&["-vv", "build", "good.yml"]).ok();
+    write("bad.yml", "library=2");
+    let bad = run(&["-vv", "build", "bad.yml"]);
+    assert!(bad.code == 1 && bad.stderr.contains("/t/${TOKEN}/small/linux-64/library-2.0"), "{}", bad.stderr);
+    let kept =
+        std::process::Command::new("grep").args(["-rl", SECRET]).arg(workspace.root()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&kept.stdout), "");
+}
+
+#[test]
+fn a_lock_that_lacks_what_is_asked_for_is_refused() {
+    let Some(workspace) = Workspace::new() else { return };
+    let server = Server::start(channel().serve(FileTree::new()));
+    let text = format!("channels: [{}]\ndependencies: [model, library>=2]\n", server.at("/small"));
+    workspace.write("environment.yml", &text);
+    workspace.run(["lock", "environment.yml"]).ok();
+    workspace.run(["lock", "environment.yml", "--check"]).ok();
+    let whole = fs_err::read_to_string(workspace.path().join("environment.lock.json")).unwrap();
+    let without = |change: &dyn Fn(&mut Vec<Value>)| {
+        let mut lock: Value = serde_json::from_str(&whole).unwrap();
+        change(lock["platforms"]["linux/amd64"]["conda"].as_array_mut().unwrap());
+        workspace.write("edited.lock.json", &lock.to_string());
+        let arguments = ["lock", "environment.yml", "--check", "--file", "edited.lock.json"];
+        let (check, build) = (
+            workspace.run(arguments),
+            workspace.run(["build", "environment.yml", "--lock", "edited.lock.json"]),
+        );
+        assert_eq!((check.code, build.code), (1, 1), "{}{}", check.stdout, build.stdout);
+        assert!(check.stderr.contains("hint: "), "{}", check.stderr);
+        check.stderr
+    };
+    let said = without(&|packages| packages.retain(|package| package["name"] != "model"));
+    assert!(said.contains("`model` is asked for, and the lock has no such package"), "{said}");
+    // As a whole record of the package, so that all of it goes together.
+    let text = format!("channels: [{}]\ndependencies: [library=1]\n", server.at("/small"));
+    workspace.write("old.yml", &text);
+    let old = workspace.run(["lock", "old.yml", "--file", "-"]).ok().json();
+    let said = without(&|packages| {
+        let library = packages.iter_mut().find(|package| package["name"] == "library").unwrap();
+        *library = old["platforms"]["linux/amd64"]["conda"][0].clone();
+    });
+    assert!(said.contains("`library >=2` is asked for, and the lock has 1.0 0"), "{said}");
 }
 
 #[test]
@@ -88,7 +161,7 @@ fn what_was_asked_beside_the_definition_is_in_the_receipt() {
     let done = workspace.run(["lock", "environment.yml", "--as-of", "2022-01-01"]).ok();
     assert!(done.stderr.contains("Debian's archive keeps one version"), "{}", done.stderr);
     let receipt = workspace.json(["env", "show", "environment.yml", "--receipt"]);
-    assert_eq!(receipt["as_of"], "2022-01-01T23:59:59Z");
+    assert_eq!(receipt["as_of"], "2022-01-01T23:59:59.999Z");
     let indexes = receipt["indexes"].as_array().unwrap();
     assert!(indexes.iter().any(|index| index["url"].as_str().unwrap().starts_with(&url)), "{indexes:?}");
     assert!(receipt["tools"].as_array().unwrap().iter().any(|tool| tool["name"] == "rattler_solve"));

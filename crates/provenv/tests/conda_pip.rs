@@ -318,3 +318,26 @@ fn another_platform_is_locked_on_this_one() {
     let names: Vec<&str> = pypi.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["armed", "user"]);
 }
+
+#[test]
+fn of_one_file_of_two_packages_the_one_that_is_laid_counts() {
+    let (Some(real), Some(workspace)) = (provenv_channel::real(), Workspace::new()) else { return };
+    // The first by name is the last to be laid, since it needs the other.
+    let package = |name: &str, version: &str| {
+        Package::new(name, "1").noarch_python().depends("python >=3.8").file(
+            "site-packages/foo.egg-info",
+            format!("Metadata-Version: 2.1\nName: foo\nVersion: {version}\n"),
+        )
+    };
+    let tiny = Channel::new("tiny").add(package("aaa", "1.0").depends("zzz")).add(package("zzz", "2.0"));
+    let index = Index::new().add(wheel("foo", "1.0")).add(wheel("foo", "2.0"));
+    let places = Places::new(real, &tiny, &index);
+    workspace.write("environment.yml", &places.environment(&["aaa"], &["foo==1.0"]));
+    let done = workspace.run(["lock", "environment.yml", "--file", "-"]).ok();
+    assert!(pips(&lock_of(&done)).is_empty(), "conda has it: {}", done.stdout);
+    let code = "from importlib.metadata import version; print(version('foo'))";
+    assert_eq!(python(&workspace, "environment.yml", code), "1.0\n");
+    workspace.write("other.yml", &places.environment(&["aaa"], &["foo==2.0"]));
+    let refused = workspace.run(["lock", "other.yml", "--file", "-"]);
+    assert!(refused.code == 1 && refused.stderr.contains("foo 1.0 of conda's aaa 1"), "{}", refused.stderr);
+}

@@ -254,10 +254,13 @@ fn usage_speaks_of_what_was_given_alone() {
 #[test]
 fn checks_warn_of_what_a_build_would_refuse() {
     let workspace = Workspace::empty();
-    workspace.write("docker.yaml", "name: i\ndockerfile: |\n  FROM python:3.12-slim\n  RUN true\n");
+    workspace.write("docker.yaml", "name: i\ndockerfile: |\n  ARG TAG\n  FROM python:$TAG\n  RUN true\n");
     let done = workspace.run(["env", "check", "docker.yaml"]);
     assert_eq!(done.code, 0, "{}", done.stdout);
-    assert!(done.stdout.contains("warning[PV113]: Dockerfiles are not built yet"), "{}", done.stdout);
+    let said = "warning[PV113]: the image `python:$TAG` depends on a variable without a value";
+    assert!(done.stdout.contains(said), "{}", done.stdout);
+    let done = workspace.run(["lock", "docker.yaml"]);
+    assert!(done.code == 1 && done.stderr.contains("cannot be pinned: give it a default"), "{}", done.stderr);
     for (text, expected) in [
         ("python: \"3.12\"\n", "warning[PV112]: Debian's suites are not known to have Python 3.12"),
         (

@@ -28,9 +28,9 @@ impl Token {
 }
 
 impl Challenge {
-    /// The first that can be answered, for `scope`; `None` where there is none. A token server that is spoken to without
+    /// The first that can be answered, for `scopes`; `None` where there is none. A token server that is spoken to without
     /// protection is none, except on this machine and where the registry itself is spoken to so (`plain`).
-    pub(crate) fn of(headers: &HeaderMap, scope: &str, plain: bool) -> Option<Self> {
+    pub(crate) fn of(headers: &HeaderMap, scopes: &[String], plain: bool) -> Option<Self> {
         let asked = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
         asked.into_iter().find_map(|text| {
             let (scheme, fields) = text.split_once(' ').unwrap_or((text, ""));
@@ -48,7 +48,9 @@ impl Challenge {
             if let Some(service) = field(fields, "service") {
                 url.query_pairs_mut().append_pair("service", &service);
             }
-            url.query_pairs_mut().append_pair("scope", scope);
+            for scope in scopes {
+                url.query_pairs_mut().append_pair("scope", scope);
+            }
             Some(Self::Bearer(url))
         })
     }
@@ -77,7 +79,7 @@ mod tests {
 
     fn of(challenges: &[&str], plain: bool) -> Option<Challenge> {
         let headers = challenges.iter().map(|text| (WWW_AUTHENTICATE, text.parse().unwrap()));
-        Challenge::of(&headers.collect(), "repository:a/b:pull", plain)
+        Challenge::of(&headers.collect(), &["repository:a/b:pull".to_owned()], plain)
     }
 
     #[test]

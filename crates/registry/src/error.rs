@@ -1,9 +1,11 @@
 //! What goes wrong between here and a registry.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use oci_client::errors::{OciDistributionError, OciErrorCode};
 use provenv_definition::{Digest, Platform};
+use reqwest::StatusCode;
+use serde::Deserialize;
 
 /// What goes wrong when an image is pushed or pulled. Neither URLs, which may hold upload tokens, nor credentials are ever part of
 /// a message.
@@ -44,6 +46,16 @@ pub enum Error {
         /// The registry's host.
         registry: String,
         /// What it said.
+        reason: String,
+    },
+    /// The registry, or what stands before it, takes nothing that is so large.
+    #[error("failed to {act} `{registry}`: it is too large for it: {reason}")]
+    TooLarge {
+        /// What was being done.
+        act: &'static str,
+        /// The registry's host.
+        registry: String,
+        /// Its own words.
         reason: String,
     },
     /// After the push, the tag names something else.
@@ -159,6 +171,14 @@ impl Error {
                      and `registry.insecure` in the settings to be pulled from"
                 )
             }
+            Self::TooLarge { .. } => {
+                "raise the limit of the registry or of the proxy before it, such as nginx's `client_max_body_size`"
+                    .to_owned()
+            }
+            Self::Registry { reason, .. } if reason.starts_with("there is no repository") => {
+                "make the repository first where the registry does not do so by itself; or check the name"
+                    .to_owned()
+            }
             Self::Moved { .. } => {
                 "somebody else pushed to the same tag: push again, or use another tag".to_owned()
             }
@@ -186,6 +206,7 @@ impl Error {
 }
 
 /// What a failed request means.
+#[derive(Debug)]
 pub(crate) enum Failure {
     /// The registry wants other credentials.
     Denied(Option<String>),
@@ -193,68 +214,83 @@ pub(crate) enum Failure {
     NotFound,
     /// Worth another try.
     Passing(String),
+    /// The same, after as long as the registry says.
+    Busy(String, Duration),
     /// A blob that the manifest names is not there, or not yet.
     BlobUnknown(String),
+    /// It takes nothing that is so large.
+    TooLarge(String),
     /// The answer is no.
     Final(String),
 }
 
-impl From<OciDistributionError> for Failure {
-    fn from(error: OciDistributionError) -> Self {
-        match error {
-            OciDistributionError::UnauthorizedError { .. } => Self::Denied(None),
-            OciDistributionError::AuthenticationFailure(reason) => Self::Denied(Some(said(&reason))),
-            OciDistributionError::ImageManifestNotFoundError(_) => Self::NotFound,
-            OciDistributionError::RegistryError { envelope, .. } => {
-                let is =
-                    |codes: &[OciErrorCode]| envelope.errors.iter().any(|error| codes.contains(&error.code));
-                let messages: Vec<&str> =
-                    envelope.errors.iter().map(|error| error.message.as_str()).collect();
-                let reason = said(&messages.join(", "));
-                if is(&[OciErrorCode::Unauthorized, OciErrorCode::Denied]) {
-                    Self::Denied(Some(reason).filter(|reason| !reason.is_empty()))
-                } else if is(&[
-                    OciErrorCode::ManifestUnknown,
-                    OciErrorCode::NameUnknown,
-                    OciErrorCode::NotFound,
-                ]) {
-                    Self::NotFound
-                } else if is(&[OciErrorCode::Toomanyrequests]) {
-                    Self::Passing(reason)
-                } else if is(&[OciErrorCode::ManifestBlobUnknown, OciErrorCode::BlobUnknown]) {
-                    Self::BlobUnknown(reason)
-                } else {
-                    Self::Final(reason)
-                }
-            }
-            OciDistributionError::ServerError { code, message, .. } => {
-                let reason = format!("status {code} {}", said(&message)).trim_end().to_owned();
-                match code {
-                    401 | 403 => Self::Denied(None),
-                    // "BLOB_UNKNOWN" is a code too.
-                    400 | 404 if message.contains("BLOB_UNKNOWN") => Self::BlobUnknown(reason),
-                    404 => Self::NotFound,
-                    408 | 429 | 500.. => Self::Passing(reason),
-                    _ => Self::Final(reason),
-                }
-            }
-            OciDistributionError::RequestError(error) => {
-                let status = error.status().map(|status| status.as_u16());
-                let reason = chain(&error.without_url());
-                match status {
-                    Some(401 | 403) => Self::Denied(None),
-                    Some(404) => Self::NotFound,
-                    Some(code) if code < 500 && code != 429 && code != 408 => Self::Final(reason),
-                    _ => Self::Passing(reason),
-                }
-            }
-            OciDistributionError::IoError(error) => Self::Passing(error.to_string()),
-            OciDistributionError::RegistryNoLocationError => {
-                Self::Final("it does not say where to upload to".to_owned())
-            }
-            OciDistributionError::SpecViolationError(reason) => Self::Final(said(&reason)),
-            _ => Self::Final("its answer is not one of the OCI distribution protocol".to_owned()),
+/// The body of an answer that is an error (OCI distribution specification, "Error Codes").
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Refusal {
+    errors: Vec<RefusalError>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RefusalError {
+    code: String,
+    message: Option<String>,
+}
+
+impl Failure {
+    /// What an answer with this status and text means, which asks for `wait`.
+    pub(crate) fn of(status: StatusCode, text: &[u8], wait: Option<Duration>) -> Self {
+        let refusal: Refusal = serde_json::from_slice(text).unwrap_or_default();
+        let is = |codes: &[&str]| refusal.errors.iter().any(|error| codes.contains(&error.code.as_str()));
+        let messages: Vec<&str> =
+            refusal.errors.iter().filter_map(|error| error.message.as_deref()).collect();
+        let words = said(&messages.join(", "));
+        let reason = if words.is_empty() { format!("status {status}") } else { words.clone() };
+        match status.as_u16() {
+            401 | 403 => Self::Denied(Some(words).filter(|words| !words.is_empty())),
+            400 | 404 if is(&["BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"]) => Self::BlobUnknown(reason),
+            404 => Self::NotFound,
+            413 => Self::TooLarge(reason),
+            408 | 425 | 429 | 500.. => Self::again(reason, wait),
+            _ if is(&["TOOMANYREQUESTS"]) => Self::again(reason, wait),
+            _ => Self::Final(reason),
         }
+    }
+
+    fn again(reason: String, wait: Option<Duration>) -> Self {
+        match wait {
+            Some(wait) => Self::Busy(reason, wait),
+            None => Self::Passing(reason),
+        }
+    }
+
+    /// Whether it may go well another time.
+    pub(crate) fn passes(&self) -> bool {
+        matches!(self, Self::Passing(_) | Self::Busy(..))
+    }
+
+    /// Why, for logs.
+    pub(crate) fn reason(&self) -> &str {
+        match self {
+            Self::Denied(reason) => reason.as_deref().unwrap_or("denied"),
+            Self::NotFound => "not found",
+            Self::Passing(reason)
+            | Self::Busy(reason, _)
+            | Self::BlobUnknown(reason)
+            | Self::TooLarge(reason)
+            | Self::Final(reason) => reason,
+        }
+    }
+
+    /// Waits before another try: as long as the registry asks for, or longer each time.
+    pub(crate) async fn pause(&self, attempt: u32) {
+        let wait = match self {
+            Self::Busy(_, wait) => *wait,
+            // Many clients do not come back at once.
+            _ => Duration::from_millis(100) * 2u32.pow(attempt.min(6)),
+        };
+        tokio::time::sleep(wait.mul_f64(1.0 + fastrand::f64() / 2.0)).await;
     }
 }
 
@@ -273,4 +309,33 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 pub(crate) fn said(text: &str) -> String {
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(status: u16, text: &str, wait: Option<u64>) -> Failure {
+        Failure::of(StatusCode::from_u16(status).unwrap(), text.as_bytes(), wait.map(Duration::from_secs))
+    }
+
+    #[test]
+    fn an_answer_means_what_its_status_and_code_say() {
+        let error = |code: &str| format!(r#"{{"errors": [{{"code": "{code}", "message": "so it is"}}]}}"#);
+        assert!(matches!(of(403, &error("DENIED"), None), Failure::Denied(Some(why)) if why == "so it is"));
+        assert!(matches!(of(401, "<html>", None), Failure::Denied(None)));
+        assert!(matches!(of(404, &error("MANIFEST_BLOB_UNKNOWN"), None), Failure::BlobUnknown(_)));
+        assert!(matches!(of(400, &error("BLOB_UNKNOWN"), None), Failure::BlobUnknown(_)));
+        assert!(matches!(of(404, &error("NAME_UNKNOWN"), None), Failure::NotFound));
+        assert!(matches!(of(413, "", None), Failure::TooLarge(_)));
+        assert!(matches!(of(429, "", Some(3)), Failure::Busy(_, wait) if wait == Duration::from_secs(3)));
+        assert!(matches!(of(400, &error("TOOMANYREQUESTS"), None), Failure::Passing(_)));
+        for status in [408, 425, 500, 502, 503, 504] {
+            assert!(of(status, "", None).passes(), "{status}");
+        }
+        assert!(
+            matches!(of(400, &error("MANIFEST_INVALID"), None), Failure::Final(why) if why == "so it is")
+        );
+        assert!(matches!(of(405, "not json", None), Failure::Final(why) if why.contains("405")));
+    }
 }

@@ -8,11 +8,14 @@ mod pull;
 mod push;
 mod reference;
 mod referrers;
+mod repository;
 pub mod server;
+mod upload;
 
 pub use credentials::Keychain;
 pub use error::Error;
-pub use pull::{Named, PullOptions, is_here, look_up, pull};
-pub use push::{Options, Pushed, push, resolve};
+pub use pull::{Named, PullOptions, fetch, is_here, look_up, pull};
+pub use push::{Elsewhere, Options, Pushed, push, push_untagged, resolve};
 pub use reference::{Reference, ReferenceError};
-pub use referrers::{Attached, RemoteManifest, attach, attached, manifest, small_blob};
+pub use referrers::{Attached, Listed, attach, attached};
+pub use repository::{RemoteManifest, Repository, manifest, small_blob};

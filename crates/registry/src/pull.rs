@@ -19,7 +19,7 @@ use provenv_store::{Staged, Store};
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_RANGE;
 
-use crate::client::{Client, TRIES, pause, whole};
+use crate::client::{Access, Client, How, TRIES, whole};
 use crate::error::{Failure, chain};
 use crate::{Error, Keychain, Reference};
 
@@ -63,7 +63,7 @@ pub async fn look_up(
     options: &PullOptions,
 ) -> Result<Named, Error> {
     for place in places(reference, options)? {
-        let repository = Repository { client: Client::new(&place, options)?, reference };
+        let repository = Repository { client: client(&place, options)?, reference };
         let result = repository.look_up(store, &place, platform).await;
         if let Some(result) = settled(result, place == *reference) {
             return result;
@@ -84,8 +84,35 @@ pub async fn pull(
         return Ok(());
     }
     for place in places(reference, options)? {
-        let repository = Repository { client: Client::new(&place, options)?, reference };
+        let repository = Repository { client: client(&place, options)?, reference };
         let result = repository.pull(store, manifest, reporter).await;
+        if let Some(result) = settled(result, place == *reference) {
+            return result;
+        }
+    }
+    unreachable!("the registry itself is the last place")
+}
+
+/// Brings blobs of an image into the store, with their sizes. What is there is not fetched; nobody is asked where all is.
+pub async fn fetch(
+    store: &Store,
+    reference: &Reference,
+    blobs: &[(Digest, u64)],
+    options: &PullOptions,
+    reporter: &dyn Reporter,
+) -> Result<(), Error> {
+    let mut missing: Vec<(Digest, u64)> = Vec::new();
+    for (digest, size) in blobs {
+        if store.size(digest)? != Some(*size) && !missing.contains(&(*digest, *size)) {
+            missing.push((*digest, *size));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for place in places(reference, options)? {
+        let repository = Repository { client: client(&place, options)?, reference };
+        let result = repository.blobs(store, missing.clone(), reporter).await;
         if let Some(result) = settled(result, place == *reference) {
             return result;
         }
@@ -135,6 +162,18 @@ fn settled<T>(result: Result<T, Error>, is_last: bool) -> Option<Result<T, Error
         }
         result => Some(result),
     }
+}
+
+fn client(place: &Reference, options: &PullOptions) -> Result<Client, Error> {
+    let how = How {
+        access: Access::Pull,
+        insecure: options.insecure.iter().any(|registry| registry == place.registry()),
+        keychain: &options.keychain,
+        certificates: options.certificates.as_deref(),
+        tries: TRIES,
+        others: &[],
+    };
+    Client::new(place, &how)
 }
 
 fn refused(reference: &Reference, source: ManifestError) -> Error {
@@ -197,6 +236,15 @@ impl Repository<'_> {
             store.put(&bytes)?;
         }
         let blobs = missing(store, self.reference, digest)?.unwrap_or_default();
+        self.blobs(store, blobs, reporter).await
+    }
+
+    async fn blobs(
+        &self,
+        store: &Store,
+        blobs: Vec<(Digest, u64)>,
+        reporter: &dyn Reporter,
+    ) -> Result<(), Error> {
         reporter.expect(Phase::Fetching, blobs.len() as u64, blobs.iter().map(|(_, size)| size).sum());
         stream::iter(blobs)
             .map(|(digest, size)| self.blob(store, digest, size, reporter))
@@ -234,12 +282,12 @@ impl Repository<'_> {
                 Failure::NotFound | Failure::BlobUnknown(_) => {
                     return Err(self.missing(format!("layer {digest}")));
                 }
-                Failure::Passing(reason) if attempt < TRIES || transfer.taken() > farthest => {
+                failure if failure.passes() && (attempt < TRIES || transfer.taken() > farthest) => {
                     // As long as there is more each time, it is worth another try.
                     attempt = if transfer.taken() > farthest { 1 } else { attempt + 1 };
                     farthest = farthest.max(transfer.taken());
-                    tracing::debug!(%digest, attempt, reason, "going on");
-                    pause(attempt).await;
+                    tracing::debug!(%digest, attempt, reason = failure.reason(), "going on");
+                    failure.pause(attempt).await;
                 }
                 Failure::Final(reason) => return Err(self.untrue(&format!("layer {digest}"), reason)),
                 failure => return Err(self.client.error(ACT, failure)),

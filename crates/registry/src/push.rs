@@ -1,37 +1,26 @@
 //! An image from the store to a registry (OCI distribution specification, "Push").
 
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use oci_client::RegistryOperation;
-use oci_client::client::{Client, ClientConfig, ClientProtocol};
-use oci_client::errors::OciDistributionError;
-use oci_client::secrets::RegistryAuth;
 use provenv_definition::Digest;
 use provenv_fetch::{Phase, Reporter, Silent};
+use provenv_image::base_image::{DOCKER_INDEX_TYPE, DOCKER_MANIFEST_TYPE, INDEX_TYPE};
 use provenv_image::oci::{Image, MANIFEST_TYPE};
 use provenv_store::Store;
-use tokio_util::io::ReaderStream;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
+use reqwest::{Method, Response};
 
+use crate::client::{Access, CONTENT_DIGEST, Call, Client, How, NOTHING, TRIES, patient, whole};
 use crate::error::Failure;
+use crate::upload::{Begun, Upload, begin};
 use crate::{Error, Keychain, Reference};
 
-/// Blobs on their way at once.
+/// Blobs on their way at once, where nothing else is said.
 const PARALLEL: usize = 4;
-/// Bytes read and sent at once, per blob; a push holds a few of these for each of [`PARALLEL`] blobs.
-const PIECE: usize = 1 << 18;
-/// Tries before a broken connection is an error.
-const TRIES: u32 = 5;
-/// The longest wait for an answer to a small request.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// How often progress is looked at.
-const TICK: Duration = Duration::from_millis(100);
-/// The longest time without a byte of a blob going out, and for the registry to make sure of the blob once it has all.
-const STALL: Duration = Duration::from_mins(5);
+/// No manifest is larger (OCI distribution specification, "Pushing Manifests").
+const MOST_MANIFEST: usize = 4 << 20;
 
 /// What a push did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +31,8 @@ pub struct Pushed {
     pub sent: u64,
     /// Bytes that the registry had already.
     pub skipped: u64,
+    /// Bytes that the registry took over from another of its repositories.
+    pub mounted: u64,
 }
 
 /// How a registry is talked to.
@@ -51,10 +42,38 @@ pub struct Options {
     pub insecure: bool,
     /// Where credentials are looked up.
     pub keychain: Keychain,
+    /// A file with certificates (PEM) that are trusted besides the system's.
+    pub certificates: Option<PathBuf>,
+    /// Blobs on their way at once.
+    pub parallel: usize,
+    /// How often a request is made before its failure counts.
+    pub tries: u32,
 }
 
-/// Pushes `image` to `reference`. Blobs that the registry has are not sent again, and nothing is done where the tag names
-/// this very image already.
+impl Options {
+    /// As it is usual, with these credentials.
+    pub fn new(keychain: Keychain) -> Self {
+        Self { insecure: false, keychain, certificates: None, parallel: PARALLEL, tries: TRIES }
+    }
+
+    pub(crate) fn how<'a>(&'a self, access: Access, others: &'a [String]) -> How<'a> {
+        How {
+            access,
+            insecure: self.insecure,
+            keychain: &self.keychain,
+            certificates: self.certificates.as_deref(),
+            tries: self.tries,
+            others,
+        }
+    }
+}
+
+/// In which other repositories of the same registry blobs are, as far as that is known. Nobody vouches for it: the registry
+/// says whether it is so.
+pub type Elsewhere = BTreeMap<Digest, String>;
+
+/// Pushes `image` to `reference`. Blobs that the registry has are not sent again, those that are `elsewhere` in it are taken over,
+/// and nothing is done where the tag names this very image already.
 ///
 /// The manifest goes last, so that the tag never names an image that is not all there; then the registry is asked what
 /// the tag names.
@@ -62,232 +81,176 @@ pub async fn push(
     store: &Store,
     image: &Image,
     reference: &Reference,
+    elsewhere: &Elsewhere,
     options: &Options,
     reporter: &dyn Reporter,
 ) -> Result<Pushed, Error> {
-    let session = Session::open(reference, options, RegistryOperation::Push).await?;
+    push_named(store, image, (reference, reference.tag()), elsewhere, options, reporter).await
+}
+
+/// The same without a tag: who pushes an index gives it a name.
+pub async fn push_untagged(
+    store: &Store,
+    image: &Image,
+    reference: &Reference,
+    elsewhere: &Elsewhere,
+    options: &Options,
+    reporter: &dyn Reporter,
+) -> Result<Pushed, Error> {
+    let name = image.manifest.to_string();
+    push_named(store, image, (reference, &name), elsewhere, options, reporter).await
+}
+
+async fn push_named(
+    store: &Store,
+    image: &Image,
+    (reference, tag): (&Reference, &str),
+    elsewhere: &Elsewhere,
+    options: &Options,
+    reporter: &dyn Reporter,
+) -> Result<Pushed, Error> {
+    let mut others: Vec<String> = elsewhere.values().cloned().collect();
+    others.sort_unstable();
+    others.dedup();
+    others.retain(|other| other != reference.repository());
+    let client = Client::new(reference, &options.how(Access::Push, &others))?;
+    let pusher = Pusher { client, store, elsewhere, parallel: options.parallel.max(1), reference, tag };
     let name = reference.with_digest(&image.manifest);
-    if session.digest().await?.as_deref() == Some(image.manifest.to_string().as_str()) {
-        return Ok(Pushed { reference: name, sent: 0, skipped: image.size() });
+    if pusher.named().await?.as_deref() == Some(image.manifest.to_string().as_str()) {
+        return Ok(Pushed { reference: name, sent: 0, skipped: image.size(), mounted: 0 });
     }
     reporter.expect(Phase::Publishing, 1, image.size());
     let item = reference.to_string();
     reporter.begin(Phase::Publishing, &item);
-    let manifest = Bytes::from(store.read(&image.manifest)?);
-    let mut sent = session.blobs(store, image, reporter).await?;
+    let manifest = store.read(&image.manifest)?;
+    let mut done = pusher.blobs(image, reporter).await?;
     // While another push writes the same blob, a registry may not know it for a moment (distribution 2.8 and 3.0: the
     // link to the blob is written in place).
     for attempt in 1.. {
-        match session.manifest(manifest.clone()).await {
-            Err(Error::Incomplete { .. }) if attempt < TRIES => pause(attempt).await,
-            done => {
-                done?;
-                break;
-            }
+        let put = || pusher.client.put_manifest(tag, MANIFEST_TYPE, &manifest);
+        match pusher.client.tried("push the manifest to", put).await {
+            Ok(()) => break,
+            Err(failure @ Failure::BlobUnknown(_)) if attempt < options.tries => failure.pause(attempt).await,
+            Err(failure) => return Err(pusher.client.error("push the manifest to", failure)),
         }
-        sent += session.blobs(store, image, &Silent).await?;
+        done += pusher.blobs(image, &Silent).await?;
     }
     reporter.advance(Phase::Publishing, image.manifest_size);
-    let actual = session.digest().await?.unwrap_or_else(|| "nothing".to_owned());
+    let actual = pusher.named().await?.unwrap_or_else(|| "nothing".to_owned());
     if actual != image.manifest.to_string() {
         return Err(Error::Moved { reference: item, expected: image.manifest, actual });
     }
     reporter.end(Phase::Publishing, &item);
-    let sent = sent + image.manifest_size;
-    Ok(Pushed { reference: name, sent, skipped: image.size().saturating_sub(sent) })
+    let sent = done.sent + image.manifest_size;
+    let skipped = image.size().saturating_sub(sent + done.mounted);
+    Ok(Pushed { reference: name, sent, skipped, mounted: done.mounted })
 }
 
 /// The digest of the manifest that `reference` names in its registry; `None` where there is none.
 pub async fn resolve(reference: &Reference, options: &Options) -> Result<Option<Digest>, Error> {
-    let session = Session::open(reference, options, RegistryOperation::Push).await?;
-    let digest = session.digest().await?;
+    let client = Client::new(reference, &options.how(Access::Pull, &[]))?;
+    let digest = named(&client, reference.tag()).await?;
     Ok(digest.and_then(|digest| digest.parse().ok()))
 }
 
-/// One reference in its registry, with what it takes to be let in.
-pub(crate) struct Session<'a> {
-    pub(crate) client: Client,
-    pub(crate) auth: RegistryAuth,
-    pub(crate) reference: &'a Reference,
-    /// Whether it speaks plain http.
-    plain: bool,
+/// What a tag names in its registry, by the registry's own word.
+pub(crate) async fn named(client: &Client, tag: &str) -> Result<Option<String>, Error> {
+    let accept = [MANIFEST_TYPE, INDEX_TYPE, DOCKER_MANIFEST_TYPE, DOCKER_INDEX_TYPE].join(", ");
+    let mut headers = HeaderMap::new();
+    if let Ok(accept) = HeaderValue::from_str(&accept) {
+        headers.insert(ACCEPT, accept);
+    }
+    let ask = || async {
+        let (method, url) = (Method::HEAD, client.url(&format!("manifests/{tag}")));
+        let call = Call { method, url, headers: headers.clone(), body: NOTHING };
+        let response = patient(client.call(&call)).await?;
+        if let Some(digest) = stated(&response) {
+            return Ok(digest);
+        }
+        // Some say it to nobody who does not ask for all.
+        let response = patient(client.get("manifests", tag, &accept, 0)).await?;
+        Ok(Digest::of(&whole(response, MOST_MANIFEST).await?).to_string())
+    };
+    client.retry("look up an image in", ask).await
 }
 
-/// The first thing that is done.
-const LOGIN: &str = "log in to";
+fn stated(response: &Response) -> Option<String> {
+    let digest = response.headers().get(CONTENT_DIGEST)?.to_str().ok()?;
+    Some(digest.to_owned()).filter(|digest| !digest.is_empty())
+}
 
-impl<'a> Session<'a> {
-    /// Logs in for `operation`.
-    pub(crate) async fn open(
-        reference: &'a Reference,
-        options: &Options,
-        operation: RegistryOperation,
-    ) -> Result<Self, Error> {
-        let plain = options.insecure || reference.is_local();
-        let client = Client::new(ClientConfig {
-            protocol: if plain { ClientProtocol::Http } else { ClientProtocol::Https },
-            use_monolithic_push: true,
-            connect_timeout: Some(Duration::from_secs(20)),
-            user_agent: concat!("provenv/", env!("CARGO_PKG_VERSION")),
-            ..ClientConfig::default()
-        });
-        let auth = match options.keychain.login(reference)? {
-            Some(login) => RegistryAuth::Basic(login.username, login.password),
-            None => RegistryAuth::Anonymous,
-        };
-        let session = Self { client, auth, reference, plain };
-        session
-            .retry(LOGIN, || patient(session.client.auth(&reference.inner, &session.auth, operation)))
-            .await?;
-        Ok(session)
+/// What became of blobs.
+#[derive(Clone, Copy, Default)]
+struct Done {
+    sent: u64,
+    mounted: u64,
+}
+
+impl std::ops::AddAssign for Done {
+    fn add_assign(&mut self, other: Self) {
+        self.sent += other.sent;
+        self.mounted += other.mounted;
+    }
+}
+
+struct Pusher<'a> {
+    client: Client,
+    store: &'a Store,
+    elsewhere: &'a Elsewhere,
+    parallel: usize,
+    reference: &'a Reference,
+    /// What the manifest is to be named by.
+    tag: &'a str,
+}
+
+impl Pusher<'_> {
+    async fn named(&self) -> Result<Option<String>, Error> {
+        named(&self.client, self.tag).await
     }
 
-    /// The digest that the tag names.
-    async fn digest(&self) -> Result<Option<String>, Error> {
-        let ask = || async {
-            match patient(self.client.fetch_manifest_digest(&self.reference.inner, &self.auth)).await {
-                Ok(digest) => Ok(Some(digest)),
-                Err(Failure::NotFound) => Ok(None),
-                Err(failure) => Err(failure),
-            }
-        };
-        self.retry("look up an image in", ask).await
-    }
-
-    /// Sends the configuration and the layers that are not there; gives back the bytes sent.
-    async fn blobs(&self, store: &Store, image: &Image, reporter: &dyn Reporter) -> Result<u64, Error> {
+    /// Sends the configuration and the layers that are not there.
+    async fn blobs(&self, image: &Image, reporter: &dyn Reporter) -> Result<Done, Error> {
         // The manifest is the first of the blobs, and a call of its own.
         stream::iter(image.blobs().into_iter().skip(1))
-            .map(|(digest, size)| self.blob(store, digest, size, reporter))
-            .buffer_unordered(PARALLEL)
-            .try_fold(0, |sum, sent| async move { Ok(sum + sent) })
+            .map(|(digest, size)| self.blob(digest, size, reporter))
+            .buffer_unordered(self.parallel)
+            .try_fold(Done::default(), |mut sum, done| async move {
+                sum += done;
+                Ok(sum)
+            })
             .await
     }
 
-    /// Sends a blob unless it is there; gives back the bytes sent.
-    async fn blob(
-        &self,
-        store: &Store,
-        digest: Digest,
-        size: u64,
-        reporter: &dyn Reporter,
-    ) -> Result<u64, Error> {
-        let name = digest.to_string();
+    /// Sends a blob unless it is there, or is to be had there.
+    async fn blob(&self, digest: Digest, size: u64, reporter: &dyn Reporter) -> Result<Done, Error> {
+        const ACT: &str = "push a layer to";
         // Some registries refuse to say what is in a repository that does not exist yet; the upload will tell.
-        if patient(self.client.blob_exists(&self.reference.inner, &name)).await.unwrap_or(false) {
+        if self.client.has_blob(&digest).await.unwrap_or(false) {
             reporter.advance(Phase::Publishing, size);
-            return Ok(0);
+            return Ok(Done::default());
         }
-        let path = store.path(&digest);
-        // The farthest byte that any try has read, and how much of that was reported.
-        let read = Arc::new(AtomicU64::new(0));
-        let shown = AtomicU64::new(0);
-        let report = |now: u64| reporter.advance(Phase::Publishing, now - shown.swap(now, Ordering::Relaxed));
-        let send = || async {
-            let file = tokio::fs::File::open(&path).await.map_err(OciDistributionError::IoError)?;
-            let (read, mut at) = (Arc::clone(&read), 0);
-            let body = ReaderStream::with_capacity(file, PIECE).map_err(OciDistributionError::IoError);
-            let body = body.inspect_ok(move |piece| {
-                at += piece.len() as u64;
-                read.fetch_max(at, Ordering::Relaxed);
-            });
-            self.client.push_blob_stream(&self.reference.inner, body, &name, Some(size)).await
+        let from = self.elsewhere.get(&digest).filter(|from| *from != self.reference.repository());
+        let begun = match from {
+            Some(from) => match begin(&self.client, &digest, Some(from)).await {
+                Ok(Begun::Mounted) => {
+                    reporter.advance(Phase::Publishing, size);
+                    return Ok(Done { sent: 0, mounted: size });
+                }
+                Ok(Begun::Upload(url)) => Some(url),
+                // It is a short cut, and no more.
+                Err(failure) => {
+                    tracing::debug!(%digest, from, reason = failure.reason(), "not mounted");
+                    None
+                }
+            },
+            None => None,
         };
-        self.retry("push a layer to", || watched(send(), &read, report)).await?;
-        report(size);
-        Ok(size)
-    }
-
-    async fn manifest(&self, bytes: Bytes) -> Result<(), Error> {
-        let send = || {
-            let media_type = MANIFEST_TYPE.parse().expect("a media type is the value of a header");
-            self.client.push_manifest_raw(&self.reference.inner, bytes.clone(), media_type)
-        };
-        self.retry("push the manifest to", || patient(send())).await.map(drop)
-    }
-
-    /// Does `request` until it succeeds, the answer is final, or there were too many tries; waits longer each time.
-    pub(crate) async fn retry<T, F: Future<Output = Result<T, Failure>>>(
-        &self,
-        act: &'static str,
-        request: impl Fn() -> F,
-    ) -> Result<T, Error> {
-        let registry = || self.reference.registry().to_owned();
-        for attempt in 1.. {
-            let failure = match request().await {
-                Ok(done) => return Ok(done),
-                Err(failure) => failure,
-            };
-            match failure {
-                Failure::Passing(reason) if attempt == TRIES => {
-                    // The first request: nobody has got as far as a login.
-                    let act = if act == LOGIN { "reach" } else { act };
-                    return Err(Error::Connection { act, registry: registry(), reason, plain: self.plain });
-                }
-                Failure::Passing(reason) => {
-                    tracing::debug!(act, attempt, reason, "trying again");
-                    pause(attempt).await;
-                }
-                Failure::BlobUnknown(reason) => {
-                    return Err(Error::Incomplete { registry: registry(), reason });
-                }
-                Failure::Denied(reason) => {
-                    return Err(Error::Denied {
-                        registry: registry(),
-                        repository: self.reference.repository().to_owned(),
-                        reason,
-                        authenticated: self.auth != RegistryAuth::Anonymous,
-                    });
-                }
-                Failure::NotFound => {
-                    let reason = "there is no such repository or upload".to_owned();
-                    return Err(Error::Registry { act, registry: registry(), reason });
-                }
-                Failure::Final(reason) => return Err(Error::Registry { act, registry: registry(), reason }),
-            }
-        }
-        unreachable!("the loop ends at the last try")
-    }
-}
-
-/// Waits before another try, longer each time.
-async fn pause(attempt: u32) {
-    tokio::time::sleep(Duration::from_millis(200) * 2u32.pow(attempt)).await;
-}
-
-/// A small request, which is not waited for without end.
-pub(crate) async fn patient<T>(
-    request: impl Future<Output = Result<T, OciDistributionError>>,
-) -> Result<T, Failure> {
-    match tokio::time::timeout(PATIENCE, request).await {
-        Ok(result) => result.map_err(Failure::from),
-        Err(_) => Err(silent(PATIENCE)),
-    }
-}
-
-/// An upload, which may take as long as it likes while bytes go out; says again and again how many did.
-async fn watched<T>(
-    request: impl Future<Output = Result<T, OciDistributionError>>,
-    read: &AtomicU64,
-    report: impl Fn(u64),
-) -> Result<T, Failure> {
-    let mut request = pin!(request);
-    let (mut last, mut since) = (0, Instant::now());
-    loop {
-        match tokio::time::timeout(TICK, &mut request).await {
-            Ok(result) => return result.map_err(Failure::from),
-            Err(_) if since.elapsed() > STALL => return Err(silent(STALL)),
-            Err(_) => {
-                let now = read.load(Ordering::Relaxed);
-                if now != last {
-                    (last, since) = (now, Instant::now());
-                    report(now);
-                }
-            }
+        let path = self.store.path(&digest);
+        let report = |bytes: u64| reporter.advance(Phase::Publishing, bytes);
+        let upload = Upload { client: &self.client, path: &path, digest, size, report: &report };
+        match upload.send(begun).await {
+            Ok(_) => Ok(Done { sent: size, mounted: 0 }),
+            Err(failure) => Err(self.client.error(ACT, failure)),
         }
     }
-}
-
-fn silent(time: Duration) -> Failure {
-    Failure::Passing(format!("nothing came back for {} seconds", time.as_secs()))
 }

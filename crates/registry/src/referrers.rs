@@ -2,42 +2,31 @@
 //! "Listing Referrers"), with the tag schema for registries that list none, and cosign's tags `sha256-….att` and `.sig` beside
 //! them, which its releases before 3 look at alone.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use oci_client::{Reference as OciReference, RegistryOperation};
 use provenv_definition::Digest;
+use provenv_image::base_image::INDEX_TYPE;
 use provenv_image::oci::{CONFIG_TYPE, MANIFEST_TYPE};
 use provenv_image::proof::artifact::Descriptor;
 use provenv_image::proof::{Referrer, dsse, simple_signing};
 use provenv_store::Store;
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, LINK};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use url::Url;
 
+use crate::client::{Client, whole};
 use crate::error::Failure;
-use crate::push::{Session, patient};
+use crate::repository::{MOST_MANIFEST, Repository};
 use crate::{Error, Options, Reference};
 
-/// `application/vnd.oci.image.index.v1+json`.
-const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
-/// No manifest and no index of referrers is larger.
-const MOST_MANIFEST: u64 = 4 << 20;
-/// No lock, statement or signature is larger.
-const MOST_PART: u64 = 64 << 20;
 /// All that is attached to an image is in memory while it is checked, and is no more than this.
 const MOST_ATTACHED: u64 = 256 << 20;
 /// More things that refer to one image are not looked at.
 const MOST_REFERRERS: usize = 256;
 /// Others may add to the same index at the same time: so often it is looked whether ours is in it.
-const ROUNDS: u32 = 5;
-
-/// A manifest in a registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RemoteManifest {
-    /// Its digest, which its bytes have.
-    pub digest: Digest,
-    /// It.
-    pub bytes: Vec<u8>,
-}
+pub(crate) const ROUNDS: u32 = 5;
 
 /// A file that is attached to an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +37,23 @@ pub struct Attached {
     pub bytes: Vec<u8>,
 }
 
+/// A manifest that refers to an image, as the registry lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its bytes.
+    #[serde(default)]
+    pub size: u64,
+    /// What it is.
+    #[serde(default)]
+    pub artifact_type: Option<String>,
+    /// What is said of it besides.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
 /// Attaches `referrers`, whose subjects are in the repository of `reference` already. What is attached already stays; what
 /// others attached too. Gives back how many bytes were sent.
 pub async fn attach(
@@ -56,46 +62,10 @@ pub async fn attach(
     reference: &Reference,
     options: &Options,
 ) -> Result<u64, Error> {
-    let Some(subject) = referrers.first().map(|referrer| referrer.subject) else { return Ok(0) };
-    let session = Session::open(reference, options, RegistryOperation::Push).await?;
-    let remote = Remote { session: &session };
-    let mut sent = 0;
-    for referrer in referrers {
-        for (digest, size) in referrer.blobs().into_iter().skip(1) {
-            sent += remote.send(&digest, size, || Ok(store.read(&digest)?)).await?;
-        }
-        let place = remote.by_digest(&referrer.manifest);
-        remote.put(&place, MANIFEST_TYPE, store.read(&referrer.manifest)?).await?;
-        sent += referrer.size;
+    if referrers.is_empty() {
+        return Ok(0);
     }
-    remote.list(&subject, referrers).await?;
-    for (suffix, media_type) in [("att", dsse::ENVELOPE_TYPE), ("sig", simple_signing::PAYLOAD_TYPE)] {
-        let layers = referrers.iter().flat_map(|referrer| &referrer.layers);
-        let layers: Vec<&Descriptor> = layers.filter(|layer| layer.media_type == media_type).collect();
-        if !layers.is_empty() {
-            remote.tag(&format!("sha256-{}.{suffix}", subject.hex()), &layers).await?;
-        }
-    }
-    Ok(sent)
-}
-
-/// The manifest that `reference` names, or the one with `digest` in its repository; `None` where there is none.
-pub async fn manifest(
-    reference: &Reference,
-    digest: Option<&Digest>,
-    options: &Options,
-) -> Result<Option<RemoteManifest>, Error> {
-    let session = Session::open(reference, options, RegistryOperation::Pull).await?;
-    let remote = Remote { session: &session };
-    let place = digest.map_or_else(|| session.reference.inner.clone(), |digest| remote.by_digest(digest));
-    let Some(bytes) = remote.get(&place, &[MANIFEST_TYPE, INDEX_TYPE]).await? else { return Ok(None) };
-    let actual = Digest::of(&bytes);
-    match digest {
-        Some(expected) if *expected != actual => {
-            Err(remote.wrong(format!("it gives {actual} for {expected}")))
-        }
-        _ => Ok(Some(RemoteManifest { digest: actual, bytes })),
-    }
+    Repository::to_write(reference, options)?.attach(store, referrers).await
 }
 
 /// The files of one of the media types in `wanted` that are attached to the image with the manifest `subject`.
@@ -105,51 +75,7 @@ pub async fn attached(
     wanted: &[&str],
     options: &Options,
 ) -> Result<Vec<Attached>, Error> {
-    let session = Session::open(reference, options, RegistryOperation::Pull).await?;
-    let remote = Remote { session: &session };
-    let mut manifests = Vec::new();
-    for entry in remote.referrers(subject).await?.into_iter().take(MOST_REFERRERS) {
-        if let Some(bytes) = remote.get(&remote.by_digest(&entry), &[MANIFEST_TYPE]).await?
-            && Digest::of(&bytes) == entry
-        {
-            manifests.push(bytes);
-        }
-    }
-    for suffix in ["att", "sig"] {
-        let place = remote.by_tag(&format!("sha256-{}.{suffix}", subject.hex()));
-        manifests.extend(remote.get(&place, &[MANIFEST_TYPE]).await?);
-    }
-    let mut layers: Vec<Layer> = Vec::new();
-    for manifest in manifests {
-        let manifest: Manifest = serde_json::from_slice(&manifest).unwrap_or_default();
-        for layer in manifest.layers {
-            if wanted.contains(&layer.media_type.as_str()) && !layers.contains(&layer) {
-                layers.push(layer);
-            }
-        }
-    }
-    layers.truncate(MOST_REFERRERS);
-    if layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add) > MOST_ATTACHED {
-        let most = MOST_ATTACHED >> 20;
-        return Err(remote.wrong(format!("more than {most} MiB are attached to the image")));
-    }
-    let mut files = Vec::with_capacity(layers.len());
-    for layer in layers {
-        let bytes = remote.blob(&layer.digest, layer.size).await?;
-        files.push(Attached { media_type: layer.media_type, bytes });
-    }
-    Ok(files)
-}
-
-/// A blob of `reference`'s repository that is no larger than a manifest, such as an image's configuration.
-pub async fn small_blob(
-    reference: &Reference,
-    digest: &Digest,
-    size: u64,
-    options: &Options,
-) -> Result<Vec<u8>, Error> {
-    let session = Session::open(reference, options, RegistryOperation::Pull).await?;
-    Remote { session: &session }.blob(digest, size.min(MOST_MANIFEST)).await
+    Repository::to_read(reference, options)?.attached(subject, wanted).await
 }
 
 /// What is read of anybody's manifest.
@@ -167,134 +93,128 @@ struct Layer {
     size: u64,
 }
 
-/// A repository in its registry.
-struct Remote<'a> {
-    session: &'a Session<'a>,
-}
-
-impl Remote<'_> {
-    fn by_digest(&self, digest: &Digest) -> OciReference {
-        let inner = &self.session.reference.inner;
-        OciReference::with_digest(
-            inner.resolve_registry().to_owned(),
-            inner.repository().to_owned(),
-            digest.to_string(),
-        )
-    }
-
-    fn by_tag(&self, tag: &str) -> OciReference {
-        let inner = &self.session.reference.inner;
-        OciReference::with_tag(
-            inner.resolve_registry().to_owned(),
-            inner.repository().to_owned(),
-            tag.to_owned(),
-        )
-    }
-
-    fn wrong(&self, reason: String) -> Error {
-        let registry = self.session.reference.registry().to_owned();
-        Error::Registry { act: "read from", registry, reason }
-    }
-
-    /// The manifest at `place`, if there is one of these kinds.
-    async fn get(&self, place: &OciReference, accept: &[&str]) -> Result<Option<Vec<u8>>, Error> {
-        let ask = || async {
-            let request = self.session.client.pull_manifest_raw(place, &self.session.auth, accept);
-            match patient(request).await {
-                Ok((bytes, _)) if bytes.len() as u64 > MOST_MANIFEST => {
-                    Err(Failure::Final("it gives a manifest that is larger than any may be".to_owned()))
+impl Repository {
+    /// Attaches `referrers`, whose subject is in the repository already.
+    pub async fn attach(&self, store: &Store, referrers: &[Referrer]) -> Result<u64, Error> {
+        let Some(subject) = referrers.first().map(|referrer| referrer.subject) else { return Ok(0) };
+        let mut sent = 0;
+        let there = self.referrers(&subject).await?;
+        let is_there = |referrer: &&Referrer| there.iter().any(|one| one.digest == referrer.manifest);
+        let missing: Vec<Referrer> = referrers.iter().filter(|one| !is_there(one)).cloned().collect();
+        for referrer in &missing {
+            let name = referrer.manifest.to_string();
+            let manifest = store.read(&referrer.manifest)?;
+            // As with layers: while another push writes the same blob, a registry may not know it for a moment.
+            for attempt in 1.. {
+                for (digest, size) in referrer.blobs().into_iter().skip(1) {
+                    sent += self.send(&digest, size, || Ok(store.read(&digest)?)).await?;
                 }
-                Ok((bytes, _)) => Ok(Some(bytes.to_vec())),
-                Err(Failure::NotFound) => Ok(None),
-                Err(failure) => Err(failure),
+                match self.put(&name, MANIFEST_TYPE, &manifest).await {
+                    Err(Error::Incomplete { .. }) if attempt < self.client.tries() => {
+                        crate::repository::short_pause(1 << attempt).await;
+                    }
+                    done => {
+                        done?;
+                        break;
+                    }
+                }
             }
-        };
-        self.session.retry("read a manifest from", ask).await
-    }
-
-    async fn put(&self, place: &OciReference, media_type: &str, bytes: Vec<u8>) -> Result<(), Error> {
-        let bytes = Bytes::from(bytes);
-        let send = || {
-            let media_type = media_type.parse().expect("a media type is the value of a header");
-            patient(self.session.client.push_manifest_raw(place, bytes.clone(), media_type))
-        };
-        self.session.retry("push what refers to an image to", send).await.map(drop)
-    }
-
-    /// A blob with this digest and at most this size.
-    async fn blob(&self, digest: &Digest, size: u64) -> Result<Vec<u8>, Error> {
-        if size > MOST_PART {
-            return Err(self.wrong(format!("it gives {size} bytes for {digest}, more than there can be")));
+            sent += referrer.size;
         }
-        let name = digest.to_string();
-        let fetch = || async {
-            let mut bytes = Bounded { bytes: Vec::new(), limit: size };
-            let request =
-                self.session.client.pull_blob(&self.session.reference.inner, name.as_str(), &mut bytes);
-            patient(request).await.map(|()| bytes.bytes)
-        };
-        let bytes = self.session.retry("read what refers to an image from", fetch).await?;
-        if Digest::of(&bytes) == *digest {
-            Ok(bytes)
-        } else {
-            Err(self.wrong(format!("{digest} is something else there")))
+        if !missing.is_empty() {
+            self.list(&subject, &missing).await?;
         }
-    }
-
-    /// Sends a blob unless it is there; gives back the bytes sent.
-    async fn send(
-        &self,
-        digest: &Digest,
-        size: u64,
-        bytes: impl FnOnce() -> Result<Vec<u8>, Error>,
-    ) -> Result<u64, Error> {
-        let (client, place, name) = (&self.session.client, &self.session.reference.inner, digest.to_string());
-        if patient(client.blob_exists(place, &name)).await.unwrap_or(false) {
-            return Ok(0);
-        }
-        let bytes = Bytes::from(bytes()?);
-        let send = || patient(client.push_blob(place, bytes.clone(), &name));
-        self.session.retry("push what refers to an image to", send).await?;
-        Ok(size)
-    }
-
-    /// Digests of the manifests that refer to `subject`, by the registry's own list, or else by the index under the tag
-    /// `sha256-…`.
-    async fn referrers(&self, subject: &Digest) -> Result<Vec<Digest>, Error> {
-        let place = self.by_digest(subject);
-        let ask = || async {
-            match patient(self.session.client.pull_referrers(&place, None)).await {
-                Ok(index) => Ok(index.manifests),
-                Err(Failure::NotFound) => Ok(Vec::new()),
-                Err(failure) => Err(failure),
+        for (suffix, media_type) in [("att", dsse::ENVELOPE_TYPE), ("sig", simple_signing::PAYLOAD_TYPE)] {
+            let layers = referrers.iter().flat_map(|referrer| &referrer.layers);
+            let layers: Vec<&Descriptor> = layers.filter(|layer| layer.media_type == media_type).collect();
+            if !layers.is_empty() {
+                self.tag(&format!("sha256-{}.{suffix}", subject.hex()), &layers).await?;
             }
-        };
-        let entries = self.session.retry("list what refers to an image in", ask).await?;
-        Ok(entries.iter().filter_map(|entry| entry.digest.parse().ok()).collect())
+        }
+        Ok(sent)
+    }
+
+    /// The files of one of the media types in `wanted` that are attached to the image with the manifest `subject`.
+    pub async fn attached(&self, subject: &Digest, wanted: &[&str]) -> Result<Vec<Attached>, Error> {
+        let mut manifests = Vec::new();
+        for entry in self.referrers(subject).await? {
+            manifests.extend(self.manifest(&entry.digest.to_string()).await?);
+        }
+        for suffix in ["att", "sig"] {
+            manifests.extend(self.manifest(&format!("sha256-{}.{suffix}", subject.hex())).await?);
+        }
+        let mut layers: Vec<Layer> = Vec::new();
+        for manifest in manifests {
+            let manifest: Manifest = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
+            for layer in manifest.layers {
+                if wanted.contains(&layer.media_type.as_str()) && !layers.contains(&layer) {
+                    layers.push(layer);
+                }
+            }
+        }
+        layers.truncate(MOST_REFERRERS);
+        if layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add) > MOST_ATTACHED {
+            let most = MOST_ATTACHED >> 20;
+            return Err(self.wrong(format!("more than {most} MiB are attached to the image")));
+        }
+        let mut files = Vec::with_capacity(layers.len());
+        for layer in layers {
+            let bytes = self.blob(&layer.digest, layer.size).await?;
+            files.push(Attached { media_type: layer.media_type, bytes });
+        }
+        Ok(files)
+    }
+
+    /// The manifests that refer to `subject`, by the registry's own list, or else by the index under the tag `sha256-…`.
+    pub async fn referrers(&self, subject: &Digest) -> Result<Vec<Listed>, Error> {
+        const ACT: &str = "list what refers to an image in";
+        let mut listed: Vec<Listed> = Vec::new();
+        let mut page = Some(self.client.url(&format!("referrers/{subject}")));
+        let mut first = true;
+        while let Some(url) = page.take().filter(|_| listed.len() < MOST_REFERRERS) {
+            let ask = || one_page(&self.client, &url);
+            match self.client.tried(ACT, ask).await {
+                Ok((entries, next)) => {
+                    listed.extend(entries);
+                    page = next;
+                }
+                // A registry of before: each says so in its own way.
+                Err(Failure::NotFound | Failure::Final(_) | Failure::BlobUnknown(_)) if first => {
+                    let tag = format!("sha256-{}", subject.hex());
+                    let index = self.manifest(&tag).await?;
+                    listed = index.map(|index| entries_of(&index.bytes)).unwrap_or_default();
+                }
+                Err(failure) => return Err(self.client.error(ACT, failure)),
+            }
+            first = false;
+        }
+        listed.truncate(MOST_REFERRERS);
+        Ok(listed)
     }
 
     /// Makes sure that `referrers` are found by who asks for what refers to `subject`: where the registry does not list them
     /// by itself, in the index under the tag `sha256-…` ("Referrers Tag Schema").
     async fn list(&self, subject: &Digest, referrers: &[Referrer]) -> Result<(), Error> {
-        let place = self.by_tag(&format!("sha256-{}", subject.hex()));
+        let place = format!("sha256-{}", subject.hex());
+        let mut wrote = false;
         for round in 0..=ROUNDS {
             let there = self.referrers(subject).await?;
-            if referrers.iter().all(|referrer| there.contains(&referrer.manifest)) {
-                return Ok(());
+            let listed = |one: &Referrer| there.iter().any(|entry| entry.digest == one.manifest);
+            if referrers.iter().all(listed) {
+                if !wrote {
+                    return Ok(());
+                }
+                // Who read the index before ours was in it writes it without: the second look is after that.
+                wrote = false;
+                crate::repository::short_pause(2).await;
+                continue;
             }
             if round == ROUNDS {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(50) * round).await;
-            let index = self.get(&place, &[INDEX_TYPE]).await?;
-            let index = index.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-            let mut manifests = match index {
-                Some(mut index) => match index["manifests"].take() {
-                    Value::Array(manifests) => manifests,
-                    _ => Vec::new(),
-                },
-                None => Vec::new(),
-            };
+            crate::repository::short_pause(round).await;
+            let index = self.manifest(&place).await?;
+            let mut manifests = index.map(|index| list_of(&index.bytes, "manifests")).unwrap_or_default();
             for referrer in referrers {
                 let same = |one: &Value| one["digest"].as_str() == Some(&referrer.manifest.to_string());
                 if !manifests.iter().any(same) {
@@ -302,23 +222,16 @@ impl Remote<'_> {
                 }
             }
             let index = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests });
-            self.put(&place, INDEX_TYPE, index.to_string().into_bytes()).await?;
+            self.put(&place, INDEX_TYPE, index.to_string().as_bytes()).await?;
+            wrote = true;
         }
         Err(self.wrong("it does not list what was attached to the image, though it took it".to_owned()))
     }
 
     /// Adds `layers` to the image that cosign keeps under `tag`: one layer for each statement or signature.
     async fn tag(&self, tag: &str, layers: &[&Descriptor]) -> Result<(), Error> {
-        let place = self.by_tag(tag);
-        let there = self.get(&place, &[MANIFEST_TYPE]).await?;
-        let there = there.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-        let mut all = match there {
-            Some(mut manifest) => match manifest["layers"].take() {
-                Value::Array(layers) => layers,
-                _ => Vec::new(),
-            },
-            None => Vec::new(),
-        };
+        let there = self.manifest(tag).await?;
+        let mut all = there.map(|there| list_of(&there.bytes, "layers")).unwrap_or_default();
         let before = all.len();
         for layer in layers {
             let same = |one: &Value| {
@@ -350,42 +263,35 @@ impl Remote<'_> {
             "config": { "mediaType": CONFIG_TYPE, "digest": digest, "size": size },
             "layers": all,
         });
-        self.put(&place, MANIFEST_TYPE, manifest.to_string().into_bytes()).await
+        self.put(tag, MANIFEST_TYPE, manifest.to_string().as_bytes()).await
     }
 }
 
-/// Memory that takes no more than it was told.
-struct Bounded {
-    bytes: Vec<u8>,
-    limit: u64,
+/// A list in a manifest of anybody's making.
+fn list_of(bytes: &[u8], what: &str) -> Vec<Value> {
+    let mut manifest: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    match manifest[what].take() {
+        Value::Array(list) => list,
+        _ => Vec::new(),
+    }
 }
 
-impl tokio::io::AsyncWrite for Bounded {
-    fn poll_write(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-        piece: &[u8],
-    ) -> std::task::Poll<std::io::Result<usize>> {
-        let result = if (self.bytes.len() + piece.len()) as u64 > self.limit {
-            Err(std::io::Error::other("it is longer than it says"))
-        } else {
-            self.bytes.extend_from_slice(piece);
-            Ok(piece.len())
-        };
-        std::task::Poll::Ready(result)
-    }
+/// What an index lists, as far as it can be read.
+fn entries_of(index: &[u8]) -> Vec<Listed> {
+    list_of(index, "manifests").into_iter().filter_map(|entry| serde_json::from_value(entry).ok()).collect()
+}
 
-    fn poll_flush(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::task::Poll::Ready(Ok(()))
+/// A page of a registry's list, and where the next one is.
+async fn one_page(client: &Client, url: &Url) -> Result<(Vec<Listed>, Option<Url>), Failure> {
+    let response = client.get_at(url.clone(), HeaderMap::new()).await?;
+    if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+        return Err(Failure::NotFound);
     }
-
-    fn poll_shutdown(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::task::Poll::Ready(Ok(()))
-    }
+    let links = response.headers().get_all(LINK).iter().filter_map(|link| link.to_str().ok());
+    let mut next = links.filter(|link| link.contains("rel=\"next\"") || link.contains("rel=next"));
+    let next = next.find_map(|link| link.trim_start().strip_prefix('<')?.split_once('>'));
+    let next = next.map(|(next, _)| client.place(url, next)).transpose()?;
+    // Nobody is sent elsewhere for a list.
+    let next = next.filter(|next| next.origin() == url.origin() && next != url);
+    Ok((entries_of(&whole(response, MOST_MANIFEST).await?), next))
 }

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Server, options};
 use provenv_fetch::Silent;
-use provenv_registry::push;
+use provenv_registry::{Elsewhere, push};
 use provenv_store::Store;
 
 /// The most memory that this process ever had, in bytes.
@@ -37,7 +37,9 @@ async fn big_layers_are_streamed() {
     )
     .unwrap();
     let before = peak();
-    push(&store, &image, &server.reference("big:1"), &options(vec![]), &Silent).await.unwrap();
+    push(&store, &image, &server.reference("big:1"), &Elsewhere::new(), &options(vec![]), &Silent)
+        .await
+        .unwrap();
     let grown = peak() - before;
     assert!(grown < 64 << 20, "pushing {} MB took {} MB of memory", image.size() >> 20, grown >> 20);
 }

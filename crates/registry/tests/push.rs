@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::{Server, image, options};
 use provenv_fetch::Silent;
-use provenv_registry::{Error, push, resolve};
+use provenv_registry::{Elsewhere, Error, push, resolve};
 use provenv_store::Store;
 
 fn store(server: &Server) -> Store {
@@ -22,20 +22,23 @@ async fn what_is_there_is_not_sent_again() {
     let reference = server.reference("team/demo:1");
     assert_eq!(resolve(&reference, &options(vec![])).await.unwrap(), None);
 
-    let first = push(&store, &one, &reference, &options(vec![]), &Silent).await.unwrap();
+    let first = push(&store, &one, &reference, &Elsewhere::new(), &options(vec![]), &Silent).await.unwrap();
     assert_eq!(first.reference, format!("127.0.0.1:{}/team/demo@{}", server.port, one.manifest));
     assert_eq!((first.sent, first.skipped), (one.size(), 0));
     assert_eq!(resolve(&reference, &options(vec![])).await.unwrap(), Some(one.manifest));
 
-    let again = push(&store, &one, &reference, &options(vec![]), &Silent).await.unwrap();
+    let again = push(&store, &one, &reference, &Elsewhere::new(), &options(vec![]), &Silent).await.unwrap();
     assert_eq!((again.sent, again.skipped), (0, one.size()));
 
     let two = image(&store, &[b"base", b"package two"]);
-    let next = push(&store, &two, &server.reference("team/demo:2"), &options(vec![]), &Silent).await.unwrap();
+    let next =
+        push(&store, &two, &server.reference("team/demo:2"), &Elsewhere::new(), &options(vec![]), &Silent)
+            .await
+            .unwrap();
     assert_eq!(next.skipped, two.layers[0].size, "the layer that both have");
     assert_eq!(next.sent + next.skipped, two.size());
     // A tag moves when it is pushed to again.
-    push(&store, &two, &reference, &options(vec![]), &Silent).await.unwrap();
+    push(&store, &two, &reference, &Elsewhere::new(), &options(vec![]), &Silent).await.unwrap();
     assert_eq!(resolve(&reference, &options(vec![])).await.unwrap(), Some(two.manifest));
 }
 
@@ -45,7 +48,7 @@ async fn skopeo_pulls_what_was_pushed() {
     let store = store(&server);
     let image = image(&store, &[b"base", &vec![7; 3_000_000]]);
     let reference = server.reference("demo");
-    push(&store, &image, &reference, &options(vec![]), &Silent).await.unwrap();
+    push(&store, &image, &reference, &Elsewhere::new(), &options(vec![]), &Silent).await.unwrap();
     let copy = format!("dir:{}", server.folder.path().join("copy").display());
     let arguments =
         ["--insecure-policy", "copy", "--src-tls-verify=false", &format!("docker://{reference}"), &copy]
@@ -72,14 +75,15 @@ async fn passwords_are_needed_found_and_never_shown() {
     // "me:hunter2" and "me:wrong-hunter3"
     for (auth, authenticated) in [(None, false), (Some("bWU6d3JvbmctaHVudGVyMw=="), true)] {
         let files = auth.map(|auth| server.auth_file(auth)).into_iter().collect();
-        let error = push(&store, &image, &reference, &options(files), &Silent).await.unwrap_err();
+        let error =
+            push(&store, &image, &reference, &Elsewhere::new(), &options(files), &Silent).await.unwrap_err();
         let Error::Denied { authenticated: sent, .. } = &error else { panic!("{error:?}") };
         assert_eq!(*sent, authenticated);
         assert!(error.hint().is_some());
         assert!(!format!("{error} {error:?}").contains("hunter3"), "{error:?}");
     }
     let files = vec![server.auth_file("bWU6aHVudGVyMg==")];
-    push(&store, &image, &reference, &options(files.clone()), &Silent).await.unwrap();
+    push(&store, &image, &reference, &Elsewhere::new(), &options(files.clone()), &Silent).await.unwrap();
     assert_eq!(resolve(&reference, &options(files)).await.unwrap(), Some(image.manifest));
 }
 
@@ -94,7 +98,7 @@ async fn a_registry_that_comes_back_is_waited_for() {
         server.start();
         server
     });
-    push(&store, &image, &reference, &options(vec![]), &Silent).await.unwrap();
+    push(&store, &image, &reference, &Elsewhere::new(), &options(vec![]), &Silent).await.unwrap();
     drop(starter.join().unwrap());
 }
 
@@ -104,7 +108,9 @@ async fn a_registry_that_is_not_there_is_named() {
     let store = store(&server);
     let image = image(&store, &[b"base"]);
     let error =
-        push(&store, &image, &server.reference("demo:1"), &options(vec![]), &Silent).await.unwrap_err();
+        push(&store, &image, &server.reference("demo:1"), &Elsewhere::new(), &options(vec![]), &Silent)
+            .await
+            .unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, Error::Connection { .. }), "{error:?}");
     assert!(text.contains(&format!("127.0.0.1:{}", server.port)) && text.contains("refused"), "{text}");
@@ -120,7 +126,9 @@ async fn many_pushes_at_once_all_arrive() {
     let pushes = (0..12).map(|number| {
         let (store, image, reference) =
             (store.clone(), image.clone(), server.reference(&format!("demo:{}", number / 4)));
-        async move { push(&store, &image, &reference, &options(vec![]), &Silent).await.unwrap() }
+        async move {
+            push(&store, &image, &reference, &Elsewhere::new(), &options(vec![]), &Silent).await.unwrap()
+        }
     });
     futures::future::join_all(pushes).await;
     for number in 0..3 {

@@ -168,7 +168,7 @@ impl Collector {
     }
 
     fn quarantine(&self, dry_run: bool, report: &mut GcReport) -> Result<()> {
-        let folder = self.store.root().join("quarantine");
+        let folder = self.store.quarantine();
         for name in names(&folder)? {
             let name = name?;
             let path = folder.join(&name);

@@ -1,7 +1,11 @@
 //! Records: small facts in JSON, such as "this artifact became that segment".
+//!
+//! A record says its own digest, because a flipped bit may well leave it readable and wrong: `{"sha256":"…","value":…}`. Those
+//! that earlier versions have written are the value alone.
 
 use std::io::{self, Write as _};
 
+use provenv_definition::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -14,7 +18,7 @@ impl Store {
     /// fact that can be found out again.
     pub fn record<T: DeserializeOwned>(&self, kind: &str, key: &str) -> Result<Option<T>> {
         match fs_err::read(self.named("records", kind, key)?) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Ok(bytes) => Ok(value(&bytes).and_then(|value| serde_json::from_slice(value).ok())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -30,7 +34,7 @@ impl Store {
             source,
         })?;
         let mut file = file_in(self.own_tmp()?, "record-")?;
-        file.write_all(&bytes)?;
+        file.write_all(&sealed(&bytes))?;
         file.as_file().sync_all()?;
         let file = file.into_temp_path();
         rename_into(&file, &path)?;
@@ -45,6 +49,24 @@ impl Store {
         keys.sort_unstable();
         Ok(keys)
     }
+}
+
+const HEAD: &[u8] = br#"{"sha256":""#;
+const MIDDLE: &[u8] = br#"","value":"#;
+const TAIL: &[u8] = b"}";
+
+/// A value with its digest.
+fn sealed(value: &[u8]) -> Vec<u8> {
+    [HEAD, Digest::of(value).hex().as_bytes(), MIDDLE, value, TAIL].concat()
+}
+
+/// The value of a record, if it is what was written.
+pub(crate) fn value(bytes: &[u8]) -> Option<&[u8]> {
+    let sealed = bytes.strip_prefix(HEAD).and_then(|rest| rest.split_at_checked(64));
+    let parts = sealed.and_then(|(hex, rest)| Some((hex, rest.strip_prefix(MIDDLE)?)));
+    let Some((hex, rest)) = parts else { return Some(bytes) };
+    let value = rest.strip_suffix(TAIL)?;
+    (Digest::of(value).hex().as_bytes() == hex).then_some(value)
 }
 
 /// The names in `folder` that the store could have given; none where there is no such folder.

@@ -8,6 +8,7 @@ use fs_err::File;
 use tempfile::NamedTempFile;
 
 use crate::lock::{self, Mode};
+use crate::outside;
 
 /// The lock file inside; its process lives as long as it is locked.
 const ALIVE: &str = ".alive";
@@ -68,6 +69,7 @@ pub(crate) fn sweep(root: &Path) -> io::Result<()> {
         // One that we may not look into is another user's to sweep.
         if is_alive(&path).is_ok_and(|alive| !alive) {
             tracing::debug!(path = %path.display(), "removing what a dead process left");
+            outside::sweep(&path);
             // What cannot be removed today, such as another user's, does not keep anybody from working.
             if let Err(error) = remove_tree(&path) {
                 tracing::warn!(%error, "failed to remove what a dead process left");

@@ -1,6 +1,7 @@
 //! Scrub: reads every blob again and moves aside those that no longer have their digest.
 
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use provenv_definition::{Digest, Hasher};
 use serde::Serialize;
 
+use crate::record::{self, names};
 use crate::store::rename_into;
 use crate::{Error, Result, Store};
 
@@ -31,6 +33,8 @@ pub struct ScrubReport {
     pub bytes: u64,
     /// The corrupt ones by digest. Their names are free again: they are fetched or made anew when next needed.
     pub corrupt: Vec<Corrupt>,
+    /// Records that had changed, `<kind>/<key>`. They are gone: what they said is found out again.
+    pub records: Vec<String>,
 }
 
 impl Store {
@@ -59,7 +63,54 @@ impl Store {
         })?;
         let mut report = report.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         report.corrupt.sort_unstable_by_key(|corrupt| corrupt.digest);
+        report.records = self.scrub_records()?;
         Ok(report)
+    }
+
+    fn scrub_records(&self) -> Result<Vec<String>> {
+        let mut removed = Vec::new();
+        let records = self.root().join("records");
+        for kind in names(&records)? {
+            let kind = kind?;
+            for key in names(&records.join(&kind))? {
+                let key = key?;
+                let path = records.join(&kind).join(&key);
+                let bytes = match fs_err::read(&path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    // As with blobs: a sector that has gone bad.
+                    Err(_) => Vec::new(),
+                    Ok(bytes) => bytes,
+                };
+                let read = |value| serde_json::from_slice::<serde::de::IgnoredAny>(value).is_ok();
+                if !record::value(&bytes).is_some_and(read) {
+                    fs_err::remove_file(&path)?;
+                    removed.push(format!("{kind}/{key}"));
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Blobs that a scrub moved aside and that nobody has brought back since, sorted.
+    pub fn quarantined(&self) -> Result<Vec<Digest>> {
+        let mut digests = Vec::new();
+        for name in names(&self.quarantine())? {
+            digests.extend(Digest::from_hex(&name?).ok().filter(|digest| !self.contains(digest)));
+        }
+        digests.sort_unstable();
+        Ok(digests)
+    }
+
+    /// Removes what was moved aside of a blob that is there again.
+    pub fn forget_quarantined(&self, digest: &Digest) -> Result<()> {
+        match fs_err::remove_file(self.quarantine().join(digest.hex())) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn quarantine(&self) -> PathBuf {
+        self.root().join("quarantine")
     }
 
     fn check(&self, digest: &Digest, progress: &impl Fn(u64)) -> Result<(u64, Option<Corrupt>)> {
@@ -88,8 +139,20 @@ impl Store {
             }
         };
         let Some(reason) = reason else { return Ok((bytes, None)) };
-        let moved_to = self.root().join("quarantine").join(digest.hex());
-        rename_into(&self.path(digest), &moved_to)?;
+        let moved_to = self.quarantine().join(digest.hex());
+        let path = self.path(digest);
+        match rename_into(&path, &moved_to) {
+            // Collected, or moved aside by another scrub.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((bytes, None)),
+            result => result?,
+        }
+        // Somebody may have put the right bytes in its place since they were read.
+        let read = file.metadata()?;
+        let moved = fs_err::metadata(&moved_to)?;
+        if (read.dev(), read.ino()) != (moved.dev(), moved.ino()) {
+            rename_into(&moved_to, &path)?;
+            return Ok((bytes, None));
+        }
         Ok((bytes, Some(Corrupt { digest: *digest, reason, moved_to })))
     }
 }

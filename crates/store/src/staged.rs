@@ -133,6 +133,7 @@ impl Staged {
         self.file.set_permissions(std::fs::Permissions::from_mode(mode))?;
         self.file.sync_all()?;
         rename_into(&self.path, &self.store.path(&digest))?;
+        self.store.note_whole(digest);
         // The name in `tmp/` is gone; dropping the path would only fail to remove it.
         let _ = self.path.keep();
         Ok(Blob { digest, size: self.size })

@@ -60,7 +60,7 @@ impl Store {
                 }
             }
         }
-        let quarantine = self.root().join("quarantine");
+        let quarantine = self.quarantine();
         for name in names(&quarantine)? {
             stats.quarantine.add(folder_bytes(&quarantine.join(name?)));
         }

@@ -1,14 +1,15 @@
 //! The store itself: opening it, and reading blobs.
 
+use std::collections::HashSet;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use fs_err::File;
 use nix::unistd::AccessFlags;
-use provenv_definition::Digest;
+use provenv_definition::{Digest, Hasher};
 
 use crate::scratch::{self, Scratch};
 use crate::staged::{Blob, Staged};
@@ -18,6 +19,8 @@ use crate::{Error, Result, boot};
 const FORMAT: u64 = 1;
 /// How long what is in the making is left for a process that goes on with it.
 const FORGOTTEN: Duration = Duration::from_hours(24);
+/// Of so many blobs a process remembers that it has hashed them.
+const REMEMBERED: usize = 1 << 16;
 const FORMAT_PREFIX: &str = "provenv store ";
 
 /// A folder of blobs, records and trees that many processes share. Cheap to clone.
@@ -32,6 +35,8 @@ struct Inner {
     /// Made when first needed, so that reading alone writes nothing.
     scratch: OnceLock<Scratch>,
     boot: OnceLock<Option<String>>,
+    /// Blobs whose bytes this process has hashed: as it made them, or to check them.
+    whole: Mutex<HashSet<Digest>>,
 }
 
 impl Store {
@@ -47,14 +52,27 @@ impl Store {
             Err(error) => return Err(error.into()),
         }
         // Half of what follows would fail anyway, each in its own words.
-        if nix::unistd::access(&root, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK).is_err() {
-            let error = format!("`{}` may not be written by this user", root.display());
-            return Err(Error::Permission(io::Error::new(io::ErrorKind::PermissionDenied, error)));
+        let asked = AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK;
+        if let Err(errno) = nix::unistd::access(&root, asked) {
+            let kind = io::Error::from(errno).kind();
+            let why = if kind == io::ErrorKind::ReadOnlyFilesystem {
+                "is on a file system that is mounted read-only"
+            } else {
+                "may not be written by this user"
+            };
+            let error = format!("`{}` {why}", root.display());
+            return Err(Error::Permission(io::Error::new(kind, error)));
         }
         scratch::sweep(&root)?;
         let user = nix::unistd::geteuid().as_raw();
         let own = (fs_err::metadata(&root)?.uid() != user).then(|| format!(".of-{user}"));
-        let store = Self(Arc::new(Inner { root, own, scratch: OnceLock::new(), boot: OnceLock::new() }));
+        let store = Self(Arc::new(Inner {
+            root,
+            own,
+            scratch: OnceLock::new(),
+            boot: OnceLock::new(),
+            whole: Mutex::default(),
+        }));
         store.sweep_uploads(FORGOTTEN)?;
         Ok(store)
     }
@@ -98,6 +116,33 @@ impl Store {
         self.open_blob(digest)?.read_to_end(&mut bytes)?;
         let actual = Digest::of(&bytes);
         if actual == *digest { Ok(bytes) } else { Err(Error::Corrupt { expected: *digest, actual }) }
+    }
+
+    /// Refuses a blob whose bytes are not those of its name, which a disk may do to it: for who makes something else of it that
+    /// would carry the damage on under a digest of its own. What this process has made or checked is not read again.
+    pub fn verify(&self, digest: &Digest) -> Result<()> {
+        let known = || self.0.whole.lock().unwrap_or_else(PoisonError::into_inner);
+        if known().contains(digest) {
+            return Ok(());
+        }
+        let mut hasher = Hasher::new();
+        io::copy(&mut self.open_blob(digest)?, &mut hasher)?;
+        let actual = hasher.finish();
+        if actual != *digest {
+            return Err(Error::Corrupt { expected: *digest, actual });
+        }
+        self.note_whole(*digest);
+        Ok(())
+    }
+
+    /// This process has just hashed the blob's bytes.
+    pub(crate) fn note_whole(&self, digest: Digest) {
+        let mut known = self.0.whole.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who takes in blobs for ever, as a registry does, remembers the last ones.
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(digest);
     }
 
     /// Keeps `bytes`.

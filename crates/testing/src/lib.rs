@@ -5,4 +5,5 @@ pub mod elf;
 pub mod proxy;
 pub mod pypi;
 pub mod server;
+pub mod tap;
 pub mod tls;

@@ -1,13 +1,15 @@
-//! Bases from registries: a reference becomes a lock, and what a lock names is brought into the store.
+//! Bases that are images, of a registry or of a Dockerfile: what is asked for becomes a lock, and what a lock names is brought
+//! into the store.
 
 use std::sync::Arc;
 
 use provenv_definition::{Base, Definition, Platform, PythonRequest, Suite};
 use provenv_image::base_image::{BaseFacts, BaseImage, InstalledDeb};
 use provenv_lock::debian::{Additions, Archive, DebianConfig, Installed};
-use provenv_lock::{BaseLock, ImageLock, IndexState, PlatformLock, PythonLock, Upgrade};
+use provenv_lock::{BaseLock, ImageLock, Lock, PlatformLock, PythonLock, Upgrade};
 use provenv_registry::{Keychain, PullOptions, Reference};
 
+use crate::locking::ResolvedBase;
 use crate::{Error, Result, Workspace};
 
 /// A base that is in the store, and what it is like.
@@ -17,24 +19,28 @@ pub(crate) struct KnownBase {
 }
 
 impl Workspace {
-    /// The lock of a base from a registry with the Debian packages that are added to it, and the version of its C library. What
-    /// `previous` has stays unless `upgrade` says that all moves.
+    /// The lock of a base that is an image, with the Debian packages that are added to it. What `previous` has stays unless
+    /// `upgrade` says that all moves.
     pub(crate) async fn resolve_image(
         &self,
         definition: &Definition,
         platform: Platform,
         previous: Option<&PlatformLock>,
         upgrade: &Upgrade,
-    ) -> Result<(PlatformLock, Vec<IndexState>, String)> {
-        let Base::Image { reference } = &definition.base else {
-            unreachable!("asked of bases from registries alone")
+    ) -> Result<ResolvedBase> {
+        let mut tools = Vec::new();
+        let base = if let Base::Image { reference } = &definition.base {
+            let kept = previous.and_then(|lock| lock.base.image()).filter(|_| *upgrade != Upgrade::All);
+            BaseLock::Image(match kept {
+                Some(image) => image.clone(),
+                None => self.look_up_image(reference, platform).await?,
+            })
+        } else {
+            let (made, tool) = self.resolve_dockerfile(definition, platform, previous, upgrade).await?;
+            tools.extend(tool);
+            BaseLock::Dockerfile(made)
         };
-        let kept = previous.and_then(|lock| lock.base.image()).filter(|_| *upgrade != Upgrade::All);
-        let image = match kept {
-            Some(image) => image.clone(),
-            None => self.look_up_image(reference, platform).await?,
-        };
-        let known = self.known_base(&image, platform).await?;
+        let known = self.known_base(&base, platform).await?;
         let layers = known.image.layers.len();
         let fit = |unfit: provenv_image::base_image::Unfit| -> Error {
             Error::Image(provenv_image::base_image::Error::from(unfit).into())
@@ -62,7 +68,7 @@ impl Workspace {
                         lock.debian.iter().any(|package| names.contains(&package.name))
                     }
                 };
-                lock.base.image() == Some(&image) && !moves
+                lock.base == base && !moves
             });
             if let Some(lock) = kept {
                 debian.clone_from(&lock.debian);
@@ -80,18 +86,12 @@ impl Workspace {
         // A C library that is not known fits no Python package, and none is installed then.
         let python = python.filter(|_| !glibc.is_empty());
         if !definition.user_managed && !has_conda {
-            has_python(definition, &image, python.as_ref())?;
+            has_python(definition, &base, python.as_ref())?;
         }
         let python = python.filter(|_| !has_conda || definition.user_managed);
-        let lock = PlatformLock {
-            base: BaseLock::Image(image),
-            debian,
-            python,
-            conda: Vec::new(),
-            pypi: Vec::new(),
-            post_link: None,
-        };
-        Ok((lock, indexes, glibc))
+        let lock =
+            PlatformLock { base, debian, python, conda: Vec::new(), pypi: Vec::new(), post_link: None };
+        Ok(ResolvedBase { lock, indexes, tools, glibc })
     }
 
     /// What `system_packages` add to a base that is like this.
@@ -127,7 +127,7 @@ impl Workspace {
     }
 
     /// What a reference names today.
-    async fn look_up_image(&self, reference: &str, platform: Platform) -> Result<ImageLock> {
+    pub(crate) async fn look_up_image(&self, reference: &str, platform: Platform) -> Result<ImageLock> {
         let reference = to_pull(reference)?;
         if self.offline {
             return Err(provenv_registry::Error::Offline { reference: reference.to_string() }.into());
@@ -143,9 +143,19 @@ impl Workspace {
     }
 
     /// The base of a lock, all of which is in the store afterwards.
-    pub(crate) async fn known_base(&self, image: &ImageLock, platform: Platform) -> Result<KnownBase> {
-        self.bring_base(image).await?;
-        let (store, reporter, manifest) = (self.store.clone(), Arc::clone(&self.reporter), image.manifest);
+    pub(crate) async fn known_base(&self, base: &BaseLock, platform: Platform) -> Result<KnownBase> {
+        let manifest = match base {
+            BaseLock::Debian { .. } => unreachable!("asked of bases that are images alone"),
+            BaseLock::Image(image) => {
+                self.bring_base(image).await?;
+                image.manifest
+            }
+            BaseLock::Dockerfile(made) => {
+                self.has_dockerfile(made, platform)?;
+                made.manifest
+            }
+        };
+        let (store, reporter) = (self.store.clone(), Arc::clone(&self.reporter));
         let known = tokio::task::spawn_blocking(move || {
             let image = BaseImage::open(&store, &manifest, platform)?;
             let facts = image.facts(&store, platform, reporter.as_ref())?;
@@ -168,15 +178,16 @@ impl Workspace {
         Ok(())
     }
 
-    /// The same for the base of a lock, if it is one from a registry.
-    pub(crate) async fn bring_base_of(&self, lock: &PlatformLock) -> Result<()> {
-        match lock.base.image() {
-            Some(image) => self.bring_base(image).await,
-            None => Ok(()),
+    /// The same for the base of a lock, if it is an image.
+    pub(crate) async fn bring_base_of(&self, lock: &Lock, platform: Platform) -> Result<()> {
+        match lock.platforms.get(&platform).map(|lock| &lock.base) {
+            Some(BaseLock::Image(image)) => self.bring_base(image).await,
+            Some(BaseLock::Dockerfile(_)) => self.restore_base(lock, platform).await,
+            Some(BaseLock::Debian { .. }) | None => Ok(()),
         }
     }
 
-    fn pull_options(&self) -> PullOptions {
+    pub(crate) fn pull_options(&self) -> PullOptions {
         let settings = &self.config.registry;
         PullOptions {
             keychain: Keychain::of_user(),
@@ -189,24 +200,50 @@ impl Workspace {
 
 /// Refuses a lock that stands on another base than the one that `definition` names.
 pub(crate) fn stands_on(definition: &Definition, lock: &PlatformLock) -> Result<()> {
-    let asked = match &definition.base {
-        Base::Image { reference } => Some(to_pull(reference)?),
-        _ => None,
-    };
-    let image = lock.base.image();
-    // A digest in a reference says what it names, whatever a lock says of it.
-    let digest = asked.as_ref().and_then(Reference::digest);
-    let is_it = digest
-        .is_none_or(|digest| image.is_some_and(|image| digest == image.index.unwrap_or(image.manifest)));
-    let asked = asked.map_or_else(|| "Debian".to_owned(), |reference| reference.to_string());
-    let found = image.map_or("Debian", |image| image.reference.as_str());
-    if asked == found && is_it {
-        return Ok(());
+    let of_dockerfile = matches!(definition.base, Base::Dockerfile { .. } | Base::Context(_));
+    if of_dockerfile || lock.base.dockerfile().is_some() {
+        return if of_dockerfile && lock.base.dockerfile().is_some() {
+            Ok(())
+        } else {
+            Err(Error::Arguments {
+                message:
+                    "of lock and definition, one stands on what a Dockerfile made, and the other does not"
+                        .to_owned(),
+                hint: "`provenv lock` writes it anew".to_owned(),
+            })
+        };
     }
-    Err(Error::Arguments {
+    let Base::Image { reference } = &definition.base else {
+        return match lock.base.image() {
+            None => Ok(()),
+            Some(image) => Err(other_base(&image.reference, "Debian")),
+        };
+    };
+    let asked = to_pull(reference)?;
+    match lock.base.image() {
+        Some(image) if is_it(&asked, image) => Ok(()),
+        image => Err(other_base(image.map_or("Debian", |image| &image.reference), &asked.to_string())),
+    }
+}
+
+fn other_base(found: &str, asked: &str) -> Error {
+    Error::Arguments {
         message: format!("the lock stands on {found}, and the definition on {asked}"),
         hint: "`provenv lock` writes it anew".to_owned(),
-    })
+    }
+}
+
+/// Refuses an image of a lock that is not the one which a Dockerfile calls `name`.
+pub(crate) fn is_named(name: &str, image: &ImageLock) -> Result<()> {
+    let asked = to_pull(name)?;
+    if is_it(&asked, image) { Ok(()) } else { Err(other_base(&image.reference, &asked.to_string())) }
+}
+
+/// Whether an image of a lock may be what `asked` names. A digest in a reference says what it names, whatever a lock says of it.
+fn is_it(asked: &Reference, image: &ImageLock) -> bool {
+    let digest = asked.digest();
+    image.reference == asked.to_string()
+        && digest.is_none_or(|digest| digest == image.index.unwrap_or(image.manifest))
 }
 
 /// The reference of a base.
@@ -225,8 +262,8 @@ pub(crate) fn installed(facts: &BaseFacts) -> Vec<Installed> {
 }
 
 /// Refuses a base without the Python that `definition` asks for, or that its packages need.
-fn has_python(definition: &Definition, image: &ImageLock, python: Option<&PythonLock>) -> Result<()> {
-    let name = &image.reference;
+fn has_python(definition: &Definition, base: &BaseLock, python: Option<&PythonLock>) -> Result<()> {
+    let name = base.image().map_or("Dockerfile", |image| &image.reference);
     let Some(found) = python else {
         let wanted = match &definition.python {
             Some(wanted) => format!("Python {wanted} is asked for"),

@@ -50,6 +50,11 @@ impl Reporter for BuildLog {
         self.line(&format!("note: {message}"));
         self.next.note(message);
     }
+
+    fn output(&self, line: &str) {
+        self.line(&format!("| {line}"));
+        self.next.output(line);
+    }
 }
 
 fn word(phase: Phase) -> &'static str {

@@ -9,10 +9,11 @@ use provenv_image::export::Destination;
 use provenv_image::form::{EPOCH, Form, Packing};
 use provenv_image::oci::Image;
 use provenv_lock::{BaseLock, Lock, PlatformLock, PostLink, PypiSource};
-use provenv_store::{Roots, Store};
+use provenv_store::{Lease, Roots, Store};
 use serde::Serialize;
 
 use crate::build_log::BuildLog;
+use crate::cache::Need;
 use crate::catalogue::ImageRow;
 use crate::error::{IoContext, with_causes};
 use crate::locking::{Locked, platforms_of};
@@ -44,6 +45,8 @@ pub struct BuildOptions {
     pub post_link: Option<ScriptChoice>,
     /// The private key that signs its provenance: a file, or a name in this workspace.
     pub sign: Option<String>,
+    /// Push it to the shared cache, and fail where that fails; the settings may say so of all builds.
+    pub share: bool,
 }
 
 /// What building came to.
@@ -71,6 +74,12 @@ pub struct Built {
     pub reproduced: bool,
     /// Where it went besides the store.
     pub exported: Vec<String>,
+    /// The repository in which it was found, where its bytes are not all here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
+    /// Where it is in the shared cache, if it was to go there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared: Option<String>,
     /// What was signed, if it was to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signed: Option<Signed>,
@@ -176,6 +185,15 @@ impl Workspace {
         let form = self.form_of(options)?;
         // Before the work: a key that cannot be used is known at once.
         let key = options.sign.as_ref().map(|key| self.signing_key(key, folder)).transpose()?;
+        let cache = self.cache.as_ref().filter(|_| !self.offline);
+        if options.share && cache.is_none() {
+            return Err(Error::Arguments {
+                message: "there is no shared cache that the image could be pushed to".to_owned(),
+                hint: "name one in PROVENV_CACHE_REGISTRY or as `cache.registry` in the settings; \
+                       docs/how-to/share-a-cache.md says more"
+                    .to_owned(),
+            });
+        }
         let pin = self.store.pin()?;
         let given = self.given(reference, folder).await?;
         if let Some(name) = &given.environment.name {
@@ -205,6 +223,11 @@ impl Workspace {
             if let Some(lock) = self.lock_in(&given, options.lock.as_deref()).await? {
                 // Only a lock that became an image may be what others build from.
                 self.catalogue.keep_lock(&lock).await?;
+                if let Some(made) = lock.platforms.get(&platform).and_then(|lock| lock.base.dockerfile()) {
+                    self.restore_dockerfile(definition, made, platform)
+                        .await
+                        .map_err(|error| error.of(&given))?;
+                }
                 let (image, cached) = self.image_of(&lock, &lock.digest(), platform, form).await?;
                 (self.take_over(definition, lock).await?, image, cached)
             } else {
@@ -217,6 +240,10 @@ impl Workspace {
                 let (image, cached) = self.image(&locked, platform, form).await?;
                 (locked, image, cached)
             };
+        let found = self.found_in(&image, &locked.receipt.lock, form).await?;
+        if !destinations.is_empty() || (definition.user_managed && platform == Platform::host()) {
+            self.bring(&image, &locked.receipt.lock, Need::All).await?;
+        }
         let mut warnings = given.warnings.clone();
         if !cached && let Some(lock) = locked.lock.platforms.get(&platform) {
             let missing = provenv_image::missing(&self.store, lock, platform, form)?;
@@ -242,6 +269,21 @@ impl Workspace {
         };
         // Nothing else may name the image, and a push may take long: from here on only it is kept from collection.
         let _hold = pin.hold(&blobs_of(&image))?;
+        let shared = match (cache, options.share) {
+            (Some(cache), true) => Some(self.share(cache, &locked, &image).await?),
+            (Some(cache), false) if cache.takes_all() && !cache.is_down() => {
+                match self.share(cache, &locked, &image).await {
+                    Ok(reference) => Some(reference),
+                    // The image is there all the same.
+                    Err(error) => {
+                        let (name, why) = (cache.name(), with_causes(&error));
+                        self.reporter.note(&format!("the image could not be put into {name}: {why}"));
+                        None
+                    }
+                }
+            }
+            _ => None,
+        };
         // A prefix takes more than the image: archives, and layers that are unpacked.
         let _pin = destinations.iter().any(|target| matches!(target, Target::Prefix(_))).then_some(pin);
         let lock = locked.lock.platforms.get(&platform).ok_or(Error::NoPlatform(platform))?;
@@ -260,6 +302,8 @@ impl Workspace {
             cached: cached && !options.force,
             reproduced: cached && options.force,
             exported: destinations.iter().map(Target::to_string).collect(),
+            found,
+            shared,
             signed,
             warnings,
         })
@@ -291,6 +335,7 @@ impl Workspace {
         platform: Platform,
     ) -> Result<(Image, Form, bool)> {
         let wanted = self.form();
+        self.catalogue.note_use(&locked.receipt.lock).await?;
         let mut forms = self.catalogue.forms(&locked.receipt.lock, platform).await?;
         forms.sort_by_key(|form| *form != wanted);
         for form in forms.into_iter().filter(|form| form.epoch == EPOCH) {
@@ -320,7 +365,11 @@ impl Workspace {
         platform: Platform,
         form: Form,
     ) -> Result<(Image, bool)> {
+        self.catalogue.note_use(digest).await?;
         if let Some(image) = self.known_image(digest, platform, form).await? {
+            return Ok((image, true));
+        }
+        if let Some(image) = self.find_image(digest, platform, form).await? {
             return Ok((image, true));
         }
         if platform != Platform::host() {
@@ -329,24 +378,42 @@ impl Workspace {
                 Platform::host()
             )));
         }
-        let _lease =
-            self.store.lock_async("image", &format!("{}-{}", digest.hex(), platform.architecture())).await?;
+        let _lease = self.image_lease(digest, platform).await?;
         if let Some(image) = self.known_image(digest, platform, form).await? {
             return Ok((image, true));
         }
-        let image = self.assemble(lock, platform, form, false).await?;
+        let image = self.assemble(lock, platform, form, Assembling::First).await?;
         self.catalogue.record_image(digest, form, &image).await?;
         Ok((image, false))
     }
 
+    /// Held by whoever makes the image of a lock.
+    pub(crate) async fn image_lease(&self, lock: &Digest, platform: Platform) -> Result<Lease> {
+        let key = format!("{}-{}", lock.hex(), platform.architecture());
+        Ok(self.store.lock_async("image", &key).await?)
+    }
+
+    /// The image of a lock that is here, or known to be in a registry.
     async fn known_image(&self, lock: &Digest, platform: Platform, form: Form) -> Result<Option<Image>> {
         let image = self.catalogue.image(lock, platform, form).await?;
-        Ok(image.filter(|image| is_whole(&self.store, image)))
+        match image.filter(|image| is_whole(&self.store, image)) {
+            Some(image) => Ok(Some(image)),
+            None => self.known_remote(lock, platform, form).await,
+        }
+    }
+
+    /// The repository that an image was found in, where its bytes are not all here.
+    async fn found_in(&self, image: &Image, lock: &Digest, form: Form) -> Result<Option<String>> {
+        if is_whole(&self.store, image) {
+            return Ok(None);
+        }
+        let remote = self.catalogue.remote_image(lock, image.platform, form).await?;
+        Ok(remote.map(|remote| remote.reference))
     }
 
     /// Assembles again, from the artifacts on, and compares.
     async fn rebuild(&self, locked: &Locked, platform: Platform, form: Form, first: &Image) -> Result<()> {
-        let second = self.assemble(&locked.lock, platform, form, true).await?;
+        let second = self.assemble(&locked.lock, platform, form, Assembling::Again).await?;
         if second.manifest == first.manifest {
             Ok(())
         } else {
@@ -360,7 +427,7 @@ impl Workspace {
         lock: &Lock,
         platform: Platform,
         form: Form,
-        again: bool,
+        how: Assembling,
     ) -> Result<Image> {
         let platform_lock = lock.platforms.get(&platform).ok_or(Error::NoPlatform(platform))?;
         let id = identifier("build");
@@ -376,18 +443,22 @@ impl Workspace {
             lock.digest()
         ));
         self.catalogue.begin_build(&id, &lock.digest(), platform, form, &log).await?;
+        for line in self.log_of_dockerfile(platform_lock) {
+            reporter.line(&line);
+        }
         let reporter = Arc::new(reporter);
         let stoppable = Stoppable::begin(self.catalogue.clone(), id.clone(), Arc::clone(&reporter))?;
         let result = async {
             // This may be another process than the one that read the indexes.
             self.distrust_indexes(lock).await?;
-            self.bring_base_of(platform_lock).await?;
+            self.bring_base_of(lock, platform).await?;
+            self.bring_built(lock).await?;
             let assembler =
                 self.assembler(Some(Arc::clone(&reporter) as Arc<dyn Reporter>)).await?.in_form(form);
-            let image = if again {
-                assembler.image_again(platform_lock, platform).await
-            } else {
-                assembler.image(platform_lock, platform).await
+            let image = match how {
+                Assembling::First => assembler.image(platform_lock, platform).await,
+                Assembling::Again => assembler.image_again(platform_lock, platform).await,
+                Assembling::Mending => assembler.mend(platform_lock, platform).await,
             };
             image.map_err(Error::from)
         }
@@ -410,7 +481,7 @@ impl Workspace {
     /// The images of this workspace, newest first.
     pub async fn images(&self) -> Result<Vec<ImageSummary>> {
         let mut summaries: Vec<ImageSummary> = Vec::new();
-        for row in self.catalogue.images().await? {
+        for row in self.all_images().await? {
             let environments = self.names_of_lock(&row.lock).await?;
             // Locks that differ only in URLs become the same image.
             if let Some(same) = summaries.iter_mut().find(|summary| summary.digest == row.image.manifest) {
@@ -452,7 +523,7 @@ impl Workspace {
                 let definition = provenv_definition::definition_digest(&given.environment.definition);
                 self.catalogue.current_receipt(&definition).await?.ok_or_else(missing)?.1.lock
             };
-            let rows = self.catalogue.images().await?;
+            let rows = self.all_images().await?;
             // In the form that the settings want, if it was made in that; else the one that was made last.
             let mut rows: Vec<ImageRow> = rows.into_iter().filter(|row| row.lock == lock).collect();
             rows.sort_by_key(|row| row.form != self.form());
@@ -465,6 +536,7 @@ impl Workspace {
         let base = match &platform_lock.base {
             BaseLock::Debian { suite } => format!("debian/{suite}"),
             BaseLock::Image(image) => format!("{} ({})", image.reference, image.manifest),
+            BaseLock::Dockerfile(made) => format!("Dockerfile ({})", made.manifest),
         };
         Ok(ImageDetails {
             digest: row.image.manifest,
@@ -499,7 +571,7 @@ impl Workspace {
     /// The image with a digest that begins so, if `reference` can be the beginning of one.
     pub(crate) async fn image_of_digest(&self, reference: &str) -> Result<Option<ImageRow>> {
         let Some(digits) = digits_of(reference) else { return Ok(None) };
-        let rows = self.catalogue.images().await?;
+        let rows = self.all_images().await?;
         Ok(rows.into_iter().find(|row| row.image.manifest.hex().starts_with(digits)))
     }
 
@@ -512,6 +584,17 @@ impl Workspace {
             .map(|row| format!("{}:{}", row.name, row.version))
             .collect())
     }
+}
+
+/// How an image is assembled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Assembling {
+    /// From what there is.
+    First,
+    /// As if nothing had been made before, to compare.
+    Again,
+    /// Whatever its record says, so that all is there again that it is made of.
+    Mending,
 }
 
 /// The hexadecimal digits of a digest, of which the first six will do.
@@ -561,6 +644,7 @@ impl Target {
     ) -> Result<()> {
         match self {
             Self::Prefix(folder) => {
+                workspace.fetcher_for(definition).await?;
                 let layers = workspace.unpack(&image.layers).await?;
                 let assembler = workspace.assembler(None).await?;
                 let asked = asked(definition, image.platform);

@@ -10,11 +10,23 @@ use crate::catalogue::{BuildRow, BuildStatus, EnvironmentRow};
 use crate::runs::copy_log;
 use crate::{Error, Result, Workspace};
 
-/// An attempt to assemble an image, as shown to people and programs.
+/// What a build does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BuildStep {
+    /// It runs the Dockerfile that the image stands on.
+    Dockerfile,
+    /// It assembles the image.
+    Packages,
+}
+
+/// An attempt to assemble an image, or to run a Dockerfile for one, as shown to people and programs.
 #[derive(Clone, Debug, Serialize)]
 pub struct BuildDetails {
     /// Its identifier.
     pub id: String,
+    /// What it does.
+    pub step: BuildStep,
     /// How far it is.
     pub status: BuildStatus,
     /// Why it failed.
@@ -23,10 +35,14 @@ pub struct BuildDetails {
     /// What the image is for.
     pub platform: Platform,
     /// The lock that it assembled.
-    pub lock: Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Digest>,
+    /// The definition that it ran the Dockerfile of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub definition: Option<Digest>,
     /// The image it arrived at.
     pub image: Option<Digest>,
-    /// The registered environments that point to the lock.
+    /// The registered environments that point to the lock, or have the definition.
     pub environments: Vec<String>,
     /// When it began.
     pub started_at: jiff::Timestamp,
@@ -73,12 +89,16 @@ impl Workspace {
             row = self.catalogue.build(&row.id).await?.unwrap_or(row);
             lost = row.status == BuildStatus::Running;
         }
-        let names = environments.iter().filter(|environment| environment.lock == row.lock);
+        let names = environments.iter().filter(|environment| {
+            row.lock == Some(environment.lock) || row.definition == Some(environment.definition)
+        });
         Ok(BuildDetails {
+            step: if row.definition.is_some() { BuildStep::Dockerfile } else { BuildStep::Packages },
             status: if lost { BuildStatus::Lost } else { row.status },
             error: row.error,
             platform: row.platform,
             lock: row.lock,
+            definition: row.definition,
             image: row.manifest,
             environments: names.map(|row| format!("{}:{}", row.name, row.version)).collect(),
             started_at: row.started_at,

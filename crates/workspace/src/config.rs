@@ -1,11 +1,16 @@
 //! The user's settings: `config.toml` in `$XDG_CONFIG_HOME/provenv`, or the file that `PROVENV_CONFIG` names.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use provenv_image::form::{Form, FormError, Packing};
 use serde::Deserialize;
 use url::Url;
+
+use crate::dockerfile::Builder;
+use crate::housekeeping::parse_age;
 
 /// What can be set. Everything has a default; environment variables win. Not `Debug`: a mirror's URL may hold a password.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
@@ -27,6 +32,12 @@ pub struct Config {
     pub provenance: ProvenanceSettings,
     /// What images are like.
     pub image: ImageSettings,
+    /// The registry that the workspaces of a team share images by.
+    pub cache: CacheSettings,
+    /// What `store gc` leaves.
+    pub store: StoreSettings,
+    /// How Dockerfiles are run.
+    pub dockerfile: DockerfileSettings,
 }
 
 /// `[image]`
@@ -45,6 +56,58 @@ fn layers<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u8
     let form = u8::try_from(layers).map(|layers| Form { layers: Some(layers), ..Form::default() });
     let form = form.map_err(|_| FormError::Layers(layers)).and_then(|form| form.check().map(|()| form));
     form.map(|form| form.layers).map_err(serde::de::Error::custom)
+}
+
+/// `[cache]`
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheSettings {
+    /// The repository with the images, `HOST[:PORT]/NAME`; none is asked otherwise.
+    pub registry: Option<String>,
+    /// Whether `build` pushes what it made there.
+    pub push: bool,
+    /// Files with public keys, of which one must have signed what is taken from there. A relative path counts from the
+    /// folder of the settings.
+    pub trusted_keys: Vec<PathBuf>,
+}
+
+impl CacheSettings {
+    /// With what the environment says of it.
+    fn with_environment(mut self) -> Self {
+        if let Some(registry) = std::env::var_os("PROVENV_CACHE_REGISTRY") {
+            // An empty one is none.
+            self.registry = Some(registry.to_string_lossy().into_owned());
+        }
+        if let Ok(push) = std::env::var("PROVENV_CACHE_PUSH") {
+            self.push = !matches!(&*push, "" | "0" | "false" | "no");
+        }
+        self.registry = self.registry.filter(|registry| !registry.is_empty());
+        self
+    }
+}
+
+/// `[store]`: what `store gc` leaves where its options do not say.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSettings {
+    /// So many images that no registered version needs: those used last.
+    pub keep_last: Option<usize>,
+    /// Images that were used within this time: `30d`, `12h`, `4w`.
+    #[serde(deserialize_with = "age")]
+    pub keep_used_within: Option<Duration>,
+}
+
+fn age<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_age(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+/// `[dockerfile]`
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DockerfileSettings {
+    /// The engine that runs them; the first that is found otherwise.
+    pub builder: Builder,
 }
 
 /// `[provenance]`
@@ -115,6 +178,8 @@ pub struct RegistrySettings {
     /// Where else the images of a registry are, `HOST[:PORT][/PREFIX]` each, in the order in which they are asked; then the
     /// registry itself. Locks name the registry all the same.
     pub mirrors: BTreeMap<String, Vec<String>>,
+    /// How many blobs are on their way to a registry at once.
+    pub parallel: Option<NonZeroUsize>,
 }
 
 /// A settings file that cannot be used.
@@ -136,6 +201,12 @@ pub enum ConfigError {
 impl Config {
     /// Reads the user's settings; none are fine.
     pub fn load() -> Result<Self, ConfigError> {
+        let mut config = Self::of_file()?;
+        config.cache = config.cache.with_environment();
+        Ok(config)
+    }
+
+    fn of_file() -> Result<Self, ConfigError> {
         // A file that is named must be there; the usual one need not.
         if let Some(path) = std::env::var_os("PROVENV_CONFIG").filter(|path| !path.is_empty()) {
             return Self::read(Path::new(&path));
@@ -148,10 +219,15 @@ impl Config {
 
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = fs_err::read_to_string(path)?;
-        toml::from_str(&text).map_err(|error| ConfigError::Parse {
+        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Parse {
             path: path.to_owned(),
             message: provenv_definition::mask_secrets(error.to_string().trim_end()),
-        })
+        })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        for key in &mut config.cache.trusted_keys {
+            *key = folder.join(&*key);
+        }
+        Ok(config)
     }
 }
 

@@ -6,6 +6,7 @@ use provenv_definition::{Diagnostic, Digest, Format, Place, Platform};
 
 use crate::catalogue::CatalogueError;
 use crate::config::ConfigError;
+use crate::dockerfile::DockerfileError;
 
 /// An error of a use case.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +107,9 @@ pub enum Error {
     /// Handing the image to a registry.
     #[error(transparent)]
     Registry(#[from] provenv_registry::Error),
+    /// The registry that a team shares images by.
+    #[error("the image could not be put into the shared cache: {0}")]
+    Cache(String),
     /// Serving the workspace as a registry.
     #[error(transparent)]
     Serve(#[from] provenv_registry::server::ServerError),
@@ -236,6 +240,9 @@ pub enum Error {
         /// What to do instead.
         hint: String,
     },
+    /// Running a Dockerfile.
+    #[error(transparent)]
+    Dockerfile(Box<DockerfileError>),
     /// There is no lock to check.
     #[error("there is no lock `{}`", file.display())]
     NoLock {
@@ -307,6 +314,12 @@ impl From<provenv_image::audit::Error> for Error {
     }
 }
 
+impl From<DockerfileError> for Error {
+    fn from(error: DockerfileError) -> Self {
+        Self::Dockerfile(Box::new(error))
+    }
+}
+
 impl From<provenv_lock::pypi::Error> for Error {
     fn from(error: provenv_lock::pypi::Error) -> Self {
         Self::Pypi(Box::new(error))
@@ -351,6 +364,7 @@ impl Error {
             Self::ScriptsElsewhere { .. } => {
                 Some("`provenv lock --post-link run` runs them here".into())
             }
+            Self::Dockerfile(error) => error.hint(),
             Self::Unpack(error) => error.hint(),
             Self::Export(error) => error.hint(),
             Self::Write(error) => error.hint().map(str::to_owned),
@@ -361,6 +375,7 @@ impl Error {
             }),
             Self::StoreInUse => Some("`provenv builds list` shows them; try again when they have ended".into()),
             Self::Registry(error) => error.hint(),
+            Self::Cache(_) => Some("build it again: what is there already is not sent again".into()),
             Self::Serve(error) => error.hint(),
             Self::Htpasswd(_) => Some("`htpasswd -B FILE USER` adds a user, and makes the file with -c".into()),
             Self::Unconfined(_) => Some(format!(

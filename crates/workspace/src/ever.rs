@@ -83,7 +83,7 @@ impl Workspace {
         Ok(bill)
     }
 
-    async fn made_of(&self, row: MadeRow) -> Result<Made> {
+    pub(crate) async fn made_of(&self, row: MadeRow) -> Result<Made> {
         let lock = self.catalogue.lock(&row.lock).await?;
         let lock = lock.ok_or_else(|| Error::NoImage(row.manifest.to_string()))?;
         let known = match lock.platforms.get(&row.platform) {
@@ -116,7 +116,7 @@ impl Workspace {
 fn artifacts(lock: &PlatformLock) -> Vec<Digest> {
     let debian = lock.debian.iter().map(|package| package.artifact.sha256);
     let conda = lock.conda.iter().map(|package| package.artifact.sha256);
-    let base = lock.base.image().map(|image| image.manifest);
+    let base = lock.base.manifest().copied();
     base.into_iter()
         .chain(debian)
         .chain(conda)

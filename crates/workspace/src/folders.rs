@@ -83,6 +83,16 @@ impl Workspace {
     }
 }
 
+/// Whether it asks for anything on this machine: what that is, its digest does not say.
+pub(crate) fn is_local(definition: &Definition) -> bool {
+    let mut requirements = definition.pip.requirements.iter().map(|entry| &entry.requirement);
+    requirements.any(|text| {
+        let requirement = Requirement::parse(text, Path::new("/")).ok();
+        let url = requirement.and_then(|requirement| Url::parse(&requirement.url?).ok());
+        url.is_some_and(|url| url.scheme() == "file")
+    })
+}
+
 /// The folders that requirements name.
 fn folders(definition: &Definition) -> Vec<PathBuf> {
     let paths = definition.pip.requirements.iter().filter_map(|entry| {

@@ -8,23 +8,27 @@ mod build_log;
 mod building;
 mod builds;
 mod bundling;
+mod cache;
 mod catalogue;
 mod channels;
 mod comparing;
 mod config;
 mod curated;
+mod dockerfile;
 mod environments;
 mod error;
 mod ever;
 mod exporting;
 mod folders;
 mod housekeeping;
+mod image_file;
 mod interpreter;
 mod job;
 mod lock_file;
 mod locking;
 mod missing;
 mod places;
+mod platforms;
 mod post_link;
 mod proof;
 mod reference;
@@ -47,24 +51,29 @@ use tokio::sync::OnceCell;
 
 pub use auditing::{AuditOptions, AuditReport, AuditSummary, Unchecked};
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
-pub use builds::BuildDetails;
+pub use builds::{BuildDetails, BuildStep};
 pub use bundling::{BundleError, Bundled, BundledImage, ImportOptions};
 pub use catalogue::{BuildStatus, CatalogueError, RunStatus};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
 pub use config::{Config, ConfigError, default_workspace, parse_size};
 pub use curated::is_curated;
+pub use dockerfile::{Builder, DockerfileError};
 pub use environments::{EnvironmentDetails, Registered};
 pub use error::Error;
 pub use exporting::ExportOptions;
-pub use housekeeping::{GcSummary, ScrubSummary, StatsSummary};
+pub use housekeeping::{
+    CorruptBlob, CorruptState, GcImage, GcItem, GcOptions, GcSummary, KeepPolicy, ScrubSummary, StatsSummary,
+    parse_age,
+};
 pub use interpreter::TriedInterpreter;
 pub use job::Job;
 pub use lock_file::CheckedLock;
 pub use locking::{Locked, Upgraded};
+pub use platforms::BuiltAll;
 pub use post_link::ScriptChoice;
 pub use proof::{
-    Check, KeyDetails, KeyType, NewKey, Outcome, Policy, PolicyError, ProofError, Pushed, Signed, Verified,
-    VerifyOptions,
+    Check, Companion, KeyDetails, KeyType, NewKey, Outcome, Policy, PolicyError, ProofError, Pushed,
+    RemoteDetails, RemoteReferrer, Signed, Verified, VerifyOptions,
 };
 pub use provenv_compute::sandbox_main_if_asked;
 pub use provenv_fetch::{Phase, Reporter, Silent};
@@ -89,6 +98,10 @@ pub struct OpenOptions {
     pub reporter: Arc<dyn Reporter>,
     /// Ask no index and no server.
     pub offline: bool,
+    /// Leave the registry aside that the settings name as the shared cache.
+    pub no_cache_registry: bool,
+    /// The engine that runs Dockerfiles, where the settings are not to choose.
+    pub builder: Option<Builder>,
 }
 
 /// A local workspace: a folder with the catalogue, the store and the runs.
@@ -99,6 +112,8 @@ pub struct Workspace {
     config: Config,
     reporter: Arc<dyn Reporter>,
     offline: bool,
+    /// The registry that a team shares images by.
+    cache: Option<cache::Cache>,
     /// Made when first needed: a hit needs no network, and loading certificates takes longer than all of it.
     fetcher: OnceCell<Fetcher>,
 }
@@ -112,13 +127,19 @@ impl Workspace {
         }
         let store = Store::open(options.root.join("store"))?;
         let catalogue = catalogue::Catalogue::open(&options.root.join("catalogue.db")).await?;
+        let mut config = Config::load()?;
+        if let Some(builder) = options.builder {
+            config.dockerfile.builder = builder;
+        }
+        let cache = if options.no_cache_registry { None } else { cache::Cache::of(&config)? };
         Ok(Self {
             root: options.root,
             store,
             catalogue,
-            config: Config::load()?,
+            config,
             reporter: options.reporter,
             offline: options.offline,
+            cache,
             fetcher: OnceCell::new(),
         })
     }

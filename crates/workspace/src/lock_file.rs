@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use provenv_definition::{Definition, Diagnostic, Digest, LockedArtifacts, Platform, definition_digest};
+use provenv_lock::debian::DebianConfig;
 use provenv_lock::{Artifact, Lock, Places, PostLink, PypiSource, Receipt, ToolVersion};
 use serde::Serialize;
 
@@ -106,7 +107,12 @@ impl Workspace {
         {
             return Err(Error::ScriptsElsewhere { file: file.to_owned() });
         }
-        let fetcher = self.fetcher().await?;
+        self.distrust_lock(definition, lock).await
+    }
+
+    /// Fetches what `lock` names and `definition` does not as a stranger's from here on.
+    pub(crate) async fn distrust_lock(&self, definition: &Definition, lock: &Lock) -> Result<()> {
+        let fetcher = self.fetcher_for(definition).await?;
         for url in lock.strange_urls(&self.places(definition)) {
             fetcher.distrust(url);
         }
@@ -151,7 +157,7 @@ impl Workspace {
         Ok(lock)
     }
 
-    fn check_for(&self, definition: &Definition, lock: &Lock, file: &Path) -> Result<()> {
+    pub(crate) fn check_for(&self, definition: &Definition, lock: &Lock, file: &Path) -> Result<()> {
         let expected = definition_digest(definition);
         if lock.definition != expected {
             return Err(Error::OtherDefinition { file: file.to_owned(), expected, actual: lock.definition });
@@ -161,7 +167,10 @@ impl Workspace {
             return Err(Error::NoPlatform(missing));
         }
         let has = |artifact: &Artifact| self.store.contains(&artifact.sha256);
-        let checked = lock.validate().and_then(|()| lock.check_urls(&self.places(definition), has));
+        let checked = lock
+            .validate()
+            .and_then(|()| lock.check_urls(&self.places(definition), has))
+            .and_then(|()| lock.check_asked(definition, &self.conda_config()));
         checked.map_err(|source| Error::InvalidLock { file: file.to_owned(), source })?;
         for platform in lock.platforms.values() {
             stands_on(definition, platform)?;
@@ -171,7 +180,7 @@ impl Workspace {
 
     /// Fetches what another tool's lock names, and the definition does not, as a stranger's from here on.
     pub(crate) async fn distrust(&self, definition: &Definition, artifacts: &LockedArtifacts) -> Result<()> {
-        let fetcher = self.fetcher().await?;
+        let fetcher = self.fetcher_for(definition).await?;
         for url in provenv_lock::strange_urls(artifacts, &self.places(definition)) {
             fetcher.distrust(url);
         }
@@ -182,7 +191,7 @@ impl Workspace {
     /// machine's own settings may name them, which are not known here.
     pub(crate) async fn distrust_indexes(&self, lock: &Lock) -> Result<()> {
         let Some(definition) = self.catalogue.definition(&lock.definition).await? else { return Ok(()) };
-        let fetcher = self.fetcher().await?;
+        let fetcher = self.fetcher_for(&definition).await?;
         for url in lock.strange_conda_urls(&self.places(&definition)) {
             fetcher.distrust(url);
         }
@@ -203,6 +212,20 @@ impl Workspace {
         // take care.
         let checked = lock.validate().and_then(|()| lock.check_conda_urls(&self.places(definition), has));
         checked.map_err(Error::InvalidChosen)
+    }
+
+    /// The fetcher, which knows from here on what hosts `definition`, the settings and the machine name.
+    pub(crate) async fn fetcher_for(&self, definition: &Definition) -> Result<&provenv_fetch::Fetcher> {
+        let fetcher = self.fetcher().await?;
+        let ubuntu = &self.config.ubuntu;
+        let ubuntu = DebianConfig::ubuntu(ubuntu.mirror.clone(), ubuntu.keyring.clone(), Platform::host());
+        // What makes no sense is told where it is needed.
+        let archives = self.debian_config().into_iter().chain(ubuntu).flat_map(|config| config.places());
+        let of_machine = provenv_lock::pypi::Host::default().places().into_iter().chain(archives);
+        for url in self.places(definition).urls().iter().cloned().chain(of_machine) {
+            fetcher.trust(&url);
+        }
+        Ok(fetcher)
     }
 
     /// The places that `definition` and the settings name.

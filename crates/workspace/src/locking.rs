@@ -119,6 +119,13 @@ impl Workspace {
         if !again && let Some(locked) = self.current_lock(&digest).await? {
             return Ok(locked);
         }
+        // What another tool chose is not to be chosen again.
+        if !again
+            && artifacts.is_none()
+            && let Some(locked) = self.find_lock(definition, &digest).await?
+        {
+            return Ok(locked);
+        }
         let previous = self.current_lock(&digest).await?;
         let upgrade = if again { Upgrade::All } else { Upgrade::None };
         let folders = folders::states(definition);
@@ -281,6 +288,7 @@ impl Workspace {
         scripts: Scripts<'_>,
     ) -> Result<(Lock, Receipt)> {
         let _pin = self.store.pin()?;
+        self.fetcher_for(definition).await?;
         self.reporter.begin(Phase::Resolving, "environment");
         let mut platforms: BTreeMap<Platform, PlatformLock> = BTreeMap::new();
         let mut indexes: Vec<IndexState> = Vec::new();
@@ -354,9 +362,8 @@ impl Workspace {
         let wants_python_packages = !definition.user_managed && !definition.pip.requirements.is_empty();
         let conda = artifacts.and_then(|artifacts| artifacts.conda.get(&platform));
         let base = async {
-            let (mut lock, mut indexes, glibc) =
+            let ResolvedBase { mut lock, mut indexes, mut tools, glibc } =
                 self.resolve_base(definition, platform, previous, upgrade).await?;
-            let mut tools = Vec::new();
             if let Some(artifacts) = artifacts {
                 if let Some(conda) = conda {
                     self.distrust(definition, artifacts).await?;
@@ -379,7 +386,7 @@ impl Workspace {
                 let solved = self.conda_resolver().await?.resolve(question).await?;
                 lock.conda = solved.packages;
                 indexes.extend(solved.indexes);
-                tools = solved.tools;
+                tools.extend(solved.tools);
             }
             lock.python = provenv_lock::conda::python(&lock.conda, &glibc).or(lock.python);
             Ok::<_, Error>((lock, indexes, tools))
@@ -458,7 +465,8 @@ impl Workspace {
             // Conda may have packages for this machine alone: the tools run on a Python from where the image's is.
             like.conda.packages.clear();
         }
-        let (mut base, _, glibc) = self.resolve_base(&like, host, None, &Upgrade::All).await?;
+        let ResolvedBase { lock: mut base, glibc, .. } =
+            self.resolve_base(&like, host, None, &Upgrade::All).await?;
         let Some(python) = lock.python.as_ref().filter(|python| python.is_condas()) else { return Ok(base) };
         if definition.conda.channels.is_empty() {
             // A lock of another tool may name none; whether a tool is needed for it shows later.
@@ -482,15 +490,15 @@ impl Workspace {
         Ok(base)
     }
 
-    /// The lock without conda and Python packages, and the version of the base's C library.
+    /// What the image stands on.
     async fn resolve_base(
         &self,
         definition: &Definition,
         platform: Platform,
         previous: Option<&PlatformLock>,
         upgrade: &Upgrade,
-    ) -> Result<(PlatformLock, Vec<IndexState>, String)> {
-        if matches!(definition.base, Base::Image { .. }) {
+    ) -> Result<ResolvedBase> {
+        if !matches!(definition.base, Base::Debian { .. }) {
             return self.resolve_image(definition, platform, previous, upgrade).await;
         }
         if let (Some(previous), Upgrade::Packages(names)) = (previous, upgrade)
@@ -500,7 +508,7 @@ impl Workspace {
             let glibc = provenv_lock::debian::locked_glibc(&previous.debian);
             let lock =
                 PlatformLock { conda: Vec::new(), pypi: Vec::new(), post_link: None, ..previous.clone() };
-            return Ok((lock, Vec::new(), glibc));
+            return Ok(ResolvedBase { lock, indexes: Vec::new(), tools: Vec::new(), glibc });
         }
         let debian = self.archive().await?.resolve(definition, platform).await?;
         let lock = PlatformLock {
@@ -511,10 +519,14 @@ impl Workspace {
             pypi: Vec::new(),
             post_link: None,
         };
-        Ok((lock, debian.indexes, debian.glibc))
+        Ok(ResolvedBase { lock, indexes: debian.indexes, tools: Vec::new(), glibc: debian.glibc })
     }
 
     pub(crate) async fn archive(&self) -> Result<Archive> {
+        Ok(Archive::new(self.fetcher().await?.clone(), self.debian_config()?))
+    }
+
+    pub(crate) fn debian_config(&self) -> Result<provenv_lock::debian::DebianConfig> {
         let settings = &self.config.debian;
         let config = provenv_lock::debian::DebianConfig {
             mirror: settings.mirror.clone(),
@@ -523,7 +535,7 @@ impl Workspace {
             ..Default::default()
         }
         .with_environment()?;
-        Ok(Archive::new(self.fetcher().await?.clone(), config))
+        Ok(config)
     }
 
     async fn conda_resolver(&self) -> Result<provenv_lock::conda::Resolver> {
@@ -542,6 +554,18 @@ impl Workspace {
             ..Default::default()
         }
     }
+}
+
+/// What an image stands on.
+pub(crate) struct ResolvedBase {
+    /// The lock without conda and Python packages.
+    pub lock: PlatformLock,
+    /// The indexes that were asked.
+    pub indexes: Vec<IndexState>,
+    /// What made it.
+    pub tools: Vec<ToolVersion>,
+    /// The version of its C library.
+    pub glibc: String,
 }
 
 struct PlatformResolution {

@@ -72,6 +72,7 @@ impl Error {
             Self::Registry(_)
             | Self::Reference(_)
             | Self::Image(provenv_image::Error::Base(_))
+            | Self::Dockerfile(_)
             | Self::Base { .. } => origins.base.iter().cloned().collect(),
             _ => Vec::new(),
         }

@@ -58,11 +58,13 @@ impl Scripts<'_> {
         self.choice.or_else(before)
     }
 
-    /// `lock` with what its scripts left where they were run, if that was for the same packages.
+    /// `lock` with what its scripts left where they were run, if that was for the same packages: run again they may leave
+    /// something else, and the environment would change though nothing of it did.
     fn kept(&self, lock: &PlatformLock, platform: Platform) -> Option<PlatformLock> {
         let before = self.before?.platforms.get(&platform)?;
         let kept = PlatformLock { post_link: before.post_link.clone(), ..lock.clone() };
-        (ScriptChoice::of(before) == Some(ScriptChoice::Run) && kept == *before).then_some(kept)
+        let is_same = of_archives(&kept) == of_archives(before);
+        (ScriptChoice::of(before) == Some(ScriptChoice::Run) && is_same).then_some(kept)
     }
 }
 
@@ -82,6 +84,7 @@ impl Workspace {
         choice: Option<ScriptChoice>,
     ) -> Result<Locked> {
         let Some(choice) = choice else { return Ok(locked) };
+        self.distrust_indexes(&locked.lock).await?;
         let _lease = self.store.lock_async("definition", &locked.definition.hex()).await?;
         // Somebody may have moved on to newer packages while this one waited: those are not to be undone.
         let locked = match self.current_lock(&locked.definition).await? {
@@ -121,6 +124,7 @@ impl Workspace {
         if choice.is_none() {
             return Ok(());
         }
+        self.distrust_indexes(lock).await?;
         for (platform, lock) in &lock.platforms {
             let is_elsewhere = choice == Some(ScriptChoice::Run) && *platform != Platform::host();
             if lock.conda.is_empty() || ScriptChoice::of(lock) == choice || is_elsewhere {
@@ -149,7 +153,10 @@ impl Workspace {
         }
         let Some(choice) = scripts.choice(platform) else { return Ok(lock) };
         let is_elsewhere = choice == ScriptChoice::Run && platform != Platform::host();
-        if is_elsewhere && let Some(kept) = scripts.kept(&lock, platform) {
+        if choice == ScriptChoice::Run
+            && let Some(kept) = scripts.kept(&lock, platform)
+            && (is_elsewhere || !is_gone(&self.store, &kept))
+        {
             return Ok(kept);
         }
         let found = self.assembler(None).await?.link_scripts(&lock, platform).await?;
@@ -183,8 +190,8 @@ impl Workspace {
         if !scripts.iter().all(LinkScript::is_post_link) {
             return Err(provenv_image::Error::Scripts(scripts).into());
         }
-        let has_bash = match lock.base.image() {
-            Some(image) => self.known_base(image, platform).await?.facts.bash,
+        let has_bash = match lock.base.manifest() {
+            Some(_) => self.known_base(&lock.base, platform).await?.facts.bash,
             None => lock.debian.iter().any(|package| package.name == "bash"),
         };
         let bash = if has_bash { "bash" } else { "sh" };
@@ -242,6 +249,16 @@ fn container(layers: Vec<PathBuf>, prefix: &Prefix, shell: &str, script: &LinkSc
         network: false,
         ..Container::default()
     }
+}
+
+/// `lock` without what channels say of archives, which they may change afterwards.
+fn of_archives(lock: &PlatformLock) -> PlatformLock {
+    let mut lock = lock.clone();
+    for package in &mut lock.conda {
+        package.depends.clear();
+        package.constrains.clear();
+    }
+    lock
 }
 
 /// Whether what scripts left is not in the store any more.

@@ -13,6 +13,7 @@ use provenv_store::{Hold, SharedPin};
 use serde::Serialize;
 
 use crate::building::blobs_of;
+use crate::cache::Need;
 use crate::catalogue::{RunRow, RunStatus};
 use crate::environments::{Given, Registered};
 use crate::error::{IoContext, with_causes};
@@ -309,6 +310,7 @@ impl Workspace {
         }
         let locked = self.locked(given).await?;
         let (image, form, cached) = self.image_to_run(&locked, host).await?;
+        self.bring(&image, &locked.receipt.lock, Need::ToRun).await?;
         let lock = locked.lock.platforms.get(&host).ok_or(Error::NoPlatform(host))?;
         let (lock, variables) = (lock.clone(), provenv_image::oci::variables(&self.store, &image)?);
         Ok(Prepared { locked, lock, image, form, variables, cached })

@@ -70,8 +70,8 @@ impl<'a> BaseSandbox<'a> {
         if !command.extra_packages.is_empty() {
             let (archive, suite, mut there) = match &lock.base {
                 BaseLock::Debian { suite } => (self.workspace.archive().await?, suite.clone(), Vec::new()),
-                BaseLock::Image(image) => {
-                    let known = self.workspace.known_base(image, self.platform).await?;
+                base @ (BaseLock::Image(_) | BaseLock::Dockerfile(_)) => {
+                    let known = self.workspace.known_base(base, self.platform).await?;
                     let suite = known.facts.takes_debs(known.image.layers.len());
                     let suite = suite.map_err(|unfit| Error::Arguments {
                         message: format!(

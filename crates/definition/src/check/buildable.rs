@@ -1,7 +1,9 @@
 //! What is read, hashed, kept and written back, and cannot be built by this version.
 
 use super::placed;
+use crate::dockerfile::Recipe;
 use crate::read::Origins;
+use crate::secrets::shown;
 use crate::{Base, Definition, Diagnostic, Environment, Place, Remarks, codes};
 
 /// The first reason why this version cannot lock `definition`, with what to do instead.
@@ -22,11 +24,19 @@ fn reasons<'a>(
 ) -> Vec<(String, &'static str, Option<&'a Place>)> {
     let mut reasons = Vec::new();
     let base = match &definition.base {
-        Base::Debian { .. } | Base::Image { .. } => None,
-        Base::Dockerfile { .. } | Base::Context(_) => Some((
-            "Dockerfiles are not built yet".to_owned(),
-            "use `base: debian` with `system_packages` and `pip`",
-        )),
+        Base::Debian { .. } | Base::Image { .. } | Base::Context(_) => None,
+        Base::Dockerfile { text } => {
+            let unknown = Recipe::read(text).ok().and_then(|recipe| recipe.unknown.into_iter().next());
+            unknown.map(|image| {
+                (
+                    format!(
+                        "the image `{}` depends on a variable without a value, and cannot be pinned",
+                        shown(&image.name)
+                    ),
+                    "give it a default before the first FROM: `ARG NAME=value`",
+                )
+            })
+        }
     };
     reasons.extend(base.map(|(message, hint)| (message, hint, origins.base.as_ref())));
     let mut unsupported = |present: bool, what: &str, hint| {

@@ -48,12 +48,21 @@ impl ContextError {
 
 /// The digest of the context in `folder` whose Dockerfile is `dockerfile`, a relative path with `/`.
 pub(super) fn digest_folder(folder: &Path, dockerfile: &str) -> Result<Digest, ContextError> {
+    read_folder(folder, dockerfile).map(|(_, content)| content)
+}
+
+/// The same with what it is of.
+pub(super) fn read_folder(
+    folder: &Path,
+    dockerfile: &str,
+) -> Result<(Vec<ContextEntry>, Digest), ContextError> {
     let recipe = file_inside(folder, dockerfile)?;
     let recipe = digest_file(&recipe).map_err(|error| ContextError::io("read", dockerfile, &error))?;
     let ignore = ignore_file(folder, dockerfile)?;
     let mut walk = Walk { folder, ignore, entries: Vec::new(), bytes: 0, visited: 0, names: 0, tries: 0 };
     walk.run()?;
-    Ok(context_digest(recipe, walk.entries))
+    let content = context_digest(recipe, walk.entries.clone());
+    Ok((walk.entries, content))
 }
 
 /// Where the file `relative` of the context is, if it is a file in the folder.

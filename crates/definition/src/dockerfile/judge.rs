@@ -41,6 +41,10 @@ pub(super) type At = (usize, usize, usize);
 pub(super) struct Judged {
     /// The images that stages begin from, variables put in where their values are known.
     pub images: Vec<(String, At)>,
+    /// The images that files are copied from or mounted of, stages apart.
+    pub copied: Vec<(String, At)>,
+    /// Names of images in which there are variables without a value.
+    pub unknown: Vec<(String, At)>,
     /// The first instruction that takes files from the build context.
     pub takes: Option<(String, At)>,
     pub problems: Vec<Problem>,
@@ -157,12 +161,15 @@ impl Judge {
                 return self.refuse(instruction, "FROM needs one argument or three", Some(hint));
             }
         };
-        if let Some(expanded) = expand(image, &self.global) {
-            let known = expanded == "scratch" || self.names.contains(&expanded.to_lowercase());
-            if !known && !expanded.is_empty() {
-                let at = (instruction.line, instruction.column, instruction.keyword.len());
-                self.judged.images.push((expanded, at));
+        let at = (instruction.line, instruction.column, instruction.keyword.len());
+        match expand(image, &self.global) {
+            Some(expanded) => {
+                let known = expanded == "scratch" || self.names.contains(&expanded.to_lowercase());
+                if !known && !expanded.is_empty() {
+                    self.judged.images.push((expanded, at));
+                }
             }
+            None => self.judged.unknown.push((image.to_owned(), at)),
         }
         let Some(name) = name else { return };
         let valid = name.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -246,7 +253,11 @@ impl Judge {
         if sources.is_empty() {
             return self.too_few(instruction);
         }
-        if instruction.flags.iter().any(|flag| flag.starts_with("--from")) {
+        let from = instruction.flags.iter().filter(|flag| flag.starts_with("--from")).collect::<Vec<_>>();
+        if let Some(flag) = from.first() {
+            if let Some(image) = flag.strip_prefix("--from=") {
+                self.copied(instruction, image);
+            }
             return;
         }
         let elsewhere = |source: &String| {
@@ -255,6 +266,20 @@ impl Judge {
         };
         if !sources.iter().all(elsewhere) {
             self.takes(instruction, &instruction.name.to_uppercase());
+        }
+    }
+
+    /// Files come from a stage, by its name or number, or from an image.
+    fn copied(&mut self, instruction: &Instruction, image: &str) {
+        let at = (instruction.line, instruction.column, instruction.keyword.chars().count());
+        let Some(expanded) = expand(image, &self.values) else {
+            return self.judged.unknown.push((image.to_owned(), at));
+        };
+        let is_stage = self.names.contains(&expanded.to_lowercase())
+            || expanded.bytes().all(|byte| byte.is_ascii_digit())
+            || expanded == "scratch";
+        if !is_stage {
+            self.judged.copied.push((expanded, at));
         }
     }
 
@@ -279,15 +304,18 @@ impl Judge {
     /// `RUN --mount` of files from the context: the type is `bind` unless another is given.
     fn mounts(&mut self, instruction: &Instruction) {
         let mounts = instruction.flags.iter().filter_map(|flag| flag.strip_prefix("--mount="));
-        let from_context = |mount: &str| {
+        for mount in mounts {
             let field = |name: &str| {
                 let fields = mount.split(',').filter_map(|field| field.split_once('='));
                 fields.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).next_back()
             };
-            field("type").is_none_or(|kind| kind == "bind") && field("from").is_none()
-        };
-        if mounts.into_iter().any(from_context) {
-            self.takes(instruction, "RUN --mount");
+            match field("from") {
+                Some(image) => self.copied(instruction, image),
+                None if field("type").is_none_or(|kind| kind == "bind") => {
+                    self.takes(instruction, "RUN --mount");
+                }
+                None => {}
+            }
         }
     }
 

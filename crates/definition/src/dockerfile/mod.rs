@@ -16,9 +16,12 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
+use crate::canonical::ContextEntryKind;
 use crate::read::{Format, ReadEnvironment, Reading};
 use crate::secrets::{in_line, shell_credentials};
-use crate::{Base, BuildContext, ContextLocation, Diagnostic, Place, Remarks, SafeUrl, Source, Span, codes};
+use crate::{
+    Base, BuildContext, ContextLocation, Diagnostic, Digest, Place, Remarks, SafeUrl, Source, Span, codes,
+};
 use judge::{At, Judged};
 use lines::Problem;
 
@@ -49,6 +52,126 @@ pub(crate) fn read(source: &Source) -> Reading {
 pub(crate) fn images_of(text: &str) -> Vec<String> {
     let judged = lines::instructions(text.lines()).map(|found| judge::judge(&found)).unwrap_or_default();
     judged.images.into_iter().map(|(image, _)| image).collect()
+}
+
+/// A Dockerfile as far as whoever runs it has to know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recipe {
+    /// Its instructions, in their order.
+    pub steps: Vec<RecipeStep>,
+    /// The images that its stages begin from and that it copies from, in their order.
+    pub images: Vec<NamedImage>,
+    /// Names of images that depend on variables without a value.
+    pub unknown: Vec<NamedImage>,
+    /// The line of the first instruction with a here-document, which not every engine knows.
+    pub here_document: Option<usize>,
+}
+
+/// An instruction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecipeStep {
+    /// The stage that it is of, from 0; `None` before the first.
+    pub stage: Option<usize>,
+    /// In upper case.
+    pub keyword: String,
+    /// What follows, lines joined.
+    pub arguments: String,
+    /// Its first line, from 1.
+    pub line: usize,
+}
+
+/// An image that a Dockerfile names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedImage {
+    /// The name, variables put in.
+    pub name: String,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+impl Recipe {
+    /// Reads the text of a Dockerfile; the error names the line that is wrong.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let said = |problem: &Problem| format!("line {}: {}", problem.line, problem.message);
+        let found = lines::instructions(text.lines()).map_err(|problem| said(&problem))?;
+        let judged = judge::judge(&found);
+        if let Some(problem) = judged.problems.first() {
+            return Err(said(problem));
+        }
+        let mut recipe = Self::default();
+        let mut stage = None;
+        for instruction in found.list {
+            let keyword = instruction.name.to_uppercase();
+            if keyword == "FROM" {
+                stage = Some(stage.map_or(0, |stage: usize| stage + 1));
+            }
+            let (arguments, line) = (instruction.arguments, instruction.line);
+            let takes = matches!(keyword.as_str(), "RUN" | "COPY" | "ADD") && instruction.json.is_none();
+            if takes && !words::here_documents(&arguments).is_empty() {
+                recipe.here_document.get_or_insert(line);
+            }
+            recipe.steps.push(RecipeStep { stage, keyword, arguments, line });
+        }
+        let mut named: Vec<_> = judged.images.into_iter().chain(judged.copied).collect();
+        named.sort_by_key(|(_, at)| at.0);
+        let one = |(name, at): (String, At)| NamedImage { name, line: at.0 };
+        recipe.images = named.into_iter().map(one).collect();
+        recipe.unknown = judged.unknown.into_iter().map(one).collect();
+        Ok(recipe)
+    }
+}
+
+/// Something in a build context, as Docker would send it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextFile {
+    /// Its path in the context, with `/`.
+    pub path: String,
+    /// What it is.
+    pub kind: ContextFileKind,
+}
+
+/// What lies in a build context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContextFileKind {
+    /// A folder.
+    Folder,
+    /// A file.
+    File {
+        /// Digest of its bytes.
+        content: Digest,
+        /// Whether anybody may execute it.
+        executable: bool,
+    },
+    /// A symbolic link.
+    Link {
+        /// Where it leads.
+        target: String,
+    },
+}
+
+/// What Docker would send of the folder `folder`, whose Dockerfile is `dockerfile`, folders before what is in them; and the
+/// digest of it all, as a definition has it. The error says what is wrong, and what to do.
+pub fn context_files(
+    folder: &Path,
+    dockerfile: &str,
+) -> Result<(Vec<ContextFile>, Digest), (String, Option<String>)> {
+    let (entries, content) =
+        context::read_folder(folder, dockerfile).map_err(|error| (error.message, error.hint))?;
+    let mut files: Vec<ContextFile> = entries
+        .into_iter()
+        .map(|entry| ContextFile {
+            path: entry.path,
+            kind: match entry.kind {
+                ContextEntryKind::Folder => ContextFileKind::Folder,
+                ContextEntryKind::File { content, executable } => {
+                    ContextFileKind::File { content, executable }
+                }
+                ContextEntryKind::Link { target } => ContextFileKind::Link { target },
+            },
+        })
+        .collect();
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok((files, content))
 }
 
 /// A Dockerfile, with its folder as the build context where it takes files from one.

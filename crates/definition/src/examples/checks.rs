@@ -40,8 +40,8 @@ pub(super) const EXAMPLES: &[Example] = &[
     example(
         "PV113",
         NATIVE,
-        "dockerfile: |\n  FROM python:3.13-slim\n  RUN pip install six==1.17.0\n",
-        "image: python:3.13-slim\npip: [six==1.17.0]\n",
+        "dockerfile: |\n  ARG TAG\n  FROM python:$TAG\n",
+        "dockerfile: |\n  ARG TAG=3.13-slim\n  FROM python:$TAG\n",
     ),
     example(
         "PV114",

@@ -1,12 +1,11 @@
-//! What is in a base from a registry: the packages that its dpkg says are installed, and what lies in its files as parts lie in
+//! What is in a base that is an image: the packages that its dpkg says are installed, and what lies in its files as parts lie in
 //! packages.
 
 use std::io::Read as _;
 use std::path::Path;
 
-use provenv_definition::Platform;
+use provenv_definition::{Digest, Platform};
 use provenv_fetch::Silent;
-use provenv_lock::ImageLock;
 use provenv_store::Store;
 
 use super::{About, FORMAT, MOST, Part, PartKind, copyright, part};
@@ -14,8 +13,8 @@ use crate::base_image::{BaseImage, InstalledDeb, Look};
 use crate::unpack;
 
 /// Of a base whose files are unpacked, as they are where something was built on it. One that is gone says nothing.
-pub(super) fn read(store: &Store, image: &ImageLock, platform: Platform) -> Option<About> {
-    let base = BaseImage::open(store, &image.manifest, platform).ok()?;
+pub(super) fn read(store: &Store, manifest: &Digest, platform: Platform) -> Option<About> {
+    let base = BaseImage::open(store, manifest, platform).ok()?;
     let root = unpack::unpacked_base(store, &base.layers)?;
     let facts = base.facts(store, platform, &Silent).ok()?;
     let look = Look::new(&root);

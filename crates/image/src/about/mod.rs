@@ -88,8 +88,8 @@ pub type Known = BTreeMap<Digest, About>;
 pub fn read(store: &Store, lock: &PlatformLock, platform: Platform, known: &Known) -> Result<Known, Error> {
     let mut found = Known::new();
     let is_new = |digest: &Digest| known.get(digest).is_none_or(|about| about.format < FORMAT);
-    if let Some(image) = lock.base.image().filter(|image| is_new(&image.manifest)) {
-        found.extend(base::read(store, image, platform).map(|about| (image.manifest, about)));
+    if let Some(manifest) = lock.base.manifest().filter(|manifest| is_new(manifest)) {
+        found.extend(base::read(store, manifest, platform).map(|about| (*manifest, about)));
     }
     for package in &lock.debian {
         let sha256 = package.artifact.sha256;

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use futures::future::{try_join, try_join_all};
-use provenv_definition::Platform;
+use provenv_definition::{Digest, Platform};
 use provenv_fetch::{Fetcher, Reporter};
-use provenv_lock::{ImageLock, PlatformLock, PythonLock};
+use provenv_lock::{PlatformLock, PythonLock};
 use provenv_store::Store;
 use tokio::sync::{Semaphore, watch};
 
@@ -150,7 +150,11 @@ impl<'a> Build<'a> {
         let mut uncompiled: Vec<String> = compiled.uncompiled().collect();
         if let Some(conda) = conda {
             layers.extend(conda.layers());
-            let compiled = self.in_order(conda_compiled, conda.replaced).await?;
+            // A module of pip's that does not compile has no bytecode that would hide that of conda's below it.
+            let stale: Vec<String> = wheels.uncompiled().collect();
+            let mut without = conda.replaced;
+            without.iter_mut().for_each(|paths| paths.extend(stale.iter().cloned()));
+            let compiled = self.in_order(conda_compiled, without).await?;
             let bytecode = self.spread(&compiled, Kind::CondaBytecode, compiled.bytecode().collect()).await?;
             notes.extend(conda.notes);
             uncompiled.extend(compiled.uncompiled());
@@ -180,10 +184,10 @@ impl<'a> Build<'a> {
         self.compile_lower(&base, conda.as_ref(), python, &told).await.map(drop)
     }
 
-    /// The base from a registry, if it is one.
+    /// The image that the base is, if it is one.
     pub(super) fn base_image(&self) -> Result<Option<BaseImage>, Error> {
-        let open = |image: &ImageLock| BaseImage::open(self.fetcher.store(), &image.manifest, self.platform);
-        Ok(self.lock.base.image().map(open).transpose()?)
+        let open = |manifest: &Digest| BaseImage::open(self.fetcher.store(), manifest, self.platform);
+        Ok(self.lock.base.manifest().map(open).transpose()?)
     }
 }
 

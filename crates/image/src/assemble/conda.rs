@@ -68,6 +68,19 @@ impl Conda {
     }
 }
 
+/// Where each of `packages` comes when they are laid down, of which `depends` says what each needs.
+pub(super) fn order_of<'f>(
+    packages: &[CondaPackage],
+    depends: &[Vec<String>],
+    facts: impl Iterator<Item = &'f CondaFacts>,
+) -> Vec<usize> {
+    let is_noarch = |(package, facts): (&CondaPackage, &CondaFacts)| {
+        package.subdir == "noarch" || conda_meta::is_noarch(facts)
+    };
+    let noarch: Vec<bool> = packages.iter().zip(facts).map(is_noarch).collect();
+    install_order(packages, depends, &noarch)
+}
+
 impl Build<'_> {
     /// The conda packages, if there are any, without what `wheels` replace of them.
     pub(super) async fn conda(&self, wheels: &[PypiPackage]) -> Result<Option<Conda>, Error> {
@@ -80,17 +93,12 @@ impl Build<'_> {
         let made = try_join_all(packages.iter().map(|package| self.conda_package(package))).await?;
         let (mut laid, facts): (Vec<Package>, Vec<CondaFacts>) = made.into_iter().unzip();
         keep_records(&laid)?;
-        let depends: Vec<Vec<String>> =
-            packages.iter().zip(&facts).map(|(package, facts)| conda_meta::depends(package, facts)).collect();
+        let packages = &conda_meta::with_needs(packages, facts.iter());
+        let depends: Vec<Vec<String>> = packages.iter().map(|package| package.depends.clone()).collect();
         for ((laid, package), facts) in laid.iter_mut().zip(packages).zip(&facts) {
             laid.note = Some(Arc::new(conda_meta::record(package, facts, &conda_meta::Asked::new())));
         }
-        let noarch: Vec<bool> = packages
-            .iter()
-            .zip(&facts)
-            .map(|(package, facts)| package.subdir == "noarch" || conda_meta::is_noarch(facts))
-            .collect();
-        let order = install_order(packages, &depends, &noarch);
+        let order = order_of(packages, &depends, facts.iter());
         let own_python = self.lock.python.as_ref().filter(|python| python.is_condas());
         let stands_on = match own_python {
             Some(python) => {

@@ -22,7 +22,7 @@ impl Build<'_> {
         if self.lock.conda.is_empty() {
             let skeleton = venv.map(virtualenv).unwrap_or_default();
             // On Debian packages alone it always was a layer, and so it stays.
-            if skeleton.is_empty() && self.lock.base.image().is_some() {
+            if skeleton.is_empty() && self.lock.base.manifest().is_some() {
                 return Ok(Layers::default());
             }
             return Ok(literal(self.store, "virtual environment", &skeleton, self.form.packing)?);

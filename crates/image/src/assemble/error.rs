@@ -79,6 +79,11 @@ pub enum Error {
     /// A layer that is not what the lock says.
     #[error("what the lock says of the layer that scripts of conda packages left is not true of it")]
     PostLinkOther,
+    /// A layer with what no script may leave.
+    #[error(
+        "the layer that the lock names as what scripts of conda packages left has `{0}`, which none may leave"
+    )]
+    PostLinkPath(String),
     /// A Python that modules cannot be compiled with.
     #[error("the Python of {what} cannot be used: {problem}")]
     OtherPython {
@@ -140,7 +145,7 @@ impl Error {
                  `--post-link skip` leaves them out"
                     .to_owned(),
             ),
-            Self::PostLinkGone | Self::PostLinkOther => Some("`provenv lock --post-link run` runs them again".to_owned()),
+            Self::PostLinkGone | Self::PostLinkOther | Self::PostLinkPath(_) => Some("`provenv lock --post-link run` runs them again".to_owned()),
             Self::FreeThreaded { .. } => Some(
                 "ask conda for `python-gil` too, and not for `python-freethreading`, or for a build such as \
                  `python=3.13.*=*_cp313`"

@@ -160,6 +160,13 @@ impl Assembler {
         again.image(lock, platform).await
     }
 
+    /// Makes again what is missing of the image and of the segments that it was joined from. What is there stays as it is.
+    pub async fn mend(&self, lock: &PlatformLock, platform: Platform) -> Result<Image, Error> {
+        let kept = Build::new(self, lock, platform).image().await?;
+        self.store.set_record(IMAGES, &image_key(lock, platform, self.form), &kept)?;
+        Ok(kept.image.expect("an image was built"))
+    }
+
     fn kept(&self, key: &str) -> Result<Option<Kept>, Error> {
         Ok(self.store.record::<Kept>(IMAGES, key)?.filter(|kept| kept.is_in(&self.store)))
     }
@@ -198,8 +205,8 @@ fn image_key(lock: &PlatformLock, platform: Platform, form: Form) -> String {
 /// The key of a base's record: other Python packages, same base.
 fn base_key(lock: &PlatformLock, platform: Platform) -> String {
     let mut debian = digest(&lock.debian).hex();
-    if let Some(image) = lock.base.image() {
-        debian = format!("{} on {}", debian, image.manifest);
+    if let Some(manifest) = lock.base.manifest() {
+        debian = format!("{debian} on {manifest}");
     }
     if lock.conda.is_empty() {
         return segment::key(&["base", platform.as_str(), &debian]);
@@ -216,10 +223,10 @@ fn digest(value: &impl Serialize) -> Digest {
 /// Debian's interpreter to the last bit: the packages that hold the executable and its core.
 fn interpreter(lock: &PlatformLock) -> Result<Digest, Error> {
     let Some(python) = &lock.python else { return Err(Error::NoInterpreter("python3".to_owned())) };
-    if let Some(image) = lock.base.image() {
+    if let Some(manifest) = lock.base.manifest() {
         // Anything in the base may have a say in what its Python compiles: the linker may load a library first.
         let debs = lock.debian.iter().map(|package| package.artifact.sha256.hex());
-        let fields = [image.manifest.to_string(), python.executable.clone()].into_iter().chain(debs);
+        let fields = [manifest.to_string(), python.executable.clone()].into_iter().chain(debs);
         return Ok(Digest::of(fields.collect::<Vec<_>>().join("\n").as_bytes()));
     }
     let (major, minor) = python.minor();

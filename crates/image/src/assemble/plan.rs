@@ -122,7 +122,7 @@ impl Parts {
     /// The parts of the image of `lock`, whose base from a registry, if it has one, has `base` layers.
     pub fn of(lock: &PlatformLock, base: usize) -> Self {
         let has_conda = !lock.conda.is_empty();
-        let own_base = lock.base.image().is_none();
+        let own_base = lock.base.manifest().is_none();
         let mut kinds = Vec::new();
         let mut fixed = 0;
         if own_base || !lock.debian.is_empty() {

@@ -9,7 +9,7 @@ use provenv_lock::PlatformLock;
 use super::build::{Build, known};
 use super::conda::{condas, file_name};
 use super::{Assembler, Error};
-use crate::conda_meta::Asked;
+use crate::conda_meta::{self, Asked};
 use crate::export::prefix::{self, Packed};
 
 impl Assembler {
@@ -26,7 +26,7 @@ impl Assembler {
     ) -> Result<(), Error> {
         let folder = prefix::place(folder, lock.python.as_ref())?;
         let build = Build::new(self, lock, platform);
-        let packed = try_join_all(lock.conda.iter().map(|package| async {
+        let mut packed = try_join_all(lock.conda.iter().map(|package| async {
             let (_, facts) = build.conda_package(package).await?;
             let artifact = &package.artifact;
             let archive =
@@ -35,6 +35,10 @@ impl Assembler {
             Ok::<_, Error>(Packed { package: package.clone(), archive, name, python, facts })
         }))
         .await?;
+        let packages = conda_meta::with_needs(&lock.conda, packed.iter().map(|packed| &packed.facts));
+        for (packed, package) in packed.iter_mut().zip(packages) {
+            packed.package = package;
+        }
         let (store, asked) = (self.store.clone(), asked.clone());
         let write = move || prefix::write(&store, &layers, &packed, &asked, &folder);
         tokio::task::spawn_blocking(write).await??;

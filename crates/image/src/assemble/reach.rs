@@ -47,8 +47,8 @@ pub fn reach(
         }
         compiled.push(sha256);
     }
-    if let Some(image) = lock.base.image() {
-        base(store, &image.manifest, platform, roots)?;
+    if let Some(manifest) = lock.base.manifest() {
+        base(store, manifest, platform, roots)?;
     }
     if let Some(PostLink::Run { layer: Some(layer) }) = &lock.post_link {
         roots.blobs.insert(layer.sha256);
@@ -71,7 +71,7 @@ pub fn reach(
     Ok(())
 }
 
-/// Adds a base from a registry, as far as it is there.
+/// Adds the image of a base, as far as it is there.
 fn base(store: &Store, manifest: &Digest, platform: Platform, roots: &mut Roots) -> Result<(), Error> {
     roots.blobs.insert(*manifest);
     if !store.contains(manifest) {

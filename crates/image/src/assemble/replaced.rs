@@ -1,7 +1,8 @@
 //! What pip's packages replace of conda's: the files of a distribution that both bring.
 //!
-//! pip would uninstall conda's first, by the `RECORD` in it. Left where they are, two versions would lie in one folder, and
-//! Python would find both, the one or the other.
+//! pip would uninstall conda's first, by the `RECORD` in it, or by what older tools leave (`installed-files.txt`, `top_level.txt`),
+//! and with its commands. Left where they are, two versions would lie in one folder, and Python would find both, the one or the
+//! other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,13 +10,13 @@ use provenv_definition::normalise_name;
 use provenv_lock::PypiPackage;
 use provenv_store::Store;
 
-use super::distributions::{MOST, is_metadata};
+use super::distributions::{MOST, behind, by_path, file_of};
 use super::family::Package;
 use crate::segment::{self, Item, Reader};
 
 const SITE: &str = "/site-packages/";
 
-/// A `RECORD` may be this long. Real ones stay below a tenth of it.
+/// A `RECORD`, or another list of files, may be this long. Real ones stay below a tenth of it.
 const LONGEST_RECORD: u64 = 64 << 20;
 
 /// Paths of each of `packages` that `wheels` replace, and what is to be said of it.
@@ -31,14 +32,14 @@ pub(super) fn by_wheels(
         return Ok((vec![BTreeSet::new(); packages.len()], notes));
     }
     let all = packages.iter().map(|package| {
-        let items: BTreeMap<&str, &Item> =
-            package.segment.index.entries.iter().map(|item| (&*item.path, item)).collect();
+        let items = by_path(&package.segment);
         let mut reader = Reader::open(store, &package.segment)?;
         let mut all = BTreeSet::new();
-        for item in items.values().filter(|item| is_metadata(&item.path, python)) {
+        for path in items.keys() {
+            let Some(item) = file_of(&items, path, python) else { continue };
             let name = name(&reader.read_part(item, 0, MOST)?);
             let Some(wheel) = name.and_then(|name| wheels.get(&*name)) else { continue };
-            let paths = distribution(&mut reader, &items, &item.path)?;
+            let paths = distribution(&mut reader, &items, path)?;
             notes.push(format!(
                 "{} {} of pip replaces {} {} of {} of conda",
                 wheel.name,
@@ -55,7 +56,8 @@ pub(super) fn by_wheels(
     Ok((all, notes))
 }
 
-/// The paths of the distribution whose metadata is at `metadata`: what its `RECORD` lists, and what lies beside that.
+/// The paths of the distribution whose metadata is at `metadata`: what is listed beside that, as pip would find it, what lies
+/// there, and the commands that its entry points name: conda makes them, and no list has them.
 fn distribution(
     reader: &mut Reader<'_>,
     items: &BTreeMap<&str, &Item>,
@@ -66,13 +68,48 @@ fn distribution(
     let folder = format!("{above}{SITE}{folder}/");
     let beside = items.keys().filter(|path| path.starts_with(&folder)).map(|path| (*path).to_owned());
     let mut paths: BTreeSet<String> = beside.collect();
-    if let Some(record) = items.get(&*format!("{folder}RECORD")) {
-        let record = reader.read_part(record, 0, LONGEST_RECORD)?;
-        let record = String::from_utf8_lossy(&record);
-        let listed = record.lines().filter_map(|line| listed(line, &format!("{above}{SITE}")));
-        paths.extend(listed.filter(|path| items.contains_key(&**path)));
+    let mut read = |name: &str| -> Result<Option<String>, segment::Error> {
+        let Some(item) = behind(items, &format!("{folder}{name}")) else { return Ok(None) };
+        Ok(Some(String::from_utf8_lossy(&reader.read_part(item, 0, LONGEST_RECORD)?).into_owned()))
+    };
+    let site = format!("{above}{SITE}");
+    if let Some(record) = read("RECORD")? {
+        paths.extend(record.lines().filter_map(|line| listed(line, &site)));
+    } else if let Some(files) = read("installed-files.txt")? {
+        paths.extend(files.lines().filter_map(|line| from_folder(line.trim(), &folder)));
+    } else if let Some(names) = read("top_level.txt")? {
+        let shared = read("namespace_packages.txt")?.unwrap_or_default();
+        let is_own = |name: &&str| !name.is_empty() && !shared.lines().any(|other| other.trim() == *name);
+        for path in names.lines().map(str::trim).filter(is_own).filter_map(|name| from_folder(name, &site)) {
+            let inside = format!("{path}/");
+            // An extension module would be found before what replaces it; pip leaves it.
+            let is_module = |ending: &str| {
+                ending == ".py"
+                    || (ending.starts_with('.') && ending.ends_with(".so") && !ending.contains('/'))
+            };
+            let is_of =
+                |item: &&&str| item.starts_with(&inside) || item.strip_prefix(&*path).is_some_and(is_module);
+            paths.extend(items.keys().filter(is_of).map(|path| (*path).to_owned()));
+        }
     }
+    let entry_points = read("entry_points.txt")?.unwrap_or_default();
+    paths.extend(commands(&entry_points).map(|name| format!("{}/bin/{name}", segment::PREFIX)));
+    paths.retain(|path| items.contains_key(&**path));
     Ok(paths)
+}
+
+/// The commands that the text of an `entry_points.txt` names (PyPA specifications, "Entry points").
+fn commands(text: &str) -> impl Iterator<Item = &str> {
+    let mut is_of_commands = false;
+    text.lines().filter_map(move |line| {
+        let line = line.trim();
+        if line.starts_with('[') {
+            is_of_commands = ["[console_scripts]", "[gui_scripts]"].contains(&line);
+            return None;
+        }
+        let (name, _) = line.split_once('=').filter(|_| is_of_commands && !line.starts_with(['#', ';']))?;
+        Some(name.trim()).filter(|name| !name.is_empty() && !name.contains('/'))
+    })
 }
 
 /// The normalised name in a distribution's metadata.
@@ -88,7 +125,12 @@ fn listed(line: &str, site: &str) -> Option<String> {
         Some(quoted) => quoted.split_once("\",")?.0.replace("\"\"", "\""),
         None => line.split(',').next()?.to_owned(),
     };
-    let mut parts: Vec<&str> = site.trim_end_matches('/').split('/').collect();
+    from_folder(&path, site)
+}
+
+/// Where `path` leads from `folder`; `None` where that is outside of the prefix.
+fn from_folder(path: &str, folder: &str) -> Option<String> {
+    let mut parts: Vec<&str> = folder.trim_end_matches('/').split('/').collect();
     for part in path.split('/') {
         match part {
             "" | "." => {}
@@ -116,6 +158,11 @@ mod tests {
         for outside in ["../../../../../etc/passwd,,", "../../../../../../../../../etc/passwd,,", "\"a"] {
             assert_eq!(of(outside), None, "{outside}");
         }
+        let commands: Vec<&str> = commands(
+            "[a.plugins]\nx = a:b\n[console_scripts]\n# no = a:b\none = a.b:main\nsub/no = a:b\n[gui_scripts]\ntwo=a:b [extra]\n",
+        )
+        .collect();
+        assert_eq!(commands, ["one", "two"]);
         assert_eq!(name(b"Metadata-Version: 2.1\nName: Scikit_Learn\n\nName: x").unwrap(), "scikit-learn");
     }
 }

@@ -12,7 +12,9 @@ use super::build::Build;
 use super::conda::Conda;
 use super::{Assembler, Error};
 use crate::layer::{Compression, Layer};
-use crate::segment::{self, CondaFacts};
+use crate::path;
+use crate::post_link::is_protected;
+use crate::segment::{self, CondaFacts, PREFIX};
 
 /// A script that a conda package wants to be run when it is installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,25 +89,55 @@ impl Build<'_> {
     }
 }
 
-/// Whether the blob of a layer has the sizes that the lock says, and holds the tar that it says: an image would carry them on.
+/// Whether the blob of a layer has the sizes that the lock says, and holds the tar that it says: an image would carry them on. Refuses
+/// one with what scripts may not leave, which only a lock that was tampered with names.
 fn is_as_pinned(store: &Store, layer: &PinnedLayer) -> Result<bool, Error> {
     let blob = store.open_blob(&layer.sha256)?;
     let read = |source| segment::Error::Back { blob: layer.sha256, source };
     if blob.metadata().map_err(read)?.len() != layer.size {
         return Ok(false);
     }
-    let mut tar = MultiGzDecoder::new(BufReader::new(blob)).take(layer.tar_size.saturating_add(1));
-    let (mut hasher, mut size, mut buffer) = (Hasher::new(), 0, vec![0; 256 << 10]);
-    loop {
-        let length = match tar.read(&mut buffer) {
-            Ok(0) => return Ok(size == layer.tar_size && hasher.finish() == layer.diff_id),
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            // Whatever it is, it is no layer.
-            Err(_) => return Ok(false),
-        };
-        hasher.update(&buffer[..length]);
-        size += length as u64;
+    let tar = MultiGzDecoder::new(BufReader::new(blob)).take(layer.tar_size.saturating_add(1));
+    let mut tar = Hashed { inner: tar, hasher: Hasher::new(), size: 0 };
+    let found = first_refused(&mut tar);
+    // What follows the end of the archive counts for the digest. Whatever cannot be read, it is no layer.
+    let (Ok(found), Ok(_)) = (found, io::copy(&mut tar, &mut io::sink())) else { return Ok(false) };
+    if tar.size != layer.tar_size || tar.hasher.finish() != layer.diff_id {
+        return Ok(false);
+    }
+    found.map_or(Ok(true), |path| Err(Error::PostLinkPath(path.escape_debug().to_string())))
+}
+
+/// The first path in `tar` that scripts may not leave.
+fn first_refused(tar: &mut impl io::Read) -> io::Result<Option<String>> {
+    for entry in tar::Archive::new(tar).entries()? {
+        let entry = entry?;
+        let bytes = entry.path_bytes();
+        let path = String::from_utf8_lossy(&bytes);
+        let plain = path.trim_end_matches('/');
+        let is_folder = entry.header().entry_type() == tar::EntryType::Directory;
+        let is_inside = plain.strip_prefix(PREFIX).is_some_and(|below| below.starts_with('/'));
+        let is_above = is_folder && (plain == PREFIX || path::parents(PREFIX).any(|above| above == plain));
+        if path::problem(plain).is_some() || !(is_inside || is_above) || is_protected(plain, is_folder) {
+            return Ok(Some(path.into_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// A tar as it is read.
+struct Hashed<R> {
+    inner: R,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<R: io::Read> io::Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..length]);
+        self.size += length as u64;
+        Ok(length)
     }
 }
 

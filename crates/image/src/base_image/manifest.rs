@@ -142,6 +142,14 @@ pub struct OfPlatform {
     variant: Option<String>,
 }
 
+impl OfPlatform {
+    /// Its platform, cut to what can be shown.
+    fn shown(&self) -> String {
+        let text = format!("{}/{}", self.os, self.architecture);
+        text.escape_debug().to_string().chars().take(40).collect()
+    }
+}
+
 /// The images of several platforms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
@@ -193,13 +201,14 @@ impl Index {
         self.images.iter().filter(fits).min_by_key(rank)
     }
 
+    /// The images that it names, by platform.
+    pub fn images(&self) -> impl Iterator<Item = (String, Digest)> {
+        self.images.iter().map(|image| (image.shown(), image.digest))
+    }
+
     /// The platforms that there are images for.
     pub fn platforms(&self) -> Vec<String> {
-        let shown = |image: &OfPlatform| {
-            let text = format!("{}/{}", image.os, image.architecture);
-            text.escape_debug().to_string().chars().take(40).collect::<String>()
-        };
-        let mut platforms: Vec<String> = self.images.iter().map(shown).collect();
+        let mut platforms: Vec<String> = self.images.iter().map(OfPlatform::shown).collect();
         platforms.dedup();
         if platforms.is_empty() {
             platforms.push("none".to_owned());

@@ -7,7 +7,9 @@ mod config;
 mod dpkg;
 mod facts;
 mod look;
+mod made;
 mod manifest;
+mod normal;
 mod unfit;
 
 use provenv_definition::{Digest, Platform};
@@ -20,6 +22,7 @@ pub(crate) use dpkg::{STATUS, STATUS_FOLDER};
 pub(crate) use facts::USUAL_PATH;
 pub use facts::{BaseFacts, BasePython, OsRelease};
 pub(crate) use look::Look;
+pub use made::{MadeError, take_up};
 pub use manifest::{
     DOCKER_INDEX_TYPE, DOCKER_MANIFEST_TYPE, INDEX_TYPE, Index, Manifest, ManifestError, ManifestLayer,
     OfPlatform,

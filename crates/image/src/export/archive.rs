@@ -41,6 +41,7 @@ pub(super) fn write(
     fs_err::create_dir_all(folder).map_err(&failed)?;
     clear(folder);
     let mut file = staged(folder).map_err(&failed)?;
+    let _note = store.note_outside(file.path())?;
     for member in members {
         let kind = match &member.content {
             Content::Folder => HeaderKind::Directory,

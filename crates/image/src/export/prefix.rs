@@ -138,6 +138,7 @@ pub(crate) fn write(
     let parent = folder.parent().unwrap_or(folder);
     clear(parent);
     let (staged, _held) = stage(parent).map_err(io)?;
+    let _note = store.note_outside(staged.path()).map_err(segment::Error::from)?;
     let root = staged.path().join(STAGED);
     fs_err::create_dir(&root).map_err(io)?;
     post_link::copy(layers, &root).map_err(|error| match error {

@@ -20,8 +20,10 @@ pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
     let from = match &lock.base {
         BaseLock::Debian { suite } => format!("debian:{suite}-slim"),
         BaseLock::Image(image) => image.pinned(),
+        // By its digest no registry need have it: whoever builds this names the image that their Dockerfile made.
+        BaseLock::Dockerfile(_) => "base".to_owned(),
     };
-    let is_own = lock.base.image().is_none();
+    let is_own = lock.base.manifest().is_none();
     let config = ImageConfig::of(lock, Form::default());
     let mut text = String::from(
         "# The same packages in the same versions. What a Dockerfile cannot say:\n\
@@ -34,6 +36,13 @@ pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
             Ok(line) => listed.push(line),
             Err(from) => other.push(format!("{} {} from {from}", package.name, package.version)),
         }
+    }
+    if let BaseLock::Dockerfile(made) = &lock.base {
+        let _ = writeln!(
+            text,
+            "# - what the definition's Dockerfile made, {}: build that first, and call it `base`",
+            made.manifest
+        );
     }
     if !listed.is_empty() {
         text.push_str(

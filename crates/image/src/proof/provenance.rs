@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use provenv_definition::{Definition, Digest, Platform, SafeUrl};
-use provenv_lock::{Artifact, BaseLock, Lock, PlatformLock, PostLink, PypiSource, Receipt};
+use provenv_lock::{
+    Artifact, BaseLock, ContextLock, DockerfileLock, Lock, PlatformLock, PostLink, PypiSource, Receipt,
+};
 
 use crate::form::{Form, Packing};
 
@@ -119,6 +121,32 @@ fn annotations<const N: usize>(kind: &str, more: [(&str, Option<&str>); N]) -> B
     [("kind", kind)].into_iter().chain(more).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
+/// What a Dockerfile was run on: the images it begins from, and a build context that was fetched.
+fn made_of(made: &DockerfileLock) -> impl Iterator<Item = Resource> {
+    let from = made.from.iter().map(|image| Resource {
+        name: Some(image.reference.clone()),
+        uri: Some(format!("docker://{}", image.pinned())),
+        digest: digest_set(&image.manifest),
+        annotations: annotations("from", []),
+        ..Resource::default()
+    });
+    let context = made.context.as_ref().map(|context| match context {
+        ContextLock::Git { commit } => Resource {
+            name: Some("build context".to_owned()),
+            digest: [("gitCommit".to_owned(), commit.clone())].into(),
+            annotations: annotations("context", []),
+            ..Resource::default()
+        },
+        ContextLock::Archive { sha256, .. } => Resource {
+            name: Some("build context".to_owned()),
+            digest: digest_set(sha256),
+            annotations: annotations("context", []),
+            ..Resource::default()
+        },
+    });
+    from.chain(context)
+}
+
 /// Every artifact of a platform's lock, in the lock's order.
 fn artifacts(lock: &PlatformLock) -> Vec<Resource> {
     let base = match &lock.base {
@@ -135,8 +163,18 @@ fn artifacts(lock: &PlatformLock) -> Vec<Resource> {
             annotations: annotations("base", []),
             ..Resource::default()
         },
+        BaseLock::Dockerfile(made) => Resource {
+            name: Some("Dockerfile".to_owned()),
+            uri: Some(format!("urn:provenv:base:dockerfile:{}", made.manifest)),
+            digest: digest_set(&made.manifest),
+            annotations: annotations("base", []),
+            ..Resource::default()
+        },
     };
     let mut all = vec![base];
+    if let BaseLock::Dockerfile(made) = &lock.base {
+        all.extend(made_of(made));
+    }
     for package in &lock.debian {
         all.push(published("deb", &package.name, &package.version, &package.artifact));
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use provenv_definition::{Digest, SafeUrl, normalise_name};
 use provenv_lock::{
-    Artifact, BaseLock, CondaPackage, DebPackage, ImageLock, PlatformLock, PostLink, PypiPackage, PypiSource,
+    Artifact, BaseLock, CondaPackage, DebPackage, DockerfileLock, ImageLock, PlatformLock, PostLink,
+    PypiPackage, PypiSource,
 };
 
 use super::purl::purl;
@@ -28,9 +29,14 @@ pub(super) fn collect(subject: &Subject<'_>) -> Bill {
         bill.contains.push((0, bill.components.len()));
         bill.components.push(system.component());
     }
-    if let BaseLock::Image(image) = &lock.base {
-        let about = subject.known.get(&image.manifest);
-        bill.add(base(image, about, subject), about, lock, &system);
+    if let Some(manifest) = lock.base.manifest() {
+        let about = subject.known.get(manifest);
+        let base = match &lock.base {
+            BaseLock::Dockerfile(made) => dockerfile(made, about),
+            BaseLock::Image(image) => base(image, about, subject),
+            BaseLock::Debian { .. } => unreachable!("it is of packages, and has no manifest"),
+        };
+        bill.add(base, about, lock, &system);
     }
     for package in &lock.debian {
         let about = subject.known.get(&package.artifact.sha256);
@@ -147,8 +153,9 @@ impl System {
                 version: debian_release(&suite.0).unwrap_or(&suite.0).to_owned(),
                 title: format!("Debian {suite}"),
             },
-            BaseLock::Image(image) => {
-                let about = subject.known.get(&image.manifest);
+            BaseLock::Image(ImageLock { manifest, .. })
+            | BaseLock::Dockerfile(DockerfileLock { manifest, .. }) => {
+                let about = subject.known.get(manifest);
                 let (id, version) = about.and_then(|about| about.system.clone()).unwrap_or_default();
                 let title = about.and_then(|about| about.summary.clone()).unwrap_or_else(|| id.clone());
                 Self { id, version, title }
@@ -204,6 +211,15 @@ fn base(image: &ImageLock, about: Option<&About>, subject: &Subject<'_>) -> Comp
     let qualifiers = [("arch", subject.platform.architecture()), ("repository_url", name), ("tag", tag)];
     base.purl = Some(purl("oci", None, &last, &image.manifest.to_string(), &qualifiers));
     base.sha256 = Some(image.manifest);
+    base
+}
+
+/// What a Dockerfile made, with the images that it began from.
+fn dockerfile(made: &DockerfileLock, about: Option<&About>) -> Component {
+    let mut base = with(component(Kind::Base, "Dockerfile", &made.manifest.short(), &made.manifest), about);
+    base.sha256 = Some(made.manifest);
+    let from: Vec<String> = made.from.iter().map(ImageLock::pinned).collect();
+    base.built_from = (!from.is_empty()).then(|| from.join(", "));
     base
 }
 

@@ -26,10 +26,11 @@ mod writer;
 mod zip;
 mod zstd;
 
+use std::io::{self, Seek as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use provenv_definition::Digest;
+use provenv_definition::{Digest, Hasher};
 use provenv_store::Store;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -38,7 +39,7 @@ pub use bytecode::Bytecode;
 pub(crate) use bytecode::cached as bytecode_path;
 pub(crate) use compiler::Compiler;
 pub use conda::CondaPath;
-pub(crate) use conda::{can_be_named, fit_shebang, relocate, write_over};
+pub(crate) use conda::{can_be_named, fit_shebang, is_python, relocate, write_over};
 pub use error::{Error, Problem};
 pub(crate) use gzip::GzipWriter;
 pub use linkage::{Linkage, Linked};
@@ -84,7 +85,7 @@ pub fn wheel(
         store,
         &wheel_key(sha256, (major, minor)),
         |kept: &WheelSegment| there(store, &kept.segment),
-        || wheel::make(store, open(artifact, name)?, name, (major, minor)),
+        || wheel::make(store, verified(store, artifact, sha256, name)?, name, (major, minor)),
     )
 }
 
@@ -94,7 +95,7 @@ pub fn deb(store: &Store, artifact: &Path, sha256: &Digest, name: &str) -> Resul
         store,
         &deb_key(sha256),
         |kept: &DebSegment| there(store, &kept.segment),
-        || deb::make(store, open(artifact, name)?, name),
+        || deb::make(store, verified(store, artifact, sha256, name)?, name),
     )
 }
 
@@ -111,7 +112,7 @@ pub fn conda(
         store,
         &conda_key(sha256, python),
         |kept: &CondaSegment| there(store, &kept.segment),
-        || conda::make(store, open(artifact, name)?, name, python),
+        || conda::make(store, verified(store, artifact, sha256, name)?, name, python),
     )
 }
 
@@ -235,6 +236,24 @@ pub(crate) fn key(fields: &[&str]) -> String {
 
 fn open(artifact: &Path, name: &str) -> Result<fs_err::File, Error> {
     fs_err::File::open(artifact).map_err(|source| Error::Read { artifact: name.to_owned(), source })
+}
+
+/// The artifact, if its bytes are still those that were fetched: a segment of others would be kept under a digest of its own.
+fn verified(store: &Store, artifact: &Path, sha256: &Digest, name: &str) -> Result<fs_err::File, Error> {
+    if artifact == store.path(sha256) {
+        store.verify(sha256)?;
+        return open(artifact, name);
+    }
+    let mut file = open(artifact, name)?;
+    let reading = |source| Error::Read { artifact: name.to_owned(), source };
+    let mut hasher = Hasher::new();
+    io::copy(&mut file, &mut hasher).map_err(reading)?;
+    let actual = hasher.finish();
+    if actual != *sha256 {
+        return Err(provenv_store::Error::Corrupt { expected: *sha256, actual }.into());
+    }
+    file.rewind().map_err(reading)?;
+    Ok(file)
 }
 
 fn there(store: &Store, segment: &Segment) -> bool {

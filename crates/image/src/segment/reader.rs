@@ -40,6 +40,7 @@ pub(crate) struct Reader<'s> {
 
 impl<'s> Reader<'s> {
     pub fn open(store: &Store, segment: &'s Segment) -> Result<Self, Error> {
+        store.verify(&segment.blob)?;
         let index = &segment.index;
         let mut at = (segment.offset, 0);
         let starts = index

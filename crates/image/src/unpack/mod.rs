@@ -2,6 +2,7 @@
 //! together, under the digest of their chain: each may take away what the ones below have, and what is to be known of a base is
 //! read from the whole of it.
 
+mod archive;
 mod base;
 mod tree;
 
@@ -9,6 +10,7 @@ use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+pub use archive::archive;
 pub use base::{base, chain};
 pub(crate) use base::{decoder, unpacked_base};
 use provenv_definition::{Digest, Hasher};

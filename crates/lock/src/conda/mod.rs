@@ -6,6 +6,7 @@
 //! retries are those of everything else; what was chosen becomes records of the lock ([`record`]); what went wrong is said in
 //! the user's own words ([`explain`]). What a lock of another tool chose is taken over ([`take_over`]).
 
+mod asked;
 mod channels;
 mod client;
 mod error;
@@ -18,6 +19,7 @@ mod solve;
 mod taken;
 mod target;
 
+pub(crate) use asked::check_asked;
 pub use channels::places;
 pub use error::Error;
 pub use explain::Explanation;

@@ -100,6 +100,7 @@ fn hash<T: Default + AsMut<[u8]>>(digits: &str) -> Option<T> {
 /// The record of an archive that is named by its URL: what it says of itself.
 pub(super) async fn of_archive(fetcher: &Fetcher, spec: &CondaSpec) -> Result<RepoDataRecord> {
     let Some(url) = &spec.url else { return Err(Error::Spec { spec: spec.to_string() }) };
+    fetcher.trust(url.as_url());
     let (sha256, size) = match &spec.sha256 {
         Some(sha256) => {
             let path = fetcher.artifact(url, sha256, None).await?;

@@ -7,7 +7,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use provenv_definition::{CondaRequirements, Platform, PythonRequest};
 use provenv_fetch::{Fetcher, Phase};
-use rattler_conda_types::{MatchSpec, PackageName, ParseMatchSpecOptions, RepoDataRecord, Subdir};
+use rattler_conda_types::{
+    MatchSpec, PackageName, PackageNameMatcher, ParseMatchSpecOptions, RepoDataRecord, Subdir,
+};
 use rattler_repodata_gateway::fetch::CacheAction;
 use rattler_repodata_gateway::{
     ChannelConfig, ChannelRelationsMode, Gateway, GatewayError, RepoData, RepoDataQueryOutput, Source,
@@ -133,7 +135,7 @@ impl Resolver {
         // the first to have a package, and why there is no solution, only all records of its name can tell.
         let solved = match &request.channels.all[..] {
             [_] => {
-                let read = reading.read(&archives, Extent::Fitting).await?;
+                let read = reading.read(question, &archives, Extent::Fitting).await?;
                 self.note_undated(question, &read);
                 blocking(task(read)).await
             }
@@ -141,7 +143,7 @@ impl Resolver {
         };
         let records = match solved {
             Err(Error::Unsolvable { .. }) => {
-                let read = reading.read(&archives, Extent::Named).await?;
+                let read = reading.read(question, &archives, Extent::Named).await?;
                 if request.channels.all.len() != 1 {
                     self.note_undated(question, &read);
                 }
@@ -225,8 +227,14 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// What the channels say of the packages asked for and of all that they may need.
-    async fn read(&self, archives: &[RepoDataRecord], extent: Extent) -> Result<RepoDataQueryOutput> {
+    /// What the channels say of the packages asked for and of all that they may need, also where the way there leads over a
+    /// package that only a previous lock still has.
+    async fn read(
+        &self,
+        question: Question<'_>,
+        archives: &[RepoDataRecord],
+        extent: Extent,
+    ) -> Result<RepoDataQueryOutput> {
         let asked = self.request.specs.iter().map(|spec| match extent {
             Extent::Fitting => spec.clone(),
             Extent::Named => MatchSpec { name: spec.name.clone(), ..MatchSpec::default() },
@@ -234,14 +242,25 @@ impl Reading<'_> {
         let depends = archives.iter().flat_map(|archive| &archive.package_record.depends);
         let options = ParseMatchSpecOptions::lenient();
         let depends = depends.filter_map(|spec| MatchSpec::from_str(spec, options).ok());
-        let asked: Vec<MatchSpec> = asked.chain(depends).collect();
+        let mut asked: Vec<MatchSpec> = asked.chain(depends).collect();
+        let read = self.read_all(&asked).await?;
+        let unread = solve::unread(question, &read);
+        if unread.is_empty() {
+            return Ok(read);
+        }
+        let named = |name| MatchSpec { name: PackageNameMatcher::Exact(name), ..MatchSpec::default() };
+        asked.extend(unread.into_iter().map(named));
+        self.read_all(&asked).await
+    }
+
+    async fn read_all(&self, asked: &[MatchSpec]) -> Result<RepoDataQueryOutput> {
         let sources = self.request.channels.sources.iter().cloned();
-        match self.query(sources, &asked).await.map_err(Error::of_gateway) {
+        match self.query(sources, asked).await.map_err(Error::of_gateway) {
             Ok(read) => Ok(read),
             Err(error) => Err(match (self.seen.too_long(), error) {
                 (Some(error), _) => Error::Fetch(error),
                 (None, Error::Broken { reason, .. }) => {
-                    Error::Broken { channel: self.broken(&asked).await, reason }
+                    Error::Broken { channel: self.broken(asked).await, reason }
                 }
                 (None, error) => error,
             }),

@@ -1,11 +1,13 @@
 //! One run of the solver: what it is given, and what it says.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use provenv_definition::CondaSpec;
-use rattler_conda_types::{GenericVirtualPackage, MatchSpec, ParseStrictness, RepoDataRecord, VersionSpec};
+use rattler_conda_types::{
+    GenericVirtualPackage, MatchSpec, PackageName, ParseStrictness, RepoDataRecord, VersionSpec,
+};
 use rattler_repodata_gateway::{RepoData, RepoDataQueryOutput};
 use rattler_solve::{
     ChannelPriority, ChannelRepoData, ExcludeNewer, SolveError, SolverImpl as _, SolverTask, resolvo,
@@ -33,8 +35,12 @@ impl Task {
     pub fn solve(self) -> Result<Vec<RepoDataRecord>> {
         let archives: Box<dyn Iterator<Item = &RepoDataRecord>> = Box::new(self.archives.iter());
         let archives = ChannelRepoData { records: archives, multi_channel: None };
+        let exclude_newer = self.as_of.map(exclude_newer);
+        let too_new = exclude_newer.as_ref().map(|limit| too_new(&self.repodata, &self.specs, limit));
+        let too_new = &too_new.unwrap_or_default();
         let available = self.repodata.iter().map(|data| ChannelRepoData {
-            records: Box::new(data.iter()) as Box<dyn Iterator<Item = &RepoDataRecord>>,
+            records: Box::new(data.iter().filter(|record| !too_new.contains(&record.url)))
+                as Box<dyn Iterator<Item = &RepoDataRecord>>,
             multi_channel: data.multi_channel(),
         });
         let available: SolverTask<'_, Vec<_>> = std::iter::once(archives).chain(available).collect();
@@ -43,7 +49,7 @@ impl Task {
             virtual_packages: self.virtual_packages.clone(),
             specs: self.specs,
             channel_priority: ChannelPriority::Strict,
-            exclude_newer: self.as_of.map(exclude_newer),
+            exclude_newer,
             excluded_candidates: self.excluded,
             ..available
         };
@@ -122,24 +128,76 @@ fn exclude_newer(as_of: Timestamp) -> ExcludeNewer {
     ExcludeNewer::from_datetime(as_of.unwrap_or_default())
 }
 
+/// Records of channels that had nothing of a package at that time, where a later channel had: the first channel to have a
+/// package is its only one, and those were not. Of a package that no channel had, or that is asked of one channel, all records
+/// stay, so that the solver can say why none will do.
+fn too_new(repodata: &[RepoData], specs: &[MatchSpec], limit: &ExcludeNewer) -> HashSet<Url> {
+    let of_channel: HashSet<&str> = specs
+        .iter()
+        .filter(|spec| spec.channel.is_some())
+        .filter_map(|spec| spec.name.as_exact())
+        .map(PackageName::as_normalized)
+        .collect();
+    let all = || {
+        repodata.iter().flat_map(|data| {
+            let of = |record: &'_ Arc<RepoDataRecord>| {
+                data.multi_channel().or(record.channel.as_deref()).map(str::to_owned)
+            };
+            data.iter_arc().map(move |record| (of(record), record))
+        })
+    };
+    let mut order: Vec<Option<String>> = Vec::new();
+    // For each package the place of the first channel that had it.
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    for (channel, record) in all() {
+        let place = order.iter().position(|known| *known == channel).unwrap_or(order.len());
+        if place == order.len() {
+            order.push(channel);
+        }
+        if !limit.is_excluded(record) {
+            let known = first.entry(record.package_record.name.as_normalized()).or_insert(place);
+            *known = place.min(*known);
+        }
+    }
+    let before = all().filter(|(channel, record)| {
+        let name = record.package_record.name.as_normalized();
+        let place = order.iter().position(|known| known == channel);
+        !of_channel.contains(name) && first.get(name).is_some_and(|first| place < Some(*first))
+    });
+    before.map(|(_, record)| record.url.clone()).collect()
+}
+
+/// What is to be read of packages of a previous lock that the indexes do not have any more: themselves, and what they need.
+/// Nothing that is read leads there.
+pub(super) fn unread(question: Question<'_>, read: &RepoDataQueryOutput) -> BTreeSet<PackageName> {
+    let records = read.iter().flat_map(RepoData::iter);
+    let known: HashSet<&str> = records.map(|record| record.package_record.name.as_normalized()).collect();
+    let names = staying(question).flat_map(|package| {
+        let needed = package.depends.iter().map(|spec| PackageName::normalized_name_from_matchspec_str(spec));
+        needed.map(std::borrow::Cow::into_owned).chain([package.name.clone()]).collect::<Vec<_>>()
+    });
+    let names = names.filter(|name| !name.starts_with("__") && !known.contains(name.as_str()));
+    names.filter_map(|name| name.parse().ok()).collect()
+}
+
+/// The packages of the previous lock that may not move.
+fn staying<'a>(question: Question<'a>) -> impl Iterator<Item = &'a CondaPackage> {
+    let stays = move |package: &&CondaPackage| match question.upgrade {
+        Upgrade::None => true,
+        Upgrade::All => false,
+        Upgrade::Packages(names) => !names.contains(&package.name),
+    };
+    question.previous.into_iter().flat_map(|previous| &previous.conda).filter(stays)
+}
+
 /// The records that packages stay at where they can: those of the previous lock that may not move.
 pub(super) fn favoured(
     question: Question<'_>,
     channels: &[Url],
     read: &RepoDataQueryOutput,
 ) -> Vec<Arc<RepoDataRecord>> {
-    let Some(previous) = question.previous else { return Vec::new() };
-    let stays = |package: &&CondaPackage| match question.upgrade {
-        Upgrade::None => true,
-        Upgrade::All => false,
-        Upgrade::Packages(names) => !names.contains(&package.name),
-    };
-    let staying: HashMap<Url, &CondaPackage> = previous
-        .conda
-        .iter()
-        .filter(stays)
-        .map(|package| (package.artifact.url.as_url().clone(), package))
-        .collect();
+    let staying: HashMap<Url, &CondaPackage> =
+        staying(question).map(|package| (package.artifact.url.as_url().clone(), package)).collect();
     // What the index says of them, where it still has them and they are the same bytes: it knows more than a lock.
     let known: HashMap<&Url, &Arc<RepoDataRecord>> = read
         .iter()

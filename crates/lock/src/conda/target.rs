@@ -9,6 +9,33 @@ use super::{Error, Result};
 /// The kernel that an image may count on: that of the oldest suite there is, as conda-lock assumes too.
 pub const LINUX: &str = "5.10";
 
+/// How the names of processors begin that archspec has for x86-64.
+const INTEL: &[&str] = &[
+    "broadwell",
+    "bulldozer",
+    "cannonlake",
+    "cascadelake",
+    "core2",
+    "excavator",
+    "haswell",
+    "icelake",
+    "ivybridge",
+    "k10",
+    "mic_knl",
+    "nehalem",
+    "nocona",
+    "piledriver",
+    "sandybridge",
+    "sapphirerapids",
+    "skylake",
+    "steamroller",
+    "westmere",
+    "x86",
+    "zen",
+];
+/// The same for 64-bit ARM.
+const ARM: &[&str] = &["a64fx", "aarch64", "arm", "cortex", "m1", "m2", "m3", "m4", "neoverse", "thunderx"];
+
 /// The system that packages must run on, as conda's virtual packages describe it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
@@ -24,7 +51,12 @@ impl Target {
         let given =
             ["__unix".to_owned(), format!("__linux={LINUX}"), format!("__archspec=1={}", platform.machine())];
         let glibc = (!self.glibc.is_empty()).then(|| format!("__glibc={}", self.glibc));
-        let declared: Vec<String> = self.virtual_packages.iter().map(ToString::to_string).collect();
+        let declared: Vec<String> = self
+            .virtual_packages
+            .iter()
+            .map(ToString::to_string)
+            .filter(|declared| is_for(declared, platform))
+            .collect();
         let mut packages: Vec<GenericVirtualPackage> = Vec::new();
         for text in given.iter().chain(&glibc).chain(&declared) {
             let package = virtual_package(text)?;
@@ -42,6 +74,19 @@ impl Target {
         }
         Ok(packages)
     }
+}
+
+/// Whether what is declared can be true of `platform`: a processor of another kind is meant for another platform of the same
+/// definition. A name that is in neither list is left to whoever declares it.
+fn is_for(declared: &str, platform: Platform) -> bool {
+    let Some(processor) = declared.strip_prefix("__archspec=").and_then(|rest| rest.split('=').nth(1)) else {
+        return true;
+    };
+    let others = match platform {
+        Platform::LinuxAmd64 => ARM,
+        Platform::LinuxArm64 => INTEL,
+    };
+    !others.iter().any(|family| processor.starts_with(family))
 }
 
 /// `NAME`, `NAME=VERSION` or `NAME=VERSION=BUILD`.
@@ -84,6 +129,19 @@ mod tests {
             shown(&target, Platform::LinuxAmd64),
             ["__unix=0=0", "__linux=6.1=0", "__archspec=1=x86_64_v3", "__glibc=2.28=0", "__cuda=12.4=0"]
         );
+        assert_eq!(
+            shown(&target, Platform::LinuxArm64)[2],
+            "__archspec=1=aarch64",
+            "that is no such processor"
+        );
+        for (processor, platform) in [("neoverse_v1", Platform::LinuxArm64), ("zen4", Platform::LinuxAmd64)] {
+            let virtual_packages = vec![format!("__archspec=1={processor}").parse().unwrap()];
+            let target = Target { glibc: String::new(), virtual_packages };
+            for one in [Platform::LinuxAmd64, Platform::LinuxArm64] {
+                let expected = if one == platform { processor } else { one.machine() };
+                assert_eq!(shown(&target, one)[2], format!("__archspec=1={expected}"));
+            }
+        }
     }
 
     #[test]

@@ -49,6 +49,13 @@ const UBUNTU_PORTS: &str = "http://ports.ubuntu.com/ubuntu-ports";
 const UBUNTU_KEYRING: &str = "usr/share/keyrings/ubuntu-archive-keyring.gpg";
 
 impl DebianConfig {
+    /// The places that it names, and that apt's sources on this machine do; what makes no sense names none.
+    pub fn places(&self) -> Vec<Url> {
+        let sources = apt::sources(&self.root).into_iter().flat_map(|source| source.uris);
+        let sources = sources.filter_map(|uri| Url::parse(&uri).ok());
+        [&self.mirror, &self.security_mirror].into_iter().flatten().cloned().chain(sources).collect()
+    }
+
     /// Ubuntu's archive for `platform`: at `mirror`, checked with the keys in `keyring`, where these are given; variables
     /// (`PROVENV_UBUNTU_MIRROR`, `PROVENV_UBUNTU_KEYRING`) go before.
     pub fn ubuntu(mirror: Option<Url>, keyring: Option<PathBuf>, platform: Platform) -> Result<Self> {

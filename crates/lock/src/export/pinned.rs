@@ -25,6 +25,13 @@ pub(super) fn environment(
             *base = Base::Debian { suite: Some(suite.clone()) };
         }
         (Base::Image { reference }, BaseLock::Image(image)) => *reference = image.pinned(),
+        (Base::Dockerfile { .. } | Base::Context(_), BaseLock::Dockerfile(made)) => {
+            lost.push(NotCarried {
+                what: format!("what the Dockerfile made ({})", made.manifest),
+                why: "it is in the lock alone: whoever reads this runs the Dockerfile again".to_owned(),
+                counts: true,
+            });
+        }
         _ => {}
     }
     // Where conda brings the Python, it is one of its packages.

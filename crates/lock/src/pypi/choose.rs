@@ -236,7 +236,10 @@ async fn artifact(session: &Session<'_>, package: &str, file: &File) -> Result<A
     let location = file.location(package)?;
     let url: SafeUrl = session.request.environment().lock_url(&location)?;
     let Some(sha256) = sha256(file) else {
-        let blob = session.fetcher.unverified(&location).await?;
+        // With its variables, for what is said of it, and with its query, without which some files are not to be had.
+        let mut asked = url.as_url().clone();
+        asked.set_query(location.query());
+        let blob = session.fetcher.unverified(&asked).await?;
         return Ok(Artifact { url, size: blob.size, sha256: blob.digest });
     };
     let size = match (file.size, location.to_file_path()) {

@@ -98,6 +98,14 @@ impl Host {
             .or(pip_index(self.pip_system_files())?))
     }
 
+    /// The places that it names; what cannot be used names none.
+    pub fn places(&self) -> Vec<Url> {
+        [self.index_of("PROVENV_PYPI_INDEX"), self.index()]
+            .into_iter()
+            .filter_map(|index| index.ok().flatten())
+            .collect()
+    }
+
     /// The index that a variable names, if it is set.
     pub(super) fn index_of(&self, variable: &str) -> Result<Option<Url>> {
         self.variable(variable).map(|text| index_url(text, variable)).transpose()

@@ -40,7 +40,8 @@ pub struct Installed {
 
 /// What `distributions` install, sorted by name. `packages` are those they lie in, and `asked` is what these were chosen for.
 ///
-/// A distribution without a name that pip could ask for is left out. Of two with one name the last counts.
+/// A distribution without a name that pip could ask for is left out. Of two with one name the last counts: `distributions`
+/// come in the order in which they are laid down.
 pub fn installed(
     distributions: &[Distribution],
     packages: &[CondaPackage],

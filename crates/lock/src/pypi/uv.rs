@@ -166,7 +166,7 @@ async fn from_index(fetcher: &Fetcher, index: &Url, file: &str, digest: &Digest)
     let link = link(&text, file)
         .and_then(|link| document.url.as_url().join(&link).ok())
         .ok_or_else(|| Error::NoUv { reasons: vec![format!("`{}` has no `{file}`", SafeUrl::new(page))] })?;
-    Ok(fetcher.linked_artifact(&SafeUrl::new(link), digest, None).await?)
+    Ok(fetcher.artifact_of(&document.url, &SafeUrl::new(link), digest, None).await?)
 }
 
 /// The URL of `file` on an index page.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use provenv_channel::{Channel, Package};
 use provenv_definition::{Digest, Platform};
+use provenv_lock::conda::Error;
 use provenv_lock::{Lock, Upgrade};
 
 use crate::support::{Place, asked, lock, shown, small};
@@ -113,6 +114,63 @@ fn a_package_that_has_vanished_stays_in_the_lock() {
     let after = place.resolve(&question).unwrap();
     assert_eq!(shown(&after), shown(&before));
     assert_eq!(after.packages[0].artifact, before.packages[0].artifact);
+}
+
+#[test]
+fn what_a_vanished_package_needs_is_read_of_the_index() {
+    let place = Place::new();
+    let all = |vanished: bool| {
+        let channel = Channel::new("small")
+            .add(Package::new("library", "1.0"))
+            .add(Package::new("helper", "1.0"))
+            .add(Package::new("other", "1.0"));
+        if vanished {
+            return channel.add(Package::new("library", "2.0")).add(Package::new("other", "2.0"));
+        }
+        channel
+            .add(Package::new("program", "1.0").depends("middle"))
+            .add(Package::new("middle", "1.0").depends("library").depends("helper"))
+    };
+    let channel = place.folder("small", &all(false));
+    let before = place.resolve(&asked(&[&channel], &["program", "other"])).unwrap();
+    // What the channel says anew of a package that only the vanished ones lead to counts.
+    place.folder(
+        "small",
+        &all(true).patch("helper-1.0-0.conda", "constrains", serde_json::json!(["other <2"])),
+    );
+    let mut question = asked(&[&channel], &["program", "other"]);
+    question.previous = Some(lock(before.clone()));
+    assert_eq!(shown(&place.resolve(&question).unwrap()), shown(&before));
+    question.upgrade = Upgrade::Packages(["library".to_owned(), "other".to_owned()].into());
+    let expected = ["helper 1.0 0", "library 2.0 0", "middle 1.0 0", "other 1.0 0", "program 1.0 0"];
+    assert_eq!(place.names(&question), expected);
+    // A new lock of it, where the library is not here any more but in the channel.
+    question.previous.as_mut().unwrap().conda.retain(|package| package.name != "library");
+    assert_eq!(place.names(&question), expected);
+}
+
+#[test]
+fn a_channel_that_had_nothing_yet_is_not_the_first() {
+    let place = Place::new();
+    let made = |version: &str, year: i16| {
+        let time = jiff::civil::date(year, 6, 1).in_tz("UTC").unwrap().timestamp().as_millisecond();
+        Package::new("tool", version).timestamp(u64::try_from(time).unwrap())
+    };
+    let first = place.folder("first", &Channel::new("first").add(made("2.0", 2025)));
+    let second = Channel::new("second").add(made("1.0", 2023)).add(made("3.0", 2025));
+    let second = place.folder("second", &second);
+    let on = |day: &str, spec: &str| {
+        let mut question = asked(&[&first, &second], &[spec]);
+        question.as_of = Some(format!("{day}T00:00:00Z").parse().unwrap());
+        place.resolve(&question).map(|resolution| shown(&resolution))
+    };
+    assert_eq!(on("2024-01-01", "tool").unwrap(), ["tool 1.0 0"]);
+    assert_eq!(on("2026-01-01", "tool").unwrap(), ["tool 2.0 0"], "by then it was");
+    for (day, spec) in [("2022-01-01", "tool".to_owned()), ("2024-01-01", format!("{first}::tool"))] {
+        let error = on(day, &spec).unwrap_err();
+        assert!(matches!(&error, Error::Unsolvable { .. }), "{error}");
+        assert!(format!("{error:?}").contains("newer than the time asked for"), "{error:?}");
+    }
 }
 
 #[test]

@@ -92,6 +92,26 @@ impl From<ResolvingArgs> for provenv_workspace::Resolving {
     }
 }
 
+/// What an image is for.
+#[derive(Clone, Copy, Debug)]
+pub enum Platforms {
+    /// Every platform of the definition.
+    All,
+    /// This one.
+    One(Platform),
+}
+
+impl std::str::FromStr for Platforms {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "all" => Ok(Self::All),
+            one => one.parse().map(Self::One).map_err(|error| format!("{error}, or all")),
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   provenv build environment.yaml
@@ -100,7 +120,9 @@ impl From<ResolvingArgs> for provenv_workspace::Resolving {
   provenv build digits --to prefix:/srv/digits     conda's environment without the image
   provenv build digits --to registry.example/team/digits:2
   provenv build digits --compression zstd          smaller, and quicker to pull
+  provenv build digits --to registry.example/team/digits:2 --platform all
   provenv build environment.yaml --lock environment.lock.json
+  provenv build environment.yaml --push            share it with the team (docs/how-to/share-a-cache.md)
   provenv build digits --force                     assemble again and compare")]
 pub struct BuildArgs {
     /// A file, or a registered environment
@@ -128,12 +150,15 @@ pub struct BuildArgs {
     /// Assemble again from the same lock and compare digests
     #[arg(long)]
     pub force: bool,
-    /// The platform, where the definition names several
+    /// The platform, where the definition names several; `all` makes one index of them, for registries
     #[arg(long)]
-    pub platform: Option<Platform>,
+    pub platform: Option<Platforms>,
     /// Speak plain http with the registry, also where it is another machine
     #[arg(long)]
     pub insecure: bool,
+    /// Push it to the shared cache that the settings name, and fail where that fails
+    #[arg(long)]
+    pub push: bool,
     /// Sign its provenance with this private key: a file, a name of `provenv key list`, or `-` for standard input
     #[arg(long, value_name = "KEY", value_hint = ValueHint::FilePath)]
     pub sign: Option<String>,

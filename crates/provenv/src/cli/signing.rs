@@ -138,3 +138,16 @@ pub struct PushArgs {
     #[arg(long)]
     pub insecure: bool,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv image referrers registry.example/team/digits:2
+  provenv image referrers registry.example/team/digits:2 -o json")]
+pub struct ReferrersArgs {
+    /// HOST/NAME[:TAG] or HOST/NAME@DIGEST
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// Speak plain http with the registry, also where it is another machine
+    #[arg(long)]
+    pub insecure: bool,
+}

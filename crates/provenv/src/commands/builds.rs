@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use console::style;
-use provenv_workspace::{BuildDetails, BuildStatus};
+use provenv_workspace::{BuildDetails, BuildStatus, BuildStep};
 
 use super::{Context, Result};
 use crate::cli::BuildsCommand;
@@ -57,7 +57,15 @@ fn details_text(build: &BuildDetails) -> String {
         line("error", error);
     }
     line("platform", build.platform.as_str());
-    line("lock", &build.lock.to_string());
+    if build.step == BuildStep::Dockerfile {
+        line("step", "Dockerfile");
+    }
+    if let Some(lock) = &build.lock {
+        line("lock", &lock.to_string());
+    }
+    if let Some(definition) = &build.definition {
+        line("definition", &definition.to_string());
+    }
     if let Some(image) = &build.image {
         line("image", &image.to_string());
     }

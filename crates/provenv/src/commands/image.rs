@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use console::style;
 use provenv_workspace::ImageDetails;
 
-use super::{Context, Result, here, provenance, push, sign, verify};
+use super::{Context, Result, here, provenance, push, referrers, sign, verify};
 use crate::cli::{ImageCommand, ImagePart};
 use crate::output::{self, Table};
 
@@ -18,6 +18,7 @@ pub async fn image(context: &Context, command: ImageCommand) -> Result {
         ImageCommand::Sign(arguments) => sign::sign(context, arguments).await,
         ImageCommand::Verify(arguments) => verify::verify(context, arguments).await,
         ImageCommand::Push(arguments) => push::push(context, arguments).await,
+        ImageCommand::Referrers(arguments) => referrers::referrers(context, arguments).await,
         ImageCommand::Sbom(arguments) => super::sbom::sbom(context, arguments).await,
         ImageCommand::Audit(arguments) => super::audit::audit(context, arguments).await,
     }

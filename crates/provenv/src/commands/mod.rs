@@ -16,6 +16,7 @@ mod key;
 mod lock;
 mod provenance;
 mod push;
+mod referrers;
 mod registry;
 mod run;
 mod runs;
@@ -32,7 +33,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use provenv_definition::{Diagnostic, Place};
-use provenv_workspace::{Error, OpenOptions, Reporter, Silent, Workspace, default_workspace};
+use provenv_workspace::{Builder, Error, OpenOptions, Reporter, Silent, Workspace, default_workspace};
 use serde::Serialize;
 
 use crate::cli::{Cli, Command, GlobalArgs, OutputFormat};
@@ -148,12 +149,17 @@ impl Context {
         let offline = self.global.offline
             || std::env::var("PROVENV_OFFLINE")
                 .is_ok_and(|value| !matches!(&*value, "" | "0" | "false" | "no"));
+        let no_cache_registry = self.global.no_cache_registry;
         let reporter: Arc<dyn Reporter> = match &self.progress {
             Progress::Bars(bars) => Arc::clone(bars) as Arc<dyn Reporter>,
             Progress::Lines(lines) => Arc::clone(lines) as Arc<dyn Reporter>,
             Progress::None => Arc::new(Silent),
         };
-        Ok(Workspace::open(OpenOptions { root, reporter, offline }).await?)
+        let builder = match self.global.builder {
+            Some(builder) => Some(builder),
+            None => builder_of_environment()?,
+        };
+        Ok(Workspace::open(OpenOptions { root, reporter, offline, no_cache_registry, builder }).await?)
     }
 
     /// Takes the progress off the terminal, or sums it up, so that results stand alone.
@@ -212,6 +218,18 @@ impl Context {
     fn is_for_people(&self) -> bool {
         self.global.output == OutputFormat::Table
     }
+}
+
+/// What `PROVENV_BUILDER` says.
+fn builder_of_environment() -> Result<Option<Builder>> {
+    let Some(text) = std::env::var_os("PROVENV_BUILDER").filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let parsed = text.to_string_lossy().parse().map_err(|message| Error::Arguments {
+        message: format!("PROVENV_BUILDER: {message}"),
+        hint: "leave it unset to take the engine that is found".to_owned(),
+    });
+    Ok(Some(parsed?))
 }
 
 /// The folder that relative paths count from.

@@ -14,13 +14,17 @@ pub async fn push(context: &Context, arguments: PushArgs) -> Result {
         |pushed| pushed.reference.clone(),
         |pushed| {
             format!(
-                "{}\n  sent      {}, {} were there already\n  attached  {}\n",
+                "{}\n  sent      {}, {} were there already{}\n  attached  {}\n",
                 pushed.reference,
                 output::bytes(pushed.sent),
                 output::bytes(pushed.skipped),
+                match pushed.mounted {
+                    0 => String::new(),
+                    bytes => format!(", {} in another repository", output::bytes(bytes)),
+                },
                 match pushed.proofs.len() {
-                    0 => "nothing: the image is not signed".to_owned(),
-                    count => format!("{count} proofs"),
+                    0 => "record and bills of materials; the image is not signed".to_owned(),
+                    count => format!("record, bills of materials, {count} proofs"),
                 }
             )
         },

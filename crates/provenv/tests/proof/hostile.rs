@@ -195,6 +195,22 @@ fn another_environment_by_the_same_name_stays_what_it_is() {
 }
 
 #[test]
+fn two_images_of_one_lock_are_one_too_many() {
+    let Some(made) = made() else { return };
+    let elsewhere = Workspace::empty();
+    let bundle = made.unpacked(&elsewhere);
+    let before = bundle.0.index()["manifests"].as_array().unwrap().clone();
+    bundle.forge();
+    let mut index = bundle.0.index();
+    let entries = index["manifests"].as_array_mut().unwrap();
+    let new: Vec<Value> = entries.iter().filter(|entry| !before.contains(entry)).cloned().collect();
+    *entries = before.into_iter().chain(new).collect();
+    bundle.0.set_index(&index);
+    bundle.pack(&elsewhere);
+    refused(&elsewhere, &[], &["two images of one lock"]);
+}
+
+#[test]
 fn names_that_nobody_may_register_are_not_registered_by_a_bundle_either() {
     let Some(made) = made() else { return };
     let elsewhere = Workspace::empty();

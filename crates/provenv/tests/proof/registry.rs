@@ -145,7 +145,7 @@ fn proofs_go_along_and_are_found_where_nothing_else_is_known() {
     let index = raw(&setup, &format!("{name}:{}", setup.image.replace(':', "-")));
     let kinds: Vec<&Value> =
         index["manifests"].as_array().unwrap().iter().map(|entry| &entry["artifactType"]).collect();
-    assert_eq!(kinds, [RECORD, IN_TOTO]);
+    assert_eq!(kinds, [RECORD, IN_TOTO, "application/spdx+json", "application/vnd.cyclonedx+json"]);
     let tag = format!("{name}:{}.att", setup.image.replace(':', "-"));
     let attestations = raw(&setup, &tag);
     assert_eq!(attestations["layers"].as_array().unwrap().len(), 1);
@@ -158,7 +158,7 @@ fn proofs_go_along_and_are_found_where_nothing_else_is_known() {
         setup.workspace.json(["build", "environment.yaml", "--to", &format!("{name}:1")]);
         assert_eq!(raw(&setup, &tag)["layers"].as_array().unwrap().len(), 2);
         let index = raw(&setup, &format!("{name}:{}", setup.image.replace(':', "-")));
-        assert_eq!(index["manifests"].as_array().unwrap().len(), 3);
+        assert_eq!(index["manifests"].as_array().unwrap().len(), 5);
     }
     for key in ["release", "other"] {
         assert_eq!(setup.verify(&[&format!("{name}:1"), "--key", key]).0, 0);

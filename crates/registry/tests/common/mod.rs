@@ -107,7 +107,7 @@ impl Drop for Server {
 }
 
 pub fn options(auth_files: Vec<PathBuf>) -> Options {
-    Options { insecure: false, keychain: Keychain::of_files(auth_files) }
+    Options::new(Keychain::of_files(auth_files))
 }
 
 /// An image with a layer for each text.

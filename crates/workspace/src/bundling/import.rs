@@ -11,15 +11,14 @@ use provenv_image::oci::Image;
 use provenv_image::proof::Referrer;
 use provenv_image::proof::provenance::{DEFINITION_TYPE, LOCK_TYPE, RECEIPT_TYPE};
 use provenv_lock::{Lock, Receipt};
-use serde::Deserialize;
 
 use super::{
     ARTIFACT_TYPE, BUNDLE_TYPE, BundleError, Bundled, BundledImage, ENVIRONMENT_TYPE, EnvironmentFile,
-    IMAGE_TYPE, ImageFile,
 };
 use crate::catalogue::{NewEnvironment, Same};
 use crate::curated::Curated;
 use crate::environments::content_digest;
+use crate::image_file::{self, IMAGE_TYPE, ImageFile};
 use crate::proof::{Check, Evidence, ImageManifest, Outcome, VerifyOptions};
 use crate::{Error, Result, Workspace, user_name};
 
@@ -91,6 +90,9 @@ impl Workspace {
         for bundle in opened.referrers.iter().filter(|referrer| referrer.artifact_type == BUNDLE_TYPE) {
             let mut one = self.sound(&opened, bundle).await?;
             self.may_be_registered(&opened, &one, options).await?;
+            if let Some(what) = sound.iter().find_map(|other| contradiction(&one, other)) {
+                return Err(opened.unsound(what));
+            }
             one.checks = self.proven(&opened, &one, folder, options).await?;
             sound.push(one);
         }
@@ -347,18 +349,8 @@ impl Workspace {
         Ok(format!("{}:{}", row.name, row.version))
     }
 
-    /// Whether the manifest and the configuration, whose digests vouch for all else, say what `image` says.
+    /// Whether all of `image` is there, and is what it says.
     fn is_as_said(&self, image: &Image, bundle: &Referrer, opened: &Opened<'_>) -> Result<(), String> {
-        #[derive(Deserialize)]
-        struct Config {
-            architecture: String,
-            os: String,
-            rootfs: RootFs,
-        }
-        #[derive(Deserialize)]
-        struct RootFs {
-            diff_ids: Vec<Digest>,
-        }
         if image.manifest != bundle.subject
             || !opened.has(image.blobs().into_iter().map(|(digest, _)| digest))
         {
@@ -370,24 +362,28 @@ impl Workspace {
             }
             self.store.read(digest).map_err(|error| error.to_string())
         };
-        let manifest = read(&image.manifest)?;
-        let stated: ImageManifest = serde_json::from_slice(&manifest).map_err(|error| error.to_string())?;
-        let config: Config =
-            serde_json::from_slice(&read(&image.config)?).map_err(|error| error.to_string())?;
-        let layers = image.layers.iter().map(|layer| (layer.digest, layer.size));
+        image_file::check(image, &read(&image.manifest)?, &read(&image.config)?)?;
         let sizes = image.blobs();
-        let same = manifest.len() as u64 == image.manifest_size
-            && (stated.config.digest, stated.config.size) == (image.config, image.config_size)
-            && stated.layers.iter().map(|layer| (layer.digest, layer.size)).eq(layers)
-            && config.rootfs.diff_ids.iter().eq(image.layers.iter().map(|layer| &layer.diff_id))
-            && format!("{}/{}", config.os, config.architecture) == image.platform.as_str()
-            && sizes.iter().all(|(digest, size)| opened.contents.blobs.get(digest) == Some(size));
+        let same = sizes.iter().all(|(digest, size)| opened.contents.blobs.get(digest) == Some(size));
         if same { Ok(()) } else { Err("an image is not what its manifest says".to_owned()) }
     }
 }
 
 fn is_small(blobs: &HashMap<Digest, u64>, digest: &Digest) -> bool {
     blobs.get(digest).is_some_and(|size| *size <= MOST_PART)
+}
+
+/// In what two images of one bundle cannot both be taken.
+fn contradiction(one: &Sound, other: &Sound) -> Option<&'static str> {
+    let made_of = |one: &Sound| (one.digest, one.image.platform, one.form);
+    if made_of(one) == made_of(other) && one.image.manifest != other.image.manifest {
+        return Some("it holds two images of one lock");
+    }
+    let (Some(name), Some(other_name)) = (&one.environment, &other.environment) else { return None };
+    let same_name = (&name.name, &name.version) == (&other_name.name, &other_name.version);
+    let same = one.digest == other.digest
+        && content_digest(&name.environment) == content_digest(&other_name.environment);
+    (same_name && !same).then_some("it holds two environments by one name")
 }
 
 /// Whether this is the definition of a curated environment.

@@ -15,6 +15,7 @@ use provenv_image::proof::{Part, Referrer};
 use provenv_lock::{Artifact, PlatformLock, PostLink, PypiSource};
 use serde::{Deserialize, Serialize};
 
+use crate::image_file::{IMAGE_TYPE, ImageFile};
 use crate::proof::{Check, Outcome};
 use crate::{Error, Result, Workspace};
 
@@ -22,12 +23,10 @@ pub use import::ImportOptions;
 
 /// What a bundle holds besides an image: the record of it, and the files that it is made of.
 const BUNDLE_TYPE: &str = "application/vnd.provenv.bundle.v1+json";
-/// What the workspace knows of the image itself.
-const IMAGE_TYPE: &str = "application/vnd.provenv.image.v1+json";
 /// The environment that it is the image of, where it was exported by a registered name.
 const ENVIRONMENT_TYPE: &str = "application/vnd.provenv.environment.v1+json";
 /// A file that the image is made of.
-const ARTIFACT_TYPE: &str = "application/octet-stream";
+pub(crate) const ARTIFACT_TYPE: &str = "application/octet-stream";
 
 /// A bundle that was written or read.
 #[derive(Clone, Debug, Serialize)]
@@ -55,14 +54,6 @@ pub struct BundledImage {
     /// What was checked before it was taken, where that was asked for or needed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
-}
-
-/// An image as the catalogue has it.
-#[derive(Serialize, Deserialize)]
-struct ImageFile {
-    #[serde(flatten)]
-    form: Form,
-    image: Image,
 }
 
 /// A registered version.
@@ -182,6 +173,7 @@ impl Workspace {
             let record = self.record_of(origin.clone()).await?;
             let lock = record.lock.platforms.get(&image.platform).ok_or(Error::NoPlatform(image.platform))?;
             self.distrust_indexes(&record.lock).await?;
+            self.bring_base_of(&record.lock, image.platform).await?;
             let mut layers = Vec::new();
             for (name, digest) in self.artifacts_of(lock, reference).await? {
                 let size = self.store.size(&digest)?.unwrap_or_default();
@@ -238,12 +230,12 @@ impl Workspace {
         let mut fetched: Vec<&Artifact> = lock.debian.iter().map(|package| &package.artifact).collect();
         fetched.extend(lock.conda.iter().map(|package| &package.artifact));
         let mut files = Vec::new();
-        self.bring_base_of(lock).await?;
-        if let Some(base) = lock.base.image() {
-            let lost = || BundleError::Lost { reference: reference.to_owned(), what: base.reference.clone() };
-            let manifest = Manifest::parse(&self.store.read(&base.manifest)?).map_err(|_| lost())?;
-            files.push((base.reference.clone(), base.manifest));
-            files.extend(manifest.blobs().map(|(digest, _)| (base.reference.clone(), digest)));
+        if let Some(digest) = lock.base.manifest() {
+            let name = lock.base.image().map_or("what the Dockerfile made", |image| &image.reference);
+            let lost = || BundleError::Lost { reference: reference.to_owned(), what: name.to_owned() };
+            let manifest = Manifest::parse(&self.store.read(digest)?).map_err(|_| lost())?;
+            files.push((name.to_owned(), *digest));
+            files.extend(manifest.blobs().map(|(digest, _)| (name.to_owned(), digest)));
         }
         for package in &lock.pypi {
             match &package.source {
@@ -269,9 +261,11 @@ impl Workspace {
     }
 }
 
-fn json_part(media_type: &str, value: &impl Serialize) -> Result<Part> {
-    let bytes = serde_json::to_vec(value)
-        .map_err(|error| Error::Io { what: "could not write the bundle".to_owned(), source: error.into() })?;
+pub(crate) fn json_part(media_type: &str, value: &impl Serialize) -> Result<Part> {
+    let bytes = serde_json::to_vec(value).map_err(|error| Error::Io {
+        what: "could not write what is known of an image".to_owned(),
+        source: error.into(),
+    })?;
     Ok(Part { media_type: media_type.to_owned(), bytes, annotations: [].into() })
 }
 

@@ -29,8 +29,10 @@ pub enum BuildStatus {
 pub struct BuildRow {
     /// Its identifier.
     pub id: String,
-    /// The lock that it assembles.
-    pub lock: Digest,
+    /// The lock that it assembles; a run of a Dockerfile comes before there is one.
+    pub lock: Option<Digest>,
+    /// The definition that a Dockerfile is run for.
+    pub definition: Option<Digest>,
     /// What the image is for.
     pub platform: Platform,
     /// How far it is.
@@ -47,7 +49,7 @@ pub struct BuildRow {
     pub ended_at: Option<jiff::Timestamp>,
 }
 
-const COLUMNS: &str = "id, lock, platform, status, manifest, error, log, started_at, ended_at";
+const COLUMNS: &str = "id, lock, definition, platform, status, manifest, error, log, started_at, ended_at";
 
 impl Catalogue {
     /// A build by its identifier.
@@ -96,6 +98,28 @@ impl Catalogue {
         Ok(())
     }
 
+    /// A Dockerfile begins to run, for this definition.
+    pub async fn begin_dockerfile(
+        &self,
+        id: &str,
+        definition: &Digest,
+        platform: Platform,
+        log: &str,
+    ) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO builds (id, lock, definition, platform, status, log, started_at)
+             VALUES ($1, '', $2, $3, 'running', $4, $5)",
+        )
+        .bind(id)
+        .bind(definition.to_string())
+        .bind(platform.as_str())
+        .bind(log)
+        .bind(jiff::Timestamp::now().to_string())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     /// A build has ended, well or not.
     pub async fn end_build(&self, id: &str, outcome: Result<&Digest, &str>) -> Result<()> {
         let (status, manifest, error) = match outcome {
@@ -139,9 +163,12 @@ impl Catalogue {
 fn read(row: &SqliteRow) -> Result<BuildRow> {
     let manifest: Option<String> = row.try_get("manifest")?;
     let ended_at: Option<String> = row.try_get("ended_at")?;
+    let lock: String = row.try_get("lock")?;
+    let definition: Option<String> = row.try_get("definition")?;
     Ok(BuildRow {
         id: row.try_get("id")?,
-        lock: row.try_get::<String, _>("lock")?.parse().map_err(corrupt("digest"))?,
+        lock: (!lock.is_empty()).then(|| lock.parse()).transpose().map_err(corrupt("digest"))?,
+        definition: definition.map(|text| text.parse()).transpose().map_err(corrupt("digest"))?,
         platform: row.try_get::<String, _>("platform")?.parse().map_err(corrupt("platform"))?,
         status: match row.try_get::<String, _>("status")?.as_str() {
             "running" => BuildStatus::Running,

@@ -122,9 +122,23 @@ impl Catalogue {
         Ok(())
     }
 
+    /// The digests of all locks.
+    pub async fn locks(&self) -> Result<Vec<Digest>> {
+        let rows: Vec<(String,)> =
+            sqlx::query_as("SELECT digest FROM documents WHERE kind = 'lock' ORDER BY digest")
+                .fetch_all(&self.pool)
+                .await?;
+        rows.into_iter().map(|(digest,)| digest.parse().map_err(corrupt("digest"))).collect()
+    }
+
     /// The bytes of the lock with this digest, as they were hashed.
     pub async fn lock_text(&self, digest: &Digest) -> Result<Option<String>> {
         self.document(digest, "lock").await
+    }
+
+    /// The bytes of the receipt with this digest, as they were hashed.
+    pub async fn receipt_text(&self, digest: &Digest) -> Result<Option<String>> {
+        self.document(digest, "receipt").await
     }
 
     async fn document(&self, digest: &Digest, kind: &str) -> Result<Option<String>> {

@@ -145,8 +145,10 @@ impl Catalogue {
             "SELECT lock, platform, manifest, max(made_at) AS made_at FROM (
                  SELECT lock, platform, manifest, created_at AS made_at FROM images
                  UNION ALL
+                 SELECT lock, platform, manifest, found_at FROM remote_images
+                 UNION ALL
                  SELECT lock, platform, manifest, started_at FROM builds
-                 WHERE status = 'succeeded' AND manifest IS NOT NULL
+                 WHERE status = 'succeeded' AND manifest IS NOT NULL AND definition IS NULL
              ) GROUP BY lock, platform, manifest ORDER BY made_at DESC, manifest",
         )
         .fetch_all(&self.pool)

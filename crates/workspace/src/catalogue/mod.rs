@@ -8,7 +8,9 @@ mod environments;
 mod images;
 mod proofs;
 mod registry;
+mod remote;
 mod runs;
+mod uses;
 
 use std::path::Path;
 use std::time::Duration;
@@ -30,6 +32,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("registry.sql"),
     include_str!("audits.sql"),
     include_str!("proofs.sql"),
+    include_str!("remote.sql"),
+    include_str!("uses.sql"),
+    include_str!("dockerfiles.sql"),
     include_str!("forms.sql"),
 ];
 

@@ -70,8 +70,10 @@ impl Catalogue {
         let rows = sqlx::query(
             "SELECT manifest, lock, platform, epoch, compression, layers, created_at AS at FROM images
              UNION ALL
+             SELECT manifest, lock, platform, epoch, compression, layers, found_at AS at FROM remote_images
+             UNION ALL
              SELECT manifest, lock, platform, epoch, compression, layers, started_at AS at FROM builds
-             WHERE status = 'succeeded' AND manifest IS NOT NULL
+             WHERE status = 'succeeded' AND manifest IS NOT NULL AND definition IS NULL
              ORDER BY at",
         )
         .fetch_all(&self.pool)

@@ -269,6 +269,18 @@ impl Catalogue {
         rows.into_iter().map(|(digest,)| digest.parse().map_err(corrupt("digest"))).collect()
     }
 
+    /// The repositories that need a blob: a manifest of theirs, or what one names.
+    pub async fn repositories_of(&self, digest: &Digest) -> Result<Vec<String>> {
+        let rows: Vec<(String,)> = sqlx::query_as(
+            "SELECT repository FROM registry_manifests WHERE digest = $1
+             UNION SELECT repository FROM registry_parts WHERE part = $1 ORDER BY repository",
+        )
+        .bind(digest.to_string())
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|(name,)| name).collect())
+    }
+
     /// Forgets blobs that came before `since` and that no manifest of their repository names.
     pub async fn forget_pushed_blobs(&self, since: jiff::Timestamp) -> Result<()> {
         sqlx::query(

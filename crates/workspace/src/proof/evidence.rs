@@ -8,7 +8,7 @@ use provenv_image::export;
 use provenv_image::form::Form;
 use provenv_image::proof::provenance::{DEFINITION_TYPE, LOCK_TYPE};
 use provenv_image::proof::{dsse, simple_signing};
-use provenv_registry::Reference;
+use provenv_registry::{Options, Reference};
 use serde::Deserialize;
 
 use super::ProofError;
@@ -106,7 +106,8 @@ impl Workspace {
                 tokio::task::spawn_blocking(move || in_layout(&path, tag.as_deref(), &shown)).await?
             }
             ImagePlace::Registry(reference, digest) => {
-                in_registry(reference, digest.as_ref(), shown, insecure).await
+                let options = registry_options(&self.config, insecure);
+                in_registry(reference, digest.as_ref(), shown, &options).await
             }
         }
     }
@@ -160,19 +161,18 @@ fn in_layout(folder: &Path, tag: Option<&str>, shown: &str) -> Result<Evidence> 
     })
 }
 
-async fn in_registry(
+pub(super) async fn in_registry(
     reference: &Reference,
     digest: Option<&Digest>,
     shown: &str,
-    insecure: bool,
+    options: &Options,
 ) -> Result<Evidence> {
-    let options = registry_options(insecure);
-    let found = provenv_registry::manifest(reference, digest, &options).await?;
+    let found = provenv_registry::manifest(reference, digest, options).await?;
     let found = found.ok_or_else(|| ProofError::NotInRegistry(shown.to_owned()))?;
     let manifest = parse(&found.bytes, shown)?;
     let config = &manifest.config;
-    let config = provenv_registry::small_blob(reference, &config.digest, config.size, &options).await?;
-    let attached = provenv_registry::attached(reference, &found.digest, &WANTED, &options).await?;
+    let config = provenv_registry::small_blob(reference, &config.digest, config.size, options).await?;
+    let attached = provenv_registry::attached(reference, &found.digest, &WANTED, options).await?;
     let (platform, form) = said(&manifest, &config, shown)?;
     Ok(Evidence {
         image: found.digest,

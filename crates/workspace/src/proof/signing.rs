@@ -6,11 +6,14 @@ use provenv_definition::Digest;
 use provenv_image::oci::Image;
 use provenv_image::proof::statement::{PAYLOAD_TYPE, PREDICATE_TYPE};
 use provenv_image::proof::{Envelope, Part, Referrer, SigningKey, dsse, provenance, simple_signing};
-use provenv_registry::{Options, Reference};
+use provenv_registry::{Elsewhere, Options, Reference};
+use provenv_store::Roots;
 use serde::Serialize;
 
-use super::ProofError;
+use super::{Companion, ProofError};
 use crate::building::{Target, is_whole};
+use crate::cache::Need;
+use crate::config::Config;
 use crate::{Error, Result, Workspace, user_name};
 
 /// A signed image.
@@ -42,10 +45,14 @@ pub struct Pushed {
     pub reference: String,
     /// Bytes that were sent.
     pub sent: u64,
-    /// Bytes that the registry had already.
+    /// Bytes that the repository had already.
     pub skipped: u64,
-    /// What is attached to it there.
+    /// Bytes that the registry took over from another of its repositories.
+    pub mounted: u64,
+    /// What was signed and is attached to it there.
     pub proofs: Vec<Digest>,
+    /// All that is attached to it there from here: proofs, its record, bills of materials.
+    pub attached: Vec<Companion>,
 }
 
 /// The annotation that says what an envelope is about, as cosign writes it.
@@ -154,12 +161,19 @@ impl Workspace {
         Ok(rows.into_iter().map(|row| row.referrer).filter(whole).collect())
     }
 
-    /// The image with this manifest, if all its bytes are here.
+    /// The image with this manifest, all of whose bytes are here; those that only a registry has are brought.
     pub(crate) async fn whole_image(&self, manifest: &Digest) -> Result<Image> {
-        let rows = self.catalogue.images().await?;
-        let image = rows.into_iter().map(|row| row.image).find(|image| image.manifest == *manifest);
-        let whole = image.filter(|image| is_whole(&self.store, image));
-        whole.ok_or_else(|| ProofError::Collected(*manifest).into())
+        let rows = self.all_images().await?;
+        let row = rows.into_iter().find(|row| row.image.manifest == *manifest);
+        let row = row.ok_or(ProofError::Collected(*manifest))?;
+        if !is_whole(&self.store, &row.image) {
+            if !self.is_remote(&row.image).await? {
+                return Err(ProofError::Collected(*manifest).into());
+            }
+            self.bring(&row.image, &row.lock, Need::All).await?;
+        }
+        self.catalogue.note_use(&row.lock).await?;
+        Ok(row.image)
     }
 
     /// Pushes the image of an environment, a file or a digest to `HOST/NAME[:TAG]`, and all that is attached to it. Builds
@@ -192,24 +206,71 @@ impl Workspace {
         destination: &Reference,
         insecure: bool,
     ) -> Result<Pushed> {
-        let options = registry_options(insecure);
-        let pushed =
-            provenv_registry::push(&self.store, image, destination, &options, self.reporter.as_ref()).await?;
-        let referrers = self.referrers_of(&image.manifest).await?;
-        let attached = provenv_registry::attach(&self.store, &referrers, destination, &options).await?;
+        self.push_as(image, destination, false, insecure).await
+    }
+
+    /// The same; `untagged` where something else gives it a name.
+    pub(crate) async fn push_as(
+        &self,
+        image: &Image,
+        destination: &Reference,
+        untagged: bool,
+        insecure: bool,
+    ) -> Result<Pushed> {
+        let options = registry_options(&self.config, insecure);
+        let (registry, name) = (destination.registry(), destination.repository());
+        let elsewhere = self.elsewhere(image, destination).await?;
+        let (store, reporter) = (&self.store, self.reporter.as_ref());
+        let pushed = if untagged {
+            provenv_registry::push_untagged(store, image, destination, &elsewhere, &options, reporter).await?
+        } else {
+            provenv_registry::push(store, image, destination, &elsewhere, &options, reporter).await?
+        };
+        self.catalogue.record_remote_blobs(registry, name, &image.blobs()).await?;
+        let pin = self.store.pin()?;
+        let proofs = self.referrers_of(&image.manifest).await?;
+        let companions = self.companions(image).await?;
+        let blobs = companions.iter().flat_map(Referrer::blobs).map(|(digest, _)| digest);
+        let _hold = pin.hold(&Roots { blobs: blobs.collect(), ..Roots::default() })?;
+        drop(pin);
+        let attached = provenv_registry::attach(store, &companions, destination, &options).await?;
         Ok(Pushed {
             image: image.manifest,
             reference: pushed.reference,
             sent: pushed.sent + attached,
             skipped: pushed.skipped,
-            proofs: referrers.iter().map(|referrer| referrer.manifest).collect(),
+            mounted: pushed.mounted,
+            proofs: proofs.iter().map(|referrer| referrer.manifest).collect(),
+            attached: companions.iter().map(Companion::from).collect(),
         })
+    }
+
+    /// In which other repositories of the registry that it goes to the blobs of an image were last seen.
+    async fn elsewhere(&self, image: &Image, destination: &Reference) -> Result<Elsewhere> {
+        let mut elsewhere = Elsewhere::new();
+        for (digest, _) in image.blobs() {
+            let places = self.catalogue.remote_blob(&digest).await?.into_iter();
+            let mut places = places.filter(|(registry, _, _)| registry == destination.registry());
+            // One that is in the repository itself needs no other.
+            if let Some((_, name, _)) = places.next()
+                && name != destination.repository()
+            {
+                elsewhere.insert(digest, name);
+            }
+        }
+        Ok(elsewhere)
     }
 }
 
 /// How registries are spoken to.
-pub(super) fn registry_options(insecure: bool) -> Options {
-    Options { insecure, keychain: provenv_registry::Keychain::of_user() }
+pub(crate) fn registry_options(config: &Config, insecure: bool) -> Options {
+    let mut options = Options::new(provenv_registry::Keychain::of_user());
+    options.insecure = insecure;
+    options.certificates = provenv_lock::pypi::Host::default().named_ca_bundle();
+    if let Some(parallel) = config.registry.parallel {
+        options.parallel = parallel.get();
+    }
+    options
 }
 
 /// `HOST/NAME`, if `text` is that and no more.

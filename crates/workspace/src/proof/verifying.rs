@@ -14,6 +14,7 @@ use super::ProofError;
 use super::evidence::Evidence;
 use super::place::ImagePlace;
 use super::policy::Policy;
+use crate::building::Assembling;
 use crate::{Error, Result, Workspace};
 
 /// How an image is checked.
@@ -280,14 +281,17 @@ impl Workspace {
             let definition = stated.or_else(attached).ok_or_else(missing)?;
             self.usable(&definition, &lock, Path::new(shown)).await?;
         }
-        let image = self.assemble(&lock, evidence.platform, evidence.form, true).await?;
+        let image = self.assemble(&lock, evidence.platform, evidence.form, Assembling::Again).await?;
         drop(pin);
         Ok(compare(evidence, &image))
     }
 }
 
 /// The statement that says where the image comes from and is signed by one of `keys`.
-fn believe<'a>(evidence: &Evidence, keys: &'a [PublicKey]) -> Result<(Statement, &'a PublicKey), Check> {
+pub(super) fn believe<'a>(
+    evidence: &Evidence,
+    keys: &'a [PublicKey],
+) -> Result<(Statement, &'a PublicKey), Check> {
     let mut best = Check::failed("signature", "nothing that is attached to the image is signed provenance");
     for bytes in evidence.of_type(dsse::ENVELOPE_TYPE) {
         let envelope = match Envelope::from_bytes(bytes) {

@@ -15,7 +15,7 @@ use provenv_image::proof::Referrer;
 use provenv_registry::server::{ManifestEntry, Tag};
 
 use crate::Result;
-use crate::catalogue::{Catalogue, RepositoryVersion};
+use crate::catalogue::{Catalogue, CatalogueError, RepositoryVersion};
 use crate::curated::{Curated, is_curated};
 
 /// The repository of all images.
@@ -54,7 +54,10 @@ impl OwnImages {
         let versions = self.versions(repository).await?;
         match meant(&versions, tag) {
             Some(version) => Ok(match self.image(&version.lock).await? {
-                Some(digest) => OwnTag::Image(entry(digest)),
+                Some(digest) => {
+                    self.note_use(&digest).await;
+                    OwnTag::Image(entry(digest))
+                }
                 None => OwnTag::NotBuilt(version.clone()),
             }),
             None => Ok(OwnTag::NotOurs),
@@ -65,8 +68,24 @@ impl OwnImages {
     pub async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<ManifestEntry>> {
         let manifests = self.manifests(repository).await?;
         let is_attached = |attached: Vec<Referrer>| attached.iter().any(|one| one.manifest == *digest);
-        let is_there = manifests.contains(digest) || is_attached(self.attached(&manifests).await?);
-        Ok(is_there.then(|| entry(*digest)))
+        if manifests.contains(digest) {
+            self.note_use(digest).await;
+            return Ok(Some(entry(*digest)));
+        }
+        Ok(is_attached(self.attached(&manifests).await?).then(|| entry(*digest)))
+    }
+
+    /// Somebody pulls an image: collections by use leave it. A pull does not fail because this cannot be noted.
+    async fn note_use(&self, manifest: &Digest) {
+        let noted = async {
+            for lock in self.catalogue.locks_of_image(manifest).await? {
+                self.catalogue.note_use(&lock).await?;
+            }
+            Ok::<_, CatalogueError>(())
+        };
+        if let Err(error) = noted.await {
+            tracing::debug!(%error, "failed to note the use of an image");
+        }
     }
 
     /// Whether an image of the repository has this blob, or what is attached to one.

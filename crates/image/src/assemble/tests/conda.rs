@@ -222,6 +222,88 @@ async fn the_records_are_what_condas_tools_read() {
 }
 
 #[tokio::test]
+async fn what_an_index_says_that_a_package_needs_counts_even_where_it_is_nothing() {
+    let world = World::new();
+    let patched = |lock: &PlatformLock| lock.conda.iter().position(|one| one.name == "patched").unwrap();
+    let mut archive = Conda::named("patched", "1.0").file("share/patched", b"p", None);
+    archive.index["depends"] = serde_json::json!(["gone >=1"]);
+    archive.index["constrains"] = serde_json::json!(["old <2"]);
+    let mut lock = world.conda_lock(vec![world.conda(&archive, &[])]);
+    let record = async |lock: &PlatformLock| {
+        let image = world.image("store", lock).await;
+        let text =
+            world.contents("store", &image)["opt/provenv/conda-meta/patched-1.0-h0_0.json"].bytes.clone();
+        let record: PrefixRecord = String::from_utf8(text).unwrap().parse().unwrap();
+        let record = record.repodata_record.package_record;
+        (record.depends, record.constrains)
+    };
+    assert_eq!(record(&lock).await, (vec![], vec![]));
+    // A lock that says it of no package was made of archives.
+    for package in &mut lock.conda {
+        package.depends.clear();
+    }
+    assert_eq!(record(&lock).await, (vec!["gone >=1".to_owned()], vec!["old <2".to_owned()]));
+    let at = patched(&lock);
+    lock.conda[at].constrains = vec!["other <3".to_owned()];
+    assert_eq!(record(&lock).await, (vec![], vec!["other <3".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_module_of_pips_that_does_not_compile_is_not_hidden_by_condas_bytecode() {
+    let world = World::new();
+    let below = Conda::noarch_python(&[]).file("site-packages/shared.py", b"by = 'conda'\n", None).file(
+        "site-packages/other.py",
+        b"by = 'conda'\n",
+        None,
+    );
+    let mut lock = world.conda_lock(vec![world.conda(&below, &["python"])]);
+    lock.pypi = vec![world.wheel("wheel", "1.0", &[("shared.py", b"not Python (\n"), ("w.py", b"w = 1\n")])];
+    let image = world.image("store", &lock).await;
+    let (seen, site) = (world.contents("store", &image), world.site());
+    let bytecode = |name: &str| format!("{site}/__pycache__/{name}.cpython-3{}.pyc", world.minor);
+    assert_eq!(seen[&format!("{site}/shared.py")].bytes, b"not Python (\n");
+    assert!(!seen.contains_key(&bytecode("shared")));
+    assert!(seen.contains_key(&bytecode("other")) && seen.contains_key(&bytecode("w")));
+}
+
+#[tokio::test]
+async fn a_layer_with_what_no_script_may_leave_is_refused() {
+    let world = World::new();
+    let store = world.store("store");
+    let lock = world.conda_lock(Vec::new());
+    let build = async |path: &str| {
+        let left = segment::literal(&store, &[Entry::file(path, 0o644, "left")]).unwrap();
+        let (layer, _) = layer::join_one(&store, String::new(), &left).unwrap();
+        let pinned = PinnedLayer {
+            sha256: layer.digest,
+            size: layer.size,
+            diff_id: layer.diff_id,
+            tar_size: layer.tar_size,
+        };
+        let lock = PlatformLock { post_link: Some(PostLink::Run { layer: Some(pinned) }), ..lock.clone() };
+        world.assembler("store").image(&lock, PLATFORM).await
+    };
+    for path in ["opt/provenv/conda-meta/state", "opt/provenv/bin/python3.11-tool"] {
+        assert!(build(path).await.is_ok(), "{path}");
+    }
+    for path in [
+        "opt/provenv/bin/python3.11",
+        "opt/provenv/lib/libpython3.11.so.1.0",
+        "opt/provenv/conda-meta/evil-1-0.json",
+        "opt/provenv/conda-meta/history",
+        "opt/other",
+        "etc/passwd",
+    ] {
+        let error = build(path).await.unwrap_err();
+        assert!(
+            matches!(&error, Error::PostLinkPath(at) if path.starts_with(at.trim_end_matches('/'))),
+            "{path}: {error}"
+        );
+        assert!(error.hint().is_some());
+    }
+}
+
+#[tokio::test]
 async fn conda_packages_need_no_python_and_stand_beside_debians() {
     let world = World::new();
     let curl = Conda::named("curl", "8.0").file("bin/curl", &noise(500), None);

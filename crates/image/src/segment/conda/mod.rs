@@ -21,7 +21,7 @@ pub use metadata::CondaPath;
 use metadata::{Info, Listed};
 use placing::Placing;
 use prefix::{Mode, Replacement};
-pub(crate) use relocate::{can_be_named, fit_shebang, relocate, write_over};
+pub(crate) use relocate::{can_be_named, fit_shebang, is_python, relocate, write_over};
 
 use super::error::{Error, Fault, Problem};
 use super::model::{CondaFacts, CondaSegment, ItemKind, Segment};

@@ -174,7 +174,7 @@ pub(crate) fn fit_shebang(bytes: Vec<u8>, prefix: &str) -> Vec<u8> {
 }
 
 /// `python`, `python3`, `python3.11`, `python3.13t`.
-fn is_python(name: &str) -> bool {
+pub(crate) fn is_python(name: &str) -> bool {
     name.strip_prefix("python").is_some_and(|version| {
         version.strip_suffix('t').unwrap_or(version).chars().all(|c| c.is_ascii_digit() || c == '.')
     })

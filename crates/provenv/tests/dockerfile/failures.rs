@@ -1,0 +1,160 @@
+//! Steps that fail, builds that are stopped, and what is refused before anything is run.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Stdio;
+
+use provenv_testing::server::{FileTree, Server};
+
+use super::support::{Done, Workspace, eventually};
+use super::{definition, runs, shell};
+
+#[test]
+fn a_step_that_fails_is_shown_with_what_it_said_and_why() {
+    let server = Server::start(FileTree::new());
+    let Some(base) = shell(&server) else { return };
+    let workspace = Workspace::empty();
+    for (step, said, hint) in [
+        ("RUN echo the reason; exit 3", "it ended with exit code 3", "mend the step"),
+        ("RUN nosuchprogram --now", "a command is not in the image", "install it in an earlier step"),
+        (
+            "RUN echo 'E: Unable to locate package nosuch' >&2; exit 100",
+            "apt knows no such package",
+            "apt-get update",
+        ),
+        (
+            "RUN echo 'ERROR: No matching distribution found for x'; exit 1",
+            "pip finds no package that fits",
+            "version",
+        ),
+    ] {
+        workspace.write("made.yaml", &definition(&format!("FROM {base}\nRUN echo fine\n{step}\n")));
+        let done = workspace.run(["lock", "made.yaml"]);
+        assert_eq!(done.code, 1, "{}", done.stderr);
+        let expected = format!("the Dockerfile failed at line 3, `{step}`: {said}");
+        assert!(done.stderr.contains(&expected) && done.stderr.contains(hint), "{step}: {}", done.stderr);
+        assert!(done.stderr.contains("made.yaml:4:3"), "where it begins: {}", done.stderr);
+    }
+    let all = runs(&workspace);
+    assert!(all.len() == 4 && all.iter().all(|build| build["status"] == "failed"), "{all:?}");
+    assert!(all[0]["error"].as_str().unwrap().contains("pip finds no package"), "{all:?}");
+    let last = workspace.run(["builds", "logs", "latest"]).ok().stdout;
+    assert!(last.contains("| STEP 3/3") && last.contains("No matching distribution"), "{last}");
+    assert_eq!(workspace.run(["lock", "made.yaml", "--check"]).code, 1, "no lock was written");
+
+    workspace.write("app/Dockerfile", &format!("FROM {base}\nCOPY nosuch.txt /\n"));
+    workspace.write("copy.yaml", "name: made\nuser_managed: true\nbuild:\n  path: app\n");
+    let done = workspace.run(["lock", "copy.yaml"]);
+    assert!(
+        done.stderr.contains("failed at line 2, `COPY nosuch.txt /`: what is to be copied"),
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
+fn secrets_in_what_steps_print_are_masked() {
+    let server = Server::start(FileTree::new());
+    let Some(base) = shell(&server) else { return };
+    let workspace = Workspace::empty();
+    workspace.write("app/said", "fetching https://me:hunter2@host.test/x\n");
+    workspace.write("app/Dockerfile", &format!("FROM {base}\nCOPY said /\nRUN cat /said; exit 1\n"));
+    workspace.write("made.yaml", "name: made\nuser_managed: true\nbuild:\n  path: app\n");
+    let done = workspace.run(["lock", "made.yaml"]);
+    assert!(done.stderr.contains("@host.test/x") && !done.stderr.contains("hunter2"), "{}", done.stderr);
+    let log = workspace.run(["builds", "logs", "latest"]).ok().stdout;
+    assert!(log.contains("@host.test/x") && !log.contains("hunter2"), "{log}");
+    let shown = workspace.run(["-o", "json", "builds", "show", "latest"]).ok().stdout;
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn what_cannot_be_run_is_refused_before_it_begins() {
+    let server = Server::start(FileTree::new());
+    let Some(base) = shell(&server) else { return };
+    let workspace = Workspace::empty();
+    let arm = "platforms: [linux/arm64]\n";
+    for (text, said) in [
+        (definition("FROM 127.0.0.1:1/none:1\nRUN true\n"), "127.0.0.1:1"),
+        (definition("ARG TAG\nFROM python:$TAG\n"), "`python:$TAG` depends on a variable"),
+        (definition(&format!("FROM {base}\nCOPY --from=$NOSUCH /a /b\n")), "depends on a variable"),
+        (definition(&format!("FROM {base}\nNOSUCH x\n")), "unknown instruction"),
+        (definition(&format!("FROM {base}\n")) + arm, "cannot be run on linux/amd64"),
+    ] {
+        workspace.write("made.yaml", &text);
+        let done = workspace.run(["lock", "made.yaml"]);
+        assert!(done.code != 0 && done.stderr.contains(said), "{said}: {}", done.stderr);
+    }
+    assert_eq!(runs(&workspace).len(), 0);
+    // Without an engine, the one to install is named.
+    workspace.write("made.yaml", &definition(&format!("FROM {base}\nRUN true\n")));
+    let done: Done =
+        workspace.command().args(["lock", "made.yaml"]).env("PATH", "/nonexistent").output().unwrap().into();
+    if !std::path::Path::new("/usr/sbin/buildah").exists() {
+        assert!(done.code == 1 && done.stderr.contains("no `buildah`"), "{}", done.stderr);
+        assert!(done.stderr.contains("apt-get install buildah"), "{}", done.stderr);
+    }
+    let done = workspace.run(["--builder", "nosuch", "lock", "made.yaml"]);
+    assert!(
+        done.code == 2 && done.stderr.contains("`nosuch` is neither auto nor buildah"),
+        "{}",
+        done.stderr
+    );
+}
+
+/// Whether any process has this among its arguments.
+fn is_running(word: &str) -> bool {
+    fs_err::read_dir("/proc").unwrap().flatten().any(|entry| {
+        let line = fs_err::read(entry.path().join("cmdline")).unwrap_or_default();
+        line.windows(word.len()).any(|window| window == word.as_bytes())
+    })
+}
+
+#[test]
+fn a_build_that_is_stopped_leaves_nothing_behind() {
+    let server = Server::start(FileTree::new());
+    let Some(base) = shell(&server) else { return };
+    for (signal, code) in [("INT", Some(130)), ("KILL", None)] {
+        let workspace = Workspace::empty();
+        // A number that no other process has.
+        let seconds = format!("{}.25", 100_000 + std::process::id());
+        workspace.write(
+            "made.yaml",
+            &definition(&format!("FROM {base}\nRUN sleep {seconds} & sleep {seconds}\n")),
+        );
+        let mut child = workspace
+            .listening()
+            .args(["lock", "made.yaml"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let sleeps = || {
+            fs_err::read_dir("/proc").unwrap().flatten().any(|entry| {
+                let line = fs_err::read(entry.path().join("cmdline")).unwrap_or_default();
+                line == [b"sleep\0", seconds.as_bytes(), b"\0"].concat()
+            })
+        };
+        eventually("the step runs", sleeps);
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let number = if signal == "INT" {
+            nix::sys::signal::Signal::SIGINT
+        } else {
+            nix::sys::signal::Signal::SIGKILL
+        };
+        nix::sys::signal::kill(pid, number).unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), code, "{status:?} {:?}", status.signal());
+        eventually("all processes are gone", || !is_running(&seconds));
+        let root = workspace.path().display().to_string();
+        eventually("buildah is gone", || !is_running(&root));
+        let mounts = fs_err::read_to_string("/proc/mounts").unwrap();
+        assert!(!mounts.contains(&root), "{mounts}");
+        let all = runs(&workspace);
+        let expected = if signal == "INT" { "canceled" } else { "lost" };
+        assert_eq!((all.len(), &all[0]["status"]), (1, &expected.into()));
+        // Whoever comes next sweeps what was in the making.
+        workspace.run(["store", "stats"]).ok();
+        assert_eq!(fs_err::read_dir(workspace.root().join("store/tmp")).unwrap().count(), 0);
+        assert_eq!(workspace.json(["image", "list"]).as_array().unwrap().len(), 0);
+    }
+}

@@ -1,0 +1,398 @@
+//! Why a Dockerfile could not be run: which step, what it said, and what that comes from.
+
+use provenv_definition::{Digest, Recipe, RecipeStep};
+
+use super::engine::{Builder, Said};
+
+/// An error of running a Dockerfile.
+#[derive(Debug, thiserror::Error)]
+pub enum DockerfileError {
+    /// Nothing is here that can run it.
+    #[error("a Dockerfile is to be run, and there is {}", missing(*.0))]
+    NoEngine(Builder),
+    /// A step failed.
+    #[error("the Dockerfile failed{}{}: {reason}{}", at(*line), of(step.as_deref()), last(lines))]
+    Failed {
+        /// The line of the instruction, where it is known.
+        line: Option<usize>,
+        /// The instruction.
+        step: Option<String>,
+        /// What it comes from.
+        reason: String,
+        /// What to do about that.
+        hint: String,
+        /// The last lines that were printed.
+        lines: Vec<String>,
+        /// The build whose log has all of it.
+        build: String,
+    },
+    /// It cannot be read.
+    #[error("the Dockerfile cannot be run: {0}")]
+    Unreadable(String),
+    /// It names an image that cannot be known beforehand.
+    #[error("line {line} of the Dockerfile names the image `{name}`, in which a variable has no value")]
+    UnknownImage {
+        /// As it is written.
+        name: String,
+        /// The line.
+        line: usize,
+    },
+    /// The engine is too old for it.
+    #[error("line {line} of the Dockerfile has a here-document, which {engine} does not know")]
+    HereDocument {
+        /// The line.
+        line: usize,
+        /// The engine with its version.
+        engine: String,
+    },
+    /// It is for a machine of another kind.
+    #[error("a Dockerfile for {wanted} cannot be run on {host}")]
+    OtherPlatform {
+        /// What it is for.
+        wanted: provenv_definition::Platform,
+        /// What this is.
+        host: provenv_definition::Platform,
+    },
+    /// The folder is no longer what was hashed.
+    #[error("the build context {folder} has changed since its definition was read")]
+    ContextChanged {
+        /// The folder.
+        folder: String,
+    },
+    /// The build context cannot be had.
+    #[error("the build context {what}")]
+    Context {
+        /// What is wrong with it.
+        what: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// The result is gone, and cannot be had again here.
+    #[error("what the Dockerfile made, {0}, is not in the store")]
+    Gone(Digest),
+    /// It was run again, and made something else.
+    #[error(
+        "the Dockerfile was run again, because what it made is gone, and makes something else now: {expected} in the lock, {actual} now"
+    )]
+    Moved {
+        /// What the lock says.
+        expected: Digest,
+        /// What it made now.
+        actual: Digest,
+    },
+    /// What the engine made is no image.
+    #[error(transparent)]
+    Made(#[from] provenv_image::base_image::MadeError),
+}
+
+impl DockerfileError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoEngine(_) => "install one: `apt-get install buildah`".to_owned(),
+            Self::Failed { hint, build, .. } => format!("{hint}; `provenv builds logs {build}` shows all of it"),
+            Self::Unreadable(_) => "`provenv env check FILE` says more".to_owned(),
+            Self::UnknownImage { .. } => {
+                "give the variable a default before the first FROM (`ARG NAME=value`), so that the image can be pinned".to_owned()
+            }
+            Self::HereDocument { .. } => {
+                "write the commands with `&&`, or take a newer engine (buildah since 1.33)".to_owned()
+            }
+            Self::OtherPlatform { wanted, .. } => {
+                format!("lock it on a machine that is {wanted}, and build from that lock here")
+            }
+            Self::ContextChanged { .. } => "run the command again when nobody writes to it; of a registered environment, register it \
+                                            anew from its file"
+                .to_owned(),
+            Self::Context { hint, .. } => return hint.clone(),
+            Self::Gone(_) => {
+                "`provenv build FILE --lock LOCK` runs the Dockerfile again and compares; without --offline".to_owned()
+            }
+            Self::Moved { .. } => "`provenv lock FILE --upgrade` or `provenv upgrade NAME` takes what it makes now; a bundle \
+                                   (`provenv bundle export`) or the image from where it was made has what it made then"
+                .to_owned(),
+            Self::Made(error) => return error.hint(),
+        })
+    }
+
+    /// The error for what an engine said of `recipe`.
+    pub(super) fn failed(recipe: &Recipe, said: &Said, build: &str) -> Self {
+        let step = said.lines.iter().rev().find_map(|line| step_of(line, recipe));
+        let output = after_step(&said.lines);
+        let (reason, hint) = classify(output, step, said.code);
+        let kept = output.len().saturating_sub(SHOWN);
+        Self::Failed {
+            line: step.map(|step| step.line),
+            step: step.map(|step| shortened(&format!("{} {}", step.keyword, step.arguments))),
+            reason,
+            hint,
+            lines: output[kept..].to_vec(),
+            build: build.to_owned(),
+        }
+    }
+}
+
+/// Lines of output in a message.
+const SHOWN: usize = 12;
+
+fn missing(asked: Builder) -> String {
+    match asked {
+        Builder::Auto | Builder::Buildah => "no `buildah` on this machine".to_owned(),
+    }
+}
+
+fn at(line: Option<usize>) -> String {
+    line.map(|line| format!(" at line {line}")).unwrap_or_default()
+}
+
+fn of(step: Option<&str>) -> String {
+    step.map(|step| format!(", `{step}`")).unwrap_or_default()
+}
+
+fn last(lines: &[String]) -> String {
+    if lines.is_empty() { String::new() } else { format!("\n  {}", lines.join("\n  ")) }
+}
+
+fn shortened(text: &str) -> String {
+    let one_line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if one_line.chars().count() <= 100 {
+        return one_line;
+    }
+    one_line.chars().take(99).chain(['…']).collect()
+}
+
+/// The step that a line of buildah's begins: `STEP 2/3: RUN …`, `[1/2] STEP 2/3: RUN …`.
+pub(super) fn step_of<'r>(line: &str, recipe: &'r Recipe) -> Option<&'r RecipeStep> {
+    let (place, text) = line.split_once(": ")?;
+    let (stage, place) = match place.strip_prefix('[') {
+        Some(rest) => {
+            let (stage, place) = rest.split_once("] ")?;
+            (stage.split('/').next()?.parse::<usize>().ok()?, place)
+        }
+        None => (1, place),
+    };
+    let number: usize = place.strip_prefix("STEP ")?.split('/').next()?.parse().ok()?;
+    let keyword = text.split_whitespace().next()?.to_uppercase();
+    let of_stage = recipe.steps.iter().filter(|step| step.stage == Some(stage - 1));
+    // Stages that nothing needs may be passed over, and then the numbers are others.
+    of_stage.clone().nth(number.checked_sub(1)?).filter(|step| step.keyword == keyword).or_else(|| {
+        let arguments = text[keyword.len()..].trim();
+        recipe.steps.iter().find(|step| step.keyword == keyword && step.arguments.trim() == arguments)
+    })
+}
+
+/// What was printed since the last step began.
+fn after_step(lines: &[String]) -> &[String] {
+    let begun = lines.iter().rposition(|line| {
+        let place = line.split(": ").next().unwrap_or_default();
+        place.starts_with("STEP ") || (place.starts_with('[') && place.contains("] STEP "))
+    });
+    &lines[begun.map_or(0, |at| at + 1)..]
+}
+
+/// What is looked for in what was printed, in this order: the first that is there says what it comes from. The list is that of
+/// Azure ML's own classification of image builds, with what Dockerfiles add to it.
+const REASONS: &[(&[&str], &str, &str)] = &[
+    (
+        &["no space left on device", "disk quota exceeded"],
+        "there is no space left on the disk",
+        "free some, e.g. with `provenv store gc`",
+    ),
+    (
+        &["unknown instruction"],
+        "the engine does not know the instruction",
+        "check its spelling, or choose another engine with --builder",
+    ),
+    (
+        &["/bin/sh: no such file", "\"/bin/sh\": stat", "exec: \"/bin/sh\"", "exec /bin/sh: no such file"],
+        "the image has no shell to run it with",
+        "begin from an image with a system in it, or write RUN as a list: RUN [\"/program\", \"argument\"]",
+    ),
+    (
+        &["copier: stat", "checking on sources", "failed to calculate checksum", "no items matching glob"],
+        "what is to be copied is not in the build context",
+        "check its path, which is relative to the context's folder, and `.dockerignore`",
+    ),
+    (
+        &["unable to locate package", "has no installation candidate"],
+        "apt knows no such package",
+        "check its name, and run `apt-get update` in the same step",
+    ),
+    (
+        &["no matching distribution found", "could not find a version that satisfies"],
+        "pip finds no package that fits",
+        "check name and version, and which Python the image has",
+    ),
+    (
+        &[
+            "packagesnotfounderror",
+            "nothing provides",
+            "the following packages are not available from current channels",
+        ],
+        "conda finds no package that fits",
+        "check name, version and channels",
+    ),
+    (
+        &[
+            "resolvepackagenotfound",
+            "unsatisfiableerror",
+            "libmambaunsatisfiableerror",
+            "conflicting dependencies",
+        ],
+        "the packages that are asked for do not fit together",
+        "loosen their versions",
+    ),
+    (
+        &["condahttperror", "connection failed for url"],
+        "a conda channel cannot be reached",
+        "try again, or name a mirror",
+    ),
+    (
+        &[
+            "invalid requirement",
+            "invalid yaml",
+            "condavalueerror",
+            "environmentfilenotfound",
+            "yaml.scanner",
+        ],
+        "a list of packages cannot be read",
+        "check what the step gives to pip or conda",
+    ),
+    (
+        &["cannot uninstall", "distutils installed project"],
+        "pip cannot replace a package that the system installed",
+        "install into a virtual environment, or give pip --ignore-installed for that package",
+    ),
+    (
+        &["requires-python", "requires a different python", "python_requires", "requires python"],
+        "a package does not fit the image's Python",
+        "take an image with another Python, or another version of the package",
+    ),
+    (
+        &[
+            "error: command 'gcc' failed",
+            "gcc: fatal error",
+            "fatal error: ",
+            "failed building wheel",
+            "compilation terminated",
+            "unable to execute 'gcc'",
+            "error: command 'x86_64-linux-gnu-gcc'",
+        ],
+        "something could not be compiled",
+        "install a compiler and the headers that it misses before this step, or ask for a version that has a wheel",
+    ),
+    (
+        &[
+            "unauthorized",
+            "authentication required",
+            "401 client error",
+            "403 forbidden",
+            "could not read username",
+            "eoferror: eof when reading a line",
+            "user for ",
+        ],
+        "a login was asked for",
+        "steps have no terminal and none of your logins: fetch from where none is asked for, or copy what is needed into the context",
+    ),
+    (
+        &[
+            "temporary failure resolving",
+            "could not resolve",
+            "name or service not known",
+            "temporary failure in name resolution",
+            "network is unreachable",
+            "connection refused",
+            "connection timed out",
+            "failed to fetch",
+        ],
+        "something could not be fetched over the network",
+        "check that this machine reaches it; with --offline a Dockerfile has no network",
+    ),
+    (
+        &["out of memory", "memoryerror", "oom-kill", "exit status 137", "signal: killed"],
+        "it ran out of memory, or was killed",
+        "run it where there is more memory, or do less in one step",
+    ),
+    (
+        &[": not found", "command not found", "executable file not found", "exit status 127"],
+        "a command is not in the image",
+        "install it in an earlier step, or begin from an image that has it",
+    ),
+    (
+        &["permission denied", "operation not permitted"],
+        "it was not permitted",
+        "`USER root` before the step may help; engines without root cannot do all",
+    ),
+];
+
+/// What it comes from, and what to do.
+fn classify(lines: &[String], step: Option<&RecipeStep>, code: i32) -> (String, String) {
+    let output = lines.join("\n").to_lowercase();
+    let found = REASONS.iter().find(|(words, ..)| words.iter().any(|word| output.contains(word)));
+    if let Some((_, reason, hint)) = found {
+        return ((*reason).to_owned(), (*hint).to_owned());
+    }
+    if step.is_some_and(|step| step.keyword == "FROM") {
+        return ("the image cannot be used".to_owned(), "check its name and tag".to_owned());
+    }
+    let status = lines.iter().rev().find_map(|line| {
+        let rest = line.split("exit status ").nth(1)?;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<i32>().ok()
+    });
+    let reason = format!("it ended with exit code {}", status.unwrap_or(code));
+    (reason, "mend the step, or try it by hand in a container of the image".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe() -> Recipe {
+        Recipe::read(
+            "ARG A=1\nFROM x AS one\nRUN echo a\n\nFROM y\nCOPY --from=one /a /b\nRUN false \\\n && b\n",
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn a_step_is_found_by_what_buildah_prints() {
+        let recipe = recipe();
+        for (line, expected) in [
+            ("[1/2] STEP 1/2: FROM x AS one", Some(2)),
+            ("[1/2] STEP 2/2: RUN echo a", Some(3)),
+            ("[2/2] STEP 2/3: COPY --from=one /a /b", Some(6)),
+            ("[2/2] STEP 3/3: RUN false  && b", Some(7)),
+            ("[2/2] STEP 9/9: RUN echo a", Some(3)),
+            ("STEP x: RUN", None),
+            ("STEP 0/1: FROM x", None),
+            ("Error: building at STEP \"RUN false\": exit status 1", None),
+        ] {
+            assert_eq!(step_of(line, &recipe).map(|step| step.line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn failures_are_classified_by_what_was_printed() {
+        let recipe = recipe();
+        let failed = |lines: &[&str]| {
+            let mut all = vec!["[2/2] STEP 3/3: RUN false  && b".to_owned()];
+            all.extend(lines.iter().map(|line| (*line).to_owned()));
+            DockerfileError::failed(&recipe, &Said { code: 1, lines: all }, "build-1")
+        };
+        for (lines, expected) in [
+            (&["E: Unable to locate package nosuch", "exit status 100"][..], "apt knows no such package"),
+            (&["ERROR: No matching distribution found for nosuch==9"], "pip finds no package that fits"),
+            (&["/bin/sh: 1: nosuch: not found", "exit status 127"], "a command is not in the image"),
+            (&["cp: error writing: No space left on device"], "no space left"),
+            (&["Temporary failure resolving 'deb.debian.org'"], "over the network"),
+            (&["out", "exit status 3"], "it ended with exit code 3"),
+            (&["x.c:1:10: fatal error: Python.h: No such file or directory"], "could not be compiled"),
+        ] {
+            let error = failed(lines);
+            let text = error.to_string();
+            assert!(text.starts_with("the Dockerfile failed at line 7, `RUN false && b`: "), "{text}");
+            assert!(text.contains(expected) && text.ends_with(lines[lines.len() - 1]), "{text}");
+            assert!(error.hint().unwrap().contains("provenv builds logs build-1"));
+        }
+    }
+}
