@@ -65,11 +65,11 @@ impl PlatformLock {
 }
 
 /// The error for a package that is not there.
-pub(crate) fn missing(asked: impl ToString) -> InvalidLock {
+pub(crate) fn missing(asked: &impl ToString) -> InvalidLock {
     invalid(format!("`{}`", asked.to_string()), "is asked for, and the lock has no such package")
 }
 
 /// The error for a package that is there in another version or build.
-pub(crate) fn differs(asked: impl ToString, found: &str) -> InvalidLock {
+pub(crate) fn differs(asked: &impl ToString, found: &str) -> InvalidLock {
     invalid(format!("`{}`", asked.to_string()), format!("is asked for, and the lock has {found}"))
 }

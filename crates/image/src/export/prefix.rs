@@ -236,6 +236,11 @@ fn relocate(
     root: &Path,
 ) -> Result<(), Relocating> {
     let Packed { package, archive, name, python, facts } = packed;
+    // What comes of it has no digest that anybody would check it by.
+    if *archive == store.path(&package.artifact.sha256) {
+        let verified = store.verify(&package.artifact.sha256);
+        verified.map_err(|error| Relocating::Segment(error.into()))?;
+    }
     let mut own = BTreeSet::new();
     for (path, known) in &facts.paths {
         if known.placeholder.is_none() && known.kind != "unix_python_entry_point" {

@@ -35,6 +35,9 @@ impl fmt::Display for Explanation {
     }
 }
 
+/// A version and a build of it.
+pub(super) type Build = (String, String);
+
 /// What is known beside what the solver says.
 pub(super) struct Known<'a> {
     /// The names that the user asked for.
@@ -42,7 +45,7 @@ pub(super) struct Known<'a> {
     /// The versions of a package that channels have, the newest last.
     pub versions: &'a dyn Fn(&str) -> Vec<String>,
     /// Versions and builds of a package that fit the version asked for, whatever their build.
-    pub builds: &'a dyn Fn(&str, &str) -> Vec<(String, String)>,
+    pub builds: &'a dyn Fn(&str, &str) -> Vec<Build>,
     /// When a version of a package was first made, as far as channels say it.
     pub made: &'a dyn Fn(&str, &str) -> Option<Timestamp>,
     /// Only what was there at that time.

@@ -108,7 +108,9 @@ fn made(repodata: &[RepoData], name: &str, version: &str) -> Option<Timestamp> {
     let records = repodata.iter().flat_map(RepoData::iter).map(|record| &record.package_record);
     let builds =
         records.filter(|record| record.name.as_normalized() == name && record.version.to_string() == version);
-    let times = builds.filter_map(|record| record.timestamp.as_ref().map(|time| time.timestamp_millis()));
+    let times = builds.filter_map(|record| {
+        record.timestamp.as_ref().map(rattler_conda_types::utils::TimestampMs::timestamp_millis)
+    });
     times.min().and_then(|time| Timestamp::from_millisecond(time).ok())
 }
 
@@ -181,7 +183,7 @@ pub(super) fn unread(question: Question<'_>, read: &RepoDataQueryOutput) -> BTre
 }
 
 /// The packages of the previous lock that may not move.
-fn staying<'a>(question: Question<'a>) -> impl Iterator<Item = &'a CondaPackage> {
+fn staying(question: Question<'_>) -> impl Iterator<Item = &CondaPackage> {
     let stays = move |package: &&CondaPackage| match question.upgrade {
         Upgrade::None => true,
         Upgrade::All => false,

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use provenv_testing::server::{FileTree, Server};
 
-use super::support::{Done, Workspace, eventually};
+use super::support::{Done, Workspace, eventually, have, is_root};
 use super::{definition, runs, shell};
 
 #[test]
@@ -157,4 +157,48 @@ fn a_build_that_is_stopped_leaves_nothing_behind() {
         assert_eq!(fs_err::read_dir(workspace.root().join("store/tmp")).unwrap().count(), 0);
         assert_eq!(workspace.json(["image", "list"]).as_array().unwrap().len(), 0);
     }
+}
+
+#[test]
+fn an_ordinary_user_runs_it_by_mapped_users() {
+    let server = Server::start(FileTree::new());
+    let Some(base) = shell(&server) else { return };
+    if !is_root() || !have("newuidmap") || !have("setpriv") || !have("unshare") {
+        return;
+    }
+    let workspace = Workspace::empty();
+    let path = |name: &str| workspace.path().join(name).display().to_string();
+    workspace.write("made.yaml", &definition(&format!("FROM {base}\nRUN echo made > /made\n")));
+    workspace.write("ids", "nobody:100000:65536\n");
+    fs_err::copy(env!("CARGO_BIN_EXE_provenv"), path("provenv")).unwrap();
+    for name in ["", "made.yaml"] {
+        fs_err::os::unix::fs::chown(path(name), Some(65534), Some(65534)).unwrap();
+    }
+    // The machine's own list of ranges stays as it is.
+    let script = "mount --bind \"$1\" /etc/subuid && mount --bind \"$1\" /etc/subgid && shift && \
+                  exec setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=\"$PWD\" \"$@\"";
+    let run = |ids: &str, command: &[&str]| -> Done {
+        let mut unshare = std::process::Command::new("unshare");
+        unshare.args(["--mount", "sh", "-c", script, "sh", ids, &path("provenv"), "-w", &path("workspace")]);
+        unshare
+            .args(command)
+            .current_dir(workspace.path())
+            .env_remove("PROVENV_BUILDER")
+            .output()
+            .unwrap()
+            .into()
+    };
+    let none = run("/dev/null", &["lock", "made.yaml"]);
+    assert!(none.code == 1 && none.stderr.contains("cannot map users for this user"), "{}", none.stderr);
+    assert!(none.stderr.contains("usermod --add-subuids"), "{}", none.stderr);
+    run(&path("ids"), &["lock", "made.yaml"]).ok();
+    let said = run(&path("ids"), &["run", "made.yaml", "--", "cat", "/made"]).ok();
+    assert_eq!(said.stdout, "made\n");
+    assert_eq!(fs_err::read_dir(workspace.root().join("store/tmp")).unwrap().count(), 0, "nothing is left");
+    // The same as root makes.
+    let root = Workspace::empty();
+    fs_err::copy(path("made.yaml"), root.path().join("made.yaml")).unwrap();
+    let own = super::made(&root, "made.yaml");
+    let lock = fs_err::read_to_string(workspace.path().join("made.lock.json")).unwrap();
+    assert!(lock.contains(own["manifest"].as_str().unwrap()), "{lock}");
 }

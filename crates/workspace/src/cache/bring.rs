@@ -78,7 +78,7 @@ impl Workspace {
             }
         }
         if is_whole(&self.store, image) {
-            self.catalogue.record_image(lock, form, image).await?;
+            self.catalogue.import_image(lock, form, image).await?;
         }
         Ok(())
     }

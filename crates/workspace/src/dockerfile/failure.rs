@@ -199,6 +199,11 @@ const REASONS: &[(&[&str], &str, &str)] = &[
         "free some, e.g. with `provenv store gc`",
     ),
     (
+        &["error setting supplemental groups list", "newuidmap: ", "newgidmap: "],
+        "the engine cannot map users for this user",
+        "install `uidmap`, and give the user ranges of ids: `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`",
+    ),
+    (
         &["unknown instruction"],
         "the engine does not know the instruction",
         "check its spelling, or choose another engine with --builder",
