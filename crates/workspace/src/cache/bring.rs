@@ -63,7 +63,7 @@ impl Workspace {
         if missing.is_empty() {
             return Ok(());
         }
-        let form = self.stated_form(image)?;
+        let form = self.form_of_known(image).await?;
         if let Err(error) = self.fetch_blobs(image, &missing).await {
             if self.offline || image.platform != Platform::host() {
                 return Err(error);
@@ -81,6 +81,16 @@ impl Workspace {
             self.catalogue.import_image(lock, form, image).await?;
         }
         Ok(())
+    }
+
+    /// The form of an image that is known, as the registry's was said to be where it is not here to say it.
+    async fn form_of_known(&self, image: &Image) -> Result<Form> {
+        if self.store.contains(&image.manifest) && self.store.contains(&image.config) {
+            return self.stated_form(image);
+        }
+        let remote = self.catalogue.remote_images().await?;
+        let known = remote.into_iter().find(|remote| remote.image.manifest == image.manifest);
+        known.map(|remote| remote.form).ok_or_else(|| Error::NoImage(image.manifest.to_string()))
     }
 
     /// The form that an image says it has, whose manifest and configuration are here.
