@@ -1,5 +1,8 @@
 //! Segments joined to the layers of an image.
 
+mod estargz;
+mod zstd;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use provenv_definition::Digest;
@@ -7,15 +10,16 @@ use provenv_store::Store;
 use serde::{Deserialize, Serialize};
 
 use crate::entry::Directory;
+use crate::form::Packing;
 use crate::links::{self, Moved};
-use crate::segment::{Error, GzipWriter, Piece, Reader, Segment, key, once, prelude};
+use crate::segment::{Error, GzipWriter, Piece, Reader, Segment, ZstdWriter, key, once, prelude};
 use crate::tarball::{self, HeaderKind, padding};
 
 /// How a layer is compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
-    /// As all layers that are made here.
+    /// As the layers that are made here, where nobody wants it otherwise.
     #[default]
     Gzip,
     /// By zstd.
@@ -45,6 +49,9 @@ pub struct Layer {
     /// How it is compressed.
     #[serde(default, skip_serializing_if = "Compression::is_gzip")]
     pub compression: Compression,
+    /// Digest of the table of contents, where it is an eStargz layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toc: Option<Digest>,
     /// It is one of those of a base from a registry, taken as it is: it may take away what the ones below it have.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub foreign: bool,
@@ -75,19 +82,19 @@ pub struct Note {
 /// Joins segments to a layer: the folders above all their entries, each once, then the segments, then the end of the archive.
 ///
 /// `folders` says what the packages of the whole image say of folders; one that nobody speaks of is root's, `0755`. No path
-/// may be in two parts. A layer made before is not made again; the key of its record is given too, unless the layer is the
-/// blob of a segment.
+/// may be in two parts. A layer made before is not made again; the keys of the records that it was made with are given too, of
+/// which there are none where the layer is the blob of a segment.
 pub fn join(
     store: &Store,
     what: String,
     packages: Vec<String>,
     parts: &[Part<'_>],
     folders: &BTreeMap<String, Directory>,
-) -> Result<(Layer, Option<String>), Error> {
-    join_with(store, what, packages, parts, &[], folders)
+) -> Result<(Layer, Vec<String>), Error> {
+    join_with(store, what, packages, parts, &[], folders, Packing::Gzip)
 }
 
-/// The same with `notes` behind the segments.
+/// The same with `notes` behind the segments, and compressed as `packing` says.
 pub(crate) fn join_with(
     store: &Store,
     what: String,
@@ -95,43 +102,76 @@ pub(crate) fn join_with(
     parts: &[Part<'_>],
     notes: &[&Note],
     folders: &BTreeMap<String, Directory>,
-) -> Result<(Layer, Option<String>), Error> {
+    packing: Packing,
+) -> Result<(Layer, Vec<String>), Error> {
     let wanted = wanted(parts, notes);
     let parents: Vec<Directory> =
         wanted.iter().map(|path| folders.get(path).cloned().unwrap_or_else(|| plain(path))).collect();
-    if let ([Part { segment, without, .. }], []) = (parts, notes)
-        && without.is_empty()
+    let contents = Contents { head: prelude(&parents), parents: &parents, parts, notes };
+    let (joined, keys) = match packing {
+        Packing::Gzip => gzip(store, &contents)?,
+        Packing::Zstd => zstd::join(store, &contents)?,
+        Packing::Estargz => estargz::join(store, &contents)?,
+    };
+    let compression = if packing == Packing::Zstd { Compression::Zstd } else { Compression::Gzip };
+    let Joined { digest, size, diff_id, tar_size, toc } = joined;
+    Ok((Layer { digest, size, diff_id, tar_size, compression, toc, foreign: false, what, packages }, keys))
+}
+
+/// What a layer is to hold.
+struct Contents<'a> {
+    /// The headers of `parents`.
+    head: Vec<u8>,
+    parents: &'a [Directory],
+    parts: &'a [Part<'a>],
+    notes: &'a [&'a Note],
+}
+
+impl<'a> Contents<'a> {
+    /// The segment that is a layer as it stands: nothing else is wanted, and nothing of it is not.
+    fn alone(&self) -> Option<&'a Segment> {
+        let ([Part { segment, without }], []) = (self.parts, self.notes) else { return None };
+        // Its blob begins with the same folders.
+        let is_plain = || self.parents.iter().all(|folder| *folder == plain(&folder.path));
+        (segment.whole.is_some() && without.is_empty() && is_plain()).then_some(*segment)
+    }
+
+    /// The key of the record of a layer that holds this.
+    fn key(&self) -> String {
+        let mut fields = vec!["layer".to_owned(), Digest::of(&self.head).hex()];
+        for Part { segment, without } in self.parts {
+            fields.push(format!("{} {} {}", segment.blob.hex(), segment.offset, segment.size));
+            fields.extend(without.iter().map(|path| format!("-{path}")));
+            let moved = links::moved(segment, without);
+            fields.extend(moved.iter().map(|moved| format!("={}", moved.link.path)));
+        }
+        for Note { path, text } in self.notes {
+            fields.push(format!("+{path} {}", Digest::of(text.as_bytes()).hex()));
+        }
+        key(&fields.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+}
+
+fn gzip(store: &Store, contents: &Contents<'_>) -> Result<(Joined, Vec<String>), Error> {
+    if let Some(segment) = contents.alone()
         && let Some(whole) = &segment.whole
-        && parents.iter().all(|folder| *folder == plain(&folder.path))
     {
-        // The blob begins with the same folders.
-        let (digest, size, diff_id, tar_size) = (segment.blob, whole.size, whole.diff_id, whole.tar_size);
-        return Ok((own(digest, size, diff_id, tar_size, what, packages), None));
+        let (size, diff_id, tar_size) = (whole.size, whole.diff_id, whole.tar_size);
+        return Ok((Joined { digest: segment.blob, size, diff_id, tar_size, toc: None }, Vec::new()));
     }
-    let head = prelude(&parents);
-    let mut fields = vec!["layer".to_owned(), Digest::of(&head).hex()];
-    for Part { segment, without, .. } in parts {
-        fields.push(format!("{} {} {}", segment.blob.hex(), segment.offset, segment.size));
-        fields.extend(without.iter().map(|path| format!("-{path}")));
-        let moved = links::moved(segment, without);
-        fields.extend(moved.iter().map(|moved| format!("={}", moved.link.path)));
-    }
-    for Note { path, text } in notes {
-        fields.push(format!("+{path} {}", Digest::of(text.as_bytes()).hex()));
-    }
-    let key = key(&fields.iter().map(String::as_str).collect::<Vec<_>>());
+    let key = contents.key();
     let joined = once(
         store,
         &key,
         |joined: &Joined| store.contains(&joined.digest),
         || {
             let mut out = GzipWriter::new(store, true)?;
-            out.push(&head)?;
+            out.push(&contents.head)?;
             out.flush()?;
-            for part in parts {
+            for part in contents.parts {
                 append(store, &mut out, part)?;
             }
-            for note in notes {
+            for note in contents.notes {
                 append_note(&mut out, note)?;
             }
             out.flush()?;
@@ -140,23 +180,10 @@ pub(crate) fn join_with(
             let tar_size = out.members.iter().map(|member| member.1).sum();
             let (blob, diff_id) = out.finish()?;
             let diff_id = diff_id.expect("the writer was asked to digest");
-            Ok::<_, Error>(Joined { digest: blob.digest, size: blob.size, diff_id, tar_size })
+            Ok::<_, Error>(Joined { digest: blob.digest, size: blob.size, diff_id, tar_size, toc: None })
         },
     )?;
-    let Joined { digest, size, diff_id, tar_size } = joined;
-    Ok((own(digest, size, diff_id, tar_size, what, packages), Some(key)))
-}
-
-/// A layer that was made here.
-fn own(
-    digest: Digest,
-    size: u64,
-    diff_id: Digest,
-    tar_size: u64,
-    what: String,
-    packages: Vec<String>,
-) -> Layer {
-    Layer { digest, size, diff_id, tar_size, compression: Compression::Gzip, foreign: false, what, packages }
+    Ok((joined, vec![key]))
 }
 
 /// A layer of one segment with nothing left out.
@@ -164,9 +191,39 @@ pub(crate) fn join_one(
     store: &Store,
     what: String,
     segment: &Segment,
-) -> Result<(Layer, Option<String>), Error> {
+    packing: Packing,
+) -> Result<(Layer, Vec<String>), Error> {
     let folders = segment.directories.iter().map(|folder| (folder.path.clone(), folder.clone())).collect();
-    join(store, what, Vec::new(), &[Part { segment, without: &BTreeSet::new() }], &folders)
+    let part = Part { segment, without: &BTreeSet::new() };
+    join_with(store, what, Vec::new(), &[part], &[], &folders, packing)
+}
+
+/// Takes bytes of a tar that are still to be compressed.
+trait Sink {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Error>;
+}
+
+impl Sink for GzipWriter {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.push(bytes)
+    }
+}
+
+impl Sink for ZstdWriter {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.push(bytes)
+    }
+}
+
+/// Copies the uncompressed bytes of a segment from `from` to `to`.
+fn copy(reader: &mut Reader<'_>, out: &mut impl Sink, from: u64, to: u64) -> Result<(), Error> {
+    let mut result = Ok(());
+    reader.range(from, to, |bytes| {
+        if result.is_ok() {
+            result = out.push(bytes);
+        }
+    })?;
+    result
 }
 
 /// What the record of a layer holds.
@@ -176,6 +233,9 @@ struct Joined {
     size: u64,
     diff_id: Digest,
     tar_size: u64,
+    /// Digest of the table of contents, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    toc: Option<Digest>,
 }
 
 fn plain(path: &str) -> Directory {
@@ -212,7 +272,7 @@ fn wanted(parts: &[Part<'_>], notes: &[&Note]) -> BTreeSet<String> {
     wanted
 }
 
-fn append_note(out: &mut GzipWriter, Note { path, text }: &Note) -> Result<(), Error> {
+fn append_note(out: &mut impl Sink, Note { path, text }: &Note) -> Result<(), Error> {
     let size = text.len() as u64;
     let mut header = Vec::new();
     tarball::header(&mut header, path, HeaderKind::File(size), 0o644, 0, 0);
@@ -251,13 +311,7 @@ fn append(store: &Store, out: &mut GzipWriter, part: &Part<'_>) -> Result<(), Er
             }
             _ => {
                 for (from, to) in pieces {
-                    let mut result = Ok(());
-                    reader.range(from, to, |bytes| {
-                        if result.is_ok() {
-                            result = out.push(bytes);
-                        }
-                    })?;
-                    result?;
+                    copy(&mut reader, out, from, to)?;
                 }
             }
         }
@@ -266,7 +320,7 @@ fn append(store: &Store, out: &mut GzipWriter, part: &Part<'_>) -> Result<(), Er
 }
 
 /// A hard link whose target is not in the layer.
-fn append_moved(reader: &mut Reader<'_>, out: &mut GzipWriter, moved: &Moved<'_>) -> Result<(), Error> {
+fn append_moved(reader: &mut Reader<'_>, out: &mut impl Sink, moved: &Moved<'_>) -> Result<(), Error> {
     let Moved { link, file, target } = *moved;
     let kind = match target {
         Some(target) => HeaderKind::Hardlink(target),
@@ -279,13 +333,7 @@ fn append_moved(reader: &mut Reader<'_>, out: &mut GzipWriter, moved: &Moved<'_>
         return Ok(());
     }
     let begin = file.at + file.header;
-    let mut result = Ok(());
-    reader.range(begin, begin + file.size, |bytes| {
-        if result.is_ok() {
-            result = out.push(bytes);
-        }
-    })?;
-    result?;
+    copy(reader, out, begin, begin + file.size)?;
     out.push(&[0; 512][..padding(file.size)])
 }
 

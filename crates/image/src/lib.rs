@@ -8,6 +8,7 @@ pub mod base_state;
 mod conda_meta;
 pub mod entry;
 pub mod export;
+pub mod form;
 pub mod layer;
 pub mod linking;
 mod links;

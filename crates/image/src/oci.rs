@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 pub use dockerfile::equivalent_dockerfile;
 
 use crate::base_image::{BaseImage, Healthcheck, HistoryLine, Nothing, RuntimeConfig, USUAL_PATH};
+use crate::form::{COMPRESSION_ANNOTATION, EPOCH_LABEL, Form, LAYERS_LABEL, Packing};
 use crate::layer::{Compression, Layer};
-use crate::segment::{EPOCH, PREFIX};
+use crate::segment::PREFIX;
 
 /// `application/vnd.oci.image.manifest.v1+json`.
 pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -29,6 +30,10 @@ pub const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 pub const ZSTD_LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 /// `application/vnd.oci.image.layer.v1.tar`.
 pub const PLAIN_LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar";
+/// Of an eStargz layer: the digest of its table of contents.
+const TOC_ANNOTATION: &str = "containerd.io/snapshot/stargz/toc.digest";
+/// The same: the bytes of its tar.
+const TAR_SIZE_ANNOTATION: &str = "io.containers.estargz.uncompressed-size";
 /// When every image was made, as far as it says: the earliest time that a zip can carry.
 pub const CREATED: &str = "1980-01-01T00:00:00Z";
 
@@ -81,18 +86,24 @@ pub struct ImageConfig {
     pub inherited: RuntimeConfig,
     /// What `docker history` shows of a base from a registry.
     pub history: Vec<HistoryLine>,
+    /// How the layers that are made here are compressed, for the manifest to say.
+    pub packing: Packing,
 }
 
 impl ImageConfig {
-    /// The configuration of the image of `lock`.
+    /// The configuration of the image of `lock` in `form`.
+    ///
+    /// The variables are those of an environment that was activated, and since the second epoch those that Azure ML's images
+    /// have, so that scripts written for these find what they look for.
     ///
     /// The labels say only what follows from the packages themselves. The lock's digest is not among them: a lock names
     /// where each artifact comes from, and the same wheels and Debian packages from elsewhere are the same image. Conda's are so
     /// from another mirror of their channel, which no lock names, and not from another channel, which their records name.
     ///
     /// Of a base from a registry nothing is known here: [`ImageConfig::over`] takes in what it says.
-    pub fn of(lock: &PlatformLock) -> Self {
+    pub fn of(lock: &PlatformLock, form: Form) -> Self {
         let mut env = Vec::new();
+        let is_first = form.epoch == 1;
         let has_conda = !lock.conda.is_empty();
         let has_virtualenv = lock.python.as_ref().is_some_and(PythonLock::has_virtualenv);
         if lock.python.as_ref().is_some_and(|python| !python.as_is) || has_conda {
@@ -105,10 +116,25 @@ impl ImageConfig {
                 // As conda says it of an environment that lies outside of its own folder.
                 env.push(("CONDA_DEFAULT_ENV".to_owned(), format!("/{PREFIX}")));
             }
+            if !is_first {
+                if has_conda {
+                    // One environment is active: conda itself, where it is one of the packages, goes by this.
+                    env.push(("CONDA_SHLVL".to_owned(), "1".to_owned()));
+                }
+                env.push(("AZUREML_CONDA_ENVIRONMENT_PATH".to_owned(), format!("/{PREFIX}")));
+                env.push(("AZUREML_ENVIRONMENT_IMAGE".to_owned(), "True".to_owned()));
+                if lock.python.as_ref().is_some_and(PythonLock::is_condas) {
+                    // Wheels find conda's libraries by it. Debian's Python would take them for its own.
+                    env.push((LIBRARY_PATH.to_owned(), format!("/{PREFIX}/lib")));
+                }
+            }
         } else {
             env.push(("PATH".to_owned(), USUAL_PATH.to_owned()));
         }
         env.push(("LANG".to_owned(), "C.UTF-8".to_owned()));
+        if !is_first {
+            env.push(("LC_ALL".to_owned(), "C.UTF-8".to_owned()));
+        }
 
         let has = |name: &str| lock.debian.iter().any(|package| package.name == name);
         let command = if lock.python.is_some() {
@@ -118,18 +144,28 @@ impl ImageConfig {
         } else {
             "sh"
         };
-        Self { env, command: vec![command.to_owned()], labels: labels(lock), ..Self::default() }
+        Self {
+            env,
+            command: vec![command.to_owned()],
+            labels: labels(lock, form),
+            packing: form.packing,
+            ..Self::default()
+        }
     }
 
-    /// The configuration of the image of `lock`, which stands on `base`.
+    /// The configuration of the image of `lock` in `form`, which stands on `base`.
     ///
     /// As in the images that Azure ML makes, packages are installed by root, into a folder that comes first on `PATH`, and
     /// containers start at `/`; what runs in any case stays the base's. Where nothing is installed, all of it stays.
-    pub fn over(lock: &PlatformLock, base: &BaseImage) -> Self {
-        let own = Self::of(lock);
+    pub fn over(lock: &PlatformLock, base: &BaseImage, form: Form) -> Self {
+        let own = Self::of(lock, form);
         let mut inherited = base.config.clone();
         let mut env: Vec<(String, String)> = base.config.variables();
         let mut labels = inherited.labels.take().unwrap_or_default();
+        if form.epoch > 1 {
+            // A base that was made here says of itself what is not so of this image.
+            labels.retain(|label, _| !label.starts_with(OWN_LABELS));
+        }
         labels.extend(own.labels);
         inherited.env = None;
         let mut command = inherited.cmd.take().unwrap_or_default();
@@ -137,13 +173,17 @@ impl ImageConfig {
         let installs = own.env.iter().any(|(name, value)| name == "PATH" && value.contains(PREFIX));
         if installs {
             let below = base.path().unwrap_or_else(|| USUAL_PATH.to_owned());
-            let has_locale = env.iter().any(|(name, _)| matches!(name.as_str(), "LANG" | "LC_ALL"));
+            let is_locale = |name: &str| matches!(name, "LANG" | "LC_ALL");
+            let has_locale = env.iter().any(|(name, _)| is_locale(name));
             for (name, value) in own.env {
                 let value = if name == "PATH" { format!("/{PREFIX}/bin:{below}") } else { value };
                 match env.iter_mut().find(|(known, _)| *known == name) {
-                    Some(_) if name == "LANG" => {}
+                    Some(_) if is_locale(&name) => {}
+                    Some(known) if name == LIBRARY_PATH && !known.1.is_empty() => {
+                        known.1 = format!("{value}:{}", known.1);
+                    }
                     Some(known) => known.1 = value,
-                    None if name == "LANG" && has_locale => {}
+                    None if is_locale(&name) && has_locale => {}
                     None => env.push((name, value)),
                 }
             }
@@ -157,7 +197,7 @@ impl ImageConfig {
         } else if inherited.working_dir.as_deref() == Some("") {
             inherited.working_dir = None;
         }
-        Self { env, command, labels, inherited, history }
+        Self { env, command, labels, inherited, history, packing: form.packing }
     }
 }
 
@@ -171,7 +211,12 @@ pub fn variables(store: &Store, image: &Image) -> provenv_store::Result<Vec<(Str
     Ok(document.map(|document| document.config.variables()).unwrap_or_default())
 }
 
-fn labels(lock: &PlatformLock) -> BTreeMap<String, String> {
+/// What our own labels begin with.
+const OWN_LABELS: &str = "dev.provenv.";
+/// Where the dynamic linker looks first.
+const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
+
+fn labels(lock: &PlatformLock, form: Form) -> BTreeMap<String, String> {
     let base = match &lock.base {
         BaseLock::Debian { suite } => format!("debian:{suite}"),
         // Not its name: from another registry it is the same image.
@@ -180,8 +225,14 @@ fn labels(lock: &PlatformLock) -> BTreeMap<String, String> {
     };
     let mut labels = BTreeMap::from([
         ("dev.provenv.base".to_owned(), base.clone()),
-        ("dev.provenv.epoch".to_owned(), EPOCH.to_string()),
+        (EPOCH_LABEL.to_owned(), form.epoch.to_string()),
     ]);
+    if let Some(layers) = form.layers {
+        labels.insert(LAYERS_LABEL.to_owned(), layers.to_string());
+    }
+    if form.epoch > 1 {
+        labels.insert("org.opencontainers.image.description".to_owned(), description(lock));
+    }
     let mut title = Vec::new();
     for package in lock.conda.iter().filter(|package| package.requested && package.name != "python") {
         title.push(format!("{} {}", package.name, package.version));
@@ -204,6 +255,20 @@ fn labels(lock: &PlatformLock) -> BTreeMap<String, String> {
     labels
 }
 
+/// How many packages of each kind there are: `64 Debian packages and 3 Python packages`.
+fn description(lock: &PlatformLock) -> String {
+    let kinds = [("Debian", lock.debian.len()), ("conda", lock.conda.len()), ("Python", lock.pypi.len())];
+    let counts = kinds.into_iter().filter(|(_, count)| *count > 0);
+    let counts: Vec<String> = counts
+        .map(|(kind, count)| format!("{count} {kind} package{}", if count == 1 { "" } else { "s" }))
+        .collect();
+    match counts.split_last() {
+        None => "No packages".to_owned(),
+        Some((only, [])) => only.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
+}
+
 /// Writes configuration and manifest of an image of `layers` (the bottom one first) to the store.
 pub fn write(
     store: &Store,
@@ -211,10 +276,11 @@ pub fn write(
     layers: &[Layer],
     config: &ImageConfig,
 ) -> provenv_store::Result<Image> {
+    let packing = config.packing;
     let config = config_bytes(platform, layers, config);
     let config_size = config.len() as u64;
     let config = store.put(&config)?;
-    let manifest = manifest_bytes(config, config_size, layers);
+    let manifest = manifest_bytes(config, config_size, layers, packing);
     Ok(Image {
         manifest: store.put(&manifest)?,
         manifest_size: manifest.len() as u64,
@@ -315,6 +381,8 @@ struct Manifest {
     media_type: &'static str,
     config: Descriptor,
     layers: Vec<Descriptor>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<&'static str, &'static str>,
 }
 
 /// OCI image specification, `descriptor.md`.
@@ -324,21 +392,37 @@ struct Descriptor {
     media_type: &'static str,
     digest: Digest,
     size: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<&'static str, String>,
 }
 
-fn manifest_bytes(config: Digest, config_size: u64, layers: &[Layer]) -> Vec<u8> {
+impl Descriptor {
+    fn new(media_type: &'static str, digest: Digest, size: u64) -> Self {
+        Self { media_type, digest, size, annotations: BTreeMap::new() }
+    }
+}
+
+fn manifest_bytes(config: Digest, config_size: u64, layers: &[Layer], packing: Packing) -> Vec<u8> {
     let media_type = |layer: &Layer| match layer.compression {
         Compression::Gzip => LAYER_TYPE,
         Compression::Zstd => ZSTD_LAYER_TYPE,
         Compression::None => PLAIN_LAYER_TYPE,
     };
-    let layer =
-        |layer: &Layer| Descriptor { media_type: media_type(layer), digest: layer.digest, size: layer.size };
+    let layer = |layer: &Layer| {
+        let mut descriptor = Descriptor::new(media_type(layer), layer.digest, layer.size);
+        if let Some(toc) = layer.toc {
+            descriptor.annotations.insert(TOC_ANNOTATION, toc.to_string());
+            descriptor.annotations.insert(TAR_SIZE_ANNOTATION, layer.tar_size.to_string());
+        }
+        descriptor
+    };
+    let packed = (packing != Packing::Gzip).then(|| (COMPRESSION_ANNOTATION, packing.as_str()));
     let manifest = Manifest {
         schema_version: 2,
         media_type: MANIFEST_TYPE,
-        config: Descriptor { media_type: CONFIG_TYPE, digest: config, size: config_size },
+        config: Descriptor::new(CONFIG_TYPE, config, config_size),
         layers: layers.iter().map(layer).collect(),
+        annotations: packed.into_iter().collect(),
     };
     serde_json::to_vec(&manifest).expect("a manifest is plain data")
 }

@@ -13,6 +13,7 @@ use provenv_store::Store;
 
 use crate::conda_meta;
 use crate::entry::Directory;
+use crate::form::Packing;
 use crate::layer;
 use crate::path;
 use crate::segment::{self, ItemKind, PREFIX, Writer};
@@ -266,7 +267,7 @@ impl Changes {
             }
         }
         let segment = out.finish()?;
-        let (layer, _) = layer::join_one(store, String::new(), &segment)?;
+        let (layer, _) = layer::join_one(store, String::new(), &segment, Packing::Gzip)?;
         Ok(Some(PinnedLayer {
             sha256: layer.digest,
             size: layer.size,
@@ -466,7 +467,7 @@ mod tests {
             Entry::file(format!("{PREFIX}/share/both"), 0o644, "UPPER"),
         ];
         let written = segment::literal(&world.store, &written).unwrap();
-        let (written, _) = layer::join_one(&world.store, String::new(), &written).unwrap();
+        let (written, _) = layer::join_one(&world.store, String::new(), &written, Packing::Gzip).unwrap();
         assert_eq!((layer.sha256, layer.tar_size), (written.digest, written.tar_size));
         assert_eq!(run("second").pin(&world.store).unwrap(), Some(layer), "the same changes, the same bytes");
         let untouched = world.prefix("third").changes().unwrap();
@@ -501,7 +502,7 @@ mod tests {
             file("new.py", "x = 22\n"),
         ];
         let written = segment::literal(&world.store, &written).unwrap();
-        let (written, _) = layer::join_one(&world.store, String::new(), &written).unwrap();
+        let (written, _) = layer::join_one(&world.store, String::new(), &written, Packing::Gzip).unwrap();
         assert_eq!(pinned.diff_id, written.diff_id);
     }
 

@@ -15,6 +15,7 @@ use provenv_definition::{Digest, Platform, SafeUrl, Suite};
 use provenv_fetch::{Fetcher, Options, Silent};
 use provenv_image::Assembler;
 use provenv_image::export::{self, Destination};
+use provenv_image::form::Form;
 use provenv_image::oci::{self, ImageConfig};
 use provenv_image::python::PythonHost;
 use provenv_lock::{Artifact, BaseLock, DebPackage, PlatformLock};
@@ -149,7 +150,9 @@ async fn tools_in_a_real_base_find_all_in_order() {
     let lock = lock(&debs);
     let fetcher = Fetcher::new(store.clone(), Arc::new(Silent), Options::default()).unwrap();
     let base = Assembler::new(fetcher, Arc::new(NoPython)).base(&lock, Platform::LinuxAmd64).await.unwrap();
-    let image = oci::write(&store, Platform::LinuxAmd64, &base.layers, &ImageConfig::of(&lock)).unwrap();
+    let image =
+        oci::write(&store, Platform::LinuxAmd64, &base.layers, &ImageConfig::of(&lock, Form::default()))
+            .unwrap();
     let layout = folder.path().join("layout");
     let destination = Destination::OciLayout { path: layout.clone(), tag: Some("base".into()) };
     export::to(&store, &image, &destination, &Silent).unwrap();

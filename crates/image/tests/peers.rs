@@ -118,6 +118,7 @@ impl Tar {
             diff_id: Digest::of(&self.tar),
             tar_size: self.tar.len() as u64,
             compression: provenv_image::layer::Compression::Gzip,
+            toc: None,
             foreign: false,
             what: what.to_owned(),
             packages: vec![],

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use provenv_definition::{CondaSpec, Definition, Diagnostic, Digest, Platform};
 use provenv_image::Asked;
 use provenv_image::export::Destination;
+use provenv_image::form::{EPOCH, Form, Packing};
 use provenv_image::oci::Image;
-use provenv_image::segment::EPOCH;
 use provenv_lock::{BaseLock, Lock, PlatformLock, PostLink, PypiSource};
 use provenv_store::{Lease, Roots, Store};
 use serde::Serialize;
@@ -35,6 +35,12 @@ pub struct BuildOptions {
     pub platform: Option<Platform>,
     /// Speak plain http with registries.
     pub insecure: bool,
+    /// How layers are compressed, if it is to be other than the settings say.
+    pub compression: Option<Packing>,
+    /// The most layers that the image may have, if it is to be other than the settings say.
+    pub layers: Option<u8>,
+    /// The assembly epoch, if it is not to be the newest. The settings are put aside by it, since older ones had none.
+    pub epoch: Option<u32>,
     /// What is to become of the scripts of conda packages, if it is to be other than the lock has it.
     pub post_link: Option<ScriptChoice>,
     /// The private key that signs its provenance: a file, or a name in this workspace.
@@ -58,6 +64,10 @@ pub struct Built {
     pub size: u64,
     /// How many layers.
     pub layers: usize,
+    /// How they are compressed.
+    pub compression: Packing,
+    /// The rules that it was assembled by.
+    pub epoch: u32,
     /// Whether it was there already.
     pub cached: bool,
     /// Whether it was assembled again and came out the same.
@@ -89,6 +99,10 @@ pub struct ImageSummary {
     pub size: u64,
     /// How many layers.
     pub layers: usize,
+    /// How they are compressed.
+    pub compression: Packing,
+    /// The rules that it was assembled by.
+    pub epoch: u32,
     /// How many packages.
     pub packages: usize,
     /// The registered environments it is the image of.
@@ -106,6 +120,13 @@ pub struct ImageDetails {
     pub config: Digest,
     /// What it runs on.
     pub platform: Platform,
+    /// How its layers are compressed.
+    pub compression: Packing,
+    /// The rules that it was assembled by.
+    pub epoch: u32,
+    /// The most layers that it was allowed, if somebody said how many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most_layers: Option<u8>,
     /// Compressed bytes of all layers.
     pub size: u64,
     /// What it stands on.
@@ -161,6 +182,7 @@ impl Workspace {
     pub async fn build(&self, reference: &str, folder: &Path, options: &BuildOptions) -> Result<Built> {
         let mut destinations =
             options.to.iter().map(|text| Target::parse(text)).collect::<Result<Vec<_>>>()?;
+        let form = self.form_of(options)?;
         // Before the work: a key that cannot be used is known at once.
         let key = options.sign.as_ref().map(|key| self.signing_key(key, folder)).transpose()?;
         let cache = self.cache.as_ref().filter(|_| !self.offline);
@@ -206,7 +228,7 @@ impl Workspace {
                         .await
                         .map_err(|error| error.of(&given))?;
                 }
-                let (image, cached) = self.image_of(&lock, &lock.digest(), platform).await?;
+                let (image, cached) = self.image_of(&lock, &lock.digest(), platform, form).await?;
                 (self.take_over(definition, lock).await?, image, cached)
             } else {
                 let mut locked = self.locked(&given).await?;
@@ -215,16 +237,16 @@ impl Workspace {
                 } else {
                     locked = self.settle_scripts(definition, locked, options.post_link).await?;
                 }
-                let (image, cached) = self.image(&locked, platform).await?;
+                let (image, cached) = self.image(&locked, platform, form).await?;
                 (locked, image, cached)
             };
-        let found = self.found_in(&image, &locked.receipt.lock).await?;
+        let found = self.found_in(&image, &locked.receipt.lock, form).await?;
         if !destinations.is_empty() || (definition.user_managed && platform == Platform::host()) {
             self.bring(&image, &locked.receipt.lock, Need::All).await?;
         }
         let mut warnings = given.warnings.clone();
         if !cached && let Some(lock) = locked.lock.platforms.get(&platform) {
-            let missing = provenv_image::missing(&self.store, lock, platform)?;
+            let missing = provenv_image::missing(&self.store, lock, platform, form)?;
             self.note_where(&given, missing.iter().map(|one| one.library.as_str()));
         }
         // The interpreter's path is no part of the definition: it may be new where the image is not.
@@ -239,7 +261,7 @@ impl Workspace {
             }
         }
         if options.force && cached {
-            self.rebuild(&locked, platform, &image).await?;
+            self.rebuild(&locked, platform, form, &image).await?;
         }
         let signed = match &key {
             Some(key) => Some(self.sign_image(&image, &locked.receipt.lock, key, None).await?),
@@ -275,6 +297,8 @@ impl Workspace {
             lock: locked.receipt.lock,
             size: image.size(),
             layers: image.layers.len(),
+            compression: form.packing,
+            epoch: form.epoch,
             cached: cached && !options.force,
             reproduced: cached && options.force,
             exported: destinations.iter().map(Target::to_string).collect(),
@@ -285,18 +309,67 @@ impl Workspace {
         })
     }
 
-    /// The image of a lock: the one on record, or assembled now. Says whether it was there. Hold a pin on the store for as
-    /// long as the image is used.
-    pub(crate) async fn image(&self, locked: &Locked, platform: Platform) -> Result<(Image, bool)> {
-        self.image_of(&locked.lock, &locked.receipt.lock, platform).await
+    /// The form of images, where nobody says more than the settings do.
+    pub(crate) fn form(&self) -> Form {
+        let settings = &self.config.image;
+        Form { packing: settings.compression, layers: settings.layers, ..Form::default() }
     }
 
-    async fn image_of(&self, lock: &Lock, digest: &Digest, platform: Platform) -> Result<(Image, bool)> {
+    /// The form that is asked for.
+    fn form_of(&self, options: &BuildOptions) -> Result<Form> {
+        let usual = match options.epoch {
+            Some(epoch) if epoch != EPOCH => Form::of_epoch(epoch),
+            _ => self.form(),
+        };
+        let packing = options.compression.unwrap_or(usual.packing);
+        let form = Form { packing, layers: options.layers.or(usual.layers), ..usual };
+        form.check().map_err(provenv_image::Error::from)?;
+        Ok(form)
+    }
+
+    /// An image of a lock to run, in whatever form it is there; assembled now if it is not. Says whether it was there, and in
+    /// which form it is. Hold a pin on the store for as long as the image is used.
+    pub(crate) async fn image_to_run(
+        &self,
+        locked: &Locked,
+        platform: Platform,
+    ) -> Result<(Image, Form, bool)> {
+        let wanted = self.form();
+        self.catalogue.note_use(&locked.receipt.lock).await?;
+        let mut forms = self.catalogue.forms(&locked.receipt.lock, platform).await?;
+        forms.sort_by_key(|form| *form != wanted);
+        for form in forms.into_iter().filter(|form| form.epoch == EPOCH) {
+            if let Some(image) = self.known_image(&locked.receipt.lock, platform, form).await? {
+                return Ok((image, form, true));
+            }
+        }
+        let (image, cached) = self.image(locked, platform, wanted).await?;
+        Ok((image, wanted, cached))
+    }
+
+    /// The image of a lock in a form: the one on record, or assembled now. Says whether it was there. Hold a pin on the store
+    /// for as long as the image is used.
+    pub(crate) async fn image(
+        &self,
+        locked: &Locked,
+        platform: Platform,
+        form: Form,
+    ) -> Result<(Image, bool)> {
+        self.image_of(&locked.lock, &locked.receipt.lock, platform, form).await
+    }
+
+    async fn image_of(
+        &self,
+        lock: &Lock,
+        digest: &Digest,
+        platform: Platform,
+        form: Form,
+    ) -> Result<(Image, bool)> {
         self.catalogue.note_use(digest).await?;
-        if let Some(image) = self.known_image(digest, platform).await? {
+        if let Some(image) = self.known_image(digest, platform, form).await? {
             return Ok((image, true));
         }
-        if let Some(image) = self.find_image(digest, platform).await? {
+        if let Some(image) = self.find_image(digest, platform, form).await? {
             return Ok((image, true));
         }
         if platform != Platform::host() {
@@ -306,11 +379,11 @@ impl Workspace {
             )));
         }
         let _lease = self.image_lease(digest, platform).await?;
-        if let Some(image) = self.known_image(digest, platform).await? {
+        if let Some(image) = self.known_image(digest, platform, form).await? {
             return Ok((image, true));
         }
-        let image = self.assemble(lock, platform, Assembling::First).await?;
-        self.catalogue.record_image(digest, EPOCH, &image).await?;
+        let image = self.assemble(lock, platform, form, Assembling::First).await?;
+        self.catalogue.record_image(digest, form, &image).await?;
         Ok((image, false))
     }
 
@@ -321,26 +394,26 @@ impl Workspace {
     }
 
     /// The image of a lock that is here, or known to be in a registry.
-    async fn known_image(&self, lock: &Digest, platform: Platform) -> Result<Option<Image>> {
-        let image = self.catalogue.image(lock, platform, EPOCH).await?;
+    async fn known_image(&self, lock: &Digest, platform: Platform, form: Form) -> Result<Option<Image>> {
+        let image = self.catalogue.image(lock, platform, form).await?;
         match image.filter(|image| is_whole(&self.store, image)) {
             Some(image) => Ok(Some(image)),
-            None => self.known_remote(lock, platform).await,
+            None => self.known_remote(lock, platform, form).await,
         }
     }
 
     /// The repository that an image was found in, where its bytes are not all here.
-    async fn found_in(&self, image: &Image, lock: &Digest) -> Result<Option<String>> {
+    async fn found_in(&self, image: &Image, lock: &Digest, form: Form) -> Result<Option<String>> {
         if is_whole(&self.store, image) {
             return Ok(None);
         }
-        let remote = self.catalogue.remote_image(lock, image.platform, EPOCH).await?;
+        let remote = self.catalogue.remote_image(lock, image.platform, form).await?;
         Ok(remote.map(|remote| remote.reference))
     }
 
     /// Assembles again, from the artifacts on, and compares.
-    async fn rebuild(&self, locked: &Locked, platform: Platform, first: &Image) -> Result<()> {
-        let second = self.assemble(&locked.lock, platform, Assembling::Again).await?;
+    async fn rebuild(&self, locked: &Locked, platform: Platform, form: Form, first: &Image) -> Result<()> {
+        let second = self.assemble(&locked.lock, platform, form, Assembling::Again).await?;
         if second.manifest == first.manifest {
             Ok(())
         } else {
@@ -349,7 +422,13 @@ impl Workspace {
     }
 
     /// One attempt, with a log and a record of its own.
-    pub(crate) async fn assemble(&self, lock: &Lock, platform: Platform, how: Assembling) -> Result<Image> {
+    pub(crate) async fn assemble(
+        &self,
+        lock: &Lock,
+        platform: Platform,
+        form: Form,
+        how: Assembling,
+    ) -> Result<Image> {
         let platform_lock = lock.platforms.get(&platform).ok_or(Error::NoPlatform(platform))?;
         let id = identifier("build");
         // Held while this process builds: a build whose lease is free and which has no end is lost.
@@ -359,11 +438,11 @@ impl Workspace {
         let reporter = BuildLog::create(&path, Arc::clone(&self.reporter))
             .doing(|| "could not write the log of the build".to_owned())?;
         reporter.line(&format!(
-            "provenv {} assembles lock {} for {platform}",
+            "provenv {} assembles lock {} for {platform} ({form})",
             env!("CARGO_PKG_VERSION"),
             lock.digest()
         ));
-        self.catalogue.begin_build(&id, &lock.digest(), platform, &log).await?;
+        self.catalogue.begin_build(&id, &lock.digest(), platform, form, &log).await?;
         for line in self.log_of_dockerfile(platform_lock) {
             reporter.line(&line);
         }
@@ -374,7 +453,8 @@ impl Workspace {
             self.distrust_indexes(lock).await?;
             self.bring_base_of(lock, platform).await?;
             self.bring_built(lock).await?;
-            let assembler = self.assembler(Some(Arc::clone(&reporter) as Arc<dyn Reporter>)).await?;
+            let assembler =
+                self.assembler(Some(Arc::clone(&reporter) as Arc<dyn Reporter>)).await?.in_form(form);
             let image = match how {
                 Assembling::First => assembler.image(platform_lock, platform).await,
                 Assembling::Again => assembler.image_again(platform_lock, platform).await,
@@ -415,6 +495,8 @@ impl Workspace {
                 platform: row.platform,
                 size: row.image.size(),
                 layers: row.image.layers.len(),
+                compression: row.form.packing,
+                epoch: row.form.epoch,
                 packages: packages.unwrap_or(0),
                 environments,
                 created_at: row.created_at,
@@ -442,7 +524,10 @@ impl Workspace {
                 self.catalogue.current_receipt(&definition).await?.ok_or_else(missing)?.1.lock
             };
             let rows = self.all_images().await?;
-            rows.into_iter().find(|row| row.lock == lock).ok_or_else(missing)?
+            // In the form that the settings want, if it was made in that; else the one that was made last.
+            let mut rows: Vec<ImageRow> = rows.into_iter().filter(|row| row.lock == lock).collect();
+            rows.sort_by_key(|row| row.form != self.form());
+            rows.into_iter().next().ok_or_else(missing)?
         };
         let lock = self.catalogue.lock(&row.lock).await?.ok_or_else(missing)?;
         let platform_lock = lock.platforms.get(&row.platform).ok_or(Error::NoPlatform(row.platform))?;
@@ -457,6 +542,9 @@ impl Workspace {
             digest: row.image.manifest,
             config: row.image.config,
             platform: row.platform,
+            compression: row.form.packing,
+            epoch: row.form.epoch,
+            most_layers: row.form.layers,
             size: row.image.size(),
             base,
             python: platform_lock.python.as_ref().map(|python| python.version.clone()),
@@ -474,7 +562,7 @@ impl Workspace {
                 })
                 .collect(),
             packages: packages(platform_lock),
-            notes: provenv_image::notes(&self.store, platform_lock, row.platform)?,
+            notes: provenv_image::notes(&self.store, platform_lock, row.platform, row.form)?,
             dockerfile: provenv_image::oci::equivalent_dockerfile(platform_lock),
             log,
         })

@@ -245,8 +245,9 @@ impl Workspace {
             let found = provenv_image::export::identify(&place)?;
             let mut rows = self.catalogue.images().await?;
             rows.retain(|row| found.contains(&row.image.manifest) || found.contains(&row.image.config));
-            // Locks that differ only in URLs become the same image.
-            rows.dedup_by_key(|row| row.image.manifest);
+            // Locks that differ only in URLs become the same image, and other compressions have the same configuration.
+            let mut seen = BTreeSet::new();
+            rows.retain(|row| seen.insert(row.image.config.hex()));
             return match rows.len() {
                 0 => Err(Error::NoImage(reference.to_owned())),
                 1 => Ok(rows.pop()),

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use provenv_image::form::{Form, FormError, Packing};
 use serde::Deserialize;
 use url::Url;
 
@@ -29,12 +30,32 @@ pub struct Config {
     pub registry: RegistrySettings,
     /// What provenance says of this machine.
     pub provenance: ProvenanceSettings,
+    /// What images are like.
+    pub image: ImageSettings,
     /// The registry that the workspaces of a team share images by.
     pub cache: CacheSettings,
     /// What `store gc` leaves.
     pub store: StoreSettings,
     /// How Dockerfiles are run.
     pub dockerfile: DockerfileSettings,
+}
+
+/// `[image]`
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImageSettings {
+    /// How layers are compressed.
+    pub compression: Packing,
+    /// The most layers that an image may have, those of its base included.
+    #[serde(deserialize_with = "layers")]
+    pub layers: Option<u8>,
+}
+
+fn layers<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    let layers = u64::deserialize(deserializer)?;
+    let form = u8::try_from(layers).map(|layers| Form { layers: Some(layers), ..Form::default() });
+    let form = form.map_err(|_| FormError::Layers(layers)).and_then(|form| form.check().map(|()| form));
+    form.map(|form| form.layers).map_err(serde::de::Error::custom)
 }
 
 /// `[cache]`
@@ -260,6 +281,24 @@ mod tests {
         assert_eq!(parse_size("1.5k"), Ok(1536));
         assert!(parse_size("-1G").is_err());
         assert!(parse_size("many").is_err());
+    }
+
+    #[test]
+    fn images_cannot_be_set_to_what_there_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        for (line, why) in [
+            ("compression = \"lz4\"", "expected one of `gzip`, `zstd`, `estargz`"),
+            ("layers = 0", "it cannot have 0 at the most"),
+            ("layers = 300", "it cannot have 300 at the most"),
+        ] {
+            fs_err::write(&path, format!("[image]\n{line}\n")).unwrap();
+            let message = Config::read(&path).err().unwrap().to_string();
+            assert!(message.contains(why) && message.contains("line 2"), "{message}");
+        }
+        fs_err::write(&path, "[image]\ncompression = \"zstd\"\nlayers = 40\n").unwrap();
+        let settings = Config::read(&path).ok().unwrap().image;
+        assert_eq!((settings.compression.as_str(), settings.layers), ("zstd", Some(40)));
     }
 
     #[test]

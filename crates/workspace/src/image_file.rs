@@ -1,6 +1,9 @@
 //! What a workspace knows of an image, as a file that goes with it: in bundles, and in the registry of a team.
 
+use std::collections::BTreeMap;
+
 use provenv_definition::Digest;
+use provenv_image::form::Form;
 use provenv_image::oci::Image;
 use serde::{Deserialize, Serialize};
 
@@ -12,9 +15,32 @@ pub(crate) const IMAGE_TYPE: &str = "application/vnd.provenv.image.v1+json";
 /// An image as the catalogue has it.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct ImageFile {
-    /// The rules it was assembled by.
-    pub epoch: u32,
+    /// What it is like.
+    #[serde(flatten)]
+    pub form: Form,
     pub image: Image,
+}
+
+/// The form that an image says it has.
+pub(crate) fn form(manifest: &[u8], config: &[u8]) -> Form {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Manifest {
+        annotations: Option<BTreeMap<String, String>>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Config {
+        config: Runtime,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "PascalCase")]
+    struct Runtime {
+        labels: Option<BTreeMap<String, String>>,
+    }
+    let manifest: Manifest = serde_json::from_slice(manifest).unwrap_or_default();
+    let config: Config = serde_json::from_slice(config).unwrap_or_default();
+    Form::stated(&manifest.annotations.unwrap_or_default(), &config.config.labels.unwrap_or_default())
 }
 
 /// Whether the manifest and the configuration, whose digests vouch for all else, say what `image` says.

@@ -78,6 +78,7 @@ pub use proof::{
 pub use provenv_compute::sandbox_main_if_asked;
 pub use provenv_fetch::{Phase, Reporter, Silent};
 pub use provenv_image::audit::{Finding, Severity};
+pub use provenv_image::form::{EPOCH, Form, Packing};
 pub use provenv_image::sbom::Format as SbomFormat;
 pub use provenv_lock::diff::{Amount, EcosystemDiff, LockDiff, PackageChange, PackageVersion, Totals};
 pub use reference::Reference;

@@ -5,6 +5,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use provenv_definition::{Format, Platform};
+use provenv_image::form::Form;
 use provenv_image::linking;
 use provenv_lock::PlatformLock;
 
@@ -18,10 +19,16 @@ const COMPLAINT: &str = ": cannot open shared object file";
 
 impl Workspace {
     /// Says again what the build found to be missing, where a command failed and what it wrote was not seen here.
-    pub(crate) fn note_missing(&self, given: &Given, lock: &PlatformLock, code: i32) -> Result<()> {
+    pub(crate) fn note_missing(
+        &self,
+        given: &Given,
+        lock: &PlatformLock,
+        form: Form,
+        code: i32,
+    ) -> Result<()> {
         // Python's exit code for an exception, and the dynamic linker's own.
         if matches!(code, 1 | 127) {
-            let missing = provenv_image::missing(&self.store, lock, Platform::host())?;
+            let missing = provenv_image::missing(&self.store, lock, Platform::host(), form)?;
             for note in linking::notes(&missing) {
                 self.reporter.note(&note);
             }

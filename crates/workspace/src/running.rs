@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use provenv_compute::{Container, Exit, Limits, Mount, Running, Stream, Streams};
 use provenv_definition::{Diagnostic, Digest, Environment, Platform, Source};
+use provenv_image::form::Form;
 use provenv_image::oci::Image;
 use provenv_lock::PlatformLock;
 use provenv_store::{Hold, SharedPin};
@@ -109,7 +110,7 @@ impl Workspace {
         if exit.out_of_memory {
             self.reporter.note(OUT_OF_MEMORY);
         } else {
-            self.note_missing(&given, &prepared.lock, exit.code)?;
+            self.note_missing(&given, &prepared.lock, prepared.form, exit.code)?;
         }
         Ok(exit.code)
     }
@@ -308,11 +309,11 @@ impl Workspace {
             )));
         }
         let locked = self.locked(given).await?;
-        let (image, cached) = self.image(&locked, host).await?;
+        let (image, form, cached) = self.image_to_run(&locked, host).await?;
         self.bring(&image, &locked.receipt.lock, Need::ToRun).await?;
         let lock = locked.lock.platforms.get(&host).ok_or(Error::NoPlatform(host))?;
         let (lock, variables) = (lock.clone(), provenv_image::oci::variables(&self.store, &image)?);
-        Ok(Prepared { locked, lock, image, variables, cached })
+        Ok(Prepared { locked, lock, image, form, variables, cached })
     }
 
     /// Starts a container on `image` and passes on what this machine could not provide. The pin is given for a hold of what
@@ -382,6 +383,7 @@ pub(crate) struct Prepared {
     /// What of the lock is for this machine.
     pub lock: PlatformLock,
     pub image: Image,
+    pub form: Form,
     /// The image's own variables.
     variables: Vec<(String, String)>,
     /// Whether the image was there.

@@ -1,27 +1,25 @@
 //! One build of one lock.
 
-use std::cell::Cell;
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures::future::{try_join, try_join_all};
 use provenv_definition::{Digest, Platform};
-use provenv_fetch::{Fetcher, Phase, Reporter};
-use provenv_lock::{DebPackage, PlatformLock, PypiPackage, PypiSource, PythonLock};
+use provenv_fetch::{Fetcher, Reporter};
+use provenv_lock::{PlatformLock, PythonLock};
 use provenv_store::Store;
 use tokio::sync::{Semaphore, watch};
 
-use super::family::{Family, Package, Place};
-use super::plan::{self, Policy};
-use super::{Assembler, Error, Kept, conda, interpreter, shadow, source_of};
-use crate::base_image::{self, BaseImage};
-use crate::entry::{Entry, EntryKind};
-use crate::layer::{self, Layer};
-use crate::linking;
+use super::family::{Package, Place};
+use super::joining::Layers;
+use super::plan::Kind;
+use super::system::Base;
+use super::{Assembler, Error, Kept, conda, shadow};
+use crate::base_image::BaseImage;
+use crate::form::Form;
 use crate::oci::{self, ImageConfig};
 use crate::python::PythonHost;
-use crate::segment::{self, Bytecode, Compiler, DebFacts, PREFIX, WheelFacts};
-use crate::{base_state, path, unpack};
+use crate::segment::{Compiler, WheelFacts};
+use crate::{base_state, linking};
 
 /// Packages that are compiled at a time: one would leave the workers idle at its end.
 const COMPILING: usize = 3;
@@ -31,46 +29,16 @@ pub(super) struct Build<'a> {
     pub(super) fetcher: &'a Fetcher,
     pub(super) store: &'a Store,
     pub(super) reporter: Arc<dyn Reporter>,
-    host: Arc<dyn PythonHost>,
+    pub(super) host: Arc<dyn PythonHost>,
     pub(super) lock: &'a PlatformLock,
-    platform: Platform,
+    pub(super) platform: Platform,
+    pub(super) form: Form,
     /// For work that keeps a core busy and then waits for the disk.
-    permits: Arc<Semaphore>,
-    compiling: Semaphore,
-    workers: usize,
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) compiling: Semaphore,
+    pub(super) workers: usize,
     /// Started when the first module is to be compiled.
-    compiler: Arc<Mutex<Option<Arc<Compiler>>>>,
-}
-
-/// Some layers of an image.
-#[derive(Clone, Default)]
-pub(super) struct Layers {
-    pub layers: Vec<Layer>,
-    /// Keys of the records of those that were joined.
-    pub joined: BTreeSet<String>,
-}
-
-impl Layers {
-    pub fn extend(&mut self, other: Self) {
-        self.layers.extend(other.layers);
-        self.joined.extend(other.joined);
-    }
-}
-
-/// The layers of the base, and the packages in them.
-struct Base {
-    family: Arc<Family>,
-    layers: Layers,
-    /// What the dynamic linker finds.
-    libraries: BTreeSet<String>,
-}
-
-/// What modules are compiled on.
-#[derive(Clone)]
-struct Ground {
-    layers: Vec<Layer>,
-    /// What stands for the interpreter in them.
-    interpreter: Digest,
+    pub(super) compiler: Arc<Mutex<Option<Arc<Compiler>>>>,
 }
 
 impl<'a> Build<'a> {
@@ -82,6 +50,7 @@ impl<'a> Build<'a> {
             host: Arc::clone(&assembler.python),
             lock,
             platform,
+            form: assembler.form,
             permits: Arc::new(Semaphore::new(2 * assembler.cores)),
             compiling: Semaphore::new(COMPILING),
             workers: assembler.cores,
@@ -109,6 +78,8 @@ impl<'a> Build<'a> {
 
     /// The whole image.
     pub async fn image(&self) -> Result<Kept, Error> {
+        // Before the work: a form that this lock cannot have is known at once.
+        self.parts()?.check(self.form.layers)?;
         let mut kept = match &self.lock.python {
             Some(python) => self.with_python(python).await?,
             None if self.lock.pypi.is_empty() => {
@@ -123,9 +94,10 @@ impl<'a> Build<'a> {
         }
         kept.layers.extend(self.post_link().await?);
         let config = match self.base_image()? {
-            Some(base) => ImageConfig::over(self.lock, &base),
-            None => ImageConfig::of(self.lock),
+            Some(base) => ImageConfig::over(self.lock, &base, self.form),
+            None => ImageConfig::of(self.lock, self.form),
         };
+        debug_assert!(self.form.layers.is_none_or(|most| kept.layers.len() <= most.into()));
         kept.image = Some(oci::write(self.store, self.platform, &kept.layers, &config)?);
         Ok(kept)
     }
@@ -170,9 +142,8 @@ impl<'a> Build<'a> {
             self.join(&compiled, vec![("bytecode of system packages".to_owned(), places)]).await
         };
         let places = wheels.files().chain(wheels.bytecode()).collect();
-        let policy = if conda.is_some() { &plan::PYTHON_OVER_CONDA } else { &plan::PYTHON };
         let (debian_bytecode, python_layers) =
-            try_join(debian_bytecode, self.spread(&wheels, policy, places)).await?;
+            try_join(debian_bytecode, self.spread(&wheels, Kind::Python, places)).await?;
 
         let mut layers = base.layers;
         let mut notes = base.family.notes().to_vec();
@@ -186,8 +157,7 @@ impl<'a> Build<'a> {
                 paths.extend(stale.iter().cloned());
             }
             let compiled = self.in_order(conda_compiled, without).await?;
-            let bytecode =
-                self.spread(&compiled, &plan::CONDA_BYTECODE, compiled.bytecode().collect()).await?;
+            let bytecode = self.spread(&compiled, Kind::CondaBytecode, compiled.bytecode().collect()).await?;
             notes.extend(conda.notes);
             uncompiled.extend(compiled.uncompiled());
             notes.extend(shadow::notes(self.store, &conda.family, &wheels)?);
@@ -207,74 +177,6 @@ impl<'a> Build<'a> {
         Ok(Kept { notes, uncompiled, missing, interpreter, ..kept(layers) })
     }
 
-    /// What modules are compiled on: Debian's packages, and where Python is conda's, what that stands on. Nothing else may
-    /// have a say in what bytecode comes out, because it is kept for every environment with this interpreter.
-    fn ground(
-        &self,
-        base: &Base,
-        conda: Option<&conda::Conda>,
-        python: &PythonLock,
-    ) -> Result<Ground, Error> {
-        let mut layers = base.layers.layers.clone();
-        if !python.is_condas() {
-            return Ok(Ground { layers, interpreter: interpreter(self.lock)? });
-        }
-        let conda = conda.filter(|conda| conda.interpreter.is_some());
-        let conda = conda.ok_or_else(|| Error::NoInterpreter(python.executable.clone()))?;
-        layers.extend_from_slice(&conda.python.layers);
-        Ok(Ground { layers, interpreter: conda.interpreter.expect("it was looked for") })
-    }
-
-    /// Debian's and conda's packages with their bytecode.
-    async fn compile_lower(
-        &self,
-        base: &Base,
-        conda: Option<&conda::Conda>,
-        python: &PythonLock,
-        told: &watch::Receiver<Option<Ground>>,
-    ) -> Result<(Vec<Package>, Vec<Package>), Error> {
-        // conda's Python never sees Debian's modules, and nor does one that a base from a registry has of its own.
-        let sees_debians = python.executable.starts_with("/usr/bin/");
-        let debian = if sees_debians { &base.family.packages } else { &[][..] };
-        let conda = conda.map_or(&[][..], |conda| &conda.family.packages);
-        try_join(self.compiled(debian, python, told), self.compiled(conda, python, told)).await
-    }
-
-    /// What is in the prefix and in no package: what makes it a virtual environment, unless Python lies in it, and what makes
-    /// it one of conda's, if there are conda packages.
-    fn own_files(&self) -> Result<Layers, Error> {
-        let venv = self.lock.python.as_ref().filter(|python| python.has_virtualenv());
-        if self.lock.conda.is_empty() {
-            let skeleton = venv.map(virtualenv).unwrap_or_default();
-            // On Debian packages alone it always was a layer, and so it stays.
-            if skeleton.is_empty() && self.lock.base.manifest().is_some() {
-                return Ok(Layers::default());
-            }
-            return Ok(literal(self.store, "virtual environment", &skeleton)?);
-        }
-        let mut entries = vec![conda::history(self.lock)];
-        entries.extend(venv.map(virtualenv).unwrap_or_default());
-        Ok(literal(self.store, "conda environment", &entries)?)
-    }
-
-    /// Refuses packages that would take the interpreter's place, or change what is noted of conda packages.
-    fn keep_interpreter(&self, conda: Option<&conda::Conda>, wheels: &[Package]) -> Result<(), Error> {
-        let conda_packages = conda.map_or(&[][..], |conda| &conda.family.packages);
-        let python = self.lock.python.as_ref();
-        let skeleton = python.filter(|python| python.has_virtualenv()).map(virtualenv).unwrap_or_default();
-        let files = skeleton.iter().filter(|entry| !matches!(entry.kind, EntryKind::Directory));
-        let files = files.map(|entry| entry.path.as_str());
-        let folders = skeleton.iter().flat_map(|entry| path::parents(&entry.path));
-        keep_paths(&files.chain(folders).collect(), conda_packages.iter().chain(wheels))?;
-        if let Some(conda) = conda {
-            let files = conda.interpreter_paths();
-            let others = conda_packages.iter().filter(|package| package.name != conda::PYTHON);
-            keep_paths(&files.flat_map(conda::with_parents).collect(), others.chain(wheels))?;
-            conda::keep_records(wheels)?;
-        }
-        Ok(())
-    }
-
     /// The base and its bytecode, which an image will need.
     pub async fn warm(&self) -> Result<(), Error> {
         let Some(python) = &self.lock.python else { return Ok(()) };
@@ -284,310 +186,11 @@ impl<'a> Build<'a> {
         self.compile_lower(&base, conda.as_ref(), python, &told).await.map(drop)
     }
 
-    /// `packages` with their bytecode.
-    async fn compiled(
-        &self,
-        packages: &[Package],
-        python: &PythonLock,
-        told: &watch::Receiver<Option<Ground>>,
-    ) -> Result<Vec<Package>, Error> {
-        try_join_all(packages.iter().map(|package| async {
-            let bytecode = self.bytecode(package, python, told.clone()).await?;
-            Ok(Package { bytecode: Some(Arc::new(bytecode)), ..package.clone() })
-        }))
-        .await
-    }
-
     /// The image that the base is, if it is one.
-    fn base_image(&self) -> Result<Option<BaseImage>, Error> {
+    pub(super) fn base_image(&self) -> Result<Option<BaseImage>, Error> {
         let open = |manifest: &Digest| BaseImage::open(self.fetcher.store(), manifest, self.platform);
         Ok(self.lock.base.manifest().map(open).transpose()?)
     }
-
-    /// What is below all packages of conda and Python: a base from a registry with what Debian packages add to it, or
-    /// Debian packages and the base state.
-    async fn debian(&self) -> Result<Base, Error> {
-        if let Some(image) = self.base_image()? {
-            return self.over(image).await;
-        }
-        let (packages, facts) = self.debs().await?;
-        let (store, platform) = (self.store.clone(), self.platform);
-        let state = self.blocking(move || {
-            let entries = base_state::entries(&facts, platform);
-            let libraries = base_state::libraries(&entries, &facts, platform);
-            literal(&store, "base state", &entries).map(|state| (state, libraries))
-        });
-        let packages = async {
-            let family = self.family(packages).await?;
-            let places = family.files().collect();
-            let layers = self.spread(&family, &plan::SYSTEM, places).await?;
-            Ok((family, layers))
-        };
-        let ((family, mut layers), (state, libraries)) = try_join(packages, state).await?;
-        layers.extend(state);
-        Ok(Base { family, layers, libraries })
-    }
-
-    /// The layers of a base from a registry, and those of the Debian packages on it.
-    async fn over(&self, image: BaseImage) -> Result<Base, Error> {
-        let (store, reporter, platform) =
-            (self.fetcher.store().clone(), Arc::clone(&self.reporter), self.platform);
-        let look = move || {
-            let facts = image.facts(&store, platform, reporter.as_ref())?;
-            Ok::<_, base_image::Error>((image, facts))
-        };
-        let (image, base) = self.blocking(look).await?;
-        let count = image.layers.len();
-        let has_virtualenv = self.lock.python.as_ref().is_some_and(PythonLock::has_virtualenv);
-        if has_virtualenv || !self.lock.conda.is_empty() || !self.lock.pypi.is_empty() {
-            base.takes_packages(count).map_err(base_image::Error::from)?;
-        }
-        let mut libraries = base.libraries.clone();
-        let mut layers = Layers { layers: image.layers.clone(), joined: BTreeSet::new() };
-        if self.lock.debian.is_empty() {
-            return Ok(Base { family: self.family(Vec::new()).await?, layers, libraries });
-        }
-        base.takes_debs(count).map_err(base_image::Error::from)?;
-        let (packages, facts) = self.debs().await?;
-        let (store, own) = (self.fetcher.store().clone(), self.store.clone());
-        let reporter = Arc::clone(&self.reporter);
-        let state = self.blocking(move || {
-            let root = unpack::base(&store, &image.layers, reporter.as_ref())?;
-            let entries = base_state::entries_over(&facts, &root, platform)
-                .map_err(|source| base_image::Error::Look { image: image.manifest, source })?;
-            let libraries = base_state::libraries(&entries, &facts, platform);
-            Ok::<_, Error>((literal(&own, "state of system packages", &entries)?, libraries))
-        });
-        let (state, found) = state.await?;
-        libraries.extend(found);
-        let family = self.family(packages).await?;
-        let places = family.files().collect();
-        layers.extend(self.spread(&family, &plan::SYSTEM, places).await?);
-        layers.extend(state);
-        Ok(Base { family, layers, libraries })
-    }
-
-    /// The Debian packages of the lock, and what they say of themselves.
-    async fn debs(&self) -> Result<(Vec<Package>, Vec<(DebPackage, DebFacts)>), Error> {
-        let bytes = self.lock.debian.iter().map(|package| package.artifact.size).sum();
-        self.reporter.expect(Phase::Assembling, self.lock.debian.len() as u64, bytes);
-        let made = try_join_all(self.lock.debian.iter().map(|package| self.deb(package))).await?;
-        Ok(made.into_iter().unzip())
-    }
-
-    async fn deb(&self, package: &DebPackage) -> Result<(Package, (DebPackage, DebFacts)), Error> {
-        let artifact = &package.artifact;
-        let path = self.fetcher.artifact(&artifact.url, &artifact.sha256, known(artifact.size)).await?;
-        let what = format!("{} {}", package.name, package.version);
-        let (store, sha256) = (self.store.clone(), artifact.sha256);
-        let name = artifact.url.file_name().unwrap_or(&package.name).to_owned();
-        let file = name.clone();
-        let made =
-            self.item(&what, artifact.size, move || segment::deb(&store, &path, &sha256, &name)).await?;
-        base_state::check_identity(package, &made.facts, &file)?;
-        let name = package.name.clone();
-        let segment = Arc::new(made.segment);
-        Ok((
-            Package { name, what, sha256, segment, bytecode: None, note: None },
-            (package.clone(), made.facts),
-        ))
-    }
-
-    async fn wheel(
-        &self,
-        package: &PypiPackage,
-        python: &PythonLock,
-    ) -> Result<(Package, WheelFacts), Error> {
-        let (sha256, size) = source_of(package);
-        self.reporter.expect(Phase::Assembling, 1, size);
-        let path = match &package.source {
-            PypiSource::Wheel(artifact) => {
-                self.fetcher.artifact(&artifact.url, &artifact.sha256, known(artifact.size)).await?
-            }
-            PypiSource::Built { .. } => {
-                let store = self.fetcher.store();
-                if !store.contains(&sha256) {
-                    return Err(Error::BuiltGone { wheel: package.wheel.clone() });
-                }
-                store.path(&sha256)
-            }
-        };
-        let what = format!("{} {}", package.name, package.version);
-        let (store, name, minor) = (self.store.clone(), package.wheel.clone(), python.minor());
-        let work = move || segment::wheel(&store, &path, &sha256, &name, minor);
-        let made = self.item(&what, size, work).await?;
-        let segment = Arc::new(made.segment);
-        Ok((
-            Package { name: package.name.clone(), what, sha256, segment, bytecode: None, note: None },
-            made.facts,
-        ))
-    }
-
-    /// The bytecode of a package's modules, once there is something to compile on.
-    async fn bytecode(
-        &self,
-        package: &Package,
-        python: &PythonLock,
-        mut told: watch::Receiver<Option<Ground>>,
-    ) -> Result<Bytecode, Error> {
-        let ground = told.wait_for(Option::is_some).await.ok().and_then(|ground| ground.clone());
-        let Some(Ground { layers, interpreter }) = ground else {
-            // The making of the base failed, and its error is the one to tell.
-            return std::future::pending().await;
-        };
-        let _permit = self.compiling.acquire().await.expect("the semaphore is never closed");
-        let (store, segment) = (self.store.clone(), Arc::clone(&package.segment));
-        // A base from a registry is not made again: where the rest is, in a store of its own, it is taken from here.
-        let (foreign_store, sha256) = (self.fetcher.store().clone(), package.sha256);
-        let (host, reporter) = (Arc::clone(&self.host), Arc::clone(&self.reporter));
-        let (slot, workers) = (Arc::clone(&self.compiler), self.workers);
-        let (executable, version) = (python.executable.clone(), python.minor());
-        let what = format!("bytecode of {}", package.what);
-        // Not counted among the busy: the workers are, and this thread mostly waits.
-        let work = tokio::task::spawn_blocking(move || {
-            let begun = Cell::new(false);
-            let compiler = || {
-                begun.set(true);
-                reporter.expect(Phase::Assembling, 1, 0);
-                reporter.begin(Phase::Assembling, &what);
-                let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(compiler) = &*slot {
-                    return Ok(Arc::clone(compiler));
-                }
-                let (foreign, own) = unpack::split(&layers);
-                let mut folders = unpack::layers(&foreign_store, foreign, reporter.as_ref())?;
-                folders.extend(unpack::layers(&store, own, reporter.as_ref())?);
-                let compiler = Arc::new(Compiler::new(host, folders, executable, version.1, workers));
-                Ok::<_, Error>(Arc::clone(slot.insert(compiler)))
-            };
-            let made = segment::bytecode(&store, &segment, &sha256, &interpreter, version, compiler);
-            if begun.get() {
-                reporter.end(Phase::Assembling, &what);
-            }
-            made
-        });
-        work.await?
-    }
-
-    async fn family(&self, packages: Vec<Package>) -> Result<Arc<Family>, Error> {
-        let (store, version) = (self.store.clone(), self.minor());
-        self.blocking(move || Family::by_name(&store, packages, version).map(Arc::new)).await
-    }
-
-    /// Packages in the order in which they are laid down, each without some paths.
-    pub(super) async fn in_order(
-        &self,
-        packages: Vec<Package>,
-        without: Vec<BTreeSet<String>>,
-    ) -> Result<Arc<Family>, Error> {
-        let (store, version) = (self.store.clone(), self.minor());
-        self.blocking(move || Family::without(&store, packages, &without, version).map(Arc::new)).await
-    }
-
-    fn minor(&self) -> (u32, u32) {
-        self.lock.python.as_ref().map_or((3, 0), PythonLock::minor)
-    }
-
-    /// Joins what stands at `places` to layers as `policy` says.
-    pub(super) async fn spread(
-        &self,
-        family: &Arc<Family>,
-        policy: &Policy,
-        places: Vec<Place>,
-    ) -> Result<Layers, Error> {
-        let candidates: Vec<_> = places.iter().map(|place| family.candidate(*place)).collect();
-        let below = self.base_image()?.map_or(0, |base| base.layers.len());
-        let groups = plan::group(&policy.above(below), &candidates);
-        let groups = groups
-            .into_iter()
-            .map(|group| (group.what, group.members.into_iter().map(|n| places[n]).collect()))
-            .collect();
-        self.join(family, groups).await
-    }
-
-    async fn join(&self, family: &Arc<Family>, groups: Vec<(String, Vec<Place>)>) -> Result<Layers, Error> {
-        let made = try_join_all(groups.into_iter().map(|(what, places)| {
-            let (store, family) = (self.store.clone(), Arc::clone(family));
-            self.blocking(move || family.join(&store, what, &places))
-        }));
-        let (layers, keys): (Vec<_>, Vec<_>) = made.await?.into_iter().unzip();
-        Ok(Layers { layers, joined: keys.into_iter().flatten().collect() })
-    }
-
-    /// Runs `work` on a thread that may block, when a core is free.
-    pub(super) async fn blocking<T, E>(
-        &self,
-        work: impl FnOnce() -> Result<T, E> + Send + 'static,
-    ) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        E: Into<Error> + Send + 'static,
-    {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
-        let result = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            work()
-        });
-        result.await?.map_err(Into::into)
-    }
-
-    /// The same, reported as an item of the assembly.
-    pub(super) async fn item<T, E>(
-        &self,
-        what: &str,
-        bytes: u64,
-        work: impl FnOnce() -> Result<T, E> + Send + 'static,
-    ) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        E: Into<Error> + Send + 'static,
-    {
-        let (reporter, name) = (Arc::clone(&self.reporter), what.to_owned());
-        self.blocking(move || {
-            reporter.begin(Phase::Assembling, &name);
-            let result = work();
-            reporter.advance(Phase::Assembling, bytes);
-            reporter.end(Phase::Assembling, &name);
-            result
-        })
-        .await
-    }
-}
-
-/// A layer of entries that are at hand.
-fn literal(store: &Store, what: &str, entries: &[Entry]) -> Result<Layers, segment::Error> {
-    let segment = segment::literal(store, entries)?;
-    let (layer, key) = layer::join_one(store, what.to_owned(), &segment)?;
-    Ok(Layers { layers: vec![layer], joined: key.into_iter().collect() })
-}
-
-/// What makes the prefix a virtual environment over the base's Python, as `python -m venv` lays it out (PEP 405).
-fn virtualenv(python: &PythonLock) -> Vec<Entry> {
-    let (major, minor) = python.minor();
-    let home = python.executable.rsplit_once('/').map_or("/usr/bin", |(folder, _)| folder);
-    let configuration = format!(
-        "home = {home}\ninclude-system-site-packages = false\nversion = {}\nexecutable = {}\n",
-        python.version, python.executable
-    );
-    vec![
-        Entry::symlink(format!("{PREFIX}/bin/python"), python.executable.clone()),
-        Entry::symlink(format!("{PREFIX}/bin/python{major}"), "python"),
-        Entry::symlink(format!("{PREFIX}/bin/python{major}.{minor}"), "python"),
-        // Python looks for site-packages even where there are none.
-        Entry::directory(format!("{PREFIX}/lib/python{major}.{minor}/site-packages")),
-        Entry::file(format!("{PREFIX}/pyvenv.cfg"), 0o644, configuration),
-    ]
-}
-
-/// Refuses a package that would put something of its own in the place of one of `kept`: whoever starts `python` would start
-/// that.
-fn keep_paths<'p>(kept: &BTreeSet<&str>, packages: impl Iterator<Item = &'p Package>) -> Result<(), Error> {
-    for package in packages {
-        if let Some(item) = package.segment.index.entries.iter().find(|item| kept.contains(&*item.path)) {
-            return Err(Error::Interpreter { what: package.what.clone(), path: item.path.clone() });
-        }
-    }
-    Ok(())
 }
 
 /// What is known of some layers and nothing else.

@@ -12,10 +12,12 @@ use provenv_definition::Digest;
 use provenv_fetch::Phase;
 use provenv_lock::{CondaPackage, PlatformLock, PypiPackage, PythonLock};
 
-use super::build::{Build, Layers, case_note, known};
+use super::build::{Build, case_note, known};
 use super::family::{Family, Package, Place};
 use super::install_order::{closure, install_order};
-use super::{Error, LinkScript, plan, replaced, scripts};
+use super::joining::Layers;
+use super::plan::Kind;
+use super::{Error, LinkScript, replaced, scripts};
 use crate::conda_meta;
 use crate::entry::Entry;
 use crate::path;
@@ -119,8 +121,8 @@ impl Build<'_> {
         let others: Vec<Place> =
             (0..order.len()).filter(|&n| !stands_on.contains(&order[n])).map(Place::Files).collect();
         let (python_layers, other_layers) = try_join(
-            self.spread(&python, &plan::CONDA_PYTHON, python.files().collect()),
-            self.spread(&all, &plan::CONDA, others),
+            self.spread(&python, Kind::CondaPython, python.files().collect()),
+            self.spread(&all, Kind::Conda, others),
         )
         .await?;
         notes.extend(laid.iter().zip(&facts).filter_map(|(package, facts)| {

@@ -1,6 +1,8 @@
 //! Why an image could not be made.
 
 use super::LinkScript;
+use super::plan::TooFewLayers;
+use crate::form::FormError;
 use crate::{segment, unpack};
 
 /// Why an image could not be made.
@@ -99,6 +101,12 @@ pub enum Error {
     /// A prefix could not be laid out elsewhere.
     #[error(transparent)]
     Prefix(#[from] crate::export::prefix::Error),
+    /// There is no such form of an image.
+    #[error(transparent)]
+    Form(#[from] FormError),
+    /// The image cannot have so few layers.
+    #[error(transparent)]
+    Layers(#[from] TooFewLayers),
     /// A worker thread ended before its time.
     #[error("a worker of the assembly ended before its time")]
     Worker(#[from] tokio::task::JoinError),
@@ -145,6 +153,8 @@ impl Error {
             ),
             Self::OtherPython { .. } => Some("ask for the CPython of conda-forge or of Anaconda".to_owned()),
             Self::Prefix(error) => error.hint(),
+            Self::Form(error) => Some(error.hint()),
+            Self::Layers(error) => Some(error.hint()),
             Self::Worker(_) => None,
         }
     }

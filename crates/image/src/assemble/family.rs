@@ -10,6 +10,7 @@ use provenv_store::Store;
 use super::Error;
 use super::conflict::{self, Outcome, Source};
 use super::plan::Candidate;
+use crate::form::Packing;
 use crate::layer::{self, Layer, Note, Part};
 use crate::segment::{self, Bytecode, Segment, bytecode_path};
 
@@ -136,13 +137,14 @@ impl Family {
         }
     }
 
-    /// Joins what stands at `places` to a layer; gives the key of its record too.
+    /// Joins what stands at `places` to a layer; gives the keys of the records that it was made with too.
     pub fn join(
         &self,
         store: &Store,
         what: String,
         places: &[Place],
-    ) -> Result<(Layer, Option<String>), segment::Error> {
+        packing: Packing,
+    ) -> Result<(Layer, Vec<String>), segment::Error> {
         let packages: BTreeSet<&str> = places
             .iter()
             .map(|(Place::Files(n) | Place::Bytecode(n))| self.packages[*n].what.as_str())
@@ -156,6 +158,6 @@ impl Family {
                 Place::Bytecode(_) => None,
             })
             .collect();
-        layer::join_with(store, what, packages, &parts, &notes, &self.outcome.folders)
+        layer::join_with(store, what, packages, &parts, &notes, &self.outcome.folders, packing)
     }
 }

@@ -2,18 +2,22 @@
 //! All at once where nothing hinders it, and nothing twice, in this process or another.
 
 mod build;
+mod compile;
 mod conda;
 mod conflict;
 mod distributions;
+mod environment;
 mod error;
 mod family;
 mod install_order;
+mod joining;
 mod plan;
 mod prefix;
 mod reach;
 mod replaced;
 mod scripts;
 mod shadow;
+mod system;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +37,7 @@ pub use error::Error;
 pub use reach::reach;
 pub use scripts::LinkScript;
 
+use crate::form::Form;
 use crate::layer::Layer;
 use crate::linking::MissingLibrary;
 use crate::oci::Image;
@@ -53,6 +58,7 @@ pub struct Assembler {
     /// Where segments, layers and images go; artifacts come from the fetcher's.
     store: Store,
     python: Arc<dyn PythonHost>,
+    form: Form,
     cores: usize,
 }
 
@@ -94,7 +100,13 @@ impl Assembler {
     /// An assembler that keeps what it makes in the fetcher's store.
     pub fn new(fetcher: Fetcher, python: Arc<dyn PythonHost>) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(CORES);
-        Self { store: fetcher.store().clone(), fetcher, python, cores }
+        Self { store: fetcher.store().clone(), fetcher, python, form: Form::default(), cores }
+    }
+
+    /// The same for images of another form.
+    #[must_use]
+    pub fn in_form(self, form: Form) -> Self {
+        Self { form, ..self }
     }
 
     /// The Debian packages, the base state and the conda packages of `lock`: what it takes to run a tool on the base.
@@ -103,7 +115,9 @@ impl Assembler {
         if let Some(kept) = self.kept(&key)? {
             return Ok(BaseLayers { layers: kept.layers });
         }
-        let kept = Build::new(self, lock, platform).base().await?;
+        // Whatever the image is like: tools run on it, and nobody else sees it.
+        let plain = self.clone().in_form(Form::default());
+        let kept = Build::new(&plain, lock, platform).base().await?;
         self.store.set_record(IMAGES, &key, &kept)?;
         Ok(BaseLayers { layers: kept.layers })
     }
@@ -128,7 +142,8 @@ impl Assembler {
     ///
     /// Hold a pin on the store from before this call until something names the image.
     pub async fn image(&self, lock: &PlatformLock, platform: Platform) -> Result<Image, Error> {
-        let key = image_key(lock, platform);
+        self.form.check()?;
+        let key = image_key(lock, platform, self.form);
         if let Some(image) = self.kept(&key)?.and_then(|kept| kept.image) {
             return Ok(image);
         }
@@ -148,7 +163,7 @@ impl Assembler {
     /// Makes again what is missing of the image and of the segments that it was joined from. What is there stays as it is.
     pub async fn mend(&self, lock: &PlatformLock, platform: Platform) -> Result<Image, Error> {
         let kept = Build::new(self, lock, platform).image().await?;
-        self.store.set_record(IMAGES, &image_key(lock, platform), &kept)?;
+        self.store.set_record(IMAGES, &image_key(lock, platform, self.form), &kept)?;
         Ok(kept.image.expect("an image was built"))
     }
 
@@ -157,27 +172,34 @@ impl Assembler {
     }
 }
 
-/// What was said when the image of `lock` was made: paths that two packages claim, libraries that are missing.
+/// What was said when the image of `lock` in `form` was made: paths that two packages claim, libraries that are missing.
 pub fn notes(
     store: &Store,
     lock: &PlatformLock,
     platform: Platform,
+    form: Form,
 ) -> Result<Vec<String>, provenv_store::Error> {
-    Ok(store.record::<Kept>(IMAGES, &image_key(lock, platform))?.map(|kept| kept.notes).unwrap_or_default())
+    let kept = store.record::<Kept>(IMAGES, &image_key(lock, platform, form))?;
+    Ok(kept.map(|kept| kept.notes).unwrap_or_default())
 }
 
-/// The libraries that were found to be missing when the image of `lock` was made.
+/// The libraries that were found to be missing when the image of `lock` in `form` was made.
 pub fn missing(
     store: &Store,
     lock: &PlatformLock,
     platform: Platform,
+    form: Form,
 ) -> Result<Vec<MissingLibrary>, provenv_store::Error> {
-    Ok(store.record::<Kept>(IMAGES, &image_key(lock, platform))?.map(|kept| kept.missing).unwrap_or_default())
+    let kept = store.record::<Kept>(IMAGES, &image_key(lock, platform, form))?;
+    Ok(kept.map(|kept| kept.missing).unwrap_or_default())
 }
 
 /// The key of an image's record.
-fn image_key(lock: &PlatformLock, platform: Platform) -> String {
-    segment::key(&["image", platform.as_str(), &digest(lock).hex()])
+fn image_key(lock: &PlatformLock, platform: Platform, form: Form) -> String {
+    let (digest, form) = (digest(lock).hex(), form.key());
+    let fields: Vec<&str> =
+        ["image", platform.as_str(), &digest].into_iter().chain(form.as_deref()).collect();
+    segment::key(&fields)
 }
 
 /// The key of a base's record: other Python packages, same base.

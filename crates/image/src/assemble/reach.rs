@@ -8,11 +8,18 @@ use serde_json::Value;
 use super::conda::for_pythons;
 use super::{Error, IMAGES, Kept, base_key, image_key, interpreter, source_of};
 use crate::base_image::{BaseImage, FACTS, Manifest};
+use crate::form::Form;
 use crate::segment::{self, RECORDS};
 use crate::unpack;
 
-/// Adds to `roots` all that `lock` needs to be built again without the network, and all that was made for it.
-pub fn reach(store: &Store, lock: &PlatformLock, platform: Platform, roots: &mut Roots) -> Result<(), Error> {
+/// Adds to `roots` all that `lock` needs to be built again without the network, and all that was made for its images in `forms`.
+pub fn reach(
+    store: &Store,
+    lock: &PlatformLock,
+    platform: Platform,
+    forms: &[Form],
+    roots: &mut Roots,
+) -> Result<(), Error> {
     let mut segments = Vec::new();
     let mut compiled = Vec::new();
     let mut interpreters: Vec<Digest> = interpreter(lock).into_iter().collect();
@@ -46,7 +53,8 @@ pub fn reach(store: &Store, lock: &PlatformLock, platform: Platform, roots: &mut
     if let Some(PostLink::Run { layer: Some(layer) }) = &lock.post_link {
         roots.blobs.insert(layer.sha256);
     }
-    for key in [base_key(lock, platform), image_key(lock, platform)] {
+    let images = forms.iter().map(|form| image_key(lock, platform, *form));
+    for key in images.chain([base_key(lock, platform)]) {
         if let Some(kept) = store.record::<Kept>(IMAGES, &key)? {
             segments.extend(kept.joined.iter().cloned());
             interpreters.extend(kept.interpreter);

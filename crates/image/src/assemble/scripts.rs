@@ -81,6 +81,7 @@ impl Build<'_> {
             diff_id: layer.diff_id,
             tar_size: layer.tar_size,
             compression: Compression::Gzip,
+            toc: None,
             foreign: false,
             what: "what scripts of conda packages left".to_owned(),
             packages: Vec::new(),

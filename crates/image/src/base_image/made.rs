@@ -109,6 +109,7 @@ pub fn take_up(
             diff_id: plain,
             tar_size: 0,
             compression: Compression::Gzip,
+            toc: None,
             foreign: true,
             what,
             packages: Vec::new(),
@@ -125,7 +126,8 @@ pub fn take_up(
         let is_bases = base_history.get(n) == Some(&line);
         if is_bases { line } else { plain_line(line) }
     });
-    let config = ImageConfig { env, command, labels, inherited: runtime, history: history.collect() };
+    let history = history.collect();
+    let config = ImageConfig { env, command, labels, inherited: runtime, history, ..ImageConfig::default() };
     let image = oci::write(store, platform, &layers, &config)?;
     Ok((image.manifest, image.manifest_size))
 }

@@ -121,6 +121,7 @@ impl BaseImage {
                 diff_id,
                 tar_size: 0,
                 compression: layer.compression,
+                toc: None,
                 foreign: true,
                 what: format!("base image ({} of {count})", n + 1),
                 packages: Vec::new(),

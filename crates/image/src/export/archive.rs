@@ -1,6 +1,6 @@
 //! Images in one tar file: the same image gives the same bytes.
 
-use std::io::{self, Read as _, Write};
+use std::io::{self, BufReader, Read as _, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -9,7 +9,9 @@ use provenv_fetch::{Phase, Reporter};
 use provenv_store::Store;
 
 use super::{Error, writing};
+use crate::layer::Layer;
 use crate::tarball::{self, HeaderKind};
+use crate::unpack;
 
 /// Something in the archive.
 pub(super) struct Member {
@@ -23,6 +25,8 @@ pub(super) enum Content {
     Bytes(Vec<u8>),
     /// A blob of the store and its size.
     Blob(Digest, u64),
+    /// The tar of a layer.
+    Unpacked(Layer),
 }
 
 /// Writes `members` to a tar file at `path`, which appears only when it is whole.
@@ -43,6 +47,9 @@ pub(super) fn write(
             Content::Folder => HeaderKind::Directory,
             Content::Bytes(bytes) => HeaderKind::File(bytes.len() as u64),
             Content::Blob(_, size) => HeaderKind::File(*size),
+            Content::Unpacked(layer) => {
+                HeaderKind::File(tar_size(store, layer).map_err(|error| error.at(&failed))?)
+            }
         };
         let mode = if matches!(kind, HeaderKind::Directory) { 0o755 } else { 0o644 };
         let mut header = Vec::new();
@@ -55,10 +62,13 @@ pub(super) fn write(
                 bytes.len() as u64
             }
             Content::Blob(digest, size) => {
-                copy(store, (&digest, size), file.as_file_mut(), reporter).map_err(|error| match error {
-                    CopyError::Store(error) => Error::Store(error),
-                    CopyError::Io(error) => failed(error),
-                })?;
+                copy(store, (&digest, size), file.as_file_mut(), reporter)
+                    .map_err(|error| error.at(&failed))?;
+                size
+            }
+            Content::Unpacked(layer) => {
+                let size = write_tar(store, &layer, file.as_file_mut()).map_err(|error| error.at(&failed))?;
+                reporter.advance(Phase::Publishing, layer.size);
                 size
             }
         };
@@ -115,10 +125,47 @@ pub(super) enum CopyError {
     Io(io::Error),
 }
 
+impl CopyError {
+    fn at(self, failed: impl Fn(io::Error) -> Error) -> Error {
+        match self {
+            Self::Store(error) => Error::Store(error),
+            Self::Io(error) => failed(error),
+        }
+    }
+}
+
 impl From<io::Error> for CopyError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
+}
+
+/// Bytes of a layer's tar. Of a layer that came from a registry nobody knows until it is unpacked.
+fn tar_size(store: &Store, layer: &Layer) -> Result<u64, CopyError> {
+    if layer.tar_size > 0 { Ok(layer.tar_size) } else { write_tar(store, layer, &mut io::sink()) }
+}
+
+/// Writes the tar of a layer, checked against its digest; gives its size.
+fn write_tar(store: &Store, layer: &Layer, to: &mut impl Write) -> Result<u64, CopyError> {
+    let blob = store.open_blob(&layer.digest).map_err(CopyError::Store)?;
+    let mut tar = unpack::decoder(layer.compression, BufReader::with_capacity(1 << 18, blob))?;
+    let (mut hasher, mut size, mut buffer) = (Hasher::new(), 0, vec![0; 1 << 20]);
+    loop {
+        let length = match tar.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error.into()),
+        };
+        hasher.update(&buffer[..length]);
+        to.write_all(&buffer[..length])?;
+        size += length as u64;
+    }
+    let actual = hasher.finish();
+    if actual != layer.diff_id {
+        return Err(CopyError::Store(provenv_store::Error::Corrupt { expected: layer.diff_id, actual }));
+    }
+    Ok(size)
 }
 
 /// Copies the blob `digest` of `size` bytes. Others would find a damaged one only when they unpack it, and blame the archive:

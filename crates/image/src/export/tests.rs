@@ -22,6 +22,7 @@ fn image(store: &Store, content: &str) -> Image {
         diff_id: Digest::of(&tar),
         tar_size: tar.len() as u64,
         compression: crate::layer::Compression::Gzip,
+        toc: None,
         foreign: false,
         what: content.into(),
         packages: vec![],

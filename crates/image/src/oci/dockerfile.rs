@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use provenv_lock::{BaseLock, CondaPackage, PlatformLock, PostLink, PypiPackage, PypiSource, PythonLock};
 
-use super::ImageConfig;
+use super::{ImageConfig, LIBRARY_PATH};
+use crate::form::Form;
 use crate::segment::PREFIX;
 
 /// Where the program is that installs conda packages without conda.
@@ -23,7 +24,7 @@ pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
         BaseLock::Dockerfile(_) => "base".to_owned(),
     };
     let is_own = lock.base.manifest().is_none();
-    let config = ImageConfig::of(lock);
+    let config = ImageConfig::of(lock, Form::default());
     let mut text = String::from(
         "# The same packages in the same versions. What a Dockerfile cannot say:\n\
          # - the same image: times, folders and what packages' scripts write differ with each build\n\
@@ -94,7 +95,10 @@ pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
             "PATH" if !is_own => {
                 let _ = writeln!(text, "ENV PATH=\"/{PREFIX}/bin:$PATH\"");
             }
-            "LANG" if !is_own => {}
+            "LANG" | "LC_ALL" if !is_own => {}
+            LIBRARY_PATH if !is_own => {
+                let _ = writeln!(text, "ENV {name}=\"{value}${{{name}:+:${name}}}\"");
+            }
             _ => {
                 let _ = writeln!(text, "ENV {name}=\"{value}\"");
             }

@@ -45,6 +45,7 @@ fn layers() -> Vec<Layer> {
         diff_id: Digest::of(format!("{what} inflated").as_bytes()),
         tar_size: 10_240,
         compression: Compression::Gzip,
+        toc: None,
         foreign: false,
         what: what.into(),
         packages: packages.iter().map(|&name| name.to_owned()).collect(),
@@ -52,31 +53,39 @@ fn layers() -> Vec<Layer> {
     vec![layer("system packages", &["bash 5.2.15-2+b13", "libc6 2.36-9"]), layer("demo 1.0", &["demo 1.0"])]
 }
 
-/// These bytes are in every image's digest. A change of them is a new [`EPOCH`].
+/// These bytes are in every image's digest. A change of them is a new [`crate::form::EPOCH`]; those of the old ones stay.
 #[test]
 fn configuration_and_manifest_keep_their_bytes() {
-    let config = config_bytes(Platform::LinuxAmd64, &layers(), &ImageConfig::of(&lock("mirror")));
-    let text = String::from_utf8(config.clone()).unwrap();
-    assert_eq!(text, include_str!("golden/config.json").trim_end());
-    let manifest = manifest_bytes(Digest::of(&config), config.len() as u64, &layers());
+    for (epoch, golden) in
+        [(1, include_str!("golden/config.json")), (2, include_str!("golden/config-2.json"))]
+    {
+        let config = ImageConfig::of(&lock("mirror"), Form::of_epoch(epoch));
+        let config = config_bytes(Platform::LinuxAmd64, &layers(), &config);
+        assert_eq!(String::from_utf8(config).unwrap(), golden.trim_end(), "epoch {epoch}");
+    }
+    let config =
+        config_bytes(Platform::LinuxAmd64, &layers(), &ImageConfig::of(&lock("mirror"), Form::of_epoch(1)));
+    let manifest = manifest_bytes(Digest::of(&config), config.len() as u64, &layers(), Packing::Gzip);
     assert_eq!(String::from_utf8(manifest).unwrap(), include_str!("golden/manifest.json").trim_end());
 }
 
 #[test]
 fn the_specs_own_types_read_them() {
-    let config = config_bytes(Platform::LinuxArm64, &layers(), &ImageConfig::of(&lock("mirror")));
+    let config =
+        config_bytes(Platform::LinuxArm64, &layers(), &ImageConfig::of(&lock("mirror"), Form::default()));
     let read = oci_spec::image::ImageConfiguration::from_reader(&config[..]).unwrap();
     assert_eq!(read.architecture().to_string(), "arm64");
     assert_eq!(read.rootfs().diff_ids().len(), 2);
     assert_eq!(read.history().as_ref().unwrap().len(), 2);
-    let manifest = manifest_bytes(Digest::of(&config), config.len() as u64, &layers());
+    let manifest = manifest_bytes(Digest::of(&config), config.len() as u64, &layers(), Packing::Gzip);
     let read = oci_spec::image::ImageManifest::from_reader(&manifest[..]).unwrap();
     assert_eq!(read.layers()[1].digest().to_string(), layers()[1].digest.to_string());
 }
 
 #[test]
 fn the_mirror_that_packages_came_from_does_not_count() {
-    let bytes = |host| config_bytes(Platform::LinuxAmd64, &layers(), &ImageConfig::of(&lock(host)));
+    let bytes =
+        |host| config_bytes(Platform::LinuxAmd64, &layers(), &ImageConfig::of(&lock(host), Form::default()));
     assert_eq!(bytes("one"), bytes("another"));
 }
 
@@ -85,7 +94,7 @@ fn without_python_a_shell_starts() {
     let mut lock = lock("mirror");
     lock.python = None;
     lock.pypi.clear();
-    let config = ImageConfig::of(&lock);
+    let config = ImageConfig::of(&lock, Form::default());
     assert_eq!(config.command, ["bash"]);
     assert!(!config.env.iter().any(|(name, _)| name == "VIRTUAL_ENV"));
 }
@@ -149,4 +158,44 @@ fn a_dockerfile_with_conda_packages_installs_them_before_pips() {
     let text = equivalent_dockerfile(&lock);
     let places = ["micromamba create", "-m venv /opt/provenv"].map(|part| text.find(part).unwrap());
     assert!(places.is_sorted(), "{text}");
+}
+
+#[test]
+fn the_manifest_says_how_layers_are_compressed() {
+    let mut layers = layers();
+    layers[0].compression = Compression::Zstd;
+    layers[1].toc = Some(Digest::of(b"toc"));
+    let manifest = manifest_bytes(Digest::of(b"config"), 6, &layers, Packing::Zstd);
+    let read = oci_spec::image::ImageManifest::from_reader(&manifest[..]).unwrap();
+    assert_eq!(read.layers()[0].media_type().to_string(), ZSTD_LAYER_TYPE);
+    assert_eq!(read.layers()[0].annotations(), &None);
+    let annotations = read.layers()[1].annotations().as_ref().unwrap();
+    assert_eq!(annotations[TOC_ANNOTATION], Digest::of(b"toc").to_string());
+    assert_eq!(annotations[TAR_SIZE_ANNOTATION], "10240");
+    assert_eq!(read.annotations().as_ref().unwrap()[COMPRESSION_ANNOTATION], "zstd");
+}
+
+#[test]
+fn what_a_base_of_ours_says_of_itself_is_not_said_of_the_image() {
+    let mut base = BaseImage {
+        manifest: Digest::of(b"base"),
+        layers: Vec::new(),
+        config: RuntimeConfig::default(),
+        history: Vec::new(),
+    };
+    let label = |key: &str| (key.to_owned(), "9".to_owned());
+    base.config.labels = Some(BTreeMap::from([label(LAYERS_LABEL), label("org.example")]));
+    base.config.env = Some(vec!["LD_LIBRARY_PATH=/usr/local/cuda/lib64".to_owned()]);
+    let mut lock = lock("mirror");
+    if let Some(python) = &mut lock.python {
+        python.executable = "/opt/provenv/bin/python3.11".into();
+    }
+    let config = ImageConfig::over(&lock, &base, Form::default());
+    assert!(!config.labels.contains_key(LAYERS_LABEL) && config.labels.contains_key("org.example"));
+    let path = config.env.iter().find(|(name, _)| name == LIBRARY_PATH).unwrap();
+    assert_eq!(path.1, "/opt/provenv/lib:/usr/local/cuda/lib64");
+    // As it always was in the first epoch.
+    let first = ImageConfig::over(&lock, &base, Form::of_epoch(1));
+    assert!(first.labels.contains_key(LAYERS_LABEL));
+    assert!(first.env.contains(&(LIBRARY_PATH.to_owned(), "/usr/local/cuda/lib64".to_owned())));
 }

@@ -7,6 +7,8 @@ use provenv_lock::{
     Artifact, BaseLock, ContextLock, DockerfileLock, Lock, PlatformLock, PostLink, PypiSource, Receipt,
 };
 
+use crate::form::{Form, Packing};
+
 use super::statement::{
     BUILD_TYPE, BuildDefinition, Builder, ExternalParameters, InternalParameters, Metadata, PREDICATE_TYPE,
     Provenance, Resource, RunDetails, STATEMENT_TYPE, StatedDefinition, Statement, digest_set,
@@ -28,8 +30,8 @@ pub struct Recorded<'a> {
     pub image: Digest,
     /// What it runs on.
     pub platform: Platform,
-    /// Which rules it was assembled by, where that is still known.
-    pub epoch: Option<u32>,
+    /// Its form, where that is still known.
+    pub form: Option<Form>,
     /// What was asked for.
     pub definition: &'a Definition,
     /// What was chosen.
@@ -77,7 +79,15 @@ impl Recorded<'_> {
                         virtual_packages: self.receipt.virtual_packages.clone(),
                         lock_from_file: self.receipt.from_file,
                     },
-                    internal_parameters: InternalParameters { assembly_epoch: self.epoch },
+                    internal_parameters: InternalParameters {
+                        assembly_epoch: self.form.map(|form| form.epoch),
+                        compression: self
+                            .form
+                            .map(|form| form.packing)
+                            .filter(|packing| *packing != Packing::Gzip)
+                            .map(|packing| packing.as_str().to_owned()),
+                        layers: self.form.and_then(|form| form.layers),
+                    },
                     resolved_dependencies: [lock].into_iter().chain(indexes).chain(artifacts).collect(),
                 },
                 run_details: RunDetails {

@@ -92,6 +92,12 @@ pub struct InternalParameters {
     /// Which rules the image was assembled by, where that is still known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assembly_epoch: Option<u32>,
+    /// How its layers are compressed, where it is not gzip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<String>,
+    /// The most layers that it was allowed, where somebody said how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<u8>,
 }
 
 /// Who built.

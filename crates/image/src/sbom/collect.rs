@@ -11,6 +11,7 @@ use provenv_lock::{
 use super::purl::purl;
 use super::{Bill, Component, Kind, Subject, debian_release, needs};
 use crate::about::{About, LicenseName, Part, PartKind, is_distribution};
+use crate::form::Form;
 use crate::oci::ImageConfig;
 
 pub(super) fn collect(subject: &Subject<'_>) -> Bill {
@@ -123,7 +124,8 @@ fn with(mut component: Component, about: Option<&About>) -> Component {
 }
 
 fn image(subject: &Subject<'_>) -> Component {
-    let title = ImageConfig::of(subject.lock).labels.remove("org.opencontainers.image.title");
+    let title =
+        ImageConfig::of(subject.lock, Form::default()).labels.remove("org.opencontainers.image.title");
     let mut image =
         component(Kind::Image, &title.unwrap_or_default(), &subject.manifest.to_string(), &subject.manifest);
     image.id = format!("image-{}", &subject.manifest.hex()[..16]);

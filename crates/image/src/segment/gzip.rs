@@ -82,17 +82,23 @@ impl GzipWriter {
         if self.pending.is_empty() {
             return Ok(());
         }
-        self.packed.resize(self.compressor.gzip_compress_bound(self.pending.len()), 0);
+        let pending = std::mem::take(&mut self.pending);
+        self.pack(&pending)?;
+        self.pending = pending;
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// Adds a member of these bytes and no others, however many they are. Whatever is pending must have been flushed.
+    pub fn pack(&mut self, plain: &[u8]) -> Result<(), Error> {
+        self.packed.resize(self.compressor.gzip_compress_bound(plain.len()), 0);
         let length = self
             .compressor
-            .gzip_compress(&self.pending, &mut self.packed)
+            .gzip_compress(plain, &mut self.packed)
             .expect("the buffer is as large as the compressor asked for");
         self.out.write_all(&self.packed[..length]).map_err(Error::Write)?;
-        if let Some(hasher) = &mut self.plain {
-            hasher.update(&self.pending);
-        }
-        self.members.push((length as u64, self.pending.len() as u64));
-        self.pending.clear();
+        self.plain(plain);
+        self.members.push((length as u64, plain.len() as u64));
         Ok(())
     }
 

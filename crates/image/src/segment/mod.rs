@@ -24,6 +24,7 @@ pub(crate) mod tests;
 mod wheel;
 mod writer;
 mod zip;
+mod zstd;
 
 use std::io::{self, Seek as _};
 use std::path::Path;
@@ -48,10 +49,12 @@ pub use model::{
 };
 pub(crate) use reader::{Piece, Reader};
 pub(crate) use writer::{Writer, prelude};
+pub(crate) use zstd::{FramesReader, ZstdWriter, frames, frames_key};
 
 use crate::entry::{Directory, Entry, EntryKind};
 
-/// Version of the rules that turn a lock into an image. A change of any byte of any segment or layer takes a new one.
+/// Version of the rules that make the bytes of segments and layers: those of the first assembly epoch, and of all since
+/// ([`crate::form::EPOCH`]).
 pub const EPOCH: u32 = 1;
 
 /// Where Python packages live inside every image, laid out as a virtualenv over the base's Python.
@@ -226,7 +229,7 @@ pub(crate) fn bytecode_key(sha256: &Digest, interpreter: &Digest) -> String {
     key(&["bytecode", &sha256.hex(), PREFIX, &interpreter.hex()])
 }
 
-/// The key that stands for `fields` in this epoch. No field has a newline.
+/// The key that stands for `fields` in this epoch of segments. No field has a newline.
 pub(crate) fn key(fields: &[&str]) -> String {
     Digest::of(format!("provenv segment {EPOCH}\n{}", fields.join("\n")).as_bytes()).hex()
 }

@@ -120,6 +120,12 @@ impl<'s> Reader<'s> {
         self.starts.len()
     }
 
+    /// The member that holds exactly the uncompressed bytes from `from` to `to`, if there is one.
+    pub fn member_of(&self, from: u64, to: u64) -> Option<usize> {
+        let n = self.starts.partition_point(|start| start.1 < from);
+        (n < self.starts.len() && self.span(n) == (from, to)).then_some(n)
+    }
+
     /// Where the `n`th member begins and ends in the uncompressed bytes.
     pub fn span(&self, n: usize) -> (u64, u64) {
         let begin = self.starts[n].1;

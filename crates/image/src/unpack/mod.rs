@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub use archive::archive;
 pub use base::{base, chain};
 pub(crate) use base::{decoder, unpacked_base};
-use flate2::bufread::MultiGzDecoder;
 use provenv_definition::{Digest, Hasher};
 use provenv_fetch::{Phase, Reporter};
 use provenv_store::Store;
@@ -142,7 +141,8 @@ pub fn layer(store: &Store, layer: &Layer, reporter: &dyn Reporter) -> Result<Pa
     let blob = store.open_blob(&layer.digest)?;
     let mut tar = Checked {
         // Nothing faster reads members whose lengths are not known.
-        inner: MultiGzDecoder::new(BufReader::with_capacity(1 << 18, blob)),
+        inner: decoder(layer.compression, BufReader::with_capacity(1 << 18, blob))
+            .map_err(|source| Error::Io { layer: layer.digest, source })?,
         hasher: Hasher::new(),
         left: layer.tar_size,
         reporter,

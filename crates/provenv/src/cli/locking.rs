@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 use provenv_definition::{Platform, VirtualPackage};
-use provenv_workspace::ScriptChoice;
+use provenv_workspace::{Packing, ScriptChoice};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -48,6 +48,27 @@ impl From<PostLink> for ScriptChoice {
         match choice {
             PostLink::Run => Self::Run,
             PostLink::Skip => Self::Skip,
+        }
+    }
+}
+
+/// How layers are compressed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Compression {
+    /// Every client takes it
+    Gzip,
+    /// Smaller, and quicker to pull; refused by docker before 23
+    Zstd,
+    /// gzip from which the stargz snapshotter pulls files when they are read
+    Estargz,
+}
+
+impl From<Compression> for Packing {
+    fn from(compression: Compression) -> Self {
+        match compression {
+            Compression::Gzip => Self::Gzip,
+            Compression::Zstd => Self::Zstd,
+            Compression::Estargz => Self::Estargz,
         }
     }
 }
@@ -98,6 +119,7 @@ impl std::str::FromStr for Platforms {
   provenv build digits --to docker-archive:digits.tar
   provenv build digits --to prefix:/srv/digits     conda's environment without the image
   provenv build digits --to registry.example/team/digits:2
+  provenv build digits --compression zstd          smaller, and quicker to pull
   provenv build digits --to registry.example/team/digits:2 --platform all
   provenv build environment.yaml --lock environment.lock.json
   provenv build environment.yaml --push            share it with the team (docs/how-to/share-a-cache.md)
@@ -114,6 +136,17 @@ pub struct BuildArgs {
     /// Build exactly from this lock, which `provenv lock` wrote here or elsewhere, and resolve nothing
     #[arg(long, value_name = "LOCK", value_hint = ValueHint::FilePath)]
     pub lock: Option<PathBuf>,
+    /// How layers are compressed: gzip, which every client takes [default], zstd, or estargz, from which files are pulled when they
+    /// are read. Another compression is another image
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub compression: Option<Compression>,
+    /// The most layers that the image may have, those of its base included; packages that change then move more than
+    /// themselves. Another number is another image [default: fewer than 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=127))]
+    pub layers: Option<u8>,
+    /// Make the image that an older provenv made, by the rules of its assembly epoch: see the label dev.provenv.epoch
+    #[arg(long, value_name = "EPOCH")]
+    pub epoch: Option<u32>,
     /// Assemble again from the same lock and compare digests
     #[arg(long)]
     pub force: bool,

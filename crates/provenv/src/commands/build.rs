@@ -18,6 +18,9 @@ pub async fn build(context: &Context, arguments: BuildArgs) -> Result {
             Some(Platforms::All) | None => None,
         },
         insecure: arguments.insecure,
+        compression: arguments.compression.map(Into::into),
+        layers: arguments.layers,
+        epoch: arguments.epoch,
         post_link: arguments.post_link.map(Into::into),
         sign: arguments.sign,
         share: arguments.push,
@@ -40,11 +43,12 @@ pub async fn build(context: &Context, arguments: BuildArgs) -> Result {
                 _ => "assembled".to_owned(),
             };
             let mut text = format!(
-                "{} ({state})\n  platform  {}\n  size      {} in {} layers\n  lock      {}\n",
+                "{} ({state})\n  platform  {}\n  size      {} in {} layers, {}\n  lock      {}\n",
                 built.image,
                 built.platform,
                 output::bytes(built.size),
                 built.layers,
+                built.compression,
                 built.lock
             );
             if let Some(signed) = &built.signed {

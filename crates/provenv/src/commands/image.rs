@@ -33,13 +33,14 @@ async fn list(context: &Context) -> Result {
             return "no images yet: `provenv build FILE` makes one\n".to_owned();
         }
         let mut table =
-            Table::new(["IMAGE", "PLATFORM", "SIZE", "LAYERS", "PACKAGES", "MADE", "ENVIRONMENTS"]);
+            Table::new(["IMAGE", "PLATFORM", "SIZE", "LAYERS", "IS", "PACKAGES", "MADE", "ENVIRONMENTS"]);
         for image in images {
             table.row([
                 image.digest.short(),
                 image.platform.to_string(),
                 output::bytes(image.size),
                 image.layers.to_string(),
+                image.compression.to_string(),
                 image.packages.to_string(),
                 output::time(image.created_at),
                 image.environments.join(" "),
@@ -96,7 +97,10 @@ fn details_text(details: &ImageDetails) -> String {
     line("image", &details.digest.to_string());
     line("config", &details.config.to_string());
     line("platform", &details.platform.to_string());
-    line("size", &format!("{} in {} layers", output::bytes(details.size), details.layers.len()));
+    let most = details.most_layers.map(|most| format!(" (at most {most})")).unwrap_or_default();
+    let size = output::bytes(details.size);
+    line("size", &format!("{size} in {} layers{most}, {}", details.layers.len(), details.compression));
+    line("epoch", &details.epoch.to_string());
     line("base", &details.base);
     if let Some(python) = &details.python {
         line("python", python);

@@ -132,6 +132,7 @@ fn layer(store: &Store, text: &[u8]) -> Layer {
         diff_id: Digest::of(&tar),
         tar_size: tar.len() as u64,
         compression: provenv_image::layer::Compression::Gzip,
+        toc: None,
         foreign: false,
         what: "a layer".into(),
         packages: vec![],

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use provenv_definition::{Definition, Digest, Environment, Platform, codes, definition_digest};
 use provenv_image::export::{self, BundleContents, read_bundle};
+use provenv_image::form::Form;
 use provenv_image::oci::Image;
 use provenv_image::proof::Referrer;
 use provenv_image::proof::provenance::{DEFINITION_TYPE, LOCK_TYPE, RECEIPT_TYPE};
-use provenv_image::segment::EPOCH;
 use provenv_lock::{Lock, Receipt};
 
 use super::{
@@ -55,7 +55,7 @@ struct Sound {
     definition_bytes: Vec<u8>,
     receipt: Receipt,
     receipt_text: String,
-    epoch: u32,
+    form: Form,
     image: Image,
     environment: Option<EnvironmentFile>,
     artifacts: usize,
@@ -148,7 +148,7 @@ impl Workspace {
         let receipt_text = String::from_utf8(needed(RECEIPT_TYPE)?)
             .map_err(|error| unsound(format!("its receipt is no text: {error}")))?;
         let receipt: Receipt = serde_json::from_str(&receipt_text).map_err(broken)?;
-        let ImageFile { epoch, image } = serde_json::from_slice(&needed(IMAGE_TYPE)?).map_err(broken)?;
+        let ImageFile { form, image } = serde_json::from_slice(&needed(IMAGE_TYPE)?).map_err(broken)?;
         let environment: Option<EnvironmentFile> = part(ENVIRONMENT_TYPE)?
             .map(|bytes| serde_json::from_slice(&bytes).map_err(broken))
             .transpose()?;
@@ -182,7 +182,7 @@ impl Workspace {
             definition_bytes,
             receipt,
             receipt_text,
-            epoch,
+            form,
             image,
             environment,
             artifacts: bundle.layers.iter().filter(|layer| layer.media_type == ARTIFACT_TYPE).count(),
@@ -250,7 +250,7 @@ impl Workspace {
             }
             checks = verified.checks;
         }
-        if let Some(here) = self.catalogue.image(&sound.digest, platform, sound.epoch).await? {
+        if let Some(here) = self.catalogue.image(&sound.digest, platform, sound.form).await? {
             if here.manifest != image.manifest {
                 let (image, here) = (image.manifest, here.manifest);
                 return Err(BundleError::OtherImage { file: file(), image, here }.into());
@@ -264,7 +264,7 @@ impl Workspace {
             return Ok(checks);
         }
         // Whoever locked this definition here, or has it from us, and builds it next, must get what its lock makes.
-        if platform != Platform::host() || sound.epoch != EPOCH {
+        if platform != Platform::host() || sound.form.check().is_err() {
             let (image, lock) = (image.manifest, sound.digest);
             return Err(BundleError::Unproven { file: file(), image, lock }.into());
         }
@@ -291,7 +291,14 @@ impl Workspace {
             serde_json::from_slice(&manifest).map_err(|error| opened.unsound(error.to_string()))?;
         // Each of them was hashed on its way into the store.
         let contents = Some(Ok(sound.image.blobs().len()));
-        Ok(Evidence::new(sound.image.manifest, manifest, sound.image.platform, attached, contents))
+        let config = self.store.read(&sound.image.config)?;
+        let shown = opened.file.display().to_string();
+        let evidence = Evidence::new(sound.image.manifest, manifest, &config, attached, contents, &shown)?;
+        // It would be on record as what it is not.
+        if (evidence.form, evidence.platform) != (sound.form, sound.image.platform) {
+            return Err(opened.unsound("an image is of another form or platform than its record says"));
+        }
+        Ok(evidence)
     }
 
     async fn take(&self, opened: &Opened<'_>, sound: Sound, options: &ImportOptions) -> Result<BundledImage> {
@@ -300,7 +307,7 @@ impl Workspace {
             .import_resolution(&sound.definition, &sound.lock, &sound.receipt, &sound.receipt_text)
             .await?;
         // Somebody may have built it meanwhile.
-        let here = self.catalogue.import_image(&sound.digest, sound.epoch, image).await?;
+        let here = self.catalogue.import_image(&sound.digest, sound.form, image).await?;
         if here != image.manifest {
             let (file, image) = (opened.file.to_owned(), image.manifest);
             return Err(BundleError::OtherImage { file, image, here }.into());
@@ -368,7 +375,7 @@ fn is_small(blobs: &HashMap<Digest, u64>, digest: &Digest) -> bool {
 
 /// In what two images of one bundle cannot both be taken.
 fn contradiction(one: &Sound, other: &Sound) -> Option<&'static str> {
-    let made_of = |one: &Sound| (one.digest, one.image.platform, one.epoch);
+    let made_of = |one: &Sound| (one.digest, one.image.platform, one.form);
     if made_of(one) == made_of(other) && one.image.manifest != other.image.manifest {
         return Some("it holds two images of one lock");
     }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use provenv_definition::{Digest, Environment, Platform};
 use provenv_image::base_image::Manifest;
 use provenv_image::export::write_bundle;
+use provenv_image::form::Form;
 use provenv_image::oci::Image;
 use provenv_image::proof::artifact::Descriptor;
 use provenv_image::proof::{Part, Referrer};
-use provenv_image::segment::EPOCH;
 use provenv_lock::{Artifact, PlatformLock, PostLink, PypiSource};
 use serde::{Deserialize, Serialize};
 
@@ -184,7 +184,9 @@ impl Workspace {
             let artifacts = layers.len();
             let registered = self.given(reference, folder).await.ok().and_then(|given| given.row);
             let environment = registered.as_ref().map(|row| format!("{}:{}", row.name, row.version));
-            let known = ImageFile { epoch: origin.epoch.unwrap_or(EPOCH), image: image.clone() };
+            // Before it was noted there was but one.
+            let form = origin.form.unwrap_or_else(|| Form::of_epoch(1));
+            let known = ImageFile { form, image: image.clone() };
             let mut parts = record.parts()?;
             parts.push(json_part(IMAGE_TYPE, &known)?);
             if let Some(row) = registered {

@@ -1,8 +1,8 @@
 //! The bytes of an image that is known and not here, once they are needed.
 
 use provenv_definition::{Digest, Platform};
+use provenv_image::form::Form;
 use provenv_image::oci::Image;
-use provenv_image::segment::EPOCH;
 use provenv_image::unpack;
 use provenv_lock::Lock;
 use provenv_registry::{PullOptions, Reference};
@@ -11,6 +11,7 @@ use super::find::built;
 use crate::building::{Assembling, is_whole};
 use crate::catalogue::ImageRow;
 use crate::error::with_causes;
+use crate::image_file;
 use crate::{Error, Result, Workspace};
 
 /// What of an image is needed.
@@ -38,8 +39,13 @@ impl Workspace {
     }
 
     /// The image of a lock that was found in a registry, as long as its configuration is here.
-    pub(crate) async fn known_remote(&self, lock: &Digest, platform: Platform) -> Result<Option<Image>> {
-        let remote = self.catalogue.remote_image(lock, platform, EPOCH).await?;
+    pub(crate) async fn known_remote(
+        &self,
+        lock: &Digest,
+        platform: Platform,
+        form: Form,
+    ) -> Result<Option<Image>> {
+        let remote = self.catalogue.remote_image(lock, platform, form).await?;
         let image = remote.map(|remote| remote.image);
         Ok(image.filter(|image| self.store.contains(&image.manifest) && self.store.contains(&image.config)))
     }
@@ -57,23 +63,40 @@ impl Workspace {
         if missing.is_empty() {
             return Ok(());
         }
+        let form = self.form_of_known(image).await?;
         if let Err(error) = self.fetch_blobs(image, &missing).await {
             if self.offline || image.platform != Platform::host() {
                 return Err(error);
             }
             let why = with_causes(&error);
             self.reporter.note(&format!("the image is assembled here, since it could not be fetched: {why}"));
-            self.catalogue.forget_remote_image(lock, image.platform).await?;
+            self.catalogue.forget_remote_image(lock, &image.manifest).await?;
             let whole = self.catalogue.lock(lock).await?.ok_or(Error::NoPlatform(image.platform))?;
-            let made = self.assemble(&whole, image.platform, Assembling::First).await?;
+            let made = self.assemble(&whole, image.platform, form, Assembling::First).await?;
             if made.manifest != image.manifest {
                 return Err(Error::NotReproducible { first: image.manifest, second: made.manifest });
             }
         }
         if is_whole(&self.store, image) {
-            self.catalogue.import_image(lock, EPOCH, image).await?;
+            self.catalogue.import_image(lock, form, image).await?;
         }
         Ok(())
+    }
+
+    /// The form of an image that is known, as the registry's was said to be where it is not here to say it.
+    async fn form_of_known(&self, image: &Image) -> Result<Form> {
+        if self.store.contains(&image.manifest) && self.store.contains(&image.config) {
+            return self.stated_form(image);
+        }
+        let remote = self.catalogue.remote_images().await?;
+        let known = remote.into_iter().find(|remote| remote.image.manifest == image.manifest);
+        known.map(|remote| remote.form).ok_or_else(|| Error::NoImage(image.manifest.to_string()))
+    }
+
+    /// The form that an image says it has, whose manifest and configuration are here.
+    pub(crate) fn stated_form(&self, image: &Image) -> Result<Form> {
+        let (manifest, config) = (self.store.read(&image.manifest)?, self.store.read(&image.config)?);
+        Ok(image_file::form(&manifest, &config))
     }
 
     fn missing_blobs(&self, image: &Image, need: Need) -> Result<Vec<(Digest, u64)>> {

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use provenv_definition::{Definition, Digest, Platform};
+use provenv_image::form::Form;
 use provenv_image::oci::Image;
 use provenv_image::proof::Referrer;
 use provenv_image::proof::artifact::Descriptor;
 use provenv_image::proof::provenance::{LOCK_TYPE, RECEIPT_TYPE};
-use provenv_image::segment::EPOCH;
 use provenv_lock::{Lock, PypiSource, Receipt};
 use provenv_registry::Repository;
 
@@ -136,11 +136,16 @@ impl Workspace {
     }
 
     /// The image of `lock` that the shared cache has, without the bytes of its layers.
-    pub(crate) async fn find_image(&self, lock: &Digest, platform: Platform) -> Result<Option<Image>> {
+    pub(crate) async fn find_image(
+        &self,
+        lock: &Digest,
+        platform: Platform,
+        form: Form,
+    ) -> Result<Option<Image>> {
         let Some(cache) = self.asked_cache() else { return Ok(None) };
-        let found = self.image_in_cache(cache, lock, platform).await;
+        let found = self.image_in_cache(cache, lock, platform, form).await;
         let Some(image) = self.settled(cache, "image", found)? else { return Ok(None) };
-        self.catalogue.record_remote_image(lock, EPOCH, &image, &cache.name()).await?;
+        self.catalogue.record_remote_image(lock, form, &image, &cache.name()).await?;
         let (registry, name) = (cache.repository.registry(), cache.repository.repository());
         self.catalogue.record_remote_blobs(registry, name, &image.blobs()).await?;
         Ok(Some(image))
@@ -151,9 +156,10 @@ impl Workspace {
         cache: &Cache,
         lock: &Digest,
         platform: Platform,
+        form: Form,
     ) -> Result<Option<Image>, Refused> {
         let reader = cache.reader(&self.config)?;
-        let Some(index) = index_of(reader, &lock_tag(lock)).await? else { return Ok(None) };
+        let Some(index) = index_of(reader, &lock_tag(lock, form)).await? else { return Ok(None) };
         let Some(recorded) = index.for_platform(platform) else { return Ok(None) };
         let record = record_of(reader, &recorded).await?;
         // What makes it the lock's image by more than its tag.
@@ -161,15 +167,18 @@ impl Workspace {
             return Err(because("it is of another lock"));
         }
         let file = part(reader, &record, IMAGE_TYPE).await?;
-        let ImageFile { epoch, image } = serde_json::from_slice(&file)
+        let ImageFile { form: said, image } = serde_json::from_slice(&file)
             .map_err(|error| because(format!("what is said of it cannot be read: {error}")))?;
-        if epoch != EPOCH || image.platform != platform || image.manifest != recorded.image.0 {
+        if said != form || image.platform != platform || image.manifest != recorded.image.0 {
             return Err(because("what is said of it is about another image"));
         }
         let manifest = reader.manifest(&image.manifest.to_string()).await?;
         let manifest = manifest.ok_or_else(|| because("its manifest is not there"))?;
         let config = reader.blob(&image.config, image.config_size).await?;
         image_file::check(&image, &manifest.bytes, &config).map_err(because)?;
+        if image_file::form(&manifest.bytes, &config) != form {
+            return Err(because("it is of another form than its tag says"));
+        }
         self.vouched(cache, &image.manifest, lock).await?;
         self.store.put(&manifest.bytes)?;
         self.store.put(&config)?;

@@ -5,7 +5,7 @@
 //! | tag | names |
 //! |---|---|
 //! | `definition-<digest>` | the index of the lock that was chosen last for the definition |
-//! | `lock-<digest>-e<epoch>` | the index of the lock's images |
+//! | `lock-<digest>-e<epoch>` | the index of the lock's images; with `-zstd` or `-estargz` behind it, and `-l<layers>`, of those that are so |
 //!
 //! An index has, for each platform, the image, and a record: a manifest that refers to it, with lock, definition, receipt and
 //! what a workspace knows of the image. So clients run what a tag names, and registries that remove what has no tag keep it all.
@@ -23,7 +23,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use provenv_definition::Digest;
-use provenv_image::segment::EPOCH;
+use provenv_image::form::{Form, Packing};
 use provenv_registry::{Options, Reference, Repository};
 
 use crate::config::Config;
@@ -119,7 +119,14 @@ fn definition_tag(definition: &Digest) -> String {
     format!("definition-{}", definition.hex())
 }
 
-/// The tag of the images of a lock.
-fn lock_tag(lock: &Digest) -> String {
-    format!("lock-{}-e{EPOCH}", lock.hex())
+/// The tag of the images of a lock in a form.
+fn lock_tag(lock: &Digest, form: Form) -> String {
+    let mut tag = format!("lock-{}-e{}", lock.hex(), form.epoch);
+    if form.packing != Packing::Gzip {
+        tag = format!("{tag}-{}", form.packing);
+    }
+    match form.layers {
+        Some(layers) => format!("{tag}-l{layers}"),
+        None => tag,
+    }
 }

@@ -5,7 +5,6 @@ use provenv_image::oci::Image;
 use provenv_image::proof::artifact::Descriptor;
 use provenv_image::proof::provenance::{DEFINITION_TYPE, LOCK_TYPE, RECEIPT_TYPE};
 use provenv_image::proof::{Part, Referrer};
-use provenv_image::segment::EPOCH;
 use provenv_registry::{Reference, Repository};
 
 use super::find::built;
@@ -25,7 +24,8 @@ impl Workspace {
     pub(crate) async fn share(&self, cache: &Cache, locked: &Locked, image: &Image) -> Result<String> {
         let name = cache.name();
         let lock = &locked.receipt.lock;
-        let tag = lock_tag(lock);
+        let form = self.stated_form(image)?;
+        let tag = lock_tag(lock, form);
         let reference: Reference = format!("{name}:{tag}").parse()?;
         let writer = Repository::to_write(&cache.repository, &cache.options(&self.config))?;
         let own = (image.manifest, image.manifest_size);
@@ -47,7 +47,7 @@ impl Workspace {
             add(&writer, &tag, locked, &Recorded { platform: image.platform, image: own, record }).await?
         };
         name_definition(&writer, locked, &index).await?;
-        self.catalogue.record_remote_image(lock, EPOCH, image, &name).await?;
+        self.catalogue.record_remote_image(lock, form, image, &name).await?;
         Ok(reference.to_string())
     }
 
@@ -68,7 +68,7 @@ impl Workspace {
             text(LOCK_TYPE, locked.lock.to_bytes()),
             json_part(DEFINITION_TYPE, &definition)?,
             text(RECEIPT_TYPE, receipt.into_bytes()),
-            json_part(IMAGE_TYPE, &ImageFile { epoch: EPOCH, image: image.clone() })?,
+            json_part(IMAGE_TYPE, &ImageFile { form: self.stated_form(image)?, image: image.clone() })?,
         ];
         for Part { media_type, bytes, annotations } in parts {
             let (digest, size) = (self.store.put(&bytes)?, bytes.len() as u64);

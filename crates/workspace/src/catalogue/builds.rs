@@ -1,6 +1,7 @@
 //! Attempts to assemble an image, and where their logs are.
 
 use provenv_definition::{Digest, Platform};
+use provenv_image::form::Form;
 use serde::Serialize;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -72,15 +73,26 @@ impl Catalogue {
     }
 
     /// A build begins.
-    pub async fn begin_build(&self, id: &str, lock: &Digest, platform: Platform, log: &str) -> Result<()> {
+    pub async fn begin_build(
+        &self,
+        id: &str,
+        lock: &Digest,
+        platform: Platform,
+        form: Form,
+        log: &str,
+    ) -> Result<()> {
         sqlx::query(
-            "INSERT INTO builds (id, lock, platform, status, log, started_at) VALUES ($1, $2, $3, 'running', $4, $5)",
+            "INSERT INTO builds (id, lock, platform, status, log, started_at, epoch, compression, layers)
+             VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, $8)",
         )
         .bind(id)
         .bind(lock.to_string())
         .bind(platform.as_str())
         .bind(log)
         .bind(jiff::Timestamp::now().to_string())
+        .bind(i64::from(form.epoch))
+        .bind(form.packing.as_str())
+        .bind(i64::from(form.layers.unwrap_or(0)))
         .execute(&self.pool)
         .await?;
         Ok(())

@@ -35,6 +35,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("remote.sql"),
     include_str!("uses.sql"),
     include_str!("dockerfiles.sql"),
+    include_str!("forms.sql"),
 ];
 
 /// What can go wrong with the catalogue.

@@ -1,6 +1,7 @@
 //! What is attached to images, and where images come from.
 
 use provenv_definition::{Digest, Platform};
+use provenv_image::form::Form;
 use provenv_image::proof::Referrer;
 use provenv_lock::Receipt;
 use sqlx::Row;
@@ -26,8 +27,8 @@ pub struct Origin {
     pub lock: Digest,
     /// What it runs on.
     pub platform: Platform,
-    /// The rules it was assembled by, where that is still known.
-    pub epoch: Option<u32>,
+    /// Its form, where that is still known.
+    pub form: Option<Form>,
 }
 
 impl Catalogue {
@@ -67,11 +68,11 @@ impl Catalogue {
     /// What every image that was ever assembled here came from, the first one first.
     pub async fn origins(&self) -> Result<Vec<Origin>> {
         let rows = sqlx::query(
-            "SELECT manifest, lock, platform, epoch, created_at AS at FROM images
+            "SELECT manifest, lock, platform, epoch, compression, layers, created_at AS at FROM images
              UNION ALL
-             SELECT manifest, lock, platform, epoch, found_at AS at FROM remote_images
+             SELECT manifest, lock, platform, epoch, compression, layers, found_at AS at FROM remote_images
              UNION ALL
-             SELECT manifest, lock, platform, NULL AS epoch, started_at AS at FROM builds
+             SELECT manifest, lock, platform, epoch, compression, layers, started_at AS at FROM builds
              WHERE status = 'succeeded' AND manifest IS NOT NULL AND definition IS NULL
              ORDER BY at",
         )
@@ -79,18 +80,17 @@ impl Catalogue {
         .await?;
         let mut origins: Vec<Origin> = Vec::with_capacity(rows.len());
         for row in &rows {
-            let epoch: Option<i64> = row.try_get("epoch")?;
             let origin = Origin {
                 image: row.try_get::<String, _>("manifest")?.parse().map_err(corrupt("digest"))?,
                 lock: row.try_get::<String, _>("lock")?.parse().map_err(corrupt("digest"))?,
                 platform: row.try_get::<String, _>("platform")?.parse().map_err(corrupt("platform"))?,
-                epoch: epoch.and_then(|epoch| u32::try_from(epoch).ok()),
+                form: super::images::form(row)?,
             };
             let same = |one: &&mut Origin| {
                 (one.image, one.lock, one.platform) == (origin.image, origin.lock, origin.platform)
             };
             match origins.iter_mut().find(same) {
-                Some(one) => one.epoch = one.epoch.or(origin.epoch),
+                Some(one) => one.form = one.form.or(origin.form),
                 None => origins.push(origin),
             }
         }

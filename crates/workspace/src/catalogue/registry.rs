@@ -310,10 +310,11 @@ impl Catalogue {
             .collect()
     }
 
-    /// The images of a lock, the newest epoch first: their platforms and manifests.
+    /// The images of a lock, those of the newest epoch first, and of these the one that was made last: their platforms and
+    /// manifests.
     pub async fn manifests_of_lock(&self, lock: &Digest) -> Result<Vec<(String, Digest)>> {
         let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT platform, manifest FROM images WHERE lock = $1 ORDER BY epoch DESC, platform",
+            "SELECT platform, manifest FROM images WHERE lock = $1 ORDER BY epoch DESC, created_at DESC, platform",
         )
         .bind(lock.to_string())
         .fetch_all(&self.pool)

@@ -1,6 +1,7 @@
 //! What other registries have.
 
 use provenv_definition::{Digest, Platform};
+use provenv_image::form::Form;
 use provenv_image::oci::Image;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -12,6 +13,8 @@ use super::{Catalogue, ImageRow, Result, corrupt};
 pub struct RemoteImage {
     /// The lock it was assembled from.
     pub lock: Digest,
+    /// Its form.
+    pub form: Form,
     /// It.
     pub image: Image,
     /// `HOST/NAME`.
@@ -21,8 +24,8 @@ pub struct RemoteImage {
 
 impl From<RemoteImage> for ImageRow {
     fn from(remote: RemoteImage) -> Self {
-        let RemoteImage { lock, image, found_at, .. } = remote;
-        Self { lock, platform: image.platform, image, created_at: found_at }
+        let RemoteImage { lock, form, image, found_at, .. } = remote;
+        Self { lock, platform: image.platform, form, image, created_at: found_at }
     }
 }
 
@@ -31,19 +34,22 @@ impl Catalogue {
     pub async fn record_remote_image(
         &self,
         lock: &Digest,
-        epoch: u32,
+        form: Form,
         image: &Image,
         reference: &str,
     ) -> Result<()> {
         sqlx::query(
-            "INSERT INTO remote_images (lock, platform, epoch, manifest, body, reference, found_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
-             ON CONFLICT (lock, platform, epoch) DO UPDATE
+            "INSERT INTO remote_images
+                 (lock, platform, epoch, compression, layers, manifest, body, reference, found_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             ON CONFLICT (lock, platform, epoch, compression, layers) DO UPDATE
              SET manifest = excluded.manifest, body = excluded.body, reference = excluded.reference",
         )
         .bind(lock.to_string())
         .bind(image.platform.as_str())
-        .bind(i64::from(epoch))
+        .bind(i64::from(form.epoch))
+        .bind(form.packing.as_str())
+        .bind(i64::from(form.layers.unwrap_or(0)))
         .bind(image.manifest.to_string())
         .bind(serde_json::to_string(image).map_err(corrupt("image"))?)
         .bind(reference)
@@ -53,20 +59,22 @@ impl Catalogue {
         Ok(())
     }
 
-    /// The image of `lock` for `platform` made by this assembly epoch that a registry has.
+    /// The image of `lock` for `platform` in this form that a registry has.
     pub async fn remote_image(
         &self,
         lock: &Digest,
         platform: Platform,
-        epoch: u32,
+        form: Form,
     ) -> Result<Option<RemoteImage>> {
         let row = sqlx::query(
-            "SELECT lock, body, reference, found_at FROM remote_images
-             WHERE lock = $1 AND platform = $2 AND epoch = $3",
+            "SELECT lock, epoch, compression, layers, body, reference, found_at FROM remote_images
+             WHERE lock = $1 AND platform = $2 AND epoch = $3 AND compression = $4 AND layers = $5",
         )
         .bind(lock.to_string())
         .bind(platform.as_str())
-        .bind(i64::from(epoch))
+        .bind(i64::from(form.epoch))
+        .bind(form.packing.as_str())
+        .bind(i64::from(form.layers.unwrap_or(0)))
         .fetch_optional(&self.pool)
         .await?;
         row.as_ref().map(read).transpose()
@@ -74,18 +82,20 @@ impl Catalogue {
 
     /// Every image that a registry has, newest first.
     pub async fn remote_images(&self) -> Result<Vec<RemoteImage>> {
-        let rows =
-            sqlx::query("SELECT lock, body, reference, found_at FROM remote_images ORDER BY found_at DESC")
-                .fetch_all(&self.pool)
-                .await?;
+        let rows = sqlx::query(
+            "SELECT lock, epoch, compression, layers, body, reference, found_at FROM remote_images
+             ORDER BY found_at DESC",
+        )
+        .fetch_all(&self.pool)
+        .await?;
         rows.iter().map(read).collect()
     }
 
     /// Forgets that a registry has the image of `lock`: it does not.
-    pub async fn forget_remote_image(&self, lock: &Digest, platform: Platform) -> Result<()> {
-        sqlx::query("DELETE FROM remote_images WHERE lock = $1 AND platform = $2")
+    pub async fn forget_remote_image(&self, lock: &Digest, manifest: &Digest) -> Result<()> {
+        sqlx::query("DELETE FROM remote_images WHERE lock = $1 AND manifest = $2")
             .bind(lock.to_string())
-            .bind(platform.as_str())
+            .bind(manifest.to_string())
             .execute(&self.pool)
             .await?;
         Ok(())
@@ -135,6 +145,7 @@ impl Catalogue {
 fn read(row: &SqliteRow) -> Result<RemoteImage> {
     Ok(RemoteImage {
         lock: row.try_get::<String, _>("lock")?.parse().map_err(corrupt("digest"))?,
+        form: super::images::form(row)?.unwrap_or_default(),
         image: serde_json::from_str(&row.try_get::<String, _>("body")?).map_err(corrupt("image"))?,
         reference: row.try_get("reference")?,
         found_at: row.try_get::<String, _>("found_at")?.parse().map_err(corrupt("time"))?,

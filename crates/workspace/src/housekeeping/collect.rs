@@ -121,7 +121,7 @@ impl Workspace {
             self.catalogue.forget_pushed_blobs(since).await?;
             for row in self.catalogue.images().await? {
                 if !is_whole(&self.store, &row.image) {
-                    self.catalogue.forget_image(&row.lock, row.platform).await?;
+                    self.catalogue.forget_image(&row).await?;
                 }
             }
         }
@@ -177,7 +177,8 @@ impl Workspace {
             let Some(lock) = self.catalogue.lock(&digest).await? else { continue };
             roots.records.insert((RECORDS.to_owned(), digest.hex()));
             for (platform, lock) in &lock.platforms {
-                provenv_image::reach(&self.store, lock, *platform, &mut roots)?;
+                let forms = self.catalogue.forms(&digest, *platform).await?;
+                provenv_image::reach(&self.store, lock, *platform, &forms, &mut roots)?;
             }
         }
         for digest in remnants {

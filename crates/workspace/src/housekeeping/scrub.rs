@@ -188,7 +188,8 @@ impl Workspace {
             }
             for (platform, platform_lock) in &lock.platforms {
                 let mut roots = Roots::default();
-                provenv_image::reach(&self.store, platform_lock, *platform, &mut roots)?;
+                let forms = self.catalogue.forms(digest, *platform).await?;
+                provenv_image::reach(&self.store, platform_lock, *platform, &forms, &mut roots)?;
                 let own = images.iter().filter(|row| (row.lock, row.platform) == (*digest, *platform));
                 roots.blobs.extend(own.flat_map(|row| row.image.blobs()).map(|(digest, _)| digest));
                 let needed: BTreeSet<Digest> =
@@ -293,6 +294,13 @@ impl Workspace {
         }
         let say = |error: crate::Error| with_causes(&error);
         let _lease = self.image_lease(digest, platform).await.map_err(say)?;
-        self.assemble(lock, platform, Assembling::Mending).await.map(drop).map_err(say)
+        let mut forms = self.catalogue.forms(digest, platform).await.map_err(|error| say(error.into()))?;
+        if forms.is_empty() {
+            forms.push(self.form());
+        }
+        for form in forms {
+            self.assemble(lock, platform, form, Assembling::Mending).await.map_err(say)?;
+        }
+        Ok(())
     }
 }

@@ -1,9 +1,11 @@
 //! An image that is to be checked, and what is attached to it, from wherever it is.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use provenv_definition::{Digest, Platform};
 use provenv_image::export;
+use provenv_image::form::Form;
 use provenv_image::proof::provenance::{DEFINITION_TYPE, LOCK_TYPE};
 use provenv_image::proof::{dsse, simple_signing};
 use provenv_registry::{Options, Reference};
@@ -25,6 +27,8 @@ pub(crate) struct Evidence {
     pub manifest: ImageManifest,
     /// What the image runs on.
     pub platform: Platform,
+    /// The form that it says it has.
+    pub form: Form,
     /// Media types and bytes of what is attached to it.
     attached: Vec<(String, Vec<u8>)>,
     /// The first blob that is not what it should be; `None` in it if all were read and are right.
@@ -36,6 +40,8 @@ pub(crate) struct Evidence {
 pub(crate) struct ImageManifest {
     pub config: Blob,
     pub layers: Vec<Blob>,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -48,18 +54,29 @@ pub(crate) struct Blob {
 struct ImageConfig {
     architecture: String,
     os: String,
+    #[serde(default)]
+    config: Option<RuntimeConfig>,
+}
+
+#[derive(Deserialize)]
+struct RuntimeConfig {
+    #[serde(default, rename = "Labels")]
+    labels: Option<BTreeMap<String, String>>,
 }
 
 impl Evidence {
-    /// Of an image that somebody else has gathered: what is attached, by media type, and whether its blobs are right.
+    /// Of an image that somebody else has gathered: its configuration, what is attached, by media type, and whether its blobs
+    /// are right. `shown` is what it is called.
     pub(crate) fn new(
         image: Digest,
         manifest: ImageManifest,
-        platform: Platform,
+        config: &[u8],
         attached: Vec<(String, Vec<u8>)>,
         contents: Option<Result<usize, String>>,
-    ) -> Self {
-        Self { image, manifest, platform, attached, contents }
+        shown: &str,
+    ) -> Result<Self> {
+        let (platform, form) = said(&manifest, config, shown)?;
+        Ok(Self { image, manifest, platform, form, attached, contents })
     }
 
     /// Whether files of this kind say something of an image.
@@ -108,6 +125,7 @@ impl Workspace {
             }
         }
         let manifest = parse(&self.store.read(&image.manifest)?, reference)?;
+        let (_, form) = said(&manifest, &self.store.read(&image.config)?, reference)?;
         let (store, blobs) = (self.store.clone(), image.blobs());
         let contents = tokio::task::spawn_blocking(move || {
             all_right(blobs.iter().map(|(digest, size)| export::problem(&store.path(digest), digest, *size)))
@@ -117,6 +135,7 @@ impl Workspace {
             image: image.manifest,
             manifest,
             platform: image.platform,
+            form,
             attached,
             contents: Some(contents),
         })
@@ -129,10 +148,17 @@ fn in_layout(folder: &Path, tag: Option<&str>, shown: &str) -> Result<Evidence> 
         return Err(ProofError::NotOne { place: shown.to_owned(), found: layout.images.len() }.into());
     };
     let manifest = parse(&layout.read(&image)?, shown)?;
-    let platform = platform_of(&layout.read(&manifest.config.digest)?, shown)?;
+    let (platform, form) = said(&manifest, &layout.read(&manifest.config.digest)?, shown)?;
     let blobs = [&manifest.config].into_iter().chain(&manifest.layers);
     let contents = all_right(blobs.map(|blob| layout.problem(&blob.digest, blob.size)));
-    Ok(Evidence { image, manifest, platform, attached: layout.attached(&WANTED)?, contents: Some(contents) })
+    Ok(Evidence {
+        image,
+        manifest,
+        platform,
+        form,
+        attached: layout.attached(&WANTED)?,
+        contents: Some(contents),
+    })
 }
 
 pub(super) async fn in_registry(
@@ -147,9 +173,11 @@ pub(super) async fn in_registry(
     let config = &manifest.config;
     let config = provenv_registry::small_blob(reference, &config.digest, config.size, options).await?;
     let attached = provenv_registry::attached(reference, &found.digest, &WANTED, options).await?;
+    let (platform, form) = said(&manifest, &config, shown)?;
     Ok(Evidence {
         image: found.digest,
-        platform: platform_of(&config, shown)?,
+        platform,
+        form,
         manifest,
         attached: attached.into_iter().map(|file| (file.media_type, file.bytes)).collect(),
         contents: None,
@@ -165,11 +193,15 @@ fn parse(bytes: &[u8], shown: &str) -> Result<ImageManifest> {
     serde_json::from_value(value).map_err(|error| ProofError::Manifest(shown.to_owned(), error).into())
 }
 
-fn platform_of(config: &[u8], shown: &str) -> Result<Platform> {
+/// What the image runs on, and its form, as manifest and configuration say it.
+fn said(manifest: &ImageManifest, config: &[u8], shown: &str) -> Result<(Platform, Form)> {
     let wrong = |error| ProofError::Manifest(shown.to_owned(), error);
     let config: ImageConfig = serde_json::from_slice(config).map_err(wrong)?;
     let platform = format!("{}/{}", config.os, config.architecture);
-    platform.parse().map_err(|error| wrong(serde::de::Error::custom(error)).into())
+    let platform = platform.parse().map_err(|error| wrong(serde::de::Error::custom(error)))?;
+    let labels = config.config.and_then(|config| config.labels).unwrap_or_default();
+    let annotations = manifest.annotations.clone().unwrap_or_default();
+    Ok((platform, Form::stated(&annotations, &labels)))
 }
 
 /// How many blobs there are, or what is wrong with the first that is not right.

@@ -30,7 +30,7 @@ impl Record {
         let recorded = Recorded {
             image: self.origin.image,
             platform: self.origin.platform,
-            epoch: self.origin.epoch,
+            form: self.origin.form,
             definition: &self.definition,
             lock: &self.lock,
             lock_digest: self.origin.lock,
@@ -90,9 +90,13 @@ impl Workspace {
             let definition = definition_digest(&given.environment.definition);
             self.catalogue.current_receipt(&definition).await?.ok_or_else(missing)?.1.lock
         };
-        let of_lock = || origins.iter().filter(|origin| origin.lock == lock);
-        let here = of_lock().find(|origin| origin.platform == Platform::host());
-        here.or_else(|| of_lock().next()).cloned().ok_or_else(missing)
+        // For this machine, in the form that the settings want, or else the one that was made last.
+        let mut of_lock: Vec<&Origin> = origins.iter().rev().filter(|origin| origin.lock == lock).collect();
+        let is_other = |origin: &&Origin| {
+            (origin.platform != Platform::host(), origin.form != Some(self.form()), origin.form.is_none())
+        };
+        of_lock.sort_by_key(is_other);
+        of_lock.first().copied().cloned().ok_or_else(missing)
     }
 
     pub(crate) async fn record_of(&self, origin: Origin) -> Result<Record> {

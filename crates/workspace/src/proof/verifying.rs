@@ -267,6 +267,9 @@ impl Workspace {
                 Platform::host()
             )));
         }
+        if let Err(error) = evidence.form.check() {
+            return Ok(Check::failed("rebuild", format!("the image is of {}: {error}", evidence.form)));
+        }
         let pin = self.store.pin()?;
         if self.catalogue.lock(&digest).await?.is_none() {
             // A stranger's lock is held to what its own definition names, as one in a file is.
@@ -278,7 +281,7 @@ impl Workspace {
             let definition = stated.or_else(attached).ok_or_else(missing)?;
             self.usable(&definition, &lock, Path::new(shown)).await?;
         }
-        let image = self.assemble(&lock, evidence.platform, Assembling::Again).await?;
+        let image = self.assemble(&lock, evidence.platform, evidence.form, Assembling::Again).await?;
         drop(pin);
         Ok(compare(evidence, &image))
     }

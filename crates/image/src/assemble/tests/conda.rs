@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::{PLATFORM, World};
 use crate::assemble::{Error, reach};
 use crate::entry::Entry;
+use crate::form::{Form, Packing};
 use crate::layer;
 use crate::oci::Image;
 use crate::segment;
@@ -119,7 +120,12 @@ async fn conda_packages_wheels_and_their_bytecode_become_an_image() {
             "PATH=/opt/provenv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "CONDA_PREFIX=/opt/provenv",
             "CONDA_DEFAULT_ENV=/opt/provenv",
+            "CONDA_SHLVL=1",
+            "AZUREML_CONDA_ENVIRONMENT_PATH=/opt/provenv",
+            "AZUREML_ENVIRONMENT_IMAGE=True",
+            "LD_LIBRARY_PATH=/opt/provenv/lib",
             "LANG=C.UTF-8",
+            "LC_ALL=C.UTF-8",
         ]
     );
     // The base for tools is the lower part of it.
@@ -145,7 +151,7 @@ async fn a_package_for_any_python_may_lie_in_the_folder_of_a_platform() {
     assert_eq!(said.len(), 1);
     // Garbage collection leaves what it is made of, and what is known of it is found.
     let mut roots = Roots::default();
-    reach(&world.store("store"), &lock, PLATFORM, &mut roots).unwrap();
+    reach(&world.store("store"), &lock, PLATFORM, &[Form::default()], &mut roots).unwrap();
     let kept =
         segment::kept_conda(&world.store("store"), &lock.conda[0].artifact.sha256, &[Some((3, minor))]);
     let kept = kept.unwrap().unwrap();
@@ -495,7 +501,7 @@ async fn what_scripts_left_is_what_the_lock_says() {
     let world = World::new();
     let store = world.store("store");
     let left = segment::literal(&store, &[Entry::file("opt/provenv/cache", 0o644, "index")]).unwrap();
-    let (layer, _) = layer::join_one(&store, String::new(), &left).unwrap();
+    let (layer, _) = layer::join_one(&store, String::new(), &left, Packing::Gzip).unwrap();
     let pinned = PinnedLayer {
         sha256: layer.digest,
         size: layer.size,
@@ -550,7 +556,7 @@ async fn collection_leaves_what_a_conda_lock_stands_on() {
     let image = world.image("store", &lock).await;
     let store = world.store("store");
     let mut roots = Roots::default();
-    reach(&store, &lock, PLATFORM, &mut roots).unwrap();
+    reach(&store, &lock, PLATFORM, &[Form::default()], &mut roots).unwrap();
     store.collector().unwrap().collect(&roots, false).unwrap();
     world.heard.begun.lock().unwrap().clear();
     assert_eq!(world.image("store", &lock).await, image);
@@ -587,9 +593,9 @@ fn golden(world: &World, name: &str, bytes: &[u8]) -> CondaPackage {
     }
 }
 
-/// The digest of an image of this epoch never changes.
+/// The digests of images of an epoch never change, and nor do those of an older one.
 #[tokio::test]
-async fn golden_conda_image() {
+async fn golden_conda_images() {
     let world = World::new();
     let lock = PlatformLock {
         base: BaseLock::Debian { suite: Suite("test".to_owned()) },
@@ -602,11 +608,23 @@ async fn golden_conda_image() {
         pypi: Vec::new(),
         post_link: None,
     };
-    let image = world.image("golden", &lock).await;
-    let seen = world.contents("golden", &image);
-    assert_eq!(seen["opt/provenv/share/shared"].bytes, b"alpha");
-    assert_eq!(
-        image.manifest.to_string(),
-        "sha256:6ebe49554b1c524bf0c44d15233de3583f1f825b993a3f6b27d975b1ad9b4d90"
-    );
+    let packed = |packing| Form { packing, ..Form::of_epoch(2) };
+    let golden = [
+        (Form::of_epoch(1), "sha256:6ebe49554b1c524bf0c44d15233de3583f1f825b993a3f6b27d975b1ad9b4d90"),
+        (Form::of_epoch(2), "sha256:2ee2027f283891d16e4cacdf34363096df17d8fb108594262f2ffc8d65fcc272"),
+        (packed(Packing::Zstd), "sha256:27efe0c456c42a0caa83559d3f05d55d12626732cfedb018ec0352585c2341c6"),
+        (packed(Packing::Estargz), "sha256:4ad96df712f29ff753c3609cf23b538926ad78fc7f9c5e949e27401ed03e4d32"),
+        (
+            Form { layers: Some(5), ..Form::of_epoch(2) },
+            "sha256:a926f631f4d5ae7fa3c7bfb772df50556589a4fd1062031ca5659ecff1aa901a",
+        ),
+    ];
+    let mut made = Vec::new();
+    for (form, _) in golden {
+        let image = world.assembler("golden").in_form(form).image(&lock, PLATFORM).await.unwrap();
+        let seen = world.contents("golden", &image);
+        assert_eq!(seen["opt/provenv/share/shared"].bytes, b"alpha");
+        made.push((form, image.manifest.to_string()));
+    }
+    assert_eq!(made, golden.map(|(form, digest)| (form, digest.to_owned())));
 }

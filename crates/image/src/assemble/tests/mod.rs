@@ -2,6 +2,7 @@
 
 mod conda;
 mod distributions;
+mod forms;
 mod prefix;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use provenv_store::{Roots, Store};
 use tar::EntryType;
 
 use super::{Assembler, Error, reach};
+use crate::form::Form;
 use crate::oci::Image;
 use crate::python::PythonHost;
 use crate::segment::tests::bytecode::{HostPython, pythons};
@@ -264,7 +266,7 @@ async fn of_two_packages_with_one_path_the_later_name_wins_and_it_is_said() {
     let expected =
         format!("alpha 1.0 and beta 1.0 both have /{site}/shared.py; the image has that of beta 1.0");
     assert_eq!(notes, [expected]);
-    assert_eq!(super::notes(&world.store("store"), &lock, PLATFORM).unwrap(), notes);
+    assert_eq!(super::notes(&world.store("store"), &lock, PLATFORM, Form::default()).unwrap(), notes);
 }
 
 #[tokio::test]
@@ -341,7 +343,7 @@ async fn collection_leaves_what_a_lock_stands_on_and_nothing_else() {
     assembler.image(&dropped, PLATFORM).await.unwrap();
     let store = world.store("store");
     let mut roots = Roots::default();
-    reach(&store, &kept, PLATFORM, &mut roots).unwrap();
+    reach(&store, &kept, PLATFORM, &[Form::default()], &mut roots).unwrap();
     store.collector().unwrap().collect(&roots, false).unwrap();
 
     world.heard.begun.lock().unwrap().clear();

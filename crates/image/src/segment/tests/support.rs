@@ -11,7 +11,7 @@ use provenv_definition::Digest;
 use provenv_store::Store;
 use sha2::{Digest as _, Sha256};
 
-use crate::layer::{Layer, Part, join};
+use crate::layer::{Compression, Layer, Part, join};
 use crate::segment::{Error, Segment};
 
 /// A store in a folder that goes away.
@@ -69,7 +69,10 @@ impl Fixture {
         assert_eq!(Digest::of(&blob), layer.digest);
         assert_eq!(blob.len() as u64, layer.size);
         let mut tar = Vec::new();
-        flate2::read::MultiGzDecoder::new(&blob[..]).read_to_end(&mut tar).unwrap();
+        match layer.compression {
+            Compression::Zstd => tar = ::zstd::decode_all(&blob[..]).unwrap(),
+            _ => drop(flate2::read::MultiGzDecoder::new(&blob[..]).read_to_end(&mut tar).unwrap()),
+        }
         assert_eq!(Digest::of(&tar), layer.diff_id);
         assert_eq!(tar.len() as u64, layer.tar_size);
         let mut seen = BTreeMap::new();
