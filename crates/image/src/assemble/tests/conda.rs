@@ -275,7 +275,7 @@ async fn a_layer_with_what_no_script_may_leave_is_refused() {
     let lock = world.conda_lock(Vec::new());
     let build = async |path: &str| {
         let left = segment::literal(&store, &[Entry::file(path, 0o644, "left")]).unwrap();
-        let (layer, _) = layer::join_one(&store, String::new(), &left).unwrap();
+        let (layer, _) = layer::join_one(&store, String::new(), &left, Packing::Gzip).unwrap();
         let pinned = PinnedLayer {
             sha256: layer.digest,
             size: layer.size,
