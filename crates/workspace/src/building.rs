@@ -394,7 +394,7 @@ impl Workspace {
     }
 
     /// The image of a lock that is here, or known to be in a registry.
-    async fn known_image(&self, lock: &Digest, platform: Platform, form: Form) -> Result<Option<Image>> {
+    pub(crate) async fn known_image(&self, lock: &Digest, platform: Platform, form: Form) -> Result<Option<Image>> {
         let image = self.catalogue.image(lock, platform, form).await?;
         match image.filter(|image| is_whole(&self.store, image)) {
             Some(image) => Ok(Some(image)),
@@ -529,6 +529,12 @@ impl Workspace {
             rows.sort_by_key(|row| row.form != self.form());
             rows.into_iter().next().ok_or_else(missing)?
         };
+        self.details_of_image(row, reference).await
+    }
+
+    /// All about an image on record; `reference` is what it was asked for by.
+    pub(crate) async fn details_of_image(&self, row: ImageRow, reference: &str) -> Result<ImageDetails> {
+        let missing = || Error::NoImage(reference.to_owned());
         let lock = self.catalogue.lock(&row.lock).await?.ok_or_else(missing)?;
         let platform_lock = lock.platforms.get(&row.platform).ok_or(Error::NoPlatform(row.platform))?;
         let log = self.catalogue.build_log(&row.lock, &row.image.manifest).await?;

@@ -309,7 +309,7 @@ fn is_no_lock(path: &Path) -> Result<()> {
     })
 }
 
-fn unregistered(environment: Environment) -> EnvironmentDetails {
+pub(crate) fn unregistered(environment: Environment) -> EnvironmentDetails {
     EnvironmentDetails {
         name: environment.name.clone(),
         version: environment.version.clone(),
@@ -322,7 +322,7 @@ fn unregistered(environment: Environment) -> EnvironmentDetails {
     }
 }
 
-fn details(row: EnvironmentRow) -> EnvironmentDetails {
+pub(crate) fn details(row: EnvironmentRow) -> EnvironmentDetails {
     EnvironmentDetails {
         name: Some(row.name),
         version: Some(row.version),

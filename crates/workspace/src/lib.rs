@@ -20,6 +20,7 @@ mod error;
 mod ever;
 mod exporting;
 mod folders;
+mod hosting;
 mod housekeeping;
 mod image_file;
 mod interpreter;
@@ -61,6 +62,10 @@ pub use dockerfile::{Builder, DockerfileError};
 pub use environments::{EnvironmentDetails, Registered};
 pub use error::Error;
 pub use exporting::ExportOptions;
+pub use hosting::{
+    HostingError, StopSignal, Visitor, VersionsPage, VersionsQuery, acting_as, read_text, refuse_local,
+};
+pub use hosting::{Door, Mounted};
 pub use housekeeping::{
     CorruptBlob, CorruptState, GcImage, GcItem, GcOptions, GcSummary, KeepPolicy, ScrubSummary, StatsSummary,
     parse_age,
@@ -178,8 +183,11 @@ fn identifier(what: &str) -> String {
     format!("{what}-{time}-{:06x}", random & 0xff_ffff)
 }
 
-/// The user's name, for the record.
+/// The name of whoever acts, for the record: whom a server acts for, else the user of this process.
 fn user_name() -> String {
+    if let Some(name) = hosting::actor() {
+        return name;
+    }
     let user = nix::unistd::User::from_uid(nix::unistd::getuid());
     user.ok().flatten().map_or_else(|| nix::unistd::getuid().to_string(), |user| user.name)
 }

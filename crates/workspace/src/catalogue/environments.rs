@@ -64,7 +64,7 @@ pub enum Same {
     Never,
 }
 
-const COLUMNS: &str = "name, version, definition, receipt, lock, body, created_at, created_by";
+pub(super) const COLUMNS: &str = "name, version, definition, receipt, lock, body, created_at, created_by";
 
 impl Catalogue {
     /// Registers `new`, or finds the version that has the same content. Says whether it is new.
@@ -215,7 +215,7 @@ async fn next_number(transaction: &mut sqlx::SqliteConnection, name: &str) -> Re
     Ok((last + 1).to_string())
 }
 
-fn read(row: &SqliteRow) -> Result<EnvironmentRow> {
+pub(super) fn read(row: &SqliteRow) -> Result<EnvironmentRow> {
     let digest = |column: &str| -> Result<Digest> {
         row.try_get::<String, _>(column)?.parse().map_err(corrupt("digest"))
     };

@@ -6,6 +6,7 @@ mod builds;
 mod documents;
 mod environments;
 mod images;
+mod listing;
 mod proofs;
 mod registry;
 mod remote;
