@@ -63,10 +63,10 @@ pub(crate) struct Caller {
 }
 
 impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Caller {
-    type Rejection = Problem;
+    type Rejection = Box<Problem>;
 
-    async fn from_request_parts(parts: &mut axum::http::request::Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| *unauthorized())
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, _: &S) -> Result<Self> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(unauthorized)
     }
 }
 
