@@ -6,6 +6,7 @@ mod env;
 mod locking;
 mod proof;
 mod registry;
+mod server;
 mod signing;
 mod store;
 
@@ -20,6 +21,7 @@ pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, Platforms, UpgradeArgs};
 pub use proof::{AuditArgs, Ecosystem, SbomArgs};
 pub use registry::{RegistryCommand, RegistryServeArgs};
+pub use server::{BuildVersionArgs, ServeArgs};
 pub use signing::{KeyCommand, ProvenanceArgs, PushArgs, ReferrersArgs, SignArgs, VerifyArgs};
 pub use store::{GcArgs, StoreCommand};
 
@@ -135,6 +137,11 @@ pub enum Command {
     /// The registry: serve this workspace's images, and what is pushed to it
     #[command(subcommand)]
     Registry(RegistryCommand),
+    /// Serve workspaces over HTTP, for a team
+    Serve(ServeArgs),
+    /// Build a registered version, and say so as a server's worker wants it
+    #[command(hide = true)]
+    BuildVersion(BuildVersionArgs),
     /// Builds: list, show, logs
     #[command(subcommand)]
     Builds(BuildsCommand),

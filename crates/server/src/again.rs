@@ -43,10 +43,15 @@ async fn answer(
     next: Next,
 ) -> Result<Response> {
     let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= LONGEST);
-    let key = key.ok_or_else(|| Problem::bad("idempotency-key-invalid", "the key is empty, too long or no text"))?;
+    let key =
+        key.ok_or_else(|| Problem::bad("idempotency-key-invalid", "the key is empty, too long or no text"))?;
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, MOST).await.map_err(|_| {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", format!("the body has more than {MOST} bytes"))
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            format!("the body has more than {MOST} bytes"),
+        )
     })?;
     let mut hasher = Hasher::new();
     for part in [parts.uri.to_string().as_bytes(), &body[..]] {

@@ -38,7 +38,7 @@ pub use database::DatabaseError;
 use crate::access::Decisions;
 use crate::database::{Database, Role};
 use crate::problem::Problem;
-use crate::state::Server;
+use crate::state::{Server, told_to_stop};
 
 /// How long requests may take to end after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(30);
@@ -142,9 +142,7 @@ pub async fn serve(
         })
         .collect();
     let mut told = stopping.clone();
-    let stop = async move {
-        let _ = told.wait_for(|stopping| *stopping).await;
-    };
+    let stop = async move { told_to_stop(&mut told).await };
     let telling = async {
         signal.next().await;
         tracing::info!("the server stops");
@@ -200,7 +198,8 @@ fn app(server: &Arc<Server>) -> Router {
         .layer(DefaultBodyLimit::disable());
     api.merge(registry)
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server has a defect").into_response()
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server has a defect")
+                .into_response()
         }))
         .layer(from_fn_with_state(Arc::clone(server), observe))
         .with_state(Arc::clone(server))

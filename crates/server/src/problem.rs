@@ -4,7 +4,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use provenv_definition::Diagnostic;
-use provenv_workspace::{CatalogueError, Error};
+use provenv_workspace::{CatalogueError, Error, causes};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -94,23 +94,6 @@ impl Problem {
     }
 }
 
-/// Why an error came about, the nearest cause first.
-fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
-    let mut causes = Vec::new();
-    let mut said = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let message = cause.to_string();
-        // Many errors repeat their cause in their own message.
-        if !said.contains(message.trim_end()) {
-            causes.push(message.clone());
-        }
-        said = message;
-        source = cause.source();
-    }
-    causes
-}
-
 impl IntoResponse for Box<Problem> {
     fn into_response(self) -> Response {
         if let Some(fault) = &self.fault {
@@ -181,9 +164,7 @@ fn kind(error: &Error) -> Option<(StatusCode, &'static str)> {
         Error::Fetch(_) => (StatusCode::BAD_GATEWAY, "cannot-be-fetched"),
         Error::Unsupported(_) => (unprocessable, "not-supported"),
         Error::Catalogue(CatalogueError::VersionTaken { .. }) => (StatusCode::CONFLICT, "version-taken"),
-        Error::NoEnvironment(_) | Error::NoCurated { .. } => {
-            (StatusCode::NOT_FOUND, "environment-not-found")
-        }
+        Error::NoEnvironment(_) | Error::NoCurated { .. } => (StatusCode::NOT_FOUND, "environment-not-found"),
         Error::NoVersion { .. } => (StatusCode::NOT_FOUND, "version-not-found"),
         Error::NoImage(_) => (StatusCode::NOT_FOUND, "image-not-built"),
         Error::NoPlatform(_) => (StatusCode::NOT_FOUND, "platform-not-locked"),

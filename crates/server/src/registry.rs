@@ -25,7 +25,9 @@ async fn admitted(server: &Server, request: Request<Body>) -> Result<Response> {
     let user = user(server, request.headers()).await?.ok_or_else(crate::access::unauthorized)?;
     let rest = request.uri().path().trim_start_matches("/v2").trim_start_matches('/').to_owned();
     if rest.is_empty() && matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], "{}").into_response());
+        return Ok(
+            ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], "{}").into_response()
+        );
     }
     let name = rest.split('/').next().unwrap_or_default();
     let missing = || {
@@ -48,7 +50,8 @@ fn refused(problem: &Problem) -> Response {
         StatusCode::NOT_FOUND => "NAME_UNKNOWN",
         _ => "UNKNOWN",
     };
-    let error = serde_json::json!({ "code": code, "message": problem.detail, "detail": { "reason": problem.hint } });
+    let error =
+        serde_json::json!({ "code": code, "message": problem.detail, "detail": { "reason": problem.hint } });
     let body = serde_json::json!({ "errors": [error] }).to_string();
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let mut response = (status, kind, body).into_response();

@@ -86,8 +86,11 @@ impl Server {
     /// Makes a workspace; says whether it is new.
     pub async fn make_workspace(&self, name: &str, by: &str) -> Result<bool> {
         if !is_workspace_name(name) {
-            return Err(Problem::bad("workspace-name-invalid", format!("`{name}` is no name of a workspace"))
-                .hint("take lower-case letters, digits and `-`, at most 63"));
+            return Err(Problem::bad(
+                "workspace-name-invalid",
+                format!("`{name}` is no name of a workspace"),
+            )
+            .hint("take lower-case letters, digits and `-`, at most 63"));
         }
         // The folder first: what is on record is there.
         self.open(name).await?;
@@ -127,7 +130,7 @@ impl Server {
         tokio::spawn(async move {
             tokio::select! {
                 () = sweeping.sweep() => {}
-                _ = stopping.wait_for(|stopping| *stopping) => {}
+                () = told_to_stop(&mut stopping) => {}
             }
         });
         let opened = Arc::new(Opened { workspace, registry });
@@ -144,8 +147,18 @@ impl Server {
     }
 }
 
+/// Waits until the server is to stop.
+pub(crate) async fn told_to_stop(stopping: &mut watch::Receiver<bool>) {
+    // One whose sender is gone has stopped too.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
 /// Said of a workspace that is not there, and of one that is not for whoever asks.
 pub(crate) fn no_workspace(name: &str) -> Box<Problem> {
-    Problem::new(StatusCode::NOT_FOUND, "workspace-not-found", format!("there is no workspace `{name}` for you here"))
-        .hint("GET /api/v1/workspaces lists yours; an owner gives you a role in another")
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "workspace-not-found",
+        format!("there is no workspace `{name}` for you here"),
+    )
+    .hint("GET /api/v1/workspaces lists yours; an owner gives you a role in another")
 }

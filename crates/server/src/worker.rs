@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
 use crate::database::{Claimed, JobError, JobStatus, Result};
-use crate::state::Server;
+use crate::state::{Server, told_to_stop};
 
 /// How often a worker says that it lives, and hears whether the job is still wanted.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -71,18 +71,25 @@ pub(crate) async fn work(server: Arc<Server>, name: String) {
         tokio::select! {
             () = server.queued.notified() => {}
             () = tokio::time::sleep(PACE) => {}
-            _ = stopping.wait_for(|stopping| *stopping) => {}
+            () = told_to_stop(&mut stopping) => {}
         }
     }
 }
 
 async fn job(server: &Server, claimed: &Claimed) -> Result<()> {
     let job = &claimed.job;
-    tracing::info!(job = job.id, attempt = job.attempts, name = job.environment, version = job.version, "a build begins");
+    tracing::info!(
+        job = job.id,
+        attempt = job.attempts,
+        name = job.environment,
+        version = job.version,
+        "a build begins"
+    );
     let ended = match build(server, claimed).await {
         Ok(ended) => ended,
         Err(error) => {
-            let error = JobError { message: format!("the build could not be begun: {error}"), ..JobError::default() };
+            let error =
+                JobError { message: format!("the build could not be begun: {error}"), ..JobError::default() };
             return fail(server, claimed, error).await;
         }
     };
@@ -167,7 +174,7 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
             status = child.wait(), if said.is_some() => {
                 return Ok(Ended::Exited(status?, said.unwrap_or_default()));
             }
-            _ = stopping.wait_for(|stopping| *stopping) => {
+            () = told_to_stop(&mut stopping) => {
                 stop(&mut child).await?;
                 return Ok(Ended::Stopped);
             }

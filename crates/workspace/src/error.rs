@@ -339,6 +339,24 @@ impl Error {
         }
     }
 
+    /// Whether the same may go well another time: a server that did not answer, a connection that broke.
+    pub fn is_transient(&self) -> bool {
+        if let Self::Fetch(error) = self {
+            return error.is_transient();
+        }
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            let fetch = cause.downcast_ref::<provenv_fetch::Error>();
+            let fetch =
+                fetch.or_else(|| cause.downcast_ref::<Box<provenv_fetch::Error>>().map(|error| &**error));
+            if fetch.is_some_and(provenv_fetch::Error::is_transient) {
+                return true;
+            }
+            source = cause.source();
+        }
+        false
+    }
+
     /// What to do next, where there is something.
     pub fn hint(&self) -> Option<String> {
         self.hint_for(None)
@@ -486,6 +504,23 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Why an error came about, the nearest cause first.
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let message = cause.to_string();
+        // Many errors repeat their cause in their own message.
+        if !said.contains(message.trim_end()) {
+            causes.push(message.clone());
+        }
+        said = message;
+        source = cause.source();
+    }
+    causes
 }
 
 /// Names what was being done when an I/O operation fails.

@@ -175,7 +175,8 @@ pub fn read_text(name: &str, text: &str) -> Result<ReadEnvironment> {
     let path = folder.path().join(name);
     let include = || Error::Arguments {
         message: format!("`{name}` names other files, which a server does not have"),
-        hint: "send the definition in JSON, as `provenv env register` does, or put all into one file".to_owned(),
+        hint: "send the definition in JSON, as `provenv env register` does, or put all into one file"
+            .to_owned(),
     };
     let shorten = |mut remark: Diagnostic| {
         remark.file = remark.file.map(|_| name.into());
@@ -201,7 +202,8 @@ pub fn refuse_local(environment: &Environment) -> Result<()> {
     let definition = &environment.definition;
     let refused = |what: &str, text: &str| Error::Arguments {
         message: format!("{what} `{text}` is of the machine that the definition was written on"),
-        hint: "a server has neither your files nor your variables: name a URL that it can reach by https".to_owned(),
+        hint: "a server has neither your files nor your variables: name a URL that it can reach by https"
+            .to_owned(),
     };
     if let Base::Context(context) = &definition.base
         && let ContextLocation::Folder { path, .. } = &context.location
@@ -231,7 +233,8 @@ pub fn refuse_local(environment: &Environment) -> Result<()> {
     {
         return Err(refused("the build context", &url.to_string()));
     }
-    let requirements = pip.requirements.iter().chain(&pip.constraints).map(|entry| entry.requirement.as_str());
+    let requirements =
+        pip.requirements.iter().chain(&pip.constraints).map(|entry| entry.requirement.as_str());
     let specs = definition.conda.packages.iter().map(|package| package.spec.as_str());
     let names = definition.conda.channels.iter().filter_map(|channel| match channel {
         CondaChannel::Name(name) => Some(name.as_str()),
@@ -286,7 +289,9 @@ mod tests {
 
     #[test]
     fn a_text_reads_no_other_file() {
-        for text in ["-r /etc/passwd\n", "-r ../x.txt\n", "-c /etc/hostname\n", "--find-links /etc\n", "./wheel\n"] {
+        for text in
+            ["-r /etc/passwd\n", "-r ../x.txt\n", "-c /etc/hostname\n", "--find-links /etc\n", "./wheel\n"]
+        {
             let refused = read_text("requirements.txt", text).err();
             let said = refused.map(|error| error.to_string()).unwrap_or_default();
             assert!(!said.is_empty() && !said.contains("root"), "{text}: {said}");
@@ -319,9 +324,8 @@ mod tests {
         ] {
             with(requirement).unwrap_err();
         }
-        let named = |name: &str| {
-            refuse_local(&Environment { name: Some(name.to_owned()), ..Environment::default() })
-        };
+        let named =
+            |name: &str| refuse_local(&Environment { name: Some(name.to_owned()), ..Environment::default() });
         named("digits").unwrap();
         for name in ["../x", "a/b", ".hidden", "x.yaml", ""] {
             named(name).unwrap_err();

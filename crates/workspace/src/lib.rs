@@ -60,12 +60,12 @@ pub use config::{Config, ConfigError, default_workspace, parse_size};
 pub use curated::is_curated;
 pub use dockerfile::{Builder, DockerfileError};
 pub use environments::{EnvironmentDetails, Registered};
-pub use error::Error;
+pub use error::{Error, causes};
 pub use exporting::ExportOptions;
-pub use hosting::{
-    HostingError, StopSignal, Visitor, VersionsPage, VersionsQuery, acting_as, read_text, refuse_local,
-};
 pub use hosting::{Door, Mounted};
+pub use hosting::{
+    HostingError, StopSignal, VersionsPage, VersionsQuery, Visitor, acting_as, read_text, refuse_local,
+};
 pub use housekeeping::{
     CorruptBlob, CorruptState, GcImage, GcItem, GcOptions, GcSummary, KeepPolicy, ScrubSummary, StatsSummary,
     parse_age,

@@ -2,6 +2,7 @@
 
 mod audit;
 mod build;
+mod build_version;
 mod builds;
 mod bundle;
 mod capture;
@@ -21,6 +22,7 @@ mod registry;
 mod run;
 mod runs;
 mod sbom;
+mod serve;
 mod sign;
 mod store;
 mod submit;
@@ -256,6 +258,8 @@ pub async fn execute(cli: Cli) -> Result {
         Command::Key(command) => key::key(&context, command).await,
         Command::Bundle(command) => bundle::bundle(&context, command).await,
         Command::Registry(command) => registry::registry(&context, command).await,
+        Command::Serve(arguments) => serve::serve(&context, arguments).await,
+        Command::BuildVersion(arguments) => build_version::build_version(&context, arguments).await,
         Command::Builds(command) => builds::builds(&context, command).await,
         Command::Runs(command) => runs::runs(&context, command).await,
         Command::Store(command) => store::store(&context, command).await,

@@ -109,10 +109,7 @@ impl Index for Prefixed {
         let after = page.after.as_deref().and_then(|after| after.strip_prefix(&self.prefix));
         let page = Page { after: after.map(str::to_owned), limit: page.limit };
         let own = self.index.repositories(&page).await?;
-        Ok(own
-            .into_iter()
-            .filter_map(|name| RepositoryName::new(format!("{}{name}", self.prefix)))
-            .collect())
+        Ok(own.into_iter().filter_map(|name| RepositoryName::new(format!("{}{name}", self.prefix))).collect())
     }
 
     async fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> IndexResult<Vec<String>> {

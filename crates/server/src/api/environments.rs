@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use provenv_definition::{Digest, Environment, Platform};
-use provenv_workspace::{EnvironmentDetails, VersionsQuery, acting_as, read_text};
+use provenv_workspace::{EnvironmentDetails, Registered, VersionsQuery, acting_as, read_text};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -224,8 +224,7 @@ pub async fn register(
     environment.name = registration.name.or(environment.name);
     environment.version = registration.version.or(environment.version);
     let _turn = server.resolving.acquire().await.map_err(|error| Problem::fault(&error))?;
-    let user = caller.user.clone();
-    let registered = acting_as(user, opened.workspace.register_sent(&environment)).await?;
+    let registered = apart(caller.user.clone(), opened, environment).await?;
     tracing::info!(
         by = caller.user,
         workspace,
@@ -235,8 +234,10 @@ pub async fn register(
         "registered an environment"
     );
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
-    let place =
-        format!("/api/v1/workspaces/{workspace}/environments/{}/versions/{}", registered.name, registered.version);
+    let place = format!(
+        "/api/v1/workspaces/{workspace}/environments/{}/versions/{}",
+        registered.name, registered.version
+    );
     let body = RegisteredBody {
         name: registered.name,
         version: registered.version,
@@ -250,6 +251,14 @@ pub async fn register(
         response.headers_mut().insert(header::LOCATION, place);
     }
     Ok(response)
+}
+
+/// Registers on a thread of its own: resolving is work, and goes on to its end where the client goes away.
+async fn apart(user: String, opened: Arc<Opened>, environment: Environment) -> Result<Registered> {
+    let runtime = tokio::runtime::Handle::current();
+    let work = move || runtime.block_on(acting_as(user, opened.workspace.register_sent(&environment)));
+    let registered = tokio::task::spawn_blocking(work).await.map_err(|error| Problem::fault(&error))?;
+    Ok(registered?)
 }
 
 /// Lists the versions of an environment, newest first.

@@ -19,7 +19,7 @@ use super::jobs::find_job;
 use super::sent::{Asked, At};
 use crate::database::Job;
 use crate::problem::{Problem, Result};
-use crate::state::Server;
+use crate::state::{Server, told_to_stop};
 
 /// How many bytes of a log are given at once.
 const PART: u64 = 256 * 1024;
@@ -138,7 +138,7 @@ impl Following {
             }
             tokio::select! {
                 () = tokio::time::sleep(PACE) => {}
-                _ = stopping.wait_for(|stopping| *stopping) => {}
+                () = told_to_stop(&mut stopping) => {}
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The API, version 1. Every operation says in its description who may call it: `x-provenv-role` is `anybody`, `user` (any
 //! token that holds), or the role that is needed.
+#![expect(unused_qualifications, reason = "utoipa's macros write paths in full")]
 
 mod about;
 mod environments;

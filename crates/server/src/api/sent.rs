@@ -19,7 +19,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let is_json = kind.is_some_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json"));
+        let is_json = kind
+            .is_some_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json"));
         if !is_json {
             return Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -28,11 +29,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
             ));
         }
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            let code = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE { "too-large" } else { "body-unreadable" };
+            let code = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                "too-large"
+            } else {
+                "body-unreadable"
+            };
             Problem::new(rejection.status(), code, rejection.body_text())
         })?;
         let parsed = serde_json::from_slice(&bytes);
-        Ok(Self(parsed.map_err(|error| Problem::bad("body-invalid", format!("the body cannot be used: {error}")))?))
+        Ok(Self(
+            parsed
+                .map_err(|error| Problem::bad("body-invalid", format!("the body cannot be used: {error}")))?,
+        ))
     }
 }
 

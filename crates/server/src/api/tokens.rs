@@ -76,7 +76,10 @@ pub async fn make(
             Some(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * i64::from(days)))
         }
         Some(days) => {
-            return Err(Problem::bad("expiry-invalid", format!("a token holds 1 to 3650 days, and not {days}")));
+            return Err(Problem::bad(
+                "expiry-invalid",
+                format!("a token holds 1 to 3650 days, and not {days}"),
+            ));
         }
     };
     let token = server.database.make_token(&user, &asked.note, expires_at).await?;

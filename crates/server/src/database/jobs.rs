@@ -159,7 +159,8 @@ pub struct Claimed {
     pub fence: i64,
 }
 
-const COLUMNS: &str = "id, workspace, environment, version, lock, platform, status, priority, attempts, fence, worker,
+const COLUMNS: &str =
+    "id, workspace, environment, version, lock, platform, status, priority, attempts, fence, worker,
     cancel_asked, image, error, created_by, created_at, started_at, ended_at";
 
 impl Database {
@@ -168,10 +169,8 @@ impl Database {
         let key = format!("{}/{}/{}", new.workspace, new.lock.hex(), new.platform);
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let wanted = format!("SELECT {COLUMNS} FROM jobs WHERE key = $1 AND status IN ('queued', 'running')");
-        let row = sqlx::query(sqlx::AssertSqlSafe(wanted))
-            .bind(&key)
-            .fetch_optional(&mut *transaction)
-            .await?;
+        let row =
+            sqlx::query(sqlx::AssertSqlSafe(wanted)).bind(&key).fetch_optional(&mut *transaction).await?;
         if let Some(row) = row {
             let (job, _) = read(&row)?;
             if job.priority < new.priority {

@@ -54,7 +54,10 @@ impl FromStr for Role {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Reader, Self::Contributor, Self::Owner].into_iter().find(|role| role.as_str() == text).ok_or(())
+        [Self::Reader, Self::Contributor, Self::Owner]
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or(())
     }
 }
 
