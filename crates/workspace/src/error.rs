@@ -294,6 +294,9 @@ pub enum Error {
     /// No folder to keep the workspace in.
     #[error("no folder for the workspace: neither XDG_DATA_HOME nor HOME is set")]
     NoHome,
+    /// A workspace on a server.
+    #[error(transparent)]
+    Remote(Box<crate::RemoteError>),
     /// A task was lost.
     #[error("a part of the work ended before it was done")]
     Task(#[from] tokio::task::JoinError),
@@ -311,6 +314,12 @@ fn first_of(diagnostics: &[Diagnostic]) -> String {
 impl From<provenv_image::audit::Error> for Error {
     fn from(error: provenv_image::audit::Error) -> Self {
         Self::Audit(Box::new(error))
+    }
+}
+
+impl From<crate::RemoteError> for Error {
+    fn from(error: crate::RemoteError) -> Self {
+        Self::Remote(Box::new(error))
     }
 }
 
@@ -383,6 +392,7 @@ impl Error {
                 Some("`provenv lock --post-link run` runs them here".into())
             }
             Self::Dockerfile(error) => error.hint(),
+            Self::Remote(error) => error.hint(),
             Self::Unpack(error) => error.hint(),
             Self::Export(error) => error.hint(),
             Self::Write(error) => error.hint().map(str::to_owned),

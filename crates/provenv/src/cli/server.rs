@@ -47,3 +47,19 @@ pub struct BuildVersionArgs {
     #[arg(long)]
     pub platform: Platform,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv login https://envs.example                        asks for the token
+  provenv login https://envs.example --token - < token      reads it from standard input
+  provenv --workspace https://envs.example/vision env list
+
+The token is kept in `provenv/tokens.json` in the folder of the user's settings, readable by the user alone;
+PROVENV_TOKEN in the environment comes before it.")]
+pub struct LoginArgs {
+    /// The server, or a workspace of it
+    pub url: String,
+    /// `-` reads the token from standard input; a token on a command line would be there for all to see
+    #[arg(long, value_name = "-", value_parser = ["-"])]
+    pub token: Option<String>,
+}

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use console::style;
 use provenv_definition::{Environment, Origins};
-use provenv_workspace::EnvironmentDetails;
+use provenv_workspace::{EnvironmentDetails, Registered};
 
 use super::check::check;
-use super::{Context, Failure, Result, here};
+use super::{Context, Failure, Result, here, not_remote, remote};
 use crate::cli::{EnvCommand, RegisterArgs};
 use crate::output::{self, Table};
 
@@ -41,6 +41,14 @@ async fn register(context: &Context, arguments: RegisterArgs) -> Result {
     origins.version.take_if(|_| version.is_some());
     environment.name = name.or(environment.name);
     environment.version = version.or(environment.version);
+    if let Some(remote) = context.remote()? {
+        if from.is_some() || lock.is_some() || artifacts.is_some() {
+            return Err(not_remote("`env register` with --from, --lock or the lock of another tool").into());
+        }
+        let registered = remote.register(&environment).await;
+        let located = registered.map_err(|error| error.located(&environment.definition, &origins, format));
+        return show_registered(context, &located?);
+    }
     let workspace = context.workspace().await?;
     // Of what a file and another environment ask for together, the file's own choice is not one.
     let artifacts = artifacts.filter(|_| from.is_none());
@@ -53,8 +61,12 @@ async fn register(context: &Context, arguments: RegisterArgs) -> Result {
         .await
         .map_err(|error| error.located(&environment.definition, &origins, format))?;
     workspace.close().await;
+    show_registered(context, &registered)
+}
+
+fn show_registered(context: &Context, registered: &Registered) -> Result {
     context.show_brief(
-        &registered,
+        registered,
         |registered| format!("{}:{}", registered.name, registered.version),
         |registered| {
             let state = if registered.created {
@@ -71,6 +83,10 @@ async fn register(context: &Context, arguments: RegisterArgs) -> Result {
 }
 
 async fn list(context: &Context, name: Option<&str>, all: bool, curated: bool) -> Result {
+    if let Some(remote) = context.remote()?.filter(|_| !curated) {
+        let environments = remote.list(name, all).await?;
+        return show_list(context, &environments);
+    }
     let workspace = context.workspace().await?;
     if curated {
         let environments = workspace.list_curated(name, all)?;
@@ -79,6 +95,10 @@ async fn list(context: &Context, name: Option<&str>, all: bool, curated: bool) -
     }
     let environments = workspace.list(name, all).await?;
     workspace.close().await;
+    show_list(context, &environments)
+}
+
+fn show_list(context: &Context, environments: &[EnvironmentDetails]) -> Result {
     context.show(&environments, |environments| {
         if environments.is_empty() {
             return "no environments yet: `provenv env register FILE` makes one, `provenv env list --curated` shows those \
@@ -86,7 +106,7 @@ async fn list(context: &Context, name: Option<&str>, all: bool, curated: bool) -
                 .to_owned();
         }
         let mut table = Table::new(["NAME", "VERSION", "DEFINITION", "REGISTERED", "BY", "DESCRIPTION"]);
-        for details in environments {
+        for details in *environments {
             table.row([
                 details.name.clone().unwrap_or_default(),
                 details.version.clone().unwrap_or_default(),
@@ -120,6 +140,9 @@ fn summary(description: &str) -> String {
 }
 
 async fn show(context: &Context, reference: &str) -> Result {
+    if let Some(remote) = context.remote()? {
+        return context.show(&remote::show(&remote, reference).await?, details_text);
+    }
     let workspace = context.workspace().await?;
     let (details, warnings) = workspace.show(reference, &here()?).await?;
     workspace.close().await;
@@ -128,6 +151,13 @@ async fn show(context: &Context, reference: &str) -> Result {
 }
 
 async fn receipt(context: &Context, reference: &str) -> Result {
+    if let Some(remote) = context.remote()? {
+        let (name, version) = remote::registered(reference)?;
+        let receipt = remote.receipt(&name, version.as_deref()).await?;
+        let receipt: serde_json::Value = serde_json::from_slice(&receipt).map_err(std::io::Error::other)?;
+        let json = serde_json::to_string_pretty(&receipt).map_err(std::io::Error::other)?;
+        return context.show(&receipt, |_| json + "\n");
+    }
     let workspace = context.workspace().await?;
     let (receipt, warnings) = workspace.receipt_of(reference, &here()?).await?;
     workspace.close().await;
@@ -158,6 +188,10 @@ fn details_text(details: &EnvironmentDetails) -> String {
 }
 
 async fn digest(context: &Context, reference: &str) -> Result {
+    if let Some(remote) = context.remote()? {
+        let digest = remote::show(&remote, reference).await?.definition_digest;
+        return context.show(&digest, |digest| format!("{digest}\n"));
+    }
     let workspace = context.workspace().await?;
     let (details, warnings) = workspace.show(reference, &here()?).await?;
     workspace.close().await;

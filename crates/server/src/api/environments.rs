@@ -253,12 +253,21 @@ pub async fn register(
     Ok(response)
 }
 
+/// How large the stack of a thread that resolves may become: what it does is one deep future.
+const STACK: usize = 32 * 1024 * 1024;
+
 /// Registers on a thread of its own: resolving is work, and goes on to its end where the client goes away.
 async fn apart(user: String, opened: Arc<Opened>, environment: Environment) -> Result<Registered> {
     let runtime = tokio::runtime::Handle::current();
-    let work = move || runtime.block_on(acting_as(user, opened.workspace.register_sent(&environment)));
-    let registered = tokio::task::spawn_blocking(work).await.map_err(|error| Problem::fault(&error))?;
-    Ok(registered?)
+    let (tell, hear) = tokio::sync::oneshot::channel();
+    let work = move || {
+        let work = acting_as(user, opened.workspace.register_sent(&environment));
+        // A client that went away hears nothing of it.
+        let _ = tell.send(runtime.block_on(work));
+    };
+    let thread = std::thread::Builder::new().name("resolving".to_owned()).stack_size(STACK);
+    thread.spawn(work).map_err(|error| Problem::fault(&error))?;
+    Ok(hear.await.map_err(|error| Problem::fault(&error))??)
 }
 
 /// Lists the versions of an environment, newest first.
