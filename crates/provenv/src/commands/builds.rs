@@ -6,15 +6,15 @@ use std::process::ExitCode;
 use console::style;
 use provenv_workspace::{BuildDetails, BuildStatus, BuildStep};
 
-use super::{Context, Place, Result, remote};
+use super::{Context, Result, remote};
 use crate::cli::BuildsCommand;
 use crate::output::{self, Table};
 
 pub async fn builds(context: &Context, command: BuildsCommand) -> Result {
-    let workspace = match context.place().await? {
-        Place::Local(workspace) => workspace,
-        Place::Remote(remote) => return remote::builds(context, &remote, command).await,
-    };
+    if let Some(remote) = context.remote()? {
+        return remote::builds(context, &remote, command).await;
+    }
+    let workspace = context.workspace().await?;
     match command {
         BuildsCommand::List { limit } => {
             let builds = workspace.builds(limit).await?;

@@ -143,14 +143,6 @@ impl Context {
         Self { global: global.clone(), progress }
     }
 
-    /// The workspace that was asked for, which may be on a server.
-    async fn place(&self) -> Result<Place> {
-        match self.remote()? {
-            Some(remote) => Ok(Place::Remote(remote)),
-            None => Ok(Place::Local(Box::new(self.workspace().await?))),
-        }
-    }
-
     /// The workspace that was asked for, if it is on a server.
     fn remote(&self) -> Result<Option<Remote>> {
         let named = self.named_workspace();
@@ -247,14 +239,6 @@ impl Context {
     fn is_for_people(&self) -> bool {
         self.global.output == OutputFormat::Table
     }
-}
-
-/// Where the workspace is.
-enum Place {
-    /// In a folder.
-    Local(Box<Workspace>),
-    /// On a server.
-    Remote(Remote),
 }
 
 /// Said of what cannot be done on a server.

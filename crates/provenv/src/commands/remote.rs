@@ -89,7 +89,8 @@ pub async fn builds(context: &Context, remote: &Remote, command: BuildsCommand) 
         BuildsCommand::List { limit } => {
             let jobs = remote.jobs(limit).await?;
             context.show(&jobs, |jobs| {
-                let mut table = Table::new(["BUILD", "STATUS", "PLATFORM", "IMAGE", "ASKED", "BY", "ENVIRONMENT"]);
+                let mut table =
+                    Table::new(["BUILD", "STATUS", "PLATFORM", "IMAGE", "ASKED", "BY", "ENVIRONMENT"]);
                 for job in jobs {
                     table.row([
                         job.id.clone(),

@@ -7,6 +7,7 @@ mod client;
 mod support;
 
 mod builds;
+mod command_line;
 mod environments;
 mod registry;
 mod roles;

@@ -32,7 +32,8 @@ impl Remote {
                 Ok(Some(job)) => return Ok(job),
                 // The server stops, and comes back.
                 Ok(None) => {}
-                Err(Error::Remote(error)) if matches!(*error, RemoteError::Connect { .. }) && failures < TRIES => {}
+                Err(Error::Remote(error))
+                    if matches!(*error, RemoteError::Connect { .. }) && failures < TRIES => {}
                 Err(error) => return Err(error),
             }
             failures = if at == before { failures + 1 } else { 0 };

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Problem, RemoteError, client, problem, server};
+use super::{RemoteError, client, problem, server};
 use crate::{Error, Result};
 
 /// Who logged in, and where.
@@ -85,7 +85,8 @@ fn read() -> Result<BTreeMap<String, String>> {
         Err(source) => return Err(RemoteError::Tokens { file, source }.into()),
     };
     // Without the parser's message, which may quote a token.
-    let wrong = |_| RemoteError::Tokens { file, source: io::Error::other("it is no JSON of tokens by server") };
+    let wrong =
+        |_| RemoteError::Tokens { file, source: io::Error::other("it is no JSON of tokens by server") };
     Ok(serde_json::from_slice(&bytes).map_err(wrong)?)
 }
 

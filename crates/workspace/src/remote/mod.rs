@@ -79,7 +79,9 @@ impl RemoteError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Url(_) => Some("write https://HOST[:PORT]/WORKSPACE".to_owned()),
-            Self::Plain(_) => Some("give the server a certificate (`provenv serve --tls-cert`) and write https".to_owned()),
+            Self::Plain(_) => {
+                Some("give the server a certificate (`provenv serve --tls-cert`) and write https".to_owned())
+            }
             Self::NoToken(server) => {
                 Some(format!("`provenv login {server}` keeps a token, or give it in PROVENV_TOKEN"))
             }
@@ -422,7 +424,12 @@ mod tests {
         assert_eq!(parts("https://envs.example/vision"), at("https://envs.example/", "vision"));
         assert_eq!(parts("https://envs.example:8443"), at("https://envs.example:8443/", "default"));
         assert_eq!(parts("http://127.0.0.1:8080/a/"), at("http://127.0.0.1:8080/", "a"));
-        for text in ["http://envs.example/vision", "https://envs.example/a/b", "https://me:pw@envs.example/a", "ftp://x/y"] {
+        for text in [
+            "http://envs.example/vision",
+            "https://envs.example/a/b",
+            "https://me:pw@envs.example/a",
+            "ftp://x/y",
+        ] {
             assert!(split(text).is_err(), "{text}");
         }
     }
