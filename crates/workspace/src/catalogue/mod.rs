@@ -21,7 +21,7 @@ use sqlx::sqlite::{
 
 pub use builds::{BuildRow, BuildStatus};
 pub use environments::{EnvironmentRow, NewEnvironment, Same};
-pub use images::{ImageRow, MadeRow};
+pub use images::ImageRow;
 pub use proofs::Origin;
 pub use registry::{Refused, RepositoryVersion};
 pub use runs::{RunRow, RunStatus};
