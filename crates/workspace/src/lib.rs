@@ -71,7 +71,8 @@ pub use housekeeping::{
 pub use interpreter::TriedInterpreter;
 pub use job::Job;
 pub use lifecycle::{
-    Archived, Change, ChangeKind, DeleteOptions, Deleted, HistoryOptions, Label, Unneeded, Updated, VersionUpdate,
+    Archived, Change, ChangeKind, DeleteOptions, Deleted, HistoryOptions, Label, Unneeded, Updated,
+    VersionUpdate,
 };
 pub use lock_file::CheckedLock;
 pub use locking::{Locked, Upgraded};

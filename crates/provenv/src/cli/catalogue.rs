@@ -179,9 +179,6 @@ fn parse_tag(text: &str) -> Result<(String, String), String> {
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, String> {
-    let day = || {
-        let date: jiff::civil::Date = text.parse().ok()?;
-        Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
-    };
+    let day = || format!("{text}T00:00:00Z").parse().ok();
     text.parse().ok().or_else(day).ok_or_else(|| "write 2026-01-31 or 2026-01-31T12:00:00Z".to_owned())
 }

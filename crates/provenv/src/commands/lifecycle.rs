@@ -18,7 +18,8 @@ pub async fn update(context: &Context, arguments: UpdateArgs) -> Result {
     workspace.close().await;
     context.show(&updated, |updated| {
         let (name, version) = (&updated.environment.name, &updated.environment.version);
-        let named = format!("{}:{}", name.as_deref().unwrap_or_default(), version.as_deref().unwrap_or_default());
+        let named =
+            format!("{}:{}", name.as_deref().unwrap_or_default(), version.as_deref().unwrap_or_default());
         match updated.changes {
             0 => format!("{named} was so already\n"),
             1 => format!("{named} updated: 1 change\n"),
@@ -44,7 +45,9 @@ pub async fn label(context: &Context, arguments: LabelArgs) -> Result {
     context.show(&moved, |moved| {
         let Label { label, name, .. } = moved;
         match (&moved.version, &moved.previous) {
-            (Some(version), Some(previous)) => format!("{name}@{label} is {name}:{version}, and was {name}:{previous}\n"),
+            (Some(version), Some(previous)) => {
+                format!("{name}@{label} is {name}:{version}, and was {name}:{previous}\n")
+            }
             (Some(version), None) => format!("{name}@{label} is {name}:{version}\n"),
             (None, Some(previous)) => format!("{name}@{label} is gone; it was {name}:{previous}\n"),
             (None, None) => format!("{name}@{label} is gone\n"),
@@ -107,7 +110,9 @@ fn deleted_text(deleted: &Deleted) -> String {
         let reasons = one.reasons();
         let _ = match (deleted.dry_run, reasons.is_empty()) {
             (_, false) => writeln!(text, "{}:{} stays: {}", one.name, one.version, reasons.join("; ")),
-            (true, true) if deleted.possible => writeln!(text, "{}:{} would be deleted", one.name, one.version),
+            (true, true) if deleted.possible => {
+                writeln!(text, "{}:{} would be deleted", one.name, one.version)
+            }
             (true, true) => writeln!(text, "{}:{} has nothing that refers to it", one.name, one.version),
             (false, true) => writeln!(text, "{}:{} deleted", one.name, one.version),
         };
@@ -139,7 +144,8 @@ pub async fn history(context: &Context, arguments: HistoryArgs) -> Result {
 }
 
 fn words(change: &Change) -> String {
-    let shown = |text: &Option<String>| text.as_deref().map_or_else(|| "nothing".to_owned(), output::one_line);
+    let shown =
+        |text: &Option<String>| text.as_deref().map_or_else(|| "nothing".to_owned(), output::one_line);
     let (from, to) = (shown(&change.from), shown(&change.to));
     let subject = change.subject.as_deref().map(output::one_line).unwrap_or_default();
     match change.change {

@@ -14,14 +14,15 @@ pub async fn list(context: &Context, arguments: ListArgs) -> Result {
         workspace.close().await;
         return context.show(&environments, |environments| curated_table(environments).to_string());
     }
-    let says_which = filters.says_which();
-    let page = workspace.find(&Find { name, all_versions: all, ..find(filters) }).await?;
-    workspace.close().await;
-    let nothing = if says_which {
+    let nothing = if filters.says_which() {
         "no environment is so\n"
+    } else if name.is_some() {
+        "no environments of this name that are not archived\n"
     } else {
         "no environments yet: `provenv env register FILE` makes one, `provenv env list --curated` shows those that are shipped\n"
     };
+    let page = workspace.find(&Find { name, all_versions: all, ..find(filters) }).await?;
+    workspace.close().await;
     show_page(context, &page, nothing)
 }
 
@@ -77,7 +78,8 @@ pub fn find(filters: FilterArgs) -> Find {
 }
 
 fn table(environments: &[EnvironmentDetails]) -> Table {
-    let mut table = Table::new(["NAME", "VERSION", "LABELS", "DEFINITION", "REGISTERED", "BY", "DESCRIPTION"]);
+    let mut table =
+        Table::new(["NAME", "VERSION", "LABELS", "DEFINITION", "REGISTERED", "BY", "DESCRIPTION"]);
     for details in environments {
         let archived = details.archived.then(|| "(archived)".to_owned());
         let labels: Vec<String> = archived.into_iter().chain(details.labels.iter().cloned()).collect();

@@ -27,7 +27,6 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-pub use archiving::NameRow;
 pub use builds::{BuildRow, BuildStatus};
 pub use deleting::{Deletion, References};
 pub use describing::Description;
@@ -35,7 +34,6 @@ pub use environments::{EnvironmentRow, NewEnvironment, Same};
 pub use finding::{Condition, Criteria, FoundRow, Include};
 pub use history::ChangeRow;
 pub use images::{ImageRow, MadeRow};
-pub use labels::LabelRow;
 pub use proofs::Origin;
 pub use registry::{Refused, RepositoryVersion};
 pub use runs::{RunRow, RunStatus};
@@ -97,7 +95,7 @@ pub enum CatalogueError {
 }
 
 /// Where connections come from.
-type Pool = sqlx::SqlitePool;
+type Pool = SqlitePool;
 /// What queries are sent through.
 type Connection = sqlx::SqliteConnection;
 /// What they come back as.

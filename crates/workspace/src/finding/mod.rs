@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::catalogue::{Condition, Criteria, EnvironmentRow, FoundRow};
 pub use crate::catalogue::Include;
+use crate::catalogue::{Condition, Criteria, EnvironmentRow, FoundRow};
 use crate::curated::{PREFIX, is_curated};
 use crate::{EnvironmentDetails, Error, Result, Workspace};
 
@@ -127,9 +127,7 @@ impl Workspace {
     async fn all_details(&self, rows: Vec<FoundRow>) -> Result<Vec<EnvironmentDetails>> {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(Vec::new()) };
         let mut labels: HashMap<(String, String), Vec<String>> = HashMap::new();
-        for (name, version, label) in
-            self.catalogue.labels_between(&first.row.name, &last.row.name).await?
-        {
+        for (name, version, label) in self.catalogue.labels_between(&first.row.name, &last.row.name).await? {
             labels.entry((name, version)).or_default().push(label);
         }
         Ok(rows
@@ -149,7 +147,8 @@ impl Workspace {
         let newest = self.catalogue.environment(&row.name, None).await?;
         labels.extend(newest.filter(|newest| newest.version == row.version).map(|_| "latest".to_owned()));
         let others = self.catalogue.labels(&row.name).await?;
-        labels.extend(others.into_iter().filter(|other| other.version == row.version).map(|other| other.label));
+        labels
+            .extend(others.into_iter().filter(|other| other.version == row.version).map(|other| other.label));
         let name_archived = self.catalogue.name(&row.name).await?.is_some_and(|name| name.archived);
         Ok(details(row, labels, name_archived))
     }

@@ -13,7 +13,8 @@ impl Workspace {
     /// Brings it back.
     pub async fn restore_environment(&self, reference: &str, who: &str) -> Result<Archived> {
         let target = self.target(reference).await?;
-        if target.version.is_some() && self.catalogue.name(&target.name).await?.is_some_and(|row| row.archived)
+        if target.version.is_some()
+            && self.catalogue.name(&target.name).await?.is_some_and(|row| row.archived)
         {
             return Err(Error::Arguments {
                 message: format!("`{}` is archived with all its versions", target.name),

@@ -71,7 +71,12 @@ impl Unneeded {
 
 impl Workspace {
     /// Deletes a version, or all versions of a name: all of them or none, and only what nothing refers to.
-    pub async fn delete_environment(&self, reference: &str, options: DeleteOptions, who: &str) -> Result<Deleted> {
+    pub async fn delete_environment(
+        &self,
+        reference: &str,
+        options: DeleteOptions,
+        who: &str,
+    ) -> Result<Deleted> {
         let DeleteOptions { dry_run, yes } = options;
         let Target { name, version } = self.target(reference).await?;
         let versions = match version {
@@ -94,14 +99,14 @@ impl Workspace {
                     Deletion::Done => References::default(),
                     Deletion::Needed(references) => references,
                 };
-                let derived = derived.into_iter().map(|(name, version)| format!("{name}:{version}")).collect();
+                let derived =
+                    derived.into_iter().map(|(name, version)| format!("{name}:{version}")).collect();
                 Unneeded { name: name.clone(), version, runs, labels, derived, signed }
             })
             .collect();
         let needed = versions.iter().filter(|one| !one.reasons().is_empty());
-        let reasons: Vec<String> = needed
-            .map(|one| format!("{}:{}: {}", one.name, one.version, one.reasons().join("; ")))
-            .collect();
+        let reasons: Vec<String> =
+            needed.map(|one| format!("{}:{}: {}", one.name, one.version, one.reasons().join("; "))).collect();
         let possible = reasons.is_empty();
         if !dry_run && !possible {
             return Err(Error::StillNeeded { name, reasons });

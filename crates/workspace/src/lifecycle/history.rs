@@ -66,8 +66,7 @@ impl Workspace {
             // What is deleted still has a history.
             Err(error) => self.deleted_target(reference).await?.ok_or(error)?,
         };
-        let rows =
-            self.catalogue.history(&name, version.as_deref(), options.before, options.limit).await?;
+        let rows = self.catalogue.history(&name, version.as_deref(), options.before, options.limit).await?;
         Ok(rows.into_iter().map(|row| change(&name, row)).collect())
     }
 

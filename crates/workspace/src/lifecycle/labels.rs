@@ -55,14 +55,7 @@ impl Workspace {
         // Says which there are, if it is not one of them.
         self.labelled(&name, label).await?;
         let previous = self.catalogue.remove_label(&name, label, who).await?;
-        Ok(Label {
-            label: label.to_owned(),
-            name,
-            version: None,
-            previous,
-            moved_at: None,
-            moved_by: None,
-        })
+        Ok(Label { label: label.to_owned(), name, version: None, previous, moved_at: None, moved_by: None })
     }
 
     /// The labels of an environment, `latest` first.
@@ -92,7 +85,8 @@ impl Workspace {
 fn checked(label: &str) -> Result<&str> {
     if label == LATEST {
         return Err(Error::Arguments {
-            message: "`latest` is always the newest version that is not archived, and is not moved by hand".to_owned(),
+            message: "`latest` is always the newest version that is not archived, and is not moved by hand"
+                .to_owned(),
             hint: "choose another name for the label, e.g. `prod`".to_owned(),
         });
     }
@@ -104,6 +98,7 @@ fn checked(label: &str) -> Result<&str> {
     }
     Err(Error::Arguments {
         message: format!("`{label}` cannot be a label"),
-        hint: "begin with a letter or digit, and use letters, digits, `-`, `_` and `.`: at most 128".to_owned(),
+        hint: "begin with a letter or digit, and use letters, digits, `-`, `_` and `.`: at most 128"
+            .to_owned(),
     })
 }

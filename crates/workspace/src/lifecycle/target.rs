@@ -38,9 +38,7 @@ impl Workspace {
             }),
             Reference::Curated { name, .. } => Err(Error::Arguments {
                 message: format!("`{name}` is shipped, and nothing about it changes"),
-                hint: format!(
-                    "register one of your own: `provenv env register --from {name} --name NAME`"
-                ),
+                hint: format!("register one of your own: `provenv env register --from {name} --name NAME`"),
             }),
             Reference::Registered { name, version: None, label: None } if text.ends_with("@latest") => {
                 let row = self.newest(&name).await?;

@@ -28,7 +28,12 @@ pub struct Updated {
 
 impl Workspace {
     /// Changes description and tags of the version that `reference` names, of a name alone those of the newest.
-    pub async fn update_environment(&self, reference: &str, update: &VersionUpdate, who: &str) -> Result<Updated> {
+    pub async fn update_environment(
+        &self,
+        reference: &str,
+        update: &VersionUpdate,
+        who: &str,
+    ) -> Result<Updated> {
         if update.description.is_none() && update.tags.is_empty() && update.remove_tags.is_empty() {
             return Err(Error::Arguments {
                 message: "nothing is to be changed".to_owned(),
