@@ -174,14 +174,16 @@ impl Catalogue {
                 .fetch_optional(&self.pool)
                 .await?
             }
-            None => sqlx::query(sqlx::AssertSqlSafe(format!(
+            None => {
+                sqlx::query(sqlx::AssertSqlSafe(format!(
                 "SELECT {COLUMNS} FROM environments WHERE name = $1 AND archived_at IS NULL AND NOT EXISTS (
                          SELECT 1 FROM environment_names WHERE name = $1 AND archived_at IS NOT NULL
                      ) ORDER BY ordinal DESC LIMIT 1"
             )))
-            .bind(name)
-            .fetch_optional(&self.pool)
-            .await?,
+                .bind(name)
+                .fetch_optional(&self.pool)
+                .await?
+            }
         };
         row.as_ref().map(read).transpose()
     }
@@ -232,7 +234,11 @@ impl Catalogue {
 
 /// The place of a new version among those of its name, and the version: that which is wanted, or the number after the largest that
 /// was ever given.
-async fn next(connection: &mut Connection, name: &str, wanted: Option<String>) -> Result<(i64, String)> {
+pub(super) async fn next(
+    connection: &mut Connection,
+    name: &str,
+    wanted: Option<String>,
+) -> Result<(i64, String)> {
     if let Some(version) = &wanted
         && is_deleted(connection, name, version).await?
     {
