@@ -5,6 +5,7 @@ mod support;
 
 mod contexts;
 mod failures;
+mod policies;
 
 use std::process::Command;
 
