@@ -8,6 +8,7 @@
 //! the same Dockerfile, context and images, unless somebody upgrades.
 
 mod buildah;
+mod buildkit;
 mod context;
 mod engine;
 mod failure;
@@ -177,7 +178,7 @@ impl Workspace {
             self.bring_base(&lock).await?;
             let layout = format!("base-{}", from.len());
             lay_image(&self.store, &lock, &work.join(&layout))?;
-            bases.push(Named { names, layout });
+            bases.push(Named { names, layout, manifest: lock.manifest });
             from.push(lock);
         }
         let key = key_of(&laid.key, &from, platform);
@@ -200,7 +201,11 @@ impl Workspace {
             return Ok((locked(&run), run.tool));
         }
 
-        let engine = Engine::find(self.config.dockerfile.builder)?;
+        let (builder, offline) = (self.config.dockerfile.builder, self.offline);
+        let (engine, recipe) = tokio::task::spawn_blocking(move || {
+            Engine::find(builder, &recipe, offline).map(|engine| (engine, recipe))
+        })
+        .await??;
         let tool = engine.tool();
         if let Some(line) = recipe.here_document.filter(|_| !engine.knows_here_documents(&tool)) {
             return Err(DockerfileError::HereDocument {
@@ -290,11 +295,13 @@ impl Job {
             dockerfile: &self.dockerfile,
             context: &self.context,
             bases: &self.bases,
+            recipe: &self.recipe,
+            platform: self.platform,
             offline,
         };
         let layout = match self.engine.run(&work, &mut |line| log.output(line))? {
             Ok(layout) => layout,
-            Err(said) => return Err(DockerfileError::failed(&self.recipe, &said, build).into()),
+            Err(failed) => return Err(DockerfileError::failed(&self.recipe, &failed, build).into()),
         };
         let from: Vec<Digest> = self.from.iter().map(|image| image.manifest).collect();
         let made =
