@@ -5,8 +5,15 @@ use std::process::Command;
 
 use provenv_testing::server::{FileTree, Server};
 
-use super::support::{Workspace, have};
+use super::engine::{Engine, by_each};
+use super::support::have;
 use super::{made, runs, shell};
+
+by_each!(
+    a_folder_is_sent_as_docker_would_send_it,
+    a_repository_is_pinned_by_its_commit,
+    an_archive_is_pinned_by_its_digest,
+);
 
 /// A Dockerfile that lists and keeps all that is in its context.
 fn dockerfile(base: &str) -> String {
@@ -17,11 +24,10 @@ fn context(folder: &str) -> String {
     format!("name: made\nuser_managed: true\nbuild:\n  path: {folder}\n")
 }
 
-#[test]
-fn a_folder_is_sent_as_docker_would_send_it() {
+fn a_folder_is_sent_as_docker_would_send_it(engine: &Engine) {
     let server = Server::start(FileTree::new());
-    let Some(base) = shell(&server) else { return };
-    let workspace = Workspace::empty();
+    let base = shell(&server);
+    let workspace = engine.workspace();
     workspace.write("app/Dockerfile", &dockerfile(&base));
     workspace.write("app/.dockerignore", "*.log\nsecrets\n!kept.log\n");
     workspace.write("app/main.py", "print('one')\n");
@@ -83,14 +89,13 @@ fn publish(server: &Server, repository: &Path, name: &str) {
     }
 }
 
-#[test]
-fn a_repository_is_pinned_by_its_commit() {
+fn a_repository_is_pinned_by_its_commit(engine: &Engine) {
     let server = Server::start(FileTree::new());
-    let Some(base) = shell(&server) else { return };
+    let base = shell(&server);
     if !have("git") {
         return;
     }
-    let workspace = Workspace::empty();
+    let workspace = engine.workspace();
     let repository = workspace.path().join("source");
     workspace.write("source/docker/app/Dockerfile", &dockerfile(&base));
     workspace.write("source/docker/app/state", "first");
@@ -113,7 +118,7 @@ fn a_repository_is_pinned_by_its_commit() {
     publish(&server, &repository, "team/app.git");
     assert_eq!(made(&workspace, "made.yaml"), pinned);
     workspace.run(["lock", "made.yaml"]).ok();
-    let machine = Workspace::empty();
+    let machine = engine.workspace();
     for file in ["made.yaml", "made.lock.json"] {
         fs_err::copy(workspace.path().join(file), machine.path().join(file)).unwrap();
     }
@@ -136,10 +141,9 @@ fn a_repository_is_pinned_by_its_commit() {
     }
 }
 
-#[test]
-fn an_archive_is_pinned_by_its_digest() {
+fn an_archive_is_pinned_by_its_digest(engine: &Engine) {
     let server = Server::start(FileTree::new());
-    let Some(base) = shell(&server) else { return };
+    let base = shell(&server);
     let archive = |state: &str| {
         let mut tar = tar::Builder::new(Vec::new());
         for (path, bytes) in [("Dockerfile", dockerfile(&base)), ("state", state.to_owned())] {
@@ -153,7 +157,7 @@ fn an_archive_is_pinned_by_its_digest() {
         }
         tar.into_inner().unwrap()
     };
-    let workspace = Workspace::empty();
+    let workspace = engine.workspace();
     server.put("/context.tar", archive("first"));
     workspace.write("made.yaml", &context(&server.at("/context.tar")));
     let pinned = made(&workspace, "made.yaml");
@@ -166,7 +170,7 @@ fn an_archive_is_pinned_by_its_digest() {
     server.put("/context.tar", archive("second"));
     assert_eq!(made(&workspace, "made.yaml"), pinned);
     workspace.run(["lock", "made.yaml"]).ok();
-    let machine = Workspace::empty();
+    let machine = engine.workspace();
     for file in ["made.yaml", "made.lock.json"] {
         fs_err::copy(workspace.path().join(file), machine.path().join(file)).unwrap();
     }
