@@ -132,8 +132,7 @@ impl DockerfileError {
                 "leave --offline out, put the file into the build context, or fetch it in a step (RUN)".to_owned()
             }
             Self::Unpinned { .. } => {
-                "an ONBUILD instruction of a base may name it: name it in the Dockerfile itself, by FROM or COPY --from"
-                    .to_owned()
+                "write its name in full, without variables, so that Provenv can look it up and pin it".to_owned()
             }
             Self::OtherPlatform { wanted, .. } => {
                 format!("lock it on a machine that is {wanted}, and build from that lock here")

@@ -142,7 +142,9 @@ impl Workspace {
             fs_err::create_dir(&path).doing(|| "could not prepare the run of the Dockerfile".to_owned())?;
             Ok(path)
         };
-        let context = folder("context")?;
+        // A name of its own: BuildKit keeps what was sent from folders of one name, and takes a file of the same size and time (all
+        // have the same time) for the one that it has.
+        let context = folder(&identifier("context"))?;
         let pinned_context = pinned.and_then(|pinned| pinned.context.as_ref());
         let laid = self.lay_context(&definition.base, pinned_context, &folder("fetched")?, &context).await?;
         let recipe = Recipe::read(&laid.text).map_err(DockerfileError::Unreadable)?;
