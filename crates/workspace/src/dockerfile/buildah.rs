@@ -129,7 +129,7 @@ impl Buildah {
             for line in &mut said.lines {
                 *line = named(line, work);
             }
-            return Ok(Err(failed(said, work.recipe)));
+            return Ok(Err(failed(&said, work.recipe)));
         }
         let image = fs_err::read_to_string(&iid).doing(|| "could not read what buildah made".to_owned())?;
         let image = image.trim().trim_start_matches("sha256:");
@@ -137,7 +137,7 @@ impl Buildah {
         let target = format!("oci:{}:made", layout.display());
         let arguments = ["push", "--quiet", "--signature-policy", &policy, image, &target];
         let said = listen(&self.process(&arguments), &mut |_| ())?;
-        Ok(if said.code == 0 { Ok(layout) } else { Err(failed(said, work.recipe)) })
+        Ok(if said.code == 0 { Ok(layout) } else { Err(failed(&said, work.recipe)) })
     }
 
     /// Of an ordinary user's, files belong to users that only buildah can map.
@@ -188,7 +188,7 @@ fn after_step(lines: &[String]) -> &[String] {
 }
 
 /// What of it is of the step that failed.
-fn failed(said: Said, recipe: &Recipe) -> Failed {
+fn failed(said: &Said, recipe: &Recipe) -> Failed {
     let line = said.lines.iter().rev().find_map(|line| step_of(line, recipe)).map(|step| step.line);
     Failed { code: said.code, line, lines: after_step(&said.lines).to_vec() }
 }

@@ -12,7 +12,7 @@ use provenv_definition::Recipe;
 use provenv_lock::ToolVersion;
 
 use super::engine::{Failed, Said, Work, environment, listen, program, write};
-use super::failure::DockerfileError;
+use super::failure::{DockerfileError, Missing};
 use crate::Result;
 use crate::error::IoContext as _;
 
@@ -44,8 +44,8 @@ pub(super) struct BuildKit {
 
 impl BuildKit {
     /// The one that is here, or why there is none.
-    pub fn find() -> Result<Self, String> {
-        let docker = program("docker").ok_or("no `docker`")?;
+    pub fn find() -> Result<Self, Missing> {
+        let docker = program("docker").ok_or(Missing::Program("docker"))?;
         let version = ask(&docker, &["buildx", "version"]);
         // `github.com/docker/buildx v0.13.1 788433953…`; what podman calls buildx is no BuildKit.
         let version = version.ok().and_then(|text| {
@@ -53,17 +53,17 @@ impl BuildKit {
             words.next().filter(|name| *name == "github.com/docker/buildx")?;
             Some(words.next()?.trim_start_matches('v').to_owned())
         });
-        let version = version.ok_or("no `docker buildx`")?;
-        let inspected = ask(&docker, &["buildx", "inspect"]).map_err(|why| unanswered(&why))?;
+        let version = version.ok_or(Missing::Buildx)?;
+        let inspected = ask(&docker, &["buildx", "inspect"]).map_err(Missing::Answer)?;
         let of = |key: &str| inspected.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
         if let Some(error) = of("Error:") {
-            return Err(unanswered(error));
+            return Err(Missing::Answer(error.to_owned()));
         }
         // Only with containerd's image store can the daemon's own BuildKit take images from us, and give one back.
         if of("Driver:") == Some("docker") {
             let status = ask(&docker, &["info", "--format", "{{json .DriverStatus}}"]);
-            if !status.map_err(|why| unanswered(&why))?.contains("io.containerd.snapshotter") {
-                return Err("a docker without containerd's image store".to_owned());
+            if !status.map_err(Missing::Answer)?.contains("io.containerd.snapshotter") {
+                return Err(Missing::ImageStore);
             }
         }
         Ok(Self { docker, version })
@@ -126,10 +126,6 @@ impl BuildKit {
     }
 }
 
-fn unanswered(why: &str) -> String {
-    format!("a `docker buildx` whose builder does not answer ({})", why.trim())
-}
-
 /// What docker prints, or what it says is wrong.
 fn ask(docker: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(docker).args(arguments).output().map_err(|error| error.to_string())?;
@@ -137,7 +133,7 @@ fn ask(docker: &Path, arguments: &[&str]) -> Result<String, String> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(said.lines().last().unwrap_or("it says nothing").to_owned())
+    Err(said.lines().last().unwrap_or("it says nothing").trim().to_owned())
 }
 
 /// Lays the blobs of the images where the result is to be, which then need not be sent back.

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::buildah;
 use super::buildkit::BuildKit;
-use super::failure::DockerfileError;
+use super::failure::{DockerfileError, Missing};
 use crate::error::IoContext as _;
 use crate::sandbox::shown;
 use crate::{Error, Result};
@@ -93,14 +93,15 @@ impl Engine {
     /// The one that is asked for. Of those that are found, `buildah`, which keeps nothing and asks nobody, unless only the other one
     /// can run `recipe`.
     pub fn find(asked: Builder, recipe: &Recipe, offline: bool) -> Result<Self> {
-        let buildah = || program("buildah").map(Self::Buildah).ok_or_else(|| "no `buildah`".to_owned());
-        let buildkit = || BuildKit::find().map(Self::BuildKit);
+        let buildah =
+            || program("buildah").map(Self::Buildah).ok_or_else(|| vec![Missing::Program("buildah")]);
+        let buildkit = || BuildKit::find().map(Self::BuildKit).map_err(|missing| vec![missing]);
         let found = match asked {
             Builder::Buildah => buildah(),
             Builder::Buildkit => buildkit(),
             Builder::Auto => match buildah() {
                 Ok(first) if first.can_run(recipe, offline) => Ok(first),
-                first => buildkit().or_else(|second| first.map_err(|first| format!("{first}, and {second}"))),
+                first => buildkit().or_else(|second| first.map_err(|first| [first, second].concat())),
             },
         };
         found.map_err(|missing| DockerfileError::NoEngine { asked, missing }.into())

@@ -8,12 +8,12 @@ use super::engine::{Builder, Failed};
 #[derive(Debug, thiserror::Error)]
 pub enum DockerfileError {
     /// Nothing is here that can run it.
-    #[error("a Dockerfile is to be run, and there is {missing} on this machine")]
+    #[error("a Dockerfile is to be run, and there is {} on this machine", listed(missing))]
     NoEngine {
         /// What is asked for.
         asked: Builder,
-        /// What is not there.
-        missing: String,
+        /// What is not there, of each that would do.
+        missing: Vec<Missing>,
     },
     /// A step failed.
     #[error("the Dockerfile failed{}{}: {reason}{}", at(*line), of(step.as_deref()), last(lines))]
@@ -108,7 +108,7 @@ impl DockerfileError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NoEngine { missing, .. } if missing.contains("containerd's image store") => {
+            Self::NoEngine { missing, .. } if missing.contains(&Missing::ImageStore) => {
                 "set `\"features\": {\"containerd-snapshotter\": true}` in /etc/docker/daemon.json and restart docker, or make \
                  a builder of its own: `docker buildx create --use`"
                     .to_owned()
@@ -168,8 +168,29 @@ impl DockerfileError {
     }
 }
 
+/// Why an engine cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// The program is not installed.
+    #[error("no `{0}`")]
+    Program(&'static str),
+    /// There is a docker without it, or with another one of this name.
+    #[error("no `docker buildx`")]
+    Buildx,
+    /// There is one, and its daemon is not.
+    #[error("a `docker buildx` whose builder does not answer ({0})")]
+    Answer(String),
+    /// Its daemon can neither take images from us nor give one back.
+    #[error("a docker without containerd's image store")]
+    ImageStore,
+}
+
 /// Lines of output in a message.
 const SHOWN: usize = 12;
+
+fn listed(missing: &[Missing]) -> String {
+    missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", and ")
+}
 
 fn at(line: Option<usize>) -> String {
     line.map(|line| format!(" at line {line}")).unwrap_or_default()

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use engine::Builder;
 use engine::{Engine, Named, Work};
-pub use failure::DockerfileError;
+pub use failure::{DockerfileError, Missing as MissingEngine};
 
 use crate::base_image::is_named;
 use crate::build_log::BuildLog;
