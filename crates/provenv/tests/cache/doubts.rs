@@ -30,7 +30,7 @@ fn what_was_built_of_another_definition_is_not_taken() {
     assert_eq!(done.json()["image"], tea["image"]);
 
     // And names the image of the one as that of the other's lock.
-    let images = format!("{}-e1", tag("lock", &tea, "lock"));
+    let images = format!("{}-e2", tag("lock", &tea, "lock"));
     client.manifest("team/environments", &images, INDEX, &other).is(201);
     let Some(third) = Workspace::new() else { return };
     write(&third, &packages, "tea", &["leaf"]);
