@@ -12,6 +12,7 @@ use super::{made, runs, shell};
 by_each!(
     a_folder_is_sent_as_docker_would_send_it,
     a_repository_is_pinned_by_its_commit,
+    a_repository_s_links_lead_nowhere_out_of_it,
     an_archive_is_pinned_by_its_digest,
 );
 
@@ -139,6 +140,54 @@ fn a_repository_is_pinned_by_its_commit(engine: &Engine) {
         assert!(done.code == 1 && done.stderr.contains(said), "{}", done.stderr);
         assert!(done.stderr.contains("wrong.yaml:4:9"), "{}", done.stderr);
     }
+}
+
+fn a_repository_s_links_lead_nowhere_out_of_it(engine: &Engine) {
+    let server = Server::start(FileTree::new());
+    let base = shell(&server);
+    if !have("git") {
+        return;
+    }
+    let workspace = engine.workspace();
+    let repository = workspace.path().join("source");
+    // What the caller may read, and the repository's author may not.
+    workspace.write("private/Dockerfile", &dockerfile(&base));
+    workspace.write("private/app/Dockerfile", &dockerfile(&base));
+    workspace.write("private/key", "hunter2");
+    workspace.write("source/inside/Dockerfile", &dockerfile(&base));
+    workspace.write("source/inside/state", "first");
+    workspace.write("source/file", "no folder");
+    let private = workspace.path().join("private");
+    let link = |at: &str, to: &Path| fs_err::os::unix::fs::symlink(to, repository.join(at)).unwrap();
+    link("absolute", &private);
+    link("home", Path::new("/"));
+    link("up", Path::new(".."));
+    link("short", Path::new("inside"));
+    fs_err::create_dir(repository.join("recipe")).unwrap();
+    link("recipe/Dockerfile", &private.join("Dockerfile"));
+    git(&repository, &["init", "--quiet"]);
+    git(&repository, &["add", "."]);
+    git(&repository, &["commit", "--quiet", "-m", "first"]);
+    publish(&server, &repository, "app.git");
+    let below_root = format!("home/{}", private.strip_prefix("/").unwrap().display());
+    for (folder, said) in [
+        ("absolute", "leads out of the repository"),
+        ("absolute/app", "leads out of the repository"),
+        (&*below_root, "leads out of the repository"),
+        ("up", "leads out of the repository"),
+        ("recipe", "is not in the build context"),
+        ("file", "is not a folder"),
+        ("nowhere", "has no folder `nowhere`"),
+    ] {
+        workspace.write("made.yaml", &context(&format!("{}#main:{folder}", server.at("/app.git"))));
+        let done = workspace.run(["lock", "made.yaml"]);
+        assert!(done.code == 1 && done.stderr.contains(said), "{folder}: {}{}", done.stdout, done.stderr);
+        assert!(done.stderr.contains("hint:") && runs(&workspace).is_empty(), "{folder}: {}", done.stderr);
+    }
+    // One that stays inside is as good as what it leads to.
+    workspace.write("made.yaml", &context(&format!("{}#main:short", server.at("/app.git"))));
+    let said = workspace.run(["run", "made.yaml", "--", "sh", "-c", "cat /list /context/state"]).ok();
+    assert_eq!(said.stdout, "Dockerfile\nstate\nfirst");
 }
 
 fn an_archive_is_pinned_by_its_digest(engine: &Engine) {

@@ -8,6 +8,7 @@ mod buildkit;
 mod contexts;
 mod engine;
 mod failures;
+mod policies;
 
 use std::process::Command;
 
