@@ -140,7 +140,9 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
     let job = &claimed.job;
     let folder = server.folder(&job.workspace);
     let worker = job.worker.as_deref().unwrap_or_default();
-    write_line(server, claimed, &format!("attempt {} by {worker}", job.attempts))?;
+    let (name, version, platform) = (&job.environment, &job.version, job.platform);
+    let line = format!("attempt {} by {worker}: {name}:{version} for {platform}", job.attempts);
+    write_line(server, claimed, &line)?;
     let log = open_log(&folder, &job.id)?;
     let mut child = Command::new(std::env::current_exe()?)
         .arg("--workspace")

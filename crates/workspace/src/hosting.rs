@@ -3,32 +3,19 @@
 
 use std::path::Path;
 
-use provenv_definition::{Base, CondaChannel, Diagnostic, Digest, Environment, ReadEnvironment, SafeUrl};
-use provenv_definition::{ContextLocation, Platform};
-use serde::{Deserialize, Serialize};
+use provenv_definition::{
+    Base, CondaChannel, ContextLocation, Diagnostic, Digest, Environment, Origins, Platform, ReadEnvironment,
+    SafeUrl,
+};
 
 use crate::curated::{Curated, is_curated};
-use crate::environments::{details, unregistered};
+use crate::environments::unregistered;
+use crate::reference::LATEST;
 use crate::registry::allow_many_files;
 use crate::supervise::Signals;
-use crate::{EnvironmentDetails, Error, ImageDetails, Registered, Result, Workspace};
+use crate::{EnvironmentDetails, Error, ImageDetails, RegisterOptions, Registered, Result, Workspace};
 
 pub use provenv_registry::server::{Door, Mounted, ServerError as HostingError, Visitor};
-
-tokio::task_local! {
-    /// Whom this task acts for.
-    static ACTOR: String;
-}
-
-/// Does `work` in somebody's name: what it registers is on record as theirs.
-pub async fn acting_as<T>(who: String, work: impl Future<Output = T>) -> T {
-    ACTOR.scope(who, work).await
-}
-
-/// Whom this task acts for, if it is somebody else than the user of this process.
-pub(crate) fn actor() -> Option<String> {
-    ACTOR.try_with(Clone::clone).ok()
-}
 
 /// The signals that end a server. From the moment it is made they end nothing else: builds leave them alone.
 pub struct StopSignal(Signals);
@@ -46,86 +33,34 @@ impl StopSignal {
     }
 }
 
-/// Which versions are listed.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct VersionsQuery {
-    /// The newest version of each name that contains this; of all names if it is empty.
-    pub name: String,
-    /// A tag that they have, with this value if one is given.
-    pub tag: Option<(String, Option<String>)>,
-    /// Who registered them.
-    pub created_by: Option<String>,
-    /// Only what comes after this name, or after this version where those of one name are listed.
-    pub after: Option<String>,
-    /// At most so many.
-    pub limit: u32,
-}
-
-/// A part of a list.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct VersionsPage {
-    /// The versions.
-    pub versions: Vec<EnvironmentDetails>,
-    /// What to give as `after` for the next part, if there may be one.
-    pub next: Option<String>,
-}
-
 impl Workspace {
-    /// Registers what a stranger sent.
-    pub async fn register_sent(&self, environment: &Environment) -> Result<Registered> {
+    /// Registers what a stranger sent, in the name of `who`.
+    pub async fn register_sent(&self, environment: &Environment, who: &str) -> Result<Registered> {
         refuse_local(environment)?;
-        self.register(environment, &provenv_definition::Origins::default(), None, None).await
+        let options = RegisterOptions { who: Some(who), ..RegisterOptions::default() };
+        self.register_with(environment, &Origins::default(), None, &options).await
     }
 
-    /// A version by its name and version (the newest if none is given); `None` where there is none.
-    pub async fn version(&self, name: &str, version: Option<&str>) -> Result<Option<EnvironmentDetails>> {
-        if let Some(row) = self.catalogue.environment(name, version).await? {
-            return Ok(Some(details(row)));
-        }
-        if is_curated(name)
-            && let Ok(curated) = Curated::find(name, version)
-        {
-            return Ok(Some(unregistered(curated.read()?.environment)));
-        }
-        Ok(None)
-    }
-
-    /// The newest version of each name, a page at a time.
-    pub async fn newest_versions(&self, query: &VersionsQuery) -> Result<VersionsPage> {
-        let fits = |found: &EnvironmentDetails| {
-            let tags = &found.environment.tags;
-            let tagged = query.tag.as_ref().is_none_or(|(tag, value)| match (tags.get(tag), value) {
-                (Some(has), Some(value)) => has == value,
-                (has, _) => has.is_some(),
-            });
-            tagged && query.created_by.as_ref().is_none_or(|by| found.created_by.as_ref() == Some(by))
+    /// A version by its name, and its version or `@LABEL`; never a file.
+    pub async fn version_details(&self, name: &str, wanted: &str) -> Result<EnvironmentDetails> {
+        let found = match wanted.strip_prefix('@') {
+            Some(LATEST) => self.newest(name).await,
+            Some(label) => match self.labelled(name, label).await {
+                Ok(version) => self.version(name, &version).await,
+                Err(error) => Err(error),
+            },
+            None => self.version(name, wanted).await,
         };
-        let mut after = query.after.clone().unwrap_or_default();
-        let mut versions = Vec::new();
-        loop {
-            let rows = self.catalogue.newest_page(&query.name, &after, query.limit).await?;
-            let is_last = rows.len() < query.limit as usize;
-            for row in rows {
-                after.clone_from(&row.name);
-                let found = details(row);
-                if fits(&found) {
-                    versions.push(found);
-                    if versions.len() == query.limit as usize {
-                        return Ok(VersionsPage { versions, next: Some(after) });
-                    }
-                }
+        match found {
+            Ok(row) => self.details(row).await,
+            // Those that are shipped are on record once they were used.
+            Err(Error::NoEnvironment(_)) if is_curated(name) => {
+                let version = Some(wanted).filter(|wanted| !wanted.starts_with('@'));
+                Ok(unregistered(Curated::find(name, version)?.read()?.environment))
             }
-            if is_last {
-                return Ok(VersionsPage { versions, next: None });
-            }
+            Err(Error::NoEnvironment(_)) => Err(Error::NoEnvironment(name.to_owned())),
+            Err(error) => Err(error),
         }
-    }
-
-    /// The versions of one name, newest first, a page at a time.
-    pub async fn versions_of(&self, name: &str, after: Option<&str>, limit: u32) -> Result<VersionsPage> {
-        let rows = self.catalogue.versions_page(name, after, limit).await?;
-        let next = (rows.len() == limit as usize).then(|| rows.last().map(|row| row.version.clone()));
-        Ok(VersionsPage { versions: rows.into_iter().map(details).collect(), next: next.flatten() })
     }
 
     /// The bytes of a lock, as they were hashed.

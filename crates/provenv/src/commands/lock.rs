@@ -75,7 +75,7 @@ async fn download(context: &Context, remote: &Remote, arguments: &LockArgs) -> R
         return Err(not_remote("`lock --check`, `--upgrade` or `--post-link`").into());
     }
     let (name, version) = remote::registered(&arguments.environment)?;
-    let bytes = remote.lock(&name, version.as_deref()).await?;
+    let bytes = remote.lock(&name, &version).await?;
     let file = arguments.file.clone().unwrap_or_else(|| beside(&arguments.environment));
     if file == Path::new("-") {
         context.settle();

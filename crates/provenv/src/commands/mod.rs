@@ -14,6 +14,8 @@ mod env;
 mod export;
 mod image;
 mod key;
+mod lifecycle;
+mod list;
 mod lock;
 mod login;
 mod provenance;

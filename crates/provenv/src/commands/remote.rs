@@ -13,13 +13,17 @@ use crate::output::{self, Table};
 /// What a reference stands for: a version on the server, or a file here.
 pub async fn show(remote: &Remote, reference: &str) -> Result<EnvironmentDetails> {
     let (name, version) = registered(reference)?;
-    Ok(remote.version(&name, version.as_deref()).await?)
+    Ok(remote.version(&name, &version).await?)
 }
 
-/// Name and version of a registered environment.
-pub fn registered(reference: &str) -> Result<(String, Option<String>)> {
+/// Name of a registered environment, and its version or `@LABEL`.
+pub fn registered(reference: &str) -> Result<(String, String)> {
+    let latest = || "@latest".to_owned();
     match Reference::parse(reference, &here()?) {
-        Reference::Registered { name, version } | Reference::Curated { name, version } => Ok((name, version)),
+        Reference::Registered { name, version: Some(version), .. } => Ok((name, version)),
+        Reference::Registered { name, label: Some(label), .. } => Ok((name, format!("@{label}"))),
+        Reference::Registered { name, .. } => Ok((name, latest())),
+        Reference::Curated { name, version } => Ok((name, version.unwrap_or_else(latest))),
         Reference::File(path) => Err(Error::Arguments {
             message: format!("`{}` is a file, and the workspace is on a server", path.display()),
             hint: "register it: `provenv env register FILE`".to_owned(),
@@ -50,7 +54,7 @@ pub async fn build(context: &Context, remote: &Remote, arguments: BuildArgs) -> 
         return Err(not_remote(&format!("`build {option}`")).into());
     }
     let (name, version) = registered(&arguments.environment)?;
-    let asked = remote.ask_build(&name, version.as_deref(), platform).await?;
+    let asked = remote.ask_build(&name, &version, platform).await?;
     let job = if asked.ended_at.is_some() {
         asked
     } else {

@@ -102,12 +102,11 @@ fn a_failure_is_kept_with_its_reason() {
     // The wheel is gone: not here, and not where it came from.
     drop(index);
     let lock = team.owner.get(&format!("{version}/lock")).is(200).json();
-    let wheel = lock["platforms"].to_string();
-    let wheel =
-        wheel.split("tea-1").nth(1).and_then(|rest| rest.split("sha256:").nth(1)).map(|rest| &rest[..64]);
-    let wheel = wheel.unwrap().to_owned();
+    let platform = lock["platforms"].as_object().unwrap().values().next().unwrap();
+    let wheel = platform["pypi"].to_string();
+    let wheel = wheel.split("sha256:").nth(1).unwrap()[..64].to_owned();
     let blob = team.root.join("workspaces/default/store/blobs/sha256").join(&wheel[..2]).join(&wheel[2..]);
-    let _ = fs_err::remove_file(blob);
+    fs_err::remove_file(blob).unwrap();
     let job = team.owner.post(&format!("{version}/build"), b"").is(202).json();
     // A server that does not answer may do so later: it is tried again, and until then it waits.
     let path = format!("{DEFAULT}/jobs/{}", job["id"].as_str().unwrap());

@@ -50,9 +50,9 @@ fn a_version_is_registered_once_and_shown_with_its_lock() {
     assert_eq!(second["lock"], first["lock"]);
     problem(post(&ann, &path, &json!({ "environment": environment, "version": "1" })), 409, "version-taken");
     let versions = ann.get(&format!("{path}/tea?limit=1")).is(200).json();
-    assert_eq!((&versions["versions"][0]["version"], &versions["next"]), (&json!("2"), &json!("2")));
-    let rest = ann.get(&format!("{path}/tea?limit=1&after=2")).is(200).json();
-    assert_eq!(rest["versions"][0]["version"], "1");
+    assert_eq!((&versions["environments"][0]["version"], &versions["next"]), (&json!("2"), &json!("tea:2")));
+    let rest = ann.get(&format!("{path}/tea?limit=1&after=tea:2")).is(200).json();
+    assert_eq!(rest["environments"][0]["version"], "1");
 
     // By the page.
     for name in ["coffee", "cocoa", "mate"] {
@@ -63,7 +63,7 @@ fn a_version_is_registered_once_and_shown_with_its_lock() {
     loop {
         let page = ann.get(&format!("{path}?limit=2&after={after}")).is(200).json();
         names.extend(
-            page["versions"]
+            page["environments"]
                 .as_array()
                 .unwrap()
                 .iter()
@@ -75,10 +75,10 @@ fn a_version_is_registered_once_and_shown_with_its_lock() {
         }
     }
     assert_eq!(names, ["cocoa", "coffee", "mate", "tea"]);
-    let found = ann.get(&format!("{path}?name=co")).is(200).json();
-    assert_eq!(found["versions"].as_array().unwrap().len(), 2);
-    let found = ann.get(&format!("{path}?created_by=owner")).is(200).json();
-    assert_eq!(found["versions"], json!([]));
+    let found = ann.get(&format!("{path}?name=co*")).is(200).json();
+    assert_eq!(found["environments"].as_array().unwrap().len(), 2);
+    let found = ann.get(&format!("{path}?creator=owner")).is(200).json();
+    assert_eq!(found["environments"], json!([]));
     problem(ann.get(&format!("{path}?limit=0")), 400, "limit-invalid");
     problem(ann.get(&format!("{path}?colour=red")), 400, "parameter-invalid");
 }

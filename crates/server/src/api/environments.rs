@@ -7,7 +7,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use provenv_definition::{Digest, Environment, Platform};
-use provenv_workspace::{EnvironmentDetails, Registered, VersionsQuery, acting_as, read_text};
+use provenv_workspace::{
+    EnvironmentDetails, EnvironmentPage, Error, Find, Include, Kind, Registered, read_text,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -44,6 +46,15 @@ pub struct VersionBody {
     /// By whom.
     #[serde(skip_serializing_if = "Option::is_none")]
     created_by: Option<String>,
+    /// The version that it was made from, `name:version`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    /// The labels on it, `latest` included.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    labels: Vec<String>,
+    /// Whether it is archived, itself or with its name.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    archived: bool,
     /// All it says, in the form that `register` takes.
     #[schema(value_type = Object)]
     environment: Environment,
@@ -51,28 +62,49 @@ pub struct VersionBody {
 
 impl From<EnvironmentDetails> for VersionBody {
     fn from(details: EnvironmentDetails) -> Self {
-        let EnvironmentDetails {
-            name,
-            version,
-            definition_digest,
-            receipt,
-            lock,
-            created_at,
-            created_by,
-            environment,
-            ..
-        } = details;
-        Self { name, version, definition_digest, receipt, lock, created_at, created_by, environment }
+        Self {
+            name: details.name,
+            version: details.version,
+            definition_digest: details.definition_digest,
+            receipt: details.receipt,
+            lock: details.lock,
+            created_at: details.created_at,
+            created_by: details.created_by,
+            from: details.from,
+            labels: details.labels,
+            archived: details.archived,
+            environment: details.environment,
+        }
     }
 }
 
 /// A part of a list of versions.
 #[derive(Serialize, ToSchema)]
-pub struct Versions {
+#[schema(as = Versions)]
+pub struct VersionsBody {
     /// The versions.
-    versions: Vec<VersionBody>,
-    /// What to give as `after` for the next part, if there may be one.
+    environments: Vec<VersionBody>,
+    /// What to give as `after` for the next part, if there is one.
     next: Option<String>,
+}
+
+impl From<EnvironmentPage> for VersionsBody {
+    fn from(page: EnvironmentPage) -> Self {
+        Self { environments: page.environments.into_iter().map(Into::into).collect(), next: page.next }
+    }
+}
+
+/// Whether archived versions are listed.
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Archived {
+    /// They are not.
+    #[default]
+    No,
+    /// They are, as all others.
+    Too,
+    /// They alone are.
+    Only,
 }
 
 /// Which environments are listed.
@@ -80,12 +112,29 @@ pub struct Versions {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
-    /// Only names that contain this.
+    /// Only names that fit: `*` stands for anything.
+    #[param(example = "dig*")]
     name: Option<String>,
     /// Only those with this tag, `NAME` or `NAME=VALUE`.
     tag: Option<String>,
+    /// Only those whose packages come about so.
+    #[param(value_type = Option<String>, example = "system-managed")]
+    kind: Option<Kind>,
     /// Only those that this user registered.
-    created_by: Option<String>,
+    creator: Option<String>,
+    /// Only those registered at this time or later.
+    #[param(value_type = Option<String>, format = DateTime)]
+    since: Option<jiff::Timestamp>,
+    /// Only those registered before this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    until: Option<jiff::Timestamp>,
+    /// Whether archived ones are listed.
+    #[param(inline)]
+    #[serde(default)]
+    archived: Archived,
+    /// Every version, and not only the newest of each name.
+    #[serde(default)]
+    all: bool,
     /// The `next` of the part before.
     after: Option<String>,
     /// At most so many, 1 to 500; 50 if not said.
@@ -100,9 +149,23 @@ pub struct Filter {
 pub struct Part {
     /// The `next` of the part before.
     after: Option<String>,
+    /// Whether archived ones are listed.
+    #[param(inline)]
+    #[serde(default)]
+    archived: Archived,
     /// At most so many, 1 to 500; 50 if not said.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
+}
+
+impl From<Archived> for Include {
+    fn from(archived: Archived) -> Self {
+        match archived {
+            Archived::No => Self::Active,
+            Archived::Too => Self::All,
+            Archived::Only => Self::Archived,
+        }
+    }
 }
 
 /// What is to be registered: an environment in JSON, or the text of a file.
@@ -157,33 +220,44 @@ pub struct RegisteredBody {
     lock: Digest,
 }
 
-/// Lists the newest version of each environment, by name.
+/// Lists environments: the newest version of each, by name, or all.
 #[utoipa::path(get, path = "/api/v1/workspaces/{workspace}/environments", tag = "environments",
     params(("workspace" = String, Path), Filter),
     extensions(("x-provenv-role" = json!("reader"))),
-    responses((status = 200, body = Versions),
+    responses((status = 200, body = VersionsBody),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn list(
     State(server): State<Arc<Server>>,
     At(workspace): At<String>,
     Asked(filter): Asked<Filter>,
-) -> Result<Json<Versions>> {
+) -> Result<Json<VersionsBody>> {
     let opened = server.workspace(&workspace).await?;
     let tag = filter.tag.map(|tag| match tag.split_once('=') {
         Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
         None => (tag, None),
     });
-    let page = opened
-        .workspace
-        .newest_versions(&VersionsQuery {
-            name: filter.name.unwrap_or_default(),
-            tag,
-            created_by: filter.created_by,
-            after: filter.after,
-            limit: limit(filter.limit)?,
-        })
-        .await?;
-    Ok(Json(Versions { versions: page.versions.into_iter().map(Into::into).collect(), next: page.next }))
+    let find = Find {
+        pattern: filter.name,
+        tags: tag.into_iter().collect(),
+        kind: filter.kind,
+        creator: filter.creator,
+        since: filter.since,
+        until: filter.until,
+        include: filter.archived.into(),
+        all_versions: filter.all,
+        limit: Some(limit(filter.limit)?),
+        after: filter.after,
+        ..Find::default()
+    };
+    Ok(Json(found(&opened, &find).await?.into()))
+}
+
+/// A page; what is wrong with what was asked for is a parameter's fault.
+async fn found(opened: &Opened, find: &Find) -> Result<EnvironmentPage> {
+    opened.workspace.find(find).await.map_err(|error| match error {
+        Error::Arguments { message, hint } => Problem::bad("parameter-invalid", message).hint(hint),
+        error => error.into(),
+    })
 }
 
 /// Registers an environment: locks it, and gives it a version unless this name has this content already. Locking may take
@@ -261,7 +335,7 @@ async fn apart(user: String, opened: Arc<Opened>, environment: Environment) -> R
     let runtime = tokio::runtime::Handle::current();
     let (tell, hear) = tokio::sync::oneshot::channel();
     let work = move || {
-        let work = acting_as(user, opened.workspace.register_sent(&environment));
+        let work = opened.workspace.register_sent(&environment, &user);
         // A client that went away hears nothing of it.
         let _ = tell.send(runtime.block_on(work));
     };
@@ -274,22 +348,26 @@ async fn apart(user: String, opened: Arc<Opened>, environment: Environment) -> R
 #[utoipa::path(get, path = "/api/v1/workspaces/{workspace}/environments/{name}", tag = "environments",
     params(("workspace" = String, Path), ("name" = String, Path), Part),
     extensions(("x-provenv-role" = json!("reader"))),
-    responses((status = 200, body = Versions),
+    responses((status = 200, body = VersionsBody),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn versions(
     State(server): State<Arc<Server>>,
     At((workspace, name)): At<(String, String)>,
     Asked(part): Asked<Part>,
-) -> Result<Json<Versions>> {
+) -> Result<Json<VersionsBody>> {
     let opened = server.workspace(&workspace).await?;
-    let page = opened.workspace.versions_of(&name, part.after.as_deref(), limit(part.limit)?).await?;
-    if page.versions.is_empty() && part.after.is_none() {
-        return Err(no_environment(&name));
-    }
-    Ok(Json(Versions { versions: page.versions.into_iter().map(Into::into).collect(), next: page.next }))
+    let find = Find {
+        name: Some(name),
+        all_versions: true,
+        include: part.archived.into(),
+        limit: Some(limit(part.limit)?),
+        after: part.after,
+        ..Find::default()
+    };
+    Ok(Json(found(&opened, &find).await?.into()))
 }
 
-/// Shows a version; `@latest` is the newest.
+/// Shows a version, by its number or as `@LABEL`; `@latest` is the newest that is not archived.
 #[utoipa::path(get, path = "/api/v1/workspaces/{workspace}/environments/{name}/versions/{version}", tag = "environments",
     params(("workspace" = String, Path), ("name" = String, Path), ("version" = String, Path)),
     extensions(("x-provenv-role" = json!("reader"))),
@@ -301,7 +379,7 @@ pub async fn version(
     headers: HeaderMap,
 ) -> Result<Response> {
     let opened = server.workspace(&workspace).await?;
-    let found = find(&opened, &name, &version).await?;
+    let found = opened.workspace.version_details(&name, &version).await?;
     tagged_json(&headers, &VersionBody::from(found))
 }
 
@@ -319,13 +397,13 @@ pub async fn lock(
     headers: HeaderMap,
 ) -> Result<Response> {
     let opened = server.workspace(&workspace).await?;
-    let found = find(&opened, &name, &version).await?;
+    let found = opened.workspace.version_details(&name, &version).await?;
     let text = match found.lock {
         Some(lock) => opened.workspace.lock_text(&lock).await?,
         None => None,
     };
     let text = text.ok_or_else(|| not_locked(&name))?;
-    Ok(tagged(&headers, text.into_bytes(), "application/json", version != LATEST))
+    Ok(tagged(&headers, text.into_bytes(), "application/json", !version.starts_with('@')))
 }
 
 /// The receipt of a version: when it was resolved, from which indexes, by what.
@@ -342,13 +420,13 @@ pub async fn receipt(
     headers: HeaderMap,
 ) -> Result<Response> {
     let opened = server.workspace(&workspace).await?;
-    let found = find(&opened, &name, &version).await?;
+    let found = opened.workspace.version_details(&name, &version).await?;
     let text = match found.receipt {
         Some(receipt) => opened.workspace.receipt_text(&receipt).await?,
         None => None,
     };
     let text = text.ok_or_else(|| not_locked(&name))?;
-    Ok(tagged(&headers, text.into_bytes(), "application/json", version != LATEST))
+    Ok(tagged(&headers, text.into_bytes(), "application/json", !version.starts_with('@')))
 }
 
 /// Which image is wanted.
@@ -375,7 +453,7 @@ pub async fn image(
     headers: HeaderMap,
 ) -> Result<Response> {
     let opened = server.workspace(&workspace).await?;
-    let found = find(&opened, &name, &version).await?;
+    let found = opened.workspace.version_details(&name, &version).await?;
     let lock = found.lock.ok_or_else(|| not_locked(&name))?;
     let image = opened.workspace.image_of_lock(&lock, which.platform, &format!("{name}:{version}")).await;
     let image = image.map_err(|error| {
@@ -388,33 +466,7 @@ pub async fn image(
     tagged_json(&headers, &image)
 }
 
-/// What stands for the newest version.
-const LATEST: &str = "@latest";
-
-/// A version that is there.
-pub async fn find(opened: &Opened, name: &str, version: &str) -> Result<EnvironmentDetails> {
-    let wanted = match version {
-        LATEST => None,
-        label if label.starts_with('@') => {
-            return Err(Problem::missing("label-not-found", format!("`{name}` has no label `{label}`"))
-                .hint("`@latest` is the newest version"));
-        }
-        version => Some(version),
-    };
-    if let Some(found) = opened.workspace.version(name, wanted).await? {
-        return Ok(found);
-    }
-    if wanted.is_some() && opened.workspace.version(name, None).await?.is_some() {
-        return Err(Problem::missing("version-not-found", format!("`{name}` has no version `{version}`")));
-    }
-    Err(no_environment(name))
-}
-
-fn no_environment(name: &str) -> Box<Problem> {
-    Problem::missing("environment-not-found", format!("there is no environment `{name}` in this workspace"))
-        .hint("GET …/environments lists them")
-}
-
+/// Said of what has no lock here.
 pub fn not_locked(name: &str) -> Box<Problem> {
     Problem::new(
         StatusCode::CONFLICT,

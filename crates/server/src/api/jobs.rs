@@ -11,7 +11,7 @@ use provenv_definition::Platform;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::environments::{find, not_locked};
+use super::environments::not_locked;
 use super::sent::{Asked, At, limit};
 use crate::access::Caller;
 use crate::database::{Job, JobStatus, NewJob};
@@ -78,7 +78,7 @@ pub async fn build(
         return Err(Problem::bad("priority-invalid", "a priority is from -100 to 100"));
     }
     let opened = server.workspace(&workspace).await?;
-    let found = find(&opened, &name, &version).await?;
+    let found = opened.workspace.version_details(&name, &version).await?;
     let lock = found.lock.ok_or_else(|| not_locked(&name))?;
     let platforms = &found.environment.definition.platforms;
     let platform = asked.platform.or_else(|| platforms.first().copied()).unwrap_or_default();

@@ -51,7 +51,7 @@ pub struct RegistryServed {
 impl Workspace {
     /// The workspace as the repositories `PREFIX/…` of a server that has other workspaces too.
     pub fn mounted(&self, prefix: &str) -> Mounted {
-        let index = Arc::new(WorkspaceIndex::new(self.catalogue.clone()));
+        let index = Arc::new(WorkspaceIndex::new(self.catalogue.clone(), self.form()));
         Mounted::new(self.store.clone(), index, Arc::clone(&self.reporter), prefix)
     }
 
@@ -68,7 +68,7 @@ impl Workspace {
         let users = options.htpasswd.as_deref().map(open).transpose()?;
         let readers = options.readers.as_deref().map(open).transpose()?;
         let (has_users, has_readers) = (users.is_some(), readers.is_some());
-        let index = Arc::new(WorkspaceIndex::new(self.catalogue.clone()));
+        let index = Arc::new(WorkspaceIndex::new(self.catalogue.clone(), self.form()));
         let bound = server::bind(
             self.store.clone(),
             index,

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{EnvironmentDetails, Error, Registered, Result, VersionsPage};
+use crate::{EnvironmentDetails, EnvironmentPage, Error, Find, Include, Registered, Result};
 
 pub use login::{Login, forget_token, keep_token};
 
@@ -196,52 +196,77 @@ impl Remote {
         self.json(self.request(Method::POST, &["environments"]).json(&body)).await
     }
 
-    /// Registered versions: the newest of each name, or all of one or of all.
-    pub async fn list(&self, name: Option<&str>, all: bool) -> Result<Vec<EnvironmentDetails>> {
-        if let Some(name) = name {
-            return self.pages(&["environments", name]).await;
+    /// The environments that are looked for: all of them, or a page where a limit says so.
+    pub async fn find(&self, find: &Find) -> Result<EnvironmentPage> {
+        if find.tags.len() > 1 {
+            return Err(Error::Arguments {
+                message: "a server looks for one tag at a time".to_owned(),
+                hint: "give --tag once".to_owned(),
+            });
         }
-        let newest = self.pages(&["environments"]).await?;
-        if !all {
-            return Ok(newest);
-        }
-        let mut versions = Vec::new();
-        for name in newest.iter().filter_map(|found| found.name.as_deref()) {
-            versions.extend(self.pages(&["environments", name]).await?);
-        }
-        Ok(versions)
-    }
-
-    async fn pages(&self, path: &[&str]) -> Result<Vec<EnvironmentDetails>> {
-        let mut versions = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let limit = PART.to_string();
-            let mut query = vec![("limit", &*limit)];
-            query.extend(after.as_deref().map(|after| ("after", after)));
-            let page: VersionsPage = self.json(self.asking(path, &query)).await?;
-            versions.extend(page.versions);
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(versions),
+        let mut query: Vec<(&str, String)> = vec![(
+            "archived",
+            match find.include {
+                Include::Active => "no",
+                Include::All => "too",
+                Include::Archived => "only",
             }
+            .to_owned(),
+        )];
+        let path: &[&str] = match &find.name {
+            Some(name) => &["environments", name],
+            None => {
+                let tag = find.tags.first().map(|(name, value)| match value {
+                    Some(value) => format!("{name}={value}"),
+                    None => name.clone(),
+                });
+                let filters = [
+                    ("name", find.pattern.clone()),
+                    ("tag", tag),
+                    ("kind", find.kind.map(|kind| kind.as_str().to_owned())),
+                    ("creator", find.creator.clone()),
+                    ("since", find.since.map(|time| time.to_string())),
+                    ("until", find.until.map(|time| time.to_string())),
+                    ("all", find.all_versions.then(|| "true".to_owned())),
+                ];
+                query.extend(filters.into_iter().filter_map(|(name, value)| Some((name, value?))));
+                &["environments"]
+            }
+        };
+        let mut environments = Vec::new();
+        let mut after = find.after.clone();
+        loop {
+            let left = find.limit.map_or(PART, |limit| {
+                limit.saturating_sub(u32::try_from(environments.len()).unwrap_or(u32::MAX)).min(PART)
+            });
+            let limit = left.to_string();
+            let mut all: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, &**value)).collect();
+            all.push(("limit", &limit));
+            all.extend(after.as_deref().map(|after| ("after", after)));
+            let page: EnvironmentPage = self.json(self.asking(path, &all)).await?;
+            environments.extend(page.environments);
+            let is_enough = find.limit.is_some_and(|limit| environments.len() >= limit as usize);
+            if page.next.is_none() || is_enough {
+                return Ok(EnvironmentPage { environments, next: page.next });
+            }
+            after = page.next;
         }
     }
 
-    /// A version; the newest where none is named.
-    pub async fn version(&self, name: &str, version: Option<&str>) -> Result<EnvironmentDetails> {
-        let path = ["environments", name, "versions", version.unwrap_or(LATEST)];
+    /// A version, by its number or as `@LABEL`.
+    pub async fn version(&self, name: &str, version: &str) -> Result<EnvironmentDetails> {
+        let path = ["environments", name, "versions", version];
         self.json(self.request(Method::GET, &path)).await
     }
 
     /// The bytes of its lock, checked against the digest that the version has.
-    pub async fn lock(&self, name: &str, version: Option<&str>) -> Result<Vec<u8>> {
+    pub async fn lock(&self, name: &str, version: &str) -> Result<Vec<u8>> {
         let found = self.version(name, version).await?;
         self.part(found.lock, name, &found, "lock").await
     }
 
     /// The same of its receipt.
-    pub async fn receipt(&self, name: &str, version: Option<&str>) -> Result<Vec<u8>> {
+    pub async fn receipt(&self, name: &str, version: &str) -> Result<Vec<u8>> {
         let found = self.version(name, version).await?;
         self.part(found.receipt, name, &found, "receipt").await
     }
@@ -253,7 +278,7 @@ impl Remote {
         found: &EnvironmentDetails,
         part: &str,
     ) -> Result<Vec<u8>> {
-        let version = found.version.as_deref().unwrap_or(LATEST);
+        let version = found.version.as_deref().unwrap_or("@latest");
         let request = self.request(Method::GET, &["environments", name, "versions", version, part]);
         let response = self.send(request).await?;
         let url = response.url().to_string();
@@ -269,10 +294,10 @@ impl Remote {
     pub async fn ask_build(
         &self,
         name: &str,
-        version: Option<&str>,
+        version: &str,
         platform: Option<Platform>,
     ) -> Result<RemoteJob> {
-        let path = ["environments", name, "versions", version.unwrap_or(LATEST), "build"];
+        let path = ["environments", name, "versions", version, "build"];
         let body = serde_json::json!({ "platform": platform });
         self.json(self.request(Method::POST, &path).json(&body)).await
     }
@@ -334,9 +359,6 @@ impl Remote {
         RemoteError::Connect { url: self.server.to_string(), source: error.without_url() }.into()
     }
 }
-
-/// What stands for the newest version.
-const LATEST: &str = "@latest";
 
 async fn problem(status: StatusCode, response: Response) -> RemoteError {
     let url = response.url().to_string();
