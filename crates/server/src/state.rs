@@ -30,6 +30,8 @@ pub(crate) struct Server {
     pub stopping: watch::Receiver<bool>,
     /// Held by whoever resolves a definition.
     pub resolving: Semaphore,
+    /// Held by whoever compares a version with what a client saw, and then changes it.
+    pub changing: tokio::sync::Mutex<()>,
     /// Held by whoever answers a request with an idempotency key.
     pub answering: tokio::sync::Mutex<HashMap<(String, String), Arc<tokio::sync::Mutex<()>>>>,
     /// What is counted.
@@ -71,6 +73,7 @@ impl Server {
             queued: Notify::new(),
             stopping,
             resolving: Semaphore::new(RESOLVING),
+            changing: tokio::sync::Mutex::default(),
             answering: tokio::sync::Mutex::default(),
             metrics: Metrics::default(),
             decisions,

@@ -61,7 +61,7 @@ fn a_version_is_registered_once_and_shown_with_its_lock() {
     let mut names = Vec::new();
     let mut after = String::new();
     loop {
-        let page = ann.get(&format!("{path}?limit=2&after={after}")).is(200).json();
+        let page = ann.get(&format!("{path}?limit=2{after}")).is(200).json();
         names.extend(
             page["environments"]
                 .as_array()
@@ -70,7 +70,7 @@ fn a_version_is_registered_once_and_shown_with_its_lock() {
                 .map(|found| found["name"].as_str().unwrap().to_owned()),
         );
         match page["next"].as_str() {
-            Some(next) => next.clone_into(&mut after),
+            Some(next) => after = format!("&after={next}"),
             None => break,
         }
     }
@@ -151,4 +151,58 @@ fn what_is_of_another_machine_is_refused() {
     let much = vec![b' '; 5 * 1024 * 1024];
     let answer = team.owner.send("POST", &path, &[("Content-Type", "application/json")], &much);
     problem(answer, 413, "too-large");
+}
+
+#[test]
+fn what_may_change_changes_with_a_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(team) = Team::with_base(folder.path()) else { return };
+    let index = serve(&Index::new().add(Wheel::new("tea", "1")));
+    let text = definition(&index, "tea", &["tea"]);
+    let ann = team.user("ann", Some("contributor"));
+    let path = format!("{DEFAULT}/environments");
+    post(&ann, &path, &json!({ "file": { "name": "environment.yaml", "text": text } })).is(201);
+    let second = text + "variables:\n  CUP: big\n";
+    post(&ann, &path, &json!({ "file": { "name": "environment.yaml", "text": second } })).is(201);
+
+    // Whoever saw another state than the one that is, changes nothing.
+    let version = format!("{path}/tea/versions/1");
+    let patch = |tag: &str, body: &serde_json::Value| {
+        let headers = [("Content-Type", "application/json"), ("If-Match", tag)];
+        ann.send("PATCH", &version, &headers, body.to_string().as_bytes())
+    };
+    let seen = ann.get(&version).is(200).must("ETag").to_owned();
+    let changed = patch(&seen, &json!({ "description": "green", "tags": { "team": "leaves" } })).is(200);
+    assert_eq!(changed.json()["environment"]["description"], "green");
+    problem(patch(&seen, &json!({ "description": "black" })), 412, "changed-meanwhile");
+    patch(changed.must("ETag"), &json!({ "description": "black" })).is(200);
+    problem(patch("*", &json!({})), 422, "change-invalid");
+    let found = ann.get(&format!("{path}?all=true&tag=team=leaves")).is(200).json();
+    assert_eq!(found["environments"].as_array().unwrap().len(), 1);
+
+    // Labels move.
+    let labelled = |version: &str| {
+        let label = format!("{path}/tea/labels/prod");
+        super::team::put(&ann, &label, &json!({ "version": version }))
+    };
+    labelled("1").is(200);
+    assert_eq!(ann.get(&format!("{path}/tea/versions/@prod")).is(200).json()["version"], "1");
+    assert_eq!(labelled("2").is(200).json()["previous"], "1");
+    assert_eq!(ann.get(&format!("{path}/tea/versions/@prod")).is(200).json()["version"], "2");
+    problem(labelled("3"), 404, "version-not-found");
+    ann.delete(&format!("{path}/tea/labels/prod")).is(204);
+    problem(ann.get(&format!("{path}/tea/versions/@prod")), 404, "label-not-found");
+
+    // Archived ones are there for whoever knows them.
+    ann.post(&format!("{path}/tea/versions/2/archive"), b"").is(200);
+    assert_eq!(ann.get(&format!("{path}/tea/versions/@latest")).is(200).json()["version"], "1");
+    assert_eq!(ann.get(&format!("{path}/tea/versions/2")).is(200).json()["archived"], true);
+    ann.post(&format!("{path}/tea/versions/2/restore"), b"").is(200);
+
+    let history = ann.get(&format!("{path}/tea/history")).is(200).json();
+    let changes = history["changes"].as_array().unwrap();
+    assert!(changes.iter().all(|change| change["by"] == "ann"), "{history}");
+    for kind in ["registered", "description", "tag", "label", "archived", "restored"] {
+        assert!(changes.iter().any(|change| change["change"] == kind), "{kind}: {history}");
+    }
 }

@@ -18,6 +18,7 @@ fn operations(description: &Value) -> Vec<(String, String, String)> {
                 .replace("{name}", "nothing")
                 .replace("{version}", "1")
                 .replace("{id}", "nothing")
+                .replace("{label}", "prod")
                 .replace("{user}", "somebody");
             assert!(!path.contains('{'), "{path}");
             operations.push((method.to_uppercase(), path, role));

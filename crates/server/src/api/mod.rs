@@ -3,6 +3,7 @@
 #![expect(unused_qualifications, reason = "utoipa's macros write paths in full")]
 
 mod about;
+mod changes;
 mod environments;
 mod jobs;
 mod logs;
@@ -65,7 +66,12 @@ pub(crate) fn routes() -> (Router<Arc<Server>>, utoipa::openapi::OpenApi) {
         .routes(routes!(tokens::revoke))
         .routes(routes!(environments::list, environments::register))
         .routes(routes!(environments::versions))
-        .routes(routes!(environments::version))
+        .routes(routes!(environments::version, changes::update))
+        .routes(routes!(changes::labels))
+        .routes(routes!(changes::label, changes::unlabel))
+        .routes(routes!(changes::archive))
+        .routes(routes!(changes::restore))
+        .routes(routes!(changes::history))
         .routes(routes!(environments::lock))
         .routes(routes!(environments::receipt))
         .routes(routes!(environments::image))

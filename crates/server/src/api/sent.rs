@@ -79,9 +79,14 @@ pub fn limit(asked: Option<u32>) -> Result<u32> {
     }
 }
 
+/// The tag of a text.
+pub fn tag_of(body: &[u8]) -> String {
+    format!("\"{}\"", Digest::of(body).hex())
+}
+
 /// Text that cannot change, or not without another tag: with its tag, and empty where the client has it.
 pub fn tagged(headers: &HeaderMap, body: Vec<u8>, kind: &'static str, never_changes: bool) -> Response {
-    let tag = format!("\"{}\"", Digest::of(&body).hex());
+    let tag = tag_of(&body);
     let has = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let has = has.flat_map(|value| value.split(',')).map(|one| one.trim().trim_start_matches("W/"));
     let is_known = has.into_iter().any(|one| one == tag || one == "*");
