@@ -162,7 +162,7 @@ fn what_may_change_changes_with_a_history() {
     let ann = team.user("ann", Some("contributor"));
     let path = format!("{DEFAULT}/environments");
     post(&ann, &path, &json!({ "file": { "name": "environment.yaml", "text": text } })).is(201);
-    let second = text + "variables:\n  CUP: big\n";
+    let second = text + "environment_variables:\n  CUP: big\n";
     post(&ann, &path, &json!({ "file": { "name": "environment.yaml", "text": second } })).is(201);
 
     // Whoever saw another state than the one that is, changes nothing.
