@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use provenv_definition::{Digest, Environment};
 use provenv_lock::Receipt;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
-use super::{Catalogue, CatalogueError, Result, corrupt};
+use super::{Catalogue, CatalogueError, Result, Turn, corrupt};
 
 /// A registered version.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ const COLUMNS: &str = "name, version, definition, receipt, lock, body, created_a
 impl Catalogue {
     /// Registers `new`, or finds the version that has the same content. Says whether it is new.
     pub async fn register(&self, new: &NewEnvironment<'_>) -> Result<(EnvironmentRow, bool)> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin(&Turn::Environment(new.name)).await?;
         let wanted = new.version.map(str::to_owned);
         let same: Option<(String,)> = match &wanted {
             Some(version) => {
@@ -206,7 +206,7 @@ impl Catalogue {
 }
 
 /// The number after the largest version that is one.
-async fn next_number(transaction: &mut sqlx::SqliteConnection, name: &str) -> Result<String> {
+async fn next_number(transaction: &mut sqlx::AnyConnection, name: &str) -> Result<String> {
     let versions: Vec<(String,)> = sqlx::query_as("SELECT version FROM environments WHERE name = $1")
         .bind(name)
         .fetch_all(transaction)
@@ -215,7 +215,7 @@ async fn next_number(transaction: &mut sqlx::SqliteConnection, name: &str) -> Re
     Ok((last + 1).to_string())
 }
 
-fn read(row: &SqliteRow) -> Result<EnvironmentRow> {
+fn read(row: &AnyRow) -> Result<EnvironmentRow> {
     let digest = |column: &str| -> Result<Digest> {
         row.try_get::<String, _>(column)?.parse().map_err(corrupt("digest"))
     };
@@ -238,11 +238,12 @@ mod tests {
     use provenv_lock::{Lock, Receipt};
 
     use crate::catalogue::{Catalogue, RunRow, RunStatus};
+    use crate::config::CatalogueSettings;
 
     #[tokio::test]
     async fn a_run_needs_its_lock_though_its_image_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        let catalogue = Catalogue::open(&folder.path().join("catalogue.db")).await.unwrap();
+        let catalogue = Catalogue::open(folder.path(), &CatalogueSettings::default()).await.unwrap();
         let definition = Definition::default();
         let digest = definition_digest(&definition);
         let lock = Lock { format: Lock::FORMAT, definition: digest, platforms: [].into() };

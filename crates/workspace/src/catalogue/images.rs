@@ -4,7 +4,7 @@ use provenv_definition::{Digest, Platform};
 use provenv_image::form::Form;
 use provenv_image::oci::Image;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::{Catalogue, Result, corrupt};
 
@@ -149,7 +149,7 @@ impl Catalogue {
                  UNION ALL
                  SELECT lock, platform, manifest, started_at FROM builds
                  WHERE status = 'succeeded' AND manifest IS NOT NULL AND definition IS NULL
-             ) GROUP BY lock, platform, manifest ORDER BY made_at DESC, manifest",
+             ) AS made GROUP BY lock, platform, manifest ORDER BY made_at DESC, manifest",
         )
         .fetch_all(&self.pool)
         .await?;
@@ -181,7 +181,7 @@ impl Catalogue {
 }
 
 /// The form in a row, if it says one.
-pub(super) fn form(row: &SqliteRow) -> Result<Option<Form>> {
+pub(super) fn form(row: &AnyRow) -> Result<Option<Form>> {
     let epoch: Option<i64> = row.try_get("epoch")?;
     let Some(epoch) = epoch.and_then(|epoch| u32::try_from(epoch).ok()) else { return Ok(None) };
     let packing: Option<String> = row.try_get("compression")?;

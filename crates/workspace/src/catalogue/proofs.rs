@@ -5,7 +5,7 @@ use provenv_image::form::Form;
 use provenv_image::proof::Referrer;
 use provenv_lock::Receipt;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::{Catalogue, Result, corrupt};
 
@@ -119,7 +119,7 @@ impl Catalogue {
     }
 }
 
-fn read(row: &SqliteRow) -> Result<ProofRow> {
+fn read(row: &AnyRow) -> Result<ProofRow> {
     let key: Option<String> = row.try_get("key")?;
     Ok(ProofRow {
         key: key.map(|key| key.parse()).transpose().map_err(corrupt("digest"))?,

@@ -4,9 +4,9 @@ use provenv_definition::{Digest, Platform};
 use provenv_image::form::Form;
 use provenv_image::oci::Image;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
-use super::{Catalogue, ImageRow, Result, corrupt};
+use super::{Catalogue, ImageRow, Result, Turn, corrupt};
 
 /// An image that a registry has.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ impl Catalogue {
         repository: &str,
         blobs: &[(Digest, u64)],
     ) -> Result<()> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin(&Turn::Remote).await?;
         let now = jiff::Timestamp::now().to_string();
         for (digest, size) in blobs {
             sqlx::query(
@@ -142,7 +142,7 @@ impl Catalogue {
     }
 }
 
-fn read(row: &SqliteRow) -> Result<RemoteImage> {
+fn read(row: &AnyRow) -> Result<RemoteImage> {
     Ok(RemoteImage {
         lock: row.try_get::<String, _>("lock")?.parse().map_err(corrupt("digest"))?,
         form: super::images::form(row)?.unwrap_or_default(),
