@@ -1,6 +1,7 @@
 //! What tests of the front door share: the binary, workspaces that begin with a base, a local package index.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod postgres;
 pub mod registry;
 
 use std::ffi::OsStr;
@@ -18,6 +19,7 @@ pub const PYTHON: &str = "3.11";
 /// needs neither fetch nor compress them again.
 pub struct Workspace {
     folder: tempfile::TempDir,
+    catalogue: Option<String>,
 }
 
 /// What a command left.
@@ -70,7 +72,13 @@ impl Workspace {
 
     /// A workspace with nothing in it.
     pub fn empty() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { folder: tempfile::tempdir().unwrap(), catalogue: None }
+    }
+
+    /// With its catalogue in PostgreSQL.
+    pub fn with_catalogue(mut self, url: &str) -> Self {
+        self.catalogue = Some(url.to_owned());
+        self
     }
 
     /// The folder for files of the test.
@@ -95,6 +103,9 @@ impl Workspace {
     pub fn command(&self) -> Command {
         let mut command = command(&self.root());
         command.current_dir(self.path());
+        if let Some(url) = &self.catalogue {
+            command.env("PROVENV_CATALOGUE", url);
+        }
         command
     }
 
@@ -127,7 +138,15 @@ fn settings(mut command: Command, root: &Path) -> Command {
         .env("PROVENV_WORKSPACE", root)
         .env("XDG_CONFIG_HOME", "/nonexistent")
         .env_remove("PROVENV_CONFIG")
+        .env_remove("PROVENV_CATALOGUE")
+        .env_remove("PROVENV_CATALOGUE_SCHEMA")
         .env("NO_COLOR", "1");
+    // All tests in PostgreSQL: each workspace has a schema of its own.
+    if let Ok(url) = std::env::var("PROVENV_TEST_CATALOGUE") {
+        let digits: String = root.to_string_lossy().bytes().map(|byte| format!("{byte:x}")).collect();
+        let schema = format!("w{}", &digits[digits.len().saturating_sub(60)..]);
+        command.env("PROVENV_CATALOGUE", url).env("PROVENV_CATALOGUE_SCHEMA", schema);
+    }
     command
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
-use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
+use sqlx::{
+    AnyConnection, AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, SqlSafeStr as _,
+};
 use url::Url;
 
 use super::turn::lock;
@@ -36,7 +38,7 @@ pub(super) async fn open(url: &str, schema: &str) -> Result<(Catalogue, String)>
     check_schema(schema)?;
     let (options, place) = options(url)?;
     let cannot = |source| CatalogueError::Connect { place: place.clone(), schema: schema.to_owned(), source };
-    let enter = AssertSqlSafe(format!("SET search_path TO \"{schema}\""));
+    let enter = AssertSqlSafe(format!("SET search_path TO \"{schema}\"")).into_sql_str();
 
     // A pool would try for a while to connect, and say only that it took too long.
     let connecting = tokio::time::timeout(PATIENCE, options.connect());

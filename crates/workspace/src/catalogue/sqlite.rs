@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
-use sqlx::any::{AnyConnectOptions, AnyPool, AnyPoolOptions};
-use sqlx::{ConnectOptions, Executor};
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{AnyPool, ConnectOptions as _, Executor as _};
 use url::Url;
 
 use super::{Catalogue, CatalogueError, Database, MIGRATIONS, Result, known};
