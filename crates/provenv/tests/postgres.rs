@@ -11,7 +11,7 @@ use support::postgres::{PASSWORD, Postgres};
 use support::{Done, Workspace, definition, eventually, serve};
 
 fn index() -> Index {
-    Index::new().add(Wheel::new("tea", "1.0").file("tea.py", "print('poured')\n"))
+    Index::new().add(Wheel::new("tea", "1.0").file("tea/__init__.py", "print('poured')\n"))
 }
 
 /// A workspace with its catalogue in a server, and a definition in it.
@@ -66,7 +66,7 @@ fn an_environment_goes_its_way_as_in_a_file() {
     assert_eq!(workspace.json(["builds", "list"]).as_array().unwrap().len(), 1);
 
     // A newer package appears, and nothing moves until somebody wants it to.
-    let newer = serve(&index().add(Wheel::new("tea", "2.0").file("tea.py", "print('stronger')\n")));
+    let newer = serve(&index().add(Wheel::new("tea", "2.0").file("tea/__init__.py", "print('stronger')\n")));
     workspace.write("newer.yaml", &definition(&newer, "green", &["tea"]));
     workspace.json(["env", "register", "newer.yaml"]);
     workspace.run(["upgrade", "tea"]).ok();

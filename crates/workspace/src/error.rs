@@ -483,16 +483,26 @@ fn connect_hint(error: &sqlx::Error, schema: &str) -> Option<String> {
         ),
         Some("53300") => "the server has no connection left: raise its `max_connections`, or try again".to_owned(),
         Some(_) => return database_hint(error),
+        None if is_tls(error) => {
+            "`sslmode` and `sslrootcert` in the URL say how the connection is encrypted and which authority is trusted".to_owned()
+        }
         None if matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut) => {
             "check that PostgreSQL runs there and may be reached, then try again; `catalogue.url` or PROVENV_CATALOGUE says \
              where"
                 .to_owned()
         }
-        None if matches!(error, sqlx::Error::Tls(_)) => {
-            "`sslmode` and `sslrootcert` in the URL say how the connection is encrypted and which authority is trusted".to_owned()
-        }
         None => return None,
     })
+}
+
+/// Whether the server's certificate, or what it says of itself, is not taken.
+fn is_tls(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        // What rustls refuses.
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
+    }
 }
 
 /// What to do about an error of the database: by SQLSTATE, or by SQLite's primary result code.
