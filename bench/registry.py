@@ -12,6 +12,8 @@ Debian packages. Then with `requests` added.
     find            a workspace with an empty store finds the image by its definition (provenv alone)
     find-start      the same, and runs `python -c pass` in it (provenv alone)
 
+`provenv-zstd` is our image with layers in zstd, which podman pulls too.
+
 skopeo pushes our image from an OCI layout, buildah its own from its storage, where layers are not compressed: `buildah push` makes
 them anew each time. Raw results go to bench/runs/<date>/. Ratios are what counts: the machines are noisy.
 """
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import os
 import pathlib
 import shutil
@@ -34,7 +37,8 @@ import bench
 
 LIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", "--network", "host"]
 STEPS = ["push-new", "push-unchanged", "push-added", "push-mounted", "pull-start", "find", "find-start"]
-TOOLS = ["provenv", "skopeo", "buildah"]
+OURS = ["provenv", "provenv-zstd"]
+TOOLS = [*OURS, "skopeo", "buildah"]
 
 
 class Registry:
@@ -96,12 +100,16 @@ def provenv(recorder: bench.Recorder, binary: str, registry: Registry, packages:
         recorder.time("provenv", "push-new", push(f"provenv/new{number}:1"), env=again, cwd=work)
         with_blobs_gone(registry, recorder)
     prepare("image", "push", str(definition), f"{registry.host}/provenv/app:1")
+    zstd = json.loads(prepare("build", str(definition), "--compression", "zstd", "-o", "json").stdout)["image"]
+    prepare("image", "push", zstd, f"{registry.host}/provenv/zstd:1")
     for _ in range(repeat):
         run("push-unchanged", push("provenv/app:1"))
     for number in range(bench.FEW):
         run("push-mounted", push(f"provenv/mounted{number}:1"))
     define([*packages, bench.ADDED])
+    before = stored(recorder)
     run("push-added", push("provenv/app:2"))
+    print(f"provenv    push-added   ships {(stored(recorder) - before) / 2**20:.2f} MiB")
     define(packages)
     return work
 
@@ -109,6 +117,11 @@ def provenv(recorder: bench.Recorder, binary: str, registry: Registry, packages:
 def with_blobs_gone(registry: Registry, recorder: bench.Recorder) -> None:
     """Empties the registry: a blob that any repository has is found by no HEAD, but written faster."""
     shutil.rmtree(recorder.work / "registry", ignore_errors=True)
+
+
+def stored(recorder: bench.Recorder) -> int:
+    """Bytes of all files in the registry."""
+    return sum(file.stat().st_size for file in (recorder.work / "registry").rglob("*") if file.is_file())
 
 
 def find(recorder: bench.Recorder, binary: str, registry: Registry, work: pathlib.Path, repeat: int) -> None:
@@ -174,11 +187,11 @@ def summary(results: list[dict]) -> str:
     lines = ["| work | " + " | ".join(TOOLS) + " | ratio to the best peer |", "|---|" + "---|" * (len(TOOLS) + 1)]
     for step in STEPS:
         values = [bench.median(results, tool, step) for tool in TOOLS]
-        peers = [value for value in values[1:] if value is not None]
+        peers = [value for value in values[len(OURS):] if value is not None]
         ratio = f"{min(peers) / values[0]:.1f}" if peers and values[0] else ""
         cell = lambda value: "" if value is None else f"{value:.3f} s"
         lines.append(f"| {step} | " + " | ".join(map(cell, values)) + f" | {ratio} |")
-    peak = max((r["peak_memory"] for r in results if r["tool"] == "provenv"), default=0)
+    peak = max((r["peak_memory"] for r in results if r["tool"] in OURS), default=0)
     lines += ["", f"Peak memory of Provenv's largest process: {peak / 2**20:.0f} MiB."]
     return "\n".join(lines) + "\n"
 
@@ -212,6 +225,7 @@ def main() -> int:
         step(lambda: find(recorder, arguments.provenv, registry, ours, arguments.repeat))
         if "podman" in chosen:
             step(lambda: pull(recorder, registry, "provenv", "provenv/app:1"))
+            step(lambda: pull(recorder, registry, "provenv-zstd", "provenv/zstd:1"))
         if "skopeo" in chosen:
             step(lambda: skopeo(recorder, registry, ours / "oci", arguments.repeat))
         if "buildah" in chosen:

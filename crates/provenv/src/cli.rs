@@ -79,7 +79,7 @@ pub struct GlobalArgs {
     /// Leave the registry of the team's images aside [env: PROVENV_CACHE_REGISTRY= names none]
     #[arg(long, global = true, help_heading = "Global options")]
     pub no_cache_registry: bool,
-    /// The engine that runs Dockerfiles: auto or buildah [env: PROVENV_BUILDER]
+    /// The engine that runs Dockerfiles: auto, buildah or buildkit [env: PROVENV_BUILDER]
     #[arg(long, global = true, value_name = "ENGINE", help_heading = "Global options")]
     pub builder: Option<provenv_workspace::Builder>,
 }

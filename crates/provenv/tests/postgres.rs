@@ -18,10 +18,15 @@ fn index() -> Index {
 fn begin() -> Option<(Workspace, Postgres, Server)> {
     let workspace = Workspace::new()?;
     let postgres = Postgres::start()?;
-    let workspace = workspace.with_catalogue(&postgres.url());
+    let workspace = workspace.with(catalogue(&postgres));
     let server = serve(&index());
     workspace.write("tea.yaml", &definition(&server, "tea", &["tea"]));
     Some((workspace, postgres, server))
+}
+
+/// The variables of a workspace with its catalogue in this server.
+fn catalogue(postgres: &Postgres) -> Vec<(String, String)> {
+    vec![("PROVENV_CATALOGUE".to_owned(), postgres.url())]
 }
 
 /// The definition of `tea.yaml` with a variable that makes it another version.
@@ -119,7 +124,7 @@ fn versions_are_dense_however_many_register() {
 #[test]
 fn a_new_schema_is_made_once_however_many_open_it() {
     let Some(postgres) = Postgres::start() else { return };
-    let workspace = Workspace::empty().with_catalogue(&postgres.url());
+    let workspace = Workspace::empty().with(catalogue(&postgres));
     let processes: Vec<_> = (0..12)
         .map(|_| {
             let mut command = workspace.command();
@@ -326,7 +331,7 @@ fn settings_say_where_the_catalogue_is() {
     }
     let own = Workspace::empty();
     own.run(["env", "list"]).ok();
-    let own = own.with_catalogue(&postgres.url());
+    let own = own.with(catalogue(&postgres));
     let refused = own.run(["env", "list"]);
     assert!(refused.code == 1 && refused.stderr.contains("has a catalogue of its own"), "{}", refused.stderr);
 

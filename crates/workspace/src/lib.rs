@@ -57,7 +57,7 @@ pub use catalogue::{BuildStatus, CatalogueError, RunStatus};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
 pub use config::{Config, ConfigError, default_workspace, parse_size};
 pub use curated::is_curated;
-pub use dockerfile::{Builder, DockerfileError};
+pub use dockerfile::{Builder, DockerfileError, MissingEngine};
 pub use environments::{EnvironmentDetails, Registered};
 pub use error::Error;
 pub use exporting::ExportOptions;

@@ -10,8 +10,9 @@ use provenv_lock::{
 use crate::form::{Form, Packing};
 
 use super::statement::{
-    BUILD_TYPE, BuildDefinition, Builder, ExternalParameters, InternalParameters, Metadata, PREDICATE_TYPE,
-    Provenance, Resource, RunDetails, STATEMENT_TYPE, StatedDefinition, Statement, digest_set,
+    BUILD_TYPE, BuildDefinition, Builder, DOCKERFILE, ExternalParameters, InternalParameters, Metadata,
+    PREDICATE_TYPE, Provenance, Resource, RunDetails, STATEMENT_TYPE, StatedDefinition, Statement,
+    digest_set,
 };
 
 /// A lock's media type.
@@ -165,7 +166,7 @@ fn artifacts(lock: &PlatformLock) -> Vec<Resource> {
         },
         BaseLock::Dockerfile(made) => Resource {
             name: Some("Dockerfile".to_owned()),
-            uri: Some(format!("urn:provenv:base:dockerfile:{}", made.manifest)),
+            uri: Some(format!("{DOCKERFILE}{}", made.manifest)),
             digest: digest_set(&made.manifest),
             annotations: annotations("base", []),
             ..Resource::default()

@@ -15,6 +15,8 @@ pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 pub const BUILD_TYPE: &str = "https://provenv.dev/build/v1";
 /// The builder, where the settings name no other: somebody's own machine.
 pub const LOCAL_BUILDER: &str = "https://provenv.dev/builder/local";
+/// How the URI of a base begins that the steps of a Dockerfile made; the digest of its manifest follows.
+pub(super) const DOCKERFILE: &str = "urn:provenv:base:dockerfile:";
 
 /// Something that is said of images.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,6 +162,11 @@ impl Resource {
     /// Its sha256, if it has a sound one.
     pub fn sha256(&self) -> Option<Digest> {
         Digest::from_hex(self.digest.get("sha256")?).ok()
+    }
+
+    /// Whether it is a base that the steps of a Dockerfile made.
+    pub fn is_of_dockerfile(&self) -> bool {
+        self.uri.as_deref().is_some_and(|uri| uri.starts_with(DOCKERFILE))
     }
 
     /// What kind of dependency it is.

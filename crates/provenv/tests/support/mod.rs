@@ -1,6 +1,7 @@
 //! What tests of the front door share: the binary, workspaces that begin with a base, a local package index.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod docker;
 pub mod postgres;
 pub mod registry;
 
@@ -19,7 +20,8 @@ pub const PYTHON: &str = "3.11";
 /// needs neither fetch nor compress them again.
 pub struct Workspace {
     folder: tempfile::TempDir,
-    catalogue: Option<String>,
+    /// Variables that its commands get.
+    variables: Vec<(String, String)>,
 }
 
 /// What a command left.
@@ -72,12 +74,12 @@ impl Workspace {
 
     /// A workspace with nothing in it.
     pub fn empty() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), catalogue: None }
+        Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new() }
     }
 
-    /// With its catalogue in PostgreSQL.
-    pub fn with_catalogue(mut self, url: &str) -> Self {
-        self.catalogue = Some(url.to_owned());
+    /// The same, whose commands get these variables.
+    pub fn with(mut self, variables: Vec<(String, String)>) -> Self {
+        self.variables.extend(variables);
         self
     }
 
@@ -102,10 +104,7 @@ impl Workspace {
     /// The command, in this workspace and in the folder of the test.
     pub fn command(&self) -> Command {
         let mut command = command(&self.root());
-        command.current_dir(self.path());
-        if let Some(url) = &self.catalogue {
-            command.env("PROVENV_CATALOGUE", url);
-        }
+        command.current_dir(self.path()).envs(self.variables.iter().cloned());
         command
     }
 
@@ -113,6 +112,7 @@ impl Workspace {
     pub fn listening(&self) -> Command {
         let mut command = Command::new("env");
         command.args(["--default-signal=INT,QUIT", env!("CARGO_BIN_EXE_provenv")]).current_dir(self.path());
+        command.envs(self.variables.iter().cloned());
         settings(command, &self.root())
     }
 

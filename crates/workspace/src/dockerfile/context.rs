@@ -89,9 +89,12 @@ impl Workspace {
                     DockerfileError::Context { what, hint: Some("leave --offline out".to_owned()) }.into()
                 );
             }
-            let folder = source.join(&git.folder);
-            let commit = tokio::task::spawn_blocking(move || git.fetch(commit.as_deref(), &source)).await??;
-            (ContextLock::Git { commit }, folder)
+            let fetched = move || -> Result<_> {
+                let commit = git.fetch(commit.as_deref(), &source)?;
+                let folder = git.folder_in(&source)?;
+                Ok((ContextLock::Git { commit }, folder))
+            };
+            tokio::task::spawn_blocking(fetched).await??
         } else {
             let lock = self.archive_at(url, pinned).await?;
             let ContextLock::Archive { sha256, .. } = &lock else { unreachable!("it is one") };
@@ -210,7 +213,7 @@ impl GitUrl {
             url = Url::parse(inner).ok()?;
         }
         let (reference, folder) = fragment.split_once(':').unwrap_or((&fragment, ""));
-        // Relative, and without `..`: the context stays in the repository.
+        // Relative, and without `..`: where links lead is seen when it is fetched.
         let folder = folder.split('/').filter(|part| !matches!(*part, "" | "." | "..")).collect();
         let reference = Some(reference.to_owned()).filter(|reference| !reference.is_empty());
         Some(Self { url, reference, folder })
@@ -264,6 +267,34 @@ impl GitUrl {
         Ok(found)
     }
 
+    /// The folder of the context in the repository that lies in `root`. Links in a repository are whoever wrote it's: one that leads
+    /// out of it would send files of this machine into the image.
+    fn folder_in(&self, root: &Path) -> Result<PathBuf> {
+        const ACT: &str = "could not prepare the build context";
+        if self.folder.as_os_str().is_empty() {
+            return Ok(root.to_owned());
+        }
+        let root = fs_err::canonicalize(root).doing(|| ACT.to_owned())?;
+        let (shown, name) = (self.shown(), self.folder.display());
+        // Nobody writes to it by now: what is looked at is what is read.
+        match fs_err::canonicalize(root.join(&self.folder)) {
+            Ok(folder) if !folder.starts_with(&root) => Err(context(
+                format!("`{name}` of {shown} leads out of the repository"),
+                "a context is of the repository's own files: name the folder itself, and copy into it what it lacks",
+            )),
+            Ok(folder) if folder.is_dir() => Ok(folder),
+            Ok(_) => Err(context(
+                format!("`{name}` of {shown} is not a folder"),
+                "name the folder, and the Dockerfile in it by `dockerfile_path`",
+            )),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(context(
+                format!("{shown} has no folder `{name}`"),
+                "check URL, branch and folder: `URL#BRANCH:FOLDER`",
+            )),
+            Err(error) => Err(error).doing(|| ACT.to_owned()),
+        }
+    }
+
     fn must(&self, folder: &Path, arguments: &[&str]) -> Result<()> {
         let said = self.git(folder, arguments)?;
         if said.code == 0 { Ok(()) } else { Err(self.failed(arguments[0], &said)) }
@@ -277,6 +308,8 @@ impl GitUrl {
             ("remote.origin.url", url.as_str()),
             ("core.autocrlf", "false"),
             ("advice.detachedHead", "false"),
+            // As gits since 2.38.1 have it: a submodule is no repository of this machine.
+            ("protocol.file.allow", "user"),
         ];
         env.push(("GIT_CONFIG_COUNT".to_owned(), settings.len().to_string()));
         for (at, (key, value)) in settings.iter().enumerate() {

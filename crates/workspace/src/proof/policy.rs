@@ -23,9 +23,10 @@ pub struct Policy {
     pub indexes: Option<Vec<Url>>,
     /// Where artifacts may come from: these URLs, and all below them.
     pub sources: Option<Vec<Url>>,
-    /// What images may stand on, e.g. `debian:bookworm`; a `*` at the end stands for anything.
+    /// What images may stand on, e.g. `debian:bookworm`; a `*` at the end stands for anything. What a Dockerfile made stands on every
+    /// image that the Dockerfile takes from.
     pub bases: Option<Vec<String>>,
-    /// Every artifact is one that an index has: nothing was built, and no script left anything.
+    /// Every artifact is one that an index has: nothing was built, no script left anything, and no Dockerfile was run.
     pub published_only: bool,
     /// The longest time since the artifacts were chosen, e.g. `90d`.
     pub max_age: Option<Span>,
@@ -70,6 +71,9 @@ impl Policy {
                 .iter()
                 .filter(move |one| one.kind().is_some_and(|kind| kinds.contains(&kind)))
         };
+        // What its steps asked and took is on no record.
+        let by_dockerfile = of_kind(&["base"]).any(Resource::is_of_dockerfile);
+        let steps = |name, what| Check::failed(name, format!("a Dockerfile was run: {what} is not known"));
         let mut checks = Vec::new();
         if let Some(builders) = &self.builders {
             let id = &run.builder.id;
@@ -78,6 +82,8 @@ impl Policy {
         if let Some(indexes) = &self.indexes {
             let check = if build.external_parameters.lock_from_file {
                 Check::failed("indexes", "the lock came as a file: which indexes were asked is not known")
+            } else if by_dockerfile {
+                steps("indexes", "which indexes its steps asked")
             } else {
                 all_below("indexes", of_kind(&["index"]), indexes)
             };
@@ -88,10 +94,19 @@ impl Policy {
                 // A wheel that was built of an sdist came from there, and what scripts left came from nowhere.
                 one.kind() != Some("built") || one.uri.is_some()
             });
-            checks.push(all_below("sources", artifacts, sources));
+            checks.push(if by_dockerfile {
+                steps("sources", "where its steps took things from")
+            } else {
+                all_below("sources", artifacts, sources)
+            });
         }
         if let Some(bases) = &self.bases {
-            let names: Vec<&str> = of_kind(&["base"]).filter_map(|base| base.name.as_deref()).collect();
+            let named =
+                |kind| of_kind(kind).map(|base| base.name.as_deref().unwrap_or("an image without a name"));
+            let mut names: Vec<&str> = named(if by_dockerfile { &["from"] } else { &["base"] }).collect();
+            if by_dockerfile && names.is_empty() {
+                names.push("scratch");
+            }
             let allowed = |name: &str| {
                 bases.iter().any(|base| match base.strip_suffix('*') {
                     Some(beginning) => name.starts_with(beginning),
@@ -99,16 +114,23 @@ impl Policy {
                 })
             };
             let good = !names.is_empty() && names.iter().all(|name| allowed(name));
-            checks.push(Check::of("base", good, format!("stands on {}", names.join(", "))));
+            let how = if by_dockerfile { " by a Dockerfile" } else { "" };
+            checks.push(Check::of("base", good, format!("stands on {}{how}", names.join(", "))));
         }
         if self.published_only {
             let made: Vec<String> = of_kind(&["built"]).map(shown).collect();
-            let detail = if made.is_empty() {
-                "every artifact is one that an index has".to_owned()
+            let mut details = Vec::new();
+            if by_dockerfile {
+                details.push("made by the steps of a Dockerfile".to_owned());
+            }
+            if !made.is_empty() {
+                details.push(format!("made by running packages' code: {}", made.join(", ")));
+            }
+            checks.push(if details.is_empty() {
+                Check::of("published", true, "every artifact is one that an index has".to_owned())
             } else {
-                format!("made by running packages' code: {}", made.join(", "))
-            };
-            checks.push(Check::of("published", made.is_empty(), detail));
+                Check::failed("published", details.join("; "))
+            });
         }
         if let Some(max_age) = self.max_age {
             checks.push(age(run.metadata.started_on, max_age, now));
