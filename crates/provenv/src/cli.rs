@@ -1,6 +1,7 @@
 //! The arguments, one struct a command; help, completions and manual pages are made from these.
 
 mod bundle;
+mod catalogue;
 mod check;
 mod env;
 mod locking;
@@ -15,6 +16,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub use bundle::{BundleCommand, BundleImportArgs};
+pub use catalogue::{ArchiveArgs, DeleteArgs, FilterArgs, HistoryArgs, LabelArgs, ListArgs, UpdateArgs};
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, Platforms, UpgradeArgs};
@@ -188,7 +190,7 @@ pub struct SubmitArgs {
 The working folder is visible inside under its own path. The exit code is the command's own; 125 when it could not
 be started, 126 when it is not executable, 127 when there is no such command.")]
 pub struct RunArgs {
-    /// A registered environment (NAME, NAME:VERSION, NAME@latest) or a file
+    /// A registered environment (NAME, NAME:VERSION, NAME@LABEL) or a file
     #[arg(value_name = "ENV", value_hint = ValueHint::FilePath)]
     pub environment: String,
     /// Set a variable

@@ -1,14 +1,22 @@
 //! The catalogue: who, what, when. In SQLite or PostgreSQL, with the same queries: they keep to what both take.
 
 mod abouts;
+mod archiving;
 mod audits;
 mod binding;
 mod builds;
+mod deleting;
+mod describing;
 mod documents;
 mod environments;
+mod filling;
+mod finding;
+pub mod history;
 mod images;
+mod labels;
 mod postgres;
 mod proofs;
+mod query;
 mod registry;
 mod remote;
 mod runs;
@@ -19,7 +27,11 @@ mod uses;
 use std::path::{Path, PathBuf};
 
 pub use builds::{BuildRow, BuildStatus};
+pub use deleting::{Deletion, References};
+pub use describing::Description;
 pub use environments::{EnvironmentRow, NewEnvironment, Same};
+pub use finding::{Condition, Criteria, FoundRow, Include};
+pub use history::ChangeRow;
 pub use images::{ImageRow, MadeRow};
 pub(crate) use postgres::code as postgres_code;
 pub use proofs::Origin;
@@ -42,6 +54,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("uses.sql"),
     include_str!("dockerfiles.sql"),
     include_str!("forms.sql"),
+    include_str!("lifecycle.sql"),
 ];
 
 /// What can go wrong with the catalogue.
@@ -123,7 +136,24 @@ pub enum CatalogueError {
         /// Its version.
         version: String,
     },
+    /// A version that was deleted, and is not given again.
+    #[error("{name}:{version} was deleted, and a version that was deleted is never given again")]
+    VersionDeleted {
+        /// The environment.
+        name: String,
+        /// Its version.
+        version: String,
+    },
 }
+
+/// Where connections come from.
+type Pool = sqlx::AnyPool;
+/// What queries are sent through.
+type Connection = sqlx::AnyConnection;
+/// What they come back as.
+type Row = sqlx::any::AnyRow;
+/// What writes and reads what it writes about.
+type Writing = sqlx::Transaction<'static, sqlx::Any>;
 
 pub(crate) type Result<T, E = CatalogueError> = std::result::Result<T, E>;
 
@@ -137,7 +167,7 @@ fn corrupt<E: std::error::Error + Send + Sync + 'static>(
 /// A connection to the workspace's database.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
-    pool: sqlx::AnyPool,
+    pool: Pool,
     database: Database,
 }
 

@@ -11,7 +11,7 @@ use sqlx::{
 use url::Url;
 
 use super::turn::lock;
-use super::{Catalogue, CatalogueError, Database, MIGRATIONS, Result, known};
+use super::{Catalogue, CatalogueError, Database, MIGRATIONS, Result, filling, known};
 
 /// How long the first connection may take. Those after it wait for a server that is started again.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -154,6 +154,7 @@ async fn migrate(connection: &mut AnyConnection, schema: &str) -> Result<String>
     for migration in MIGRATIONS.iter().skip(done) {
         transaction.execute(sqlx::raw_sql(AssertSqlSafe(translated(migration)))).await?;
     }
+    filling::environments(&mut transaction).await?;
     sqlx::query("UPDATE catalogue SET migrations = $1")
         .bind(i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX))
         .execute(&mut *transaction)

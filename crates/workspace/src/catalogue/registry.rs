@@ -4,9 +4,8 @@ use std::collections::HashSet;
 
 use provenv_definition::Digest;
 use provenv_registry::server::{ManifestEntry, NewManifest};
-use sqlx::AnyConnection;
 
-use super::{Catalogue, Result, Turn, corrupt};
+use super::{Catalogue, Connection, Result, Turn, corrupt};
 
 /// Why a manifest is not added, or a thing not removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -381,7 +380,7 @@ pub struct RepositoryVersion {
 
 /// Whether a table has something of a repository.
 async fn is_in(
-    connection: &mut AnyConnection,
+    connection: &mut Connection,
     table: &'static str,
     repository: &str,
     digest: &Digest,

@@ -3,10 +3,9 @@
 use provenv_definition::{Digest, Platform};
 use provenv_image::form::Form;
 use provenv_image::oci::Image;
-use sqlx::Row;
-use sqlx::any::AnyRow;
+use sqlx::Row as _;
 
-use super::{Catalogue, ImageRow, Result, Turn, corrupt};
+use super::{Catalogue, ImageRow, Result, Row, Turn, corrupt};
 
 /// An image that a registry has.
 #[derive(Clone, Debug)]
@@ -142,7 +141,7 @@ impl Catalogue {
     }
 }
 
-fn read(row: &AnyRow) -> Result<RemoteImage> {
+fn read(row: &Row) -> Result<RemoteImage> {
     Ok(RemoteImage {
         lock: row.try_get::<String, _>("lock")?.parse().map_err(corrupt("digest"))?,
         form: super::images::form(row)?.unwrap_or_default(),

@@ -2,10 +2,9 @@
 
 use provenv_definition::Digest;
 use serde::Serialize;
-use sqlx::Row;
-use sqlx::any::AnyRow;
+use sqlx::Row as _;
 
-use super::{Catalogue, Result, corrupt};
+use super::{Catalogue, Result, Row, corrupt};
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -139,7 +138,7 @@ impl Catalogue {
     }
 }
 
-fn read(row: &AnyRow) -> Result<RunRow> {
+fn read(row: &Row) -> Result<RunRow> {
     let ended_at: Option<String> = row.try_get("ended_at")?;
     Ok(RunRow {
         id: row.try_get("id")?,

@@ -7,7 +7,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyPool, ConnectOptions as _, Executor as _};
 use url::Url;
 
-use super::{Catalogue, CatalogueError, Database, MIGRATIONS, Result, known};
+use super::{Catalogue, CatalogueError, Database, MIGRATIONS, Result, filling, known};
 
 /// A registered version must outlive a power cut, as the blobs it names do.
 const SETTINGS: &str = "PRAGMA busy_timeout = 60000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
@@ -51,6 +51,7 @@ async fn migrate(pool: &AnyPool) -> Result<()> {
     for migration in MIGRATIONS.iter().skip(known(found)?) {
         sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
     }
+    filling::environments(&mut transaction).await?;
     let set_version = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {}", MIGRATIONS.len()));
     sqlx::raw_sql(set_version).execute(&mut *transaction).await?;
     transaction.commit().await?;
