@@ -32,7 +32,7 @@ pub use describing::Description;
 pub use environments::{EnvironmentRow, NewEnvironment, Same};
 pub use finding::{Condition, Criteria, FoundRow, Include};
 pub use history::ChangeRow;
-pub use images::{ImageRow, MadeRow};
+pub use images::ImageRow;
 pub(crate) use postgres::code as postgres_code;
 pub use proofs::Origin;
 pub use registry::{Refused, RepositoryVersion};
