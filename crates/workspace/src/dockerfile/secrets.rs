@@ -8,6 +8,7 @@ use std::str::FromStr;
 use provenv_definition::Recipe;
 
 use super::failure::DockerfileError;
+use crate::{Error, Result};
 
 /// Engines take no larger one.
 const LARGEST: usize = 500 << 10;
@@ -70,15 +71,15 @@ impl fmt::Debug for Secret {
 }
 
 /// Those of the `given` secrets that steps of `recipe` ask for.
-pub(super) fn asked_for(recipe: &Recipe, given: &[BuildSecret]) -> Result<Vec<Secret>, DockerfileError> {
+pub(super) fn asked_for(recipe: &Recipe, given: &[BuildSecret]) -> Result<Vec<Secret>> {
     if let Some(line) = recipe.ssh {
-        return Err(DockerfileError::Ssh { line });
+        return Err(DockerfileError::Ssh { line }.into());
     }
     let mut found: Vec<Secret> = Vec::new();
     for mount in &recipe.secrets {
         let Some(secret) = given.iter().rfind(|secret| secret.id == mount.id) else {
             if mount.required {
-                return Err(DockerfileError::NoSecret { id: mount.id.clone(), line: mount.line });
+                return Err(DockerfileError::NoSecret { id: mount.id.clone(), line: mount.line }.into());
             }
             continue;
         };
@@ -90,8 +91,8 @@ pub(super) fn asked_for(recipe: &Recipe, given: &[BuildSecret]) -> Result<Vec<Se
 }
 
 impl BuildSecret {
-    fn read(&self) -> Result<Secret, DockerfileError> {
-        let failed = |reason: String| DockerfileError::Secret { id: self.id.clone(), reason };
+    fn read(&self) -> Result<Secret> {
+        let failed = |reason: String| Error::from(DockerfileError::Secret { id: self.id.clone(), reason });
         let value = match &self.place {
             Place::File(path) => fs_err::read(path).map_err(|error| failed(error.to_string()))?,
             Place::Variable(name) => std::env::var_os(name)
