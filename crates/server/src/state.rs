@@ -52,7 +52,8 @@ pub(crate) struct Opened {
 pub(crate) fn is_workspace_name(name: &str) -> bool {
     let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     !name.is_empty()
-        && name.len() <= 63
+        // It ends the name of a schema, too, which PostgreSQL cuts at 63.
+        && name.len() <= 40
         && name.starts_with(is_word)
         && name.ends_with(is_word)
         && name.chars().all(|c| is_word(c) || c == '-')
@@ -93,7 +94,7 @@ impl Server {
                 "workspace-name-invalid",
                 format!("`{name}` is no name of a workspace"),
             )
-            .hint("take lower-case letters, digits and `-`, at most 63"));
+            .hint("take lower-case letters, digits and `-`, at most 40"));
         }
         // The folder first: what is on record is there.
         self.open(name).await?;
@@ -124,6 +125,8 @@ impl Server {
             offline: false,
             no_cache_registry: false,
             builder: None,
+            secrets: Vec::new(),
+            schema_ending: Some(name.replace('-', "_")),
         })
         .await
         .map_err(|error| Problem::fault(&error))?;

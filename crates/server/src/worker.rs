@@ -144,7 +144,13 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
     let line = format!("attempt {} by {worker}: {name}:{version} for {platform}", job.attempts);
     write_line(server, claimed, &line)?;
     let log = open_log(&folder, &job.id)?;
-    let mut child = Command::new(std::env::current_exe()?)
+    let mut command = Command::new(std::env::current_exe()?);
+    let opened =
+        server.workspace(&job.workspace).await.map_err(|problem| std::io::Error::other(problem.detail))?;
+    if let Some(schema) = opened.workspace.schema() {
+        command.env("PROVENV_CATALOGUE_SCHEMA", schema);
+    }
+    let mut child = command
         .arg("--workspace")
         .arg(&folder)
         .args(["--color", "never", "build-version", &job.environment, &job.version])

@@ -61,7 +61,7 @@ pub use catalogue::{BuildStatus, CatalogueError, RunStatus};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
 pub use config::{Config, ConfigError, default_workspace, parse_size};
 pub use curated::is_curated;
-pub use dockerfile::{Builder, DockerfileError, MissingEngine};
+pub use dockerfile::{BuildSecret, Builder, DockerfileError, MissingEngine};
 pub use environments::{EnvironmentDetails, RegisterOptions, Registered};
 pub use error::{Error, causes};
 pub use exporting::ExportOptions;
@@ -113,6 +113,10 @@ pub struct OpenOptions {
     pub no_cache_registry: bool,
     /// The engine that runs Dockerfiles, where the settings are not to choose.
     pub builder: Option<Builder>,
+    /// What steps of Dockerfiles may ask for.
+    pub secrets: Vec<BuildSecret>,
+    /// What the name of its schema ends in, where a server has several workspaces in one database.
+    pub schema_ending: Option<String>,
 }
 
 /// A local workspace: a folder with the catalogue, the store and the runs.
@@ -137,11 +141,15 @@ impl Workspace {
             return Err(Error::NotAFolder { root: options.root.clone(), file: file.to_owned() });
         }
         let store = Store::open(options.root.join("store"))?;
-        let catalogue = catalogue::Catalogue::open(&options.root.join("catalogue.db")).await?;
         let mut config = Config::load()?;
+        if let Some(ending) = options.schema_ending {
+            config.catalogue.schema = Some(format!("{}_{ending}", config.catalogue.schema()));
+        }
+        let catalogue = catalogue::Catalogue::open(&options.root, &config.catalogue).await?;
         if let Some(builder) = options.builder {
             config.dockerfile.builder = builder;
         }
+        config.dockerfile.secrets = options.secrets;
         let cache = if options.no_cache_registry { None } else { cache::Cache::of(&config)? };
         Ok(Self {
             root: options.root,
@@ -158,6 +166,11 @@ impl Workspace {
     /// Its folder.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The schema that its catalogue is in, where that is a database's.
+    pub fn schema(&self) -> Option<&str> {
+        self.config.catalogue.url.is_some().then(|| self.config.catalogue.schema())
     }
 
     /// Ends what is pending; errors at this point have nobody to hear them.

@@ -36,7 +36,7 @@ pub struct Workspaces {
 #[serde(deny_unknown_fields)]
 pub struct NewWorkspace {
     /// Lower-case letters, digits and `-`.
-    #[schema(example = "vision", max_length = 63, pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
+    #[schema(example = "vision", max_length = 40, pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
     name: String,
 }
 
