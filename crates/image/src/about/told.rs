@@ -22,6 +22,9 @@ pub fn tell(known: &Known, artifacts: &[Digest]) -> Option<Vec<u8>> {
 /// Reads what somebody told of the packages with these artifacts; what is told of others is left out. The error says what is
 /// wrong with it.
 pub fn parse_told(bytes: &[u8], artifacts: &[Digest]) -> Result<Known, String> {
+    if bytes.len() as u64 > MOST_TOLD {
+        return Err(format!("it is larger than {} MiB", MOST_TOLD >> 20));
+    }
     let mut known: Known = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     known.retain(|digest, about| about.format == FORMAT && artifacts.contains(digest));
     for (digest, about) in &mut known {
