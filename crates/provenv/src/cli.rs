@@ -1,6 +1,7 @@
 //! The arguments, one struct a command; help, completions and manual pages are made from these.
 
 mod bundle;
+mod catalogue;
 mod check;
 mod env;
 mod locking;
@@ -15,6 +16,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub use bundle::{BundleCommand, BundleImportArgs};
+pub use catalogue::{ArchiveArgs, DeleteArgs, FilterArgs, HistoryArgs, LabelArgs, ListArgs, UpdateArgs};
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, Platforms, UpgradeArgs};
@@ -79,7 +81,7 @@ pub struct GlobalArgs {
     /// Leave the registry of the team's images aside [env: PROVENV_CACHE_REGISTRY= names none]
     #[arg(long, global = true, help_heading = "Global options")]
     pub no_cache_registry: bool,
-    /// The engine that runs Dockerfiles: auto or buildah [env: PROVENV_BUILDER]
+    /// The engine that runs Dockerfiles: auto, buildah or buildkit [env: PROVENV_BUILDER]
     #[arg(long, global = true, value_name = "ENGINE", help_heading = "Global options")]
     pub builder: Option<provenv_workspace::Builder>,
 }
@@ -188,7 +190,7 @@ pub struct SubmitArgs {
 The working folder is visible inside under its own path. The exit code is the command's own; 125 when it could not
 be started, 126 when it is not executable, 127 when there is no such command.")]
 pub struct RunArgs {
-    /// A registered environment (NAME, NAME:VERSION, NAME@latest) or a file
+    /// A registered environment (NAME, NAME:VERSION, NAME@LABEL) or a file
     #[arg(value_name = "ENV", value_hint = ValueHint::FilePath)]
     pub environment: String,
     /// Set a variable

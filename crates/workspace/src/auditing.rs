@@ -136,10 +136,10 @@ impl Workspace {
             let (ignored, findings) = found.into_iter().partition(is_ignored);
             let report = AuditReport {
                 id: identifier("audit"),
-                image: made.row.manifest,
-                platform: made.row.platform,
-                lock: made.row.lock,
-                environments: self.names_of_lock(&made.row.lock).await?,
+                image: made.origin.image,
+                platform: made.origin.platform,
+                lock: made.origin.lock,
+                environments: self.names_of_lock(&made.origin.lock).await?,
                 audited_at: jiff::Timestamp::now(),
                 database: source.to_string(),
                 database_newest: database.newest().map(str::to_owned),
@@ -158,14 +158,14 @@ impl Workspace {
     /// The last audit of an image.
     pub async fn last_audit(&self, reference: &str, folder: &Path) -> Result<AuditReport> {
         let made = self.made(reference, folder).await?;
-        let reports = self.catalogue.audits(&made.row.manifest).await?;
+        let reports = self.catalogue.audits(&made.origin.image).await?;
         reports.into_iter().next().ok_or_else(|| Error::NoAudit(reference.to_owned()))
     }
 
     /// Every audit of an image, newest first.
     pub async fn audits(&self, reference: &str, folder: &Path) -> Result<Vec<AuditSummary>> {
         let made = self.made(reference, folder).await?;
-        let reports = self.catalogue.audits(&made.row.manifest).await?;
+        let reports = self.catalogue.audits(&made.origin.image).await?;
         let summaries = reports.into_iter().map(|report| AuditSummary {
             findings: report.findings.len(),
             fixable: report.findings.iter().filter(|finding| !finding.fixed.is_empty()).count(),

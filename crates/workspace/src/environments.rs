@@ -32,6 +32,17 @@ pub struct Registered {
     pub lock: Digest,
 }
 
+/// What is said of an environment that is registered, besides what it is.
+#[derive(Clone, Debug, Default)]
+pub struct RegisterOptions<'a> {
+    /// The file of a lock that it is to have.
+    pub lock: Option<&'a Path>,
+    /// The version that it was made from, as name and version: what [`Workspace::extended`] says.
+    pub from: Option<(String, String)>,
+    /// Who registers it, if that is not the user of this machine.
+    pub who: Option<&'a str>,
+}
+
 /// A registered version, or a file, as shown to people and programs.
 #[derive(Clone, Debug, Serialize)]
 pub struct EnvironmentDetails {
@@ -53,6 +64,15 @@ pub struct EnvironmentDetails {
     /// By whom.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
+    /// The version that it was made from, `name:version`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The labels on it, `latest` included.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// Whether it is archived, itself or with its name.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub archived: bool,
     /// All it says.
     pub environment: Environment,
 }
@@ -115,20 +135,28 @@ impl Workspace {
                 let row = self.catalogue.environment(curated.name, Some(curated.version)).await?;
                 Ok(Given { row, ..curated.given()? })
             }
-            Reference::Registered { name, version } => {
-                let Some(row) = self.catalogue.environment(&name, version.as_deref()).await? else {
-                    if let Some(path) = Reference::folder(reference, folder) {
+            Reference::Registered { name, version, label } => {
+                let row = match (&version, &label) {
+                    (Some(version), _) => self.version(&name, version).await,
+                    (None, Some(label)) => match self.labelled(&name, label).await {
+                        Ok(version) => self.version(&name, &version).await,
+                        Err(error) => Err(error),
+                    },
+                    (None, None) => self.newest(&name).await,
+                };
+                let row = match row {
+                    Ok(row) => row,
+                    Err(error) => {
+                        let Some(path) = Reference::folder(reference, folder) else {
+                            return Err(match error {
+                                Error::NoEnvironment(_) => Error::NoEnvironment(reference.to_owned()),
+                                error => error,
+                            });
+                        };
                         let read =
                             provenv_definition::read(&path).map_err(|error| Error::Definition(error.0))?;
                         return Ok(read.into());
                     }
-                    let rows = self.catalogue.environments(Some(&name)).await?;
-                    let mut known: Vec<String> = rows.into_iter().map(|row| row.version).collect();
-                    known.reverse();
-                    return Err(match version {
-                        Some(version) if !known.is_empty() => Error::NoVersion { name, version, known },
-                        _ => Error::NoEnvironment(reference.to_owned()),
-                    });
                 };
                 let (environment, origins) = (row.environment.clone(), Origins::default());
                 let (warnings, file) = (Vec::new(), None);
@@ -189,13 +217,25 @@ impl Workspace {
         artifacts: Option<&LockedArtifacts>,
         lock: Option<&Path>,
     ) -> Result<Registered> {
+        let options = RegisterOptions { lock, ..RegisterOptions::default() };
+        self.register_with(environment, origins, artifacts, &options).await
+    }
+
+    /// The same, with what else there is to say of it.
+    pub async fn register_with(
+        &self,
+        environment: &Environment,
+        origins: &Origins,
+        artifacts: Option<&LockedArtifacts>,
+        options: &RegisterOptions<'_>,
+    ) -> Result<Registered> {
         let name = environment.name.as_deref().ok_or(Error::NoName)?;
         let mut problems = provenv_definition::check_at(environment, origins);
         problems.retain(Diagnostic::is_error);
         if !problems.is_empty() {
             return Err(Error::Definition(problems));
         }
-        self.enter(name, environment, artifacts, lock).await
+        self.enter(name, environment, artifacts, options).await
     }
 
     /// Puts a curated environment on record, with the lock that it has here.
@@ -203,7 +243,7 @@ impl Workspace {
         // Its lock may be one that is shipped.
         self.locked(given).await?;
         let name = given.environment.name.as_deref().ok_or(Error::NoName)?;
-        self.enter(name, &given.environment, None, None).await
+        self.enter(name, &given.environment, None, &RegisterOptions::default()).await
     }
 
     async fn enter(
@@ -211,9 +251,9 @@ impl Workspace {
         name: &str,
         environment: &Environment,
         artifacts: Option<&LockedArtifacts>,
-        lock: Option<&Path>,
+        options: &RegisterOptions<'_>,
     ) -> Result<Registered> {
-        let (locked, same) = if let Some(file) = lock {
+        let (locked, same) = if let Some(file) = options.lock {
             (self.adopt(&environment.definition, file).await?, Same::ContentAndLock)
         } else {
             let locked = self.lock(&environment.definition, artifacts, false).await?;
@@ -231,7 +271,8 @@ impl Workspace {
                 receipt: locked.receipt_digest,
                 lock: locked.receipt.lock,
                 environment,
-                created_by: &user_name(),
+                created_by: &options.who.map_or_else(user_name, str::to_owned),
+                from: options.from.as_ref().map(|(name, version)| (name.as_str(), version.as_str())),
                 same,
             })
             .await?;
@@ -245,25 +286,6 @@ impl Workspace {
         })
     }
 
-    /// Registered versions: the newest of each name, or all of them.
-    pub async fn list(&self, name: Option<&str>, all: bool) -> Result<Vec<EnvironmentDetails>> {
-        if name.is_some_and(is_curated) {
-            return self.list_curated(name, all);
-        }
-        let mut rows = self.catalogue.environments(name).await?;
-        if let Some(name) = name
-            && rows.is_empty()
-        {
-            return Err(Error::NoEnvironment(name.to_owned()));
-        }
-        rows.retain(|row| !is_curated(&row.name));
-        if !all && name.is_none() {
-            // Newest first within a name.
-            rows.dedup_by(|next, first| next.name == first.name);
-        }
-        Ok(rows.into_iter().map(details).collect())
-    }
-
     /// Curated environments: the newest version of each, or all; `name` is theirs with or without the prefix.
     pub fn list_curated(&self, name: Option<&str>, all: bool) -> Result<Vec<EnvironmentDetails>> {
         let name =
@@ -275,9 +297,21 @@ impl Workspace {
         list.map(|curated| Ok(unregistered(curated.read()?.environment))).collect()
     }
 
-    /// An environment made from `reference`, with what `own` says in its place or added to it, to be registered.
-    pub async fn extended(&self, reference: &str, folder: &Path, own: Environment) -> Result<Environment> {
-        Ok(provenv_definition::extend(self.given(reference, folder).await?.environment, own))
+    /// An environment made from `reference`, with what `own` says in its place or added to it, to be registered; and name and
+    /// version of what it was made from, if that is registered or shipped.
+    pub async fn extended(
+        &self,
+        reference: &str,
+        folder: &Path,
+        own: Environment,
+    ) -> Result<(Environment, Option<(String, String)>)> {
+        let given = self.given(reference, folder).await?;
+        let from = match (&given.row, given.curated) {
+            (Some(row), _) => Some((row.name.clone(), row.version.clone())),
+            (None, Some(curated)) => Some((curated.name.to_owned(), curated.version.to_owned())),
+            (None, None) => None,
+        };
+        Ok((provenv_definition::extend(given.environment, own), from))
     }
 
     /// What `reference` is, registered or in a file, and what is to be said about its file.
@@ -288,7 +322,7 @@ impl Workspace {
     ) -> Result<(EnvironmentDetails, Vec<Diagnostic>)> {
         let given = self.given(reference, folder).await?;
         let details = match given.row {
-            Some(row) => details(row),
+            Some(row) => self.details(row).await?,
             None => unregistered(given.environment),
         };
         Ok((details, given.warnings))
@@ -318,20 +352,10 @@ fn unregistered(environment: Environment) -> EnvironmentDetails {
         lock: None,
         created_at: None,
         created_by: None,
+        from: None,
+        labels: Vec::new(),
+        archived: false,
         environment,
-    }
-}
-
-fn details(row: EnvironmentRow) -> EnvironmentDetails {
-    EnvironmentDetails {
-        name: Some(row.name),
-        version: Some(row.version),
-        definition_digest: row.definition,
-        receipt: Some(row.receipt),
-        lock: Some(row.lock),
-        created_at: Some(row.created_at),
-        created_by: Some(row.created_by),
-        environment: row.environment,
     }
 }
 

@@ -224,6 +224,27 @@ pub enum Error {
         /// Those it has.
         known: Vec<String>,
     },
+    /// A label that an environment does not have.
+    #[error("`{name}` has no label `{label}`: there {} {}", if known.len() == 1 { "is" } else { "are" }, known.join(", "))]
+    NoLabel {
+        /// The environment.
+        name: String,
+        /// The label that was asked for.
+        label: String,
+        /// Those it has.
+        known: Vec<String>,
+    },
+    /// The newest of versions that are all archived.
+    #[error("all versions of `{0}` are archived")]
+    AllArchived(String),
+    /// What was to be deleted and is referred to.
+    #[error("nothing of `{name}` was deleted, as something refers to it:\n  {}", reasons.join("\n  "))]
+    StillNeeded {
+        /// The environment.
+        name: String,
+        /// Versions, and what refers to each.
+        reasons: Vec<String>,
+    },
     /// Arguments that make no sense together.
     #[error("{message}")]
     Arguments {
@@ -390,6 +411,9 @@ impl Error {
             Self::Catalogue(CatalogueError::VersionTaken { .. }) => {
                 Some("versions never change: leave `version` out to get the next number".into())
             }
+            Self::Catalogue(CatalogueError::VersionDeleted { .. }) => {
+                Some("choose another version, or leave `version` out to get the next number".into())
+            }
             Self::Catalogue(CatalogueError::Database(error)) => database_hint(error),
             Self::Catalogue(CatalogueError::Newer { .. }) => Some("use the newer provenv for this workspace".into()),
             Self::NoEnvironment(_) => {
@@ -421,6 +445,17 @@ impl Error {
                 Some("lock the definition here with `provenv lock`, or ask for versions that have wheels".into())
             }
             Self::NoVersion { name, .. } => Some(format!("`provenv env list {name}` shows them")),
+            Self::NoLabel { name, .. } => {
+                Some(format!("`provenv env label {name} --list` shows where they are"))
+            }
+            Self::AllArchived(name) => Some(format!(
+                "name the version (`provenv env list {name} --include-archived` shows them), or bring one back: `provenv env \
+                 restore {name}`"
+            )),
+            Self::StillNeeded { name, .. } => Some(format!(
+                "`provenv env archive {name}` hides it and leaves what refers to it alone; labels go with `provenv env label \
+                 {name} LABEL --remove`"
+            )),
             Self::Arguments { hint, .. } | Self::Base { hint, .. } => Some(hint.clone()),
             Self::NoLock { reference, .. } => Some(format!("`provenv lock {reference}` writes it")),
             Self::NoReceipt(_) => Some("`provenv lock` locks it".into()),

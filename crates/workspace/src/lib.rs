@@ -19,11 +19,13 @@ mod environments;
 mod error;
 mod ever;
 mod exporting;
+mod finding;
 mod folders;
 mod housekeeping;
 mod image_file;
 mod interpreter;
 mod job;
+mod lifecycle;
 mod lock_file;
 mod locking;
 mod missing;
@@ -57,16 +59,21 @@ pub use catalogue::{BuildStatus, CatalogueError, RunStatus};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
 pub use config::{Config, ConfigError, default_workspace, parse_size};
 pub use curated::is_curated;
-pub use dockerfile::{Builder, DockerfileError};
-pub use environments::{EnvironmentDetails, Registered};
+pub use dockerfile::{Builder, DockerfileError, MissingEngine};
+pub use environments::{EnvironmentDetails, RegisterOptions, Registered};
 pub use error::Error;
 pub use exporting::ExportOptions;
+pub use finding::{EnvironmentPage, Find, Include, Kind};
 pub use housekeeping::{
     CorruptBlob, CorruptState, GcImage, GcItem, GcOptions, GcSummary, KeepPolicy, ScrubSummary, StatsSummary,
     parse_age,
 };
 pub use interpreter::TriedInterpreter;
 pub use job::Job;
+pub use lifecycle::{
+    Archived, Change, ChangeKind, DeleteOptions, Deleted, HistoryOptions, Label, Unneeded, Updated,
+    VersionUpdate,
+};
 pub use lock_file::CheckedLock;
 pub use locking::{Locked, Upgraded};
 pub use platforms::BuiltAll;
@@ -178,8 +185,8 @@ fn identifier(what: &str) -> String {
     format!("{what}-{time}-{:06x}", random & 0xff_ffff)
 }
 
-/// The user's name, for the record.
-fn user_name() -> String {
+/// The name of the user of this machine, for the record.
+pub fn user_name() -> String {
     let user = nix::unistd::User::from_uid(nix::unistd::getuid());
     user.ok().flatten().map_or_else(|| nix::unistd::getuid().to_string(), |user| user.name)
 }

@@ -203,11 +203,7 @@ impl Workspace {
         }
         // Of two at once, the second starts from what the first registered.
         let _lease = self.store.lock_async("upgrade", &Digest::of(name.as_bytes()).hex()).await?;
-        let row = self
-            .catalogue
-            .environment(name, None)
-            .await?
-            .ok_or_else(|| Error::NoEnvironment(name.to_owned()))?;
+        let row = self.newest(name).await?;
         let old =
             self.catalogue.lock(&row.lock).await?.ok_or_else(|| Error::NoEnvironment(name.to_owned()))?;
         let definition = &row.environment.definition;
@@ -270,6 +266,7 @@ impl Workspace {
                 lock: receipt.lock,
                 environment: &environment,
                 created_by: &user_name(),
+                from: None,
                 same: Same::Never,
             })
             .await?;

@@ -4,15 +4,20 @@ use std::path::{Path, PathBuf};
 
 use crate::curated::{PREFIX, is_curated};
 
+/// The label of the newest version.
+pub(crate) const LATEST: &str = "latest";
+
 /// What an argument stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reference {
-    /// A registered environment; no version means the newest.
+    /// A registered environment; neither version nor label means the newest that is not archived.
     Registered {
         /// Its name.
         name: String,
         /// Its version.
         version: Option<String>,
+        /// The label that names its version.
+        label: Option<String>,
     },
     /// One that is shipped; no version means the newest.
     Curated {
@@ -26,7 +31,7 @@ pub enum Reference {
 }
 
 impl Reference {
-    /// Reads `NAME`, `NAME:VERSION`, `NAME@latest` (an `azureml:` before it is dropped), the same with `curated/` before it,
+    /// Reads `NAME`, `NAME:VERSION`, `NAME@LABEL` (an `azureml:` before it is dropped), the same with `curated/` before it,
     /// or a path. What exists as a file, or looks like a path, is a file; relative paths count from `folder`. A folder of this name that does not look
     /// like a path is one only where nothing of the name is registered: [`Reference::folder`].
     pub fn parse(text: &str, folder: &Path) -> Self {
@@ -38,14 +43,20 @@ impl Reference {
         );
         let is_file = has_file_ending || path.is_file();
         if is_curated(text) && !is_file && text != PREFIX {
-            let (name, version) = split(text);
+            let (name, version) = split(text.strip_suffix("@latest").unwrap_or(text));
             return Self::Curated { name, version };
         }
         if text.contains('/') || matches!(text, "." | "..") || is_file {
             return Self::File(path);
         }
         let (name, version) = split(text);
-        Self::Registered { name, version }
+        match name.split_once('@') {
+            Some((bare, label)) if version.is_none() && !bare.is_empty() && !label.is_empty() => {
+                let label = (label != LATEST).then(|| label.to_owned());
+                Self::Registered { name: bare.to_owned(), version: None, label }
+            }
+            _ => Self::Registered { name, version, label: None },
+        }
     }
 
     /// The folder that `text` names, which a registered environment of that name comes before.
@@ -57,11 +68,10 @@ impl Reference {
 
 /// Name and version.
 fn split(text: &str) -> (String, Option<String>) {
-    let (name, version) = match text.rsplit_once(':') {
-        Some((name, version)) => (name, Some(version.to_owned())),
-        None => (text.strip_suffix("@latest").unwrap_or(text), None),
-    };
-    (name.to_owned(), version)
+    match text.rsplit_once(':') {
+        Some((name, version)) => (name.to_owned(), Some(version.to_owned())),
+        None => (text.to_owned(), None),
+    }
 }
 
 #[cfg(test)]
@@ -70,7 +80,7 @@ mod tests {
     use std::path::Path;
 
     fn registered(name: &str, version: Option<&str>) -> Reference {
-        Reference::Registered { name: name.into(), version: version.map(Into::into) }
+        Reference::Registered { name: name.into(), version: version.map(Into::into), label: None }
     }
 
     #[test]
@@ -79,6 +89,13 @@ mod tests {
         assert_eq!(Reference::parse("digits", here), registered("digits", None));
         assert_eq!(Reference::parse("digits:2", here), registered("digits", Some("2")));
         assert_eq!(Reference::parse("azureml:digits@latest", here), registered("digits", None));
+        let labelled = Reference::Registered {
+            name: "digits".to_owned(),
+            version: None,
+            label: Some("prod".to_owned()),
+        };
+        assert_eq!(Reference::parse("azureml:digits@prod", here), labelled);
+        assert_eq!(Reference::parse("digits@", here), registered("digits@", None));
         assert_eq!(
             Reference::parse("requirements.txt", here),
             Reference::File(here.join("requirements.txt"))

@@ -7,6 +7,7 @@ use clap::builder::PossibleValue;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use provenv_definition::{Platform, WriteFormat};
 
+use super::catalogue::{ArchiveArgs, DeleteArgs, HistoryArgs, LabelArgs, ListArgs, UpdateArgs};
 use super::check::CheckArgs;
 
 #[derive(Debug, Subcommand)]
@@ -14,23 +15,14 @@ pub enum EnvCommand {
     /// Register an environment: lock it and give it a version
     Register(RegisterArgs),
     /// List registered environments
-    List {
-        /// All versions of this one
-        name: Option<String>,
-        /// All versions of all
-        #[arg(long, short)]
-        all: bool,
-        /// List those that are shipped
-        #[arg(long)]
-        curated: bool,
-    },
+    List(ListArgs),
     /// Show a registered environment, or a file as Provenv reads it
     #[command(after_help = "Examples:
   provenv env show digits:2
   provenv env show digits:2 --receipt              when it was resolved, from which indexes, by what
   provenv lock digits:2 --file -                   its lock")]
     Show {
-        /// NAME, NAME:VERSION, NAME@latest or a file
+        /// NAME, NAME:VERSION, NAME@LABEL or a file
         #[arg(value_name = "ENV", value_hint = ValueHint::FilePath)]
         environment: String,
         /// Only the receipt, in JSON
@@ -41,7 +33,7 @@ pub enum EnvCommand {
     Diff(DiffArgs),
     /// Print the definition digest
     Digest {
-        /// NAME, NAME:VERSION, NAME@latest or a file
+        /// NAME, NAME:VERSION, NAME@LABEL or a file
         #[arg(value_name = "ENV", value_hint = ValueHint::FilePath)]
         environment: String,
     },
@@ -58,6 +50,25 @@ where they leave out what does not count for its digest.")]
     Export(ExportArgs),
     /// Write down an environment that is on disk: a conda environment, a virtual environment, the Python that runs now
     Capture(CaptureArgs),
+    /// Change the description and the tags of a version
+    Update(UpdateArgs),
+    /// Put a label on a version: NAME@prod and the like
+    Label(LabelArgs),
+    /// Put a version or a name away: out of lists and of NAME@latest, still there for what names it
+    #[command(after_help = "Examples:
+  provenv env archive digits:1
+  provenv env archive digits
+  provenv env list --archived")]
+    Archive(ArchiveArgs),
+    /// Bring back what was archived
+    #[command(after_help = "Examples:
+  provenv env restore digits:1
+  provenv env restore digits")]
+    Restore(ArchiveArgs),
+    /// Delete versions that nothing refers to
+    Delete(DeleteArgs),
+    /// What was changed about an environment, by whom and when
+    History(HistoryArgs),
     /// Check definitions: exit 0 when nothing is wrong, 1 at errors, 2 when a file cannot be read
     Check(CheckArgs),
 }
@@ -99,7 +110,7 @@ pub struct RegisterArgs {
 Where one is locked and the other is not, that one is locked for it. Where neither is, what they ask for is compared,
 and that is said. Sizes are those of the packages' files.")]
 pub struct DiffArgs {
-    /// The old one: NAME, NAME:VERSION, NAME@latest, a file, a lock, the digest of an image or a lock, or an image's
+    /// The old one: NAME, NAME:VERSION, NAME@LABEL, a file, a lock, the digest of an image or a lock, or an image's
     /// export as `build --to` names it
     #[arg(value_name = "A", value_hint = ValueHint::FilePath)]
     pub old: String,
@@ -119,7 +130,7 @@ pub struct DiffArgs {
 
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// NAME, NAME:VERSION, NAME@latest or a file
+    /// NAME, NAME:VERSION, NAME@LABEL or a file
     #[arg(value_name = "ENV", value_hint = ValueHint::FilePath)]
     pub environment: String,
     /// The format

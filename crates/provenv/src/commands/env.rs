@@ -4,22 +4,28 @@ use std::fmt::Write as _;
 
 use console::style;
 use provenv_definition::{Environment, Origins};
-use provenv_workspace::EnvironmentDetails;
+use provenv_workspace::{EnvironmentDetails, RegisterOptions};
 
 use super::check::check;
-use super::{Context, Failure, Result, here};
+use super::{Context, Failure, Result, here, lifecycle};
 use crate::cli::{EnvCommand, RegisterArgs};
-use crate::output::{self, Table};
+use crate::output;
 
 pub async fn env(context: &Context, command: EnvCommand) -> Result {
     match command {
         EnvCommand::Register(arguments) => register(context, arguments).await,
-        EnvCommand::List { name, all, curated } => list(context, name.as_deref(), all, curated).await,
+        EnvCommand::List(arguments) => super::list::list(context, arguments).await,
         EnvCommand::Show { environment, receipt: true } => receipt(context, &environment).await,
         EnvCommand::Show { environment, receipt: false } => show(context, &environment).await,
         EnvCommand::Diff(arguments) => super::diff::diff(context, &arguments).await,
         EnvCommand::Digest { environment } => digest(context, &environment).await,
         EnvCommand::Export(arguments) => super::export::export(context, arguments).await,
+        EnvCommand::Update(arguments) => lifecycle::update(context, arguments).await,
+        EnvCommand::Label(arguments) => lifecycle::label(context, arguments).await,
+        EnvCommand::Archive(arguments) => lifecycle::archive(context, arguments).await,
+        EnvCommand::Restore(arguments) => lifecycle::restore(context, arguments).await,
+        EnvCommand::Delete(arguments) => lifecycle::delete(context, arguments).await,
+        EnvCommand::History(arguments) => lifecycle::history(context, arguments).await,
         EnvCommand::Check(arguments) => check(context, &arguments).await,
         EnvCommand::Capture(arguments) => super::capture::capture(context, &arguments),
     }
@@ -44,12 +50,13 @@ async fn register(context: &Context, arguments: RegisterArgs) -> Result {
     let workspace = context.workspace().await?;
     // Of what a file and another environment ask for together, the file's own choice is not one.
     let artifacts = artifacts.filter(|_| from.is_none());
+    let mut options = RegisterOptions { lock: lock.as_deref(), ..RegisterOptions::default() };
     if let Some(from) = from {
-        environment = workspace.extended(&from, &here()?, environment).await?;
+        (environment, options.from) = workspace.extended(&from, &here()?, environment).await?;
         origins = origins.of_single_values();
     }
     let registered = workspace
-        .register(&environment, &origins, artifacts.as_ref(), lock.as_deref())
+        .register_with(&environment, &origins, artifacts.as_ref(), &options)
         .await
         .map_err(|error| error.located(&environment.definition, &origins, format))?;
     workspace.close().await;
@@ -68,55 +75,6 @@ async fn register(context: &Context, arguments: RegisterArgs) -> Result {
             )
         },
     )
-}
-
-async fn list(context: &Context, name: Option<&str>, all: bool, curated: bool) -> Result {
-    let workspace = context.workspace().await?;
-    if curated {
-        let environments = workspace.list_curated(name, all)?;
-        workspace.close().await;
-        return context.show(&environments, |environments| curated_table(environments).to_string());
-    }
-    let environments = workspace.list(name, all).await?;
-    workspace.close().await;
-    context.show(&environments, |environments| {
-        if environments.is_empty() {
-            return "no environments yet: `provenv env register FILE` makes one, `provenv env list --curated` shows those \
-                    that are shipped\n"
-                .to_owned();
-        }
-        let mut table = Table::new(["NAME", "VERSION", "DEFINITION", "REGISTERED", "BY", "DESCRIPTION"]);
-        for details in environments {
-            table.row([
-                details.name.clone().unwrap_or_default(),
-                details.version.clone().unwrap_or_default(),
-                details.definition_digest.short(),
-                details.created_at.map(output::time).unwrap_or_default(),
-                details.created_by.clone().unwrap_or_default(),
-                summary(details.environment.description.as_deref().unwrap_or_default()),
-            ]);
-        }
-        table.to_string()
-    })
-}
-
-/// Those that are shipped are nobody's and of no time.
-fn curated_table(environments: &[EnvironmentDetails]) -> Table {
-    let mut table = Table::new(["NAME", "VERSION", "DEFINITION", "DESCRIPTION"]);
-    for details in environments {
-        table.row([
-            details.name.clone().unwrap_or_default(),
-            details.version.clone().unwrap_or_default(),
-            details.definition_digest.short(),
-            summary(details.environment.description.as_deref().unwrap_or_default()),
-        ]);
-    }
-    table
-}
-
-/// The first line of a description.
-fn summary(description: &str) -> String {
-    output::one_line(description.trim().lines().next().unwrap_or_default())
 }
 
 async fn show(context: &Context, reference: &str) -> Result {
@@ -151,6 +109,15 @@ fn details_text(details: &EnvironmentDetails) -> String {
     }
     if let (Some(at), Some(by)) = (details.created_at, &details.created_by) {
         line("registered", &format!("{} by {by}", output::time(at)));
+    }
+    if let Some(from) = &details.from {
+        line("made from", from);
+    }
+    if !details.labels.is_empty() {
+        line("labels", &details.labels.join(", "));
+    }
+    if details.archived {
+        line("archived", "yes");
     }
     text.push('\n');
     text.push_str(&provenv_definition::write_native(&details.environment));

@@ -13,6 +13,8 @@ mod env;
 mod export;
 mod image;
 mod key;
+mod lifecycle;
+mod list;
 mod lock;
 mod provenance;
 mod push;

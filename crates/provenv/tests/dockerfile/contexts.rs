@@ -5,8 +5,16 @@ use std::process::Command;
 
 use provenv_testing::server::{FileTree, Server};
 
-use super::support::{Workspace, have};
+use super::engine::{Engine, by_each};
+use super::support::have;
 use super::{made, runs, shell};
+
+by_each!(
+    a_folder_is_sent_as_docker_would_send_it,
+    a_repository_is_pinned_by_its_commit,
+    a_repository_s_links_lead_nowhere_out_of_it,
+    an_archive_is_pinned_by_its_digest,
+);
 
 /// A Dockerfile that lists and keeps all that is in its context.
 fn dockerfile(base: &str) -> String {
@@ -17,11 +25,10 @@ fn context(folder: &str) -> String {
     format!("name: made\nuser_managed: true\nbuild:\n  path: {folder}\n")
 }
 
-#[test]
-fn a_folder_is_sent_as_docker_would_send_it() {
+fn a_folder_is_sent_as_docker_would_send_it(engine: &Engine) {
     let server = Server::start(FileTree::new());
-    let Some(base) = shell(&server) else { return };
-    let workspace = Workspace::empty();
+    let base = shell(&server);
+    let workspace = engine.workspace();
     workspace.write("app/Dockerfile", &dockerfile(&base));
     workspace.write("app/.dockerignore", "*.log\nsecrets\n!kept.log\n");
     workspace.write("app/main.py", "print('one')\n");
@@ -83,14 +90,13 @@ fn publish(server: &Server, repository: &Path, name: &str) {
     }
 }
 
-#[test]
-fn a_repository_is_pinned_by_its_commit() {
+fn a_repository_is_pinned_by_its_commit(engine: &Engine) {
     let server = Server::start(FileTree::new());
-    let Some(base) = shell(&server) else { return };
+    let base = shell(&server);
     if !have("git") {
         return;
     }
-    let workspace = Workspace::empty();
+    let workspace = engine.workspace();
     let repository = workspace.path().join("source");
     workspace.write("source/docker/app/Dockerfile", &dockerfile(&base));
     workspace.write("source/docker/app/state", "first");
@@ -113,7 +119,7 @@ fn a_repository_is_pinned_by_its_commit() {
     publish(&server, &repository, "team/app.git");
     assert_eq!(made(&workspace, "made.yaml"), pinned);
     workspace.run(["lock", "made.yaml"]).ok();
-    let machine = Workspace::empty();
+    let machine = engine.workspace();
     for file in ["made.yaml", "made.lock.json"] {
         fs_err::copy(workspace.path().join(file), machine.path().join(file)).unwrap();
     }
@@ -136,14 +142,13 @@ fn a_repository_is_pinned_by_its_commit() {
     }
 }
 
-#[test]
-fn a_repository_s_links_lead_nowhere_out_of_it() {
+fn a_repository_s_links_lead_nowhere_out_of_it(engine: &Engine) {
     let server = Server::start(FileTree::new());
-    let Some(base) = shell(&server) else { return };
+    let base = shell(&server);
     if !have("git") {
         return;
     }
-    let workspace = Workspace::empty();
+    let workspace = engine.workspace();
     let repository = workspace.path().join("source");
     // What the caller may read, and the repository's author may not.
     workspace.write("private/Dockerfile", &dockerfile(&base));
@@ -185,10 +190,9 @@ fn a_repository_s_links_lead_nowhere_out_of_it() {
     assert_eq!(said.stdout, "Dockerfile\nstate\nfirst");
 }
 
-#[test]
-fn an_archive_is_pinned_by_its_digest() {
+fn an_archive_is_pinned_by_its_digest(engine: &Engine) {
     let server = Server::start(FileTree::new());
-    let Some(base) = shell(&server) else { return };
+    let base = shell(&server);
     let archive = |state: &str| {
         let mut tar = tar::Builder::new(Vec::new());
         for (path, bytes) in [("Dockerfile", dockerfile(&base)), ("state", state.to_owned())] {
@@ -202,7 +206,7 @@ fn an_archive_is_pinned_by_its_digest() {
         }
         tar.into_inner().unwrap()
     };
-    let workspace = Workspace::empty();
+    let workspace = engine.workspace();
     server.put("/context.tar", archive("first"));
     workspace.write("made.yaml", &context(&server.at("/context.tar")));
     let pinned = made(&workspace, "made.yaml");
@@ -215,7 +219,7 @@ fn an_archive_is_pinned_by_its_digest() {
     server.put("/context.tar", archive("second"));
     assert_eq!(made(&workspace, "made.yaml"), pinned);
     workspace.run(["lock", "made.yaml"]).ok();
-    let machine = Workspace::empty();
+    let machine = engine.workspace();
     for file in ["made.yaml", "made.lock.json"] {
         fs_err::copy(workspace.path().join(file), machine.path().join(file)).unwrap();
     }

@@ -1,25 +1,33 @@
-//! Dockerfiles: run by a real buildah on images of a registry, their results pinned, packages on top of them.
+//! Dockerfiles: run by a real buildah and by a real BuildKit on images of a registry, their results pinned, packages on top of
+//! them.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod buildkit;
 mod contexts;
+mod engine;
 mod failures;
 mod policies;
 
 use std::process::Command;
 
+use engine::{Engine, by_each};
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::{FileTree, Server};
 use serde_json::Value;
 use support::registry::{Image, Registry};
-use support::{Workspace, have, serve};
+use support::{Workspace, serve};
 
-/// An image with a shell and some programs of this machine: enough for steps, and quick. `None`, said aloud, without buildah.
-fn shell(server: &Server) -> Option<String> {
-    if !have("buildah") {
-        return None;
-    }
+by_each!(
+    a_dockerfile_is_run_once_and_what_it_made_is_pinned,
+    where_the_result_is_gone_the_dockerfile_is_run_again_and_compared,
+    packages_go_on_top_of_what_steps_made,
+    stages_and_images_that_are_copied_from_are_pinned_too,
+);
+
+/// An image with a shell and some programs of this machine: enough for steps, and quick.
+fn shell(server: &Server) -> String {
     let mut image = Image::new();
     let mut libraries = Vec::new();
     for program in ["sh", "cat", "ls", "mkdir", "sleep", "date", "env"] {
@@ -35,7 +43,7 @@ fn shell(server: &Server) -> Option<String> {
         image = image.file(library.trim_start_matches('/'), &fs_err::read(&library).unwrap());
     }
     let config = serde_json::json!({ "Env": ["PATH=/bin"], "Cmd": ["sh"] });
-    Some(image.config(config).serve(server, "team/shell", "1", 1))
+    image.config(config).serve(server, "team/shell", "1", 1)
 }
 
 /// A definition of a Dockerfile in a text.
@@ -58,22 +66,21 @@ fn runs(workspace: &Workspace) -> Vec<Value> {
     builds.as_array().unwrap().iter().filter(|build| build["step"] == "dockerfile").cloned().collect()
 }
 
-#[test]
-fn a_dockerfile_is_run_once_and_what_it_made_is_pinned() {
+fn a_dockerfile_is_run_once_and_what_it_made_is_pinned(engine: &Engine) {
     let server = Server::start(FileTree::new());
-    let Some(base) = shell(&server) else { return };
-    let workspace = Workspace::empty();
+    let base = shell(&server);
+    let workspace = engine.workspace();
     let text = format!(
         "FROM {base}\nENV GREETING=hello\nRUN mkdir /srv && echo made > /srv/made\nCMD [\"cat\", \"/srv/made\"]\n"
     );
     workspace.write("made.yaml", &definition(&text));
     let done = workspace.run(["lock", "made.yaml"]).ok();
     assert!(
-        done.stderr.contains("| STEP 3/4: RUN mkdir /srv"),
+        done.stderr.contains(&engine.begins(3, 4, "RUN mkdir /srv")),
         "it is shown while it goes on: {}",
         done.stderr
     );
-    assert!(done.stderr.contains(&format!("| STEP 1/4: FROM {base}\n")), "{}", done.stderr);
+    assert!(done.stderr.contains(&engine.takes(4, &base)), "{}", done.stderr);
     let pinned = made(&workspace, "made.yaml");
     assert_eq!(pinned["from"][0]["reference"], base.as_str());
     assert!(pinned["from"][0]["manifest"].as_str().unwrap().starts_with("sha256:"));
@@ -97,7 +104,7 @@ fn a_dockerfile_is_run_once_and_what_it_made_is_pinned() {
     );
     for build in ["latest", all[0]["id"].as_str().unwrap()] {
         let log = workspace.run(["builds", "logs", build]).ok().stdout;
-        assert!(log.contains("| STEP 3/4: RUN mkdir /srv") && log.contains(&base), "{log}");
+        assert!(log.contains(&engine.begins(3, 4, "RUN mkdir /srv")) && log.contains(&base), "{log}");
     }
     // Another definition with the same Dockerfile.
     let other = definition(&text).replace("user_managed: true\n", "platforms: [linux/amd64]\n");
@@ -119,11 +126,10 @@ fn a_dockerfile_is_run_once_and_what_it_made_is_pinned() {
     assert_eq!((server.total_hits(), runs(&workspace).len()), (hits, 2));
 }
 
-#[test]
-fn where_the_result_is_gone_the_dockerfile_is_run_again_and_compared() {
+fn where_the_result_is_gone_the_dockerfile_is_run_again_and_compared(engine: &Engine) {
     let server = Server::start(FileTree::new());
-    let Some(base) = shell(&server) else { return };
-    let workspace = Workspace::empty();
+    let base = shell(&server);
+    let workspace = engine.workspace();
     workspace.write("same.yaml", &definition(&format!("FROM {base}\nRUN echo same > /same\n")));
     workspace.write("other.yaml", &definition(&format!("FROM {base}\nRUN date +%N > /other\n")));
     for name in ["same", "other"] {
@@ -131,7 +137,7 @@ fn where_the_result_is_gone_the_dockerfile_is_run_again_and_compared() {
     }
     let built = workspace.json(["build", "same.yaml"]);
 
-    let machine = Workspace::empty();
+    let machine = engine.workspace();
     for name in ["same", "other"] {
         for file in [format!("{name}.yaml"), format!("{name}.lock.json")] {
             fs_err::copy(workspace.path().join(&file), machine.path().join(&file)).unwrap();
@@ -148,7 +154,7 @@ fn where_the_result_is_gone_the_dockerfile_is_run_again_and_compared() {
     assert!(refused.code == 1 && refused.stderr.contains("makes something else now"), "{}", refused.stderr);
     assert!(refused.stderr.contains("lock FILE --upgrade"), "{}", refused.stderr);
     assert_eq!(machine.json(["image", "list"]).as_array().unwrap().len(), 1, "nothing was built of it");
-    let offline = Workspace::empty();
+    let offline = engine.workspace();
     for file in ["same.yaml", "same.lock.json"] {
         fs_err::copy(workspace.path().join(file), offline.path().join(file)).unwrap();
     }
@@ -163,13 +169,9 @@ fn where_the_result_is_gone_the_dockerfile_is_run_again_and_compared() {
     machine.run(["--offline", "build", "made:1", "--force"]).ok();
 }
 
-#[test]
-fn packages_go_on_top_of_what_steps_made() {
+fn packages_go_on_top_of_what_steps_made(engine: &Engine) {
     let Some(registry) = Registry::start(false) else { return };
-    let Some(workspace) = Workspace::new() else { return };
-    if !have("buildah") {
-        return;
-    }
+    let Some(workspace) = engine.workspace_with_base() else { return };
     workspace.write(
         "base.yaml",
         "name: base\nuser_managed: true\nbase: debian/bookworm\nsystem_packages: [python3]\n",
@@ -234,12 +236,11 @@ fn packages_go_on_top_of_what_steps_made() {
     assert!(diff.stdout.contains("Dockerfile"), "{}{}", diff.stdout, diff.stderr);
 }
 
-#[test]
-fn stages_and_images_that_are_copied_from_are_pinned_too() {
+fn stages_and_images_that_are_copied_from_are_pinned_too(engine: &Engine) {
     let server = Server::start(FileTree::new());
-    let Some(base) = shell(&server) else { return };
+    let base = shell(&server);
     let tools = Image::new().file("tool.txt", b"of another image\n").serve(&server, "team/tools", "2", 1);
-    let workspace = Workspace::empty();
+    let workspace = engine.workspace();
     workspace.write(
         "stages.yaml",
         &definition(&format!(
@@ -255,9 +256,11 @@ fn stages_and_images_that_are_copied_from_are_pinned_too() {
     let done = workspace.run(["build", "stages.yaml", "--to", &format!("oci:{}", layout.display())]);
     done.ok();
     let shown = workspace.json(["image", "show", "stages.yaml"]);
+    // BuildKit makes a layer of each step, buildah one of all.
+    let layers = if engine.is_buildkit() { 2 } else { 1 };
     assert_eq!(
         shown["layers"].as_array().unwrap().len(),
-        1,
+        layers,
         "of the first stage nothing is left but what was copied"
     );
     // The registry's tag moves; what is locked does not, and nor does a new run of the lock's.

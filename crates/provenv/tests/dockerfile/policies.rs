@@ -2,16 +2,17 @@
 
 use provenv_testing::server::{FileTree, Server};
 
-use super::support::Workspace;
+use super::engine::{Engine, by_each};
 use super::support::registry::Image;
 use super::{definition, shell};
 
-#[test]
-fn steps_are_no_published_artifacts_and_the_images_they_take_from_are_bases() {
+by_each!(steps_are_no_published_artifacts_and_the_images_they_take_from_are_bases);
+
+fn steps_are_no_published_artifacts_and_the_images_they_take_from_are_bases(engine: &Engine) {
     let server = Server::start(FileTree::new());
-    let Some(base) = shell(&server) else { return };
+    let base = shell(&server);
     let tools = Image::new().file("tool.txt", b"of another image\n").serve(&server, "team/tools", "2", 1);
-    let workspace = Workspace::empty();
+    let workspace = engine.workspace();
     let key = workspace.json(["key", "new", "release"]);
     assert!(key["id"].is_string() || key["key"].is_string(), "{key}");
     let files = [

@@ -1,6 +1,7 @@
 //! What tests of the front door share: the binary, workspaces that begin with a base, a local package index.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod docker;
 pub mod registry;
 
 use std::ffi::OsStr;
@@ -18,6 +19,8 @@ pub const PYTHON: &str = "3.11";
 /// needs neither fetch nor compress them again.
 pub struct Workspace {
     folder: tempfile::TempDir,
+    /// Variables that its commands get.
+    variables: Vec<(String, String)>,
 }
 
 /// What a command left.
@@ -70,7 +73,13 @@ impl Workspace {
 
     /// A workspace with nothing in it.
     pub fn empty() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new() }
+    }
+
+    /// The same, whose commands get these variables.
+    pub fn with(mut self, variables: Vec<(String, String)>) -> Self {
+        self.variables.extend(variables);
+        self
     }
 
     /// The folder for files of the test.
@@ -94,7 +103,7 @@ impl Workspace {
     /// The command, in this workspace and in the folder of the test.
     pub fn command(&self) -> Command {
         let mut command = command(&self.root());
-        command.current_dir(self.path());
+        command.current_dir(self.path()).envs(self.variables.iter().cloned());
         command
     }
 
@@ -102,6 +111,7 @@ impl Workspace {
     pub fn listening(&self) -> Command {
         let mut command = Command::new("env");
         command.args(["--default-signal=INT,QUIT", env!("CARGO_BIN_EXE_provenv")]).current_dir(self.path());
+        command.envs(self.variables.iter().cloned());
         settings(command, &self.root())
     }
 

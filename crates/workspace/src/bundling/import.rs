@@ -369,6 +369,7 @@ impl Workspace {
             lock: sound.receipt.lock,
             environment: &registered.environment,
             created_by: &user_name(),
+            from: None,
             same: Same::ContentAndLock,
         };
         let (row, _) = self.catalogue.register(&new).await?;

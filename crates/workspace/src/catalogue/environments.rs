@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use provenv_definition::{Digest, Environment};
 use provenv_lock::Receipt;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::Row as _;
 
-use super::{Catalogue, CatalogueError, Result, corrupt};
+use super::deleting::is_deleted;
+use super::describing::{index_tags, kind_of};
+use super::history::{self, NewChange, change};
+use super::{Catalogue, CatalogueError, Connection, Result, Row, corrupt};
 
 /// A registered version.
 #[derive(Clone, Debug)]
@@ -28,6 +30,10 @@ pub struct EnvironmentRow {
     pub created_at: jiff::Timestamp,
     /// By whom.
     pub created_by: String,
+    /// Whether it is archived itself: not by its name.
+    pub archived: bool,
+    /// The version that it was made from, as name and version.
+    pub from: Option<(String, String)>,
 }
 
 /// A version to be registered.
@@ -49,6 +55,8 @@ pub struct NewEnvironment<'a> {
     pub environment: &'a Environment,
     /// Who registers it.
     pub created_by: &'a str,
+    /// The version that it is made from, as name and version.
+    pub from: Option<(&'a str, &'a str)>,
     /// Which version of the name would be the same as this.
     pub same: Same,
 }
@@ -64,7 +72,7 @@ pub enum Same {
     Never,
 }
 
-const COLUMNS: &str = "name, version, definition, receipt, lock, body, created_at, created_by";
+pub(super) const COLUMNS: &str = "name, version, definition, receipt, lock, body, created_at, created_by, archived_at, from_name, from_version";
 
 impl Catalogue {
     /// Registers `new`, or finds the version that has the same content. Says whether it is new.
@@ -113,21 +121,13 @@ impl Catalogue {
         let version = if let Some((version,)) = same {
             version
         } else {
-            let (last,): (Option<i64>,) =
-                sqlx::query_as("SELECT MAX(ordinal) FROM environments WHERE name = $1")
-                    .bind(new.name)
-                    .fetch_one(&mut *transaction)
-                    .await?;
-            let ordinal = last.unwrap_or(0) + 1;
-            let version = match wanted {
-                Some(version) => version,
-                None => next_number(&mut transaction, new.name).await?,
-            };
+            let (ordinal, version) = next(&mut transaction, new.name, wanted).await?;
             let body = serde_json::to_string(new.environment).map_err(corrupt("environment"))?;
             sqlx::query(
                 "INSERT INTO environments
-                 (name, version, ordinal, content, definition, receipt, lock, body, created_at, created_by)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                 (name, version, ordinal, content, definition, receipt, lock, body, created_at, created_by,
+                  kind, from_name, from_version)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             )
             .bind(new.name)
             .bind(&version)
@@ -139,8 +139,22 @@ impl Catalogue {
             .bind(body)
             .bind(jiff::Timestamp::now().to_string())
             .bind(new.created_by)
+            .bind(kind_of(new.name, new.environment))
+            .bind(new.from.map(|(name, _)| name))
+            .bind(new.from.map(|(_, version)| version))
             .execute(&mut *transaction)
             .await?;
+            index_tags(&mut transaction, new.name, &version, &new.environment.tags).await?;
+            let definition = new.definition.to_string();
+            let registered = NewChange {
+                name: new.name,
+                version: Some(&version),
+                change: change::REGISTERED,
+                after: Some(&definition),
+                who: new.created_by,
+                ..NewChange::default()
+            };
+            history::record(&mut transaction, &registered).await?;
             version
         };
         transaction.commit().await?;
@@ -148,7 +162,7 @@ impl Catalogue {
         Ok((row, created))
     }
 
-    /// A version by name; `None` gives the newest.
+    /// A version by name; `None` gives the newest that is not archived.
     pub async fn environment(&self, name: &str, version: Option<&str>) -> Result<Option<EnvironmentRow>> {
         let row = match version {
             Some(version) => {
@@ -162,14 +176,27 @@ impl Catalogue {
             }
             None => {
                 sqlx::query(sqlx::AssertSqlSafe(format!(
-                    "SELECT {COLUMNS} FROM environments WHERE name = $1 ORDER BY ordinal DESC LIMIT 1"
-                )))
+                "SELECT {COLUMNS} FROM environments WHERE name = $1 AND archived_at IS NULL AND NOT EXISTS (
+                         SELECT 1 FROM environment_names WHERE name = $1 AND archived_at IS NOT NULL
+                     ) ORDER BY ordinal DESC LIMIT 1"
+            )))
                 .bind(name)
                 .fetch_optional(&self.pool)
                 .await?
             }
         };
         row.as_ref().map(read).transpose()
+    }
+
+    /// The versions of a name, the newest first, at most `limit`.
+    pub async fn versions(&self, name: &str, limit: u32) -> Result<Vec<String>> {
+        let rows: Vec<(String,)> =
+            sqlx::query_as("SELECT version FROM environments WHERE name = $1 ORDER BY ordinal DESC LIMIT $2")
+                .bind(name)
+                .bind(i64::from(limit))
+                .fetch_all(&self.pool)
+                .await?;
+        Ok(rows.into_iter().map(|(version,)| version).collect())
     }
 
     /// The locks that registered versions and runs point to, each once.
@@ -205,17 +232,50 @@ impl Catalogue {
     }
 }
 
-/// The number after the largest version that is one.
-async fn next_number(transaction: &mut sqlx::SqliteConnection, name: &str) -> Result<String> {
-    let versions: Vec<(String,)> = sqlx::query_as("SELECT version FROM environments WHERE name = $1")
-        .bind(name)
-        .fetch_all(transaction)
-        .await?;
-    let last = versions.iter().filter_map(|(version,)| version.parse::<u64>().ok()).max().unwrap_or(0);
-    Ok((last + 1).to_string())
+/// The place of a new version among those of its name, and the version: that which is wanted, or the number after the largest that
+/// was ever given.
+pub(super) async fn next(
+    connection: &mut Connection,
+    name: &str,
+    wanted: Option<String>,
+) -> Result<(i64, String)> {
+    if let Some(version) = &wanted
+        && is_deleted(connection, name, version).await?
+    {
+        return Err(CatalogueError::VersionDeleted { name: name.to_owned(), version: version.clone() });
+    }
+    sqlx::query(
+        "INSERT INTO environment_names (name, last_ordinal, last_number, last_change) VALUES ($1, 0, 0, 0)
+         ON CONFLICT (name) DO NOTHING",
+    )
+    .bind(name)
+    .execute(&mut *connection)
+    .await?;
+    let (ordinal, last): (i64, i64) = sqlx::query_as(
+        "UPDATE environment_names SET last_ordinal = last_ordinal + 1 WHERE name = $1
+         RETURNING last_ordinal, last_number",
+    )
+    .bind(name)
+    .fetch_one(&mut *connection)
+    .await?;
+    let version = wanted.unwrap_or_else(|| (last + 1).to_string());
+    if let Some(number) = number(&version).filter(|number| *number > last) {
+        sqlx::query("UPDATE environment_names SET last_number = $1 WHERE name = $2")
+            .bind(number)
+            .bind(name)
+            .execute(connection)
+            .await?;
+    }
+    Ok((ordinal, version))
 }
 
-fn read(row: &SqliteRow) -> Result<EnvironmentRow> {
+/// The number that a version is, if it is one that others can come after.
+fn number(version: &str) -> Option<i64> {
+    let digits = version.len() <= 18 && version.bytes().all(|byte| byte.is_ascii_digit());
+    version.parse().ok().filter(|_| digits)
+}
+
+pub(super) fn read(row: &Row) -> Result<EnvironmentRow> {
     let digest = |column: &str| -> Result<Digest> {
         row.try_get::<String, _>(column)?.parse().map_err(corrupt("digest"))
     };
@@ -229,6 +289,8 @@ fn read(row: &SqliteRow) -> Result<EnvironmentRow> {
             .map_err(corrupt("environment"))?,
         created_at: row.try_get::<String, _>("created_at")?.parse().map_err(corrupt("time"))?,
         created_by: row.try_get("created_by")?,
+        archived: row.try_get::<Option<String>, _>("archived_at")?.is_some(),
+        from: Option::zip(row.try_get("from_name")?, row.try_get("from_version")?),
     })
 }
 

@@ -23,17 +23,6 @@ pub struct ImageRow {
     pub created_at: jiff::Timestamp,
 }
 
-/// An image that was made here at some time, whether its bytes are there or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MadeRow {
-    /// The lock it was assembled from.
-    pub lock: Digest,
-    /// What it runs on.
-    pub platform: Platform,
-    /// The digest of its manifest.
-    pub manifest: Digest,
-}
-
 impl Catalogue {
     /// The image of `lock` for `platform` in this form.
     pub async fn image(&self, lock: &Digest, platform: Platform, form: Form) -> Result<Option<Image>> {
@@ -134,31 +123,6 @@ impl Catalogue {
                     image: serde_json::from_str(&row.try_get::<String, _>("body")?)
                         .map_err(corrupt("image"))?,
                     created_at: row.try_get::<String, _>("created_at")?.parse().map_err(corrupt("time"))?,
-                })
-            })
-            .collect()
-    }
-
-    /// Every image that was ever made here, newest first, each with each lock that it was made from once.
-    pub async fn images_ever(&self) -> Result<Vec<MadeRow>> {
-        let rows = sqlx::query(
-            "SELECT lock, platform, manifest, max(made_at) AS made_at FROM (
-                 SELECT lock, platform, manifest, created_at AS made_at FROM images
-                 UNION ALL
-                 SELECT lock, platform, manifest, found_at FROM remote_images
-                 UNION ALL
-                 SELECT lock, platform, manifest, started_at FROM builds
-                 WHERE status = 'succeeded' AND manifest IS NOT NULL AND definition IS NULL
-             ) GROUP BY lock, platform, manifest ORDER BY made_at DESC, manifest",
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(MadeRow {
-                    lock: row.try_get::<String, _>("lock")?.parse().map_err(corrupt("digest"))?,
-                    platform: row.try_get::<String, _>("platform")?.parse().map_err(corrupt("platform"))?,
-                    manifest: row.try_get::<String, _>("manifest")?.parse().map_err(corrupt("digest"))?,
                 })
             })
             .collect()

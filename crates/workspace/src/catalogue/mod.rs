@@ -1,12 +1,20 @@
 //! The catalogue: who, what, when. SQLite today; every query keeps to SQL that PostgreSQL takes too.
 
 mod abouts;
+mod archiving;
 mod audits;
 mod builds;
+mod deleting;
+mod describing;
 mod documents;
 mod environments;
+mod filling;
+mod finding;
+pub mod history;
 mod images;
+mod labels;
 mod proofs;
+mod query;
 mod registry;
 mod remote;
 mod runs;
@@ -20,8 +28,12 @@ use sqlx::sqlite::{
 };
 
 pub use builds::{BuildRow, BuildStatus};
+pub use deleting::{Deletion, References};
+pub use describing::Description;
 pub use environments::{EnvironmentRow, NewEnvironment, Same};
-pub use images::{ImageRow, MadeRow};
+pub use finding::{Condition, Criteria, FoundRow, Include};
+pub use history::ChangeRow;
+pub use images::ImageRow;
 pub use proofs::Origin;
 pub use registry::{Refused, RepositoryVersion};
 pub use runs::{RunRow, RunStatus};
@@ -36,6 +48,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("uses.sql"),
     include_str!("dockerfiles.sql"),
     include_str!("forms.sql"),
+    include_str!("lifecycle.sql"),
 ];
 
 /// What can go wrong with the catalogue.
@@ -71,7 +84,24 @@ pub enum CatalogueError {
         /// Its version.
         version: String,
     },
+    /// A version that was deleted, and is not given again.
+    #[error("{name}:{version} was deleted, and a version that was deleted is never given again")]
+    VersionDeleted {
+        /// The environment.
+        name: String,
+        /// Its version.
+        version: String,
+    },
 }
+
+/// Where connections come from.
+type Pool = SqlitePool;
+/// What queries are sent through.
+type Connection = sqlx::SqliteConnection;
+/// What they come back as.
+type Row = sqlx::sqlite::SqliteRow;
+/// What writes and reads what it writes about.
+type Writing = sqlx::Transaction<'static, sqlx::Sqlite>;
 
 pub(crate) type Result<T, E = CatalogueError> = std::result::Result<T, E>;
 
@@ -118,10 +148,16 @@ impl Catalogue {
         for migration in MIGRATIONS.iter().skip(done) {
             sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
         }
+        filling::environments(&mut transaction).await?;
         let set_version = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {}", MIGRATIONS.len()));
         sqlx::raw_sql(set_version).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(())
+    }
+
+    /// A transaction that nobody else writes beside.
+    async fn writing(&self) -> Result<Writing> {
+        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
 
     async fn schema_version(&self) -> Result<usize> {

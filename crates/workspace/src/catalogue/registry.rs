@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use provenv_definition::Digest;
 use provenv_registry::server::{ManifestEntry, NewManifest};
-use sqlx::SqliteConnection;
+use sqlx::{Row, SqliteConnection};
 
-use super::{Catalogue, Result, corrupt};
+use super::{Catalogue, Origin, Result, corrupt};
 
 /// Why a manifest is not added, or a thing not removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -310,17 +310,24 @@ impl Catalogue {
             .collect()
     }
 
-    /// The images of a lock, those of the newest epoch first, and of these the one that was made last: their platforms and
-    /// manifests.
-    pub async fn manifests_of_lock(&self, lock: &Digest) -> Result<Vec<(String, Digest)>> {
-        let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT platform, manifest FROM images WHERE lock = $1 ORDER BY epoch DESC, created_at DESC, platform",
+    /// The images of a lock: those of the newest epoch first, and of these the one that was made first.
+    pub async fn images_of_lock(&self, lock: &Digest) -> Result<Vec<Origin>> {
+        let rows = sqlx::query(
+            "SELECT manifest, platform, epoch, compression, layers FROM images WHERE lock = $1
+             ORDER BY epoch DESC, created_at, platform, compression, layers",
         )
         .bind(lock.to_string())
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter()
-            .map(|(platform, digest)| Ok((platform, digest.parse().map_err(corrupt("digest"))?)))
+        rows.iter()
+            .map(|row| {
+                Ok(Origin {
+                    image: row.try_get::<String, _>("manifest")?.parse().map_err(corrupt("digest"))?,
+                    lock: *lock,
+                    platform: row.try_get::<String, _>("platform")?.parse().map_err(corrupt("platform"))?,
+                    form: super::images::form(row)?,
+                })
+            })
             .collect()
     }
 

@@ -4,19 +4,31 @@
 use std::path::{Path, PathBuf};
 
 use provenv_compute::HostProcess;
+use provenv_definition::{Recipe, RecipeStep};
+use provenv_lock::ToolVersion;
 
-use super::engine::{Said, Work, environment, listen, write};
+use super::engine::{Failed, Said, Work, environment, listen, write};
 use crate::Result;
 use crate::error::IoContext as _;
 
 /// Digests were checked when the images came.
 const POLICY: &str = r#"{"default": [{"type": "insecureAcceptAnything"}]}"#;
 
+/// Name and version of the program.
+pub(super) fn tool(program: &Path) -> ToolVersion {
+    let output = std::process::Command::new(program).arg("--version").output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    // `buildah version 1.28.2 (image-spec …)`
+    let number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
+    let version = text.split_whitespace().find(number).unwrap_or("unknown");
+    ToolVersion { name: "buildah".to_owned(), version: version.to_owned() }
+}
+
 pub(super) fn run(
     program: &Path,
     work: &Work<'_>,
     heard: &mut dyn FnMut(&str),
-) -> Result<Result<PathBuf, Said>> {
+) -> Result<Result<PathBuf, Failed>> {
     let buildah = Buildah::prepare(program, work)?;
     let result = buildah.build(work, heard);
     buildah.clean(heard);
@@ -74,7 +86,7 @@ impl Buildah {
         HostProcess { command, env: self.env.clone(), cwd: self.folder.clone(), network: !self.offline }
     }
 
-    fn build(&self, work: &Work<'_>, heard: &mut dyn FnMut(&str)) -> Result<Result<PathBuf, Said>> {
+    fn build(&self, work: &Work<'_>, heard: &mut dyn FnMut(&str)) -> Result<Result<PathBuf, Failed>> {
         let path = |name: &str| self.folder.join(name).display().to_string();
         let policy = path("policy.json");
         let (iid, ignore) = (path("iid"), path("ignore"));
@@ -117,7 +129,7 @@ impl Buildah {
             for line in &mut said.lines {
                 *line = named(line, work);
             }
-            return Ok(Err(said));
+            return Ok(Err(failed(&said, work.recipe)));
         }
         let image = fs_err::read_to_string(&iid).doing(|| "could not read what buildah made".to_owned())?;
         let image = image.trim().trim_start_matches("sha256:");
@@ -125,7 +137,7 @@ impl Buildah {
         let target = format!("oci:{}:made", layout.display());
         let arguments = ["push", "--quiet", "--signature-policy", &policy, image, &target];
         let said = listen(&self.process(&arguments), &mut |_| ())?;
-        Ok(if said.code == 0 { Ok(layout) } else { Err(said) })
+        Ok(if said.code == 0 { Ok(layout) } else { Err(failed(&said, work.recipe)) })
     }
 
     /// Of an ordinary user's, files belong to users that only buildah can map.
@@ -144,4 +156,63 @@ fn named(line: &str, work: &Work<'_>) -> String {
         line = line.replace(&format!("oci:{}:base", base.layout), &base.names[0]);
     }
     line
+}
+
+/// The step that a line of buildah's begins: `STEP 2/3: RUN …`, `[1/2] STEP 2/3: RUN …`.
+fn step_of<'r>(line: &str, recipe: &'r Recipe) -> Option<&'r RecipeStep> {
+    let (place, text) = line.split_once(": ")?;
+    let (stage, place) = match place.strip_prefix('[') {
+        Some(rest) => {
+            let (stage, place) = rest.split_once("] ")?;
+            (stage.split('/').next()?.parse::<usize>().ok()?, place)
+        }
+        None => (1, place),
+    };
+    let number: usize = place.strip_prefix("STEP ")?.split('/').next()?.parse().ok()?;
+    let keyword = text.split_whitespace().next()?.to_uppercase();
+    let of_stage = recipe.steps.iter().filter(|step| step.stage == Some(stage - 1));
+    // Stages that nothing needs may be passed over, and then the numbers are others.
+    of_stage.clone().nth(number.checked_sub(1)?).filter(|step| step.keyword == keyword).or_else(|| {
+        let arguments = text[keyword.len()..].trim();
+        recipe.steps.iter().find(|step| step.keyword == keyword && step.arguments.trim() == arguments)
+    })
+}
+
+/// What was printed since the last step began.
+fn after_step(lines: &[String]) -> &[String] {
+    let begun = lines.iter().rposition(|line| {
+        let place = line.split(": ").next().unwrap_or_default();
+        place.starts_with("STEP ") || (place.starts_with('[') && place.contains("] STEP "))
+    });
+    &lines[begun.map_or(0, |at| at + 1)..]
+}
+
+/// What of it is of the step that failed.
+fn failed(said: &Said, recipe: &Recipe) -> Failed {
+    let line = said.lines.iter().rev().find_map(|line| step_of(line, recipe)).map(|step| step.line);
+    Failed { code: said.code, line, lines: after_step(&said.lines).to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_found_by_what_buildah_prints() {
+        let text =
+            "ARG A=1\nFROM x AS one\nRUN echo a\n\nFROM y\nCOPY --from=one /a /b\nRUN false \\\n && b\n";
+        let recipe = Recipe::read(text).unwrap();
+        for (line, expected) in [
+            ("[1/2] STEP 1/2: FROM x AS one", Some(2)),
+            ("[1/2] STEP 2/2: RUN echo a", Some(3)),
+            ("[2/2] STEP 2/3: COPY --from=one /a /b", Some(6)),
+            ("[2/2] STEP 3/3: RUN false  && b", Some(7)),
+            ("[2/2] STEP 9/9: RUN echo a", Some(3)),
+            ("STEP x: RUN", None),
+            ("STEP 0/1: FROM x", None),
+            ("Error: building at STEP \"RUN false\": exit status 1", None),
+        ] {
+            assert_eq!(step_of(line, &recipe).map(|step| step.line), expected, "{line}");
+        }
+    }
 }

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use provenv_compute::{HostProcess, Stream, Streams};
-use provenv_definition::mask_secrets;
+use provenv_definition::{Digest, Platform, Recipe, mask_secrets};
 use provenv_lock::ToolVersion;
 use serde::Deserialize;
 
 use super::buildah;
-use super::failure::DockerfileError;
+use super::buildkit::BuildKit;
+use super::failure::{DockerfileError, Missing};
 use crate::error::IoContext as _;
 use crate::sandbox::shown;
 use crate::{Error, Result};
@@ -26,6 +27,8 @@ pub enum Builder {
     Auto,
     /// `buildah`, which needs no daemon.
     Buildah,
+    /// BuildKit, by `docker buildx`.
+    Buildkit,
 }
 
 impl FromStr for Builder {
@@ -35,7 +38,8 @@ impl FromStr for Builder {
         match text {
             "auto" => Ok(Self::Auto),
             "buildah" => Ok(Self::Buildah),
-            _ => Err(format!("`{text}` is neither auto nor buildah")),
+            "buildkit" => Ok(Self::Buildkit),
+            _ => Err(format!("`{text}` is none of auto, buildah and buildkit")),
         }
     }
 }
@@ -45,6 +49,7 @@ impl fmt::Display for Builder {
         f.write_str(match self {
             Self::Auto => "auto",
             Self::Buildah => "buildah",
+            Self::Buildkit => "buildkit",
         })
     }
 }
@@ -59,6 +64,10 @@ pub(super) struct Work<'a> {
     pub context: &'a Path,
     /// The images that it begins from and copies from.
     pub bases: &'a [Named],
+    /// What the Dockerfile says.
+    pub recipe: &'a Recipe,
+    /// What the image is for.
+    pub platform: Platform,
     /// Cut the network off.
     pub offline: bool,
 }
@@ -69,36 +78,41 @@ pub(super) struct Named {
     pub names: Vec<String>,
     /// The OCI layout in [`Work::folder`] that has it as `base`.
     pub layout: String,
+    /// Its manifest.
+    pub manifest: Digest,
 }
 
 /// An engine that is here.
 #[derive(Clone, Debug)]
 pub(super) enum Engine {
     Buildah(PathBuf),
+    BuildKit(BuildKit),
 }
 
 impl Engine {
-    /// The one that is asked for, or the first that is found.
-    pub fn find(asked: Builder) -> Result<Self> {
-        let buildah = || program("buildah").map(Self::Buildah);
+    /// The one that is asked for. Of those that are found, `buildah`, which keeps nothing and asks nobody, unless only the other one
+    /// can run `recipe`.
+    pub fn find(asked: Builder, recipe: &Recipe, offline: bool) -> Result<Self> {
+        let buildah =
+            || program("buildah").map(Self::Buildah).ok_or_else(|| vec![Missing::Program("buildah")]);
+        let buildkit = || BuildKit::find().map(Self::BuildKit).map_err(|missing| vec![missing]);
         let found = match asked {
-            Builder::Auto | Builder::Buildah => buildah(),
+            Builder::Buildah => buildah(),
+            Builder::Buildkit => buildkit(),
+            Builder::Auto => match buildah() {
+                Ok(first) if first.can_run(recipe, offline) => Ok(first),
+                first => buildkit().or_else(|second| first.map_err(|first| [first, second].concat())),
+            },
         };
-        found.ok_or_else(|| DockerfileError::NoEngine(asked).into())
+        found.map_err(|missing| DockerfileError::NoEngine { asked, missing }.into())
     }
 
     /// Its name and version, for the receipt.
     pub fn tool(&self) -> ToolVersion {
-        let (name, program) = match self {
-            Self::Buildah(program) => ("buildah", program),
-        };
-        let output = std::process::Command::new(program).arg("--version").output();
-        let text =
-            output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-        // `buildah version 1.28.2 (image-spec …)`, `buildctl github.com/moby/buildkit v0.12.5 …`
-        let number = |word: &&str| word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit());
-        let version = text.split_whitespace().find(number).unwrap_or("unknown");
-        ToolVersion { name: name.to_owned(), version: version.trim_start_matches('v').to_owned() }
+        match self {
+            Self::Buildah(program) => buildah::tool(program),
+            Self::BuildKit(buildkit) => buildkit.tool(),
+        }
     }
 
     /// Whether it knows here-documents.
@@ -106,14 +120,21 @@ impl Engine {
         let mut numbers = tool.version.split('.').map_while(|part| part.parse::<u32>().ok());
         match self {
             Self::Buildah(_) => (numbers.next(), numbers.next()) >= (Some(1), Some(33)),
+            Self::BuildKit(_) => true,
         }
     }
 
-    /// Runs the Dockerfile. `heard` gets each line that it prints. The folder with the OCI layout of what it made, or what it said
-    /// last.
-    pub fn run(&self, work: &Work<'_>, heard: &mut dyn FnMut(&str)) -> Result<Result<PathBuf, Said>> {
+    /// Whether nothing is known that would keep it from running `recipe`.
+    fn can_run(&self, recipe: &Recipe, offline: bool) -> bool {
+        let can_cut = !matches!(self, Self::Buildah(_)) || nix::unistd::geteuid().is_root();
+        (recipe.here_document.is_none() || self.knows_here_documents(&self.tool())) && (!offline || can_cut)
+    }
+
+    /// Runs the Dockerfile. `heard` gets each line that it prints. The folder with the OCI layout of what it made, or why it failed.
+    pub fn run(&self, work: &Work<'_>, heard: &mut dyn FnMut(&str)) -> Result<Result<PathBuf, Failed>> {
         match self {
             Self::Buildah(program) => buildah::run(program, work, heard),
+            Self::BuildKit(buildkit) => buildkit.run(work, heard),
         }
     }
 }
@@ -147,6 +168,17 @@ pub(super) fn environment(folder: &Path) -> Vec<(String, String)> {
         HANDED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
     variables.push(("TMPDIR".to_owned(), folder.display().to_string()));
     variables
+}
+
+/// A run that failed.
+#[derive(Clone, Debug)]
+pub(super) struct Failed {
+    /// The exit code of the engine.
+    pub code: i32,
+    /// The first line of the instruction that failed, where that can be told.
+    pub line: Option<usize>,
+    /// What was printed since it began, or as much as is known of that.
+    pub lines: Vec<String>,
 }
 
 /// What a program said in the end.

@@ -2,14 +2,19 @@
 
 use provenv_definition::{Digest, Recipe, RecipeStep};
 
-use super::engine::{Builder, Said};
+use super::engine::{Builder, Failed};
 
 /// An error of running a Dockerfile.
 #[derive(Debug, thiserror::Error)]
 pub enum DockerfileError {
     /// Nothing is here that can run it.
-    #[error("a Dockerfile is to be run, and there is {}", missing(*.0))]
-    NoEngine(Builder),
+    #[error("a Dockerfile is to be run, and there is {} on this machine", listed(missing))]
+    NoEngine {
+        /// What is asked for.
+        asked: Builder,
+        /// What is not there, of each that would do.
+        missing: Vec<Missing>,
+    },
     /// A step failed.
     #[error("the Dockerfile failed{}{}: {reason}{}", at(*line), of(step.as_deref()), last(lines))]
     Failed {
@@ -44,6 +49,20 @@ pub enum DockerfileError {
         line: usize,
         /// The engine with its version.
         engine: String,
+    },
+    /// It fetches something by itself, which is not to be.
+    #[error(
+        "line {line} of the Dockerfile may fetch something, and BuildKit's ADD cannot be kept from the network"
+    )]
+    Fetches {
+        /// The line.
+        line: usize,
+    },
+    /// The engine has taken an image that nothing pins.
+    #[error("BuildKit looked up the image {image} by itself, so what the Dockerfile made is not taken")]
+    Unpinned {
+        /// The image.
+        image: String,
     },
     /// It is for a machine of another kind.
     #[error("a Dockerfile for {wanted} cannot be run on {host}")]
@@ -89,14 +108,31 @@ impl DockerfileError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NoEngine(_) => "install one: `apt-get install buildah`".to_owned(),
+            Self::NoEngine { missing, .. } if missing.contains(&Missing::ImageStore) => {
+                "set `\"features\": {\"containerd-snapshotter\": true}` in /etc/docker/daemon.json and restart docker, or make \
+                 a builder of its own: `docker buildx create --use`"
+                    .to_owned()
+            }
+            Self::NoEngine { asked: Builder::Auto, .. } => {
+                "install one: `apt-get install buildah`, or docker with its buildx plugin".to_owned()
+            }
+            Self::NoEngine { asked: Builder::Buildah, .. } => "install it: `apt-get install buildah`".to_owned(),
+            Self::NoEngine { asked: Builder::Buildkit, .. } => "install docker with its buildx plugin, and see that \
+                `docker buildx inspect` finds a builder that runs"
+                .to_owned(),
             Self::Failed { hint, build, .. } => format!("{hint}; `provenv builds logs {build}` shows all of it"),
             Self::Unreadable(_) => "`provenv env check FILE` says more".to_owned(),
             Self::UnknownImage { .. } => {
                 "give the variable a default before the first FROM (`ARG NAME=value`), so that the image can be pinned".to_owned()
             }
             Self::HereDocument { .. } => {
-                "write the commands with `&&`, or take a newer engine (buildah since 1.33)".to_owned()
+                "write the commands with `&&`, or take a newer engine (buildah since 1.33, or BuildKit)".to_owned()
+            }
+            Self::Fetches { .. } => {
+                "leave --offline out, put the file into the build context, or fetch it in a step (RUN)".to_owned()
+            }
+            Self::Unpinned { .. } => {
+                "write its name in full, without variables, so that Provenv can look it up and pin it".to_owned()
             }
             Self::OtherPlatform { wanted, .. } => {
                 format!("lock it on a machine that is {wanted}, and build from that lock here")
@@ -115,11 +151,11 @@ impl DockerfileError {
         })
     }
 
-    /// The error for what an engine said of `recipe`.
-    pub(super) fn failed(recipe: &Recipe, said: &Said, build: &str) -> Self {
-        let step = said.lines.iter().rev().find_map(|line| step_of(line, recipe));
-        let output = after_step(&said.lines);
-        let (reason, hint) = classify(output, step, said.code);
+    /// The error for a run of `recipe` that failed.
+    pub(super) fn failed(recipe: &Recipe, failed: &Failed, build: &str) -> Self {
+        let step = failed.line.and_then(|line| recipe.steps.iter().find(|step| step.line == line));
+        let output = &failed.lines;
+        let (reason, hint) = classify(output, step, failed.code);
         let kept = output.len().saturating_sub(SHOWN);
         Self::Failed {
             line: step.map(|step| step.line),
@@ -132,13 +168,28 @@ impl DockerfileError {
     }
 }
 
+/// Why an engine cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// The program is not installed.
+    #[error("no `{0}`")]
+    Program(&'static str),
+    /// There is a docker without it, or with another one of this name.
+    #[error("no `docker buildx`")]
+    Buildx,
+    /// There is one, and its daemon is not.
+    #[error("a `docker buildx` whose builder does not answer ({0})")]
+    Answer(String),
+    /// Its daemon can neither take images from us nor give one back.
+    #[error("a docker without containerd's image store")]
+    ImageStore,
+}
+
 /// Lines of output in a message.
 const SHOWN: usize = 12;
 
-fn missing(asked: Builder) -> String {
-    match asked {
-        Builder::Auto | Builder::Buildah => "no `buildah` on this machine".to_owned(),
-    }
+fn listed(missing: &[Missing]) -> String {
+    missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", and ")
 }
 
 fn at(line: Option<usize>) -> String {
@@ -159,35 +210,6 @@ fn shortened(text: &str) -> String {
         return one_line;
     }
     one_line.chars().take(99).chain(['…']).collect()
-}
-
-/// The step that a line of buildah's begins: `STEP 2/3: RUN …`, `[1/2] STEP 2/3: RUN …`.
-pub(super) fn step_of<'r>(line: &str, recipe: &'r Recipe) -> Option<&'r RecipeStep> {
-    let (place, text) = line.split_once(": ")?;
-    let (stage, place) = match place.strip_prefix('[') {
-        Some(rest) => {
-            let (stage, place) = rest.split_once("] ")?;
-            (stage.split('/').next()?.parse::<usize>().ok()?, place)
-        }
-        None => (1, place),
-    };
-    let number: usize = place.strip_prefix("STEP ")?.split('/').next()?.parse().ok()?;
-    let keyword = text.split_whitespace().next()?.to_uppercase();
-    let of_stage = recipe.steps.iter().filter(|step| step.stage == Some(stage - 1));
-    // Stages that nothing needs may be passed over, and then the numbers are others.
-    of_stage.clone().nth(number.checked_sub(1)?).filter(|step| step.keyword == keyword).or_else(|| {
-        let arguments = text[keyword.len()..].trim();
-        recipe.steps.iter().find(|step| step.keyword == keyword && step.arguments.trim() == arguments)
-    })
-}
-
-/// What was printed since the last step began.
-fn after_step(lines: &[String]) -> &[String] {
-    let begun = lines.iter().rposition(|line| {
-        let place = line.split(": ").next().unwrap_or_default();
-        place.starts_with("STEP ") || (place.starts_with('[') && place.contains("] STEP "))
-    });
-    &lines[begun.map_or(0, |at| at + 1)..]
 }
 
 /// What is looked for in what was printed, in this order: the first that is there says what it comes from. The list is that of
@@ -314,12 +336,18 @@ const REASONS: &[(&[&str], &str, &str)] = &[
         "check that this machine reaches it; with --offline a Dockerfile has no network",
     ),
     (
-        &["out of memory", "memoryerror", "oom-kill", "exit status 137", "signal: killed"],
+        &["out of memory", "memoryerror", "oom-kill", "exit status 137", "exit code: 137", "signal: killed"],
         "it ran out of memory, or was killed",
         "run it where there is more memory, or do less in one step",
     ),
     (
-        &[": not found", "command not found", "executable file not found", "exit status 127"],
+        &[
+            ": not found",
+            "command not found",
+            "executable file not found",
+            "exit status 127",
+            "exit code: 127",
+        ],
         "a command is not in the image",
         "install it in an earlier step, or begin from an image that has it",
     ),
@@ -341,7 +369,8 @@ fn classify(lines: &[String], step: Option<&RecipeStep>, code: i32) -> (String, 
         return ("the image cannot be used".to_owned(), "check its name and tag".to_owned());
     }
     let status = lines.iter().rev().find_map(|line| {
-        let rest = line.split("exit status ").nth(1)?;
+        // Of buildah, and of BuildKit.
+        let rest = ["exit status ", "exit code: "].iter().find_map(|word| line.split(word).nth(1))?;
         rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<i32>().ok()
     });
     let reason = format!("it ended with exit code {}", status.unwrap_or(code));
@@ -352,51 +381,26 @@ fn classify(lines: &[String], step: Option<&RecipeStep>, code: i32) -> (String, 
 mod tests {
     use super::*;
 
-    fn recipe() -> Recipe {
-        Recipe::read(
-            "ARG A=1\nFROM x AS one\nRUN echo a\n\nFROM y\nCOPY --from=one /a /b\nRUN false \\\n && b\n",
-        )
-        .unwrap()
-    }
-
-    #[test]
-    fn a_step_is_found_by_what_buildah_prints() {
-        let recipe = recipe();
-        for (line, expected) in [
-            ("[1/2] STEP 1/2: FROM x AS one", Some(2)),
-            ("[1/2] STEP 2/2: RUN echo a", Some(3)),
-            ("[2/2] STEP 2/3: COPY --from=one /a /b", Some(6)),
-            ("[2/2] STEP 3/3: RUN false  && b", Some(7)),
-            ("[2/2] STEP 9/9: RUN echo a", Some(3)),
-            ("STEP x: RUN", None),
-            ("STEP 0/1: FROM x", None),
-            ("Error: building at STEP \"RUN false\": exit status 1", None),
-        ] {
-            assert_eq!(step_of(line, &recipe).map(|step| step.line), expected, "{line}");
-        }
-    }
-
     #[test]
     fn failures_are_classified_by_what_was_printed() {
-        let recipe = recipe();
-        let failed = |lines: &[&str]| {
-            let mut all = vec!["[2/2] STEP 3/3: RUN false  && b".to_owned()];
-            all.extend(lines.iter().map(|line| (*line).to_owned()));
-            DockerfileError::failed(&recipe, &Said { code: 1, lines: all }, "build-1")
-        };
+        let recipe = Recipe::read("FROM x\n\nRUN false \\\n && b\n").unwrap();
         for (lines, expected) in [
             (&["E: Unable to locate package nosuch", "exit status 100"][..], "apt knows no such package"),
             (&["ERROR: No matching distribution found for nosuch==9"], "pip finds no package that fits"),
             (&["/bin/sh: 1: nosuch: not found", "exit status 127"], "a command is not in the image"),
+            (&["did not complete successfully: exit code: 127"], "a command is not in the image"),
             (&["cp: error writing: No space left on device"], "no space left"),
             (&["Temporary failure resolving 'deb.debian.org'"], "over the network"),
             (&["out", "exit status 3"], "it ended with exit code 3"),
+            (&["out", "did not complete successfully: exit code: 4"], "it ended with exit code 4"),
             (&["x.c:1:10: fatal error: Python.h: No such file or directory"], "could not be compiled"),
         ] {
-            let error = failed(lines);
+            let lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
+            let failed = Failed { code: 1, line: Some(3), lines: lines.clone() };
+            let error = DockerfileError::failed(&recipe, &failed, "build-1");
             let text = error.to_string();
-            assert!(text.starts_with("the Dockerfile failed at line 7, `RUN false && b`: "), "{text}");
-            assert!(text.contains(expected) && text.ends_with(lines[lines.len() - 1]), "{text}");
+            assert!(text.starts_with("the Dockerfile failed at line 3, `RUN false && b`: "), "{text}");
+            assert!(text.contains(expected) && text.ends_with(&lines[lines.len() - 1]), "{text}");
             assert!(error.hint().unwrap().contains("provenv builds logs build-1"));
         }
     }

@@ -8,6 +8,7 @@
 //! the same Dockerfile, context and images, unless somebody upgrades.
 
 mod buildah;
+mod buildkit;
 mod context;
 mod engine;
 mod failure;
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use engine::Builder;
 use engine::{Engine, Named, Work};
-pub use failure::DockerfileError;
+pub use failure::{DockerfileError, Missing as MissingEngine};
 
 use crate::base_image::is_named;
 use crate::build_log::BuildLog;
@@ -141,7 +142,9 @@ impl Workspace {
             fs_err::create_dir(&path).doing(|| "could not prepare the run of the Dockerfile".to_owned())?;
             Ok(path)
         };
-        let context = folder("context")?;
+        // A name of its own: BuildKit keeps what was sent from folders of one name, and takes a file of the same size and time (all
+        // have the same time) for the one that it has.
+        let context = folder(&identifier("context"))?;
         let pinned_context = pinned.and_then(|pinned| pinned.context.as_ref());
         let laid = self.lay_context(&definition.base, pinned_context, &folder("fetched")?, &context).await?;
         let recipe = Recipe::read(&laid.text).map_err(DockerfileError::Unreadable)?;
@@ -177,7 +180,7 @@ impl Workspace {
             self.bring_base(&lock).await?;
             let layout = format!("base-{}", from.len());
             lay_image(&self.store, &lock, &work.join(&layout))?;
-            bases.push(Named { names, layout });
+            bases.push(Named { names, layout, manifest: lock.manifest });
             from.push(lock);
         }
         let key = key_of(&laid.key, &from, platform);
@@ -200,7 +203,11 @@ impl Workspace {
             return Ok((locked(&run), run.tool));
         }
 
-        let engine = Engine::find(self.config.dockerfile.builder)?;
+        let (builder, offline) = (self.config.dockerfile.builder, self.offline);
+        let (engine, recipe) = tokio::task::spawn_blocking(move || {
+            Engine::find(builder, &recipe, offline).map(|engine| (engine, recipe))
+        })
+        .await??;
         let tool = engine.tool();
         if let Some(line) = recipe.here_document.filter(|_| !engine.knows_here_documents(&tool)) {
             return Err(DockerfileError::HereDocument {
@@ -290,11 +297,13 @@ impl Job {
             dockerfile: &self.dockerfile,
             context: &self.context,
             bases: &self.bases,
+            recipe: &self.recipe,
+            platform: self.platform,
             offline,
         };
         let layout = match self.engine.run(&work, &mut |line| log.output(line))? {
             Ok(layout) => layout,
-            Err(said) => return Err(DockerfileError::failed(&self.recipe, &said, build).into()),
+            Err(failed) => return Err(DockerfileError::failed(&self.recipe, &failed, build).into()),
         };
         let from: Vec<Digest> = self.from.iter().map(|image| image.manifest).collect();
         let made =

@@ -8,7 +8,6 @@ use provenv_image::sbom::Format;
 use serde::Serialize;
 
 use super::ProofError;
-use crate::catalogue::MadeRow;
 use crate::{Result, Workspace};
 
 /// SPDX's media type, as IANA knows it.
@@ -40,13 +39,11 @@ impl Workspace {
         let origins = self.catalogue.origins().await?;
         let origin = origins.into_iter().find(|origin| origin.image == image.manifest);
         let origin = origin.ok_or(ProofError::NoRecord { image: image.manifest, what: "build" })?;
-        let (lock, platform) = (origin.lock, origin.platform);
         let subject = (image.manifest, image.manifest_size);
-        let parts = self.record_of(origin).await?.parts()?;
+        let parts = self.record_of(origin.clone()).await?.parts()?;
         let mut made =
             vec![Referrer::write(&self.store, subject, provenance::RECORD_TYPE, [].into(), &parts)?];
-        let row = MadeRow { lock, platform, manifest: image.manifest };
-        let bill = self.bill(&self.made_of(row).await?)?;
+        let bill = self.bill(&self.made_of(origin).await?)?;
         // One that knows less is no second one of the same image.
         let formats = [(SPDX, Format::Spdx), (CYCLONEDX, Format::CycloneDx)];
         for (media_type, format) in formats.into_iter().filter(|_| bill.unread() == 0) {

@@ -2,7 +2,7 @@
 //!
 //! | repository | shows |
 //! |---|---|
-//! | `NAME` | the registered environments of that name (in lower case): a tag for each version that has an image, `latest` for the newest |
+//! | `NAME` | the registered environments of that name (in lower case): a tag for each version that has an image, and for each label on one; `latest` for the newest that is not archived |
 //! | `curated/NAME` | the same of those that are shipped |
 //! | `provenv/images` | every image of the workspace, by its digest |
 
@@ -10,26 +10,28 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use provenv_definition::{Digest, Platform, definition_digest};
+use provenv_image::form::Form;
 use provenv_image::oci::MANIFEST_TYPE;
 use provenv_image::proof::Referrer;
 use provenv_registry::server::{ManifestEntry, Tag};
 
 use crate::Result;
-use crate::catalogue::{Catalogue, CatalogueError, RepositoryVersion};
+use crate::catalogue::{Catalogue, CatalogueError, Origin, RepositoryVersion};
 use crate::curated::{Curated, is_curated};
+use crate::reference::LATEST;
 
 /// The repository of all images.
 const ALL: &str = "provenv/images";
 /// What the names of repositories begin with that are ours.
 const RESERVED: &str = "provenv/";
-/// The tag of the newest version.
-const LATEST: &str = "latest";
 /// What tags begin with by which clients attach things to a manifest: signatures, referrers of old registries.
 const ATTACHED: &str = "sha256-";
 
 /// The images of a workspace.
 pub(super) struct OwnImages {
     catalogue: Catalogue,
+    /// The form that the settings want.
+    form: Form,
     /// The blobs of images by their manifests. Images never change.
     blobs: Mutex<HashMap<Digest, Arc<HashSet<Digest>>>>,
 }
@@ -45,14 +47,14 @@ pub(super) enum OwnTag {
 }
 
 impl OwnImages {
-    pub fn new(catalogue: Catalogue) -> Self {
-        Self { catalogue, blobs: Mutex::default() }
+    pub fn new(catalogue: Catalogue, form: Form) -> Self {
+        Self { catalogue, form, blobs: Mutex::default() }
     }
 
     /// What a tag means, if it is one of ours.
     pub async fn tag(&self, repository: &str, tag: &str) -> Result<OwnTag> {
         let versions = self.versions(repository).await?;
-        match meant(&versions, tag) {
+        match self.meant(&versions, tag).await? {
             Some(version) => Ok(match self.image(&version.lock).await? {
                 Some(digest) => {
                     self.note_use(&digest).await;
@@ -127,16 +129,18 @@ impl OwnImages {
         }
         let mut tags = Vec::new();
         let versions = self.versions(repository).await?;
-        for (place, version) in versions.iter().enumerate() {
-            if self.image(&version.lock).await?.is_none() {
-                continue;
-            }
-            tags.extend(Tag::new(&*version.version));
-            if place == 0 {
-                tags.extend(Tag::new(LATEST));
+        let mut built = HashSet::new();
+        for version in &versions {
+            if self.image(&version.lock).await?.is_some() {
+                built.insert(&version.version);
+                tags.extend(Tag::new(&*version.version));
             }
         }
-        tags.dedup();
+        for (label, version) in self.labels(&versions).await? {
+            if built.contains(&version) {
+                tags.extend(Tag::new(label));
+            }
+        }
         Ok((!versions.is_empty()).then_some(tags))
     }
 
@@ -163,10 +167,45 @@ impl OwnImages {
         if tag == LATEST {
             return Ok(Some(format!("`{LATEST}` is the newest version of the environment `{name}`")));
         }
-        let is_version = versions.iter().any(|version| version.version == tag);
-        Ok(is_version.then(|| {
-            format!("`{tag}` is a registered version of the environment `{name}`, and never changes")
-        }))
+        if versions.iter().any(|version| version.version == tag) {
+            return Ok(Some(format!(
+                "`{tag}` is a registered version of the environment `{name}`, and never changes"
+            )));
+        }
+        let is_label = self.labels(&versions).await?.iter().any(|(label, _)| label == tag);
+        Ok(is_label
+            .then(|| format!("`{tag}` is a label of the environment `{name}`, moved by `provenv env label`")))
+    }
+
+    /// The version that a tag means: that one, or the one that a label is on.
+    async fn meant<'a>(
+        &self,
+        versions: &'a [RepositoryVersion],
+        tag: &str,
+    ) -> Result<Option<&'a RepositoryVersion>> {
+        if let Some(version) = versions.iter().find(|version| version.version == tag) {
+            return Ok(Some(version));
+        }
+        let labels = self.labels(versions).await?;
+        let labelled = labels.into_iter().find(|(label, _)| label == tag);
+        Ok(labelled.and_then(|(_, named)| versions.iter().find(|version| version.version == named)))
+    }
+
+    /// The labels of an environment and the versions that they are on, `latest` among them.
+    async fn labels(&self, versions: &[RepositoryVersion]) -> Result<Vec<(String, String)>> {
+        let Some(first) = versions.first() else { return Ok(Vec::new()) };
+        let name = &first.name;
+        // What is shipped is not archived, and need not be on record.
+        let newest = if is_curated(name) {
+            Some(first.version.clone())
+        } else {
+            self.catalogue.environment(name, None).await?.map(|row| row.version)
+        };
+        let mut labels: Vec<(String, String)> =
+            newest.into_iter().map(|version| (LATEST.to_owned(), version)).collect();
+        let rows = self.catalogue.labels(name).await?;
+        labels.extend(rows.into_iter().map(|row| (row.label, row.version)));
+        Ok(labels)
     }
 
     /// The manifests of a repository.
@@ -181,8 +220,8 @@ impl OwnImages {
         };
         if is_curated(repository) {
             for version in self.versions(repository).await? {
-                let images = self.catalogue.manifests_of_lock(&version.lock).await?;
-                manifests.extend(images.into_iter().map(|(_, manifest)| manifest));
+                let images = self.catalogue.images_of_lock(&version.lock).await?;
+                manifests.extend(images.into_iter().map(|origin| origin.image));
             }
         }
         Ok(manifests)
@@ -228,11 +267,14 @@ impl OwnImages {
         Ok(())
     }
 
-    /// The image of a lock: the one for this machine's platform, or else another.
+    /// The image of a lock that its tag means: the one for this machine's platform, or else another, in the form that the
+    /// settings want, or else the first that was made. One that is made in another form later moves no tag.
     async fn image(&self, lock: &Digest) -> Result<Option<Digest>> {
-        let images = self.catalogue.manifests_of_lock(lock).await?;
-        let here = images.iter().find(|(platform, _)| platform == Platform::host().as_str());
-        Ok(here.or(images.first()).map(|(_, manifest)| *manifest))
+        let images = self.catalogue.images_of_lock(lock).await?;
+        let is_other = |origin: &&Origin| {
+            (origin.platform != Platform::host(), origin.form != Some(self.form), origin.form.is_none())
+        };
+        Ok(images.iter().min_by_key(is_other).map(|origin| origin.image))
     }
 
     async fn any_has(&self, manifests: &[Digest], digest: &Digest) -> Result<bool> {
@@ -258,11 +300,6 @@ impl OwnImages {
         known().insert(*manifest, Arc::clone(&blobs));
         Ok(blobs)
     }
-}
-
-/// The version that a tag means: that one, or the newest, which is the first.
-fn meant<'a>(versions: &'a [RepositoryVersion], tag: &str) -> Option<&'a RepositoryVersion> {
-    versions.iter().find(|version| version.version == tag).or(versions.first().filter(|_| tag == LATEST))
 }
 
 fn entry(digest: Digest) -> ManifestEntry {

@@ -124,7 +124,6 @@ async fn conda_packages_wheels_and_their_bytecode_become_an_image() {
             "CONDA_SHLVL=1",
             "AZUREML_CONDA_ENVIRONMENT_PATH=/opt/provenv",
             "AZUREML_ENVIRONMENT_IMAGE=True",
-            "LD_LIBRARY_PATH=/opt/provenv/lib",
             "LANG=C.UTF-8",
             "LC_ALL=C.UTF-8",
         ]

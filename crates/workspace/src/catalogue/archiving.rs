@@ -1,0 +1,62 @@
+//! Names and versions that are put away, and back.
+
+use super::history::{self, NewChange, change};
+use super::{Catalogue, Result};
+
+/// What is known of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameRow {
+    /// Whether it is archived as a whole.
+    pub archived: bool,
+    /// How many versions it has; none where all were deleted.
+    pub versions: i64,
+}
+
+impl Catalogue {
+    /// A name; `None` where nothing was ever registered under it.
+    pub async fn name(&self, name: &str) -> Result<Option<NameRow>> {
+        let row: Option<(Option<String>, i64)> = sqlx::query_as(
+            "SELECT archived_at, (SELECT count(*) FROM environments WHERE environments.name = environment_names.name)
+             FROM environment_names WHERE name = $1",
+        )
+        .bind(name)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|(archived_at, versions)| NameRow { archived: archived_at.is_some(), versions }))
+    }
+
+    /// Archives or restores a name, or one of its versions. Says whether that was a change.
+    pub async fn set_archived(
+        &self,
+        name: &str,
+        version: Option<&str>,
+        archived: bool,
+        who: &str,
+    ) -> Result<bool> {
+        let at = archived.then(|| jiff::Timestamp::now().to_string());
+        let mut transaction = self.writing().await?;
+        let changed = match version {
+            Some(version) => sqlx::query(
+                "UPDATE environments SET archived_at = $1
+                 WHERE name = $2 AND version = $3 AND (archived_at IS NULL) = ($1 IS NOT NULL)",
+            )
+            .bind(at)
+            .bind(name)
+            .bind(version),
+            None => sqlx::query(
+                "UPDATE environment_names SET archived_at = $1
+                 WHERE name = $2 AND (archived_at IS NULL) = ($1 IS NOT NULL)",
+            )
+            .bind(at)
+            .bind(name),
+        };
+        if changed.execute(&mut *transaction).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let change = if archived { change::ARCHIVED } else { change::RESTORED };
+        let new = NewChange { name, version, change, who, ..NewChange::default() };
+        history::record(&mut transaction, &new).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+}

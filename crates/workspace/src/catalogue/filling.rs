@@ -1,0 +1,96 @@
+//! Columns and tables that are made of what rows say in JSON: filled for the rows that an older version wrote.
+
+use provenv_definition::Environment;
+
+use super::describing::{index_tags, kind_of};
+use super::{Connection, Result, corrupt};
+
+/// How many rows are read at once: a catalogue may hold a million.
+const BATCH: i64 = 500;
+
+/// Fills the kinds and tags of environments that have no kind.
+pub(super) async fn environments(connection: &mut Connection) -> Result<()> {
+    loop {
+        let rows: Vec<(String, String, String)> =
+            sqlx::query_as("SELECT name, version, body FROM environments WHERE kind IS NULL LIMIT $1")
+                .bind(BATCH)
+                .fetch_all(&mut *connection)
+                .await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for (name, version, body) in rows {
+            let environment: Environment = serde_json::from_str(&body).map_err(corrupt("environment"))?;
+            sqlx::query("UPDATE environments SET kind = $1 WHERE name = $2 AND version = $3")
+                .bind(kind_of(&name, &environment))
+                .bind(&name)
+                .bind(&version)
+                .execute(&mut *connection)
+                .await?;
+            index_tags(&mut *connection, &name, &version, &environment.tags).await?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use provenv_definition::{Definition, Environment};
+
+    use crate::catalogue::{Catalogue, Condition, Criteria, MIGRATIONS};
+
+    #[tokio::test]
+    async fn what_an_older_version_wrote_is_found_and_counted_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalogue.db");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let old = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        for migration in &MIGRATIONS[..8] {
+            sqlx::raw_sql(*migration).execute(&old).await.unwrap();
+        }
+        sqlx::raw_sql("PRAGMA user_version = 8").execute(&old).await.unwrap();
+        let digest = provenv_definition::Digest::of(b"something").to_string();
+        sqlx::query("INSERT INTO documents (digest, kind, body) VALUES ($1, 'lock', '{}')")
+            .bind(&digest)
+            .execute(&old)
+            .await
+            .unwrap();
+        for (ordinal, version) in [(1, "1"), (2, "9"), (3, "v1"), (4, "99999999999999999999")] {
+            let environment = Environment {
+                name: Some("tea".to_owned()),
+                tags: [("place".to_owned(), version.to_owned())].into_iter().collect(),
+                definition: Definition { user_managed: version == "9", ..Definition::default() },
+                ..Environment::default()
+            };
+            sqlx::query(
+                "INSERT INTO environments
+                 (name, version, ordinal, content, definition, receipt, lock, body, created_at, created_by)
+                 VALUES ('tea', $1, $2, $3, $3, $3, $3, $4, '2026-01-01T00:00:00Z', 'somebody')",
+            )
+            .bind(version)
+            .bind(ordinal)
+            .bind(&digest)
+            .bind(serde_json::to_string(&environment).unwrap())
+            .execute(&old)
+            .await
+            .unwrap();
+        }
+        old.close().await;
+
+        let catalogue = Catalogue::open(&path).await.unwrap();
+        let find = async |condition| {
+            let criteria =
+                Criteria { conditions: vec![condition], all_versions: true, ..Criteria::default() };
+            let found = catalogue.find(&criteria).await.unwrap();
+            found.into_iter().map(|found| found.row.version).collect::<Vec<_>>()
+        };
+        assert_eq!(find(Condition::Tag("place".to_owned(), Some("v1".to_owned()))).await, ["v1"]);
+        assert_eq!(find(Condition::Kind("user-managed".to_owned())).await, ["9"]);
+        assert_eq!(find(Condition::NameLike("t%".to_owned())).await.len(), 4);
+        let history = catalogue.history("tea", None, None, 10).await.unwrap();
+        let numbers: Vec<_> = history.iter().map(|change| (change.number, change.who.as_str())).collect();
+        assert_eq!(numbers, [4, 3, 2, 1].map(|number| (number, "somebody")));
+        let mut connection = catalogue.writing().await.unwrap();
+        let next = crate::catalogue::environments::next(&mut connection, "tea", None).await.unwrap();
+        assert_eq!(next, (5, "10".to_owned()));
+    }
+}

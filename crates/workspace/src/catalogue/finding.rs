@@ -1,0 +1,272 @@
+//! Which versions there are that fulfil conditions, a page at a time.
+//!
+//! A page is cut from the versions in the order of their names. Where a condition holds for few of them, these are looked up by
+//! its index and sorted; where all conditions hold for many, versions are read in order until the page is full. Both are quick
+//! at a million versions, the wrong one of the two is not; so the rows of each condition are counted first, up to [`FEW`].
+
+use sqlx::Row as _;
+
+use super::environments::{COLUMNS, EnvironmentRow, read};
+use super::query::Query;
+use super::{Catalogue, Result};
+
+/// Up to so many rows are looked up and sorted.
+const FEW: i64 = 20_000;
+
+/// Which of archived and other versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Include {
+    /// Those that are not archived.
+    #[default]
+    Active,
+    /// Those that are, or whose name is.
+    Archived,
+    /// Both.
+    All,
+}
+
+/// What a version must be.
+#[derive(Clone, Debug)]
+pub enum Condition {
+    /// Its name fits: `%` and `_` as in SQL, `\` before one that is meant itself; in small letters.
+    NameLike(String),
+    /// It has a tag, with this value if one is given.
+    Tag(String, Option<String>),
+    /// Its packages come about so.
+    Kind(String),
+    /// They do not come about so.
+    NotKind(String),
+    /// Somebody registered it.
+    Creator(String),
+    /// It was registered not before the first, and before the second: times as they are in the catalogue, cut after the second.
+    Created(Option<String>, Option<String>),
+}
+
+/// Which versions are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Criteria {
+    /// The name, where it is one.
+    pub name: Option<String>,
+    /// What must hold, all of it.
+    pub conditions: Vec<Condition>,
+    /// Whether archived ones count.
+    pub include: Include,
+    /// Every version, or the newest of each name.
+    pub all_versions: bool,
+    /// At most so many.
+    pub limit: Option<u32>,
+    /// Those after this name and place.
+    pub after: Option<(String, i64)>,
+}
+
+/// A version that was found.
+#[derive(Clone, Debug)]
+pub struct FoundRow {
+    /// It.
+    pub row: EnvironmentRow,
+    /// Whether its name is archived as a whole.
+    pub name_archived: bool,
+    /// Whether it is what `@latest` means.
+    pub is_latest: bool,
+}
+
+impl Condition {
+    /// A statement that gives the versions for which it holds, and what it gives of them; `None` where that is never few.
+    fn source(&self, query: &mut Query) -> Option<Key> {
+        match self {
+            Self::NameLike(pattern) => {
+                query
+                    .push("SELECT name, version FROM environments WHERE name IN (SELECT name FROM environment_names WHERE lower(name) LIKE ")
+                    .text(pattern)
+                    .push(" ESCAPE '\\')");
+            }
+            Self::Tag(tag, value) => {
+                query.push("SELECT name, version FROM tags WHERE tag = ").text(tag);
+                if let Some(value) = value {
+                    query.push(" AND value = ").text(value);
+                }
+            }
+            Self::NotKind(_) => return None,
+            Self::Kind(kind) => {
+                query.push("SELECT name, version FROM environments WHERE kind = ").text(kind);
+            }
+            Self::Creator(who) => {
+                query.push("SELECT name, version FROM environments WHERE created_by = ").text(who);
+            }
+            Self::Created(since, until) => {
+                query.push("SELECT name, version FROM environments WHERE 1 = 1");
+                created(query, "created_at", since.as_deref(), until.as_deref());
+            }
+        }
+        Some(Key::Version)
+    }
+
+    /// The condition on the version `e`.
+    fn test(&self, query: &mut Query) {
+        match self {
+            Self::NameLike(pattern) => {
+                query.push(" AND lower(e.name) LIKE ").text(pattern).push(" ESCAPE '\\'");
+            }
+            Self::Tag(tag, value) => {
+                query
+                    .push(" AND EXISTS (SELECT 1 FROM tags t WHERE t.name = e.name AND t.version = e.version AND t.tag = ")
+                    .text(tag);
+                if let Some(value) = value {
+                    query.push(" AND t.value = ").text(value);
+                }
+                query.push(")");
+            }
+            Self::Kind(kind) => {
+                query.push(" AND e.kind = ").text(kind);
+            }
+            Self::NotKind(kind) => {
+                query.push(" AND e.kind <> ").text(kind);
+            }
+            Self::Creator(who) => {
+                query.push(" AND e.created_by = ").text(who);
+            }
+            Self::Created(since, until) => created(query, "e.created_at", since.as_deref(), until.as_deref()),
+        }
+    }
+}
+
+fn created(query: &mut Query, column: &str, since: Option<&str>, until: Option<&str>) {
+    if let Some(since) = since {
+        query.push(" AND ").push(column).push(" >= ").text(since);
+    }
+    if let Some(until) = until {
+        query.push(" AND ").push(column).push(" < ").text(until);
+    }
+}
+
+/// What the statement of a condition gives.
+#[derive(Clone, Copy, Debug)]
+enum Key {
+    /// Name and version.
+    Version,
+}
+
+impl Key {
+    fn joined(self) -> &'static str {
+        match self {
+            Self::Version => "e.name = d.name AND e.version = d.version",
+        }
+    }
+}
+
+impl Catalogue {
+    /// The versions that are wanted, by name and the newest first within one.
+    pub async fn find(&self, criteria: &Criteria) -> Result<Vec<FoundRow>> {
+        let columns = COLUMNS.split(", ").map(|column| format!("e.{column}")).collect::<Vec<_>>().join(", ");
+        let mut query = Query::default();
+        query.push("SELECT ").push(&columns).push(
+            ", n.archived_at AS name_archived_at, (
+                 SELECT x.version FROM environments x WHERE x.name = e.name AND x.archived_at IS NULL
+                 ORDER BY x.ordinal DESC LIMIT 1
+             ) AS latest FROM ",
+        );
+        let driver = if criteria.name.is_some() { None } else { self.most_selective(criteria).await? };
+        let mut by = "e";
+        match driver {
+            Some((place, key)) => {
+                query.push("(SELECT DISTINCT * FROM (");
+                criteria.conditions[place].source(&mut query);
+                // A cross join tells SQLite the order; PostgreSQL knows it by its statistics.
+                query.push(
+                    ") s) d CROSS JOIN environments e CROSS JOIN environment_names n WHERE n.name = e.name AND ",
+                );
+                query.push(key.joined());
+            }
+            None if criteria.all_versions => {
+                query.push("environments e CROSS JOIN environment_names n WHERE n.name = e.name");
+            }
+            None => {
+                by = "n";
+                query.push("environment_names n CROSS JOIN environments e WHERE e.name = n.name");
+            }
+        }
+        if let Some(name) = &criteria.name {
+            query.push(" AND ").push(by).push(".name = ").text(name);
+        }
+        query.push(match criteria.include {
+            Include::Active => " AND n.archived_at IS NULL AND e.archived_at IS NULL",
+            Include::Archived => " AND (n.archived_at IS NOT NULL OR e.archived_at IS NOT NULL)",
+            Include::All => "",
+        });
+        if !criteria.all_versions {
+            query.push(" AND e.ordinal = (SELECT x.ordinal FROM environments x WHERE x.name = e.name").push(
+                match criteria.include {
+                    Include::Active => " AND x.archived_at IS NULL",
+                    Include::Archived => " AND (n.archived_at IS NOT NULL OR x.archived_at IS NOT NULL)",
+                    Include::All => "",
+                },
+            );
+            query.push(" ORDER BY x.ordinal DESC LIMIT 1)");
+        }
+        for (place, condition) in criteria.conditions.iter().enumerate() {
+            if driver.is_none_or(|(driver, _)| driver != place) {
+                condition.test(&mut query);
+            }
+        }
+        if let Some((name, ordinal)) = &criteria.after {
+            query.push(" AND ").push(by).push(".name >= ").text(name);
+            query.push(" AND (e.name > ").text(name).push(" OR e.ordinal < ").number(*ordinal).push(")");
+        }
+        query.push(" ORDER BY ").push(by).push(".name, e.ordinal DESC");
+        if let Some(limit) = criteria.limit {
+            query.push(" LIMIT ").number(i64::from(limit));
+        }
+        let rows = query.rows(&self.pool).await?;
+        rows.iter()
+            .map(|row| {
+                let found = read(row)?;
+                let name_archived = row.try_get::<Option<String>, _>("name_archived_at")?.is_some();
+                let latest: Option<String> = row.try_get("latest")?;
+                let is_latest = !name_archived && latest.as_deref() == Some(&found.version);
+                Ok(FoundRow { row: found, name_archived, is_latest })
+            })
+            .collect()
+    }
+
+    /// The condition that holds for the fewest versions, if these are few.
+    async fn most_selective(&self, criteria: &Criteria) -> Result<Option<(usize, Key)>> {
+        let mut best: Option<(i64, usize, Key)> = None;
+        for (place, condition) in criteria.conditions.iter().enumerate() {
+            let mut query = Query::default();
+            query.push("SELECT count(*) AS rows FROM (SELECT 1 FROM (");
+            let Some(key) = condition.source(&mut query) else { continue };
+            query.push(") s LIMIT ").number(FEW + 1).push(") c");
+            let rows = query.rows(&self.pool).await?;
+            let count: i64 = rows.first().map(|row| row.try_get("rows")).transpose()?.unwrap_or(0);
+            if count <= FEW && best.is_none_or(|(least, ..)| count < least) {
+                best = Some((count, place, key));
+            }
+        }
+        Ok(best.map(|(_, place, key)| (place, key)))
+    }
+
+    /// The place of a version among those of its name, though it was deleted since.
+    pub async fn place(&self, name: &str, version: &str) -> Result<Option<i64>> {
+        let row: Option<(i64,)> = sqlx::query_as(
+            "SELECT ordinal FROM environments WHERE name = $1 AND version = $2
+             UNION ALL SELECT ordinal FROM deleted_versions WHERE name = $1 AND version = $2",
+        )
+        .bind(name)
+        .bind(version)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|(ordinal,)| ordinal))
+    }
+
+    /// The labels of the names from `first` to `last`: name, version, label.
+    pub async fn labels_between(&self, first: &str, last: &str) -> Result<Vec<(String, String, String)>> {
+        let rows = sqlx::query_as(
+            "SELECT name, version, label FROM labels WHERE name >= $1 AND name <= $2 ORDER BY name, label",
+        )
+        .bind(first)
+        .bind(last)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows)
+    }
+}

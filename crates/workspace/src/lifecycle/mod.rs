@@ -1,0 +1,16 @@
+//! What becomes of registered versions: described, labelled, archived, restored, deleted, with who did it on record.
+//!
+//! Whoever calls says `who` acts: the user of this machine, or the one who signed in at a server.
+
+mod archive;
+mod delete;
+mod history;
+mod labels;
+mod target;
+mod update;
+
+pub use delete::{DeleteOptions, Deleted, Unneeded};
+pub use history::{Change, ChangeKind, HistoryOptions};
+pub use labels::Label;
+pub use target::Archived;
+pub use update::{Updated, VersionUpdate};

@@ -1,0 +1,113 @@
+//! What a use case on the record is about: a name, or one of its versions.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::catalogue::EnvironmentRow;
+use crate::reference::LATEST;
+use crate::{Error, Reference, Result, Workspace};
+
+/// What was archived or restored, and whether that was a change.
+#[derive(Clone, Debug, Serialize)]
+pub struct Archived {
+    /// The environment.
+    pub name: String,
+    /// The version; `None`: the name with all its versions.
+    pub version: Option<String>,
+    /// Whether it is archived now.
+    pub archived: bool,
+    /// Whether it was otherwise before.
+    pub changed: bool,
+}
+
+/// A name, or one of its versions.
+pub(super) struct Target {
+    pub name: String,
+    pub version: Option<String>,
+}
+
+impl Workspace {
+    /// What `text` names in the catalogue: a name with nothing behind it means all its versions. Files are not on record, and
+    /// what is shipped is not to be changed.
+    pub(super) async fn target(&self, text: &str) -> Result<Target> {
+        match Reference::parse(text, Path::new("")) {
+            Reference::File(_) => Err(Error::Arguments {
+                message: format!("`{text}` is a file, and this is about what is registered"),
+                hint: "`provenv env list` shows what is registered".to_owned(),
+            }),
+            Reference::Curated { name, .. } => Err(Error::Arguments {
+                message: format!("`{name}` is shipped, and nothing about it changes"),
+                hint: format!("register one of your own: `provenv env register --from {name} --name NAME`"),
+            }),
+            Reference::Registered { name, version: None, label: None } if text.ends_with("@latest") => {
+                let row = self.newest(&name).await?;
+                Ok(Target { name, version: Some(row.version) })
+            }
+            Reference::Registered { name, version, label } => {
+                let version = match label {
+                    Some(label) => Some(self.labelled(&name, &label).await?),
+                    None => version,
+                };
+                self.must_be_known(&name).await?;
+                if let Some(version) = &version {
+                    self.version(&name, version).await?;
+                }
+                Ok(Target { name, version })
+            }
+        }
+    }
+
+    /// The version that `text` names: of a name alone the newest.
+    pub(crate) async fn registered(&self, text: &str) -> Result<EnvironmentRow> {
+        match self.target(text).await? {
+            Target { name, version: Some(version) } => self.version(&name, &version).await,
+            Target { name, version: None } => self.newest(&name).await,
+        }
+    }
+
+    /// Fails unless something is registered under a name.
+    async fn must_be_known(&self, name: &str) -> Result<()> {
+        match self.catalogue.name(name).await? {
+            Some(row) if row.versions > 0 => Ok(()),
+            _ => Err(Error::NoEnvironment(name.to_owned())),
+        }
+    }
+
+    /// The newest version of a name that is not archived.
+    pub(crate) async fn newest(&self, name: &str) -> Result<EnvironmentRow> {
+        if let Some(row) = self.catalogue.environment(name, None).await? {
+            return Ok(row);
+        }
+        self.must_be_known(name).await?;
+        Err(Error::AllArchived(name.to_owned()))
+    }
+
+    /// A version of a name.
+    pub(crate) async fn version(&self, name: &str, version: &str) -> Result<EnvironmentRow> {
+        if let Some(row) = self.catalogue.environment(name, Some(version)).await? {
+            return Ok(row);
+        }
+        let known = self.catalogue.versions(name, KNOWN).await?;
+        Err(if known.is_empty() {
+            Error::NoEnvironment(format!("{name}:{version}"))
+        } else {
+            Error::NoVersion { name: name.to_owned(), version: version.to_owned(), known }
+        })
+    }
+
+    /// The version that a label names.
+    pub(crate) async fn labelled(&self, name: &str, label: &str) -> Result<String> {
+        if let Some(version) = self.catalogue.labelled(name, label).await? {
+            return Ok(version);
+        }
+        self.must_be_known(name).await?;
+        let mut known: Vec<String> =
+            self.catalogue.labels(name).await?.into_iter().map(|row| row.label).collect();
+        known.push(LATEST.to_owned());
+        Err(Error::NoLabel { name: name.to_owned(), label: label.to_owned(), known })
+    }
+}
+
+/// How many versions a message lists.
+const KNOWN: u32 = 20;
