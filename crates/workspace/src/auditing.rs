@@ -15,6 +15,9 @@ use crate::{Error, Result, Workspace, identifier};
 /// Where OSV publishes its exports.
 const PUBLIC: &str = "https://osv-vulnerabilities.storage.googleapis.com/";
 
+/// Why a package is not certain of which nothing is known but its name.
+const UNREAD: &str = "never read here: sources and contents are not known, until `provenv build --force` makes the image again";
+
 /// How images are audited.
 #[derive(Clone, Debug, Default)]
 pub struct AuditOptions {
@@ -293,7 +296,6 @@ fn doubtful(doubt: Doubt) -> Unchecked {
 
 fn unchecked(inventory: &Inventory) -> Vec<Unchecked> {
     let unasked = inventory.unchecked.iter();
-    const UNREAD: &str = "never read here: sources and contents are not known, until `provenv build --force` makes the image again";
     let why = |one: &Unasked| match one.kind {
         Kind::Base if one.unread => ("base", UNREAD),
         Kind::Pypi if one.unread => ("pypi", UNREAD),

@@ -177,7 +177,7 @@ fn wheel(store: &Store, package: &PypiPackage, python: &PythonLock) -> Result<Op
     let about = About { format: FORMAT, parts, ..About::default() };
     let Some(own) = own.into_iter().next() else { return Ok(Some(about)) };
     let Part { licenses, needs, summary, homepage, maker, .. } = own;
-    Ok(Some(About { licenses, needs, summary, homepage, maker, ..about }))
+    Ok(Some(About { licenses, maker, homepage, summary, needs, ..about }))
 }
 
 /// Of a conda package: `info/index.json`, and the Python distributions that lie in it.

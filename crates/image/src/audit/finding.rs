@@ -81,8 +81,8 @@ impl Database {
         for record in &self.records {
             for affected in record.affected() {
                 let Some(named) = affected.package() else { continue };
-                let names = BTreeSet::from([named.name.clone(), normalise_name(&named.name)]);
-                let packages = names.iter().filter_map(|name| by_name.get(&**name)).flatten();
+                let spellings = BTreeSet::from([named.name.clone(), normalise_name(&named.name)]);
+                let packages = spellings.iter().filter_map(|name| by_name.get(&**name)).flatten();
                 for package in packages {
                     let ecosystem = &package.ecosystem;
                     let is_of = ecosystem.is(&named.ecosystem) && ecosystem.name(&named.name) == package.name;

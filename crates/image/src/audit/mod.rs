@@ -71,9 +71,9 @@ pub struct Unasked {
 impl Inventory {
     /// What is in an image, by its bill of materials.
     pub fn of(bill: &Bill) -> Self {
-        let mut inventory = Self::default();
         // They are looked for by the names that they have, and that is not all there is to look for.
-        inventory.unchecked = bill.unread_components().map(|one| Unasked::of(one, true)).collect();
+        let unchecked = bill.unread_components().map(|one| Unasked::of(one, true)).collect();
+        let mut inventory = Self { unchecked, ..Self::default() };
         let is_unread = |one: &Component| bill.unread_components().any(|other| std::ptr::eq(one, other));
         let release =
             bill.components().find(|(one, _)| one.kind == Kind::System).map(|(one, _)| &one.version);
