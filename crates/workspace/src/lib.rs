@@ -133,8 +133,8 @@ impl Workspace {
             return Err(Error::NotAFolder { root: options.root.clone(), file: file.to_owned() });
         }
         let store = Store::open(options.root.join("store"))?;
-        let catalogue = catalogue::Catalogue::open(&options.root.join("catalogue.db")).await?;
         let mut config = Config::load()?;
+        let catalogue = catalogue::Catalogue::open(&options.root, &config.catalogue).await?;
         if let Some(builder) = options.builder {
             config.dockerfile.builder = builder;
         }

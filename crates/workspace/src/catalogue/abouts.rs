@@ -3,7 +3,7 @@
 use provenv_definition::Digest;
 use provenv_image::about::{About, Known};
 
-use super::{Catalogue, Result, corrupt};
+use super::{Catalogue, Result, Turn, corrupt};
 
 impl Catalogue {
     /// What is known of the packages with these artifacts.
@@ -27,7 +27,7 @@ impl Catalogue {
         if known.is_empty() {
             return Ok(());
         }
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin(&Turn::Abouts).await?;
         for (artifact, about) in known {
             sqlx::query(
                 "INSERT INTO abouts (artifact, body) VALUES ($1, $2)

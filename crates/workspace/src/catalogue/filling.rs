@@ -36,7 +36,8 @@ pub(super) async fn environments(connection: &mut Connection) -> Result<()> {
 mod tests {
     use provenv_definition::{Definition, Environment};
 
-    use crate::catalogue::{Catalogue, Condition, Criteria, MIGRATIONS};
+    use crate::catalogue::{Catalogue, Condition, Criteria, MIGRATIONS, Turn};
+    use crate::config::CatalogueSettings;
 
     #[tokio::test]
     async fn what_an_older_version_wrote_is_found_and_counted_on() {
@@ -76,7 +77,7 @@ mod tests {
         }
         old.close().await;
 
-        let catalogue = Catalogue::open(&path).await.unwrap();
+        let catalogue = Catalogue::open(folder.path(), &CatalogueSettings::default()).await.unwrap();
         let find = async |condition| {
             let criteria =
                 Criteria { conditions: vec![condition], all_versions: true, ..Criteria::default() };
@@ -89,7 +90,7 @@ mod tests {
         let history = catalogue.history("tea", None, None, 10).await.unwrap();
         let numbers: Vec<_> = history.iter().map(|change| (change.number, change.who.as_str())).collect();
         assert_eq!(numbers, [4, 3, 2, 1].map(|number| (number, "somebody")));
-        let mut connection = catalogue.writing().await.unwrap();
+        let mut connection = catalogue.begin(&Turn::Environment("tea")).await.unwrap();
         let next = crate::catalogue::environments::next(&mut connection, "tea", None).await.unwrap();
         assert_eq!(next, (5, "10".to_owned()));
     }

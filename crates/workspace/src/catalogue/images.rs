@@ -3,10 +3,9 @@
 use provenv_definition::{Digest, Platform};
 use provenv_image::form::Form;
 use provenv_image::oci::Image;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::Row as _;
 
-use super::{Catalogue, Result, corrupt};
+use super::{Catalogue, Result, Row, corrupt};
 
 /// An image of this workspace.
 #[derive(Clone, Debug)]
@@ -145,7 +144,7 @@ impl Catalogue {
 }
 
 /// The form in a row, if it says one.
-pub(super) fn form(row: &SqliteRow) -> Result<Option<Form>> {
+pub(super) fn form(row: &Row) -> Result<Option<Form>> {
     let epoch: Option<i64> = row.try_get("epoch")?;
     let Some(epoch) = epoch.and_then(|epoch| u32::try_from(epoch).ok()) else { return Ok(None) };
     let packing: Option<String> = row.try_get("compression")?;
