@@ -9,7 +9,7 @@ use provenv_image::form::{Form, FormError, Packing};
 use serde::Deserialize;
 use url::Url;
 
-use crate::dockerfile::Builder;
+use crate::dockerfile::{BuildSecret, Builder};
 use crate::housekeeping::parse_age;
 
 /// What can be set. Everything has a default; environment variables win. Not `Debug`: a mirror's URL may hold a password.
@@ -142,6 +142,9 @@ fn age<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Durat
 pub struct DockerfileSettings {
     /// The engine that runs them; the first that is found otherwise.
     pub builder: Builder,
+    /// What steps may ask for; never in a file.
+    #[serde(skip)]
+    pub secrets: Vec<BuildSecret>,
 }
 
 /// `[provenance]`

@@ -68,6 +68,23 @@ pub struct Recipe {
     /// The line of the first step with a mount that names a place in the context, in an image or in a cache by a path. Engines
     /// have followed links in it, and `..`, to files of the machine that they run on.
     pub mount_by_path: Option<usize>,
+    /// The frontend that is to read it instead of docker's own (`# syntax=`).
+    pub frontend: Option<String>,
+    /// The secrets that steps ask for.
+    pub secrets: Vec<SecretMount>,
+    /// The line of the first step that asks for an agent with keys (`--mount=type=ssh`).
+    pub ssh: Option<usize>,
+}
+
+/// A secret that a step asks for: `RUN --mount=type=secret,id=…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretMount {
+    /// Its name.
+    pub id: String,
+    /// Whether the step fails without it.
+    pub required: bool,
+    /// The line, from 1.
+    pub line: usize,
 }
 
 /// An instruction.
@@ -101,7 +118,13 @@ impl Recipe {
         if let Some(problem) = judged.problems.first() {
             return Err(said(problem));
         }
-        let mut recipe = Self::default();
+        let secret = |(id, required, at): (String, bool, At)| SecretMount { id, required, line: at.0 };
+        let mut recipe = Self {
+            frontend: judged.frontend,
+            secrets: judged.secrets.into_iter().map(secret).collect(),
+            ssh: judged.ssh.map(|at| at.0),
+            ..Self::default()
+        };
         let mut stage = None;
         for instruction in found.list {
             let keyword = instruction.name.to_uppercase();
@@ -365,7 +388,7 @@ fn settled(judged: Judged, place: impl Fn(At) -> Place) -> DockerfileBase {
         Diagnostic { hint: problem.hint, ..diagnostic }
     };
     let credentials = judged.credentials.iter().map(|at| {
-        let hint = "leave them out: steps are given no secrets. Fetch the file beforehand and put it into the build context";
+        let hint = "give them as a build secret (`RUN --mount=type=secret,id=…` and `--secret`), or write a variable";
         Diagnostic::new(codes::CREDENTIALS, "credentials in a URL").with_hint(hint).at(place(*at))
     });
     let mut diagnostics: Remarks = credentials.collect();
