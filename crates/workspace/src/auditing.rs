@@ -261,6 +261,10 @@ fn unchecked(inventory: &Inventory) -> Vec<Unchecked> {
     let unasked = inventory.unchecked.iter();
     let why = |kind| match kind {
         Kind::Npm => ("npm", "JavaScript in other packages is not checked"),
+        Kind::Base => (
+            "base",
+            "only its system packages are known, and not what else lies in it or was installed by steps",
+        ),
         Kind::Deb => ("deb", "of Debian's kind of packages only those of Debian itself are checked"),
         _ => ("conda", "OSV has no conda packages, and no Python distribution is known to be in it"),
     };
