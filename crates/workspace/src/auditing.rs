@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use provenv_definition::{Digest, Platform, SafeUrl};
-use provenv_image::audit::{Database, Ecosystem, Finding, Inventory};
+use provenv_image::audit::{Database, Doubt, Ecosystem, Finding, Inventory, Unasked};
 use provenv_image::sbom::{Bill, Kind};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -14,6 +14,9 @@ use crate::{Error, Result, Workspace, identifier};
 
 /// Where OSV publishes its exports.
 const PUBLIC: &str = "https://osv-vulnerabilities.storage.googleapis.com/";
+
+/// Why a package is not certain of which nothing is known but its name.
+const UNREAD: &str = "never read here: sources and contents are not known, until `provenv build --force` makes the image again";
 
 /// How images are audited.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +73,17 @@ pub struct Unchecked {
     pub version: String,
     /// Why.
     pub why: String,
+    /// Something may be wrong with it that was not found: nothing is known of it but its name, or a record cannot be held against its
+    /// version.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncertain: bool,
+}
+
+impl AuditReport {
+    /// Whether nothing may be wrong with the image that an audit should have found.
+    pub fn is_complete(&self) -> bool {
+        !self.unchecked.iter().any(|one| one.uncertain)
+    }
 }
 
 /// An audit in a list.
@@ -117,7 +131,12 @@ impl Workspace {
         let mut reports = Vec::new();
         for (made, inventory) in all.iter().zip(&inventories) {
             let is_ignored = |finding: &Finding| options.ignore.iter().any(|id| finding.is_called(id));
-            let (ignored, findings) = database.findings(inventory).into_iter().partition(is_ignored);
+            let found = database.findings(inventory);
+            let mut unchecked = unchecked(inventory);
+            let doubts = database.doubts(inventory, &found);
+            let counts = |doubt: &Doubt| !options.ignore.iter().any(|id| doubt.is_called(id));
+            unchecked.extend(doubts.into_iter().filter(counts).map(doubtful));
+            let (ignored, findings) = found.into_iter().partition(is_ignored);
             let report = AuditReport {
                 id: identifier("audit"),
                 image: made.origin.image,
@@ -131,7 +150,7 @@ impl Workspace {
                 packages: inventory.packages.len(),
                 findings,
                 ignored,
-                unchecked: unchecked(inventory),
+                unchecked,
             };
             self.catalogue.keep_audit(&report).await?;
             reports.push(report);
@@ -254,12 +273,34 @@ fn inventory(bill: &Bill, options: &AuditOptions) -> Inventory {
         Ecosystem::Pypi => options.pypi,
         Ecosystem::Debian(_) => options.debian,
     });
+    // What may be in them would not be looked for in any case.
+    inventory.unchecked.retain(|one| match one.kind {
+        Kind::Deb => options.debian || !one.unread,
+        Kind::Conda | Kind::Pypi => options.pypi || !one.unread,
+        _ => true,
+    });
     inventory
+}
+
+fn doubtful(doubt: Doubt) -> Unchecked {
+    let name = doubt.names.first().map(String::as_str).unwrap_or_default();
+    Unchecked {
+        why: format!("whether {name} is in it is not known: {}", doubt.why),
+        // As that of other packages is written.
+        ecosystem: if doubt.ecosystem == "PyPI" { "pypi" } else { "deb" }.to_owned(),
+        name: doubt.package,
+        version: doubt.version,
+        uncertain: true,
+    }
 }
 
 fn unchecked(inventory: &Inventory) -> Vec<Unchecked> {
     let unasked = inventory.unchecked.iter();
-    let why = |kind| match kind {
+    let why = |one: &Unasked| match one.kind {
+        Kind::Base if one.unread => ("base", UNREAD),
+        Kind::Pypi if one.unread => ("pypi", UNREAD),
+        Kind::Deb if one.unread => ("deb", UNREAD),
+        _ if one.unread => ("conda", UNREAD),
         Kind::Npm => ("npm", "JavaScript in other packages is not checked"),
         Kind::Base => (
             "base",
@@ -270,10 +311,11 @@ fn unchecked(inventory: &Inventory) -> Vec<Unchecked> {
     };
     unasked
         .map(|one| Unchecked {
-            ecosystem: why(one.kind).0.to_owned(),
+            ecosystem: why(one).0.to_owned(),
             name: one.name.clone(),
             version: one.version.clone(),
-            why: why(one.kind).1.to_owned(),
+            why: why(one).1.to_owned(),
+            uncertain: one.unread,
         })
         .collect()
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use provenv_definition::{Digest, Platform};
-use provenv_image::about::{self, Known};
+use provenv_image::about::{self, ABOUTS_TYPE, Known};
+use provenv_image::proof::Part;
 use provenv_image::sbom::{Bill, Subject};
 use provenv_lock::{Lock, PlatformLock};
 
@@ -54,8 +55,8 @@ impl Workspace {
         });
         if bill.unread() > 0 {
             self.reporter.note(&format!(
-                "the bytes of {} packages were never in this store: their licences and what lies in them are not known, until \
-                 `provenv build` brings them",
+                "the bytes of {} packages were never in this store: what they were built from, what lies in them and their licences \
+                 are not known, until `provenv build --force` makes the image again here",
                 bill.unread()
             ));
         }
@@ -88,6 +89,30 @@ impl Workspace {
         self.catalogue.keep_abouts(&found).await?;
         known.extend(found);
         Ok(known)
+    }
+
+    /// What is known of the packages of a lock, for others who have not their bytes. Hold a pin on the store.
+    pub(crate) async fn told_abouts(&self, lock: &PlatformLock, platform: Platform) -> Result<Option<Part>> {
+        let known = self.read_abouts(lock, platform).await?;
+        let bytes = about::tell(&known, &artifacts(lock));
+        let part = |bytes| Part { media_type: ABOUTS_TYPE.to_owned(), bytes, annotations: [].into() };
+        Ok(bytes.map(part))
+    }
+
+    /// Whether something of the packages of a lock is not known.
+    pub(crate) async fn lacks_abouts(&self, lock: &PlatformLock) -> Result<bool> {
+        let artifacts = artifacts(lock);
+        let known = self.catalogue.abouts(&artifacts).await?;
+        Ok(!artifacts.iter().all(|artifact| known.contains_key(artifact)))
+    }
+
+    /// Keeps what somebody told of the packages of a lock, where nothing is known of them here. The error says what is wrong with
+    /// it.
+    pub(crate) async fn take_abouts(&self, lock: &PlatformLock, told: &[u8]) -> Result<Result<(), String>> {
+        match about::parse_told(told, &artifacts(lock)) {
+            Ok(known) => Ok(Ok(self.catalogue.keep_told_abouts(&known).await?)),
+            Err(wrong) => Ok(Err(wrong)),
+        }
     }
 }
 

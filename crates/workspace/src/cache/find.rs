@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use provenv_definition::{Definition, Digest, Platform};
+use provenv_image::about::{ABOUTS_TYPE, MOST_TOLD};
 use provenv_image::form::Form;
 use provenv_image::oci::Image;
 use provenv_image::proof::Referrer;
@@ -196,7 +197,41 @@ impl Workspace {
         self.vouched(cache, &image.manifest, lock).await?;
         self.store.put(&manifest.bytes)?;
         self.store.put(&config)?;
+        self.take_told(cache, lock, platform, &record).await?;
         Ok(Some(image))
+    }
+
+    /// Takes along what is told of the packages of an image. Without it the image is as good; who asks what is in it hears that it
+    /// is not known.
+    async fn take_told(
+        &self,
+        cache: &Cache,
+        lock: &Digest,
+        platform: Platform,
+        record: &Referrer,
+    ) -> Result<(), Refused> {
+        // No signature is about it, and whoever may push could hide by it what is wrong with a package.
+        if !cache.keys.is_empty() {
+            return Ok(());
+        }
+        let lock = self.catalogue.lock(lock).await?;
+        let Some(lock) = lock.as_ref().and_then(|lock| lock.platforms.get(&platform)) else { return Ok(()) };
+        let Some(layer) = record.layers.iter().find(|layer| layer.media_type == ABOUTS_TYPE) else {
+            return Ok(());
+        };
+        if layer.size > MOST_TOLD || !self.lacks_abouts(lock).await? {
+            return Ok(());
+        }
+        let told = cache.reader(&self.config)?.blob(&layer.digest, layer.size).await;
+        let taken = match told {
+            Ok(told) => self.take_abouts(lock, &told).await?,
+            Err(error) => Err(with_causes(&error)),
+        };
+        if let Err(why) = taken {
+            let name = cache.name();
+            self.reporter.note(&format!("what {name} tells of the image's packages is not taken: {why}"));
+        }
+        Ok(())
     }
 
     /// Whether one of the keys that the settings trust has signed that the image was made from the lock; it is where they name

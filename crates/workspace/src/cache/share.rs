@@ -70,7 +70,11 @@ impl Workspace {
             text(RECEIPT_TYPE, receipt.into_bytes()),
             json_part(IMAGE_TYPE, &ImageFile { form: self.stated_form(image)?, image: image.clone() })?,
         ];
-        for Part { media_type, bytes, annotations } in parts {
+        // Bills of materials and audits are the same there, without the packages' bytes.
+        let chosen = locked.lock.platforms.get(&image.platform);
+        let chosen = chosen.ok_or(Error::NoPlatform(image.platform))?;
+        let told = self.told_abouts(chosen, image.platform).await?;
+        for Part { media_type, bytes, annotations } in parts.into_iter().chain(told) {
             let (digest, size) = (self.store.put(&bytes)?, bytes.len() as u64);
             layers.push(Descriptor { media_type, digest, size, annotations });
         }

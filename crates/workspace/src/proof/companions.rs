@@ -33,7 +33,7 @@ impl From<&Referrer> for Companion {
 
 impl Workspace {
     /// All that goes along with an image: its record and bills of materials, made now, and what was signed. The same image has
-    /// the same. Hold a pin on the store.
+    /// the same; no bills of materials where they would lack what is not known here. Hold a pin on the store.
     pub(crate) async fn companions(&self, image: &Image) -> Result<Vec<Referrer>> {
         let mut companions = self.referrers_of(&image.manifest).await?;
         let origins = self.catalogue.origins().await?;
@@ -44,7 +44,9 @@ impl Workspace {
         let mut made =
             vec![Referrer::write(&self.store, subject, provenance::RECORD_TYPE, [].into(), &parts)?];
         let bill = self.bill(&self.made_of(origin).await?)?;
-        for (media_type, format) in [(SPDX, Format::Spdx), (CYCLONEDX, Format::CycloneDx)] {
+        // One that knows less is no second one of the same image.
+        let formats = [(SPDX, Format::Spdx), (CYCLONEDX, Format::CycloneDx)];
+        for (media_type, format) in formats.into_iter().filter(|_| bill.unread() == 0) {
             let part =
                 Part { media_type: media_type.to_owned(), bytes: bill.write(format), annotations: [].into() };
             made.push(Referrer::write(&self.store, subject, media_type, [].into(), &[part])?);
