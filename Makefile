@@ -33,6 +33,11 @@ ROUNDS ?= 30
 test-schedules: ## random schedules on one store, with kill -9: SCHEDULES=10 of ROUNDS=30, some minutes each
 	PROVENV_SCHEDULES=$(SCHEDULES) PROVENV_SCHEDULE_ROUNDS=$(ROUNDS) $(CARGO) test --release --locked --package provenv --test schedules -- --nocapture
 
+.PHONY: test-postgres
+test-postgres: ## tests of the front door with their catalogues in PostgreSQL: CATALOGUE=postgres://USER@HOST/DATABASE
+	PROVENV_TEST_CATALOGUE=$(CATALOGUE) $(CARGO) test --release --locked --package provenv --no-fail-fast \
+		--test front_door --test lifecycle --test builds --test collection --test locks --test proof --test registry
+
 .PHONY: test-tools
 test-tools: ## install what tests drive (Debian, as root)
 	@tests/install-peers.sh $(PEERS)

@@ -303,6 +303,48 @@ fn who_may_come_in_is_asked_and_no_password_is_told() {
     list(&workspace, &postgres.address("reader", Some(PASSWORD)), &[]).ok();
 }
 
+/// The schemas in the order in which they came. Their words of SQLite are taken by PostgreSQL too.
+const OLDER: &[&str] = &[
+    include_str!("../../workspace/src/catalogue/schema.sql"),
+    include_str!("../../workspace/src/catalogue/registry.sql"),
+    include_str!("../../workspace/src/catalogue/audits.sql"),
+    include_str!("../../workspace/src/catalogue/proofs.sql"),
+    include_str!("../../workspace/src/catalogue/remote.sql"),
+    include_str!("../../workspace/src/catalogue/uses.sql"),
+    include_str!("../../workspace/src/catalogue/dockerfiles.sql"),
+    include_str!("../../workspace/src/catalogue/forms.sql"),
+];
+
+#[test]
+fn a_catalogue_of_every_older_schema_opens() {
+    let Some((workspace, postgres, _server)) = begin() else { return };
+    let registered = workspace.json(["env", "register", "tea.yaml"]);
+    for older in 1..=OLDER.len() {
+        let schema = format!("older_{older}");
+        postgres.query(
+            "team",
+            &format!(
+                "CREATE SCHEMA {schema}; SET search_path TO {schema}; {};
+                 CREATE TABLE catalogue (migrations BIGINT NOT NULL, id TEXT NOT NULL);
+                 INSERT INTO catalogue VALUES ({older}, '{schema}');
+                 INSERT INTO documents SELECT digest, kind, body FROM provenv.documents;
+                 INSERT INTO environments
+                 (name, version, ordinal, content, definition, receipt, lock, body, created_at, created_by)
+                 SELECT name, version, ordinal, content, definition, receipt, lock, body, created_at, created_by
+                 FROM provenv.environments",
+                OLDER[..older].join(";\n")
+            ),
+        );
+        let with = Workspace::empty().with(catalogue(&postgres));
+        let with = with.with(vec![("PROVENV_CATALOGUE_SCHEMA".to_owned(), schema.clone())]);
+        assert_eq!(with.json(["env", "show", "tea:1"])["receipt"], registered["receipt"], "{schema}");
+        assert_eq!(with.json(["env", "history", "tea"])[0]["change"], "registered", "{schema}");
+        assert_eq!(with.json(["env", "list", "--kind", "system-managed"]).as_array().unwrap().len(), 1);
+        let now = postgres.query("team", &format!("SELECT migrations FROM {schema}.catalogue"));
+        assert_eq!(now, postgres.query("team", "SELECT migrations FROM provenv.catalogue"));
+    }
+}
+
 #[test]
 fn settings_say_where_the_catalogue_is() {
     let Some(postgres) = Postgres::start() else { return };
