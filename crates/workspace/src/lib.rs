@@ -26,6 +26,7 @@ mod image_file;
 mod interpreter;
 mod job;
 mod lifecycle;
+mod lineage;
 mod lock_file;
 mod locking;
 mod missing;
@@ -63,7 +64,7 @@ pub use dockerfile::{Builder, DockerfileError, MissingEngine};
 pub use environments::{EnvironmentDetails, RegisterOptions, Registered};
 pub use error::Error;
 pub use exporting::ExportOptions;
-pub use finding::{EnvironmentPage, Find, Include, Kind};
+pub use finding::{EnvironmentPage, Find, Include, Kind, Term};
 pub use housekeeping::{
     CorruptBlob, CorruptState, GcImage, GcItem, GcOptions, GcSummary, KeepPolicy, ScrubSummary, StatsSummary,
     parse_age,
@@ -73,6 +74,10 @@ pub use job::Job;
 pub use lifecycle::{
     Archived, Change, ChangeKind, DeleteOptions, Deleted, HistoryOptions, Label, Unneeded, Updated,
     VersionUpdate,
+};
+pub use lineage::{
+    Lineage, LineageArtifact, LineageLock, LineageReceipt, LineageRun, LineageVersion, Step, UsedImage,
+    UsedRun, Uses,
 };
 pub use lock_file::CheckedLock;
 pub use locking::{Locked, Upgraded};

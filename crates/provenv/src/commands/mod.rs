@@ -14,6 +14,7 @@ mod export;
 mod image;
 mod key;
 mod lifecycle;
+mod lineage;
 mod list;
 mod lock;
 mod provenance;

@@ -11,8 +11,10 @@ mod environments;
 mod filling;
 mod finding;
 pub mod history;
+mod holdings;
 mod images;
 mod labels;
+mod lineage;
 mod proofs;
 mod query;
 mod registry;
@@ -33,7 +35,9 @@ pub use describing::Description;
 pub use environments::{EnvironmentRow, NewEnvironment, Same};
 pub use finding::{Condition, Criteria, FoundRow, Include};
 pub use history::ChangeRow;
+pub use holdings::ArtifactRow;
 pub use images::{ImageRow, MadeRow};
+pub use lineage::RunName;
 pub use proofs::Origin;
 pub use registry::{Refused, RepositoryVersion};
 pub use runs::{RunRow, RunStatus};
@@ -49,6 +53,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("dockerfiles.sql"),
     include_str!("forms.sql"),
     include_str!("lifecycle.sql"),
+    include_str!("holdings.sql"),
 ];
 
 /// What can go wrong with the catalogue.
@@ -149,6 +154,10 @@ impl Catalogue {
             sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
         }
         filling::environments(&mut transaction).await?;
+        if done < 10 {
+            filling::locks(&mut transaction).await?;
+            filling::audits(&mut transaction).await?;
+        }
         let set_version = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {}", MIGRATIONS.len()));
         sqlx::raw_sql(set_version).execute(&mut *transaction).await?;
         transaction.commit().await?;
