@@ -16,7 +16,10 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub use bundle::{BundleCommand, BundleImportArgs};
-pub use catalogue::{ArchiveArgs, DeleteArgs, FilterArgs, HistoryArgs, LabelArgs, ListArgs, UpdateArgs};
+pub use catalogue::{
+    ArchiveArgs, DeleteArgs, FilterArgs, HistoryArgs, LabelArgs, LineageArgs, ListArgs, SearchArgs,
+    UpdateArgs, UsesArgs,
+};
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, Platforms, UpgradeArgs};
