@@ -48,7 +48,9 @@ pub use conda::{CondaSpec, VirtualPackage};
 pub use diagnostic::{Diagnostic, Place, Severity, Span};
 pub use difference::{Difference, differences};
 pub use digest::{Digest, DigestParseError, Hasher};
-pub use dockerfile::{ContextFile, ContextFileKind, NamedImage, Recipe, RecipeStep, context_files};
+pub use dockerfile::{
+    ContextFile, ContextFileKind, NamedImage, Recipe, RecipeStep, SecretMount, context_files,
+};
 pub use extend::extend;
 pub use fix::{Edit, Fix, Position, apply};
 pub use folder::file_of as file_in_folder;

@@ -123,10 +123,6 @@ impl ImageConfig {
                 }
                 env.push(("AZUREML_CONDA_ENVIRONMENT_PATH".to_owned(), format!("/{PREFIX}")));
                 env.push(("AZUREML_ENVIRONMENT_IMAGE".to_owned(), "True".to_owned()));
-                if lock.python.as_ref().is_some_and(PythonLock::is_condas) {
-                    // Wheels find conda's libraries by it. Debian's Python would take them for its own.
-                    env.push((LIBRARY_PATH.to_owned(), format!("/{PREFIX}/lib")));
-                }
             }
         } else {
             env.push(("PATH".to_owned(), USUAL_PATH.to_owned()));
@@ -179,9 +175,6 @@ impl ImageConfig {
                 let value = if name == "PATH" { format!("/{PREFIX}/bin:{below}") } else { value };
                 match env.iter_mut().find(|(known, _)| *known == name) {
                     Some(_) if is_locale(&name) => {}
-                    Some(known) if name == LIBRARY_PATH && !known.1.is_empty() => {
-                        known.1 = format!("{value}:{}", known.1);
-                    }
                     Some(known) => known.1 = value,
                     None if is_locale(&name) && has_locale => {}
                     None => env.push((name, value)),
@@ -213,8 +206,6 @@ pub fn variables(store: &Store, image: &Image) -> provenv_store::Result<Vec<(Str
 
 /// What our own labels begin with.
 const OWN_LABELS: &str = "dev.provenv.";
-/// Where the dynamic linker looks first.
-const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
 
 fn labels(lock: &PlatformLock, form: Form) -> BTreeMap<String, String> {
     let base = match &lock.base {

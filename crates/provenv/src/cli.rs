@@ -87,6 +87,9 @@ pub struct GlobalArgs {
     /// The engine that runs Dockerfiles: auto, buildah or buildkit [env: PROVENV_BUILDER]
     #[arg(long, global = true, value_name = "ENGINE", help_heading = "Global options")]
     pub builder: Option<provenv_workspace::Builder>,
+    /// A secret for the steps of a Dockerfile that ask for it: id=NAME,src=FILE or id=NAME,env=VARIABLE
+    #[arg(long = "secret", global = true, value_name = "SECRET", help_heading = "Global options")]
+    pub secrets: Vec<provenv_workspace::BuildSecret>,
 }
 
 /// How results are written.

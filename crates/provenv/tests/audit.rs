@@ -242,6 +242,56 @@ fn python_in_conda_packages_is_checked_and_the_rest_of_conda_is_said_not_to_be()
 }
 
 #[test]
+fn records_by_one_name_in_two_ecosystems_all_count() {
+    let Some(setup) = Setup::new(&["tea-pot"]) else { return };
+    let open = json!([{"introduced": "0"}]);
+    let of = |ecosystem: &str, package: &str| record("CVE-2026-0009", ecosystem, package, &open);
+    // As PyPI's advisories and Debian's tracker have them.
+    setup.workspace.write("two/PyPI/CVE-2026-0009.json", &of("PyPI", "tea-pot").to_string());
+    setup.workspace.write("two/Debian:12/CVE-2026-0009.json", &of("Debian:12", "zlib").to_string());
+    let (report, code) = setup.audit(&["--database", "two"]);
+    let mut found: Vec<&str> =
+        report["findings"].as_array().unwrap().iter().map(|one| one["package"].as_str().unwrap()).collect();
+    found.sort_unstable();
+    assert_eq!((code, &*found), (1, &["tea-pot", "zlib"][..]), "{report}");
+    // A second copy of a record tells nothing new.
+    setup.workspace.write("two/again/CVE-2026-0009.json", &of("PyPI", "tea-pot").to_string());
+    assert_eq!(ids(&setup.audit(&["--database", "two"]).0).len(), 2);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_as_versions_is_said_and_is_no_all_clear() {
+    let Some(setup) = Setup::new(&["tea-pot", "cup"]) else { return };
+    let events = json!([{"introduced": "first of all"}, {"fixed": "9"}]);
+    setup.workspace.write("odd/PyPI/1.json", &record("CVE-2026-0006", "PyPI", "cup", &events).to_string());
+    let ask = ["--database", "odd", "--only", "pypi"];
+    let (report, code) = setup.audit(&ask);
+    assert_eq!((code, &report["findings"]), (2, &json!([])), "{report}");
+    let unchecked = report["unchecked"].as_array().unwrap();
+    let doubt = unchecked.iter().find(|one| one["uncertain"] == true).unwrap();
+    assert_eq!(
+        (&doubt["name"], &doubt["version"], &doubt["ecosystem"]),
+        (&json!("cup"), &json!("1.0"), &json!("pypi"))
+    );
+    let why = doubt["why"].as_str().unwrap();
+    assert!(why.contains("CVE-2026-0006") && why.contains("`first of all`"), "{why}");
+    let text = setup.workspace.run(["image", "audit", "environment.yaml", "--last"]);
+    assert!(
+        text.code == 2 && text.stdout.contains("not certain: cup 1.0: whether CVE-2026-0006"),
+        "{}",
+        text.stdout
+    );
+    // Whoever has looked for himself says so; and what a record lists by name needs no order.
+    assert_eq!(setup.audit(&[&ask[..], &["--ignore", "CVE-2026-0006"]].concat()).1, 0);
+    let mut listed = record("CVE-2026-0006", "PyPI", "cup", &events);
+    listed["affected"][0]["versions"] = json!(["1.0"]);
+    setup.workspace.write("odd/PyPI/1.json", &listed.to_string());
+    let (report, code) = setup.audit(&ask);
+    assert_eq!((code, ids(&report)), (1, vec!["CVE-2026-0006"]), "{report}");
+    assert!(!report["unchecked"].as_array().unwrap().iter().any(|one| one["uncertain"] == true), "{report}");
+}
+
+#[test]
 fn databases_that_cannot_be_used_are_refused() {
     let Some(setup) = Setup::new(&["tea-pot"]) else { return };
     let workspace = &setup.workspace;

@@ -110,6 +110,33 @@ fn every_kind_of_blob_is_repaired() {
 }
 
 #[test]
+fn what_other_forms_are_joined_of_is_repaired_too() {
+    let server = serve(&index());
+    let Some(workspace) = Workspace::new() else { return };
+    workspace.write("tea.yaml", &definition(&server, "tea", &["one", "two"]));
+    workspace.json(["env", "register", "tea.yaml"]);
+    workspace.json(["build", "tea"]);
+    for form in ["zstd", "estargz"] {
+        let before = blobs(&workspace);
+        let image = workspace.json(["build", "tea", "--compression", form])["image"].clone();
+        let after = blobs(&workspace);
+        // The image itself is whole, and nobody looks at what it was joined of.
+        let shown = workspace.json(["image", "show", image.as_str().unwrap()]).to_string();
+        let made = after.keys().filter(|name| !before.contains_key(*name) && !shown.contains(*name));
+        let damaged: Vec<&String> = made.collect();
+        assert!(form != "zstd" || damaged.len() > 1, "{damaged:?}");
+        for name in &damaged {
+            flip(&after[*name], 997);
+        }
+        let (code, found) = scrub(&workspace, &["store", "scrub", "--repair"]);
+        assert_eq!((code, found["corrupt"].as_array().unwrap().len()), (0, damaged.len()), "{form}: {found}");
+        assert_all_right(&workspace);
+        let again = workspace.json(["build", "tea", "--compression", form, "--force"]);
+        assert_eq!((&again["image"], &again["reproduced"]), (&image, &json!(true)));
+    }
+}
+
+#[test]
 fn nothing_corrupt_is_used_before_it_is_found() {
     let server = serve(&index());
     let (Some(workspace), Some(clean)) = (Workspace::new(), Workspace::new()) else { return };

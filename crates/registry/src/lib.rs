@@ -18,4 +18,4 @@ pub use pull::{Named, PullOptions, fetch, is_here, look_up, pull};
 pub use push::{Elsewhere, Options, Pushed, push, push_untagged, resolve};
 pub use reference::{Reference, ReferenceError};
 pub use referrers::{Attached, Listed, attach, attached};
-pub use repository::{RemoteManifest, Repository, manifest, small_blob};
+pub use repository::{RemoteManifest, Repository, manifest, short_pause, small_blob};

@@ -141,7 +141,7 @@ pub async fn small_blob(
 }
 
 /// Lets others finish who write to the same place; not all wait equally long.
-pub(crate) async fn short_pause(round: u32) {
+pub async fn short_pause(round: u32) {
     let wait = Duration::from_millis(50) * round;
     tokio::time::sleep(wait.mul_f64(1.0 + fastrand::f64())).await;
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use provenv_definition::{Digest, Platform, SafeUrl};
-use provenv_image::audit::{Database, Ecosystem, Finding, Inventory};
+use provenv_image::audit::{Database, Doubt, Ecosystem, Finding, Inventory, Unasked};
 use provenv_image::sbom::{Bill, Kind};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -14,6 +14,9 @@ use crate::{Error, Result, Workspace, identifier};
 
 /// Where OSV publishes its exports.
 const PUBLIC: &str = "https://osv-vulnerabilities.storage.googleapis.com/";
+
+/// Why a package is not certain of which nothing is known but its name.
+const UNREAD: &str = "never read here: sources and contents are not known, until `provenv build --force` makes the image again";
 
 /// How images are audited.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +73,17 @@ pub struct Unchecked {
     pub version: String,
     /// Why.
     pub why: String,
+    /// Something may be wrong with it that was not found: nothing is known of it but its name, or a record cannot be held against its
+    /// version.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncertain: bool,
+}
+
+impl AuditReport {
+    /// Whether nothing may be wrong with the image that an audit should have found.
+    pub fn is_complete(&self) -> bool {
+        !self.unchecked.iter().any(|one| one.uncertain)
+    }
 }
 
 /// An audit in a list.
@@ -117,13 +131,18 @@ impl Workspace {
         let mut reports = Vec::new();
         for (made, inventory) in all.iter().zip(&inventories) {
             let is_ignored = |finding: &Finding| options.ignore.iter().any(|id| finding.is_called(id));
-            let (ignored, findings) = database.findings(inventory).into_iter().partition(is_ignored);
+            let found = database.findings(inventory);
+            let mut unchecked = unchecked(inventory);
+            let doubts = database.doubts(inventory, &found);
+            let counts = |doubt: &Doubt| !options.ignore.iter().any(|id| doubt.is_called(id));
+            unchecked.extend(doubts.into_iter().filter(counts).map(doubtful));
+            let (ignored, findings) = found.into_iter().partition(is_ignored);
             let report = AuditReport {
                 id: identifier("audit"),
-                image: made.row.manifest,
-                platform: made.row.platform,
-                lock: made.row.lock,
-                environments: self.names_of_lock(&made.row.lock).await?,
+                image: made.origin.image,
+                platform: made.origin.platform,
+                lock: made.origin.lock,
+                environments: self.names_of_lock(&made.origin.lock).await?,
                 audited_at: jiff::Timestamp::now(),
                 database: source.to_string(),
                 database_newest: database.newest().map(str::to_owned),
@@ -131,7 +150,7 @@ impl Workspace {
                 packages: inventory.packages.len(),
                 findings,
                 ignored,
-                unchecked: unchecked(inventory),
+                unchecked,
             };
             self.catalogue.keep_audit(&report).await?;
             reports.push(report);
@@ -142,14 +161,14 @@ impl Workspace {
     /// The last audit of an image.
     pub async fn last_audit(&self, reference: &str, folder: &Path) -> Result<AuditReport> {
         let made = self.made(reference, folder).await?;
-        let reports = self.catalogue.audits(&made.row.manifest).await?;
+        let reports = self.catalogue.audits(&made.origin.image).await?;
         reports.into_iter().next().ok_or_else(|| Error::NoAudit(reference.to_owned()))
     }
 
     /// Every audit of an image, newest first.
     pub async fn audits(&self, reference: &str, folder: &Path) -> Result<Vec<AuditSummary>> {
         let made = self.made(reference, folder).await?;
-        let reports = self.catalogue.audits(&made.row.manifest).await?;
+        let reports = self.catalogue.audits(&made.origin.image).await?;
         let summaries = reports.into_iter().map(|report| AuditSummary {
             findings: report.findings.len(),
             fixable: report.findings.iter().filter(|finding| !finding.fixed.is_empty()).count(),
@@ -254,22 +273,45 @@ fn inventory(bill: &Bill, options: &AuditOptions) -> Inventory {
         Ecosystem::Pypi => options.pypi,
         Ecosystem::Debian(_) => options.debian,
     });
+    // What may be in them would not be looked for in any case.
+    inventory.unchecked.retain(|one| match one.kind {
+        Kind::Deb => options.debian || !one.unread,
+        Kind::Conda | Kind::Pypi => options.pypi || !one.unread,
+        _ => true,
+    });
     inventory
+}
+
+fn doubtful(doubt: Doubt) -> Unchecked {
+    let name = doubt.names.first().map(String::as_str).unwrap_or_default();
+    Unchecked {
+        why: format!("whether {name} is in it is not known: {}", doubt.why),
+        // As that of other packages is written.
+        ecosystem: if doubt.ecosystem == "PyPI" { "pypi" } else { "deb" }.to_owned(),
+        name: doubt.package,
+        version: doubt.version,
+        uncertain: true,
+    }
 }
 
 fn unchecked(inventory: &Inventory) -> Vec<Unchecked> {
     let unasked = inventory.unchecked.iter();
-    let why = |kind| match kind {
+    let why = |one: &Unasked| match one.kind {
+        Kind::Base if one.unread => ("base", UNREAD),
+        Kind::Pypi if one.unread => ("pypi", UNREAD),
+        Kind::Deb if one.unread => ("deb", UNREAD),
+        _ if one.unread => ("conda", UNREAD),
         Kind::Npm => ("npm", "JavaScript in other packages is not checked"),
         Kind::Deb => ("deb", "of Debian's kind of packages only those of Debian itself are checked"),
         _ => ("conda", "OSV has no conda packages, and no Python distribution is known to be in it"),
     };
     unasked
         .map(|one| Unchecked {
-            ecosystem: why(one.kind).0.to_owned(),
+            ecosystem: why(one).0.to_owned(),
             name: one.name.clone(),
             version: one.version.clone(),
-            why: why(one.kind).1.to_owned(),
+            why: why(one).1.to_owned(),
+            uncertain: one.unread,
         })
         .collect()
 }

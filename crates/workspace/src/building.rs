@@ -457,7 +457,16 @@ impl Workspace {
                 self.assembler(Some(Arc::clone(&reporter) as Arc<dyn Reporter>)).await?.in_form(form);
             let image = match how {
                 Assembling::First => assembler.image(platform_lock, platform).await,
-                Assembling::Again => assembler.image_again(platform_lock, platform).await,
+                Assembling::Again => {
+                    let known = self.read_abouts(platform_lock, platform).await?;
+                    match assembler.image_again(platform_lock, platform, &known).await {
+                        Ok((image, found)) => {
+                            self.catalogue.keep_abouts(&found).await?;
+                            Ok(image)
+                        }
+                        Err(error) => Err(error),
+                    }
+                }
                 Assembling::Mending => assembler.mend(platform_lock, platform).await,
             };
             image.map_err(Error::from)

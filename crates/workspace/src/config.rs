@@ -9,13 +9,15 @@ use provenv_image::form::{Form, FormError, Packing};
 use serde::Deserialize;
 use url::Url;
 
-use crate::dockerfile::Builder;
+use crate::dockerfile::{BuildSecret, Builder};
 use crate::housekeeping::parse_age;
 
 /// What can be set. Everything has a default; environment variables win. Not `Debug`: a mirror's URL may hold a password.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Where the catalogue is.
+    pub catalogue: CatalogueSettings,
     /// Where Debian packages come from.
     pub debian: DebianSettings,
     /// Where packages for bases of Ubuntu come from.
@@ -38,6 +40,38 @@ pub struct Config {
     pub store: StoreSettings,
     /// How Dockerfiles are run.
     pub dockerfile: DockerfileSettings,
+}
+
+/// `[catalogue]`. Not `Debug`: the URL may hold a password.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CatalogueSettings {
+    /// The PostgreSQL database that it is in, `postgres://USER@HOST/DATABASE`; a file of the workspace's folder otherwise.
+    pub url: Option<String>,
+    /// The schema in it; `provenv` otherwise.
+    pub schema: Option<String>,
+}
+
+impl CatalogueSettings {
+    /// With what the environment says of it.
+    fn with_environment(mut self) -> Self {
+        for (value, name) in
+            [(&mut self.url, "PROVENV_CATALOGUE"), (&mut self.schema, "PROVENV_CATALOGUE_SCHEMA")]
+        {
+            if let Some(text) = std::env::var_os(name) {
+                *value = Some(text.to_string_lossy().into_owned());
+            }
+        }
+        // An empty one is none.
+        self.url = self.url.filter(|url| !url.is_empty());
+        self.schema = self.schema.filter(|schema| !schema.is_empty());
+        self
+    }
+
+    /// The schema that the catalogue is in.
+    pub fn schema(&self) -> &str {
+        self.schema.as_deref().unwrap_or("provenv")
+    }
 }
 
 /// `[image]`
@@ -108,6 +142,9 @@ fn age<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Durat
 pub struct DockerfileSettings {
     /// The engine that runs them; the first that is found otherwise.
     pub builder: Builder,
+    /// What steps may ask for; never in a file.
+    #[serde(skip)]
+    pub secrets: Vec<BuildSecret>,
 }
 
 /// `[provenance]`
@@ -203,6 +240,7 @@ impl Config {
     pub fn load() -> Result<Self, ConfigError> {
         let mut config = Self::of_file()?;
         config.cache = config.cache.with_environment();
+        config.catalogue = config.catalogue.with_environment();
         Ok(config)
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use provenv_definition::{Diagnostic, Digest, Format, Place, Platform};
 
-use crate::catalogue::CatalogueError;
+use crate::catalogue::{CatalogueError, postgres_code};
 use crate::config::ConfigError;
 use crate::dockerfile::DockerfileError;
 
@@ -411,14 +411,7 @@ impl Error {
             Self::Proof(error) => error.hint(),
             Self::Bundle(error) => error.hint(),
             Self::Policy(_) => Some("docs/how-to/sign-and-verify.md says what a policy may hold".into()),
-            Self::Catalogue(CatalogueError::VersionTaken { .. }) => {
-                Some("versions never change: leave `version` out to get the next number".into())
-            }
-            Self::Catalogue(CatalogueError::VersionDeleted { .. }) => {
-                Some("choose another version, or leave `version` out to get the next number".into())
-            }
-            Self::Catalogue(CatalogueError::Database(error)) => database_hint(error),
-            Self::Catalogue(CatalogueError::Newer { .. }) => Some("use the newer provenv for this workspace".into()),
+            Self::Catalogue(error) => catalogue_hint(error),
             Self::NoEnvironment(_) => {
                 Some("`provenv env list` shows what is registered; a file is given as a path, e.g. ./environment.yaml".into())
             }
@@ -481,7 +474,6 @@ impl Error {
             Self::Io { source, .. } => io_hint(source),
             Self::Definition(_)
             | Self::Config(_)
-            | Self::Catalogue(_)
             | Self::Unsupported(_)
             | Self::NoPlatform(_)
             | Self::Task(_) => None,
@@ -489,8 +481,88 @@ impl Error {
     }
 }
 
-/// By SQLite's primary result code.
+fn catalogue_hint(error: &CatalogueError) -> Option<String> {
+    let hint = match error {
+        CatalogueError::VersionTaken { .. } => {
+            "versions never change: leave `version` out to get the next number"
+        }
+        CatalogueError::VersionDeleted { .. } => {
+            "choose another version, or leave `version` out to get the next number"
+        }
+        CatalogueError::Newer { .. } => "use the newer provenv for this workspace",
+        CatalogueError::Setting { .. } => {
+            "`catalogue.url` or PROVENV_CATALOGUE is like postgres://USER@HOST:PORT/DATABASE, what is special in it \
+             percent-encoded; docs/how-to/postgresql.md says more"
+        }
+        CatalogueError::TwoCatalogues { .. } => {
+            "name another folder with --workspace, or set PROVENV_CATALOGUE to nothing to use the folder's own"
+        }
+        CatalogueError::Elsewhere { .. } => {
+            "set `catalogue.url` or PROVENV_CATALOGUE to it, or name another folder with --workspace"
+        }
+        CatalogueError::Foreign { .. } => {
+            "name the catalogue that it belongs to (`catalogue.url`, `catalogue.schema`), or another folder with --workspace"
+        }
+        CatalogueError::Connect { schema, source, .. } => return connect_hint(source, schema),
+        CatalogueError::Database(error) => return database_hint(error),
+        CatalogueError::Binding { source, .. } => return io_hint(source),
+        CatalogueError::Corrupt { .. } => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// Why a catalogue in PostgreSQL does not open.
+fn connect_hint(error: &sqlx::Error, schema: &str) -> Option<String> {
+    Some(match postgres_code(error) {
+        Some("28P01" | "28000") => "check the user and the password: in `catalogue.url` or PROVENV_CATALOGUE, in PGPASSWORD \
+             or in ~/.pgpass"
+            .to_owned(),
+        Some("3D000") => "make the database with `createdb`, or name another".to_owned(),
+        Some("42501") => format!(
+            "let the user make the schema (GRANT CREATE ON DATABASE), or make it for them as an administrator: \
+             CREATE SCHEMA {schema} AUTHORIZATION the user"
+        ),
+        Some("53300") => "the server has no connection left: raise its `max_connections`, or try again".to_owned(),
+        Some(_) => return database_hint(error),
+        None if is_tls(error) => {
+            "`sslmode` and `sslrootcert` in the URL say how the connection is encrypted and which authority is trusted".to_owned()
+        }
+        None if matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut) => {
+            "check that PostgreSQL runs there and may be reached, then try again; `catalogue.url` or PROVENV_CATALOGUE says \
+             where"
+                .to_owned()
+        }
+        None => return None,
+    })
+}
+
+/// Whether the server's certificate, or what it says of itself, is not taken.
+fn is_tls(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        // What rustls refuses.
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
+    }
+}
+
+/// What to do about an error of the database: by SQLSTATE, or by SQLite's primary result code.
 fn database_hint(error: &sqlx::Error) -> Option<String> {
+    const AWAY: &str = "the database was stopped or is not to be reached: repeat the command when it is back; what was recorded \
+                        before is kept";
+    if let Some(code) = postgres_code(error) {
+        let hint = match code {
+            "57P01" | "57P02" | "57P03" => AWAY,
+            "42501" => "the user of the database needs all rights on the catalogue's schema",
+            "53100" => "free some space where the database is",
+            "25006" => "the database only reads now: name the server that is written to",
+            _ => return None,
+        };
+        return Some(hint.to_owned());
+    }
+    if matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_)) {
+        return Some(AWAY.to_owned());
+    }
     let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
     let hint = match code & 0xff {
         8 | 14 => "the workspace's folder and its `catalogue.db` must be writable for the user who runs this",

@@ -60,7 +60,7 @@ pub use catalogue::{BuildStatus, CatalogueError, RunStatus};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
 pub use config::{Config, ConfigError, default_workspace, parse_size};
 pub use curated::is_curated;
-pub use dockerfile::{Builder, DockerfileError, MissingEngine};
+pub use dockerfile::{BuildSecret, Builder, DockerfileError, MissingEngine};
 pub use environments::{EnvironmentDetails, RegisterOptions, Registered};
 pub use error::Error;
 pub use exporting::ExportOptions;
@@ -114,6 +114,8 @@ pub struct OpenOptions {
     pub no_cache_registry: bool,
     /// The engine that runs Dockerfiles, where the settings are not to choose.
     pub builder: Option<Builder>,
+    /// What steps of Dockerfiles may ask for.
+    pub secrets: Vec<BuildSecret>,
 }
 
 /// A local workspace: a folder with the catalogue, the store and the runs.
@@ -138,11 +140,12 @@ impl Workspace {
             return Err(Error::NotAFolder { root: options.root.clone(), file: file.to_owned() });
         }
         let store = Store::open(options.root.join("store"))?;
-        let catalogue = catalogue::Catalogue::open(&options.root.join("catalogue.db")).await?;
         let mut config = Config::load()?;
+        let catalogue = catalogue::Catalogue::open(&options.root, &config.catalogue).await?;
         if let Some(builder) = options.builder {
             config.dockerfile.builder = builder;
         }
+        config.dockerfile.secrets = options.secrets;
         let cache = if options.no_cache_registry { None } else { cache::Cache::of(&config)? };
         Ok(Self {
             root: options.root,

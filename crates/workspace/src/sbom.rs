@@ -26,8 +26,8 @@ impl Workspace {
         let made = self.made(reference, folder).await?;
         let bill = self.bill(&made)?;
         Ok(Sbom {
-            image: made.row.manifest,
-            lock: made.row.lock,
+            image: made.origin.image,
+            lock: made.origin.lock,
             document: bill.write(format),
             components: bill.components().count(),
         })

@@ -45,6 +45,12 @@ pub(super) struct Judged {
     pub copied: Vec<(String, At)>,
     /// Names of images in which there are variables without a value.
     pub unknown: Vec<(String, At)>,
+    /// What is to read it instead of BuildKit's own frontend.
+    pub frontend: Option<String>,
+    /// The secrets that steps ask for, whether they must be there, and where.
+    pub secrets: Vec<(String, bool, At)>,
+    /// The first step that asks for an agent with keys.
+    pub ssh: Option<At>,
     /// The first instruction that takes files from the build context.
     pub takes: Option<(String, At)>,
     pub problems: Vec<Problem>,
@@ -60,6 +66,7 @@ pub(super) fn judge(found: &Instructions) -> Judged {
         syntax.starts_with("docker/dockerfile") && !syntax.starts_with("docker/dockerfile-upstream")
     });
     let mut judge = Judge { escape: found.escape, strict: ours, ..Judge::default() };
+    judge.judged.frontend = found.syntax.clone().filter(|_| !ours);
     for instruction in &found.list {
         judge.instruction(instruction);
         if judge.judged.problems.len() >= MAX_PROBLEMS {
@@ -297,8 +304,7 @@ impl Judge {
     }
 
     fn takes(&mut self, instruction: &Instruction, what: &str) {
-        let at = (instruction.line, instruction.column, instruction.keyword.chars().count());
-        self.judged.takes.get_or_insert_with(|| (what.to_owned(), at));
+        self.judged.takes.get_or_insert_with(|| (what.to_owned(), instruction.place()));
     }
 
     /// `RUN --mount` of files from the context: the type is `bind` unless another is given.
@@ -311,6 +317,18 @@ impl Judge {
             };
             match field("from") {
                 Some(image) => self.copied(instruction, image),
+                None if field("type") == Some("ssh") => {
+                    self.judged.ssh.get_or_insert(instruction.place());
+                }
+                None if field("type") == Some("secret") => {
+                    let target = ["target", "dst", "destination"].iter().find_map(|name| field(name));
+                    let last = target.and_then(|path| path.rsplit('/').next());
+                    let required = mount.split(',').any(|field| field == "required")
+                        || field("required").is_some_and(|value| value != "false");
+                    if let Some(id) = field("id").or(last) {
+                        self.judged.secrets.push((id.to_owned(), required, instruction.place()));
+                    }
+                }
                 None if field("type").is_none_or(|kind| kind == "bind") => {
                     self.takes(instruction, "RUN --mount");
                 }

@@ -46,6 +46,11 @@ pub(super) struct Instructions {
 }
 
 impl Instruction {
+    /// Line, column and length of its keyword.
+    pub fn place(&self) -> (usize, usize, usize) {
+        (self.line, self.column, self.keyword.chars().count())
+    }
+
     /// What is wrong with it.
     pub fn problem(&self, message: impl Into<String>) -> Problem {
         Problem {

@@ -65,6 +65,23 @@ pub struct Recipe {
     pub unknown: Vec<NamedImage>,
     /// The line of the first instruction with a here-document, which not every engine knows.
     pub here_document: Option<usize>,
+    /// The frontend that is to read it instead of docker's own (`# syntax=`).
+    pub frontend: Option<String>,
+    /// The secrets that steps ask for.
+    pub secrets: Vec<SecretMount>,
+    /// The line of the first step that asks for an agent with keys (`--mount=type=ssh`).
+    pub ssh: Option<usize>,
+}
+
+/// A secret that a step asks for: `RUN --mount=type=secret,id=…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretMount {
+    /// Its name.
+    pub id: String,
+    /// Whether the step fails without it.
+    pub required: bool,
+    /// The line, from 1.
+    pub line: usize,
 }
 
 /// An instruction.
@@ -98,7 +115,13 @@ impl Recipe {
         if let Some(problem) = judged.problems.first() {
             return Err(said(problem));
         }
-        let mut recipe = Self::default();
+        let secret = |(id, required, at): (String, bool, At)| SecretMount { id, required, line: at.0 };
+        let mut recipe = Self {
+            frontend: judged.frontend,
+            secrets: judged.secrets.into_iter().map(secret).collect(),
+            ssh: judged.ssh.map(|at| at.0),
+            ..Self::default()
+        };
         let mut stage = None;
         for instruction in found.list {
             let keyword = instruction.name.to_uppercase();

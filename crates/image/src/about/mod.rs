@@ -7,6 +7,7 @@ mod base;
 mod copyright;
 mod fields;
 mod part;
+mod told;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use crate::assemble::{for_pythons, is_metadata};
 use crate::segment::{self, Error, ItemKind, Reader, Segment};
 pub(crate) use fields::Fields;
 pub use part::{Part, PartKind};
+pub use told::{ABOUTS_TYPE, MOST_TOLD, parse_told, tell};
 
 /// Version of the rules by which packages are read: what an older version found out is found out again where the bytes are there.
 pub const FORMAT: u32 = 1;
@@ -33,6 +35,9 @@ const LONGEST: usize = 500;
 pub struct About {
     /// The [`FORMAT`] by which it was read.
     pub format: u32,
+    /// Somebody else read it, and said so beside an image: it holds until it is read here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub told: bool,
     /// Its licences, as it names them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub licenses: Vec<LicenseName>,
@@ -87,7 +92,7 @@ pub type Known = BTreeMap<Digest, About>;
 /// Reads what the packages of `lock` say of themselves, where `known` has it not and their bytes are in the store.
 pub fn read(store: &Store, lock: &PlatformLock, platform: Platform, known: &Known) -> Result<Known, Error> {
     let mut found = Known::new();
-    let is_new = |digest: &Digest| known.get(digest).is_none_or(|about| about.format < FORMAT);
+    let is_new = |digest: &Digest| known.get(digest).is_none_or(|about| about.told || about.format < FORMAT);
     if let Some(manifest) = lock.base.manifest().filter(|manifest| is_new(manifest)) {
         found.extend(base::read(store, manifest, platform).map(|about| (*manifest, about)));
     }
@@ -169,9 +174,10 @@ fn wheel(store: &Store, package: &PypiPackage, python: &PythonLock) -> Result<Op
             && normalise_name(&part.name) == package.name
             && is_distribution(part, python)
     });
-    let Some(own) = own.into_iter().next() else { return Ok(None) };
+    let about = About { format: FORMAT, parts, ..About::default() };
+    let Some(own) = own.into_iter().next() else { return Ok(Some(about)) };
     let Part { licenses, needs, summary, homepage, maker, .. } = own;
-    Ok(Some(About { format: FORMAT, licenses, needs, summary, homepage, maker, parts, ..About::default() }))
+    Ok(Some(About { licenses, maker, homepage, summary, needs, ..about }))
 }
 
 /// Of a conda package: `info/index.json`, and the Python distributions that lie in it.

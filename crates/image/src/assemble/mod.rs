@@ -37,6 +37,7 @@ pub use error::Error;
 pub use reach::reach;
 pub use scripts::LinkScript;
 
+use crate::about::{self, Known};
 use crate::form::Form;
 use crate::layer::Layer;
 use crate::linking::MissingLibrary;
@@ -154,10 +155,21 @@ impl Assembler {
 
     /// Makes the image again from its artifacts, as if nothing had been made before, to see that it comes out the same. What
     /// is made is thrown away.
-    pub async fn image_again(&self, lock: &PlatformLock, platform: Platform) -> Result<Image, Error> {
+    ///
+    /// Gives what its packages say of themselves too, as far as that is not `known`: their bytes do not stay.
+    pub async fn image_again(
+        &self,
+        lock: &PlatformLock,
+        platform: Platform,
+        known: &Known,
+    ) -> Result<(Image, Known), Error> {
         let scratch = self.store.scratch()?;
         let again = Self { store: Store::open(scratch.path())?, ..self.clone() };
-        again.image(lock, platform).await
+        let image = again.image(lock, platform).await?;
+        let (store, lock, known) = (again.store, lock.clone(), known.clone());
+        let found =
+            tokio::task::spawn_blocking(move || about::read(&store, &lock, platform, &known)).await??;
+        Ok((image, found))
     }
 
     /// Makes again what is missing of the image and of the segments that it was joined from. What is there stays as it is.

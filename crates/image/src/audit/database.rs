@@ -97,9 +97,9 @@ impl Database {
         if let Some(missing) = reading.wanted.keys().find(|ecosystem| !reading.seen.contains(*ecosystem)) {
             return Err(Error::NoEcosystem(missing.clone()));
         }
-        // Whatever the order of files was.
+        // Whatever the order of files was. Records by one name all stay: each ecosystem may have one of its own, about other packages,
+        // and what they tell of the same package becomes one finding.
         reading.database.records.sort_by(|one, other| one.id.cmp(&other.id));
-        reading.database.records.dedup_by(|one, other| one.id == other.id);
         Ok(reading.database)
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use provenv_definition::normalise_name;
 use serde::{Deserialize, Serialize};
 
 use super::osv::{Affected, Record};
@@ -41,7 +42,70 @@ impl Finding {
     }
 }
 
+/// A vulnerability of which a record does not say, in words that can be read, whether a package has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// Its names, that of the record first.
+    pub names: Vec<String>,
+    /// OSV's word for the ecosystem.
+    pub ecosystem: String,
+    /// The package, as [`Finding::package`].
+    pub package: String,
+    /// Its version.
+    pub version: String,
+    /// Why.
+    pub why: String,
+}
+
+impl Doubt {
+    /// Whether `id` is one of its names.
+    pub fn is_called(&self, id: &str) -> bool {
+        self.names.iter().any(|name| name.eq_ignore_ascii_case(id))
+    }
+}
+
 impl Database {
+    /// Records on packages in `inventory` that cannot be held against their versions, besides what `found` has already.
+    pub fn doubts(&self, inventory: &Inventory, found: &[Finding]) -> Vec<Doubt> {
+        let mut by_name: BTreeMap<&str, Vec<&Package>> = BTreeMap::new();
+        for package in inventory.packages.keys() {
+            by_name.entry(&package.name).or_default().push(package);
+        }
+        let is_found = |package: &Package, record: &Record| {
+            found.iter().any(|finding| {
+                (&finding.package, &finding.version) == (&package.name, &package.version)
+                    && finding.is_called(&record.id)
+            })
+        };
+        let mut doubts = Vec::new();
+        for record in &self.records {
+            for affected in record.affected() {
+                let Some(named) = affected.package() else { continue };
+                let spellings = BTreeSet::from([named.name.clone(), normalise_name(&named.name)]);
+                let packages = spellings.iter().filter_map(|name| by_name.get(&**name)).flatten();
+                for package in packages {
+                    let ecosystem = &package.ecosystem;
+                    let is_of = ecosystem.is(&named.ecosystem) && ecosystem.name(&named.name) == package.name;
+                    if !is_of || is_found(package, record) {
+                        continue;
+                    }
+                    if let Some(why) = version::doubt(ecosystem, &package.version, affected) {
+                        doubts.push(Doubt {
+                            names: [std::slice::from_ref(&record.id), record.aliases(), record.upstream()]
+                                .concat(),
+                            ecosystem: ecosystem.to_string(),
+                            package: package.name.clone(),
+                            version: package.version.clone(),
+                            why,
+                        });
+                    }
+                }
+            }
+        }
+        doubts.dedup();
+        doubts
+    }
+
     /// What it knows of the packages in `inventory`, the worst first.
     pub fn findings(&self, inventory: &Inventory) -> Vec<Finding> {
         let mut by_name: BTreeMap<String, Vec<(&Record, &Affected)>> = BTreeMap::new();

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::sbom::{Bill, Component, Kind};
 
 pub use database::{Database, Error};
-pub use finding::Finding;
+pub use finding::{Doubt, Finding};
 pub use severity::{Rating, Severity};
 
 /// A package as a database knows it.
@@ -64,12 +64,17 @@ pub struct Unasked {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// Nothing is known of it but its name: what it was built from, and what lies in it, may be affected.
+    pub unread: bool,
 }
 
 impl Inventory {
     /// What is in an image, by its bill of materials.
     pub fn of(bill: &Bill) -> Self {
-        let mut inventory = Self::default();
+        // They are looked for by the names that they have, and that is not all there is to look for.
+        let unchecked = bill.unread_components().map(|one| Unasked::of(one, true)).collect();
+        let mut inventory = Self { unchecked, ..Self::default() };
+        let is_unread = |one: &Component| bill.unread_components().any(|other| std::ptr::eq(one, other));
         let release =
             bill.components().find(|(one, _)| one.kind == Kind::System).map(|(one, _)| &one.version);
         // A conda package counts as asked for where a Python distribution lies in it, and not otherwise.
@@ -81,6 +86,8 @@ impl Inventory {
             .collect();
         for (one, outer) in bill.components() {
             match one.kind {
+                Kind::Conda if is_unread(one) => {}
+                Kind::Deb if release.is_none() && is_unread(one) => {}
                 Kind::Deb if release.is_none() => inventory.leave(one),
                 Kind::Deb => {
                     let (name, version) =
@@ -104,8 +111,7 @@ impl Inventory {
     }
 
     fn leave(&mut self, one: &Component) {
-        let (name, version) = (one.name.clone(), one.version.clone());
-        self.unchecked.push(Unasked { kind: one.kind, name, version });
+        self.unchecked.push(Unasked::of(one, false));
     }
 
     fn add(&mut self, package: Package, place: String) {
@@ -115,6 +121,12 @@ impl Inventory {
     /// The ecosystems that its packages are of.
     pub fn ecosystems(&self) -> BTreeSet<Ecosystem> {
         self.packages.keys().map(|package| package.ecosystem.clone()).collect()
+    }
+}
+
+impl Unasked {
+    fn of(one: &Component, unread: bool) -> Self {
+        Self { kind: one.kind, name: one.name.clone(), version: one.version.clone(), unread }
     }
 }
 

@@ -55,8 +55,7 @@ pub(super) fn fixes(ecosystem: &Ecosystem, version: &str, affected: &Affected) -
     });
     let mut fixes = Vec::new();
     if let Some(own) = &own {
-        let is_ordered = |range: &&Range| matches!(&*range.kind, "ECOSYSTEM" | "SEMVER");
-        for range in affected.ranges().iter().filter(is_ordered) {
+        for range in affected.ranges().iter().filter(|range| is_ordered(range)) {
             let events = Events::of(ecosystem, range);
             if events.hold(own) {
                 is_affected = true;
@@ -65,11 +64,30 @@ pub(super) fn fixes(ecosystem: &Ecosystem, version: &str, affected: &Affected) -
         }
         // It is listed by name alone: where it is fixed, the ranges may still say.
         if is_affected && fixes.is_empty() {
-            let ranges = affected.ranges().iter().filter(is_ordered);
+            let ranges = affected.ranges().iter().filter(|range| is_ordered(range));
             fixes.extend(ranges.filter_map(|range| Events::of(ecosystem, range).fixed_after(own)));
         }
     }
     is_affected.then_some(fixes)
+}
+
+/// Why it cannot be told whether `affected` holds of who has `version`, where [`fixes`] does not say that it does.
+pub(super) fn doubt(ecosystem: &Ecosystem, version: &str, affected: &Affected) -> Option<String> {
+    let mut ranges = affected.ranges().iter().filter(|range| is_ordered(range) && !range.events().is_empty());
+    if Version::parse(ecosystem, version).is_none() {
+        return ranges
+            .next()
+            .map(|_| format!("`{version}` is no version of {ecosystem}, so that it is in no range"));
+    }
+    // A fix that cannot be read leaves a range open, and so finds more than there is, and not less.
+    let mut introduced = ranges.flat_map(Range::events).filter_map(|event| event.introduced.as_deref());
+    let unread = introduced.find(|text| Version::in_event(ecosystem, text).is_none())?;
+    Some(format!("the record says that it was introduced in `{unread}`, which is no version of {ecosystem}"))
+}
+
+/// Whether a range is of versions, and not of commits.
+fn is_ordered(range: &Range) -> bool {
+    matches!(&*range.kind, "ECOSYSTEM" | "SEMVER")
 }
 
 /// What happens at a version. In this order where several do at one.
@@ -87,7 +105,7 @@ struct Events<'r> {
 }
 
 impl<'r> Events<'r> {
-    /// A version that cannot be read is left out.
+    /// A version that cannot be read is left out; [`doubt`] says so.
     fn of(ecosystem: &Ecosystem, range: &'r Range) -> Self {
         let mut events = Vec::new();
         let mut limits = Vec::new();
@@ -179,6 +197,21 @@ mod tests {
                 ("no version", None),
             ],
         );
+    }
+
+    #[test]
+    fn where_a_version_cannot_be_read_there_is_doubt() {
+        let told = |version: &str, events: &str| {
+            let json = format!(r#"{{"ranges": [{{"type": "ECOSYSTEM", "events": {events}}}]}}"#);
+            doubt(&Ecosystem::Pypi, version, &affected(&json))
+        };
+        let garbage = r#"[{"introduced": "first of all"}, {"fixed": "2.0"}]"#;
+        assert!(told("1.0", garbage).unwrap().contains("`first of all`"));
+        assert!(told("best", r#"[{"introduced": "0"}]"#).unwrap().contains("`best`"));
+        assert_eq!(told("1.0", r#"[{"introduced": "0"}, {"fixed": "whenever"}]"#), None);
+        assert_eq!(told("1.0", "null"), None);
+        let commits = r#"{"ranges": [{"type": "GIT", "events": [{"introduced": "abcdef"}]}]}"#;
+        assert_eq!(doubt(&Ecosystem::Pypi, "1.0", &affected(commits)), None);
     }
 
     #[test]

@@ -262,8 +262,10 @@ impl Manifest {
         if config.size > MOST_CONFIG {
             return Err(ManifestError::TooMuch { what: format!("a configuration of {} bytes", config.size) });
         }
-        let layers: Vec<Descriptor> =
+        // BuildKit writes none as `null`.
+        let layers: Option<Vec<Descriptor>> =
             serde_json::from_value(field("layers")).map_err(|error| malformed("manifest", &error))?;
+        let layers = layers.unwrap_or_default();
         if layers.is_empty() {
             return Err(malformed("manifest", &"it has no layers"));
         }

@@ -1,7 +1,7 @@
 //! A bundle: images in one tar file, with all that refers to them and the files that they are made of. It is an OCI image
 //! layout, so that other tools read the images in it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
@@ -18,11 +18,13 @@ use crate::proof::Referrer;
 
 /// No index of a bundle comes near.
 const MOST_INDEX: u64 = 64 << 20;
+/// Nobody has so many images, signatures and bills of materials in one file; each costs work.
+const MOST_LISTED: usize = 10_000;
 
 /// What was in a bundle.
 #[derive(Clone, Debug, Default)]
 pub struct BundleContents {
-    /// Digests of what its index lists, in that order, as far as they came with it.
+    /// Digests of what its index lists, each once, in that order, as far as they came with it.
     pub index: Vec<Digest>,
     /// Every blob that it holds, whether the store had it or not, with its size. All of them have the digests that they are
     /// named by.
@@ -120,10 +122,16 @@ pub fn read_bundle(store: &Store, path: &Path, reporter: &dyn Reporter) -> Resul
     let index: Value = serde_json::from_slice(&index.ok_or_else(none)?)
         .map_err(|source| Error::Index { path: path.to_owned(), source })?;
     reporter.end(Phase::Fetching, &item);
+    let mut listed = HashSet::new();
     let manifests = index["manifests"].as_array().into_iter().flatten();
-    let index = manifests
+    let mut index: Vec<Digest> = manifests
         .filter_map(|manifest| manifest["digest"].as_str()?.parse().ok())
-        .filter(|digest| blobs.contains_key(digest))
+        .filter(|digest| listed.insert(*digest))
         .collect();
+    if index.len() > MOST_LISTED {
+        let message = format!("its index lists more than {MOST_LISTED} manifests");
+        return Err(reading(io::Error::new(io::ErrorKind::InvalidData, message)));
+    }
+    index.retain(|digest| blobs.contains_key(digest));
     Ok(BundleContents { index, blobs })
 }

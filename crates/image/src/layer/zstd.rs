@@ -6,7 +6,7 @@ use super::{Contents, Joined, Part, append_moved, append_note, copy, kept, plain
 use crate::entry::Directory;
 use crate::links;
 use crate::segment::{
-    Error, FramesReader, Reader, Segment, ZstdWriter, frames, frames_key, key, once, prelude,
+    Error, Frames, FramesReader, RECORDS, Reader, Segment, ZstdWriter, frames, frames_key, key, once, prelude,
 };
 use crate::tarball;
 
@@ -24,8 +24,15 @@ pub(super) fn join(store: &Store, contents: &Contents<'_>) -> Result<(Joined, Ve
     }
     let own = key(&["zstd layer", &contents.key()]);
     let mut keys = vec![own.clone()];
-    let copied = contents.parts.iter().filter(|part| part.without.is_empty());
-    keys.extend(copied.map(|part| frames_key(part.segment)));
+    for Part { segment, .. } in contents.parts.iter().filter(|part| part.without.is_empty()) {
+        let key = frames_key(segment);
+        // Where the layer is here, nobody looks at them: what a scrub took away would not come back.
+        let lost = |made: Frames| !store.contains(&made.blob);
+        if store.record::<Frames>(RECORDS, &key)?.is_some_and(lost) {
+            frames(store, segment, &head(segment))?;
+        }
+        keys.push(key);
+    }
     let joined = once(
         store,
         &own,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use provenv_lock::{BaseLock, CondaPackage, PlatformLock, PostLink, PypiPackage, PypiSource, PythonLock};
 
-use super::{ImageConfig, LIBRARY_PATH};
+use super::ImageConfig;
 use crate::form::Form;
 use crate::segment::PREFIX;
 
@@ -96,9 +96,6 @@ pub fn equivalent_dockerfile(lock: &PlatformLock) -> String {
                 let _ = writeln!(text, "ENV PATH=\"/{PREFIX}/bin:$PATH\"");
             }
             "LANG" | "LC_ALL" if !is_own => {}
-            LIBRARY_PATH if !is_own => {
-                let _ = writeln!(text, "ENV {name}=\"{value}${{{name}:+:${name}}}\"");
-            }
             _ => {
                 let _ = writeln!(text, "ENV {name}=\"{value}\"");
             }

@@ -22,7 +22,7 @@ pub(super) fn collect(subject: &Subject<'_>) -> Bill {
         components: vec![image(subject)],
         contains: Vec::new(),
         needs: Vec::new(),
-        unread: 0,
+        unread: Vec::new(),
     };
     let system = System::of(subject);
     if !system.id.is_empty() {
@@ -69,7 +69,7 @@ impl Bill {
         self.contains.push((0, place));
         self.components.push(component);
         let Some(about) = about else {
-            self.unread += 1;
+            self.unread.push(place);
             return;
         };
         for part in &about.parts {

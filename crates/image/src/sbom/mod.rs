@@ -53,8 +53,8 @@ pub struct Bill {
     contains: Vec<(usize, usize)>,
     /// The same: the first needs the second.
     needs: Vec<(usize, usize)>,
-    /// How many packages say nothing of themselves, because their bytes were not there to be read.
-    unread: usize,
+    /// Places of packages of which nothing is known but their names, because their bytes were not there to be read.
+    unread: Vec<usize>,
 }
 
 /// What stands in a bill of materials.
@@ -152,7 +152,12 @@ impl Bill {
 
     /// How many packages say nothing of themselves, because their bytes were not there to be read.
     pub fn unread(&self) -> usize {
-        self.unread
+        self.unread.len()
+    }
+
+    /// These packages.
+    pub(crate) fn unread_components(&self) -> impl Iterator<Item = &Component> {
+        self.unread.iter().map(|place| &self.components[*place])
     }
 
     /// Every component with the one that contains it, which the image itself has not.

@@ -49,7 +49,7 @@ pub use model::{
 };
 pub(crate) use reader::{Piece, Reader};
 pub(crate) use writer::{Writer, prelude};
-pub(crate) use zstd::{FramesReader, ZstdWriter, frames, frames_key};
+pub(crate) use zstd::{Frames, FramesReader, ZstdWriter, frames, frames_key};
 
 use crate::entry::{Directory, Entry, EntryKind};
 

@@ -52,7 +52,7 @@ impl From<Materials> for SbomFormat {
   provenv image audit digits --only pypi                 Python packages alone
   provenv image audit digits --last                      what was found the last time; asks no database
 
-The exit code is 0 when nothing is found, 1 when something is, 2 when the audit failed.")]
+The exit code is 0 when nothing is found, 1 when something is, 2 when the audit failed or cannot be certain of finding nothing.")]
 pub struct AuditArgs {
     /// An environment, a file, or a manifest's digest
     #[arg(value_name = "ENV|FILE|DIGEST", value_hint = ValueHint::FilePath, required_unless_present = "all")]

@@ -59,7 +59,13 @@ pub async fn audit(context: &Context, arguments: AuditArgs) -> Result {
         context.show(&reports[0], text)?;
     }
     let is_clean = reports.iter().all(|report| report.findings.is_empty());
-    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let is_complete = reports.iter().all(AuditReport::is_complete);
+    Ok(match (is_clean, is_complete) {
+        (false, _) => ExitCode::FAILURE,
+        (true, true) => ExitCode::SUCCESS,
+        // Nothing was found, and that says nothing.
+        (true, false) => ExitCode::from(2),
+    })
 }
 
 fn text(report: &AuditReport) -> String {
@@ -106,10 +112,24 @@ fn text(report: &AuditReport) -> String {
         ("npm", "JavaScript packages that others bring along"),
         ("deb", "system packages, which are not Debian's own"),
     ] {
-        let count = report.unchecked.iter().filter(|one| one.ecosystem == ecosystem).count();
+        let count =
+            report.unchecked.iter().filter(|one| one.ecosystem == ecosystem && !one.uncertain).count();
         if count > 0 {
             let _ = writeln!(text, "not checked: {count} {what}");
         }
+    }
+    // Many say the same of themselves.
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for one in report.unchecked.iter().filter(|one| one.uncertain) {
+        let name = format!("{} {}", one.name, one.version);
+        match reasons.iter_mut().find(|(why, _)| *why == one.why) {
+            Some((_, names)) => names.push(name),
+            None => reasons.push((&one.why, vec![name])),
+        }
+    }
+    for (why, names) in reasons {
+        let what = if let [one] = &*names { one.clone() } else { format!("{} packages", names.len()) };
+        let _ = writeln!(text, "not certain: {}: {}", output::one_line(&what), output::one_line(why));
     }
     text
 }

@@ -162,7 +162,9 @@ impl Context {
             Some(builder) => Some(builder),
             None => builder_of_environment()?,
         };
-        Ok(Workspace::open(OpenOptions { root, reporter, offline, no_cache_registry, builder }).await?)
+        let secrets = self.global.secrets.clone();
+        Ok(Workspace::open(OpenOptions { root, reporter, offline, no_cache_registry, builder, secrets })
+            .await?)
     }
 
     /// Takes the progress off the terminal, or sums it up, so that results stand alone.

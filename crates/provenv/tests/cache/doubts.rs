@@ -82,4 +82,12 @@ fn where_keys_are_trusted_one_of_them_must_have_signed() {
         assert_eq!(done.json()["cached"], taken, "{}", done.stderr);
         assert_eq!(done.stderr.contains("no trusted key vouches for it"), !taken, "{}", done.stderr);
     }
+
+    // In another form, which nobody has signed, it takes the place of none.
+    let other = shared.json(&first, &["build", "tea.yaml", "--push", "--compression", "zstd"]);
+    let Some(third) = Workspace::new() else { return };
+    write(&third, &packages, "tea", &["leaf"]);
+    let done = build(&third, "release.pub");
+    assert!(!done.stderr.contains("no trusted key vouches for it"), "{}", done.stderr);
+    assert_eq!((&done.json()["cached"], &done.json()["lock"]), (&true.into(), &other["lock"]));
 }

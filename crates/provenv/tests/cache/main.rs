@@ -14,6 +14,7 @@ mod doubts;
 mod found;
 mod platforms;
 mod pushes;
+mod told;
 
 use std::net::SocketAddr;
 use std::process::Command;

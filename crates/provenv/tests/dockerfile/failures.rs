@@ -12,6 +12,7 @@ use super::{definition, runs, shell};
 by_each!(
     a_step_that_fails_is_shown_with_what_it_said_and_why,
     secrets_in_what_steps_print_are_masked,
+    secrets_that_are_given_are_seen_by_the_steps_that_ask_for_them_alone,
     a_build_that_is_stopped_leaves_nothing_behind,
 );
 
@@ -73,6 +74,61 @@ fn secrets_in_what_steps_print_are_masked(engine: &Engine) {
     assert!(log.contains("@host.test/x") && !log.contains("hunter2"), "{log}");
     let shown = workspace.run(["-o", "json", "builds", "show", "latest"]).ok().stdout;
     assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+fn secrets_that_are_given_are_seen_by_the_steps_that_ask_for_them_alone(engine: &Engine) {
+    let server = Server::start(FileTree::new());
+    let base = shell(&server);
+    let workspace = engine.workspace();
+    let value = "correct horse battery";
+    workspace.write("a, token", value);
+    workspace.write(
+        "made.yaml",
+        &definition(&format!(
+            "FROM {base}\nRUN --mount=type=secret,id=token,required=true read x < /run/secrets/token; echo \"it is <$x>\"; \
+             test \"${{#x}}\" = 21 && echo known > /known\n\
+             RUN ls /run > /after; cat /run/secrets/token || echo nothing there\n"
+        )),
+    );
+    let done = workspace.run(["lock", "made.yaml"]);
+    assert_eq!(done.code, 1, "{}", done.stdout);
+    assert!(done.stderr.contains("line 2 of the Dockerfile asks for the secret `token`"), "{}", done.stderr);
+    assert!(done.stderr.contains("--secret id=token,src=FILE"), "{}", done.stderr);
+    let done = workspace.run(["--secret", "id=token,src=nosuch", "lock", "made.yaml"]);
+    assert!(done.code == 1 && done.stderr.contains("`token` cannot be read"), "{}", done.stderr);
+    assert_eq!(runs(&workspace).len(), 0);
+
+    let done = workspace.run(["lock", "made.yaml", "--secret", "id=token,src=a, token"]).ok();
+    assert!(done.stderr.contains("it is <***>") && done.stderr.contains("nothing there"), "{}", done.stderr);
+    let said = workspace.run(["run", "made.yaml", "--", "cat", "/known"]).ok();
+    assert_eq!(said.stdout, "known\n", "{}", said.stderr);
+    // It counts for nothing: the same by a variable, and what is known is taken without it.
+    let first = super::made(&workspace, "made.yaml");
+    let mut again = workspace.command();
+    again
+        .args(["--secret", "id=token,env=MY_TOKEN", "lock", "made.yaml", "--upgrade"])
+        .env("MY_TOKEN", value);
+    Done::from(again.output().unwrap()).ok();
+    assert_eq!(super::made(&workspace, "made.yaml"), first);
+    // Nothing that is kept holds it.
+    for entry in walkdir::WalkDir::new(workspace.root()).into_iter().map(Result::unwrap) {
+        if entry.file_type().is_file() {
+            let bytes = fs_err::read(entry.path()).unwrap();
+            let found = bytes.windows(value.len()).any(|window| window == value.as_bytes());
+            assert!(!found, "{}", entry.path().display());
+        }
+    }
+
+    workspace.write("ssh.yaml", &definition(&format!("FROM {base}\nRUN --mount=type=ssh true\n")));
+    let done = workspace.run(["lock", "ssh.yaml"]);
+    assert!(
+        done.code == 1 && done.stderr.contains("line 2 of the Dockerfile asks for an ssh agent"),
+        "{}",
+        done.stderr
+    );
+    workspace.write("other.yaml", &definition(&format!("# syntax=team/frontend:1\nFROM {base}\nRUN true\n")));
+    let done = workspace.run(["lock", "other.yaml"]);
+    assert!(done.code == 1 && done.stderr.contains("the frontend `team/frontend:1`"), "{}", done.stderr);
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn steps_are_no_published_artifacts_and_the_images_they_take_from_are_bases(engi
     let files = [
         ("steps.yaml", format!("FROM {base}\nRUN echo anything > /anything\n")),
         ("copied.yaml", format!("FROM {base}\nCOPY --from={tools} /tool.txt /\n")),
-        ("nothing.yaml", "FROM scratch\nLABEL team=ours\n".to_owned()),
+        ("nothing.yaml", "FROM scratch\nWORKDIR /srv\n".to_owned()),
     ];
     for (file, dockerfile) in &files {
         workspace.write(file, &definition(dockerfile));

@@ -211,6 +211,46 @@ fn two_images_of_one_lock_are_one_too_many() {
 }
 
 #[test]
+fn an_index_that_lists_a_record_again_and_again_lists_it_once() {
+    let Some(made) = made() else { return };
+    let elsewhere = Workspace::empty();
+    let bundle = made.unpacked(&elsewhere);
+    let index = bundle.0.index();
+    let entries = index["manifests"].as_array().unwrap().clone();
+    let listing = |entries: Vec<Value>| {
+        let mut index = index.clone();
+        index["manifests"] = Value::Array(entries);
+        bundle.0.set_index(&index);
+        bundle.pack(&elsewhere);
+    };
+    // Another record of the same image, and more than anybody has.
+    let mut record = bundle.0.referrer(BUNDLE);
+    record["annotations"] = json!({ "another": "one" });
+    let another = bundle.0.put(MANIFEST, record.to_string().as_bytes());
+    listing([&*entries, &[another]].concat());
+    refused(&elsewhere, &[], &["two records of one image", &made.image]);
+    let digest = |number: u32| Digest::of(&number.to_be_bytes()).to_string();
+    let more =
+        (0..10_000).map(|number| json!({ "mediaType": MANIFEST, "digest": digest(number), "size": 2 }));
+    listing(entries.iter().cloned().chain(more).collect());
+    refused(&elsewhere, &[], &["its index lists more than 10000 manifests"]);
+
+    listing(entries.iter().cycle().take(entries.len() * 50).cloned().collect());
+    let imported = import(&elsewhere, &[]).ok().json();
+    let images = imported["images"].as_array().unwrap();
+    assert_eq!((images.len(), &images[0]["image"]), (1, &json!(made.image)), "{imported}");
+    let signatures = elsewhere.json(["image", "provenance", &made.image]);
+    assert_eq!(signatures["subject"].as_array().unwrap().len(), 1);
+    // What its packages say of themselves came with it: nothing is left out for want of that.
+    let told = |workspace: &Workspace| {
+        let done = workspace.run(["image", "sbom", &made.image, "--format", "cyclonedx"]).ok();
+        assert_eq!(done.stderr, "");
+        done.stdout
+    };
+    assert!(told(&elsewhere).contains("\"licenses\""));
+}
+
+#[test]
 fn names_that_nobody_may_register_are_not_registered_by_a_bundle_either() {
     let Some(made) = made() else { return };
     let elsewhere = Workspace::empty();

@@ -25,6 +25,26 @@ fn workspace() -> Option<(Workspace, provenv_testing::server::Server, String)> {
 }
 
 #[test]
+fn an_image_in_another_form_moves_no_tag() {
+    let Some((workspace, _packages, digest)) = workspace() else { return };
+    let server = Server::open(&workspace.root());
+    let client = server.client();
+    for form in [["--compression", "zstd"], ["--layers", "40"]] {
+        let other = workspace.json([&["build", "Tea:1"][..], &form].concat())["image"].clone();
+        assert_ne!(other, digest);
+        // Who wants it says so.
+        client.get(&format!("/v2/tea/manifests/{}", other.as_str().unwrap())).is(200);
+        let tagged = client.get("/v2/tea/manifests/1").is(200);
+        assert_eq!(tagged.must("Docker-Content-Digest"), digest);
+        // And every command means the same image by the name.
+        assert_eq!(workspace.json(["image", "show", "Tea:1"])["digest"], digest);
+        let bill = workspace.run(["image", "sbom", "Tea:1", "--format", "cyclonedx"]).ok().stdout;
+        assert!(bill.contains(digest.trim_start_matches("sha256:")), "{bill}");
+        assert!(!bill.contains(other.as_str().unwrap().trim_start_matches("sha256:")), "{bill}");
+    }
+}
+
+#[test]
 fn a_version_that_is_built_is_a_tag() {
     let Some((workspace, _packages, digest)) = workspace() else { return };
     let server = Server::open(&workspace.root());

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod docker;
+pub mod postgres;
 pub mod registry;
 
 use std::ffi::OsStr;
@@ -137,7 +138,16 @@ fn settings(mut command: Command, root: &Path) -> Command {
         .env("PROVENV_WORKSPACE", root)
         .env("XDG_CONFIG_HOME", "/nonexistent")
         .env_remove("PROVENV_CONFIG")
+        .env_remove("PROVENV_CATALOGUE")
+        .env_remove("PROVENV_CATALOGUE_SCHEMA")
         .env("NO_COLOR", "1");
+    // All tests in PostgreSQL: each workspace has a schema of its own; the seed, which stays, a file.
+    let stays = root.starts_with(env!("CARGO_TARGET_TMPDIR"));
+    if let Some(url) = std::env::var_os("PROVENV_TEST_CATALOGUE").filter(|_| !stays) {
+        let digits: String = root.to_string_lossy().bytes().map(|byte| format!("{byte:x}")).collect();
+        let schema = format!("w{}", &digits[digits.len().saturating_sub(60)..]);
+        command.env("PROVENV_CATALOGUE", url).env("PROVENV_CATALOGUE_SCHEMA", schema);
+    }
     command
 }
 

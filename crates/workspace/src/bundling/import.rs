@@ -1,10 +1,11 @@
 //! A bundle is taken over: all of it is checked before the catalogue names any of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use provenv_definition::{Definition, Digest, Environment, Platform, codes, definition_digest};
+use provenv_image::about::ABOUTS_TYPE;
 use provenv_image::export::{self, BundleContents, read_bundle};
 use provenv_image::form::Form;
 use provenv_image::oci::Image;
@@ -24,6 +25,8 @@ use crate::{Error, Result, Workspace, user_name};
 
 /// No manifest is larger (OCI distribution specification, "Pushing Manifests").
 const MOST_MANIFEST: u64 = 4 << 20;
+/// What a bundle's index lists is no larger together: it is in memory while the bundle is checked.
+const MOST_MANIFESTS: u64 = 256 << 20;
 /// No lock, statement or signature is larger.
 const MOST_PART: u64 = 64 << 20;
 
@@ -58,6 +61,8 @@ struct Sound {
     form: Form,
     image: Image,
     environment: Option<EnvironmentFile>,
+    /// What is told of its packages.
+    told: Option<Vec<u8>>,
     artifacts: usize,
     proofs: Vec<Referrer>,
     checks: Vec<Check>,
@@ -115,12 +120,24 @@ impl Workspace {
             }
             error => error.into(),
         })?;
+        let unsound = |what: String| Error::from(BundleError::Unsound { file: file.to_owned(), what });
+        let sizes = contents.index.iter().filter_map(|digest| contents.blobs.get(digest));
+        if sizes.filter(|size| **size <= MOST_MANIFEST).sum::<u64>() > MOST_MANIFESTS {
+            let most = MOST_MANIFESTS >> 20;
+            return Err(unsound(format!("the manifests that its index lists are larger than {most} MiB")));
+        }
+        let mut recorded = HashSet::new();
         let mut referrers = Vec::new();
         for digest in &contents.index {
             // Images and layers may be listed too.
             if contents.blobs.get(digest).is_some_and(|size| *size <= MOST_MANIFEST)
                 && let Ok(referrer) = Referrer::parse(&self.store.read(digest)?)
             {
+                // All that is checked of an image would be checked again for each.
+                if referrer.artifact_type == BUNDLE_TYPE && !recorded.insert(referrer.subject) {
+                    let image = referrer.subject;
+                    return Err(unsound(format!("it holds two records of one image, {image}")));
+                }
                 referrers.push(referrer);
             }
         }
@@ -185,6 +202,7 @@ impl Workspace {
             form,
             image,
             environment,
+            told: part(ABOUTS_TYPE)?,
             artifacts: bundle.layers.iter().filter(|layer| layer.media_type == ARTIFACT_TYPE).count(),
             proofs: opened.referrers.iter().filter(is_proof).cloned().collect(),
             checks: Vec::new(),
@@ -311,6 +329,14 @@ impl Workspace {
         if here != image.manifest {
             let (file, image) = (opened.file.to_owned(), image.manifest);
             return Err(BundleError::OtherImage { file, image, here }.into());
+        }
+        // No signature is about it: where signatures are demanded, it is known when the image is made again here.
+        let believed = options.keys.is_empty() && options.policy.is_none();
+        if let Some(told) = sound.told.as_ref().filter(|_| believed)
+            && let Some(lock) = sound.lock.platforms.get(&image.platform)
+            && let Err(why) = self.take_abouts(lock, told).await?
+        {
+            self.reporter.note(&format!("what the bundle tells of the image's packages is not taken: {why}"));
         }
         for proof in &sound.proofs {
             self.catalogue.record_proof(proof, None, &user_name()).await?;

@@ -189,6 +189,7 @@ impl Workspace {
             let known = ImageFile { form, image: image.clone() };
             let mut parts = record.parts()?;
             parts.push(json_part(IMAGE_TYPE, &known)?);
+            parts.extend(self.told_abouts(lock, image.platform).await?);
             if let Some(row) = registered {
                 let registered =
                     EnvironmentFile { name: row.name, version: row.version, environment: row.environment };

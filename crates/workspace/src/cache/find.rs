@@ -1,8 +1,10 @@
 //! What the shared cache has is looked up, held against what is asked for, and taken over.
 
 use std::path::Path;
+use std::time::Duration;
 
 use provenv_definition::{Definition, Digest, Platform};
+use provenv_image::about::{ABOUTS_TYPE, MOST_TOLD};
 use provenv_image::form::Form;
 use provenv_image::oci::Image;
 use provenv_image::proof::Referrer;
@@ -19,12 +21,17 @@ use crate::image_file::{self, IMAGE_TYPE, ImageFile};
 use crate::locking::Locked;
 use crate::{Error, Result, Workspace};
 
+/// A registry may ask for patience, or say nothing: nobody waits longer than this for a short cut.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Why what was found is not taken.
 enum Refused {
     /// It is not what it should be.
     Because(String),
     /// Asking failed.
     Failed(Error),
+    /// Asking took longer than it is worth.
+    Slow,
 }
 
 impl<E: Into<Error>> From<E> for Refused {
@@ -59,6 +66,14 @@ impl Workspace {
                 self.reporter.note(&format!("the shared cache {name} is left aside: {why}"));
                 Ok(None)
             }
+            Err(Refused::Slow) => {
+                cache.set_down();
+                let seconds = PATIENCE.as_secs();
+                self.reporter.note(&format!(
+                    "the shared cache {name} is left aside: it gave no answer within {seconds} s"
+                ));
+                Ok(None)
+            }
             Err(Refused::Failed(error)) => Err(error),
         }
     }
@@ -70,7 +85,7 @@ impl Workspace {
         if crate::folders::is_local(definition) {
             return Ok(None);
         }
-        let found = self.lock_in_cache(cache, definition, digest).await;
+        let found = in_time(self.lock_in_cache(cache, definition, digest)).await;
         let Some((lock, receipt, text)) = self.settled(cache, "lock", found)? else { return Ok(None) };
         self.catalogue.import_resolution(definition, &lock, &receipt, &text).await?;
         self.reporter.note(&format!(
@@ -143,7 +158,7 @@ impl Workspace {
         form: Form,
     ) -> Result<Option<Image>> {
         let Some(cache) = self.asked_cache() else { return Ok(None) };
-        let found = self.image_in_cache(cache, lock, platform, form).await;
+        let found = in_time(self.image_in_cache(cache, lock, platform, form)).await;
         let Some(image) = self.settled(cache, "image", found)? else { return Ok(None) };
         self.catalogue.record_remote_image(lock, form, &image, &cache.name()).await?;
         let (registry, name) = (cache.repository.registry(), cache.repository.repository());
@@ -182,7 +197,41 @@ impl Workspace {
         self.vouched(cache, &image.manifest, lock).await?;
         self.store.put(&manifest.bytes)?;
         self.store.put(&config)?;
+        self.take_told(cache, lock, platform, &record).await?;
         Ok(Some(image))
+    }
+
+    /// Takes along what is told of the packages of an image. Without it the image is as good; who asks what is in it hears that it
+    /// is not known.
+    async fn take_told(
+        &self,
+        cache: &Cache,
+        lock: &Digest,
+        platform: Platform,
+        record: &Referrer,
+    ) -> Result<(), Refused> {
+        // No signature is about it, and whoever may push could hide by it what is wrong with a package.
+        if !cache.keys.is_empty() {
+            return Ok(());
+        }
+        let lock = self.catalogue.lock(lock).await?;
+        let Some(lock) = lock.as_ref().and_then(|lock| lock.platforms.get(&platform)) else { return Ok(()) };
+        let Some(layer) = record.layers.iter().find(|layer| layer.media_type == ABOUTS_TYPE) else {
+            return Ok(());
+        };
+        if layer.size > MOST_TOLD || !self.lacks_abouts(lock).await? {
+            return Ok(());
+        }
+        let told = cache.reader(&self.config)?.blob(&layer.digest, layer.size).await;
+        let taken = match told {
+            Ok(told) => self.take_abouts(lock, &told).await?,
+            Err(error) => Err(with_causes(&error)),
+        };
+        if let Err(why) = taken {
+            let name = cache.name();
+            self.reporter.note(&format!("what {name} tells of the image's packages is not taken: {why}"));
+        }
+        Ok(())
     }
 
     /// Whether one of the keys that the settings trust has signed that the image was made from the lock; it is where they name
@@ -194,6 +243,11 @@ impl Workspace {
         let options = cache.options(&self.config);
         self.vouched_for(&cache.repository, image, lock, &cache.keys, &options).await?.map_err(because)
     }
+}
+
+/// A look-up, as long as it is a short cut.
+async fn in_time<T>(look_up: impl Future<Output = Result<T, Refused>>) -> Result<T, Refused> {
+    tokio::time::timeout(PATIENCE, look_up).await.unwrap_or(Err(Refused::Slow))
 }
 
 /// The files of a lock that no index has.

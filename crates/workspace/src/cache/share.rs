@@ -5,7 +5,7 @@ use provenv_image::oci::Image;
 use provenv_image::proof::artifact::Descriptor;
 use provenv_image::proof::provenance::{DEFINITION_TYPE, LOCK_TYPE, RECEIPT_TYPE};
 use provenv_image::proof::{Part, Referrer};
-use provenv_registry::{Reference, Repository};
+use provenv_registry::{Reference, Repository, short_pause};
 
 use super::find::built;
 use super::index::{CacheIndex, Recorded};
@@ -70,7 +70,11 @@ impl Workspace {
             text(RECEIPT_TYPE, receipt.into_bytes()),
             json_part(IMAGE_TYPE, &ImageFile { form: self.stated_form(image)?, image: image.clone() })?,
         ];
-        for Part { media_type, bytes, annotations } in parts {
+        // Bills of materials and audits are the same there, without the packages' bytes.
+        let chosen = locked.lock.platforms.get(&image.platform);
+        let chosen = chosen.ok_or(Error::NoPlatform(image.platform))?;
+        let told = self.told_abouts(chosen, image.platform).await?;
+        for Part { media_type, bytes, annotations } in parts.into_iter().chain(told) {
             let (digest, size) = (self.store.put(&bytes)?, bytes.len() as u64);
             layers.push(Descriptor { media_type, digest, size, annotations });
         }
@@ -85,32 +89,47 @@ impl Workspace {
     }
 }
 
-/// Adds an image to the index of its lock. Others may add one for another platform at the same time.
+/// Adds an image to the index of its lock. Others may add one for another platform at the same time: who read the index before
+/// ours was in it writes it without, so that there is a second look after that.
 async fn add(writer: &Repository, tag: &str, locked: &Locked, own: &Recorded) -> Result<CacheIndex> {
     let (definition, lock) = (&locked.definition, &locked.receipt.lock);
+    let mut wrote = false;
     for round in 0..=ROUNDS {
         let there = index_at(writer, tag).await?;
         let mut recorded = there.as_ref().map(CacheIndex::recorded).unwrap_or_default();
         if let Some(there) = there.filter(|there| there.for_platform(own.platform).as_ref() == Some(own)) {
-            return Ok(there);
+            if !wrote {
+                return Ok(there);
+            }
+            wrote = false;
+            short_pause(2).await;
+            continue;
         }
         if round == ROUNDS {
             break;
         }
+        short_pause(round).await;
         recorded.retain(|one| one.platform != own.platform);
         recorded.push(own.clone());
         let index = CacheIndex::of(definition, lock, locked.receipt.resolved_at, &recorded);
         writer.put(tag, INDEX_TYPE, &index.to_bytes()).await?;
+        wrote = true;
     }
     Err(Error::Cache(format!("others write to `{tag}` all the time")))
 }
 
-/// Names the index by the definition, unless another lock was chosen for that later than ours.
+/// Names the index by the definition, unless another lock was chosen for that later than ours. Where it names the same lock
+/// already, by images in another form that may be signed, it stays: the lock is what it is asked for.
 async fn name_definition(writer: &Repository, locked: &Locked, index: &CacheIndex) -> Result<()> {
     let tag = definition_tag(&locked.definition);
     if let Some(there) = index_at(writer, &tag).await? {
-        let is_later = there.resolved() > Some(locked.receipt.resolved_at);
-        if there == *index || (is_later && there.lock() != Some(locked.receipt.lock)) {
+        let stays = if there.lock() == Some(locked.receipt.lock) {
+            let own = index.recorded();
+            there == *index || !there.recorded().iter().all(|one| own.contains(one))
+        } else {
+            there.resolved() > Some(locked.receipt.resolved_at)
+        };
+        if stays {
             return Ok(());
         }
     }

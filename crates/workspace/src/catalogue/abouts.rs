@@ -3,7 +3,7 @@
 use provenv_definition::Digest;
 use provenv_image::about::{About, Known};
 
-use super::{Catalogue, Result, corrupt};
+use super::{Catalogue, Result, Turn, corrupt};
 
 impl Catalogue {
     /// What is known of the packages with these artifacts.
@@ -22,17 +22,25 @@ impl Catalogue {
         Ok(known)
     }
 
-    /// Keeps what was found out.
+    /// Keeps what was read of packages here.
     pub async fn keep_abouts(&self, known: &Known) -> Result<()> {
+        self.keep(known, "DO UPDATE SET body = excluded.body").await
+    }
+
+    /// Keeps what others told, of packages that nothing is known of.
+    pub async fn keep_told_abouts(&self, known: &Known) -> Result<()> {
+        self.keep(known, "DO NOTHING").await
+    }
+
+    async fn keep(&self, known: &Known, otherwise: &'static str) -> Result<()> {
         if known.is_empty() {
             return Ok(());
         }
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin(&Turn::Abouts).await?;
         for (artifact, about) in known {
-            sqlx::query(
-                "INSERT INTO abouts (artifact, body) VALUES ($1, $2)
-                 ON CONFLICT (artifact) DO UPDATE SET body = excluded.body",
-            )
+            sqlx::query(sqlx::AssertSqlSafe(format!(
+                "INSERT INTO abouts (artifact, body) VALUES ($1, $2) ON CONFLICT (artifact) {otherwise}"
+            )))
             .bind(artifact.to_string())
             .bind(serde_json::to_string(about).map_err(corrupt("description of a package"))?)
             .execute(&mut *transaction)

@@ -1,7 +1,7 @@
 //! Names and versions that are put away, and back.
 
 use super::history::{self, NewChange, change};
-use super::{Catalogue, Result};
+use super::{Catalogue, Result, Turn};
 
 /// What is known of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Catalogue {
         who: &str,
     ) -> Result<bool> {
         let at = archived.then(|| jiff::Timestamp::now().to_string());
-        let mut transaction = self.writing().await?;
+        let mut transaction = self.begin(&Turn::Environment(name)).await?;
         let changed = match version {
             Some(version) => sqlx::query(
                 "UPDATE environments SET archived_at = $1

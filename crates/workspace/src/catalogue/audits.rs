@@ -3,13 +3,13 @@
 use provenv_definition::Digest;
 
 use super::holdings::index_audit;
-use super::{Catalogue, Result, corrupt};
+use super::{Catalogue, Result, Turn, corrupt};
 use crate::auditing::AuditReport;
 
 impl Catalogue {
     /// Keeps a report.
     pub async fn keep_audit(&self, report: &AuditReport) -> Result<()> {
-        let mut transaction = self.writing().await?;
+        let mut transaction = self.begin(&Turn::Audits).await?;
         sqlx::query("INSERT INTO audits (id, manifest, audited_at, body) VALUES ($1, $2, $3, $4)")
             .bind(&report.id)
             .bind(report.image.to_string())

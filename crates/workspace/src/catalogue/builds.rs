@@ -3,10 +3,9 @@
 use provenv_definition::{Digest, Platform};
 use provenv_image::form::Form;
 use serde::Serialize;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::Row as _;
 
-use super::{Catalogue, Result, corrupt};
+use super::{Catalogue, Result, Row, corrupt};
 
 /// How far a build is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -66,7 +65,7 @@ impl Catalogue {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM builds ORDER BY started_at DESC, id LIMIT $1"
         )))
-        .bind(limit)
+        .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(read).collect()
@@ -160,7 +159,7 @@ impl Catalogue {
     }
 }
 
-fn read(row: &SqliteRow) -> Result<BuildRow> {
+fn read(row: &Row) -> Result<BuildRow> {
     let manifest: Option<String> = row.try_get("manifest")?;
     let ended_at: Option<String> = row.try_get("ended_at")?;
     let lock: String = row.try_get("lock")?;

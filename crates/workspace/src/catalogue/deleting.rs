@@ -3,7 +3,7 @@
 use provenv_definition::Digest;
 
 use super::history::{self, NewChange, change};
-use super::{Catalogue, Connection, Result, corrupt};
+use super::{Catalogue, Connection, Result, Turn, corrupt};
 
 /// What refers to a version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Catalogue {
         dry_run: bool,
         who: &str,
     ) -> Result<Vec<(String, Deletion)>> {
-        let mut transaction = self.writing().await?;
+        let mut transaction = self.begin(&Turn::Everything).await?;
         let mut outcomes = Vec::new();
         for version in versions {
             let row: Option<(String, i64, String)> = sqlx::query_as(

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use provenv_definition::{Base, Environment};
 
 use super::history::{self, NewChange, change};
-use super::{Catalogue, Connection, Result, corrupt};
+use super::{Catalogue, Connection, Result, Turn, corrupt};
 use crate::curated::is_curated;
 
 /// How a description and tags are to change.
@@ -27,7 +27,7 @@ impl Catalogue {
         wanted: &Description,
         who: &str,
     ) -> Result<Option<usize>> {
-        let mut transaction = self.writing().await?;
+        let mut transaction = self.begin(&Turn::Environment(name)).await?;
         let body: Option<(String,)> =
             sqlx::query_as("SELECT body FROM environments WHERE name = $1 AND version = $2")
                 .bind(name)

@@ -4,7 +4,7 @@ use provenv_definition::{Definition, Digest};
 use provenv_lock::{Lock, Receipt};
 
 use super::holdings::index_lock;
-use super::{Catalogue, Result, corrupt};
+use super::{Catalogue, Result, Turn, corrupt};
 
 impl Catalogue {
     /// The lock with this digest.
@@ -51,7 +51,7 @@ impl Catalogue {
         let lock_body = String::from_utf8(lock.to_bytes()).map_err(corrupt("lock"))?;
         let receipt_body = serde_json::to_string_pretty(receipt).map_err(corrupt("receipt"))?;
         let receipt_digest = Digest::of(receipt_body.as_bytes());
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin(&Turn::Definition(&receipt.definition)).await?;
         for (digest, kind, body) in [
             (&receipt.definition, "definition", definition_body),
             (&receipt.lock, "lock", lock_body),
@@ -89,7 +89,7 @@ impl Catalogue {
         let definition_body = serde_json::to_string(definition).map_err(corrupt("definition"))?;
         let lock_body = String::from_utf8(lock.to_bytes()).map_err(corrupt("lock"))?;
         let receipt_digest = Digest::of(receipt_text.as_bytes());
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin(&Turn::Definition(&receipt.definition)).await?;
         for (digest, kind, body) in [
             (&receipt.definition, "definition", definition_body.as_str()),
             (&receipt.lock, "lock", lock_body.as_str()),
@@ -118,7 +118,7 @@ impl Catalogue {
     pub async fn keep_lock(&self, lock: &Lock) -> Result<()> {
         let body = String::from_utf8(lock.to_bytes()).map_err(corrupt("lock"))?;
         let digest = lock.digest();
-        let mut transaction = self.writing().await?;
+        let mut transaction = self.begin(&Turn::Definition(&lock.definition)).await?;
         sqlx::query("INSERT INTO documents (digest, kind, body) VALUES ($1, 'lock', $2) ON CONFLICT (digest) DO NOTHING")
             .bind(digest.to_string())
             .bind(body)

@@ -9,7 +9,7 @@ use sqlx::Row as _;
 use super::deleting::is_deleted;
 use super::describing::{index_tags, kind_of};
 use super::history::{self, NewChange, change};
-use super::{Catalogue, CatalogueError, Connection, Result, Row, corrupt};
+use super::{Catalogue, CatalogueError, Connection, Result, Row, Turn, corrupt};
 
 /// A registered version.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ pub(super) const COLUMNS: &str = "name, version, definition, receipt, lock, body
 impl Catalogue {
     /// Registers `new`, or finds the version that has the same content. Says whether it is new.
     pub async fn register(&self, new: &NewEnvironment<'_>) -> Result<(EnvironmentRow, bool)> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin(&Turn::Environment(new.name)).await?;
         let wanted = new.version.map(str::to_owned);
         let same: Option<(String,)> = match &wanted {
             Some(version) => {
@@ -300,11 +300,12 @@ mod tests {
     use provenv_lock::{Lock, Receipt};
 
     use crate::catalogue::{Catalogue, RunRow, RunStatus};
+    use crate::config::CatalogueSettings;
 
     #[tokio::test]
     async fn a_run_needs_its_lock_though_its_image_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        let catalogue = Catalogue::open(&folder.path().join("catalogue.db")).await.unwrap();
+        let catalogue = Catalogue::open(folder.path(), &CatalogueSettings::default()).await.unwrap();
         let definition = Definition::default();
         let digest = definition_digest(&definition);
         let lock = Lock { format: Lock::FORMAT, definition: digest, platforms: [].into() };

@@ -10,8 +10,21 @@ use super::{Connection, Result, corrupt};
 /// How many rows are read at once: a catalogue may hold a million.
 const BATCH: i64 = 500;
 
+/// The migration that makes the tables of what locks hold.
+const HOLDINGS: usize = 10;
+
+/// Fills what is not filled in a catalogue that had so many migrations before.
+pub(super) async fn fill(connection: &mut Connection, done: usize) -> Result<()> {
+    environments(&mut *connection).await?;
+    if done < HOLDINGS {
+        locks(&mut *connection).await?;
+        audits(connection).await?;
+    }
+    Ok(())
+}
+
 /// Fills the kinds and tags of environments that have no kind.
-pub(super) async fn environments(connection: &mut Connection) -> Result<()> {
+async fn environments(connection: &mut Connection) -> Result<()> {
     loop {
         let rows: Vec<(String, String, String)> =
             sqlx::query_as("SELECT name, version, body FROM environments WHERE kind IS NULL LIMIT $1")
@@ -35,7 +48,7 @@ pub(super) async fn environments(connection: &mut Connection) -> Result<()> {
 }
 
 /// Enters what the locks hold. One that cannot be read holds nothing that could be found.
-pub(super) async fn locks(connection: &mut Connection) -> Result<()> {
+async fn locks(connection: &mut Connection) -> Result<()> {
     let mut last = String::new();
     loop {
         let rows: Vec<(String, String)> = sqlx::query_as(
@@ -58,7 +71,7 @@ pub(super) async fn locks(connection: &mut Connection) -> Result<()> {
 }
 
 /// Enters what audits found, the oldest first.
-pub(super) async fn audits(connection: &mut Connection) -> Result<()> {
+async fn audits(connection: &mut Connection) -> Result<()> {
     let rows: Vec<(String,)> =
         sqlx::query_as("SELECT id FROM audits ORDER BY audited_at, id").fetch_all(&mut *connection).await?;
     for (id,) in rows {
@@ -79,7 +92,8 @@ pub(super) async fn audits(connection: &mut Connection) -> Result<()> {
 mod tests {
     use provenv_definition::{Definition, Environment};
 
-    use crate::catalogue::{Catalogue, Condition, Criteria, MIGRATIONS};
+    use crate::catalogue::{Catalogue, Condition, Criteria, MIGRATIONS, Turn};
+    use crate::config::CatalogueSettings;
 
     #[tokio::test]
     async fn what_an_older_version_wrote_is_found_and_counted_on() {
@@ -119,7 +133,7 @@ mod tests {
         }
         old.close().await;
 
-        let catalogue = Catalogue::open(&path).await.unwrap();
+        let catalogue = Catalogue::open(folder.path(), &CatalogueSettings::default()).await.unwrap();
         let find = async |condition| {
             let criteria =
                 Criteria { conditions: vec![condition], all_versions: true, ..Criteria::default() };
@@ -132,7 +146,7 @@ mod tests {
         let history = catalogue.history("tea", None, None, 10).await.unwrap();
         let numbers: Vec<_> = history.iter().map(|change| (change.number, change.who.as_str())).collect();
         assert_eq!(numbers, [4, 3, 2, 1].map(|number| (number, "somebody")));
-        let mut connection = catalogue.writing().await.unwrap();
+        let mut connection = catalogue.begin(&Turn::Environment("tea")).await.unwrap();
         let next = crate::catalogue::environments::next(&mut connection, "tea", None).await.unwrap();
         assert_eq!(next, (5, "10".to_owned()));
     }

@@ -3,10 +3,9 @@
 use provenv_definition::{Digest, Platform};
 use provenv_image::form::Form;
 use provenv_image::oci::Image;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::Row as _;
 
-use super::{Catalogue, Result, corrupt};
+use super::{Catalogue, Result, Row, corrupt};
 
 /// An image of this workspace.
 #[derive(Clone, Debug)]
@@ -21,17 +20,6 @@ pub struct ImageRow {
     pub image: Image,
     /// When it was first assembled here.
     pub created_at: jiff::Timestamp,
-}
-
-/// An image that was made here at some time, whether its bytes are there or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MadeRow {
-    /// The lock it was assembled from.
-    pub lock: Digest,
-    /// What it runs on.
-    pub platform: Platform,
-    /// The digest of its manifest.
-    pub manifest: Digest,
 }
 
 impl Catalogue {
@@ -139,31 +127,6 @@ impl Catalogue {
             .collect()
     }
 
-    /// Every image that was ever made here, newest first, each with each lock that it was made from once.
-    pub async fn images_ever(&self) -> Result<Vec<MadeRow>> {
-        let rows = sqlx::query(
-            "SELECT lock, platform, manifest, max(made_at) AS made_at FROM (
-                 SELECT lock, platform, manifest, created_at AS made_at FROM images
-                 UNION ALL
-                 SELECT lock, platform, manifest, found_at FROM remote_images
-                 UNION ALL
-                 SELECT lock, platform, manifest, started_at FROM builds
-                 WHERE status = 'succeeded' AND manifest IS NOT NULL AND definition IS NULL
-             ) GROUP BY lock, platform, manifest ORDER BY made_at DESC, manifest",
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(MadeRow {
-                    lock: row.try_get::<String, _>("lock")?.parse().map_err(corrupt("digest"))?,
-                    platform: row.try_get::<String, _>("platform")?.parse().map_err(corrupt("platform"))?,
-                    manifest: row.try_get::<String, _>("manifest")?.parse().map_err(corrupt("digest"))?,
-                })
-            })
-            .collect()
-    }
-
     /// Forgets an image whose bytes were collected.
     pub async fn forget_image(&self, row: &ImageRow) -> Result<()> {
         sqlx::query(
@@ -181,7 +144,7 @@ impl Catalogue {
 }
 
 /// The form in a row, if it says one.
-pub(super) fn form(row: &SqliteRow) -> Result<Option<Form>> {
+pub(super) fn form(row: &Row) -> Result<Option<Form>> {
     let epoch: Option<i64> = row.try_get("epoch")?;
     let Some(epoch) = epoch.and_then(|epoch| u32::try_from(epoch).ok()) else { return Ok(None) };
     let packing: Option<String> = row.try_get("compression")?;

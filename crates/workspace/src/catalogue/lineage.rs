@@ -66,7 +66,7 @@ impl Catalogue {
     }
 
     /// Every image that a lock became at any time, with its platform.
-    pub async fn images_of_lock(&self, lock: &Digest) -> Result<Vec<(Digest, String)>> {
+    pub async fn images_ever_of_lock(&self, lock: &Digest) -> Result<Vec<(Digest, String)>> {
         let rows: Vec<(String, String)> = sqlx::query_as(
             "SELECT manifest, platform FROM images WHERE lock = $1
              UNION SELECT manifest, platform FROM remote_images WHERE lock = $1

@@ -1,8 +1,9 @@
-//! The catalogue: who, what, when. SQLite today; every query keeps to SQL that PostgreSQL takes too.
+//! The catalogue: who, what, when. In SQLite or PostgreSQL, with the same queries: they keep to what both take.
 
 mod abouts;
 mod archiving;
 mod audits;
+mod binding;
 mod builds;
 mod deleting;
 mod describing;
@@ -15,19 +16,17 @@ mod holdings;
 mod images;
 mod labels;
 mod lineage;
+mod postgres;
 mod proofs;
 mod query;
 mod registry;
 mod remote;
 mod runs;
+mod sqlite;
+mod turn;
 mod uses;
 
-use std::path::Path;
-use std::time::Duration;
-
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use std::path::{Path, PathBuf};
 
 pub use builds::{BuildRow, BuildStatus};
 pub use deleting::{Deletion, References};
@@ -36,13 +35,20 @@ pub use environments::{EnvironmentRow, NewEnvironment, Same};
 pub use finding::{Condition, Criteria, FoundRow, Include};
 pub use history::ChangeRow;
 pub use holdings::ArtifactRow;
-pub use images::{ImageRow, MadeRow};
+pub use images::ImageRow;
 pub use lineage::RunName;
+pub(crate) use postgres::code as postgres_code;
 pub use proofs::Origin;
 pub use registry::{Refused, RepositoryVersion};
 pub use runs::{RunRow, RunStatus};
+use turn::Turn;
 
-/// The schemas, oldest first; the database's `user_version` says how many are in.
+use crate::config::CatalogueSettings;
+
+/// The file of a catalogue in SQLite.
+const FILE: &str = "catalogue.db";
+
+/// The schemas, oldest first; the database says how many are in.
 const MIGRATIONS: &[&str] = &[
     include_str!("schema.sql"),
     include_str!("registry.sql"),
@@ -62,6 +68,52 @@ pub enum CatalogueError {
     /// The database refused.
     #[error("the catalogue could not be read or written")]
     Database(#[from] sqlx::Error),
+    /// A database that cannot be connected to, or lets nothing be made in it.
+    #[error("the catalogue at {place} could not be opened")]
+    Connect {
+        /// Where it is, without credentials.
+        place: String,
+        /// The schema in it.
+        schema: String,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A setting that says no place of a catalogue.
+    #[error("the catalogue's {setting} is not one: {why}")]
+    Setting {
+        /// Which.
+        setting: &'static str,
+        /// Why, without credentials.
+        why: String,
+    },
+    /// The file that says whose a folder is.
+    #[error("the catalogue that `{}` belongs to could not be told", .root.display())]
+    Binding {
+        /// The folder.
+        root: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A folder with a catalogue in it, where the settings name another.
+    #[error("`{}` has a catalogue of its own, and the settings name one in PostgreSQL", .root.display())]
+    TwoCatalogues {
+        /// The folder.
+        root: PathBuf,
+    },
+    /// A folder whose catalogue is elsewhere.
+    #[error("the catalogue of `{}` is in PostgreSQL, and no setting says where", .root.display())]
+    Elsewhere {
+        /// The folder.
+        root: PathBuf,
+    },
+    /// A folder of another catalogue.
+    #[error("`{}` belongs to another catalogue than the one that the settings name", .root.display())]
+    Foreign {
+        /// The folder.
+        root: PathBuf,
+    },
     /// A row does not read.
     #[error("the catalogue holds a {what} that cannot be read")]
     Corrupt {
@@ -100,13 +152,13 @@ pub enum CatalogueError {
 }
 
 /// Where connections come from.
-type Pool = SqlitePool;
+type Pool = sqlx::AnyPool;
 /// What queries are sent through.
-type Connection = sqlx::SqliteConnection;
+type Connection = sqlx::AnyConnection;
 /// What they come back as.
-type Row = sqlx::sqlite::SqliteRow;
+type Row = sqlx::any::AnyRow;
 /// What writes and reads what it writes about.
-type Writing = sqlx::Transaction<'static, sqlx::Sqlite>;
+type Writing = sqlx::Transaction<'static, sqlx::Any>;
 
 pub(crate) type Result<T, E = CatalogueError> = std::result::Result<T, E>;
 
@@ -120,65 +172,50 @@ fn corrupt<E: std::error::Error + Send + Sync + 'static>(
 /// A connection to the workspace's database.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
-    pool: SqlitePool,
+    pool: Pool,
+    database: Database,
+}
+
+/// What the catalogue is in. Queries are the same for all.
+#[derive(Clone, Debug)]
+enum Database {
+    /// A file of the workspace's folder.
+    Sqlite,
+    /// A schema of a PostgreSQL server.
+    Postgres {
+        /// The schema's name.
+        schema: String,
+    },
 }
 
 impl Catalogue {
-    /// Opens the database at `path`, made and migrated where needed. Many processes may do so at once.
-    pub async fn open(path: &Path) -> Result<Self> {
-        // SQLite would make it writable to nobody but its owner, whatever the umask; its other files take after this one.
-        fs_err::OpenOptions::new().create(true).append(true).open(path).map_err(sqlx::Error::Io)?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A registered version must outlive a power cut, as the blobs it names do.
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_mins(1));
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-        let catalogue = Self { pool };
-        catalogue.migrate().await?;
+    /// Opens the catalogue of the workspace in this folder, which is there, made and migrated where needed. Many processes may
+    /// do so at once.
+    pub async fn open(root: &Path, settings: &CatalogueSettings) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let file = root.join(FILE);
+        let Some(url) = &settings.url else {
+            binding::check_own(root, &file)?;
+            return sqlite::open(&file).await;
+        };
+        if file.exists() {
+            return Err(CatalogueError::TwoCatalogues { root: root.to_owned() });
+        }
+        let (catalogue, id) = postgres::open(url, settings.schema()).await?;
+        binding::bind(root, &id)?;
         Ok(catalogue)
-    }
-
-    async fn migrate(&self) -> Result<()> {
-        if self.schema_version().await? == MIGRATIONS.len() {
-            return Ok(());
-        }
-        let mut transaction = self.pool.begin_with("BEGIN EXCLUSIVE").await?;
-        // Another process may have migrated while this one waited.
-        let (found,): (i64,) = sqlx::query_as("PRAGMA user_version").fetch_one(&mut *transaction).await?;
-        let done = usize::try_from(found).unwrap_or(0);
-        for migration in MIGRATIONS.iter().skip(done) {
-            sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
-        }
-        filling::environments(&mut transaction).await?;
-        if done < 10 {
-            filling::locks(&mut transaction).await?;
-            filling::audits(&mut transaction).await?;
-        }
-        let set_version = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {}", MIGRATIONS.len()));
-        sqlx::raw_sql(set_version).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    /// A transaction that nobody else writes beside.
-    async fn writing(&self) -> Result<Writing> {
-        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
-    }
-
-    async fn schema_version(&self) -> Result<usize> {
-        let (found,): (i64,) = sqlx::query_as("PRAGMA user_version").fetch_one(&self.pool).await?;
-        match usize::try_from(found) {
-            Ok(version) if version <= MIGRATIONS.len() => Ok(version),
-            _ => Err(CatalogueError::Newer { found, known: MIGRATIONS.len() }),
-        }
     }
 
     /// Writes what is pending and closes the database.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// How many migrations are in a database that says `found`, if this is not more than there are.
+fn known(found: i64) -> Result<usize> {
+    match usize::try_from(found) {
+        Ok(version) if version <= MIGRATIONS.len() => Ok(version),
+        _ => Err(CatalogueError::Newer { found, known: MIGRATIONS.len() }),
     }
 }

@@ -4,10 +4,9 @@ use provenv_definition::{Digest, Platform};
 use provenv_image::form::Form;
 use provenv_image::proof::Referrer;
 use provenv_lock::Receipt;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::Row as _;
 
-use super::{Catalogue, Result, corrupt};
+use super::{Catalogue, Result, Row, corrupt};
 
 /// Something that is attached to an image.
 #[derive(Clone, Debug)]
@@ -119,7 +118,7 @@ impl Catalogue {
     }
 }
 
-fn read(row: &SqliteRow) -> Result<ProofRow> {
+fn read(row: &Row) -> Result<ProofRow> {
     let key: Option<String> = row.try_get("key")?;
     Ok(ProofRow {
         key: key.map(|key| key.parse()).transpose().map_err(corrupt("digest"))?,

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use provenv_definition::Digest;
 use provenv_registry::server::{ManifestEntry, NewManifest};
-use sqlx::SqliteConnection;
+use sqlx::Row as _;
 
-use super::{Catalogue, Result, corrupt};
+use super::{Catalogue, Connection, Origin, Result, Turn, corrupt};
 
 /// Why a manifest is not added, or a thing not removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl Catalogue {
         tag: Option<&str>,
         own: &HashSet<Digest>,
     ) -> Result<Result<(), Refused>> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin(&Turn::Registry).await?;
         let mut missing = Vec::new();
         for (table, digests) in
             [("registry_blobs", &manifest.blobs), ("registry_manifests", &manifest.manifests)]
@@ -231,7 +231,7 @@ impl Catalogue {
         repository: &str,
         digest: &Digest,
     ) -> Result<Result<bool, Refused>> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin(&Turn::Registry).await?;
         if !is_in(&mut transaction, table, repository, digest).await? {
             return Ok(Ok(false));
         }
@@ -283,14 +283,17 @@ impl Catalogue {
 
     /// Forgets blobs that came before `since` and that no manifest of their repository names.
     pub async fn forget_pushed_blobs(&self, since: jiff::Timestamp) -> Result<()> {
+        // A manifest that has just found its blobs here is to be added before they are looked at.
+        let mut transaction = self.begin(&Turn::Registry).await?;
         sqlx::query(
             "DELETE FROM registry_blobs WHERE added_at < $1 AND NOT EXISTS (
                  SELECT 1 FROM registry_parts WHERE registry_parts.repository = registry_blobs.repository
                   AND registry_parts.part = registry_blobs.digest)",
         )
         .bind(since.to_string())
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -310,17 +313,24 @@ impl Catalogue {
             .collect()
     }
 
-    /// The images of a lock, those of the newest epoch first, and of these the one that was made last: their platforms and
-    /// manifests.
-    pub async fn manifests_of_lock(&self, lock: &Digest) -> Result<Vec<(String, Digest)>> {
-        let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT platform, manifest FROM images WHERE lock = $1 ORDER BY epoch DESC, created_at DESC, platform",
+    /// The images of a lock: those of the newest epoch first, and of these the one that was made first.
+    pub async fn images_of_lock(&self, lock: &Digest) -> Result<Vec<Origin>> {
+        let rows = sqlx::query(
+            "SELECT manifest, platform, epoch, compression, layers FROM images WHERE lock = $1
+             ORDER BY epoch DESC, created_at, platform, compression, layers",
         )
         .bind(lock.to_string())
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter()
-            .map(|(platform, digest)| Ok((platform, digest.parse().map_err(corrupt("digest"))?)))
+        rows.iter()
+            .map(|row| {
+                Ok(Origin {
+                    image: row.try_get::<String, _>("manifest")?.parse().map_err(corrupt("digest"))?,
+                    lock: *lock,
+                    platform: row.try_get::<String, _>("platform")?.parse().map_err(corrupt("platform"))?,
+                    form: super::images::form(row)?,
+                })
+            })
             .collect()
     }
 
@@ -378,7 +388,7 @@ pub struct RepositoryVersion {
 
 /// Whether a table has something of a repository.
 async fn is_in(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     table: &'static str,
     repository: &str,
     digest: &Digest,

@@ -3,10 +3,9 @@
 use provenv_definition::{Digest, Platform};
 use provenv_image::form::Form;
 use provenv_image::oci::Image;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::Row as _;
 
-use super::{Catalogue, ImageRow, Result, corrupt};
+use super::{Catalogue, ImageRow, Result, Row, Turn, corrupt};
 
 /// An image that a registry has.
 #[derive(Clone, Debug)]
@@ -108,7 +107,7 @@ impl Catalogue {
         repository: &str,
         blobs: &[(Digest, u64)],
     ) -> Result<()> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin(&Turn::Remote).await?;
         let now = jiff::Timestamp::now().to_string();
         for (digest, size) in blobs {
             sqlx::query(
@@ -142,7 +141,7 @@ impl Catalogue {
     }
 }
 
-fn read(row: &SqliteRow) -> Result<RemoteImage> {
+fn read(row: &Row) -> Result<RemoteImage> {
     Ok(RemoteImage {
         lock: row.try_get::<String, _>("lock")?.parse().map_err(corrupt("digest"))?,
         form: super::images::form(row)?.unwrap_or_default(),

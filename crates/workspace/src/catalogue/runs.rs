@@ -2,10 +2,9 @@
 
 use provenv_definition::Digest;
 use serde::Serialize;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::Row as _;
 
-use super::{Catalogue, Result, corrupt};
+use super::{Catalogue, Result, Row, corrupt};
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -132,14 +131,14 @@ impl Catalogue {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM runs ORDER BY started_at DESC, id LIMIT $1"
         )))
-        .bind(limit)
+        .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(read).collect()
     }
 }
 
-fn read(row: &SqliteRow) -> Result<RunRow> {
+fn read(row: &Row) -> Result<RunRow> {
     let ended_at: Option<String> = row.try_get("ended_at")?;
     Ok(RunRow {
         id: row.try_get("id")?,

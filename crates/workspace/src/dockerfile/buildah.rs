@@ -122,9 +122,11 @@ impl Buildah {
         for context in &contexts {
             arguments.extend(["--build-context", context]);
         }
+        let secrets = work.hand_secrets_over()?;
+        arguments.extend(secrets.iter().map(String::as_str));
         arguments.push(&context);
         let mut names = |line: &str| heard(&named(line, work));
-        let mut said = listen(&self.process(&arguments), &mut names)?;
+        let mut said = work.listen(&self.process(&arguments), &mut names)?;
         if said.code != 0 {
             for line in &mut said.lines {
                 *line = named(line, work);

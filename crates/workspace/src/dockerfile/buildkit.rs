@@ -11,7 +11,7 @@ use provenv_compute::HostProcess;
 use provenv_definition::Recipe;
 use provenv_lock::ToolVersion;
 
-use super::engine::{Failed, Said, Work, environment, listen, program, write};
+use super::engine::{Failed, Said, Work, environment, program, write};
 use super::failure::{DockerfileError, Missing};
 use crate::Result;
 use crate::error::IoContext as _;
@@ -83,7 +83,7 @@ impl BuildKit {
             stray = stray.take().or_else(|| looked_up(line).map(str::to_owned));
             heard(line);
         };
-        let said = listen(&process, &mut listener)?;
+        let said = work.listen(&process, &mut listener)?;
         if let Some(image) = stray {
             return Err(DockerfileError::Unpinned { image }.into());
         }
@@ -119,6 +119,9 @@ impl BuildKit {
         for base in work.bases {
             let (name, layout, digest) = (&base.names[0], &base.layout, base.manifest);
             add(&["--build-context", &format!("{name}=oci-layout://{layout}@{digest}")]);
+        }
+        for argument in work.hand_secrets_over()? {
+            add(&[&argument]);
         }
         add(&["--file", "file/Dockerfile", &work.context.display().to_string()]);
         // The network is for the client, which may speak to its daemon over it.

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::buildah;
 use super::buildkit::BuildKit;
 use super::failure::{DockerfileError, Missing};
+use super::secrets::Secret;
 use crate::error::IoContext as _;
 use crate::sandbox::shown;
 use crate::{Error, Result};
@@ -68,8 +69,29 @@ pub(super) struct Work<'a> {
     pub recipe: &'a Recipe,
     /// What the image is for.
     pub platform: Platform,
+    /// What steps ask for and nobody else is to see.
+    pub secrets: &'a [Secret],
     /// Cut the network off.
     pub offline: bool,
+}
+
+impl Work<'_> {
+    /// The arguments that hand the secrets to an engine whose working folder is ours.
+    pub fn hand_secrets_over(&self) -> Result<Vec<String>> {
+        let arguments =
+            self.secrets.iter().enumerate().map(|(number, secret)| secret.hand_over(number, self.folder));
+        let arguments = arguments.collect::<std::io::Result<Vec<_>>>();
+        let arguments = arguments.doing(|| "could not prepare the run of the Dockerfile".to_owned())?;
+        Ok(arguments.into_iter().flat_map(|argument| ["--secret".to_owned(), argument]).collect())
+    }
+
+    /// Runs a program of the engine's to its end, hiding the secrets in what it prints.
+    pub fn listen(&self, process: &HostProcess, heard: &mut dyn FnMut(&str)) -> Result<Said> {
+        let mut hidden: Vec<String> = self.secrets.iter().flat_map(Secret::lines).collect();
+        // What is part of another one goes with it.
+        hidden.sort_by_key(|line| std::cmp::Reverse(line.len()));
+        listen_hiding(process, &hidden, heard)
+    }
 }
 
 /// An image that a Dockerfile names.
@@ -197,6 +219,10 @@ const LONGEST: usize = 8 << 10;
 
 /// Runs a program to its end; `heard` gets each line it prints, without secrets and without what moves a terminal's cursor.
 pub(super) fn listen(process: &HostProcess, heard: &mut dyn FnMut(&str)) -> Result<Said> {
+    listen_hiding(process, &[], heard)
+}
+
+fn listen_hiding(process: &HostProcess, hidden: &[String], heard: &mut dyn FnMut(&str)) -> Result<Said> {
     let (mut reader, writer) = std::io::pipe().doing(|| "could not listen to the engine".to_owned())?;
     let again = writer.try_clone().doing(|| "could not listen to the engine".to_owned())?;
     // One pipe for both, so that lines come in the order in which they are printed.
@@ -211,7 +237,10 @@ pub(super) fn listen(process: &HostProcess, heard: &mut dyn FnMut(&str)) -> Resu
     }
     let mut lines: VecDeque<String> = VecDeque::new();
     let mut take = |line: &[u8]| {
-        let text = String::from_utf8_lossy(&line[..line.len().min(LONGEST)]);
+        let mut text = String::from_utf8_lossy(&line[..line.len().min(LONGEST)]).into_owned();
+        for secret in hidden {
+            text = text.replace(secret, "***");
+        }
         let text = mask_secrets(&shown(&text).collect::<String>());
         if text.trim().is_empty() {
             return;

@@ -64,6 +64,31 @@ pub enum DockerfileError {
         /// The image.
         image: String,
     },
+    /// Something else than an engine is to read it.
+    #[error("the Dockerfile is for the frontend `{0}`, an image that nothing pins and that is not run")]
+    Frontend(String),
+    /// A secret that a step must have is not given.
+    #[error("line {line} of the Dockerfile asks for the secret `{id}`, which is not given")]
+    NoSecret {
+        /// Its name.
+        id: String,
+        /// The line.
+        line: usize,
+    },
+    /// A secret that is given cannot be read.
+    #[error("the secret `{id}` cannot be read: {reason}")]
+    Secret {
+        /// Its name.
+        id: String,
+        /// Why.
+        reason: String,
+    },
+    /// A step asks for an agent with keys.
+    #[error("line {line} of the Dockerfile asks for an ssh agent, and steps are given none")]
+    Ssh {
+        /// The line.
+        line: usize,
+    },
     /// It is for a machine of another kind.
     #[error("a Dockerfile for {wanted} cannot be run on {host}")]
     OtherPlatform {
@@ -133,6 +158,20 @@ impl DockerfileError {
             }
             Self::Unpinned { .. } => {
                 "write its name in full, without variables, so that Provenv can look it up and pin it".to_owned()
+            }
+            Self::Frontend(_) => {
+                "write it for docker's own (`# syntax=docker/dockerfile:1`), whose instructions the engines know".to_owned()
+            }
+            Self::NoSecret { id, .. } => {
+                format!("give it: `--secret id={id},src=FILE` or `--secret id={id},env=VARIABLE`")
+            }
+            Self::Secret { id, .. } => {
+                format!("write `--secret id={id},src=FILE` with a file that you may read, or `--secret id={id},env=VARIABLE`")
+            }
+            Self::Ssh { .. } => {
+                "fetch over https with a token (`RUN --mount=type=secret,id=…` and `--secret id=…,src=FILE`), or copy what is \
+                 needed into the build context"
+                    .to_owned()
             }
             Self::OtherPlatform { wanted, .. } => {
                 format!("lock it on a machine that is {wanted}, and build from that lock here")

@@ -12,6 +12,7 @@ mod buildkit;
 mod context;
 mod engine;
 mod failure;
+mod secrets;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +26,8 @@ use serde::{Deserialize, Serialize};
 pub use engine::Builder;
 use engine::{Engine, Named, Work};
 pub use failure::{DockerfileError, Missing as MissingEngine};
+pub use secrets::BuildSecret;
+use secrets::Secret;
 
 use crate::base_image::is_named;
 use crate::build_log::BuildLog;
@@ -203,6 +206,10 @@ impl Workspace {
             return Ok((locked(&run), run.tool));
         }
 
+        if let Some(frontend) = &recipe.frontend {
+            return Err(DockerfileError::Frontend(frontend.clone()).into());
+        }
+        let secrets = secrets::asked_for(&recipe, &self.config.dockerfile.secrets)?;
         let (builder, offline) = (self.config.dockerfile.builder, self.offline);
         let (engine, recipe) = tokio::task::spawn_blocking(move || {
             Engine::find(builder, &recipe, offline).map(|engine| (engine, recipe))
@@ -218,8 +225,18 @@ impl Workspace {
         }
         let dockerfile = scratch.path().join("Dockerfile");
         engine::write(&dockerfile, &laid.text)?;
-        let job =
-            Job { engine, tool, dockerfile, context, bases, recipe, work, from: from.clone(), platform };
+        let job = Job {
+            engine,
+            tool,
+            dockerfile,
+            context,
+            bases,
+            recipe,
+            secrets,
+            work,
+            from: from.clone(),
+            platform,
+        };
         let run = self.run_job(job, &definition_digest(definition)).await?;
         self.store.set_record(RUNS, &key, &run)?;
         self.store.set_record(MADE, &run.manifest.hex(), &run)?;
@@ -283,6 +300,7 @@ struct Job {
     context: PathBuf,
     bases: Vec<Named>,
     recipe: Recipe,
+    secrets: Vec<Secret>,
     work: PathBuf,
     from: Vec<ImageLock>,
     platform: Platform,
@@ -298,6 +316,7 @@ impl Job {
             context: &self.context,
             bases: &self.bases,
             recipe: &self.recipe,
+            secrets: &self.secrets,
             platform: self.platform,
             offline,
         };

@@ -59,7 +59,7 @@ impl Workspace {
 
     pub(super) async fn used_images(&self, lock: &Digest) -> Result<Vec<UsedImage>> {
         let mut images = Vec::new();
-        for (digest, platform) in self.catalogue.images_of_lock(lock).await? {
+        for (digest, platform) in self.catalogue.images_ever_of_lock(lock).await? {
             let proofs = self.catalogue.proofs(&digest).await?.len();
             images.push(UsedImage { digest, platform, proofs });
         }

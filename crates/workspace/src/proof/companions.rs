@@ -8,7 +8,6 @@ use provenv_image::sbom::Format;
 use serde::Serialize;
 
 use super::ProofError;
-use crate::catalogue::MadeRow;
 use crate::{Result, Workspace};
 
 /// SPDX's media type, as IANA knows it.
@@ -34,20 +33,20 @@ impl From<&Referrer> for Companion {
 
 impl Workspace {
     /// All that goes along with an image: its record and bills of materials, made now, and what was signed. The same image has
-    /// the same. Hold a pin on the store.
+    /// the same; no bills of materials where they would lack what is not known here. Hold a pin on the store.
     pub(crate) async fn companions(&self, image: &Image) -> Result<Vec<Referrer>> {
         let mut companions = self.referrers_of(&image.manifest).await?;
         let origins = self.catalogue.origins().await?;
         let origin = origins.into_iter().find(|origin| origin.image == image.manifest);
         let origin = origin.ok_or(ProofError::NoRecord { image: image.manifest, what: "build" })?;
-        let (lock, platform) = (origin.lock, origin.platform);
         let subject = (image.manifest, image.manifest_size);
-        let parts = self.record_of(origin).await?.parts()?;
+        let parts = self.record_of(origin.clone()).await?.parts()?;
         let mut made =
             vec![Referrer::write(&self.store, subject, provenance::RECORD_TYPE, [].into(), &parts)?];
-        let row = MadeRow { lock, platform, manifest: image.manifest };
-        let bill = self.bill(&self.made_of(row).await?)?;
-        for (media_type, format) in [(SPDX, Format::Spdx), (CYCLONEDX, Format::CycloneDx)] {
+        let bill = self.bill(&self.made_of(origin).await?)?;
+        // One that knows less is no second one of the same image.
+        let formats = [(SPDX, Format::Spdx), (CYCLONEDX, Format::CycloneDx)];
+        for (media_type, format) in formats.into_iter().filter(|_| bill.unread() == 0) {
             let part =
                 Part { media_type: media_type.to_owned(), bytes: bill.write(format), annotations: [].into() };
             made.push(Referrer::write(&self.store, subject, media_type, [].into(), &[part])?);

@@ -101,9 +101,9 @@ impl Policy {
             });
         }
         if let Some(bases) = &self.bases {
-            let named =
+            let called =
                 |kind| of_kind(kind).map(|base| base.name.as_deref().unwrap_or("an image without a name"));
-            let mut names: Vec<&str> = named(if by_dockerfile { &["from"] } else { &["base"] }).collect();
+            let mut names: Vec<&str> = called(if by_dockerfile { &["from"] } else { &["base"] }).collect();
             if by_dockerfile && names.is_empty() {
                 names.push("scratch");
             }

@@ -10,12 +10,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use provenv_definition::{Digest, Platform, definition_digest};
+use provenv_image::form::Form;
 use provenv_image::oci::MANIFEST_TYPE;
 use provenv_image::proof::Referrer;
 use provenv_registry::server::{ManifestEntry, Tag};
 
 use crate::Result;
-use crate::catalogue::{Catalogue, CatalogueError, RepositoryVersion};
+use crate::catalogue::{Catalogue, CatalogueError, Origin, RepositoryVersion};
 use crate::curated::{Curated, is_curated};
 use crate::reference::LATEST;
 
@@ -29,6 +30,8 @@ const ATTACHED: &str = "sha256-";
 /// The images of a workspace.
 pub(super) struct OwnImages {
     catalogue: Catalogue,
+    /// The form that the settings want.
+    form: Form,
     /// The blobs of images by their manifests. Images never change.
     blobs: Mutex<HashMap<Digest, Arc<HashSet<Digest>>>>,
 }
@@ -44,8 +47,8 @@ pub(super) enum OwnTag {
 }
 
 impl OwnImages {
-    pub fn new(catalogue: Catalogue) -> Self {
-        Self { catalogue, blobs: Mutex::default() }
+    pub fn new(catalogue: Catalogue, form: Form) -> Self {
+        Self { catalogue, form, blobs: Mutex::default() }
     }
 
     /// What a tag means, if it is one of ours.
@@ -217,8 +220,8 @@ impl OwnImages {
         };
         if is_curated(repository) {
             for version in self.versions(repository).await? {
-                let images = self.catalogue.manifests_of_lock(&version.lock).await?;
-                manifests.extend(images.into_iter().map(|(_, manifest)| manifest));
+                let images = self.catalogue.images_of_lock(&version.lock).await?;
+                manifests.extend(images.into_iter().map(|origin| origin.image));
             }
         }
         Ok(manifests)
@@ -264,11 +267,14 @@ impl OwnImages {
         Ok(())
     }
 
-    /// The image of a lock: the one for this machine's platform, or else another.
+    /// The image of a lock that its tag means: the one for this machine's platform, or else another, in the form that the
+    /// settings want, or else the first that was made. One that is made in another form later moves no tag.
     async fn image(&self, lock: &Digest) -> Result<Option<Digest>> {
-        let images = self.catalogue.manifests_of_lock(lock).await?;
-        let here = images.iter().find(|(platform, _)| platform == Platform::host().as_str());
-        Ok(here.or(images.first()).map(|(_, manifest)| *manifest))
+        let images = self.catalogue.images_of_lock(lock).await?;
+        let is_other = |origin: &&Origin| {
+            (origin.platform != Platform::host(), origin.form != Some(self.form), origin.form.is_none())
+        };
+        Ok(images.iter().min_by_key(is_other).map(|origin| origin.image))
     }
 
     async fn any_has(&self, manifests: &[Digest], digest: &Digest) -> Result<bool> {

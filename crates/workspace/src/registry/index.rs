@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use provenv_definition::Digest;
+use provenv_image::form::Form;
 use provenv_registry::server::{
     Index, IndexError, IndexResult, ManifestEntry, NewManifest, Page, RepositoryName, Tag, TagOrDigest,
     tag_order,
@@ -25,8 +26,8 @@ pub(super) struct WorkspaceIndex {
 }
 
 impl WorkspaceIndex {
-    pub fn new(catalogue: Catalogue) -> Self {
-        Self { own: OwnImages::new(catalogue.clone()), catalogue, writing: Mutex::default() }
+    pub fn new(catalogue: Catalogue, form: Form) -> Self {
+        Self { own: OwnImages::new(catalogue.clone(), form), catalogue, writing: Mutex::default() }
     }
 }
 

@@ -62,7 +62,7 @@ impl Workspace {
         let users = options.htpasswd.as_deref().map(open).transpose()?;
         let readers = options.readers.as_deref().map(open).transpose()?;
         let (has_users, has_readers) = (users.is_some(), readers.is_some());
-        let index = Arc::new(WorkspaceIndex::new(self.catalogue.clone()));
+        let index = Arc::new(WorkspaceIndex::new(self.catalogue.clone(), self.form()));
         let bound = server::bind(
             self.store.clone(),
             index,

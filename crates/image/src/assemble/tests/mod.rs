@@ -17,6 +17,7 @@ use provenv_store::{Roots, Store};
 use tar::EntryType;
 
 use super::{Assembler, Error, reach};
+use crate::about::Known;
 use crate::form::Form;
 use crate::oci::Image;
 use crate::python::PythonHost;
@@ -207,7 +208,7 @@ async fn the_same_lock_gives_the_same_image_whoever_makes_it() {
     let mut second = world.assembler("two");
     second.cores = 7;
     assert_eq!(second.image(&lock, PLATFORM).await.unwrap(), first);
-    assert_eq!(second.image_again(&lock, PLATFORM).await.unwrap().manifest, first.manifest);
+    assert_eq!(second.image_again(&lock, PLATFORM, &Known::new()).await.unwrap().0.manifest, first.manifest);
     // Artifacts elsewhere.
     let elsewhere = World::new();
     let moved = elsewhere.lock(wheels(&elsewhere));
