@@ -191,6 +191,20 @@ fn sent_by(url: Option<&SafeUrl>) -> String {
 }
 
 impl Error {
+    /// Whether the same may go well another time.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::GaveUp { .. }
+            | Self::Dns { .. }
+            | Self::Connect { .. }
+            | Self::Stalled { .. }
+            | Self::Interrupted { .. }
+            | Self::Incomplete { .. } => true,
+            Self::Status { status, .. } => crate::retry::is_transient(*status),
+            _ => false,
+        }
+    }
+
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {

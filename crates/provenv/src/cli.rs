@@ -7,6 +7,7 @@ mod env;
 mod locking;
 mod proof;
 mod registry;
+mod server;
 mod signing;
 mod store;
 
@@ -25,6 +26,7 @@ pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, Platforms, UpgradeArgs};
 pub use proof::{AuditArgs, Ecosystem, SbomArgs};
 pub use registry::{RegistryCommand, RegistryServeArgs};
+pub use server::{BuildVersionArgs, LoginArgs, ServeArgs};
 pub use signing::{KeyCommand, ProvenanceArgs, PushArgs, ReferrersArgs, SignArgs, VerifyArgs};
 pub use store::{GcArgs, StoreCommand};
 
@@ -56,8 +58,8 @@ pub struct Cli {
 /// Options that every command takes.
 #[derive(Clone, Debug, Args)]
 pub struct GlobalArgs {
-    /// The workspace: a folder [env: PROVENV_WORKSPACE] [default: the user's data folder]
-    #[arg(long, short = 'w', global = true, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Global options")]
+    /// The workspace: a folder, or https://HOST/NAME on a server [env: PROVENV_WORKSPACE] [default: the user's data folder]
+    #[arg(long, short = 'w', global = true, value_name = "DIR|URL", value_hint = ValueHint::DirPath, help_heading = "Global options")]
     pub workspace: Option<PathBuf>,
     /// How results are written
     #[arg(long, short = 'o', global = true, value_enum, default_value_t, help_heading = "Global options")]
@@ -143,6 +145,18 @@ pub enum Command {
     /// The registry: serve this workspace's images, and what is pushed to it
     #[command(subcommand)]
     Registry(RegistryCommand),
+    /// Keep the token of a server, whose workspaces are then used as those in folders
+    Login(LoginArgs),
+    /// Forget the token of a server
+    Logout {
+        /// The server, or a workspace of it
+        url: String,
+    },
+    /// Serve workspaces over HTTP, for a team
+    Serve(ServeArgs),
+    /// Build a registered version, and say so as a server's worker wants it
+    #[command(hide = true)]
+    BuildVersion(BuildVersionArgs),
     /// Builds: list, show, logs
     #[command(subcommand)]
     Builds(BuildsCommand),

@@ -98,7 +98,7 @@ fn set_logging(verbose: u8) {
     let level = match verbose {
         0 => "off",
         1 => {
-            "provenv=debug,provenv_workspace=debug,provenv_image=debug,provenv_lock=debug,provenv_fetch=debug,provenv_store=debug,provenv_compute=debug,provenv_registry=debug"
+            "provenv=debug,provenv_workspace=debug,provenv_image=debug,provenv_lock=debug,provenv_fetch=debug,provenv_store=debug,provenv_compute=debug,provenv_registry=debug,provenv_server=debug"
         }
         _ => "debug",
     };

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::build_log::BuildLog;
 use crate::cache::Need;
 use crate::catalogue::ImageRow;
+use crate::environments::Given;
 use crate::error::{IoContext, with_causes};
 use crate::locking::{Locked, platforms_of};
 use crate::post_link::ScriptChoice;
@@ -180,6 +181,22 @@ pub struct PackageSummary {
 impl Workspace {
     /// Builds the image of a file or a registered environment.
     pub async fn build(&self, reference: &str, folder: &Path, options: &BuildOptions) -> Result<Built> {
+        self.build_as(reference, folder, self.given(reference, folder), options).await
+    }
+
+    /// Builds the image of a registered version, and of nothing else that may have its name.
+    pub async fn build_version(&self, name: &str, version: &str, options: &BuildOptions) -> Result<Built> {
+        let reference = format!("{name}:{version}");
+        self.build_as(&reference, &self.root, self.given_version(name, version), options).await
+    }
+
+    async fn build_as(
+        &self,
+        reference: &str,
+        folder: &Path,
+        given: impl Future<Output = Result<Given>>,
+        options: &BuildOptions,
+    ) -> Result<Built> {
         let mut destinations =
             options.to.iter().map(|text| Target::parse(text)).collect::<Result<Vec<_>>>()?;
         let form = self.form_of(options)?;
@@ -195,7 +212,7 @@ impl Workspace {
             });
         }
         let pin = self.store.pin()?;
-        let given = self.given(reference, folder).await?;
+        let given = given.await?;
         if let Some(name) = &given.environment.name {
             let version = match &given.row {
                 Some(row) => Some(&row.version),
@@ -394,7 +411,12 @@ impl Workspace {
     }
 
     /// The image of a lock that is here, or known to be in a registry.
-    async fn known_image(&self, lock: &Digest, platform: Platform, form: Form) -> Result<Option<Image>> {
+    pub(crate) async fn known_image(
+        &self,
+        lock: &Digest,
+        platform: Platform,
+        form: Form,
+    ) -> Result<Option<Image>> {
         let image = self.catalogue.image(lock, platform, form).await?;
         match image.filter(|image| is_whole(&self.store, image)) {
             Some(image) => Ok(Some(image)),
@@ -538,6 +560,12 @@ impl Workspace {
             rows.sort_by_key(|row| row.form != self.form());
             rows.into_iter().next().ok_or_else(missing)?
         };
+        self.details_of_image(row, reference).await
+    }
+
+    /// All about an image on record; `reference` is what it was asked for by.
+    pub(crate) async fn details_of_image(&self, row: ImageRow, reference: &str) -> Result<ImageDetails> {
+        let missing = || Error::NoImage(reference.to_owned());
         let lock = self.catalogue.lock(&row.lock).await?.ok_or_else(missing)?;
         let platform_lock = lock.platforms.get(&row.platform).ok_or(Error::NoPlatform(row.platform))?;
         let log = self.catalogue.build_log(&row.lock, &row.image.manifest).await?;

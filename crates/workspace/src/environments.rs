@@ -7,7 +7,7 @@ use provenv_definition::{
     Diagnostic, Digest, Environment, Format, Hasher, LockedArtifacts, Origins, ReadEnvironment,
     definition_digest,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{EnvironmentRow, NewEnvironment, Same};
 use crate::curated::{Curated, PREFIX, is_curated};
@@ -16,7 +16,7 @@ use crate::locking::Locked;
 use crate::{Error, Reference, Result, Workspace, folders, user_name};
 
 /// What registering came to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Registered {
     /// The environment's name.
     pub name: String,
@@ -44,7 +44,7 @@ pub struct RegisterOptions<'a> {
 }
 
 /// A registered version, or a file, as shown to people and programs.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EnvironmentDetails {
     /// Its name.
     pub name: Option<String>,
@@ -68,10 +68,10 @@ pub struct EnvironmentDetails {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// The labels on it, `latest` included.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
     /// Whether it is archived, itself or with its name.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub archived: bool,
     /// All it says.
     pub environment: Environment,
@@ -173,6 +173,22 @@ impl Workspace {
                 })
             }
         }
+    }
+
+    /// A registered version, and nothing else that may have its name.
+    pub(crate) async fn given_version(&self, name: &str, version: &str) -> Result<Given> {
+        let row = self.catalogue.environment(name, Some(version)).await?;
+        let row = row.ok_or_else(|| Error::NoEnvironment(format!("{name}:{version}")))?;
+        Ok(Given {
+            environment: row.environment.clone(),
+            row: Some(row),
+            warnings: Vec::new(),
+            origins: Origins::default(),
+            artifacts: None,
+            file: None,
+            format: None,
+            curated: None,
+        })
     }
 
     /// The lock of what was given: that of its receipt if registered, else the definition's current one.
@@ -343,7 +359,7 @@ fn is_no_lock(path: &Path) -> Result<()> {
     })
 }
 
-fn unregistered(environment: Environment) -> EnvironmentDetails {
+pub(crate) fn unregistered(environment: Environment) -> EnvironmentDetails {
     EnvironmentDetails {
         name: environment.name.clone(),
         version: environment.version.clone(),

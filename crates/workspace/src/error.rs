@@ -318,6 +318,9 @@ pub enum Error {
     /// No folder to keep the workspace in.
     #[error("no folder for the workspace: neither XDG_DATA_HOME nor HOME is set")]
     NoHome,
+    /// A workspace on a server.
+    #[error(transparent)]
+    Remote(Box<crate::RemoteError>),
     /// A task was lost.
     #[error("a part of the work ended before it was done")]
     Task(#[from] tokio::task::JoinError),
@@ -335,6 +338,12 @@ fn first_of(diagnostics: &[Diagnostic]) -> String {
 impl From<provenv_image::audit::Error> for Error {
     fn from(error: provenv_image::audit::Error) -> Self {
         Self::Audit(Box::new(error))
+    }
+}
+
+impl From<crate::RemoteError> for Error {
+    fn from(error: crate::RemoteError) -> Self {
+        Self::Remote(Box::new(error))
     }
 }
 
@@ -363,6 +372,24 @@ impl Error {
         }
     }
 
+    /// Whether the same may go well another time: a server that did not answer, a connection that broke.
+    pub fn is_transient(&self) -> bool {
+        if let Self::Fetch(error) = self {
+            return error.is_transient();
+        }
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            let fetch = cause.downcast_ref::<provenv_fetch::Error>();
+            let fetch =
+                fetch.or_else(|| cause.downcast_ref::<Box<provenv_fetch::Error>>().map(|error| &**error));
+            if fetch.is_some_and(provenv_fetch::Error::is_transient) {
+                return true;
+            }
+            source = cause.source();
+        }
+        false
+    }
+
     /// What to do next, where there is something.
     pub fn hint(&self) -> Option<String> {
         self.hint_for(None)
@@ -389,6 +416,7 @@ impl Error {
                 Some("`provenv lock --post-link run` runs them here".into())
             }
             Self::Dockerfile(error) => error.hint(),
+            Self::Remote(error) => error.hint(),
             Self::Unpack(error) => error.hint(),
             Self::Export(error) => error.hint(),
             Self::Write(error) => error.hint().map(str::to_owned),
@@ -599,6 +627,23 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Why an error came about, the nearest cause first.
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let message = cause.to_string();
+        // Many errors repeat their cause in their own message.
+        if !said.contains(message.trim_end()) {
+            causes.push(message.clone());
+        }
+        said = message;
+        source = cause.source();
+    }
+    causes
 }
 
 /// Names what was being done when an I/O operation fails.

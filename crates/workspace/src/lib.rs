@@ -21,6 +21,7 @@ mod ever;
 mod exporting;
 mod finding;
 mod folders;
+mod hosting;
 mod housekeeping;
 mod image_file;
 mod interpreter;
@@ -36,6 +37,7 @@ mod post_link;
 mod proof;
 mod reference;
 mod registry;
+mod remote;
 mod resolving;
 mod running;
 mod runs;
@@ -62,9 +64,10 @@ pub use config::{Config, ConfigError, default_workspace, parse_size};
 pub use curated::is_curated;
 pub use dockerfile::{BuildSecret, Builder, DockerfileError, MissingEngine};
 pub use environments::{EnvironmentDetails, RegisterOptions, Registered};
-pub use error::Error;
+pub use error::{Error, causes};
 pub use exporting::ExportOptions;
 pub use finding::{EnvironmentPage, Find, Include, Kind, Term};
+pub use hosting::{Door, HostingError, Mounted, StopSignal, Visitor, read_text, refuse_local};
 pub use housekeeping::{
     CorruptBlob, CorruptState, GcImage, GcItem, GcOptions, GcSummary, KeepPolicy, ScrubSummary, StatsSummary,
     parse_age,
@@ -95,6 +98,7 @@ pub use provenv_image::sbom::Format as SbomFormat;
 pub use provenv_lock::diff::{Amount, EcosystemDiff, LockDiff, PackageChange, PackageVersion, Totals};
 pub use reference::Reference;
 pub use registry::{Anonymous, RegistryOptions, RegistryServed};
+pub use remote::{Login, Remote, RemoteError, RemoteJob, RemoteJobError, forget_token, keep_token};
 pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};
 pub use runs::{OutputFile, RunDetails};
@@ -116,6 +120,8 @@ pub struct OpenOptions {
     pub builder: Option<Builder>,
     /// What steps of Dockerfiles may ask for.
     pub secrets: Vec<BuildSecret>,
+    /// What the name of its schema ends in, where a server has several workspaces in one database.
+    pub schema_ending: Option<String>,
 }
 
 /// A local workspace: a folder with the catalogue, the store and the runs.
@@ -141,6 +147,9 @@ impl Workspace {
         }
         let store = Store::open(options.root.join("store"))?;
         let mut config = Config::load()?;
+        if let Some(ending) = options.schema_ending {
+            config.catalogue.schema = Some(format!("{}_{ending}", config.catalogue.schema()));
+        }
         let catalogue = catalogue::Catalogue::open(&options.root, &config.catalogue).await?;
         if let Some(builder) = options.builder {
             config.dockerfile.builder = builder;
@@ -162,6 +171,11 @@ impl Workspace {
     /// Its folder.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The schema that its catalogue is in, where that is a database's.
+    pub fn schema(&self) -> Option<&str> {
+        self.config.catalogue.url.is_some().then(|| self.config.catalogue.schema())
     }
 
     /// Ends what is pending; errors at this point have nobody to hear them.

@@ -65,6 +65,9 @@ pub struct Recipe {
     pub unknown: Vec<NamedImage>,
     /// The line of the first instruction with a here-document, which not every engine knows.
     pub here_document: Option<usize>,
+    /// The line of the first step with a mount that names a place in the context, in an image or in a cache by a path. Engines
+    /// have followed links in it, and `..`, to files of the machine that they run on.
+    pub mount_by_path: Option<usize>,
     /// The frontend that is to read it instead of docker's own (`# syntax=`).
     pub frontend: Option<String>,
     /// The secrets that steps ask for.
@@ -133,6 +136,13 @@ impl Recipe {
             if takes && !words::here_documents(&arguments).is_empty() {
                 recipe.here_document.get_or_insert(line);
             }
+            // What stands behind ONBUILD runs where a later stage begins from this one.
+            let inner = arguments.split_once(char::is_whitespace).map_or("", |(_, inner)| inner.trim_start());
+            let behind = if keyword == "ONBUILD" { words::flags(inner).0 } else { Vec::new() };
+            let mut flags = instruction.flags.iter().chain(&behind);
+            if flags.any(|flag| flag.strip_prefix("--mount=").is_some_and(is_by_path)) {
+                recipe.mount_by_path.get_or_insert(line);
+            }
             recipe.steps.push(RecipeStep { stage, keyword, arguments, line });
         }
         let mut named: Vec<_> = judged.images.into_iter().chain(judged.copied).collect();
@@ -141,6 +151,32 @@ impl Recipe {
         recipe.images = named.into_iter().map(one).collect();
         recipe.unknown = judged.unknown.into_iter().map(one).collect();
         Ok(recipe)
+    }
+}
+
+/// Whether a `--mount` names a place by a path other than the root of where it is taken from.
+fn is_by_path(mount: &str) -> bool {
+    // Who unquotes and fills in, and how, is the engine's affair.
+    if mount.contains(['"', '\'', '\\', '$']) {
+        return true;
+    }
+    let fields: Vec<(String, &str)> = mount
+        .split(',')
+        .map(|field| field.split_once('=').unwrap_or((field, "")))
+        .map(|(key, value)| (key.trim().to_lowercase(), value.trim()))
+        .collect();
+    let value = |name: &str| fields.iter().rfind(|(key, _)| key == name).map(|(_, value)| *value);
+    let kind = value("type").unwrap_or("bind").to_lowercase();
+    let is_root = |path: &str| matches!(path, "" | "." | "./" | "/");
+    let is_name = |id: &str| {
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+        id.chars().all(plain) && !matches!(id, "." | "..")
+    };
+    let by_source = ["source", "src"].iter().filter_map(|name| value(name)).any(|path| !is_root(path));
+    match kind.as_str() {
+        "bind" => by_source,
+        "cache" => by_source || value("id").is_some_and(|id| !is_name(id)),
+        _ => false,
     }
 }
 
@@ -352,7 +388,7 @@ fn settled(judged: Judged, place: impl Fn(At) -> Place) -> DockerfileBase {
         Diagnostic { hint: problem.hint, ..diagnostic }
     };
     let credentials = judged.credentials.iter().map(|at| {
-        let hint = "give them as a build secret (`RUN --mount=type=secret,id=…`), or write a variable";
+        let hint = "give them as a build secret (`RUN --mount=type=secret,id=…` and `--secret`), or write a variable";
         Diagnostic::new(codes::CREDENTIALS, "credentials in a URL").with_hint(hint).at(place(*at))
     });
     let mut diagnostics: Remarks = credentials.collect();

@@ -80,7 +80,7 @@ pub struct Target<'a> {
 pub struct PypiResolution {
     /// All packages, sorted by name.
     pub packages: Vec<PypiPackage>,
-    /// The indexes that were asked, as far as they are known: uv's own default is not.
+    /// The indexes that were asked, uv's own default too where nobody names another.
     pub indexes: Vec<IndexState>,
     /// Who chose.
     pub tools: Vec<ToolVersion>,

@@ -87,8 +87,10 @@ impl Request {
                 Some(url) => Some(url.as_url().clone()),
                 None => uv::index(config)?,
             };
-            if let Some(url) = default {
-                self.add_index(&url, true, config, fetcher)?;
+            match default {
+                Some(url) => self.add_index(&url, true, config, fetcher)?,
+                // Who looks at the receipt later is to know that it was asked.
+                None => self.indexes.push(SafeUrl::new(uv::default_index())),
             }
             for url in &pip.extra_index_urls {
                 self.add_index(url.as_url(), false, config, fetcher)?;

@@ -118,6 +118,11 @@ async fn fetch(fetcher: &Fetcher, config: &PypiConfig, runner: Option<&dyn ToolR
     Err(Error::NoUv { reasons })
 }
 
+/// The index that uv asks where nobody names another (uv's reference of settings, `index`).
+pub(super) fn default_index() -> Url {
+    Url::parse("https://pypi.org/simple").expect("it is a URL")
+}
+
 /// The index that the user or this machine names, with its credentials.
 pub(super) fn index(config: &PypiConfig) -> Result<Option<Url>> {
     if let Some(url) = config.host.index_of("PROVENV_PYPI_INDEX")? {

@@ -4,11 +4,14 @@ use std::fmt::Write as _;
 
 use provenv_workspace::BuildOptions;
 
-use super::{Context, Result, here};
+use super::{Context, Result, here, remote};
 use crate::cli::{BuildArgs, Platforms};
 use crate::output;
 
 pub async fn build(context: &Context, arguments: BuildArgs) -> Result {
+    if let Some(remote) = context.remote()? {
+        return remote::build(context, &remote, arguments).await;
+    }
     let options = BuildOptions {
         to: arguments.to,
         lock: arguments.lock,

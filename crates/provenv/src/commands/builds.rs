@@ -6,11 +6,14 @@ use std::process::ExitCode;
 use console::style;
 use provenv_workspace::{BuildDetails, BuildStatus, BuildStep};
 
-use super::{Context, Result};
+use super::{Context, Result, remote};
 use crate::cli::BuildsCommand;
 use crate::output::{self, Table};
 
 pub async fn builds(context: &Context, command: BuildsCommand) -> Result {
+    if let Some(remote) = context.remote()? {
+        return remote::builds(context, &remote, command).await;
+    }
     let workspace = context.workspace().await?;
     match command {
         BuildsCommand::List { limit } => {

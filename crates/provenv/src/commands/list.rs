@@ -7,9 +7,9 @@ use crate::cli::{FilterArgs, ListArgs, SearchArgs};
 use crate::output::{self, Table};
 
 pub async fn list(context: &Context, arguments: ListArgs) -> Result {
-    let workspace = context.workspace().await?;
     let ListArgs { name, all, curated, filters } = arguments;
     if curated {
+        let workspace = context.workspace().await?;
         let environments = workspace.list_curated(name.as_deref(), all)?;
         workspace.close().await;
         return context.show(&environments, |environments| curated_table(environments).to_string());
@@ -21,8 +21,15 @@ pub async fn list(context: &Context, arguments: ListArgs) -> Result {
     } else {
         "no environments yet: `provenv env register FILE` makes one, `provenv env list --curated` shows those that are shipped\n"
     };
-    let page = workspace.find(&Find { name, all_versions: all, ..find(filters) }).await?;
-    workspace.close().await;
+    let find = Find { name, all_versions: all, ..find(filters) };
+    let page = if let Some(remote) = context.remote()? {
+        remote.find(&find).await?
+    } else {
+        let workspace = context.workspace().await?;
+        let page = workspace.find(&find).await?;
+        workspace.close().await;
+        page
+    };
     show_page(context, &page, nothing)
 }
 

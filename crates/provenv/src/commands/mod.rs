@@ -2,6 +2,7 @@
 
 mod audit;
 mod build;
+mod build_version;
 mod builds;
 mod bundle;
 mod capture;
@@ -17,13 +18,16 @@ mod lifecycle;
 mod lineage;
 mod list;
 mod lock;
+mod login;
 mod provenance;
 mod push;
 mod referrers;
 mod registry;
+mod remote;
 mod run;
 mod runs;
 mod sbom;
+mod serve;
 mod sign;
 mod store;
 mod submit;
@@ -31,12 +35,14 @@ mod upgrade;
 mod verify;
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use provenv_definition::{Diagnostic, Place};
-use provenv_workspace::{Builder, Error, OpenOptions, Reporter, Silent, Workspace, default_workspace};
+use provenv_workspace::{
+    Builder, Error, OpenOptions, Remote, Reporter, Silent, Workspace, default_workspace,
+};
 use serde::Serialize;
 
 use crate::cli::{Cli, Command, GlobalArgs, OutputFormat};
@@ -140,14 +146,29 @@ impl Context {
         Self { global: global.clone(), progress }
     }
 
-    /// The workspace that was asked for.
-    async fn workspace(&self) -> Result<Workspace> {
+    /// The workspace that was asked for, if it is on a server.
+    fn remote(&self) -> Result<Option<Remote>> {
+        let named = self.named_workspace();
+        let url = named.as_deref().and_then(Path::to_str).filter(|text| Remote::is_one(text));
+        Ok(url.map(Remote::open).transpose()?)
+    }
+
+    /// What was said of the workspace.
+    fn named_workspace(&self) -> Option<PathBuf> {
         // Not clap's way of reading a variable, which would show the option in every line on usage.
         let variable = || std::env::var_os("PROVENV_WORKSPACE").filter(|root| !root.is_empty());
-        let root = match self.global.workspace.clone().or_else(|| variable().map(PathBuf::from)) {
+        self.global.workspace.clone().or_else(|| variable().map(PathBuf::from))
+    }
+
+    /// The workspace that was asked for, for what is done in a folder alone.
+    async fn workspace(&self) -> Result<Workspace> {
+        let root = match self.named_workspace() {
             Some(root) => root,
             None => default_workspace().ok_or(Error::NoHome)?,
         };
+        if root.to_str().is_some_and(Remote::is_one) {
+            return Err(not_remote("this").into());
+        }
         let root = std::path::absolute(root).map_err(no_working_folder)?;
         let offline = self.global.offline
             || std::env::var("PROVENV_OFFLINE")
@@ -163,8 +184,16 @@ impl Context {
             None => builder_of_environment()?,
         };
         let secrets = self.global.secrets.clone();
-        Ok(Workspace::open(OpenOptions { root, reporter, offline, no_cache_registry, builder, secrets })
-            .await?)
+        Ok(Workspace::open(OpenOptions {
+            root,
+            reporter,
+            offline,
+            no_cache_registry,
+            builder,
+            secrets,
+            schema_ending: None,
+        })
+        .await?)
     }
 
     /// Takes the progress off the terminal, or sums it up, so that results stand alone.
@@ -225,6 +254,16 @@ impl Context {
     }
 }
 
+/// Said of what cannot be done on a server.
+fn not_remote(what: &str) -> Error {
+    Error::Arguments {
+        message: format!("{what} cannot be done in a workspace on a server yet"),
+        hint: "name a folder with --workspace; `env register`, `env list`, `env show`, `env digest`, `lock`, `build` and \
+               `builds` take a server's URL"
+            .to_owned(),
+    }
+}
+
 /// What `PROVENV_BUILDER` says.
 fn builder_of_environment() -> Result<Option<Builder>> {
     let Some(text) = std::env::var_os("PROVENV_BUILDER").filter(|text| !text.is_empty()) else {
@@ -261,6 +300,10 @@ pub async fn execute(cli: Cli) -> Result {
         Command::Key(command) => key::key(&context, command).await,
         Command::Bundle(command) => bundle::bundle(&context, command).await,
         Command::Registry(command) => registry::registry(&context, command).await,
+        Command::Login(arguments) => login::login(&context, arguments).await,
+        Command::Logout { url } => login::logout(&context, &url),
+        Command::Serve(arguments) => serve::serve(&context, arguments).await,
+        Command::BuildVersion(arguments) => build_version::build_version(&context, arguments).await,
         Command::Builds(command) => builds::builds(&context, command).await,
         Command::Runs(command) => runs::runs(&context, command).await,
         Command::Store(command) => store::store(&context, command).await,

@@ -165,6 +165,35 @@ fn what_cannot_be_run_is_refused_before_it_begins() {
     );
 }
 
+#[test]
+fn no_mount_leads_out_of_the_context_and_of_images() {
+    let server = Server::start(FileTree::new());
+    let base = shell(&server);
+    let workspace = Workspace::empty();
+    workspace.write("secret/key", "of this machine");
+    let host = workspace.path().join("secret").display().to_string();
+    let stage = format!("FROM {base} AS s\nRUN ln -s {host} /link\nFROM {base}\n");
+    let plain = format!("FROM {base}\n");
+    for step in [
+        format!("{stage}RUN --mount=type=bind,from=s,source=/link,target=/mnt,rw echo out > /mnt/out\n"),
+        format!(
+            "{plain}RUN --mount=type=cache,id=../../../../../../../../..{host},target=/mnt echo out > /mnt/out\n"
+        ),
+        format!("{stage}ONBUILD RUN --mount=from=s,src=link,target=/mnt,rw echo out > /mnt/out\n"),
+    ] {
+        workspace.write("made.yaml", &definition(&step));
+        let done = workspace.run(["--builder", "buildah", "lock", "made.yaml"]);
+        assert!(!workspace.path().join("secret/out").exists(), "{step}");
+        assert!(done.code == 1 && done.stderr.contains("mounts something by its path"), "{}", done.stderr);
+        assert!(done.stderr.contains("buildah 1.38 or BuildKit"), "{}", done.stderr);
+    }
+    workspace.write(
+        "made.yaml",
+        &definition(&format!("{plain}RUN --mount=type=cache,id=a.b,target=/mnt echo x > /mnt/x\n")),
+    );
+    workspace.run(["--builder", "buildah", "lock", "made.yaml"]).ok();
+}
+
 /// Whether any process has this among its arguments.
 fn is_running(word: &str) -> bool {
     fs_err::read_dir("/proc").unwrap().flatten().any(|entry| {

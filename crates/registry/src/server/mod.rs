@@ -8,11 +8,13 @@ mod access;
 mod answer;
 mod blobs;
 mod document;
+mod door;
 mod failure;
 mod htpasswd;
 mod index;
 mod lists;
 mod manifests;
+mod mounted;
 mod name;
 mod range;
 mod route;
@@ -35,17 +37,17 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::serve::ListenerExt as _;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use provenv_definition::Digest;
 use provenv_fetch::Reporter;
 use provenv_store::Store;
-use tokio::net::{TcpListener, TcpSocket};
 
 pub use access::Anonymous;
+pub use door::Door;
 pub use htpasswd::{Htpasswd, HtpasswdError};
 pub use index::{Index, IndexError, IndexResult, ManifestEntry, NewManifest, Page, tag_order};
+pub use mounted::{Mounted, Visitor};
 pub use name::{RepositoryName, Tag, TagOrDigest};
 pub use tls::TlsError;
 
@@ -56,8 +58,6 @@ use self::sessions::Sessions;
 
 /// How long requests may take to end after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(8);
-/// How many connections may wait to be accepted.
-const BACKLOG: u32 = 1024;
 /// How often uploads are looked for that nobody goes on with.
 const SWEEP: Duration = Duration::from_mins(1);
 /// How many bytes of a refused request are read, and for how long.
@@ -129,9 +129,7 @@ impl ServerError {
 /// A registry that listens and does not yet serve.
 pub struct Bound {
     server: Arc<Server>,
-    listener: TcpListener,
-    acceptor: Option<tokio_rustls::TlsAcceptor>,
-    address: SocketAddr,
+    door: Door,
 }
 
 /// What requests share.
@@ -151,11 +149,8 @@ pub async fn bind(
     reporter: Arc<dyn Reporter>,
     options: ServerOptions,
 ) -> Result<Bound, ServerError> {
-    let acceptor =
-        options.tls.as_ref().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
-    let failed = |source| ServerError::Listen { address: options.listen.clone(), source };
-    let listener = listen(&options.listen).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
+    let door = Door::open(&options.listen, options.tls.as_ref()).await?;
+    let address = door.address();
     let has_names = options.users.is_some() || options.readers.is_some();
     if !address.ip().is_loopback() && !has_names && options.anonymous == Anonymous::Nothing {
         return Err(ServerError::Open(options.listen));
@@ -165,76 +160,31 @@ pub async fn bind(
     let server = Server {
         store,
         index,
-        access: Access::new(options.users, options.readers, anonymous, acceptor.is_some()),
+        access: Access::new(options.users, options.readers, anonymous, door.is_secure()),
         sessions: Sessions::default(),
         remembered: Mutex::default(),
         reporter,
     };
-    Ok(Bound { server: Arc::new(server), listener, acceptor, address })
-}
-
-/// Listens at the first of an address's meanings that can be had. Connections whose clients are gone without a word end after
-/// a while.
-async fn listen(address: &str) -> io::Result<TcpListener> {
-    let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "it names no address");
-    for address in tokio::net::lookup_host(address).await? {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        socket.set_reuseaddr(true)?;
-        socket.set_keepalive(true)?;
-        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
+    Ok(Bound { server: Arc::new(server), door })
 }
 
 impl Bound {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.door.address()
     }
 
     /// Whether clients speak TLS with it.
     pub fn is_secure(&self) -> bool {
-        self.acceptor.is_some()
+        self.door.is_secure()
     }
 
     /// Serves until `stop` comes about; then requests that have begun may end, for a few seconds.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServerError> {
-        let (told, mut hears) = tokio::sync::watch::channel(false);
-        let stop = async move {
-            stop.await;
-            let _ = told.send(true);
-        };
         let app = Router::new().fallback(answer).with_state(Arc::clone(&self.server));
-        let serving: std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + Send>> =
-            if let Some(acceptor) = self.acceptor {
-                let listener = tls::TlsListener::new(self.listener, acceptor).map_err(ServerError::Serve)?;
-                Box::pin(axum::serve(listener, app).with_graceful_shutdown(stop).into_future())
-            } else {
-                // An answer is all that is to be sent: nothing more comes that it could wait for.
-                let listener = self.listener.tap_io(|connection| {
-                    let _ = connection.set_nodelay(true);
-                });
-                Box::pin(axum::serve(listener, app).with_graceful_shutdown(stop).into_future())
-            };
-        let sweeping = async {
-            loop {
-                tokio::time::sleep(SWEEP).await;
-                self.server.sessions.sweep(&self.server.store).await;
-            }
-        };
-        let deadline = async {
-            if hears.wait_for(|told| *told).await.is_err() {
-                return std::future::pending().await;
-            }
-            tokio::time::sleep(GRACE).await;
-        };
         let served = tokio::select! {
-            served = serving => served.map_err(ServerError::Serve),
-            () = sweeping => Ok(()),
-            () = deadline => Ok(()),
+            served = self.door.serve(app, GRACE, stop) => served,
+            () = self.server.sweep() => Ok(()),
         };
         self.server.sessions.keep().await;
         served
@@ -243,7 +193,7 @@ impl Bound {
 
 impl fmt::Debug for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bound").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Bound").field("address", &self.address()).finish_non_exhaustive()
     }
 }
 
@@ -272,11 +222,16 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 
 /// Answers a request, and says what came of it.
 async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response {
+    respond(&server, request, None).await
+}
+
+/// The same for whoever was let in by somebody else, who is `visitor`.
+async fn respond(server: &Server, request: Request, visitor: Option<&Visitor>) -> Response {
     let begun = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let (parts, body) = request.into_parts();
     let mut body = body.into_data_stream();
-    let mut response = match server.answer(&parts, &mut body).await {
+    let mut response = match server.answer(&parts, &mut body, visitor).await {
         Ok(response) => response,
         Err(failure) => {
             if let Some(fault) = failure.to_say() {
@@ -314,7 +269,12 @@ async fn read_rest(mut body: BodyDataStream) {
 }
 
 impl Server {
-    async fn answer(&self, parts: &Parts, body: &mut BodyDataStream) -> Result<Response, Failure> {
+    async fn answer(
+        &self,
+        parts: &Parts,
+        body: &mut BodyDataStream,
+        visitor: Option<&Visitor>,
+    ) -> Result<Response, Failure> {
         let route = Route::parse(parts.uri.path())?;
         let query = Query::parse(&parts.uri);
         let (method, headers) = (&parts.method, &parts.headers);
@@ -327,7 +287,10 @@ impl Server {
         let reads = matches!(*method, Method::GET | Method::HEAD);
         // How far somebody's upload is, is for those who push.
         let right = if reads && !matches!(route, Route::Upload(..)) { Right::Pull } else { Right::Push };
-        let who = self.access.admit(headers, &route, right).await?;
+        let who = match visitor {
+            Some(visitor) => visitor.admit(right)?,
+            None => self.access.admit(headers, &route, right).await?,
+        };
         let only_headers = *method == Method::HEAD;
         match (&route, method) {
             (Route::Base, _) if reads => Ok(answer::json(&serde_json::json!({}))),
@@ -349,6 +312,14 @@ impl Server {
             }
             (Route::Upload(name, id), &Method::DELETE) => self.cancel_upload(name, id).await,
             (route, method) => Err(not_allowed(method, allowed(route))),
+        }
+    }
+
+    /// Lets uploads go that nobody goes on with, for ever.
+    async fn sweep(&self) {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            self.sessions.sweep(&self.store).await;
         }
     }
 

@@ -19,6 +19,7 @@ use crate::bundling::ARTIFACT_TYPE;
 use crate::error::with_causes;
 use crate::image_file::{self, IMAGE_TYPE, ImageFile};
 use crate::locking::Locked;
+use crate::proof::Vouched;
 use crate::{Error, Result, Workspace};
 
 /// A registry may ask for patience, or say nothing: nobody waits longer than this for a short cut.
@@ -194,9 +195,12 @@ impl Workspace {
         if image_file::form(&manifest.bytes, &config) != form {
             return Err(because("it is of another form than its tag says"));
         }
-        self.vouched(cache, &image.manifest, lock).await?;
+        let vouched = self.vouched(cache, &image.manifest, lock).await?;
         self.store.put(&manifest.bytes)?;
         self.store.put(&config)?;
+        if let Some(vouched) = vouched {
+            self.keep_vouched((image.manifest, image.manifest_size), vouched).await?;
+        }
         self.take_told(cache, lock, platform, &record).await?;
         Ok(Some(image))
     }
@@ -236,12 +240,20 @@ impl Workspace {
 
     /// Whether one of the keys that the settings trust has signed that the image was made from the lock; it is where they name
     /// none.
-    async fn vouched(&self, cache: &Cache, image: &Digest, lock: &Digest) -> Result<(), Refused> {
+    async fn vouched(
+        &self,
+        cache: &Cache,
+        image: &Digest,
+        lock: &Digest,
+    ) -> Result<Option<Vouched>, Refused> {
         if cache.keys.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let options = cache.options(&self.config);
-        self.vouched_for(&cache.repository, image, lock, &cache.keys, &options).await?.map_err(because)
+        self.vouched_for(&cache.repository, image, lock, &cache.keys, &options)
+            .await?
+            .map(Some)
+            .map_err(because)
     }
 }
 

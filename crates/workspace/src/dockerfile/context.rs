@@ -324,7 +324,8 @@ impl GitUrl {
     }
 
     fn failed(&self, wanted: &str, said: &Said) -> Error {
-        let last = said.lines.last().map(|line| format!(": {line}")).unwrap_or_default();
+        let last =
+            said.lines.last().map(|line| format!(": {}", self.without_values(line))).unwrap_or_default();
         context(
             format!("{} cannot be had (`{wanted}`){last}", self.shown()),
             "check URL, branch and folder; git takes logins from its credential helpers and from netrc",
@@ -334,6 +335,19 @@ impl GitUrl {
     fn shown(&self) -> SafeUrl {
         SafeUrl::new(self.url.clone())
     }
+
+    /// A line of git's, which names the URL as it was given to it, with the variables in the place of their values.
+    fn without_values(&self, line: &str) -> String {
+        let mut line = line.to_owned();
+        with_each(self.url.as_str(), |name| {
+            let value = std::env::var(name).unwrap_or_default();
+            if !value.is_empty() {
+                line = line.replace(&value, &format!("${{{name}}}"));
+            }
+            value
+        });
+        line
+    }
 }
 
 fn context(what: String, hint: &str) -> Error {
@@ -342,13 +356,18 @@ fn context(what: String, hint: &str) -> Error {
 
 /// A URL with the values of the variables that it names, as the fetcher puts them in.
 fn with_variables(url: &str) -> String {
+    with_each(url, |name| std::env::var(name).unwrap_or_default())
+}
+
+/// A URL with what `value` says in the place of each variable.
+fn with_each(url: &str, mut value: impl FnMut(&str) -> String) -> String {
     let url = url.replace("$%7B", "${").replace("%7D", "}");
     let mut filled = String::new();
     let mut rest = url.as_str();
     while let Some((before, inner)) = rest.split_once("${") {
         let Some((name, after)) = inner.split_once('}') else { break };
         filled.push_str(before);
-        filled.push_str(&std::env::var(name).unwrap_or_default());
+        filled.push_str(&value(name));
         rest = after;
     }
     filled + rest

@@ -139,9 +139,16 @@ impl Engine {
 
     /// Whether it knows here-documents.
     pub fn knows_here_documents(&self, tool: &ToolVersion) -> bool {
-        let mut numbers = tool.version.split('.').map_while(|part| part.parse::<u32>().ok());
         match self {
-            Self::Buildah(_) => (numbers.next(), numbers.next()) >= (Some(1), Some(33)),
+            Self::Buildah(_) => version(tool) >= (Some(1), Some(33)),
+            Self::BuildKit(_) => true,
+        }
+    }
+
+    /// Whether its mounts stay in what they are taken from, whatever links there are (CVE-2024-1753, CVE-2024-9675).
+    pub fn keeps_mounts_inside(&self, tool: &ToolVersion) -> bool {
+        match self {
+            Self::Buildah(_) => version(tool) >= (Some(1), Some(38)),
             Self::BuildKit(_) => true,
         }
     }
@@ -149,7 +156,10 @@ impl Engine {
     /// Whether nothing is known that would keep it from running `recipe`.
     fn can_run(&self, recipe: &Recipe, offline: bool) -> bool {
         let can_cut = !matches!(self, Self::Buildah(_)) || nix::unistd::geteuid().is_root();
-        (recipe.here_document.is_none() || self.knows_here_documents(&self.tool())) && (!offline || can_cut)
+        let tool = self.tool();
+        (recipe.here_document.is_none() || self.knows_here_documents(&tool))
+            && (recipe.mount_by_path.is_none() || self.keeps_mounts_inside(&tool))
+            && (!offline || can_cut)
     }
 
     /// Runs the Dockerfile. `heard` gets each line that it prints. The folder with the OCI layout of what it made, or why it failed.
@@ -159,6 +169,12 @@ impl Engine {
             Self::BuildKit(buildkit) => buildkit.run(work, heard),
         }
     }
+}
+
+/// The first two numbers of a version.
+fn version(tool: &ToolVersion) -> (Option<u32>, Option<u32>) {
+    let mut numbers = tool.version.split('.').map_while(|part| part.parse().ok());
+    (numbers.next(), numbers.next())
 }
 
 /// Where a program is.

@@ -50,6 +50,16 @@ pub enum DockerfileError {
         /// The engine with its version.
         engine: String,
     },
+    /// The engine follows links and `..` in mounts out of where they are taken from.
+    #[error(
+        "line {line} of the Dockerfile mounts something by its path, in which {engine} follows links to files of this machine"
+    )]
+    MountByPath {
+        /// The line.
+        line: usize,
+        /// The engine with its version.
+        engine: String,
+    },
     /// It fetches something by itself, which is not to be.
     #[error(
         "line {line} of the Dockerfile may fetch something, and BuildKit's ADD cannot be kept from the network"
@@ -153,6 +163,9 @@ impl DockerfileError {
             Self::HereDocument { .. } => {
                 "write the commands with `&&`, or take a newer engine (buildah since 1.33, or BuildKit)".to_owned()
             }
+            Self::MountByPath { .. } => "copy the files instead (COPY), mount the whole context or image (without `source`), give a \
+                 cache a plain name, or take buildah 1.38 or BuildKit"
+                .to_owned(),
             Self::Fetches { .. } => {
                 "leave --offline out, put the file into the build context, or fetch it in a step (RUN)".to_owned()
             }

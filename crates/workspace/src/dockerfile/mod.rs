@@ -216,12 +216,12 @@ impl Workspace {
         })
         .await??;
         let tool = engine.tool();
+        let named = || format!("{} {}", tool.name, tool.version);
         if let Some(line) = recipe.here_document.filter(|_| !engine.knows_here_documents(&tool)) {
-            return Err(DockerfileError::HereDocument {
-                line,
-                engine: format!("{} {}", tool.name, tool.version),
-            }
-            .into());
+            return Err(DockerfileError::HereDocument { line, engine: named() }.into());
+        }
+        if let Some(line) = recipe.mount_by_path.filter(|_| !engine.keeps_mounts_inside(&tool)) {
+            return Err(DockerfileError::MountByPath { line, engine: named() }.into());
         }
         let dockerfile = scratch.path().join("Dockerfile");
         engine::write(&dockerfile, &laid.text)?;

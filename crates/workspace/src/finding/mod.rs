@@ -4,7 +4,7 @@ mod term;
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use crate::catalogue::Include;
 use crate::catalogue::{Condition, Criteria, EnvironmentRow, FoundRow};
@@ -13,7 +13,7 @@ use crate::{EnvironmentDetails, Error, Result, Workspace};
 pub use term::Term;
 
 /// How the packages of an environment come about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// They are chosen and installed.
@@ -68,7 +68,7 @@ pub struct Find {
 }
 
 /// Some of the environments that were looked for.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EnvironmentPage {
     /// They, by name, and the newest first within a name.
     pub environments: Vec<EnvironmentDetails>,

@@ -90,8 +90,8 @@ impl Missing {
 }
 
 impl Workspace {
-    /// Reads every blob again and moves aside those that have changed. With `repair` what somebody needs of them, and of those that
-    /// were moved aside before, is had again: by its URL, from the registry, or made from what it was made of.
+    /// Reads every blob again and moves aside those that have changed. Says what is aside, from before too. With `repair` what
+    /// somebody needs of it is had again: by its URL, from the registry, or made from what it was made of.
     pub async fn scrub(&self, repair: bool) -> Result<ScrubSummary> {
         let (store, reporter) = (self.store.clone(), Arc::clone(&self.reporter));
         let total = store.stats()?.blobs;
@@ -100,10 +100,9 @@ impl Workspace {
             store.scrub(|bytes| reporter.advance(Phase::Checking, bytes))
         })
         .await??;
+        // What was moved aside before is still missing, and all is not well before it is here again.
         let mut digests: BTreeSet<Digest> = report.corrupt.iter().map(|corrupt| corrupt.digest).collect();
-        if repair {
-            digests.extend(self.store.quarantined()?);
-        }
+        digests.extend(self.store.quarantined()?);
         let mut corrupt = Vec::new();
         if !digests.is_empty() {
             let meanings = self.meanings().await?;

@@ -22,3 +22,4 @@ pub use remote::{RemoteDetails, RemoteReferrer};
 pub(crate) use signing::registry_options;
 pub use signing::{Pushed, Signed};
 pub use verifying::{Check, Outcome, Verified, VerifyOptions};
+pub(crate) use vouching::Vouched;

@@ -7,7 +7,7 @@ use provenv_image::oci::Image;
 use provenv_image::proof::statement::{PAYLOAD_TYPE, PREDICATE_TYPE};
 use provenv_image::proof::{Envelope, Part, Referrer, SigningKey, dsse, provenance, simple_signing};
 use provenv_registry::{Elsewhere, Options, Reference};
-use provenv_store::Roots;
+use provenv_store::{Roots, Store};
 use serde::Serialize;
 
 use super::{Companion, ProofError};
@@ -107,13 +107,7 @@ impl Workspace {
             let record =
                 Referrer::write(&self.store, subject, provenance::RECORD_TYPE, [].into(), &record.parts()?)?;
             let envelope = Envelope::sign(key, PAYLOAD_TYPE, &payload).map_err(failed)?;
-            let about = [(PREDICATE_ANNOTATION.to_owned(), PREDICATE_TYPE.to_owned())];
-            let part = Part {
-                media_type: dsse::ENVELOPE_TYPE.to_owned(),
-                bytes: envelope.to_bytes(),
-                annotations: about.clone().into(),
-            };
-            let attestation = Referrer::write(&self.store, subject, PAYLOAD_TYPE, about.into(), &[part])?;
+            let attestation = attestation(&self.store, subject, envelope.to_bytes())?;
             self.catalogue.record_proof(&record, None, &user_name()).await?;
             self.catalogue.record_proof(&attestation, Some(&id), &user_name()).await?;
             attestation
@@ -260,6 +254,17 @@ impl Workspace {
         }
         Ok(elsewhere)
     }
+}
+
+/// What attaches signed provenance to an image.
+pub(super) fn attestation(store: &Store, image: (Digest, u64), envelope: Vec<u8>) -> Result<Referrer> {
+    let about = [(PREDICATE_ANNOTATION.to_owned(), PREDICATE_TYPE.to_owned())];
+    let part = Part {
+        media_type: dsse::ENVELOPE_TYPE.to_owned(),
+        bytes: envelope,
+        annotations: about.clone().into(),
+    };
+    Ok(Referrer::write(store, image, PAYLOAD_TYPE, about.into(), &[part])?)
 }
 
 /// How registries are spoken to.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use provenv_registry::server::{self, Htpasswd, ServerOptions};
+use provenv_registry::server::{self, Htpasswd, Mounted, ServerOptions};
 use serde::Serialize;
 
 use crate::error::IoContext as _;
@@ -49,6 +49,12 @@ pub struct RegistryServed {
 }
 
 impl Workspace {
+    /// The workspace as the repositories `PREFIX/…` of a server that has other workspaces too.
+    pub fn mounted(&self, prefix: &str) -> Mounted {
+        let index = Arc::new(WorkspaceIndex::new(self.catalogue.clone(), self.form()));
+        Mounted::new(self.store.clone(), index, Arc::clone(&self.reporter), prefix)
+    }
+
     /// Serves the workspace as a registry until this process is told to stop. `ready` is called once clients may connect.
     pub async fn serve_registry(
         &self,
@@ -104,7 +110,7 @@ impl Workspace {
 }
 
 /// As many open files as this process may have: each connection is one, and each upload another.
-fn allow_many_files() {
+pub(crate) fn allow_many_files() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard
     {

@@ -1,0 +1,65 @@
+//! The arguments of `provenv serve`, and of what it calls.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+use provenv_definition::Platform;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv serve --root /srv/provenv                        for whoever is on this machine
+  provenv serve --root /srv/provenv --listen 0.0.0.0:8443 \\
+      --tls-cert server.pem --tls-key server.key           for a team
+  provenv serve --root /srv/provenv --owner-token          where the owner's token is lost
+
+The first start makes the workspace `default` and prints the owner's token, once. The API describes itself at
+/openapi.json; /v2/ is a registry, whose repositories are HOST/WORKSPACE/NAME. It serves until it is told to stop
+(SIGTERM, ctrl-c); requests then have half a minute to end, and builds go on after the next start.")]
+pub struct ServeArgs {
+    /// The server's folder, made where it is missing: workspaces, users, builds
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub root: PathBuf,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// Speak TLS with this certificate, and those that stand behind it (PEM)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's key (PEM)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// How many builds run here at once
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub workers: usize,
+    /// Make and print another token of the owner's
+    #[arg(long)]
+    pub owner_token: bool,
+}
+
+/// What a server's worker runs, in a process of its own.
+#[derive(Debug, Args)]
+pub struct BuildVersionArgs {
+    /// The environment
+    pub name: String,
+    /// Its version
+    pub version: String,
+    /// What the image is for
+    #[arg(long)]
+    pub platform: Platform,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv login https://envs.example                        asks for the token
+  provenv login https://envs.example --token - < token      reads it from standard input
+  provenv --workspace https://envs.example/vision env list
+
+The token is kept in `provenv/tokens.json` in the folder of the user's settings, readable by the user alone;
+PROVENV_TOKEN in the environment comes before it.")]
+pub struct LoginArgs {
+    /// The server, or a workspace of it
+    pub url: String,
+    /// `-` reads the token from standard input; a token on a command line would be there for all to see
+    #[arg(long, value_name = "-", value_parser = ["-"])]
+    pub token: Option<String>,
+}

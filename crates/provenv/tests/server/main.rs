@@ -1,0 +1,15 @@
+//! `provenv serve`: the real binary, in the eyes of clients.
+
+#[path = "../registry/client.rs"]
+#[allow(dead_code, reason = "the registry's tests use the rest")]
+mod client;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod builds;
+mod command_line;
+mod environments;
+mod registry;
+mod roles;
+mod running;
+mod team;

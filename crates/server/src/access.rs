@@ -1,0 +1,156 @@
+//! Who may call what. Each operation says so in the description of the API, as `x-provenv-role`, and nowhere else: this is
+//! read from there, and an operation that says nothing can be called by nobody.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Path, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::database::Role;
+use crate::problem::{Problem, Result};
+use crate::state::{Server, no_workspace};
+
+/// What an operation wants of whoever calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Nothing.
+    Nothing,
+    /// A token that holds.
+    Token,
+    /// A role in the workspace that the path names, or on the server where it names none.
+    Role(Role),
+}
+
+/// What each operation wants, by method and path.
+pub(crate) struct Decisions(HashMap<(Method, String), Needs>);
+
+impl Decisions {
+    /// Reads them from the description of the API.
+    pub fn of(description: &serde_json::Value) -> Self {
+        let mut decisions = HashMap::new();
+        for (path, operations) in description["paths"].as_object().into_iter().flatten() {
+            for (method, operation) in operations.as_object().into_iter().flatten() {
+                let needs = match operation["x-provenv-role"].as_str() {
+                    Some("anybody") => Needs::Nothing,
+                    Some("user") => Needs::Token,
+                    Some(role) => match role.parse() {
+                        Ok(role) => Needs::Role(role),
+                        Err(()) => continue,
+                    },
+                    None => continue,
+                };
+                if let Ok(method) = method.to_uppercase().parse() {
+                    decisions.insert((method, path.clone()), needs);
+                }
+            }
+        }
+        Self(decisions)
+    }
+}
+
+/// Whoever calls.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub user: String,
+    /// Their role in the workspace that the path names, or on the server.
+    pub role: Option<Role>,
+}
+
+impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Caller {
+    type Rejection = Box<Problem>;
+
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, _: &S) -> Result<Self> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(unauthorized)
+    }
+}
+
+/// Lets a request in, or does not.
+pub(crate) async fn admit(
+    State(server): State<Arc<Server>>,
+    path: Option<MatchedPath>,
+    parameters: Option<Path<HashMap<String, String>>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response {
+    let workspace = parameters.as_ref().and_then(|parameters| parameters.get("workspace"));
+    let path = path.map(|path| path.as_str().to_owned()).unwrap_or_default();
+    // Whoever may GET may have the headers alone.
+    let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
+    let needs = server.decisions.0.get(&(method, path)).copied();
+    match decide(&server, needs, workspace, request.headers()).await {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn decide(
+    server: &Server,
+    needs: Option<Needs>,
+    workspace: Option<&String>,
+    headers: &HeaderMap,
+) -> Result<Option<Caller>> {
+    let needed = match needs {
+        Some(Needs::Nothing) => return Ok(None),
+        Some(Needs::Token) => None,
+        Some(Needs::Role(role)) => Some(role),
+        None => {
+            return Err(Problem::new(StatusCode::FORBIDDEN, "not-decided", "nobody may call this"));
+        }
+    };
+    let user = user(server, headers).await?.ok_or_else(unauthorized)?;
+    let role = server.database.role(&user, workspace.map(String::as_str)).await?;
+    if let Some(needed) = needed {
+        match (role, workspace) {
+            (Some(role), _) if role >= needed => {}
+            // Whether it is there is not for those who have no role in it.
+            (None, Some(workspace)) => return Err(no_workspace(workspace)),
+            (_, place) => {
+                let place = place.map_or("on this server".to_owned(), |name| format!("in `{name}`"));
+                let has = role.map_or("no role".to_owned(), |role| format!("the role {role}"));
+                return Err(Problem::new(
+                    StatusCode::FORBIDDEN,
+                    "role-too-low",
+                    format!("`{user}` has {has} {place}, and this needs {needed}"),
+                )
+                .hint("an owner can give another role"));
+            }
+        }
+    }
+    Ok(Some(Caller { user, role }))
+}
+
+/// Who a request is from, by its token; `None` where it has none, or one that does not hold.
+pub(crate) async fn user(server: &Server, headers: &HeaderMap) -> Result<Option<String>> {
+    let Some(token) = token(headers) else { return Ok(None) };
+    Ok(server.database.user_of(&token).await?)
+}
+
+/// `Bearer TOKEN`, or the token as the password of any name, as docker and others send it.
+fn token(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, rest) = value.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.trim().to_owned());
+    }
+    if scheme.eq_ignore_ascii_case("basic") {
+        let text = String::from_utf8(BASE64_STANDARD.decode(rest.trim()).ok()?).ok()?;
+        return Some(text.split_once(':')?.1.to_owned());
+    }
+    None
+}
+
+pub(crate) fn unauthorized() -> Box<Problem> {
+    Problem::new(StatusCode::UNAUTHORIZED, "token-needed", "no token, or one that does not hold")
+        .hint("send `Authorization: Bearer pvt_…`; `provenv login URL` keeps one")
+}

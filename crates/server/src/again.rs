@@ -1,0 +1,119 @@
+//! `Idempotency-Key`: a request that is sent again, because its answer was not heard, is answered as it was.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http_body_util::BodyExt as _;
+use provenv_definition::Hasher;
+
+use crate::access::Caller;
+use crate::database::Answered;
+use crate::problem::{Problem, Result};
+use crate::state::Server;
+
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// The longest key.
+const LONGEST: usize = 255;
+/// The most bytes of a request or an answer that are kept in memory to compare.
+pub(crate) const MOST: usize = 4 * 1024 * 1024;
+
+/// Answers a POST with a key once.
+pub(crate) async fn once(State(server): State<Arc<Server>>, request: Request<Body>, next: Next) -> Response {
+    let caller = request.extensions().get::<Caller>().cloned();
+    let key = request.headers().get(KEY).cloned();
+    let (Some(caller), Some(key), &Method::POST) = (caller, key, request.method()) else {
+        return next.run(request).await;
+    };
+    match answer(&server, &caller, &key, request, next).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn answer(
+    server: &Server,
+    caller: &Caller,
+    key: &HeaderValue,
+    request: Request<Body>,
+    next: Next,
+) -> Result<Response> {
+    let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= LONGEST);
+    let key =
+        key.ok_or_else(|| Problem::bad("idempotency-key-invalid", "the key is empty, too long or no text"))?;
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, MOST).await.map_err(|_| {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            format!("the body has more than {MOST} bytes"),
+        )
+    })?;
+    let mut hasher = Hasher::new();
+    for part in [parts.uri.to_string().as_bytes(), &body[..]] {
+        hasher.update(&(part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    let digest = hasher.finish().hex();
+    // One at a time: the second hears what the first was answered.
+    let name = (caller.user.clone(), key.to_owned());
+    let turn = Arc::clone(server.answering.lock().await.entry(name.clone()).or_default());
+    let _turn = turn.lock().await;
+    let answered = match server.database.answered(&caller.user, key).await? {
+        Some(answered) if answered.request == digest => Ok(replayed(answered)),
+        Some(_) => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency-key-reused",
+            "this key was sent with another request",
+        )
+        .hint("take a new key for each request")),
+        None => first(server, caller, key, digest, Request::from_parts(parts, Body::from(body)), next).await,
+    };
+    server.answering.lock().await.remove(&name);
+    answered
+}
+
+async fn first(
+    server: &Server,
+    caller: &Caller,
+    key: &str,
+    digest: String,
+    request: Request<Body>,
+    next: Next,
+) -> Result<Response> {
+    let (parts, body) = next.run(request).await.into_parts();
+    let body: Bytes = body.collect().await.map_err(|error| Problem::fault(&error))?.to_bytes();
+    // What failed here may go well another time.
+    if !parts.status.is_server_error() {
+        let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        server
+            .database
+            .keep_answer(
+                &caller.user,
+                key,
+                &Answered {
+                    request: digest,
+                    status: parts.status.as_u16(),
+                    media_type: kind.unwrap_or_default().to_owned(),
+                    body: body.to_vec(),
+                },
+            )
+            .await?;
+    }
+    Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+fn replayed(answered: Answered) -> Response {
+    let status = StatusCode::from_u16(answered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, answered.body).into_response();
+    let headers = response.headers_mut();
+    if let Ok(kind) = HeaderValue::try_from(answered.media_type) {
+        headers.insert(header::CONTENT_TYPE, kind);
+    }
+    headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+}

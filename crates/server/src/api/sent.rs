@@ -1,0 +1,110 @@
+//! What clients send, taken apart; what is wrong with it is said as a problem.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use provenv_definition::Digest;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::problem::{Problem, Result};
+
+/// A body in JSON.
+pub struct Sent<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
+    type Rejection = Box<Problem>;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let is_json = kind
+            .is_some_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json"));
+        if !is_json {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not-json",
+                "the body is not said to be application/json",
+            ));
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+            let code = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                "too-large"
+            } else {
+                "body-unreadable"
+            };
+            Problem::new(rejection.status(), code, rejection.body_text())
+        })?;
+        let parsed = serde_json::from_slice(&bytes);
+        Ok(Self(
+            parsed
+                .map_err(|error| Problem::bad("body-invalid", format!("the body cannot be used: {error}")))?,
+        ))
+    }
+}
+
+/// Parameters of the query.
+pub struct Asked<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Asked<T> {
+    type Rejection = Box<Problem>;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        Ok(Self(Query::from_request_parts(parts, state).await?.0))
+    }
+}
+
+/// Parameters of the path.
+pub struct At<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for At<T> {
+    type Rejection = Box<Problem>;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        Ok(Self(Path::from_request_parts(parts, state).await?.0))
+    }
+}
+
+/// How much of a list is given where nobody says.
+const USUAL: u32 = 50;
+/// And at most.
+const MOST: u32 = 500;
+
+/// How much of a list was asked for.
+pub fn limit(asked: Option<u32>) -> Result<u32> {
+    match asked.unwrap_or(USUAL) {
+        limit @ 1..=MOST => Ok(limit),
+        other => Err(Problem::bad("limit-invalid", format!("`limit` is {other}, and can be 1 to {MOST}"))),
+    }
+}
+
+/// The tag of a text.
+pub fn tag_of(body: &[u8]) -> String {
+    format!("\"{}\"", Digest::of(body).hex())
+}
+
+/// Text that cannot change, or not without another tag: with its tag, and empty where the client has it.
+pub fn tagged(headers: &HeaderMap, body: Vec<u8>, kind: &'static str, never_changes: bool) -> Response {
+    let tag = tag_of(&body);
+    let has = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let has = has.flat_map(|value| value.split(',')).map(|one| one.trim().trim_start_matches("W/"));
+    let is_known = has.into_iter().any(|one| one == tag || one == "*");
+    let mut response = if is_known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response()
+    };
+    let control = if never_changes { "private, max-age=31536000, immutable" } else { "private, no-cache" };
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(control));
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}
+
+/// A value in JSON, with its tag.
+pub fn tagged_json(headers: &HeaderMap, value: &impl Serialize) -> Result<Response> {
+    let body = serde_json::to_vec(value).map_err(|error| Problem::fault(&error))?;
+    Ok(tagged(headers, body, "application/json", false))
+}

@@ -1,0 +1,386 @@
+//! The queue of builds: one job for what is to be made, however many ask; a claim holds as long as its lease is renewed.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use provenv_definition::{Digest, Platform};
+use serde::{Deserialize, Serialize};
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+use utoipa::ToSchema;
+
+use super::people::random;
+use super::{Database, Result, now, parse, stamp};
+
+/// How long a claim holds without a heartbeat.
+const LEASE: Duration = Duration::from_secs(20);
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum JobStatus {
+    /// It waits for a worker.
+    Queued,
+    /// A worker has it.
+    Running,
+    /// The image is there.
+    Succeeded,
+    /// It could not be built.
+    Failed,
+    /// Somebody did not want it any more.
+    Canceled,
+}
+
+impl JobStatus {
+    const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Canceled];
+
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+        }
+    }
+
+    /// Whether nothing comes after it.
+    pub fn is_end(self) -> bool {
+        !matches!(self, Self::Queued | Self::Running)
+    }
+}
+
+impl fmt::Display for JobStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for JobStatus {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(())
+    }
+}
+
+/// Why a job failed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct JobError {
+    /// What went wrong.
+    pub message: String,
+    /// Why, the nearest cause first.
+    pub causes: Vec<String>,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// Whether it may go well another time.
+    pub transient: bool,
+}
+
+/// A build that was asked for.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Job {
+    /// Its identifier.
+    #[schema(example = "job-20260701-093000-5f3a1c")]
+    pub id: String,
+    /// The workspace.
+    #[schema(example = "default")]
+    pub workspace: String,
+    /// The environment.
+    #[schema(example = "digits")]
+    pub environment: String,
+    /// Its version.
+    #[schema(example = "2")]
+    pub version: String,
+    /// The lock that it assembles.
+    #[schema(value_type = String)]
+    pub lock: Digest,
+    /// What the image is for.
+    #[schema(value_type = String, example = "linux/amd64")]
+    pub platform: Platform,
+    /// How far it is.
+    pub status: JobStatus,
+    /// Those with more come first.
+    pub priority: i64,
+    /// How often it was begun.
+    pub attempts: i64,
+    /// Who builds it.
+    pub worker: Option<String>,
+    /// Whether it was asked to stop.
+    pub cancel_asked: bool,
+    /// The image.
+    #[schema(value_type = Option<String>)]
+    pub image: Option<Digest>,
+    /// Why it failed.
+    pub error: Option<JobError>,
+    /// Who asked for it first.
+    pub created_by: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: jiff::Timestamp,
+    /// When it was first begun.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub started_at: Option<jiff::Timestamp>,
+    /// When it ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ended_at: Option<jiff::Timestamp>,
+}
+
+/// A job that is asked for.
+#[derive(Clone, Debug)]
+pub struct NewJob<'a> {
+    /// The workspace.
+    pub workspace: &'a str,
+    /// The environment.
+    pub environment: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// The lock to assemble.
+    pub lock: Digest,
+    /// What the image is for.
+    pub platform: Platform,
+    /// Those with more come first.
+    pub priority: i64,
+    /// Who asks.
+    pub created_by: &'a str,
+    /// The image, where it is there already: the job has succeeded before it began.
+    pub image: Option<Digest>,
+}
+
+/// A job that a worker has, and the number that proves it.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// The job.
+    pub job: Job,
+    /// See the schema.
+    pub fence: i64,
+}
+
+const COLUMNS: &str =
+    "id, workspace, environment, version, lock, platform, status, priority, attempts, fence, worker,
+    cancel_asked, image, error, created_by, created_at, started_at, ended_at";
+
+impl Database {
+    /// Queues a job, or finds the one that makes the same already. Says whether it is new.
+    pub async fn ask_job(&self, new: &NewJob<'_>) -> Result<(Job, bool)> {
+        let key = format!("{}/{}/{}", new.workspace, new.lock.hex(), new.platform);
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let wanted = format!("SELECT {COLUMNS} FROM jobs WHERE key = $1 AND status IN ('queued', 'running')");
+        let row =
+            sqlx::query(sqlx::AssertSqlSafe(wanted)).bind(&key).fetch_optional(&mut *transaction).await?;
+        if let Some(row) = row {
+            let (job, _) = read(&row)?;
+            if job.priority < new.priority {
+                sqlx::query("UPDATE jobs SET priority = $1 WHERE id = $2")
+                    .bind(new.priority)
+                    .bind(&job.id)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            transaction.commit().await?;
+            return Ok((Job { priority: job.priority.max(new.priority), ..job }, false));
+        }
+        let at = now();
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "INSERT INTO jobs (id, key, workspace, environment, version, lock, platform, status, priority, attempts, fence,
+                               not_before, cancel_asked, image, created_by, created_at, ended_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, $10, 0, $11, $12, $10, $13) RETURNING {COLUMNS}"
+        )))
+        .bind(identifier().map_err(sqlx::Error::Io)?)
+        .bind(key)
+        .bind(new.workspace)
+        .bind(new.environment)
+        .bind(new.version)
+        .bind(new.lock.to_string())
+        .bind(new.platform.as_str())
+        .bind(if new.image.is_some() { JobStatus::Succeeded } else { JobStatus::Queued }.as_str())
+        .bind(new.priority)
+        .bind(&at)
+        .bind(new.image.map(|image| image.to_string()))
+        .bind(new.created_by)
+        .bind(new.image.map(|_| at.clone()))
+        .fetch_one(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok((read(&row)?.0, true))
+    }
+
+    /// A job of a workspace.
+    pub async fn job(&self, workspace: &str, id: &str) -> Result<Option<Job>> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM jobs WHERE workspace = $1 AND id = $2"
+        )))
+        .bind(workspace)
+        .bind(id)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.as_ref().map(read).transpose()?.map(|(job, _)| job))
+    }
+
+    /// The jobs of a workspace, newest first, from after the one with the identifier `after` on.
+    pub async fn jobs(
+        &self,
+        workspace: &str,
+        status: Option<JobStatus>,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Job>> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM jobs
+             WHERE workspace = $1 AND ($2 IS NULL OR status = $2)
+               AND ($3 IS NULL OR (created_at, id) < (SELECT last.created_at, last.id FROM jobs last WHERE last.id = $3))
+             ORDER BY created_at DESC, id DESC LIMIT $4"
+        )))
+        .bind(workspace)
+        .bind(status.map(JobStatus::as_str))
+        .bind(after)
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(|row| Ok(read(row)?.0)).collect()
+    }
+
+    /// How many jobs are in each state that is no end.
+    pub async fn waiting_jobs(&self) -> Result<Vec<(JobStatus, i64)>> {
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT status, count(*) FROM jobs WHERE status IN ('queued', 'running') GROUP BY status",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(|(status, count)| Ok((parse("status", status)?, count))).collect()
+    }
+
+    /// Takes the next job: one that waits, or one whose worker has not been heard of for too long.
+    pub async fn claim(&self, worker: &str) -> Result<Option<Claimed>> {
+        let at = now();
+        // Nothing to do is the rule, and a reader disturbs nobody.
+        let due = "(status = 'queued' AND not_before <= $1) OR (status = 'running' AND lease_until < $1)";
+        let any: Option<(i64,)> =
+            sqlx::query_as(sqlx::AssertSqlSafe(format!("SELECT 1 FROM jobs WHERE {due} LIMIT 1")))
+                .bind(&at)
+                .fetch_optional(&self.pool)
+                .await?;
+        if any.is_none() {
+            return Ok(None);
+        }
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "UPDATE jobs SET status = 'running', worker = $2, lease_until = $3, fence = fence + 1,
+                             attempts = attempts + 1, started_at = coalesce(started_at, $1)
+             WHERE id = (SELECT id FROM jobs WHERE {due} ORDER BY priority DESC, created_at, id LIMIT 1)
+             RETURNING {COLUMNS}"
+        )))
+        .bind(&at)
+        .bind(worker)
+        .bind(stamp(jiff::Timestamp::now() + LEASE))
+        .fetch_optional(&self.pool)
+        .await?;
+        let claimed = row.as_ref().map(read).transpose()?;
+        Ok(claimed.map(|(job, fence)| Claimed { job, fence }))
+    }
+
+    /// Renews a claim; `None` where it is lost, else whether the job was asked to stop.
+    pub async fn heartbeat(&self, claimed: &Claimed) -> Result<Option<bool>> {
+        let row: Option<(i64,)> = sqlx::query_as(
+            "UPDATE jobs SET lease_until = $1 WHERE id = $2 AND fence = $3 AND status = 'running' RETURNING cancel_asked",
+        )
+        .bind(stamp(jiff::Timestamp::now() + LEASE))
+        .bind(&claimed.job.id)
+        .bind(claimed.fence)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|(asked,)| asked != 0))
+    }
+
+    /// A job has ended. Says whether it was still this worker's to say.
+    pub async fn end_job(
+        &self,
+        claimed: &Claimed,
+        status: JobStatus,
+        image: Option<Digest>,
+        error: Option<&JobError>,
+    ) -> Result<bool> {
+        let done = sqlx::query(
+            "UPDATE jobs SET status = $1, image = $2, error = $3, ended_at = $4, lease_until = NULL
+             WHERE id = $5 AND fence = $6 AND status = 'running'",
+        )
+        .bind(status.as_str())
+        .bind(image.map(|image| image.to_string()))
+        .bind(error.and_then(|error| serde_json::to_string(error).ok()))
+        .bind(now())
+        .bind(&claimed.job.id)
+        .bind(claimed.fence)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Gives a job back to be taken again, after a while where it failed for a reason that may pass.
+    pub async fn give_back(&self, claimed: &Claimed, wait: Duration, counts: bool) -> Result<()> {
+        sqlx::query(
+            "UPDATE jobs SET status = 'queued', worker = NULL, lease_until = NULL, not_before = $1,
+                             attempts = attempts - $2
+             WHERE id = $3 AND fence = $4 AND status = 'running'",
+        )
+        .bind(stamp(jiff::Timestamp::now() + wait))
+        .bind(i64::from(!counts))
+        .bind(&claimed.job.id)
+        .bind(claimed.fence)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Asks a job to stop: one that waits ends at once, one that runs is stopped by its worker.
+    pub async fn cancel_job(&self, workspace: &str, id: &str) -> Result<Option<Job>> {
+        sqlx::query(
+            "UPDATE jobs SET cancel_asked = 1,
+                 ended_at = CASE status WHEN 'queued' THEN $1 ELSE ended_at END,
+                 status = CASE status WHEN 'queued' THEN 'canceled' ELSE status END
+             WHERE workspace = $2 AND id = $3 AND status IN ('queued', 'running')",
+        )
+        .bind(now())
+        .bind(workspace)
+        .bind(id)
+        .execute(&self.pool)
+        .await?;
+        self.job(workspace, id).await
+    }
+}
+
+/// Sorts by time.
+fn identifier() -> std::io::Result<String> {
+    let mut bytes = [0; 4];
+    random(&mut bytes)?;
+    Ok(format!("job-{}-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"), hex::encode(bytes)))
+}
+
+fn read(row: &SqliteRow) -> Result<(Job, i64)> {
+    let time = |column: &str| -> Result<Option<jiff::Timestamp>> {
+        row.try_get::<Option<String>, _>(column)?.map(|text| parse("time", text)).transpose()
+    };
+    let error: Option<String> = row.try_get("error")?;
+    let image: Option<String> = row.try_get("image")?;
+    let job = Job {
+        id: row.try_get("id")?,
+        workspace: row.try_get("workspace")?,
+        environment: row.try_get("environment")?,
+        version: row.try_get("version")?,
+        lock: parse("digest", row.try_get("lock")?)?,
+        platform: parse("platform", row.try_get("platform")?)?,
+        status: parse("status", row.try_get("status")?)?,
+        priority: row.try_get("priority")?,
+        attempts: row.try_get("attempts")?,
+        worker: row.try_get("worker")?,
+        cancel_asked: row.try_get::<i64, _>("cancel_asked")? != 0,
+        image: image.map(|image| parse("digest", image)).transpose()?,
+        error: error.and_then(|error| serde_json::from_str(&error).ok()),
+        created_by: row.try_get("created_by")?,
+        created_at: parse("time", row.try_get("created_at")?)?,
+        started_at: time("started_at")?,
+        ended_at: time("ended_at")?,
+    };
+    Ok((job, row.try_get("fence")?))
+}

@@ -1,0 +1,283 @@
+//! Who may do what: tokens, roles, workspaces.
+
+use std::fmt;
+use std::io::{self, Read as _};
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use provenv_definition::Digest;
+use serde::{Deserialize, Serialize};
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+use utoipa::ToSchema;
+
+use super::{Database, Result, now, parse, stamp};
+
+/// What every token begins with, so that scanners for secrets know one.
+const MARK: &str = "pvt_";
+/// How many characters of a token people may see.
+const SHOWN: usize = 12;
+/// The name of the server itself where roles are kept.
+const EVERYWHERE: &str = "*";
+
+/// How far somebody may go in a workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Reads and pulls.
+    Reader,
+    /// Registers, builds, pushes.
+    Contributor,
+    /// Says who may do what.
+    Owner,
+}
+
+impl Role {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Contributor => "contributor",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Reader, Self::Contributor, Self::Owner]
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or(())
+    }
+}
+
+/// A token, without the secret.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Token {
+    /// Its identifier.
+    #[schema(example = "3f6c2a9b1d4e")]
+    pub id: String,
+    /// Whose it is.
+    #[schema(example = "ann")]
+    pub user: String,
+    /// Its first characters.
+    #[schema(example = "pvt_Zk3xQ9aB")]
+    pub prefix: String,
+    /// What it is for.
+    pub note: String,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: jiff::Timestamp,
+    /// When it ends by itself.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<jiff::Timestamp>,
+    /// When it was ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub revoked_at: Option<jiff::Timestamp>,
+    /// When it was last used, to the minute.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub used_at: Option<jiff::Timestamp>,
+}
+
+/// A token that was made just now: the only time that its secret is known.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct NewToken {
+    /// The token itself, to be kept: it is not shown again.
+    #[schema(example = "pvt_Zk3xQ9aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789A")]
+    pub secret: String,
+    /// All else.
+    #[serde(flatten)]
+    pub token: Token,
+}
+
+const COLUMNS: &str = "id, user_name, prefix, note, created_at, expires_at, revoked_at, used_at";
+
+impl Database {
+    /// Makes a token for a user.
+    pub async fn make_token(
+        &self,
+        user: &str,
+        note: &str,
+        expires_at: Option<jiff::Timestamp>,
+    ) -> Result<NewToken> {
+        let mut bytes = [0; 38];
+        random(&mut bytes).map_err(sqlx::Error::Io)?;
+        let secret = format!("{MARK}{}", BASE64_URL_SAFE_NO_PAD.encode(&bytes[..32]));
+        let token = Token {
+            id: hex::encode(&bytes[32..]),
+            user: user.to_owned(),
+            prefix: secret[..SHOWN].to_owned(),
+            note: note.to_owned(),
+            created_at: jiff::Timestamp::now(),
+            expires_at,
+            revoked_at: None,
+            used_at: None,
+        };
+        sqlx::query(
+            "INSERT INTO tokens (id, user_name, digest, prefix, note, created_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(&token.id)
+        .bind(user)
+        .bind(Digest::of(secret.as_bytes()).hex())
+        .bind(&token.prefix)
+        .bind(note)
+        .bind(stamp(token.created_at))
+        .bind(expires_at.map(stamp))
+        .execute(&self.pool)
+        .await?;
+        Ok(NewToken { secret, token })
+    }
+
+    /// Whose token it is, if it holds.
+    pub async fn user_of(&self, secret: &str) -> Result<Option<String>> {
+        if !secret.starts_with(MARK) {
+            return Ok(None);
+        }
+        let row: Option<(String, String, Option<String>)> = sqlx::query_as(
+            "SELECT id, user_name, used_at FROM tokens
+             WHERE digest = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
+        )
+        .bind(Digest::of(secret.as_bytes()).hex())
+        .bind(now())
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some((id, user, used_at)) = row else { return Ok(None) };
+        // A write for each request would cost more than all else; to the minute is enough to find forgotten tokens.
+        let stale = stamp(jiff::Timestamp::now() - jiff::SignedDuration::from_mins(1));
+        if used_at.is_none_or(|used| used < stale) {
+            sqlx::query("UPDATE tokens SET used_at = $1 WHERE id = $2")
+                .bind(now())
+                .bind(&id)
+                .execute(&self.pool)
+                .await?;
+        }
+        Ok(Some(user))
+    }
+
+    /// The tokens of a user, or of all, newest first.
+    pub async fn tokens(&self, user: Option<&str>) -> Result<Vec<Token>> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM tokens WHERE $1 IS NULL OR user_name = $1 ORDER BY created_at DESC, id"
+        )))
+        .bind(user)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Ends a token; `user` says whose it must be. Says whether there was one.
+    pub async fn revoke(&self, id: &str, user: Option<&str>) -> Result<bool> {
+        let done = sqlx::query(
+            "UPDATE tokens SET revoked_at = coalesce(revoked_at, $1) WHERE id = $2 AND ($3 IS NULL OR user_name = $3)",
+        )
+        .bind(now())
+        .bind(id)
+        .bind(user)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// What somebody may in a workspace, or on the server as a whole.
+    pub async fn role(&self, user: &str, workspace: Option<&str>) -> Result<Option<Role>> {
+        let rows: Vec<(String,)> =
+            sqlx::query_as("SELECT role FROM roles WHERE user_name = $1 AND workspace IN ($2, $3)")
+                .bind(user)
+                .bind(EVERYWHERE)
+                .bind(workspace.unwrap_or(EVERYWHERE))
+                .fetch_all(&self.pool)
+                .await?;
+        let mut roles: Vec<Role> =
+            rows.into_iter().map(|(role,)| parse("role", role)).collect::<Result<_>>()?;
+        roles.sort_unstable();
+        Ok(roles.pop())
+    }
+
+    /// Gives somebody a role in a workspace, or on the server as a whole; `None` takes it away.
+    pub async fn set_role(&self, user: &str, workspace: Option<&str>, role: Option<Role>) -> Result<()> {
+        let workspace = workspace.unwrap_or(EVERYWHERE);
+        match role {
+            Some(role) => {
+                sqlx::query(
+                    "INSERT INTO roles (workspace, user_name, role) VALUES ($1, $2, $3)
+                     ON CONFLICT (workspace, user_name) DO UPDATE SET role = excluded.role",
+                )
+                .bind(workspace)
+                .bind(user)
+                .bind(role.as_str())
+                .execute(&self.pool)
+                .await?
+            }
+            None => {
+                sqlx::query("DELETE FROM roles WHERE workspace = $1 AND user_name = $2")
+                    .bind(workspace)
+                    .bind(user)
+                    .execute(&self.pool)
+                    .await?
+            }
+        };
+        Ok(())
+    }
+
+    /// Those who have a role in a workspace itself, by name.
+    pub async fn members(&self, workspace: &str) -> Result<Vec<(String, Role)>> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT user_name, role FROM roles WHERE workspace = $1 ORDER BY user_name")
+                .bind(workspace)
+                .fetch_all(&self.pool)
+                .await?;
+        rows.into_iter().map(|(user, role)| Ok((user, parse("role", role)?))).collect()
+    }
+
+    /// Puts a workspace on record; says whether it is new.
+    pub async fn add_workspace(&self, name: &str, by: &str) -> Result<bool> {
+        let done = sqlx::query(
+            "INSERT INTO workspaces (name, created_at, created_by) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(name)
+        .bind(now())
+        .bind(by)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// The names of all workspaces.
+    pub async fn workspaces(&self) -> Result<Vec<String>> {
+        let rows: Vec<(String,)> =
+            sqlx::query_as("SELECT name FROM workspaces ORDER BY name").fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().map(|(name,)| name).collect())
+    }
+}
+
+fn read(row: &SqliteRow) -> Result<Token> {
+    let time = |column: &str| -> Result<Option<jiff::Timestamp>> {
+        row.try_get::<Option<String>, _>(column)?.map(|text| parse("time", text)).transpose()
+    };
+    Ok(Token {
+        id: row.try_get("id")?,
+        user: row.try_get("user_name")?,
+        prefix: row.try_get("prefix")?,
+        note: row.try_get("note")?,
+        created_at: parse("time", row.try_get("created_at")?)?,
+        expires_at: time("expires_at")?,
+        revoked_at: time("revoked_at")?,
+        used_at: time("used_at")?,
+    })
+}
+
+/// Bytes that nobody can guess.
+pub(super) fn random(bytes: &mut [u8]) -> io::Result<()> {
+    fs_err::File::open("/dev/urandom")?.read_exact(bytes)
+}

@@ -1,0 +1,229 @@
+//! Workspaces over HTTP, for a team: an API, the registry, builds as jobs.
+//!
+//! A server is a folder: `workspaces/NAME/`, each a workspace as the command line has them, and `server.db` with users, roles,
+//! tokens and the queue of builds. What a workspace can do is in `provenv-workspace`; here is who may ask for it, and how.
+
+mod access;
+mod again;
+mod api;
+mod database;
+mod metrics;
+mod problem;
+mod registry;
+mod state;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::any;
+use provenv_workspace::{Door, HostingError, StopSignal};
+use serde::Serialize;
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+
+pub use api::description;
+pub use database::DatabaseError;
+
+use crate::access::Decisions;
+use crate::database::{Database, Role};
+use crate::problem::Problem;
+use crate::state::{Server, told_to_stop};
+
+/// How long requests may take to end after the server was told to stop.
+const GRACE: Duration = Duration::from_secs(30);
+/// The workspace that is there from the beginning.
+const DEFAULT: &str = "default";
+/// The first owner.
+const OWNER: &str = "owner";
+
+/// How a server is run.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// Its folder; made where it is missing.
+    pub root: PathBuf,
+    /// Where it listens: `ADDRESS:PORT`; a port of 0 takes a free one.
+    pub listen: String,
+    /// Files with a certificate and its key, in PEM.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// How many builds run here at once; none, where others build.
+    pub workers: usize,
+    /// Make another token for the owner, where the first is lost.
+    pub owner_token: bool,
+}
+
+/// A server that runs.
+#[derive(Clone, Serialize)]
+pub struct Served {
+    /// Its URL.
+    pub url: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its folder.
+    pub root: PathBuf,
+    /// How many builds run here at once.
+    pub workers: usize,
+    /// The owner's token, where it was made just now: it is not shown again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_token: Option<String>,
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Its folder cannot be used.
+    #[error("the server's folder cannot be used")]
+    Folder(#[source] io::Error),
+    /// Its database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// A workspace.
+    #[error("the workspace `{DEFAULT}` cannot be made: {0}")]
+    Workspace(String),
+    /// Its address, its certificate.
+    #[error(transparent)]
+    Hosting(#[from] HostingError),
+    /// Signals, and the like.
+    #[error(transparent)]
+    Other(#[from] provenv_workspace::Error),
+    /// It could not say where it is.
+    #[error("could not say where the server is")]
+    Say(#[source] io::Error),
+}
+
+impl ServeError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Folder(_) => Some("name a folder that is yours with --root".to_owned()),
+            Self::Database(DatabaseError::Newer { .. }) => Some("use the newer provenv for it".to_owned()),
+            Self::Hosting(error) => error.hint(),
+            Self::Other(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// Serves until this process is told to stop. `ready` is called once clients may connect.
+pub async fn serve(
+    options: ServeOptions,
+    ready: impl FnOnce(&Served) -> io::Result<()>,
+) -> Result<(), ServeError> {
+    let mut signal = StopSignal::listen()?;
+    fs_err::create_dir_all(&options.root).map_err(ServeError::Folder)?;
+    let root = fs_err::canonicalize(&options.root).map_err(ServeError::Folder)?;
+    private(&root).map_err(ServeError::Folder)?;
+    let database = Database::open(&root.join("server.db")).await?;
+    let (tell, stopping) = watch::channel(false);
+    let text = description();
+    let decisions = Decisions::of(&serde_json::from_str(&text).unwrap_or_default());
+    let server = Arc::new(Server::new(root.clone(), database, stopping.clone(), decisions, text));
+    let owner_token = begin(&server, options.owner_token).await?;
+    let door = Door::open(&options.listen, options.tls.as_ref()).await?;
+    let scheme = if door.is_secure() { "https" } else { "http" };
+    let (address, workers) = (door.address(), options.workers);
+    let served = Served { url: format!("{scheme}://{address}"), address, root, workers, owner_token };
+    ready(&served).map_err(ServeError::Say)?;
+    let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let working: Vec<_> = (1..=workers)
+        .map(|number| {
+            let name = format!("{host}/{}/{number}", std::process::id());
+            tokio::spawn(worker::work(Arc::clone(&server), name))
+        })
+        .collect();
+    let mut told = stopping.clone();
+    let stop = async move { told_to_stop(&mut told).await };
+    let telling = async {
+        signal.next().await;
+        tracing::info!("the server stops");
+        let _ = tell.send(true);
+        std::future::pending::<()>().await;
+    };
+    let result = tokio::select! {
+        result = door.serve(app(&server), GRACE, stop) => result,
+        () = telling => Ok(()),
+    };
+    let _ = tell.send(true);
+    for one in working {
+        // One that panicked leaves its job to its lease.
+        let _ = one.await;
+    }
+    server.close().await;
+    Ok(result?)
+}
+
+/// Whoever may read the folder could read what every workspace has.
+fn private(root: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs_err::set_permissions(root, std::fs::Permissions::from_mode(0o700))
+}
+
+/// What a server begins with: a workspace, and an owner. Gives the owner's token, if one was made.
+async fn begin(server: &Server, owner_token: bool) -> Result<Option<String>, ServeError> {
+    let made = |problem: Box<Problem>| ServeError::Workspace(problem.detail);
+    server.make_workspace(DEFAULT, OWNER).await.map_err(made)?;
+    let is_new = server.database.tokens(None).await?.is_empty();
+    if !is_new && !owner_token {
+        return Ok(None);
+    }
+    server.database.set_role(OWNER, None, Some(Role::Owner)).await?;
+    Ok(Some(server.database.make_token(OWNER, "made when the server began", None).await?.secret))
+}
+
+/// Everything that is answered.
+fn app(server: &Arc<Server>) -> Router {
+    let (routes, _) = api::routes();
+    let api = routes
+        .route_layer(from_fn_with_state(Arc::clone(server), again::once))
+        .route_layer(from_fn_with_state(Arc::clone(server), access::admit))
+        .layer(DefaultBodyLimit::max(again::MOST))
+        .layer(CompressionLayer::new())
+        .method_not_allowed_fallback(not_allowed)
+        .fallback(nothing);
+    // Not compressed: layers are, and their digests are of the bytes as they stand.
+    let registry = Router::new()
+        .route("/v2", any(registry::answer))
+        .route("/v2/", any(registry::answer))
+        .route("/v2/{*rest}", any(registry::answer))
+        .layer(DefaultBodyLimit::disable());
+    api.merge(registry)
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server has a defect")
+                .into_response()
+        }))
+        .layer(from_fn_with_state(Arc::clone(server), observe))
+        .with_state(Arc::clone(server))
+}
+
+async fn nothing(uri: Uri) -> Box<Problem> {
+    Problem::missing("no-such-path", format!("there is nothing at {}", uri.path()))
+        .hint("GET /openapi.json describes what there is")
+}
+
+async fn not_allowed(method: Method, uri: Uri) -> Box<Problem> {
+    let detail = format!("{method} is not for {}", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+}
+
+/// Counts a request, and says what came of it.
+async fn observe(State(server): State<Arc<Server>>, request: Request<Body>, next: Next) -> Response {
+    let begun = Instant::now();
+    let method = request.method().clone();
+    let pattern = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    let (status, took) = (response.status().as_u16(), begun.elapsed());
+    server.metrics.answered(method.as_str(), pattern.as_deref().unwrap_or("none"), status, took);
+    tracing::info!(%method, path, status, ?took, "answered");
+    response
+}

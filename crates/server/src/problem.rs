@@ -1,0 +1,176 @@
+//! Answers that say no: problems as RFC 9457 has them, with a code that programs can go by and a hint for people.
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use provenv_definition::Diagnostic;
+use provenv_workspace::{CatalogueError, Error, causes};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::database::DatabaseError;
+
+/// The media type of problems.
+const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Why a request was not done (RFC 9457).
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// What kind of problem it is; always `about:blank`, as `code` says it.
+    #[serde(rename = "type")]
+    #[schema(example = "about:blank")]
+    pub kind: &'static str,
+    /// The status in words.
+    #[schema(example = "Not Found")]
+    pub title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 404)]
+    pub status: u16,
+    /// What kind of problem it is, for programs; codes never change their meaning.
+    #[schema(example = "environment-not-found")]
+    pub code: &'static str,
+    /// What is wrong.
+    #[schema(example = "there is no environment `digits` in this workspace")]
+    pub detail: String,
+    /// Why, the nearest cause first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// What is wrong with a definition, and where.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    pub remarks: Vec<Diagnostic>,
+    /// What whoever has the server is told, and clients are not.
+    #[serde(skip)]
+    fault: Option<String>,
+}
+
+pub(crate) type Result<T, E = Box<Problem>> = std::result::Result<T, E>;
+
+impl Problem {
+    /// A problem.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Box<Self> {
+        Box::new(Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Problem"),
+            status: status.as_u16(),
+            code,
+            detail: detail.into(),
+            causes: Vec::new(),
+            hint: None,
+            remarks: Vec::new(),
+            fault: None,
+        })
+    }
+
+    /// A request that is wrong.
+    pub fn bad(code: &'static str, detail: impl Into<String>) -> Box<Self> {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// Something that is not there.
+    pub fn missing(code: &'static str, detail: impl Into<String>) -> Box<Self> {
+        Self::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    /// With what to do next.
+    pub fn hint(mut self: Box<Self>, hint: impl Into<String>) -> Box<Self> {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What is no client's doing: it may name files, so that clients are told nothing but that it happened.
+    pub fn fault(error: &(dyn std::error::Error + 'static)) -> Box<Self> {
+        let mut problem = Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the server failed, and says why in its own log",
+        );
+        let causes = causes(error);
+        problem.fault = Some(std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": "));
+        problem
+    }
+}
+
+impl IntoResponse for Box<Problem> {
+    fn into_response(self) -> Response {
+        if let Some(fault) = &self.fault {
+            tracing::error!(fault, "a request failed");
+        }
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&*self).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"provenv\""));
+        }
+        response
+    }
+}
+
+impl From<DatabaseError> for Box<Problem> {
+    fn from(error: DatabaseError) -> Self {
+        Problem::fault(&error)
+    }
+}
+
+impl From<QueryRejection> for Box<Problem> {
+    fn from(rejection: QueryRejection) -> Self {
+        Problem::bad("parameter-invalid", rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Box<Problem> {
+    fn from(rejection: PathRejection) -> Self {
+        Problem::bad("path-invalid", rejection.body_text())
+    }
+}
+
+impl From<Error> for Box<Problem> {
+    fn from(error: Error) -> Self {
+        let hint = error.hint();
+        let (status, code) = match kind(&error) {
+            Some(known) => known,
+            None => return Problem::fault(&error),
+        };
+        let mut problem = Problem::new(status, code, error.to_string());
+        problem.causes = causes(&error);
+        problem.hint = hint;
+        if let Error::Definition(remarks) = error {
+            problem.remarks = remarks;
+        }
+        problem
+    }
+}
+
+/// The status and the code of what a client can do something about.
+fn kind(error: &Error) -> Option<(StatusCode, &'static str)> {
+    let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
+    Some(match error {
+        Error::Located { error, .. } | Error::OnPlatform { error, .. } => return kind(error),
+        Error::Definition(_) => (unprocessable, "definition-invalid"),
+        Error::Arguments { .. } | Error::NoName => (unprocessable, "definition-not-for-a-server"),
+        Error::Debian(_)
+        | Error::Pypi(_)
+        | Error::Conda(_)
+        | Error::Base { .. }
+        | Error::Registry(_)
+        | Error::Dockerfile(_)
+        | Error::InvalidChosen(_) => (unprocessable, "cannot-be-resolved"),
+        Error::Fetch(_) => (StatusCode::BAD_GATEWAY, "cannot-be-fetched"),
+        Error::Unsupported(_) => (unprocessable, "not-supported"),
+        Error::Catalogue(CatalogueError::VersionTaken { .. }) => (StatusCode::CONFLICT, "version-taken"),
+        Error::Catalogue(CatalogueError::VersionDeleted { .. }) => (StatusCode::CONFLICT, "version-deleted"),
+        Error::NoLabel { .. } => (StatusCode::NOT_FOUND, "label-not-found"),
+        Error::AllArchived(_) => (StatusCode::NOT_FOUND, "all-archived"),
+        Error::NoEnvironment(_) | Error::NoCurated { .. } => (StatusCode::NOT_FOUND, "environment-not-found"),
+        Error::NoVersion { .. } => (StatusCode::NOT_FOUND, "version-not-found"),
+        Error::NoImage(_) => (StatusCode::NOT_FOUND, "image-not-built"),
+        Error::NoPlatform(_) => (StatusCode::NOT_FOUND, "platform-not-locked"),
+        _ => return None,
+    })
+}

@@ -1,0 +1,63 @@
+//! `/v2/`: the workspaces as a registry. The first component of a repository's name is the workspace: `HOST/WORKSPACE/NAME`.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use provenv_workspace::Visitor;
+
+use crate::access::user;
+use crate::database::Role;
+use crate::problem::{Problem, Result};
+use crate::state::Server;
+
+/// Answers whoever has a role in the workspace that the repository is of.
+pub(crate) async fn answer(State(server): State<Arc<Server>>, request: Request<Body>) -> Response {
+    match admitted(&server, request).await {
+        Ok(response) => response,
+        Err(problem) => refused(&problem),
+    }
+}
+
+async fn admitted(server: &Server, request: Request<Body>) -> Result<Response> {
+    let user = user(server, request.headers()).await?.ok_or_else(crate::access::unauthorized)?;
+    let rest = request.uri().path().trim_start_matches("/v2").trim_start_matches('/').to_owned();
+    if rest.is_empty() && matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Ok(
+            ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], "{}").into_response()
+        );
+    }
+    let name = rest.split('/').next().unwrap_or_default();
+    let missing = || {
+        Problem::missing("workspace-not-found", format!("there is no workspace `{name}` for you here"))
+            .hint("repositories are HOST/WORKSPACE/NAME")
+    };
+    let Some(role) = server.database.role(&user, Some(name)).await? else { return Err(missing()) };
+    let opened = server.workspace(name).await.map_err(|problem| {
+        if problem.status == StatusCode::NOT_FOUND.as_u16() { missing() } else { problem }
+    })?;
+    let visitor = Visitor { name: user, pushes: role >= Role::Contributor };
+    Ok(opened.registry.answer(request, &visitor).await)
+}
+
+/// A problem in the form that registries have.
+fn refused(problem: &Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let code = match status {
+        StatusCode::UNAUTHORIZED => "UNAUTHORIZED",
+        StatusCode::NOT_FOUND => "NAME_UNKNOWN",
+        _ => "UNKNOWN",
+    };
+    let error =
+        serde_json::json!({ "code": code, "message": problem.detail, "detail": { "reason": problem.hint } });
+    let body = serde_json::json!({ "errors": [error] }).to_string();
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    let mut response = (status, kind, body).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        let basic = HeaderValue::from_static("Basic realm=\"provenv\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
+    }
+    response
+}

@@ -1,0 +1,170 @@
+//! What requests and workers share.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use provenv_workspace::{Mounted, OpenOptions, Silent, Workspace};
+use tokio::sync::{Notify, RwLock, Semaphore, watch};
+
+use crate::access::Decisions;
+use crate::database::Database;
+use crate::metrics::Metrics;
+use crate::problem::{Problem, Result};
+
+/// How many definitions are resolved at once: each may run a package manager.
+const RESOLVING: usize = 2;
+
+/// What requests and workers share.
+pub(crate) struct Server {
+    /// Its folder.
+    pub root: PathBuf,
+    /// Who may do what, and what is to be done.
+    pub database: Database,
+    /// The workspaces that were opened.
+    opened: RwLock<HashMap<String, Arc<Opened>>>,
+    /// Rung when a job is queued.
+    pub queued: Notify,
+    /// Told when the server is to stop.
+    pub stopping: watch::Receiver<bool>,
+    /// Held by whoever resolves a definition.
+    pub resolving: Semaphore,
+    /// Held by whoever compares a version with what a client saw, and then changes it.
+    pub changing: tokio::sync::Mutex<()>,
+    /// Held by whoever answers a request with an idempotency key.
+    pub answering: tokio::sync::Mutex<HashMap<(String, String), Arc<tokio::sync::Mutex<()>>>>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Who may call what.
+    pub decisions: Decisions,
+    /// The description of the API, as it is served.
+    pub description: String,
+}
+
+/// A workspace that requests use.
+pub(crate) struct Opened {
+    pub workspace: Workspace,
+    pub registry: Mounted,
+}
+
+/// A name that can be a folder, a part of a path, and the first component of a repository.
+pub(crate) fn is_workspace_name(name: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    !name.is_empty()
+        // It ends the name of a schema, too, which PostgreSQL cuts at 63.
+        && name.len() <= 40
+        && name.starts_with(is_word)
+        && name.ends_with(is_word)
+        && name.chars().all(|c| is_word(c) || c == '-')
+}
+
+impl Server {
+    pub fn new(
+        root: PathBuf,
+        database: Database,
+        stopping: watch::Receiver<bool>,
+        decisions: Decisions,
+        description: String,
+    ) -> Self {
+        Self {
+            root,
+            database,
+            opened: RwLock::default(),
+            queued: Notify::new(),
+            stopping,
+            resolving: Semaphore::new(RESOLVING),
+            changing: tokio::sync::Mutex::default(),
+            answering: tokio::sync::Mutex::default(),
+            metrics: Metrics::default(),
+            decisions,
+            description,
+        }
+    }
+
+    /// The folder of a workspace.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        self.root.join("workspaces").join(name)
+    }
+
+    /// Makes a workspace; says whether it is new.
+    pub async fn make_workspace(&self, name: &str, by: &str) -> Result<bool> {
+        if !is_workspace_name(name) {
+            return Err(Problem::bad(
+                "workspace-name-invalid",
+                format!("`{name}` is no name of a workspace"),
+            )
+            .hint("take lower-case letters, digits and `-`, at most 40"));
+        }
+        // The folder first: what is on record is there.
+        self.open(name).await?;
+        Ok(self.database.add_workspace(name, by).await?)
+    }
+
+    /// A workspace that is on record.
+    pub async fn workspace(&self, name: &str) -> Result<Arc<Opened>> {
+        if let Some(opened) = self.opened.read().await.get(name) {
+            return Ok(Arc::clone(opened));
+        }
+        if !self.database.workspaces().await?.iter().any(|known| known == name) {
+            return Err(no_workspace(name));
+        }
+        self.open(name).await
+    }
+
+    async fn open(&self, name: &str) -> Result<Arc<Opened>> {
+        let mut all = self.opened.write().await;
+        if let Some(opened) = all.get(name) {
+            return Ok(Arc::clone(opened));
+        }
+        let root = self.folder(name);
+        fs_err::create_dir_all(&root).map_err(|error| Problem::fault(&error))?;
+        let workspace = Workspace::open(OpenOptions {
+            root,
+            reporter: Arc::new(Silent),
+            offline: false,
+            no_cache_registry: false,
+            builder: None,
+            secrets: Vec::new(),
+            schema_ending: Some(name.replace('-', "_")),
+        })
+        .await
+        .map_err(|error| Problem::fault(&error))?;
+        let registry = workspace.mounted(name);
+        let sweeping = registry.clone();
+        let mut stopping = self.stopping.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = sweeping.sweep() => {}
+                () = told_to_stop(&mut stopping) => {}
+            }
+        });
+        let opened = Arc::new(Opened { workspace, registry });
+        all.insert(name.to_owned(), Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// Keeps what is on its way, and closes all.
+    pub async fn close(&self) {
+        for (_, opened) in self.opened.write().await.drain() {
+            opened.registry.keep().await;
+        }
+        self.database.close().await;
+    }
+}
+
+/// Waits until the server is to stop.
+pub(crate) async fn told_to_stop(stopping: &mut watch::Receiver<bool>) {
+    // One whose sender is gone has stopped too.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+/// Said of a workspace that is not there, and of one that is not for whoever asks.
+pub(crate) fn no_workspace(name: &str) -> Box<Problem> {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "workspace-not-found",
+        format!("there is no workspace `{name}` for you here"),
+    )
+    .hint("GET /api/v1/workspaces lists yours; an owner gives you a role in another")
+}
