@@ -98,8 +98,13 @@ async fn artifact_number(connection: &mut Connection, held: &Held) -> Result<i64
 
 /// Enters what an audit found, by every name that it has.
 pub(super) async fn index_audit(connection: &mut Connection, report: &AuditReport) -> Result<()> {
-    let findings = report.findings.iter().chain(&report.ignored);
-    for name in findings.flat_map(|finding| std::iter::once(&finding.id).chain(&finding.aliases)) {
+    // Collected: a closure over references that lives across an await keeps the future from being sent between threads.
+    let mut names: Vec<&str> = Vec::new();
+    for finding in report.findings.iter().chain(&report.ignored) {
+        names.push(&finding.id);
+        names.extend(finding.aliases.iter().map(String::as_str));
+    }
+    for name in names {
         sqlx::query(
             "INSERT INTO advisories (advisory, lock, manifest, found_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (advisory, lock, manifest) DO UPDATE SET found_at = excluded.found_at",
