@@ -14,6 +14,7 @@ mod store;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub use bundle::{BundleCommand, BundleImportArgs};
@@ -87,7 +88,15 @@ pub struct GlobalArgs {
     #[arg(long, global = true, help_heading = "Global options")]
     pub no_cache_registry: bool,
     /// The engine that runs Dockerfiles: auto, buildah or buildkit [env: PROVENV_BUILDER]
-    #[arg(long, global = true, value_name = "ENGINE", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_parser = PossibleValuesParser::new(["auto", "buildah", "buildkit"])
+            .try_map(|name| name.parse::<provenv_workspace::Builder>()),
+        value_name = "ENGINE",
+        hide_possible_values = true,
+        help_heading = "Global options"
+    )]
     pub builder: Option<provenv_workspace::Builder>,
     /// A secret for the steps of a Dockerfile that ask for it: id=NAME,src=FILE or id=NAME,env=VARIABLE
     #[arg(long = "secret", global = true, value_name = "SECRET", help_heading = "Global options")]

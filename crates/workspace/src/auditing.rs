@@ -302,6 +302,10 @@ fn unchecked(inventory: &Inventory) -> Vec<Unchecked> {
         Kind::Deb if one.unread => ("deb", UNREAD),
         _ if one.unread => ("conda", UNREAD),
         Kind::Npm => ("npm", "JavaScript in other packages is not checked"),
+        Kind::Base => (
+            "base",
+            "only its system packages are known, and not what else lies in it or was installed by steps",
+        ),
         Kind::Deb => ("deb", "of Debian's kind of packages only those of Debian itself are checked"),
         _ => ("conda", "OSV has no conda packages, and no Python distribution is known to be in it"),
     };

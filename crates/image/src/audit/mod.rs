@@ -104,7 +104,11 @@ impl Inventory {
                 }
                 Kind::Conda if python.contains(&*one.name) => {}
                 Kind::Conda | Kind::Npm => inventory.leave(one),
-                Kind::Image | Kind::Base | Kind::System | Kind::Layer => {}
+                // What it began from is part of it.
+                Kind::Base if outer.is_some_and(|outer| outer.kind == Kind::Base) => {}
+                // Of what is in it, only the packages of its system are known.
+                Kind::Base => inventory.leave(one),
+                Kind::Image | Kind::System | Kind::Layer => {}
             }
         }
         inventory

@@ -108,6 +108,10 @@ fn text(report: &AuditReport) -> String {
         let _ = writeln!(text, "{} ignored", report.ignored.len());
     }
     for (ecosystem, what) in [
+        (
+            "base",
+            "base, but for its system packages: what else lies in it, or was installed by steps, is not known",
+        ),
         ("conda", "conda packages in which no Python distribution is: OSV has no conda packages"),
         ("npm", "JavaScript packages that others bring along"),
         ("deb", "system packages, which are not Debian's own"),

@@ -10,6 +10,7 @@ mod engine;
 mod failures;
 mod policies;
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use engine::{Engine, by_each};
@@ -212,6 +213,22 @@ fn packages_go_on_top_of_what_steps_made(engine: &Engine) {
     {
         assert!(bill.contains(part), "{part}: {bill}");
     }
+    for (ecosystem, package) in [("Debian:12", "glibc"), ("Debian:12", "ed"), ("PyPI", "tea")] {
+        let record = serde_json::json!({
+            "schema_version": "1.6.0", "id": format!("TEST-{package}"), "modified": "2026-11-01T00:00:00Z",
+            "affected": [{ "package": { "ecosystem": ecosystem, "name": package },
+                "ranges": [{ "type": "ECOSYSTEM", "events": [{ "introduced": "0" }] }] }],
+        });
+        workspace.write(&format!("osv/{ecosystem}/TEST-{package}.json"), &record.to_string());
+    }
+    let audited = workspace.run(["-o", "json", "image", "audit", "on:1", "--database", "osv"]);
+    assert_eq!(audited.code, 1, "{}", audited.stderr);
+    let audited = audited.json();
+    let found: BTreeSet<&str> =
+        audited["findings"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    assert_eq!(found, BTreeSet::from(["TEST-ed", "TEST-glibc", "TEST-tea"]), "of base, packages and wheels");
+    let unchecked = audited["unchecked"].to_string();
+    assert!(unchecked.contains("Dockerfile"), "what its steps did is no package: {unchecked}");
     // Signed, the image is checked and made again from the lock, Dockerfile's result and all.
     workspace.run(["key", "new", "me"]).ok();
     workspace.run(["image", "sign", "on:1", "--key", "me"]).ok();
