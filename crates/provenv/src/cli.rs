@@ -18,7 +18,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub use bundle::{BundleCommand, BundleImportArgs};
-pub use catalogue::{ArchiveArgs, DeleteArgs, FilterArgs, HistoryArgs, LabelArgs, ListArgs, UpdateArgs};
+pub use catalogue::{
+    ArchiveArgs, DeleteArgs, FilterArgs, HistoryArgs, LabelArgs, LineageArgs, ListArgs, SearchArgs,
+    UpdateArgs, UsesArgs,
+};
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, Platforms, UpgradeArgs};

@@ -275,6 +275,9 @@ pub enum Error {
     /// No such run.
     #[error("there is no run `{0}` in this workspace")]
     NoRun(String),
+    /// Nothing that has a lineage.
+    #[error("there is no run, environment, receipt, lock, image or artifact `{0}` in this workspace")]
+    NoLineage(String),
     /// No such build.
     #[error("there is no build `{0}` in this workspace")]
     NoBuild(String),
@@ -481,6 +484,9 @@ impl Error {
             Self::NoLock { reference, .. } => Some(format!("`provenv lock {reference}` writes it")),
             Self::NoReceipt(_) => Some("`provenv lock` locks it".into()),
             Self::NoRun(_) => Some("`provenv runs list` shows the runs".into()),
+            Self::NoLineage(_) => Some(
+                "give a run's identifier, NAME:VERSION, or a digest in full: `sha256:` and 64 digits".into(),
+            ),
             Self::NoBuild(_) => Some("`provenv builds list` shows the builds".into()),
             Self::NoImage(_) => Some("`provenv image list` shows the images".into()),
             Self::NoAudit(reference) => Some(format!("`provenv image audit {reference}` does")),

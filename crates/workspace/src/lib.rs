@@ -27,6 +27,7 @@ mod image_file;
 mod interpreter;
 mod job;
 mod lifecycle;
+mod lineage;
 mod lock_file;
 mod locking;
 mod missing;
@@ -65,7 +66,7 @@ pub use dockerfile::{BuildSecret, Builder, DockerfileError, MissingEngine};
 pub use environments::{EnvironmentDetails, RegisterOptions, Registered};
 pub use error::{Error, causes};
 pub use exporting::ExportOptions;
-pub use finding::{EnvironmentPage, Find, Include, Kind};
+pub use finding::{EnvironmentPage, Find, Include, Kind, Term};
 pub use hosting::{Door, HostingError, Mounted, StopSignal, Visitor, read_text, refuse_local};
 pub use housekeeping::{
     CorruptBlob, CorruptState, GcImage, GcItem, GcOptions, GcSummary, KeepPolicy, ScrubSummary, StatsSummary,
@@ -76,6 +77,10 @@ pub use job::Job;
 pub use lifecycle::{
     Archived, Change, ChangeKind, DeleteOptions, Deleted, HistoryOptions, Label, Unneeded, Updated,
     VersionUpdate,
+};
+pub use lineage::{
+    Lineage, LineageArtifact, LineageLock, LineageReceipt, LineageRun, LineageVersion, Step, UsedImage,
+    UsedRun, Uses,
 };
 pub use lock_file::CheckedLock;
 pub use locking::{Locked, Upgraded};

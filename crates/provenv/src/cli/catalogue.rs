@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use provenv_workspace::Kind;
+use provenv_workspace::{Kind, Term};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -19,6 +19,28 @@ pub struct ListArgs {
     /// List those that are shipped
     #[arg(long, conflicts_with_all = ["archived", "include_archived", "limit", "after"])]
     pub curated: bool,
+    #[command(flatten)]
+    pub filters: FilterArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv env search 'package:numpy<1.26'                  a package of any ecosystem, by its ecosystem's rules
+  provenv env search 'package:debian:openssl<<3.0.11'
+  provenv env search package:torch package:cuda-cudart --tag stage=live
+  provenv env search base:python:3.12-slim                 or base:bookworm, base:sha256:...
+  provenv env search vulnerability:CVE-2024-3772           as `provenv image audit` found it
+  provenv env search artifact:sha256:... -o json
+
+Every version for which all of it is so is listed, archived ones only with --include-archived. `provenv env uses` then shows
+the images and runs of one.")]
+pub struct SearchArgs {
+    /// package:NAME[RANGE], artifact:DIGEST, base:BASE, vulnerability:ID, or text that the name holds
+    #[arg(value_name = "TERM")]
+    pub terms: Vec<Term>,
+    /// Only the newest version of each name
+    #[arg(long)]
+    pub newest: bool,
     #[command(flatten)]
     pub filters: FilterArgs,
 }
@@ -169,6 +191,29 @@ pub struct HistoryArgs {
     /// Those before the change with this number
     #[arg(long, value_name = "NUMBER")]
     pub before: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  provenv env uses digits:2")]
+pub struct UsesArgs {
+    /// NAME (its newest version), NAME:VERSION or NAME@LABEL
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv env lineage latest               what the last run ran in, down to each file
+  provenv env lineage digits:2             its runs, receipt, lock, images
+  provenv env lineage sha256:...           of an image, a lock, a receipt or an artifact: what came of it
+  provenv env lineage digits:2 --artifacts")]
+pub struct LineageArgs {
+    /// A run (or `latest`), NAME, NAME:VERSION, NAME@LABEL, or the digest of a receipt, lock, image or artifact
+    #[arg(value_name = "RUN|ENV|DIGEST")]
+    pub subject: String,
+    /// List all artifacts; JSON and YAML always have them
+    #[arg(long)]
+    pub artifacts: bool,
 }
 
 fn parse_tag(text: &str) -> Result<(String, String), String> {

@@ -7,7 +7,9 @@ use clap::builder::PossibleValue;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use provenv_definition::{Platform, WriteFormat};
 
-use super::catalogue::{ArchiveArgs, DeleteArgs, HistoryArgs, LabelArgs, ListArgs, UpdateArgs};
+use super::catalogue::{
+    ArchiveArgs, DeleteArgs, HistoryArgs, LabelArgs, LineageArgs, ListArgs, SearchArgs, UpdateArgs, UsesArgs,
+};
 use super::check::CheckArgs;
 
 #[derive(Debug, Subcommand)]
@@ -16,6 +18,8 @@ pub enum EnvCommand {
     Register(RegisterArgs),
     /// List registered environments
     List(ListArgs),
+    /// Find versions by what is in them: packages, artifacts, bases, vulnerabilities
+    Search(SearchArgs),
     /// Show a registered environment, or a file as Provenv reads it
     #[command(after_help = "Examples:
   provenv env show digits:2
@@ -69,6 +73,10 @@ where they leave out what does not count for its digest.")]
     Delete(DeleteArgs),
     /// What was changed about an environment, by whom and when
     History(HistoryArgs),
+    /// Where a version is used: runs, images, environments made from it
+    Uses(UsesArgs),
+    /// From a run to the files that it ran with, and back
+    Lineage(LineageArgs),
     /// Check definitions: exit 0 when nothing is wrong, 1 at errors, 2 when a file cannot be read
     Check(CheckArgs),
 }

@@ -15,6 +15,7 @@ pub async fn env(context: &Context, command: EnvCommand) -> Result {
     match command {
         EnvCommand::Register(arguments) => register(context, arguments).await,
         EnvCommand::List(arguments) => super::list::list(context, arguments).await,
+        EnvCommand::Search(arguments) => super::list::search(context, arguments).await,
         EnvCommand::Show { environment, receipt: true } => receipt(context, &environment).await,
         EnvCommand::Show { environment, receipt: false } => show(context, &environment).await,
         EnvCommand::Diff(arguments) => super::diff::diff(context, &arguments).await,
@@ -26,6 +27,8 @@ pub async fn env(context: &Context, command: EnvCommand) -> Result {
         EnvCommand::Restore(arguments) => lifecycle::restore(context, arguments).await,
         EnvCommand::Delete(arguments) => lifecycle::delete(context, arguments).await,
         EnvCommand::History(arguments) => lifecycle::history(context, arguments).await,
+        EnvCommand::Uses(arguments) => super::lineage::uses(context, arguments).await,
+        EnvCommand::Lineage(arguments) => super::lineage::lineage(context, arguments).await,
         EnvCommand::Check(arguments) => check(context, &arguments).await,
         EnvCommand::Capture(arguments) => super::capture::capture(context, &arguments),
     }

@@ -1,9 +1,9 @@
-//! `provenv env list`: what is registered, or some of it.
+//! `provenv env list` and `provenv env search`: what is registered, or some of it.
 
-use provenv_workspace::{EnvironmentDetails, EnvironmentPage, Find, Include};
+use provenv_workspace::{EnvironmentDetails, EnvironmentPage, Error, Find, Include};
 
 use super::{Context, Result};
-use crate::cli::{FilterArgs, ListArgs};
+use crate::cli::{FilterArgs, ListArgs, SearchArgs};
 use crate::output::{self, Table};
 
 pub async fn list(context: &Context, arguments: ListArgs) -> Result {
@@ -33,8 +33,24 @@ pub async fn list(context: &Context, arguments: ListArgs) -> Result {
     show_page(context, &page, nothing)
 }
 
+pub async fn search(context: &Context, arguments: SearchArgs) -> Result {
+    let SearchArgs { terms, newest, filters } = arguments;
+    if terms.is_empty() && !filters.says_which() {
+        let error = Error::Arguments {
+            message: "nothing is looked for".to_owned(),
+            hint: "e.g. `provenv env search 'package:numpy<1.26'`; `provenv env list` lists everything"
+                .to_owned(),
+        };
+        return Err(error.into());
+    }
+    let workspace = context.workspace().await?;
+    let page = workspace.find(&Find { terms, all_versions: !newest, ..find(filters) }).await?;
+    workspace.close().await;
+    show_page(context, &page, "no environment is so\n")
+}
+
 /// Shows a page; where there is more, standard error says how to get it.
-pub fn show_page(context: &Context, page: &EnvironmentPage, nothing: &str) -> Result {
+fn show_page(context: &Context, page: &EnvironmentPage, nothing: &str) -> Result {
     let shown = context.show(&page.environments, |environments| {
         if environments.is_empty() { nothing.to_owned() } else { table(environments).to_string() }
     })?;
@@ -58,7 +74,7 @@ impl FilterArgs {
 }
 
 /// What the filters look for.
-pub fn find(filters: FilterArgs) -> Find {
+fn find(filters: FilterArgs) -> Find {
     Find {
         pattern: filters.pattern,
         tags: filters

@@ -15,6 +15,7 @@ mod export;
 mod image;
 mod key;
 mod lifecycle;
+mod lineage;
 mod list;
 mod lock;
 mod login;

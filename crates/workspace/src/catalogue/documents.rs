@@ -3,6 +3,7 @@
 use provenv_definition::{Definition, Digest};
 use provenv_lock::{Lock, Receipt};
 
+use super::holdings::index_lock;
 use super::{Catalogue, Result, Turn, corrupt};
 
 impl Catalogue {
@@ -71,6 +72,7 @@ impl Catalogue {
         .bind(receipt_digest.to_string())
         .execute(&mut *transaction)
         .await?;
+        index_lock(&mut transaction, &receipt.lock, lock).await?;
         transaction.commit().await?;
         Ok(receipt_digest)
     }
@@ -107,6 +109,7 @@ impl Catalogue {
         .bind(receipt_digest.to_string())
         .execute(&mut *transaction)
         .await?;
+        index_lock(&mut transaction, &receipt.lock, lock).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -114,11 +117,15 @@ impl Catalogue {
     /// Keeps a lock, as nobody's current one.
     pub async fn keep_lock(&self, lock: &Lock) -> Result<()> {
         let body = String::from_utf8(lock.to_bytes()).map_err(corrupt("lock"))?;
+        let digest = lock.digest();
+        let mut transaction = self.begin(&Turn::Definition(&lock.definition)).await?;
         sqlx::query("INSERT INTO documents (digest, kind, body) VALUES ($1, 'lock', $2) ON CONFLICT (digest) DO NOTHING")
-            .bind(lock.digest().to_string())
+            .bind(digest.to_string())
             .bind(body)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await?;
+        index_lock(&mut transaction, &digest, lock).await?;
+        transaction.commit().await?;
         Ok(())
     }
 

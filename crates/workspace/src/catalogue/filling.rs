@@ -1,15 +1,30 @@
 //! Columns and tables that are made of what rows say in JSON: filled for the rows that an older version wrote.
 
-use provenv_definition::Environment;
+use provenv_definition::{Digest, Environment};
+use provenv_lock::Lock;
 
 use super::describing::{index_tags, kind_of};
+use super::holdings::{index_audit, index_lock};
 use super::{Connection, Result, corrupt};
 
 /// How many rows are read at once: a catalogue may hold a million.
 const BATCH: i64 = 500;
 
+/// The migration that makes the tables of what locks hold.
+const HOLDINGS: usize = 10;
+
+/// Fills what is not filled in a catalogue that had so many migrations before.
+pub(super) async fn fill(connection: &mut Connection, done: usize) -> Result<()> {
+    environments(&mut *connection).await?;
+    if done < HOLDINGS {
+        locks(&mut *connection).await?;
+        audits(connection).await?;
+    }
+    Ok(())
+}
+
 /// Fills the kinds and tags of environments that have no kind.
-pub(super) async fn environments(connection: &mut Connection) -> Result<()> {
+async fn environments(connection: &mut Connection) -> Result<()> {
     loop {
         let rows: Vec<(String, String, String)> =
             sqlx::query_as("SELECT name, version, body FROM environments WHERE kind IS NULL LIMIT $1")
@@ -30,6 +45,47 @@ pub(super) async fn environments(connection: &mut Connection) -> Result<()> {
             index_tags(&mut *connection, &name, &version, &environment.tags).await?;
         }
     }
+}
+
+/// Enters what the locks hold. One that cannot be read holds nothing that could be found.
+async fn locks(connection: &mut Connection) -> Result<()> {
+    let mut last = String::new();
+    loop {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT digest, body FROM documents WHERE kind = 'lock' AND digest > $1 ORDER BY digest LIMIT $2",
+        )
+        .bind(&last)
+        .bind(BATCH)
+        .fetch_all(&mut *connection)
+        .await?;
+        let Some((digest, _)) = rows.last() else { return Ok(()) };
+        last.clone_from(digest);
+        for (digest, body) in rows {
+            let (Ok(digest), Ok(lock)) = (digest.parse::<Digest>(), Lock::from_bytes(body.as_bytes())) else {
+                tracing::warn!(digest, "a lock in the catalogue cannot be read, and is not searched");
+                continue;
+            };
+            index_lock(&mut *connection, &digest, &lock).await?;
+        }
+    }
+}
+
+/// Enters what audits found, the oldest first.
+async fn audits(connection: &mut Connection) -> Result<()> {
+    let rows: Vec<(String,)> =
+        sqlx::query_as("SELECT id FROM audits ORDER BY audited_at, id").fetch_all(&mut *connection).await?;
+    for (id,) in rows {
+        let (body,): (String,) = sqlx::query_as("SELECT body FROM audits WHERE id = $1")
+            .bind(&id)
+            .fetch_one(&mut *connection)
+            .await?;
+        let Ok(report) = serde_json::from_str(&body) else {
+            tracing::warn!(id, "an audit in the catalogue cannot be read, and is not searched");
+            continue;
+        };
+        index_audit(&mut *connection, &report).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

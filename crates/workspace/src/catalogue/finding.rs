@@ -40,6 +40,10 @@ pub enum Condition {
     Creator(String),
     /// It was registered not before the first, and before the second: times as they are in the catalogue, cut after the second.
     Created(Option<String>, Option<String>),
+    /// Its lock holds one of these artifacts, by their numbers.
+    Holds(Vec<i64>),
+    /// An audit of its image found this, in capitals.
+    Advisory(String),
 }
 
 /// Which versions are wanted.
@@ -97,6 +101,17 @@ impl Condition {
                 query.push("SELECT name, version FROM environments WHERE 1 = 1");
                 created(query, "created_at", since.as_deref(), until.as_deref());
             }
+            Self::Holds(artifacts) => {
+                query
+                    .push("SELECT l.lock AS lock FROM holdings h JOIN indexed_locks l ON l.id = h.lock WHERE h.artifact IN (")
+                    .numbers(artifacts)
+                    .push(")");
+                return Some(Key::Lock);
+            }
+            Self::Advisory(name) => {
+                query.push("SELECT lock FROM advisories WHERE advisory = ").text(name);
+                return Some(Key::Lock);
+            }
         }
         Some(Key::Version)
     }
@@ -126,6 +141,21 @@ impl Condition {
                 query.push(" AND e.created_by = ").text(who);
             }
             Self::Created(since, until) => created(query, "e.created_at", since.as_deref(), until.as_deref()),
+            Self::Holds(artifacts) => {
+                query
+                    .push(
+                        " AND EXISTS (SELECT 1 FROM indexed_locks l JOIN holdings h ON h.lock = l.id
+                         WHERE l.lock = e.lock AND h.artifact IN (",
+                    )
+                    .numbers(artifacts)
+                    .push("))");
+            }
+            Self::Advisory(name) => {
+                query
+                    .push(" AND EXISTS (SELECT 1 FROM advisories a WHERE a.lock = e.lock AND a.advisory = ")
+                    .text(name)
+                    .push(")");
+            }
         }
     }
 }
@@ -144,12 +174,15 @@ fn created(query: &mut Query, column: &str, since: Option<&str>, until: Option<&
 enum Key {
     /// Name and version.
     Version,
+    /// The lock.
+    Lock,
 }
 
 impl Key {
     fn joined(self) -> &'static str {
         match self {
             Self::Version => "e.name = d.name AND e.version = d.version",
+            Self::Lock => "e.lock = d.lock",
         }
     }
 }

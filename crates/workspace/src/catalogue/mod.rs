@@ -12,8 +12,10 @@ mod environments;
 mod filling;
 mod finding;
 pub mod history;
+mod holdings;
 mod images;
 mod labels;
+mod lineage;
 mod postgres;
 mod proofs;
 mod query;
@@ -32,7 +34,9 @@ pub use describing::Description;
 pub use environments::{EnvironmentRow, NewEnvironment, Same};
 pub use finding::{Condition, Criteria, FoundRow, Include};
 pub use history::ChangeRow;
+pub use holdings::ArtifactRow;
 pub use images::ImageRow;
+pub use lineage::RunName;
 pub(crate) use postgres::code as postgres_code;
 pub use proofs::Origin;
 pub use registry::{Refused, RepositoryVersion};
@@ -55,6 +59,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("dockerfiles.sql"),
     include_str!("forms.sql"),
     include_str!("lifecycle.sql"),
+    include_str!("holdings.sql"),
 ];
 
 /// What can go wrong with the catalogue.

@@ -154,7 +154,7 @@ async fn migrate(connection: &mut AnyConnection, schema: &str) -> Result<String>
     for migration in MIGRATIONS.iter().skip(done) {
         transaction.execute(sqlx::raw_sql(AssertSqlSafe(translated(migration)))).await?;
     }
-    filling::environments(&mut transaction).await?;
+    filling::fill(&mut transaction, done).await?;
     sqlx::query("UPDATE catalogue SET migrations = $1")
         .bind(i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX))
         .execute(&mut *transaction)

@@ -39,10 +39,12 @@ impl Query {
         self.push(&place)
     }
 
-    /// Adds numbers, between commas. They need no placeholders, of which there may be too many.
+    /// Adds numbers, between commas; `NULL`, which equals nothing, where there are none. They need no placeholders, of which
+    /// there may be too many.
     pub fn numbers(&mut self, numbers: &[i64]) -> &mut Self {
         let list: Vec<String> = numbers.iter().map(i64::to_string).collect();
-        self.push(&list.join(", "))
+        let joined = list.join(", ");
+        self.push(if list.is_empty() { "NULL" } else { &joined })
     }
 
     /// All rows.

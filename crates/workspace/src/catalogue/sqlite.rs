@@ -48,10 +48,11 @@ async fn migrate(pool: &AnyPool) -> Result<()> {
     let mut transaction = pool.begin_with("BEGIN EXCLUSIVE").await?;
     // Another process may have migrated while this one waited.
     let (found,): (i64,) = sqlx::query_as(VERSION).fetch_one(&mut *transaction).await?;
-    for migration in MIGRATIONS.iter().skip(known(found)?) {
+    let done = known(found)?;
+    for migration in MIGRATIONS.iter().skip(done) {
         sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
     }
-    filling::environments(&mut transaction).await?;
+    filling::fill(&mut transaction, done).await?;
     let set_version = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {}", MIGRATIONS.len()));
     sqlx::raw_sql(set_version).execute(&mut *transaction).await?;
     transaction.commit().await?;

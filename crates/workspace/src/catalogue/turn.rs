@@ -18,6 +18,8 @@ pub(super) enum Turn<'a> {
     Definition(&'a Digest),
     /// What packages say of themselves.
     Abouts,
+    /// What audits found.
+    Audits,
     /// What other registries have.
     Remote,
     /// What is pushed here, and what of it nothing names.
@@ -31,6 +33,7 @@ impl Turn<'_> {
             Self::Environment(name) => format!("environment {name}"),
             Self::Definition(digest) => format!("definition {digest}"),
             Self::Abouts => "abouts".to_owned(),
+            Self::Audits => "audits".to_owned(),
             Self::Remote => "remote".to_owned(),
             Self::Registry => "registry".to_owned(),
         }

@@ -1,4 +1,6 @@
-//! Environments are found: by name, tag, kind, creator and date.
+//! Environments are found: by name, tag, kind, creator and date, and by what is in them.
+
+mod term;
 
 use std::collections::HashMap;
 
@@ -8,6 +10,7 @@ pub use crate::catalogue::Include;
 use crate::catalogue::{Condition, Criteria, EnvironmentRow, FoundRow};
 use crate::curated::{PREFIX, is_curated};
 use crate::{EnvironmentDetails, Error, Result, Workspace};
+pub use term::Term;
 
 /// How the packages of an environment come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +55,8 @@ pub struct Find {
     pub since: Option<jiff::Timestamp>,
     /// Those registered before this time, to the second.
     pub until: Option<jiff::Timestamp>,
+    /// What is in them: all of it.
+    pub terms: Vec<Term>,
     /// Whether archived ones count.
     pub include: Include,
     /// Every version, or the newest of each name.
@@ -91,9 +96,13 @@ impl Workspace {
                 return Err(Error::NoEnvironment(name.clone()));
             }
         }
+        let mut conditions = conditions(find)?;
+        for term in &find.terms {
+            conditions.push(term.condition(&self.catalogue).await?);
+        }
         let wanted = Criteria {
             name: find.name.clone(),
-            conditions: conditions(find)?,
+            conditions,
             include: find.include,
             all_versions: find.all_versions || find.name.is_some(),
             // One more says whether there is more.
