@@ -132,8 +132,8 @@ pub async fn serve(
     let door = Door::open(&options.listen, options.tls.as_ref()).await?;
     let scheme = if door.is_secure() { "https" } else { "http" };
     let (address, workers) = (door.address(), options.workers);
-    let served = Served { url: format!("{scheme}://{address}"), address, root, workers, owner_token };
-    ready(&served).map_err(ServeError::Say)?;
+    let about = Served { url: format!("{scheme}://{address}"), address, root, workers, owner_token };
+    ready(&about).map_err(ServeError::Say)?;
     let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let working: Vec<_> = (1..=workers)
         .map(|number| {

@@ -133,10 +133,7 @@ impl From<PathRejection> for Box<Problem> {
 impl From<Error> for Box<Problem> {
     fn from(error: Error) -> Self {
         let hint = error.hint();
-        let (status, code) = match kind(&error) {
-            Some(known) => known,
-            None => return Problem::fault(&error),
-        };
+        let Some((status, code)) = kind(&error) else { return Problem::fault(&error) };
         let mut problem = Problem::new(status, code, error.to_string());
         problem.causes = causes(&error);
         problem.hint = hint;

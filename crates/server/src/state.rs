@@ -16,6 +16,9 @@ use crate::problem::{Problem, Result};
 /// How many definitions are resolved at once: each may run a package manager.
 const RESOLVING: usize = 2;
 
+/// Taken by one request at a time.
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
 /// What requests and workers share.
 pub(crate) struct Server {
     /// Its folder.
@@ -33,7 +36,7 @@ pub(crate) struct Server {
     /// Held by whoever compares a version with what a client saw, and then changes it.
     pub changing: tokio::sync::Mutex<()>,
     /// Held by whoever answers a request with an idempotency key.
-    pub answering: tokio::sync::Mutex<HashMap<(String, String), Arc<tokio::sync::Mutex<()>>>>,
+    pub answering: tokio::sync::Mutex<HashMap<(String, String), Turn>>,
     /// What is counted.
     pub metrics: Metrics,
     /// Who may call what.

@@ -43,7 +43,7 @@ pub enum RemoteError {
         source: reqwest::Error,
     },
     /// It says no.
-    #[error("{detail}{}", causes.iter().map(|cause| format!("\n  because: {cause}")).collect::<String>())]
+    #[error("{detail}{}", listed(causes))]
     Problem {
         /// The HTTP status.
         status: u16,
@@ -72,6 +72,11 @@ pub enum RemoteError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+/// Why a server says no, for the end of a message.
+fn listed(causes: &[String]) -> String {
+    causes.iter().fold(String::new(), |text, cause| text + "\n  because: " + cause)
 }
 
 impl RemoteError {
@@ -213,25 +218,24 @@ impl Remote {
             }
             .to_owned(),
         )];
-        let path: &[&str] = match &find.name {
-            Some(name) => &["environments", name],
-            None => {
-                let tag = find.tags.first().map(|(name, value)| match value {
-                    Some(value) => format!("{name}={value}"),
-                    None => name.clone(),
-                });
-                let filters = [
-                    ("name", find.pattern.clone()),
-                    ("tag", tag),
-                    ("kind", find.kind.map(|kind| kind.as_str().to_owned())),
-                    ("creator", find.creator.clone()),
-                    ("since", find.since.map(|time| time.to_string())),
-                    ("until", find.until.map(|time| time.to_string())),
-                    ("all", find.all_versions.then(|| "true".to_owned())),
-                ];
-                query.extend(filters.into_iter().filter_map(|(name, value)| Some((name, value?))));
-                &["environments"]
-            }
+        let path: &[&str] = if let Some(name) = &find.name {
+            &["environments", name]
+        } else {
+            let tag = find.tags.first().map(|(name, value)| match value {
+                Some(value) => format!("{name}={value}"),
+                None => name.clone(),
+            });
+            let filters = [
+                ("name", find.pattern.clone()),
+                ("tag", tag),
+                ("kind", find.kind.map(|kind| kind.as_str().to_owned())),
+                ("creator", find.creator.clone()),
+                ("since", find.since.map(|time| time.to_string())),
+                ("until", find.until.map(|time| time.to_string())),
+                ("all", find.all_versions.then(|| "true".to_owned())),
+            ];
+            query.extend(filters.into_iter().filter_map(|(name, value)| Some((name, value?))));
+            &["environments"]
         };
         let mut environments = Vec::new();
         let mut after = find.after.clone();
