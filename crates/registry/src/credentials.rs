@@ -66,8 +66,10 @@ impl Keychain {
         let files = [
             variable("REGISTRY_AUTH_FILE"),
             variable("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
-            // Where podman keeps it for who has no such folder, as root in a container or a unit of systemd.
-            Some(format!("/run/containers/{}/auth.json", nix::unistd::getuid()).into()),
+            // Where podman keeps it for who has no such folder, as root in a container or a unit of systemd. Others may not
+            // even look into it.
+            Some(PathBuf::from(format!("/run/containers/{}/auth.json", nix::unistd::getuid())))
+                .filter(|file| file.exists()),
             variable("XDG_CONFIG_HOME")
                 .or_else(|| in_home(".config"))
                 .map(|folder| folder.join("containers/auth.json")),
