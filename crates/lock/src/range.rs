@@ -142,10 +142,11 @@ impl DebianOperator {
 /// One `=` means what two do.
 fn doubled(text: &str) -> String {
     let parts = text.split(',').map(|part| {
-        let part = part.trim();
+        // Spaces mean nothing in a version's bound, and conda reads none behind `==`.
+        let part: String = part.split_whitespace().collect();
         match part.strip_prefix('=') {
             Some(rest) if !rest.starts_with('=') => format!("=={rest}"),
-            _ => part.to_owned(),
+            _ => part,
         }
     });
     parts.collect::<Vec<_>>().join(",")

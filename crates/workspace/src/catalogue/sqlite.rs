@@ -4,7 +4,7 @@ use std::path::Path;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyPool, ConnectOptions as _, Executor as _};
+use sqlx::{AnyPool, ConnectOptions as _, Connection as _, Executor as _};
 use url::Url;
 
 use super::{Catalogue, CatalogueError, Database, MIGRATIONS, Result, filling, known};
@@ -17,6 +17,11 @@ const SETTINGS: &str = "PRAGMA busy_timeout = 60000; PRAGMA journal_mode = WAL; 
 pub(super) async fn open(path: &Path) -> Result<Catalogue> {
     // SQLite would make it writable to nobody but its owner, whatever the umask; its other files take after this one.
     fs_err::OpenOptions::new().create(true).append(true).open(path).map_err(sqlx::Error::Io)?;
+    let options = AnyConnectOptions::from_url(&url(path)?)?;
+    // A pool tries again and again where a connection cannot be set, and hides why.
+    let mut first = options.connect().await?;
+    first.execute(sqlx::raw_sql(SETTINGS)).await?;
+    first.close().await?;
     let pool = AnyPoolOptions::new()
         .max_connections(4)
         .after_connect(|connection, _| {
@@ -25,7 +30,7 @@ pub(super) async fn open(path: &Path) -> Result<Catalogue> {
                 Ok(())
             })
         })
-        .connect_with(AnyConnectOptions::from_url(&url(path)?)?)
+        .connect_with(options)
         .await?;
     migrate(&pool).await?;
     Ok(Catalogue { pool, database: Database::Sqlite })
