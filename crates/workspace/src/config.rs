@@ -9,6 +9,7 @@ use provenv_image::form::{Form, FormError, Packing};
 use serde::Deserialize;
 use url::Url;
 
+use crate::admission::{LimitSettings, OidcSettings};
 use crate::dockerfile::{BuildSecret, Builder};
 use crate::housekeeping::parse_age;
 
@@ -40,6 +41,10 @@ pub struct Config {
     pub store: StoreSettings,
     /// How Dockerfiles are run.
     pub dockerfile: DockerfileSettings,
+    /// Whom a server lets in by an identity provider.
+    pub oidc: OidcSettings,
+    /// How much a server takes.
+    pub limits: LimitSettings,
 }
 
 /// `[catalogue]`. Not `Debug`: the URL may hold a password.
@@ -240,6 +245,7 @@ impl Config {
     pub fn load() -> Result<Self, ConfigError> {
         let mut config = Self::of_file()?;
         config.cache = config.cache.with_environment();
+        config.oidc = config.oidc.with_environment();
         config.catalogue = config.catalogue.with_environment();
         Ok(config)
     }
@@ -264,6 +270,9 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new("."));
         for key in &mut config.cache.trusted_keys {
             *key = folder.join(&*key);
+        }
+        if let Some(file) = &mut config.oidc.client_secret_file {
+            *file = folder.join(&*file);
         }
         Ok(config)
     }

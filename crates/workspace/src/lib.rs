@@ -2,6 +2,7 @@
 //!
 //! Front ends talk to this crate and know nothing of what lies below it.
 
+mod admission;
 mod auditing;
 mod base_image;
 mod build_log;
@@ -54,6 +55,7 @@ use provenv_fetch::Fetcher;
 use provenv_store::Store;
 use tokio::sync::OnceCell;
 
+pub use admission::{GroupRole, LimitSettings, OidcSettings};
 pub use auditing::{AuditOptions, AuditReport, AuditSummary, Unchecked};
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
 pub use builds::{BuildDetails, BuildStep};

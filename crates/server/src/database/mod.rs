@@ -3,6 +3,7 @@
 mod answers;
 mod jobs;
 mod people;
+mod sessions;
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,10 +14,11 @@ use sqlx::sqlite::{
 
 pub use answers::Answered;
 pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob};
-pub use people::{NewToken, Role, Token};
+pub use people::{Identity, NewToken, Role, Scope, Token};
+pub use sessions::{Session, SignIn, secret};
 
 /// The schemas, oldest first; the database's `user_version` says how many are in.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("sign_in.sql")];
 
 /// What can go wrong with the database.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! Who may do what: tokens, roles, workspaces.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read as _};
 use std::str::FromStr;
@@ -19,7 +20,7 @@ const MARK: &str = "pvt_";
 /// How many characters of a token people may see.
 const SHOWN: usize = 12;
 /// The name of the server itself where roles are kept.
-const EVERYWHERE: &str = "*";
+pub(super) const EVERYWHERE: &str = "*";
 
 /// How far somebody may go in a workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -61,6 +62,33 @@ impl FromStr for Role {
     }
 }
 
+/// What a token may at the most, whatever its user may.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// In this workspace alone.
+    pub workspace: Option<String>,
+    /// No more than this.
+    pub role: Option<Role>,
+}
+
+impl Scope {
+    /// Whether it is less than all that the user may.
+    pub fn is_narrow(&self) -> bool {
+        self.workspace.is_some() || self.role.is_some()
+    }
+}
+
+/// Whoever sent a request.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The user.
+    pub user: String,
+    /// The token that it came with, or that the session was begun with.
+    pub token: Option<String>,
+    /// What it may at the most.
+    pub scope: Scope,
+}
+
 /// A token, without the secret.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Token {
@@ -75,6 +103,11 @@ pub struct Token {
     pub prefix: String,
     /// What it is for.
     pub note: String,
+    /// The workspace that it is for, where it is for one alone.
+    #[schema(example = "vision")]
+    pub workspace: Option<String>,
+    /// The role that it has at the most, where that may be less than its user's.
+    pub role: Option<Role>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: jiff::Timestamp,
@@ -100,7 +133,7 @@ pub struct NewToken {
     pub token: Token,
 }
 
-const COLUMNS: &str = "id, user_name, prefix, note, created_at, expires_at, revoked_at, used_at";
+const COLUMNS: &str = "id, user_name, prefix, note, workspace, role, created_at, expires_at, revoked_at, used_at";
 
 impl Database {
     /// Makes a token for a user.
@@ -108,6 +141,7 @@ impl Database {
         &self,
         user: &str,
         note: &str,
+        scope: &Scope,
         expires_at: Option<jiff::Timestamp>,
     ) -> Result<NewToken> {
         let mut bytes = [0; 38];
@@ -118,14 +152,16 @@ impl Database {
             user: user.to_owned(),
             prefix: secret[..SHOWN].to_owned(),
             note: note.to_owned(),
+            workspace: scope.workspace.clone(),
+            role: scope.role,
             created_at: jiff::Timestamp::now(),
             expires_at,
             revoked_at: None,
             used_at: None,
         };
         sqlx::query(
-            "INSERT INTO tokens (id, user_name, digest, prefix, note, created_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO tokens (id, user_name, digest, prefix, note, created_at, expires_at, workspace, role)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(&token.id)
         .bind(user)
@@ -134,25 +170,28 @@ impl Database {
         .bind(note)
         .bind(stamp(token.created_at))
         .bind(expires_at.map(stamp))
+        .bind(&scope.workspace)
+        .bind(scope.role.map(Role::as_str))
         .execute(&self.pool)
         .await?;
         Ok(NewToken { secret, token })
     }
 
     /// Whose token it is, if it holds.
-    pub async fn user_of(&self, secret: &str) -> Result<Option<String>> {
+    pub async fn user_of(&self, secret: &str) -> Result<Option<Identity>> {
+        type Row = (String, String, Option<String>, Option<String>, Option<String>);
         if !secret.starts_with(MARK) {
             return Ok(None);
         }
-        let row: Option<(String, String, Option<String>)> = sqlx::query_as(
-            "SELECT id, user_name, used_at FROM tokens
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT id, user_name, used_at, workspace, role FROM tokens
              WHERE digest = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
         )
         .bind(Digest::of(secret.as_bytes()).hex())
         .bind(now())
         .fetch_optional(&self.pool)
         .await?;
-        let Some((id, user, used_at)) = row else { return Ok(None) };
+        let Some((id, user, used_at, workspace, role)) = row else { return Ok(None) };
         // A write for each request would cost more than all else; to the minute is enough to find forgotten tokens.
         let stale = stamp(jiff::Timestamp::now() - jiff::SignedDuration::from_mins(1));
         if used_at.is_none_or(|used| used < stale) {
@@ -162,7 +201,8 @@ impl Database {
                 .execute(&self.pool)
                 .await?;
         }
-        Ok(Some(user))
+        let role = role.map(|role| parse("role", role)).transpose()?;
+        Ok(Some(Identity { user, token: Some(id), scope: Scope { workspace, role } }))
     }
 
     /// The tokens of a user, or of all, newest first.
@@ -189,10 +229,23 @@ impl Database {
         Ok(done.rows_affected() > 0)
     }
 
-    /// What somebody may in a workspace, or on the server as a whole.
+    /// What whoever sent a request may in a workspace, or on the server as a whole.
+    pub async fn role_of(&self, identity: &Identity, workspace: Option<&str>) -> Result<Option<Role>> {
+        let Scope { workspace: only, role: most } = &identity.scope;
+        if only.is_some() && only.as_deref() != workspace {
+            return Ok(None);
+        }
+        let role = self.role(&identity.user, workspace).await?;
+        Ok(role.map(|role| most.map_or(role, |most| role.min(most))))
+    }
+
+    /// What a user may in a workspace, or on the server as a whole, given or by groups.
     pub async fn role(&self, user: &str, workspace: Option<&str>) -> Result<Option<Role>> {
         let rows: Vec<(String,)> =
-            sqlx::query_as("SELECT role FROM roles WHERE user_name = $1 AND workspace IN ($2, $3)")
+            sqlx::query_as(
+            "SELECT role FROM roles WHERE user_name = $1 AND workspace IN ($2, $3)
+             UNION SELECT role FROM group_roles WHERE user_name = $1 AND workspace IN ($2, $3)",
+        )
                 .bind(user)
                 .bind(EVERYWHERE)
                 .bind(workspace.unwrap_or(EVERYWHERE))
@@ -233,11 +286,20 @@ impl Database {
     /// Those who have a role in a workspace itself, by name.
     pub async fn members(&self, workspace: &str) -> Result<Vec<(String, Role)>> {
         let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT user_name, role FROM roles WHERE workspace = $1 ORDER BY user_name")
+            sqlx::query_as(
+            "SELECT user_name, role FROM roles WHERE workspace = $1
+             UNION SELECT user_name, role FROM group_roles WHERE workspace = $1",
+        )
                 .bind(workspace)
                 .fetch_all(&self.pool)
                 .await?;
-        rows.into_iter().map(|(user, role)| Ok((user, parse("role", role)?))).collect()
+        // Of one that is given and one by groups, the higher one holds.
+        let mut members: BTreeMap<String, Role> = BTreeMap::new();
+        for (user, role) in rows {
+            let role = parse("role", role)?;
+            members.entry(user).and_modify(|known| *known = role.max(*known)).or_insert(role);
+        }
+        Ok(members.into_iter().collect())
     }
 
     /// Puts a workspace on record; says whether it is new.
@@ -270,6 +332,11 @@ fn read(row: &SqliteRow) -> Result<Token> {
         user: row.try_get("user_name")?,
         prefix: row.try_get("prefix")?,
         note: row.try_get("note")?,
+        workspace: row.try_get("workspace")?,
+        role: row
+            .try_get::<Option<String>, _>("role")?
+            .map(|role| parse("role", role))
+            .transpose()?,
         created_at: parse("time", row.try_get("created_at")?)?,
         expires_at: time("expires_at")?,
         revoked_at: time("revoked_at")?,
