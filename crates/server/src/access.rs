@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::database::Role;
+use crate::database::{Identity, Role};
 use crate::problem::{Problem, Result};
 use crate::state::{Server, no_workspace};
 
@@ -58,6 +58,8 @@ impl Decisions {
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub user: String,
+    /// What they came with, and may at the most.
+    pub identity: Identity,
     /// Their role in the workspace that the path names, or on the server.
     pub role: Option<Role>,
 }
@@ -85,6 +87,11 @@ pub(crate) async fn admit(
     let needs = server.decisions.0.get(&(method, path)).copied();
     match decide(&server, needs, workspace, request.headers()).await {
         Ok(caller) => {
+            let turn = caller.as_ref().map(|caller| server.limits.enter(&caller.user)).transpose();
+            let _turn = match turn {
+                Ok(turn) => turn,
+                Err(problem) => return problem.into_response(),
+            };
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
@@ -108,8 +115,10 @@ async fn decide(
             return Err(Problem::new(StatusCode::FORBIDDEN, "not-decided", "nobody may call this"));
         }
     };
-    let user = user(server, headers).await?.ok_or_else(unauthorized)?;
-    let role = server.database.role(&user, workspace.map(String::as_str)).await?;
+    let Some(identity) = user(server, headers).await? else { return Err(nobody(server, headers)) };
+    server.limits.request(&identity)?;
+    let role = server.database.role_of(&identity, workspace.map(String::as_str)).await?;
+    let user = identity.user.clone();
     if let Some(needed) = needed {
         match (role, workspace) {
             (Some(role), _) if role >= needed => {}
@@ -123,21 +132,28 @@ async fn decide(
                     "role-too-low",
                     format!("`{user}` has {has} {place}, and this needs {needed}"),
                 )
-                .hint("an owner can give another role"));
+                .hint(if identity.scope.is_narrow() {
+                    "this token was made for less than its user may: take another"
+                } else {
+                    "an owner can give another role"
+                }));
             }
         }
     }
-    Ok(Some(Caller { user, role }))
+    Ok(Some(Caller { user, identity, role }))
 }
 
-/// Who a request is from, by its token; `None` where it has none, or one that does not hold.
-pub(crate) async fn user(server: &Server, headers: &HeaderMap) -> Result<Option<String>> {
+/// Who a request is from, by its token or session; `None` where it has none, or one that does not hold.
+pub(crate) async fn user(server: &Server, headers: &HeaderMap) -> Result<Option<Identity>> {
     let Some(token) = token(headers) else { return Ok(None) };
-    Ok(server.database.user_of(&token).await?)
+    Ok(match server.database.user_of(&token).await? {
+        Some(identity) => Some(identity),
+        None => server.database.session_of(&token, server.settings.oidc.idle()).await?,
+    })
 }
 
 /// `Bearer TOKEN`, or the token as the password of any name, as docker and others send it.
-fn token(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn token(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = value.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
@@ -148,6 +164,13 @@ fn token(headers: &HeaderMap) -> Option<String> {
         return Some(text.split_once(':')?.1.to_owned());
     }
     None
+}
+
+/// Said to whoever has no token, or one that does not hold; less and less willingly.
+pub(crate) fn nobody(server: &Server, headers: &HeaderMap) -> Box<Problem> {
+    let has_token = headers.contains_key(header::AUTHORIZATION);
+    let counted = if has_token { server.limits.failure() } else { server.limits.anonymous() };
+    counted.err().unwrap_or_else(unauthorized)
 }
 
 pub(crate) fn unauthorized() -> Box<Problem> {

@@ -19,7 +19,7 @@ const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// The longest key.
 const LONGEST: usize = 255;
-/// The most bytes of a request or an answer that are kept in memory to compare.
+/// The most bytes of a body, if nobody says.
 pub(crate) const MOST: usize = 4 * 1024 * 1024;
 
 /// Answers a POST with a key once.
@@ -46,11 +46,11 @@ async fn answer(
     let key =
         key.ok_or_else(|| Problem::bad("idempotency-key-invalid", "the key is empty, too long or no text"))?;
     let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, MOST).await.map_err(|_| {
+    let body = axum::body::to_bytes(body, server.body()).await.map_err(|_| {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too-large",
-            format!("the body has more than {MOST} bytes"),
+            format!("the body has more than {} bytes", server.body()),
         )
     })?;
     let mut hasher = Hasher::new();

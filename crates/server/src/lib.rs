@@ -7,9 +7,11 @@ mod access;
 mod again;
 mod api;
 mod database;
+mod limits;
 mod metrics;
 mod problem;
 mod registry;
+mod sign_in;
 mod state;
 mod worker;
 
@@ -34,9 +36,10 @@ use tower_http::compression::CompressionLayer;
 
 pub use api::description;
 pub use database::DatabaseError;
+pub use sign_in::SettingsError;
 
 use crate::access::Decisions;
-use crate::database::{Database, Role};
+use crate::database::{Database, Role, Scope};
 use crate::problem::Problem;
 use crate::state::{Server, told_to_stop};
 
@@ -93,6 +96,9 @@ pub enum ServeError {
     /// Its address, its certificate.
     #[error(transparent)]
     Hosting(#[from] HostingError),
+    /// Sign-in by a provider.
+    #[error(transparent)]
+    SignIn(#[from] SettingsError),
     /// Signals, and the like.
     #[error(transparent)]
     Other(#[from] provenv_workspace::Error),
@@ -108,6 +114,7 @@ impl ServeError {
             Self::Folder(_) => Some("name a folder that is yours with --root".to_owned()),
             Self::Database(DatabaseError::Newer { .. }) => Some("use the newer provenv for it".to_owned()),
             Self::Hosting(error) => error.hint(),
+            Self::SignIn(error) => Some(error.hint()),
             Self::Other(error) => error.hint(),
             _ => None,
         }
@@ -127,7 +134,17 @@ pub async fn serve(
     let (tell, stopping) = watch::channel(false);
     let text = description();
     let decisions = Decisions::of(&serde_json::from_str(&text).unwrap_or_default());
-    let server = Arc::new(Server::new(root.clone(), database, stopping.clone(), decisions, text));
+    let secure = options.tls.is_some();
+    let (settings, provider) = sign_in::configure(secure)?;
+    let server = Arc::new(Server::new(
+        root.clone(),
+        database,
+        stopping.clone(),
+        decisions,
+        text,
+        settings,
+        provider,
+    ));
     let owner_token = begin(&server, options.owner_token).await?;
     let door = Door::open(&options.listen, options.tls.as_ref()).await?;
     let scheme = if door.is_secure() { "https" } else { "http" };
@@ -177,7 +194,7 @@ async fn begin(server: &Server, owner_token: bool) -> Result<Option<String>, Ser
         return Ok(None);
     }
     server.database.set_role(OWNER, None, Some(Role::Owner)).await?;
-    Ok(Some(server.database.make_token(OWNER, "made when the server began", None).await?.secret))
+    Ok(Some(server.database.make_token(OWNER, "made when the server began", &Scope::default(), None).await?.secret))
 }
 
 /// Everything that is answered.
@@ -186,7 +203,7 @@ fn app(server: &Arc<Server>) -> Router {
     let api = routes
         .route_layer(from_fn_with_state(Arc::clone(server), again::once))
         .route_layer(from_fn_with_state(Arc::clone(server), access::admit))
-        .layer(DefaultBodyLimit::max(again::MOST))
+        .layer(DefaultBodyLimit::max(server.body()))
         .layer(CompressionLayer::new())
         .method_not_allowed_fallback(not_allowed)
         .fallback(nothing);
@@ -201,6 +218,7 @@ fn app(server: &Arc<Server>) -> Router {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server has a defect")
                 .into_response()
         }))
+        .layer(from_fn_with_state(Arc::clone(server), limits::around))
         .layer(from_fn_with_state(Arc::clone(server), observe))
         .with_state(Arc::clone(server))
 }

@@ -42,6 +42,9 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Object>)]
     pub remarks: Vec<Diagnostic>,
+    /// After how many seconds to ask again.
+    #[serde(skip)]
+    retry_after: Option<u64>,
     /// What whoever has the server is told, and clients are not.
     #[serde(skip)]
     fault: Option<String>,
@@ -61,6 +64,7 @@ impl Problem {
             causes: Vec::new(),
             hint: None,
             remarks: Vec::new(),
+            retry_after: None,
             fault: None,
         })
     }
@@ -79,6 +83,17 @@ impl Problem {
     pub fn hint(mut self: Box<Self>, hint: impl Into<String>) -> Box<Self> {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// With after how many seconds to ask again.
+    pub fn retry_after(mut self: Box<Self>, seconds: u64) -> Box<Self> {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// After how many seconds to ask again.
+    pub fn wait(&self) -> Option<u64> {
+        self.retry_after
     }
 
     /// What is no client's doing: it may name files, so that clients are told nothing but that it happened.
@@ -105,6 +120,9 @@ impl IntoResponse for Box<Problem> {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"provenv\""));
         }

@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use provenv_workspace::Visitor;
 
-use crate::access::user;
+use crate::access::{nobody, user};
 use crate::database::Role;
 use crate::problem::{Problem, Result};
 use crate::state::Server;
@@ -22,7 +22,10 @@ pub(crate) async fn answer(State(server): State<Arc<Server>>, request: Request<B
 }
 
 async fn admitted(server: &Server, request: Request<Body>) -> Result<Response> {
-    let user = user(server, request.headers()).await?.ok_or_else(crate::access::unauthorized)?;
+    let Some(identity) = user(server, request.headers()).await? else {
+        return Err(nobody(server, request.headers()));
+    };
+    server.limits.request(&identity)?;
     let rest = request.uri().path().trim_start_matches("/v2").trim_start_matches('/').to_owned();
     if rest.is_empty() && matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(
@@ -34,11 +37,11 @@ async fn admitted(server: &Server, request: Request<Body>) -> Result<Response> {
         Problem::missing("workspace-not-found", format!("there is no workspace `{name}` for you here"))
             .hint("repositories are HOST/WORKSPACE/NAME")
     };
-    let Some(role) = server.database.role(&user, Some(name)).await? else { return Err(missing()) };
+    let Some(role) = server.database.role_of(&identity, Some(name)).await? else { return Err(missing()) };
     let opened = server.workspace(name).await.map_err(|problem| {
         if problem.status == StatusCode::NOT_FOUND.as_u16() { missing() } else { problem }
     })?;
-    let visitor = Visitor { name: user, pushes: role >= Role::Contributor };
+    let visitor = Visitor { name: identity.user, pushes: role >= Role::Contributor };
     Ok(opened.registry.answer(request, &visitor).await)
 }
 
@@ -48,6 +51,7 @@ fn refused(problem: &Problem) -> Response {
     let code = match status {
         StatusCode::UNAUTHORIZED => "UNAUTHORIZED",
         StatusCode::NOT_FOUND => "NAME_UNKNOWN",
+        StatusCode::TOO_MANY_REQUESTS => "TOOMANYREQUESTS",
         _ => "UNKNOWN",
     };
     let error =
@@ -55,6 +59,9 @@ fn refused(problem: &Problem) -> Response {
     let body = serde_json::json!({ "errors": [error] }).to_string();
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let mut response = (status, kind, body).into_response();
+    if let Some(seconds) = problem.wait() {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
     if status == StatusCode::UNAUTHORIZED {
         let basic = HeaderValue::from_static("Basic realm=\"provenv\"");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);

@@ -9,9 +9,12 @@ use provenv_workspace::{Mounted, OpenOptions, Silent, Workspace};
 use tokio::sync::{Notify, RwLock, Semaphore, watch};
 
 use crate::access::Decisions;
+use crate::again::MOST;
 use crate::database::Database;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::problem::{Problem, Result};
+use crate::sign_in::{Admission, Provider};
 
 /// How many definitions are resolved at once: each may run a package manager.
 const RESOLVING: usize = 2;
@@ -43,6 +46,12 @@ pub(crate) struct Server {
     pub decisions: Decisions,
     /// The description of the API, as it is served.
     pub description: String,
+    /// Whom it lets in, and how much it takes.
+    pub settings: Admission,
+    /// The provider that users sign in by, if one is set.
+    pub provider: Option<Provider>,
+    /// How much was asked of it just now, and by whom.
+    pub limits: Limits,
 }
 
 /// A workspace that requests use.
@@ -69,7 +78,10 @@ impl Server {
         stopping: watch::Receiver<bool>,
         decisions: Decisions,
         description: String,
+        settings: Admission,
+        provider: Option<Provider>,
     ) -> Self {
+        let limits = Limits::new(&settings.limits);
         Self {
             root,
             database,
@@ -82,7 +94,23 @@ impl Server {
             metrics: Metrics::default(),
             decisions,
             description,
+            settings,
+            provider,
+            limits,
         }
+    }
+
+    /// The most bytes of a body, but for layers.
+    pub fn body(&self) -> usize {
+        self.settings.limits.body.and_then(|most| usize::try_from(most).ok()).unwrap_or(MOST)
+    }
+
+    /// What the provider is called, if there is one.
+    pub fn provider_label(&self) -> Option<String> {
+        let host = |issuer: &str| url::Url::parse(issuer).ok()?.host_str().map(str::to_owned);
+        let provider = self.provider.as_ref()?;
+        let label = self.settings.oidc.label.clone().or_else(|| host(provider.issuer()));
+        Some(label.unwrap_or_else(|| provider.issuer().to_owned()))
     }
 
     /// The folder of a workspace.

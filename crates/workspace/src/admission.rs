@@ -83,6 +83,21 @@ pub struct LimitSettings {
 }
 
 impl OidcSettings {
+    /// How long a session lasts at the most.
+    pub fn session(&self) -> Duration {
+        self.session.unwrap_or(Duration::from_hours(12))
+    }
+
+    /// How long a session lasts that nobody uses.
+    pub fn idle(&self) -> Duration {
+        self.idle.unwrap_or(Duration::from_hours(2))
+    }
+
+    /// How long a token lasts that `provenv login` is given.
+    pub fn token(&self) -> Duration {
+        self.token.unwrap_or(Duration::from_hours(30 * 24))
+    }
+
     /// With what the environment says of it, and files beside the settings.
     pub(crate) fn with_environment(mut self) -> Self {
         let secret = std::env::var("PROVENV_OIDC_CLIENT_SECRET").ok();

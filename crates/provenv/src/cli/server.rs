@@ -50,11 +50,13 @@ pub struct BuildVersionArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  provenv login https://envs.example                        asks for the token
+  provenv login https://envs.example                        signs in by the server's identity provider, or asks
+                                                            for a token where it has none
   provenv login https://envs.example --token - < token      reads it from standard input
   provenv --workspace https://envs.example/vision env list
 
-The token is kept in `provenv/tokens.json` in the folder of the user's settings, readable by the user alone;
+With an identity provider, open the URL that is shown on any device and enter the code; the token that comes of it
+lasts for the time that the server says. The token is kept in `provenv/tokens.json` in the folder of the user's settings, readable by the user alone;
 PROVENV_TOKEN in the environment comes before it.")]
 pub struct LoginArgs {
     /// The server, or a workspace of it

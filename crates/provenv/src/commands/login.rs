@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Read as _};
 use std::process::ExitCode;
 
-use provenv_workspace::{Error, forget_token, keep_token};
+use provenv_workspace::{DeviceLogin, Error, Login, forget_token, keep_token};
 
 use super::{Context, Result};
 use crate::cli::LoginArgs;
@@ -12,6 +12,16 @@ use crate::cli::LoginArgs;
 const LONGEST: u64 = 4096;
 
 pub async fn login(context: &Context, arguments: LoginArgs) -> Result {
+    if arguments.token.is_none()
+        && let Some(device) = DeviceLogin::begin(&arguments.url).await?
+    {
+        context.settle();
+        // On standard error, as questions are: nothing but the result is on standard output.
+        let place = device.verification_uri_complete.as_ref().unwrap_or(&device.verification_uri);
+        eprintln!("open   {place}");
+        eprintln!("enter  {}", device.user_code);
+        return show(context, &device.wait().await?);
+    }
     let token = match arguments.token {
         None if std::io::stdin().is_terminal() => {
             context.settle();
@@ -29,12 +39,16 @@ pub async fn login(context: &Context, arguments: LoginArgs) -> Result {
     if token.is_empty() || token.contains(char::is_whitespace) || token.contains(char::is_control) {
         return Err(Error::Arguments {
             message: "that is no token".to_owned(),
-            hint: "an owner of the server makes one; it begins with `pvt_`".to_owned(),
+            hint: "an owner of the server makes one, or you on its page; it begins with `pvt_`".to_owned(),
         }
         .into());
     }
     let login = keep_token(&arguments.url, token).await?;
-    context.show(&login, |login| {
+    show(context, &login)
+}
+
+fn show(context: &Context, login: &Login) -> Result {
+    context.show(login, |login| {
         format!("logged in to {} as {}\n  token  {}\n", login.server, login.user, login.file.display())
     })
 }

@@ -53,9 +53,12 @@ impl Door {
             stop.await;
             let _ = told.send(true);
         };
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
         let serving: std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + Send>> =
             if let Some(acceptor) = self.acceptor {
                 let listener = tls::TlsListener::new(self.listener, acceptor).map_err(ServerError::Serve)?;
+                // So that both say in the same way who is at the other end.
+                let listener = listener.tap_io(|_| {});
                 Box::pin(axum::serve(listener, app).with_graceful_shutdown(stop).into_future())
             } else {
                 // An answer is all that is to be sent: nothing more comes that it could wait for.

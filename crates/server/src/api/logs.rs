@@ -17,7 +17,9 @@ use utoipa::IntoParams;
 
 use super::jobs::find_job;
 use super::sent::{Asked, At};
+use crate::access::Caller;
 use crate::database::Job;
+use crate::limits::Slot;
 use crate::problem::{Problem, Result};
 use crate::state::{Server, told_to_stop};
 
@@ -67,6 +69,7 @@ pub async fn log(
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn events(
     State(server): State<Arc<Server>>,
+    caller: Caller,
     At((workspace, id)): At<(String, String)>,
     Asked(from): Asked<From>,
     headers: HeaderMap,
@@ -79,7 +82,9 @@ pub async fn events(
         }
         None => from.offset.unwrap_or(0),
     };
-    let following = Following { path: path(&server, &job), server, job, offset, is_over: false };
+    let slot = server.limits.follow(&caller.user)?;
+    let following =
+        Following { path: path(&server, &job), server, job, offset, is_over: false, _slot: slot };
     Ok(Sse::new(following.events()).keep_alive(KeepAlive::default()).into_response())
 }
 
@@ -90,6 +95,8 @@ struct Following {
     path: PathBuf,
     offset: u64,
     is_over: bool,
+    /// Held as long as somebody reads.
+    _slot: Slot,
 }
 
 impl Following {

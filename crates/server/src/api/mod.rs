@@ -9,6 +9,7 @@ mod jobs;
 mod logs;
 mod members;
 mod sent;
+mod sign_in;
 mod tokens;
 mod workspaces;
 
@@ -19,6 +20,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+pub(crate) use members::check_user;
 
 use crate::problem::Problem;
 use crate::state::Server;
@@ -64,6 +67,14 @@ pub(crate) fn routes() -> (Router<Arc<Server>>, utoipa::openapi::OpenApi) {
         .routes(routes!(members::set, members::remove))
         .routes(routes!(tokens::list, tokens::make))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(sign_in::ways))
+        .routes(routes!(sign_in::begin))
+        .routes(routes!(sign_in::end))
+        .routes(routes!(sign_in::begin_device))
+        .routes(routes!(sign_in::poll_device))
+        .routes(routes!(sign_in::sign_out))
+        .routes(routes!(sign_in::list))
+        .routes(routes!(sign_in::revoke))
         .routes(routes!(environments::list, environments::register))
         .routes(routes!(environments::versions))
         .routes(routes!(environments::version, changes::update))

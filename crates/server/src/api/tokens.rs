@@ -11,9 +11,9 @@ use utoipa::ToSchema;
 use super::members::check_user;
 use super::sent::{At, Sent};
 use crate::access::Caller;
-use crate::database::{NewToken, Role, Token};
+use crate::database::{NewToken, Role, Scope, Token};
 use crate::problem::{Problem, Result};
-use crate::state::Server;
+use crate::state::{Server, no_workspace};
 
 /// Tokens, without their secrets.
 #[derive(Serialize, ToSchema)]
@@ -36,6 +36,11 @@ pub struct AskedToken {
     /// After how many days it ends by itself; never, if not said.
     #[schema(minimum = 1, maximum = 3650)]
     expires_in_days: Option<u32>,
+    /// The workspace that it is to be for alone.
+    #[schema(example = "vision")]
+    workspace: Option<String>,
+    /// The role that it is to have at the most; as much as its user, if not said.
+    role: Option<Role>,
 }
 
 /// Lists tokens: one's own, or all for owners of the server.
@@ -58,6 +63,7 @@ pub async fn make(
     caller: Caller,
     Sent(asked): Sent<AskedToken>,
 ) -> Result<(StatusCode, Json<NewToken>)> {
+    let scope = scope(&server, &caller, asked.workspace, asked.role).await?;
     let user = asked.user.unwrap_or_else(|| caller.user.clone());
     if user != caller.user && caller.role != Some(Role::Owner) {
         return Err(Problem::new(
@@ -82,7 +88,7 @@ pub async fn make(
             ));
         }
     };
-    let token = server.database.make_token(&user, &asked.note, expires_at).await?;
+    let token = server.database.make_token(&user, &asked.note, &scope, expires_at).await?;
     tracing::info!(by = caller.user, user, token = token.token.id, "made a token");
     Ok((StatusCode::CREATED, Json(token)))
 }
@@ -97,11 +103,47 @@ pub async fn revoke(
     caller: Caller,
     At(id): At<String>,
 ) -> Result<StatusCode> {
+    // Nobody ends what may more than they may: but each token can end itself.
+    if caller.identity.scope.is_narrow() && caller.identity.token.as_deref() != Some(&*id) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "role-too-low",
+            "a token that was made for less than its user may ends none but itself",
+        ));
+    }
     if !server.database.revoke(&id, whose(&caller)).await? {
         return Err(Problem::missing("token-not-found", "there is no such token"));
     }
     tracing::info!(by = caller.user, token = id, "revoked a token");
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a token is to be for. It may not be more than what it is asked with.
+async fn scope(
+    server: &Server,
+    caller: &Caller,
+    workspace: Option<String>,
+    role: Option<Role>,
+) -> Result<Scope> {
+    let own = &caller.identity.scope;
+    let is_wider = own.workspace.is_some() && workspace != own.workspace
+        || own.role.is_some_and(|most| role.is_none_or(|role| role > most));
+    if is_wider {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "role-too-low",
+            "a token that was made for less than its user may makes none for more",
+        )
+        .hint("ask with another token, or name its workspace and role for the new one, too"));
+    }
+    if let Some(name) = &workspace {
+        // Whether it is there is for those to know who have a role in it.
+        if server.database.role_of(&caller.identity, Some(name)).await?.is_none() {
+            return Err(no_workspace(name));
+        }
+        server.workspace(name).await?;
+    }
+    Ok(Scope { workspace, role })
 }
 
 /// Whose tokens are somebody's business.

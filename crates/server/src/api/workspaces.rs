@@ -48,7 +48,7 @@ pub struct NewWorkspace {
 pub async fn list(State(server): State<Arc<Server>>, caller: Caller) -> Result<Json<Workspaces>> {
     let mut workspaces = Vec::new();
     for name in server.database.workspaces().await? {
-        if let Some(role) = server.database.role(&caller.user, Some(&name)).await? {
+        if let Some(role) = server.database.role_of(&caller.identity, Some(&name)).await? {
             workspaces.push(WorkspaceSummary { name, role });
         }
     }

@@ -296,7 +296,7 @@ impl Database {
         // Of one that is given and one by groups, the higher one holds.
         let mut members: BTreeMap<String, Role> = BTreeMap::new();
         for (user, role) in rows {
-            let role = parse("role", role)?;
+            let role: Role = parse("role", role)?;
             members.entry(user).and_modify(|known| *known = role.max(*known)).or_insert(role);
         }
         Ok(members.into_iter().collect())

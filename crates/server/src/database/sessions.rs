@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 use super::people::{EVERYWHERE, Identity, Role, Scope, random};
 use super::{Database, Result, now, parse, stamp};
 
+/// What the secret of every session begins with.
+const MARK: &str = "pvs_";
 /// How long after its end a session is listed.
 const LISTED: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 7);
 
@@ -63,7 +65,7 @@ impl Database {
         token: Option<&str>,
         lasts: std::time::Duration,
     ) -> Result<String> {
-        let secret = secret()?;
+        let secret = format!("{MARK}{}", secret()?);
         let mut id = [0; 6];
         random(&mut id).map_err(sqlx::Error::Io)?;
         let begun = jiff::Timestamp::now();
@@ -90,6 +92,9 @@ impl Database {
     /// Whose session it is, if it goes on: `idle` is how long it may be left alone.
     pub async fn session_of(&self, secret: &str, idle: std::time::Duration) -> Result<Option<Identity>> {
         type Row = (String, String, String, Option<String>, Option<String>, Option<String>);
+        if !secret.starts_with(MARK) {
+            return Ok(None);
+        }
         let moment = jiff::Timestamp::now();
         let row: Option<Row> = sqlx::query_as(
             "SELECT s.id, s.user_name, s.used_at, s.token, t.workspace, t.role
