@@ -94,10 +94,8 @@ mod tests {
             pool.close().await;
 
             let catalogue = open(&path, &SCHEMA).await.unwrap();
-            let images: Vec<(String, i64)> = sqlx::query_as("SELECT compression, layers FROM images")
-                .fetch_all(&catalogue)
-                .await
-                .unwrap();
+            let images: Vec<(String, i64)> =
+                sqlx::query_as("SELECT compression, layers FROM images").fetch_all(&catalogue).await.unwrap();
             let kept = if older == 1 { vec![("gzip".to_owned(), 0)] } else { Vec::new() };
             assert_eq!(images, kept, "schema {older}");
             catalogue.close().await;
@@ -128,8 +126,7 @@ mod tests {
             let (value,): (i64,) = sqlx::query_as(query).fetch_one(&catalogue).await.unwrap();
             assert_eq!(value, wanted, "{setting}");
         }
-        let (mode,): (String,) =
-            sqlx::query_as("PRAGMA journal_mode").fetch_one(&catalogue).await.unwrap();
+        let (mode,): (String,) = sqlx::query_as("PRAGMA journal_mode").fetch_one(&catalogue).await.unwrap();
         assert_eq!(mode, "wal");
     }
 }
