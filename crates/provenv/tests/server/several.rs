@@ -16,7 +16,7 @@ fn what_one_server_knows_all_know() {
     let Some(()) = fill(&root.join("workspaces/default")) else { return };
     let Some(postgres) = Postgres::start() else { return };
     let url = postgres.url();
-    let variables = [("PROVENV_SERVER_DATABASE", &*url)];
+    let variables = [("PROVENV_SERVER_DATABASE", &*url), ("PROVENV_CATALOGUE_SCHEMA", "provenv")];
     let first = Team::start_with(&root, &["--workers", "0"], "", &variables);
     let token = first.served["owner_token"].as_str().unwrap().to_owned();
     let second = Team::start_with(&root, &["--workers", "1"], &token, &variables);
