@@ -148,7 +148,7 @@ pub(crate) async fn user(server: &Server, headers: &HeaderMap) -> Result<Option<
     let Some(token) = token(headers) else { return Ok(None) };
     Ok(match server.database.user_of(&token).await? {
         Some(identity) => Some(identity),
-        None => server.database.session_of(&token, server.settings.oidc.idle()).await?,
+        None => server.database.session_of(&token, server.admission.oidc.idle()).await?,
     })
 }
 

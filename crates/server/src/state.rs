@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use provenv_workspace::{Mounted, OpenOptions, Silent, Workspace};
+use provenv_workspace::{Mounted, OfServer, OpenOptions, ServerSettings, Silent, Workspace};
 use tokio::sync::{Notify, RwLock, Semaphore, watch};
 
 use crate::access::Decisions;
@@ -26,6 +26,8 @@ type Turn = Arc<tokio::sync::Mutex<()>>;
 pub(crate) struct Server {
     /// Its folder.
     pub root: PathBuf,
+    /// What is set for it.
+    settings: ServerSettings,
     /// Who may do what, and what is to be done.
     pub database: Database,
     /// The workspaces that were opened.
@@ -47,7 +49,7 @@ pub(crate) struct Server {
     /// The description of the API, as it is served.
     pub description: String,
     /// Whom it lets in, and how much it takes.
-    pub settings: Admission,
+    pub admission: Admission,
     /// The provider that users sign in by, if one is set.
     pub provider: Option<Provider>,
     /// How much was asked of it just now, and by whom.
@@ -74,16 +76,18 @@ pub(crate) fn is_workspace_name(name: &str) -> bool {
 impl Server {
     pub fn new(
         root: PathBuf,
+        settings: ServerSettings,
         database: Database,
         stopping: watch::Receiver<bool>,
         decisions: Decisions,
         description: String,
-        settings: Admission,
+        admission: Admission,
         provider: Option<Provider>,
     ) -> Self {
-        let limits = Limits::new(&settings.limits);
+        let limits = Limits::new(&admission.limits);
         Self {
             root,
+            settings,
             database,
             opened: RwLock::default(),
             queued: Notify::new(),
@@ -94,7 +98,7 @@ impl Server {
             metrics: Metrics::default(),
             decisions,
             description,
-            settings,
+            admission,
             provider,
             limits,
         }
@@ -102,14 +106,14 @@ impl Server {
 
     /// The most bytes of a body, but for layers.
     pub fn body(&self) -> usize {
-        self.settings.limits.body.and_then(|most| usize::try_from(most).ok()).unwrap_or(MOST)
+        self.admission.limits.body.and_then(|most| usize::try_from(most).ok()).unwrap_or(MOST)
     }
 
     /// What the provider is called, if there is one.
     pub fn provider_label(&self) -> Option<String> {
         let host = |issuer: &str| url::Url::parse(issuer).ok()?.host_str().map(str::to_owned);
         let provider = self.provider.as_ref()?;
-        let label = self.settings.oidc.label.clone().or_else(|| host(provider.issuer()));
+        let label = self.admission.oidc.label.clone().or_else(|| host(provider.issuer()));
         Some(label.unwrap_or_else(|| provider.issuer().to_owned()))
     }
 
@@ -157,7 +161,10 @@ impl Server {
             no_cache_registry: false,
             builder: None,
             secrets: Vec::new(),
-            schema_ending: Some(name.replace('-', "_")),
+            of_server: Some(OfServer {
+                schema_ending: name.replace('-', "_"),
+                database: self.settings.database.clone(),
+            }),
         })
         .await
         .map_err(|error| Problem::fault(&error))?;

@@ -7,6 +7,7 @@ use provenv_workspace::{DeviceLogin, Error, Login, forget_token, keep_token};
 
 use super::{Context, Result};
 use crate::cli::LoginArgs;
+use crate::output;
 
 /// The longest token: whoever gives a file by mistake is told so.
 const LONGEST: u64 = 4096;
@@ -16,10 +17,9 @@ pub async fn login(context: &Context, arguments: LoginArgs) -> Result {
         && let Some(device) = DeviceLogin::begin(&arguments.url).await?
     {
         context.settle();
-        // On standard error, as questions are: nothing but the result is on standard output.
+        // As questions are asked: also where nothing else is said.
         let place = device.verification_uri_complete.as_ref().unwrap_or(&device.verification_uri);
-        eprintln!("open   {place}");
-        eprintln!("enter  {}", device.user_code);
+        output::say(&format!("open   {place}\nenter  {}\n", device.user_code));
         return show(context, &device.wait().await?);
     }
     let token = match arguments.token {

@@ -228,7 +228,7 @@ impl Database {
         user: &str,
         roles: &std::collections::BTreeMap<Option<String>, Role>,
     ) -> Result<Vec<(Option<String>, Option<Role>, Option<Role>)>> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin("roles").await?;
         let rows: Vec<(String, String)> =
             sqlx::query_as("SELECT workspace, role FROM group_roles WHERE user_name = $1")
                 .bind(user)

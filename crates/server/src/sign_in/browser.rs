@@ -45,7 +45,7 @@ pub(crate) async fn begin(server: &Server, headers: &HeaderMap, next: Option<&st
     let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
     let (state, nonce) = (secret()?, secret()?);
     let redirect = own_url(server, headers)?;
-    let scopes = server.settings.oidc.scopes.clone().unwrap_or_else(|| vec!["profile".to_owned()]);
+    let scopes = server.admission.oidc.scopes.clone().unwrap_or_else(|| vec!["profile".to_owned()]);
     let scope = std::iter::once("openid".to_owned())
         .chain(scopes.into_iter().filter(|scope| scope != "openid"))
         .collect::<Vec<_>>()
@@ -121,7 +121,7 @@ async fn signed_in(server: &Server, headers: &HeaderMap, came: CameBack) -> Resu
     })?;
     let claims = provider.claims(&tokens, Some(&sign_in.nonce)).await?;
     let user = person::user(server, provider.issuer(), &claims).await?;
-    let lasts = server.settings.oidc.session();
+    let lasts = server.admission.oidc.session();
     let secret = server.database.begin_session(&user, None, lasts).await?;
     tracing::info!(user, "signed in by the provider");
     let secure = if sign_in.redirect.starts_with("https:") { "; Secure" } else { "" };
@@ -139,11 +139,11 @@ fn own_url(server: &Server, headers: &HeaderMap) -> Result<Url> {
         Problem::bad("host-unknown", "the request does not say by which name this server is asked")
             .hint("`oidc.public_url` in the server's settings says it")
     };
-    let base = if let Some(url) = &server.settings.oidc.public_url {
+    let base = if let Some(url) = &server.admission.oidc.public_url {
         url.clone()
     } else {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).ok_or_else(unknown)?;
-        let scheme = if server.settings.is_secure { "https" } else { "http" };
+        let scheme = if server.admission.is_secure { "https" } else { "http" };
         Url::parse(&format!("{scheme}://{host}/")).map_err(|_| unknown())?
     };
     base.join(BACK).map_err(|_| unknown())

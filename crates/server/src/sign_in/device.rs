@@ -47,7 +47,7 @@ pub(crate) async fn begin(server: &Server) -> Result<DeviceSignIn> {
         Problem::missing("no-device-grant", "the identity provider has no sign-in for command lines")
             .hint("make a token on the page, and give it to `provenv login --token -`")
     })?;
-    let scopes = server.settings.oidc.scopes.clone().unwrap_or_else(|| vec!["profile".to_owned()]);
+    let scopes = server.admission.oidc.scopes.clone().unwrap_or_else(|| vec!["profile".to_owned()]);
     let scope = std::iter::once("openid".to_owned())
         .chain(scopes.into_iter().filter(|scope| scope != "openid"))
         .collect::<Vec<_>>()
@@ -83,7 +83,7 @@ pub(crate) async fn poll(server: &Server, device_code: &str) -> Result<NewToken>
     };
     let claims = provider.claims(&tokens, None).await?;
     let user = person::user(server, provider.issuer(), &claims).await?;
-    let expires_at = jiff::Timestamp::now().checked_add(server.settings.oidc.token()).ok();
+    let expires_at = jiff::Timestamp::now().checked_add(server.admission.oidc.token()).ok();
     let token =
         server.database.make_token(&user, "provenv login", &Scope::default(), expires_at).await?;
     tracing::info!(user, token = token.token.id, "signed in by the provider, on a command line");

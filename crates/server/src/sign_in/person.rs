@@ -15,7 +15,7 @@ const EVERYBODY: &str = "*";
 
 /// The user that signed in, with the roles of their groups.
 pub(super) async fn user(server: &Server, issuer: &str, claims: &Map<String, Value>) -> Result<String> {
-    let settings = &server.settings.oidc;
+    let settings = &server.admission.oidc;
     let claim = settings.name_claim.as_deref().unwrap_or("preferred_username");
     let refused = |code, detail: String| Problem::new(StatusCode::FORBIDDEN, code, detail);
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
