@@ -21,6 +21,12 @@ impl Answer {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// All values of a header.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let found = self.headers.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
     /// The same where it must be there.
     #[track_caller]
     pub fn must(&self, name: &str) -> &str {

@@ -1,0 +1,97 @@
+//! How much a server takes.
+
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+
+use serde_json::json;
+
+use super::client::Client;
+use super::team::{DEFAULT, Team, post, problem};
+
+/// A server with these limits.
+fn limited(folder: &Path, limits: &str) -> Team {
+    let config = folder.join("config.toml");
+    fs_err::write(&config, format!("[limits]\n{limits}")).unwrap();
+    let variables = [("PROVENV_CONFIG", config.to_str().unwrap())];
+    let mut team = Team::start_with(&folder.join("team"), &[], "", &variables);
+    let token = team.served["owner_token"].as_str().unwrap().to_owned();
+    team.owner = team.with(&token);
+    team
+}
+
+/// Asks until it is too much; gives how often it was not.
+#[track_caller]
+fn until_too_much(client: &Client, path: &str, code: &str) -> usize {
+    for count in 0..1000 {
+        let answer = client.get(path);
+        if answer.status == 429 {
+            let wait: u64 = answer.must("Retry-After").parse().unwrap();
+            assert!((1..=60).contains(&wait), "{wait}");
+            problem(answer, 429, code);
+            return count;
+        }
+    }
+    panic!("nothing was too much");
+}
+
+#[test]
+fn each_token_has_a_rate_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = limited(folder.path(), "requests = 20\n");
+    let (ann, ben) = (team.user("ann", Some("reader")), team.user("ben", Some("reader")));
+    let count = until_too_much(&ann, &format!("{DEFAULT}/environments"), "too-many-requests");
+    assert!(count >= 20, "{count}");
+    ben.get("/api/v1/whoami").is(200);
+    // The registry counts with the API, and says so in its own words.
+    let answer = ann.get("/v2/");
+    if answer.status == 429 {
+        assert!(answer.header("Retry-After").is_some());
+        answer.fails(429, "TOOMANYREQUESTS");
+    }
+}
+
+#[test]
+fn an_address_without_a_token_has_a_rate_and_locks_nobody_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = limited(folder.path(), "anonymous = 10\nfailures = 5\n");
+    assert!(until_too_much(&team.nobody(), "/api/v1/whoami", "too-many-requests") >= 10);
+    let impostor = team.with("pvt_0000000000000000000000000000000000000000000");
+    assert!(until_too_much(&impostor, "/api/v1/whoami", "too-many-failures") >= 5);
+    // From the same address, a token that holds is let in.
+    team.owner.get("/api/v1/whoami").is(200);
+    // What probes ask is not counted.
+    for _ in 0..50 {
+        team.nobody().get("/healthz").is(200);
+    }
+    // Nobody is somebody else by saying so.
+    let elsewhere = impostor.with("X-Forwarded-For", "192.0.2.1");
+    problem(elsewhere.get("/api/v1/whoami"), 429, "too-many-failures");
+}
+
+#[test]
+fn a_proxy_that_is_trusted_says_who_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = limited(folder.path(), "failures = 5\ntrusted_proxies = [\"127.0.0.1\"]\n");
+    let impostor = team.with("pvt_0000000000000000000000000000000000000000000");
+    let one = impostor.with("X-Forwarded-For", "192.0.2.1");
+    until_too_much(&one, "/api/v1/whoami", "too-many-failures");
+    let other = impostor.with("X-Forwarded-For", "192.0.2.2");
+    problem(other.get("/api/v1/whoami"), 401, "token-needed");
+}
+
+#[test]
+fn bodies_and_headers_have_an_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = limited(folder.path(), "body = \"1k\"\nheaders = \"2k\"\n");
+    let note = "x".repeat(5000);
+    problem(post(&team.owner, "/api/v1/tokens", &json!({ "note": note })), 413, "too-large");
+    let keyed = team.owner.with("Idempotency-Key", "k");
+    problem(post(&keyed, "/api/v1/tokens", &json!({ "note": note })), 413, "too-large");
+    problem(team.owner.with("X-Long", &note).get("/api/v1/whoami"), 431, "headers-too-large");
+    // What is more than any server takes does not bring it down either.
+    let mut connection = team.owner.begin("GET", "/api/v1/whoami", &[("X-Longer", &"x".repeat(1_000_000))]);
+    let _ = connection.flush();
+    let mut bytes = [0; 12];
+    let _ = connection.read(&mut bytes);
+    team.owner.get("/api/v1/whoami").is(200);
+}

@@ -1,0 +1,55 @@
+//! Tokens that may less than their user.
+
+use serde_json::json;
+
+use super::team::{DEFAULT, Team, post, problem, put};
+
+#[test]
+fn a_token_may_be_for_less_than_its_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path());
+    post(&team.owner, "/api/v1/workspaces", &json!({ "name": "vision" })).is(201);
+    put(&team.owner, "/api/v1/workspaces/vision/members/ann", &json!({ "role": "owner" })).is(200);
+    let ann = team.user("ann", Some("owner"));
+    let narrow = |workspace: Option<&str>, role: Option<&str>| {
+        let asked = json!({ "workspace": workspace, "role": role, "expires_in_days": 1 });
+        let made = post(&ann, "/api/v1/tokens", &asked).is(201).json();
+        (team.with(made["secret"].as_str().unwrap()), made)
+    };
+    // One workspace alone.
+    let (vision, made) = narrow(Some("vision"), None);
+    assert_eq!((&made["workspace"], &made["role"]), (&json!("vision"), &json!(null)));
+    vision.get("/api/v1/workspaces/vision/members").is(200);
+    problem(vision.get(&format!("{DEFAULT}/environments")), 404, "workspace-not-found");
+    let mine = vision.get("/api/v1/workspaces").is(200).json();
+    assert_eq!(mine, json!({ "workspaces": [{ "name": "vision", "role": "owner" }] }));
+    vision.get("/v2/default/x/tags/list").fails(404, "NAME_UNKNOWN");
+    // One role alone.
+    let (reader, _) = narrow(None, Some("reader"));
+    reader.get(&format!("{DEFAULT}/environments")).is(200);
+    problem(reader.get(&format!("{DEFAULT}/members")), 403, "role-too-low");
+    reader.send("POST", "/v2/default/x/blobs/uploads/", &[], b"").fails(403, "DENIED");
+    // It makes no more of itself, and ends nothing but itself.
+    for asked in [
+        json!({}),
+        json!({ "role": "owner" }),
+        json!({ "role": "contributor", "workspace": "vision" }),
+    ] {
+        problem(post(&reader, "/api/v1/tokens", &asked), 403, "role-too-low");
+    }
+    problem(post(&vision, "/api/v1/tokens", &json!({ "workspace": "default" })), 403, "role-too-low");
+    post(&reader, "/api/v1/tokens", &json!({ "role": "reader", "workspace": "vision" })).is(201);
+    let (other, made) = narrow(Some("vision"), Some("reader"));
+    let path = format!("/api/v1/tokens/{}", made["id"].as_str().unwrap());
+    problem(reader.delete(&path), 403, "role-too-low");
+    other.delete(&path).is(204);
+    problem(other.get("/api/v1/whoami"), 401, "token-needed");
+    // The owner of the server, for less.
+    let made = post(&team.owner, "/api/v1/tokens", &json!({ "role": "contributor" })).is(201).json();
+    let less = team.with(made["secret"].as_str().unwrap());
+    problem(post(&less, "/api/v1/workspaces", &json!({ "name": "sound" })), 403, "role-too-low");
+    let tokens = less.get("/api/v1/tokens").is(200).json();
+    assert!(tokens["tokens"].as_array().unwrap().iter().all(|token| token["user"] == "owner"), "{tokens}");
+    // Nobody is told of a workspace by it.
+    problem(post(&team.user("ben", None), "/api/v1/tokens", &json!({ "workspace": "vision" })), 404, "workspace-not-found");
+}
