@@ -312,7 +312,9 @@ A build that has no end and whose process is gone is shown as lost.")]
         follow: bool,
     },
     /// Stop a build on a server
-    #[command(after_help = "Example:\n  provenv builds cancel latest\n\nA build in a folder is a process: stop that.")]
+    #[command(
+        after_help = "Example:\n  provenv builds cancel latest\n\nA build in a folder is a process: stop that."
+    )]
     Cancel {
         /// Its identifier, or `latest`
         build: String,

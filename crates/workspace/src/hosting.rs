@@ -8,8 +8,8 @@ use provenv_definition::{
     SafeUrl,
 };
 
-use crate::curated::{Curated, is_curated};
 use crate::catalogue::Resolved;
+use crate::curated::{Curated, is_curated};
 use crate::environments::unregistered;
 use crate::reference::LATEST;
 use crate::registry::allow_many_files;
@@ -60,8 +60,12 @@ impl Workspace {
             Some(from) => Some(self.made_from(from).await?),
             None => None,
         };
-        let options =
-            RegisterOptions { who: Some(who), sent_lock: lock.as_deref(), from, ..RegisterOptions::default() };
+        let options = RegisterOptions {
+            who: Some(who),
+            sent_lock: lock.as_deref(),
+            from,
+            ..RegisterOptions::default()
+        };
         self.register_with(environment, &Origins::default(), None, &options).await
     }
 

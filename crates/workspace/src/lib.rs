@@ -69,7 +69,9 @@ pub use environments::{EnvironmentDetails, RegisterOptions, Registered};
 pub use error::{Error, causes};
 pub use exporting::ExportOptions;
 pub use finding::{EnvironmentPage, Find, Include, Kind, Term};
-pub use hosting::{Door, HostingError, Mounted, SentEnvironment, StopSignal, Visitor, read_text, refuse_local};
+pub use hosting::{
+    Door, HostingError, Mounted, SentEnvironment, StopSignal, Visitor, read_text, refuse_local,
+};
 pub use housekeeping::{
     CorruptBlob, CorruptState, GcImage, GcItem, GcOptions, GcSummary, KeepPolicy, ScrubSummary, StatsSummary,
     parse_age,
@@ -101,7 +103,9 @@ pub use provenv_lock::diff::{Amount, EcosystemDiff, LockDiff, PackageChange, Pac
 pub use record::Record;
 pub use reference::Reference;
 pub use registry::{Anonymous, RegistryOptions, RegistryServed};
-pub use remote::{Login, Remote, RemoteError, RemoteJob, RemoteRun, RemoteJobError, forget_token, keep_token};
+pub use remote::{
+    Login, Remote, RemoteError, RemoteJob, RemoteJobError, RemoteRun, forget_token, keep_token,
+};
 pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};
 pub use runs::{OutputFile, RunDetails};

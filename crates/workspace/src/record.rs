@@ -8,8 +8,8 @@ use std::io::Write;
 use async_trait::async_trait;
 
 use crate::{
-    Archived, BuildDetails, Change, DeleteOptions, Deleted, EnvironmentPage, Find, HistoryOptions, ImageSummary,
-    Label, Lineage, Result, RunDetails, Updated, Uses, VersionUpdate, Workspace, user_name,
+    Archived, BuildDetails, Change, DeleteOptions, Deleted, EnvironmentPage, Find, HistoryOptions,
+    ImageSummary, Label, Lineage, Result, RunDetails, Updated, Uses, VersionUpdate, Workspace, user_name,
 };
 
 /// Environments, images, builds and runs as they are on record.
@@ -126,7 +126,11 @@ impl Record for Workspace {
 
     async fn retry_build(&self, id: &str) -> Result<BuildDetails> {
         self.build_details(id).await?;
-        Err(crate::builds::is_a_process(id, "asked for again", "`provenv build` of what it was for tries again"))
+        Err(crate::builds::is_a_process(
+            id,
+            "asked for again",
+            "`provenv build` of what it was for tries again",
+        ))
     }
 
     async fn runs(&self, limit: u32) -> Result<Vec<RunDetails>> {

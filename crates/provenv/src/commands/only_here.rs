@@ -24,11 +24,7 @@ const TABLE: &[OnlyHere] = &[
         why: "a server is a registry already, at /v2/",
         hint: "pull HOST/WORKSPACE/NAME:VERSION with a token as the password",
     },
-    OnlyHere {
-        command: "key",
-        why: "keys that sign stay on the machine of whoever signs",
-        hint: FOLDER,
-    },
+    OnlyHere { command: "key", why: "keys that sign stay on the machine of whoever signs", hint: FOLDER },
     OnlyHere {
         command: "bundle",
         why: "a bundle is made of a store, and the server's is not here",

@@ -29,7 +29,9 @@ pub async fn build(
     let Some((name, version)) = registered(reference)? else { return Ok(None) };
     let asked = match remote.ask_build(&name, &version, platform).await {
         // A folder of that name may be meant.
-        Err(error) if is_missing(&error) && Reference::folder(reference, &here()?).is_some() => return Ok(None),
+        Err(error) if is_missing(&error) && Reference::folder(reference, &here()?).is_some() => {
+            return Ok(None);
+        }
         asked => asked?,
     };
     let job = if asked.ended_at.is_some() {

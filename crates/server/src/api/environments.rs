@@ -8,7 +8,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use provenv_definition::{Digest, Environment, Platform};
 use provenv_workspace::{
-    EnvironmentDetails, EnvironmentPage, Error, Find, Include, Kind, Registered, SentEnvironment, Term, read_text,
+    EnvironmentDetails, EnvironmentPage, Error, Find, Include, Kind, Registered, SentEnvironment, Term,
+    read_text,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

@@ -272,7 +272,9 @@ pub async fn definition(
     headers: HeaderMap,
 ) -> Result<Response> {
     let opened = server.workspace(&workspace).await?;
-    let missing = || Problem::missing("definition-not-found", format!("no definition `{id}` was locked in this workspace"));
+    let missing = || {
+        Problem::missing("definition-not-found", format!("no definition `{id}` was locked in this workspace"))
+    };
     let digest: Digest = id.parse().map_err(|_| missing())?;
     let found = opened.workspace.resolved(&digest).await?.ok_or_else(missing)?;
     let (receipt, lock) = (found.receipt, found.lock);

@@ -75,7 +75,8 @@ impl<S: Send + Sync, T: DeserializeOwned + Repeated> FromRequestParts<S> for Man
         let (many, once): (Vec<_>, Vec<_>) =
             form_urlencoded::parse(query.as_bytes()).partition(|(name, _)| T::NAMES.contains(&&**name));
         let once = form_urlencoded::Serializer::new(String::from("/?")).extend_pairs(once).finish();
-        let once: axum::http::Uri = once.parse().map_err(|_| Problem::bad("parameter-invalid", "the query is none"))?;
+        let once: axum::http::Uri =
+            once.parse().map_err(|_| Problem::bad("parameter-invalid", "the query is none"))?;
         let mut value = Query::<T>::try_from_uri(&once)?.0;
         many.into_iter().for_each(|(name, one)| value.take(&name, one.into_owned()));
         Ok(Self(value))

@@ -61,9 +61,9 @@ impl Catalogue {
                 .bind(read.lock.to_string())
                 .fetch_all(&self.pool)
                 .await?;
-        let images = rows.into_iter().map(|(platform, manifest)| {
-            Ok((platform, manifest.parse().map_err(corrupt("digest"))?))
-        });
+        let images = rows
+            .into_iter()
+            .map(|(platform, manifest)| Ok((platform, manifest.parse().map_err(corrupt("digest"))?)));
         Ok(Some(Resolved { receipt, lock: read.lock, images: images.collect::<Result<_>>()? }))
     }
 

@@ -131,7 +131,8 @@ impl Record for Remote {
         let version = version.as_deref().unwrap_or("@latest");
         let tags: serde_json::Map<String, Value> =
             update.tags.iter().map(|(tag, value)| (tag.clone(), json!(value))).collect();
-        let body = json!({ "description": update.description, "tags": tags, "remove_tags": update.remove_tags });
+        let body =
+            json!({ "description": update.description, "tags": tags, "remove_tags": update.remove_tags });
         let request = self.request(Method::PATCH, &["environments", &name, "versions", version]);
         self.json(request.json(&body)).await
     }
@@ -173,7 +174,8 @@ impl Record for Remote {
             self.json::<Deleted>(self.request(Method::DELETE, &path).query(&query)).await
         };
         if !options.dry_run && !options.yes {
-            let versions = delete(true).await?.versions.into_iter().map(|one| one.version).collect::<Vec<_>>();
+            let versions =
+                delete(true).await?.versions.into_iter().map(|one| one.version).collect::<Vec<_>>();
             return Err(must_be_meant(&name, &versions));
         }
         delete(options.dry_run).await

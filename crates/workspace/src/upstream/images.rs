@@ -69,7 +69,8 @@ impl Workspace {
                 && self.lacks_abouts(packages).await?
                 && let Err(why) = self.take_abouts(packages, abouts.to_string().as_bytes()).await?
             {
-                self.reporter.note(&format!("what the server tells of the image's packages is not taken: {why}"));
+                self.reporter
+                    .note(&format!("what the server tells of the image's packages is not taken: {why}"));
             }
         }
         Ok(())
@@ -81,8 +82,9 @@ impl Workspace {
         let mut options = registry_options(&self.config, false);
         options.keychain = self.keychain();
         let reader = Repository::to_read(&reference, &options)?;
-        let unsound =
-            |what: String| -> Error { RemoteError::Answer { url: format!("{}v2/", remote.server()), what }.into() };
+        let unsound = |what: String| -> Error {
+            RemoteError::Answer { url: format!("{}v2/", remote.server()), what }.into()
+        };
         let manifest = reader.manifest(&image.manifest.to_string()).await?;
         // It was collected a moment ago: it is made again where it is needed.
         let Some(manifest) = manifest else { return Ok(()) };
@@ -105,7 +107,11 @@ impl Workspace {
     }
 
     /// All about an image that the server has; `None` where it is not the server's to say.
-    pub(crate) async fn upstream_image(&self, reference: &str, folder: &Path) -> Result<Option<ImageDetails>> {
+    pub(crate) async fn upstream_image(
+        &self,
+        reference: &str,
+        folder: &Path,
+    ) -> Result<Option<ImageDetails>> {
         let Some(remote) = &self.upstream else { return Ok(None) };
         let known = |error: Error| match Remote::code(&error) {
             Some("image-not-built") => Error::NoImage(reference.to_owned()),
@@ -138,7 +144,8 @@ impl Workspace {
         let built = async {
             let job = remote.ask_build(&row.name, &row.version, Some(platform)).await?;
             if job.ended_at.is_none() {
-                self.reporter.note(&format!("build {} of {}:{} on the server", job.id, job.environment, job.version));
+                self.reporter
+                    .note(&format!("build {} of {}:{} on the server", job.id, job.environment, job.version));
                 return remote.follow(&job, |line| tracing::debug!(line, "the server builds")).await;
             }
             Ok(job)

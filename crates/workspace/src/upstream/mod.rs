@@ -50,10 +50,8 @@ impl Workspace {
     /// Opens the folder that stands for a workspace on a server; its root is not the options' to say.
     pub async fn open_for(remote: Remote, options: OpenOptions) -> Result<Self> {
         let root = std::path::absolute(remote.folder().ok_or(Error::NoHome)?);
-        let root = root.map_err(|source| Error::Io {
-            what: "the working folder cannot be used".to_owned(),
-            source,
-        })?;
+        let root = root
+            .map_err(|source| Error::Io { what: "the working folder cannot be used".to_owned(), source })?;
         let mut config = Config::load()?;
         // Copies are this machine's, wherever else catalogues are.
         config.catalogue = CatalogueSettings::default();
@@ -103,9 +101,10 @@ impl Workspace {
             created_at: created_at.unwrap_or(jiff::Timestamp::UNIX_EPOCH),
             created_by: created_by.unwrap_or_default(),
             archived,
-            from: from.as_deref().and_then(|from| from.rsplit_once(':')).map(|(name, version)| {
-                (name.to_owned(), version.to_owned())
-            }),
+            from: from
+                .as_deref()
+                .and_then(|from| from.rsplit_once(':'))
+                .map(|(name, version)| (name.to_owned(), version.to_owned())),
         };
         self.catalogue.mirror(&row).await?;
         self.mirror_images(remote, name, &version, &lock).await?;
@@ -167,7 +166,9 @@ impl Workspace {
     pub(crate) fn upstream_version(reference: &str, folder: &Path) -> Option<(String, String)> {
         match crate::Reference::parse(reference, folder) {
             crate::Reference::Registered { name, version: Some(version), .. } => Some((name, version)),
-            crate::Reference::Registered { name, label: Some(label), .. } => Some((name, format!("@{label}"))),
+            crate::Reference::Registered { name, label: Some(label), .. } => {
+                Some((name, format!("@{label}")))
+            }
             crate::Reference::Registered { name, .. } => Some((name, "@latest".to_owned())),
             crate::Reference::Curated { .. } | crate::Reference::File(_) => None,
         }

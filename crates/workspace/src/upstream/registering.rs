@@ -19,7 +19,9 @@ impl Workspace {
         if environment.name.as_deref().is_some_and(crate::is_curated) {
             let name = environment.name.as_deref().unwrap_or_default();
             return Err(Error::Arguments {
-                message: format!("`{name}` is shipped, and a workspace on a server takes it under a name of its own"),
+                message: format!(
+                    "`{name}` is shipped, and a workspace on a server takes it under a name of its own"
+                ),
                 hint: format!("`provenv env register --from {name} --name NAME`"),
             });
         }

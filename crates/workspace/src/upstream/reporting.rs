@@ -136,11 +136,14 @@ impl Workspace {
             && run.id.len() <= 100
             && run.id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         if !is_sound || run.name.is_empty() || run.name.len() > 256 {
-            return Err(refused("a run has an identifier of at most 100 small letters, digits and `-`, and a name"));
+            return Err(refused(
+                "a run has an identifier of at most 100 small letters, digits and `-`, and a name",
+            ));
         }
-        let (name, version) = run.environment.rsplit_once(':').ok_or_else(|| {
-            refused("a run says `NAME:VERSION` of its environment")
-        })?;
+        let (name, version) = run
+            .environment
+            .rsplit_once(':')
+            .ok_or_else(|| refused("a run says `NAME:VERSION` of its environment"))?;
         let row = self.version(name, version).await?;
         let row = RunRow {
             id: run.id.clone(),
@@ -214,7 +217,11 @@ impl Workspace {
     }
 
     /// Runs, newest first, those after the run `after`; and what to say for the next part, if there is one.
-    pub async fn runs_page(&self, limit: u32, after: Option<&str>) -> Result<(Vec<RemoteRun>, Option<String>)> {
+    pub async fn runs_page(
+        &self,
+        limit: u32,
+        after: Option<&str>,
+    ) -> Result<(Vec<RemoteRun>, Option<String>)> {
         let rows = self.catalogue.runs_after(limit.saturating_add(1), after).await?;
         let is_more = rows.len() > limit as usize;
         let mut runs = Vec::with_capacity(rows.len());
@@ -250,5 +257,8 @@ impl From<RunDetails> for RemoteRun {
 }
 
 fn refused(message: &str) -> Error {
-    Error::Arguments { message: message.to_owned(), hint: "the description of the API says what a run has".to_owned() }
+    Error::Arguments {
+        message: message.to_owned(),
+        hint: "the description of the API says what a run has".to_owned(),
+    }
 }
