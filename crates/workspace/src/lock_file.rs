@@ -158,7 +158,7 @@ impl Workspace {
     }
 
     /// The lock in `file`, if it is one of `definition`.
-    fn read_for(&self, definition: &Definition, file: &Path) -> Result<Lock> {
+    pub(crate) fn read_for(&self, definition: &Definition, file: &Path) -> Result<Lock> {
         let bytes = fs_err::read(file).doing(|| "could not read the lock".to_owned())?;
         let lock = parse(&bytes, file)?;
         self.check_for(definition, &lock, file)?;

@@ -28,6 +28,8 @@ impl Workspace {
         refuse_local(environment)?;
         let lock = match (options.lock, artifacts) {
             (Some(file), _) => {
+                // What is wrong with it is said of the file, as it is called here.
+                self.read_for(&environment.definition, file)?;
                 Some(fs_err::read_to_string(file).doing(|| "could not read the lock".to_owned())?)
             }
             (None, Some(artifacts)) => {
