@@ -32,9 +32,11 @@ fn plain(value: &mut Value, ids: bool) {
     match value {
         Value::Object(fields) => {
             fields.remove("attempts");
+            // A receipt's digest is of when it was made.
+            let is_receipt = fields.contains_key("resolved_at");
             let user = fields.get("created_by").cloned();
             for (name, value) in fields.iter_mut() {
-                if OWN.contains(&&**name) && !value.is_null() {
+                if (OWN.contains(&&**name) && !value.is_null()) || (is_receipt && name == "digest") {
                     *value = json!("its own");
                 } else if ids && name == "id" {
                     *value = json!("an identifier");
@@ -72,9 +74,9 @@ impl Both<'_> {
         if !same {
             let said = |done: &Done| format!("exit code {}\n{}{}", done.code, done.stdout, done.stderr);
             let (folder, server) = (said(folder), said(server));
-            self.differences
-                .borrow_mut()
-                .push(format!("{arguments:?}\n--- folder: {folder}\n--- server: {server}"));
+            let lines = similar::TextDiff::from_lines(&folder, &server);
+            let lines = lines.unified_diff().context_radius(1).header("folder", "server").to_string();
+            self.differences.borrow_mut().push(format!("{arguments:?}\n{lines}"));
         }
     }
 
@@ -106,7 +108,12 @@ impl Both<'_> {
         let ids = ["runs", "submit", "uses", "lineage"].iter().any(|word| arguments.contains(word));
         plain(&mut one, ids);
         plain(&mut other, ids);
-        self.hold(&arguments, one == other, &folder, &server);
+        let shown = |value: &Value, done: &Done| Done {
+            code: 0,
+            stdout: serde_json::to_string_pretty(value).unwrap(),
+            stderr: done.stderr.clone(),
+        };
+        self.hold(&arguments, one == other, &shown(&one, &folder), &shown(&other, &server));
         server.json()
     }
 }

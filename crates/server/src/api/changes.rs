@@ -1,13 +1,13 @@
 //! What may change about a version that itself never does: description, tags, labels, whether it is archived. Each change is in
 //! the history, with whoever made it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use indexmap::IndexMap;
 use provenv_workspace::{Archived, Change, Error, HistoryOptions, Label, VersionUpdate};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -27,8 +27,9 @@ pub struct Update {
     #[schema(example = "Trains the digits model")]
     description: Option<String>,
     /// Tags to set.
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
     #[serde(default)]
-    tags: BTreeMap<String, String>,
+    tags: IndexMap<String, String>,
     /// Tags to take away.
     #[serde(default)]
     remove_tags: Vec<String>,

@@ -346,7 +346,15 @@ impl Remote {
         if status.is_success() {
             return Ok(response);
         }
-        Err(problem(status, response).await.into())
+        Err(match problem(status, response).await {
+            // What was asked for is wrong, and not how the server is.
+            RemoteError::Problem { code, detail: message, hint: Some(hint), .. }
+                if matches!(&*code, "change-invalid" | "parameter-invalid") =>
+            {
+                Error::Arguments { message, hint }
+            }
+            problem => problem.into(),
+        })
     }
 
     fn broken(&self, error: reqwest::Error) -> Error {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use indexmap::IndexMap;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -129,10 +130,18 @@ impl Record for Remote {
     async fn update(&self, reference: &str, update: &VersionUpdate) -> Result<Updated> {
         let Subject { name, version } = Subject::parse(reference)?;
         let version = version.as_deref().unwrap_or("@latest");
-        let tags: serde_json::Map<String, Value> =
-            update.tags.iter().map(|(tag, value)| (tag.clone(), json!(value))).collect();
-        let body =
-            json!({ "description": update.description, "tags": tags, "remove_tags": update.remove_tags });
+        // In the order in which they were given, in which they are on record.
+        #[derive(Serialize)]
+        struct Body<'a> {
+            description: Option<&'a str>,
+            tags: IndexMap<&'a str, &'a str>,
+            remove_tags: &'a [String],
+        }
+        let body = Body {
+            description: update.description.as_deref(),
+            tags: update.tags.iter().map(|(tag, value)| (&**tag, &**value)).collect(),
+            remove_tags: &update.remove_tags,
+        };
         let request = self.request(Method::PATCH, &["environments", &name, "versions", version]);
         self.json(request.json(&body)).await
     }
