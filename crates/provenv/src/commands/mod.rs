@@ -192,7 +192,7 @@ impl Context {
         };
         let secrets = self.global.secrets.clone();
         let options =
-            OpenOptions { root, reporter, offline, no_cache_registry, builder, secrets, schema_ending: None };
+            OpenOptions { root, reporter, offline, no_cache_registry, builder, secrets, of_server: None };
         Ok(match remote {
             Some(remote) => Workspace::open_for(remote, options).await?,
             None => Workspace::open(options).await?,

@@ -13,4 +13,5 @@ mod parity;
 mod registry;
 mod roles;
 mod running;
+mod several;
 mod team;

@@ -55,7 +55,7 @@ impl Workspace {
         let mut config = Config::load()?;
         // Copies are this machine's, wherever else catalogues are.
         config.catalogue = CatalogueSettings::default();
-        let options = OpenOptions { root, schema_ending: None, ..options };
+        let options = OpenOptions { root, of_server: None, ..options };
         let mut workspace = Self::open_with(options, config).await?;
         workspace.upstream = Some(remote);
         Ok(workspace)
