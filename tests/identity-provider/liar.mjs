@@ -31,8 +31,9 @@ async function token(nonce) {
 const server = createServer(async (request, response) => {
   const url = new URL(request.url, issuer);
   const answer = (status, body) => {
-    response.writeHead(status, { "Content-Type": "application/json" });
-    response.end(JSON.stringify(body));
+    const text = JSON.stringify(body);
+    response.writeHead(status, { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) });
+    response.end(text);
   };
   let body = "";
   for await (const part of request) body += part;
@@ -57,7 +58,7 @@ const server = createServer(async (request, response) => {
       const back = new URL(url.searchParams.get("redirect_uri"));
       back.searchParams.set("code", code);
       back.searchParams.set("state", url.searchParams.get("state"));
-      response.writeHead(303, { Location: back.href });
+      response.writeHead(303, { Location: back.href, "Content-Length": 0 });
       return response.end();
     }
     case "/token": {

@@ -53,6 +53,7 @@ const server = createServer(async (request, response) => {
       redirects = JSON.parse(body);
     }
     await begin();
+    response.writeHead(200, { "Content-Length": 0 });
     response.end();
     return;
   }

@@ -1,6 +1,7 @@
 //! `Idempotency-Key`: a request that is sent again, because its answer was not heard, is answered as it was.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -11,9 +12,16 @@ use http_body_util::BodyExt as _;
 use provenv_definition::Hasher;
 
 use crate::access::Caller;
-use crate::database::Answered;
+use crate::database::{Answered, secret};
 use crate::problem::{Problem, Result};
 use crate::state::Server;
+
+/// How long a turn lasts that nobody renews: after that, whoever had it is taken for dead.
+const LASTS: jiff::SignedDuration = jiff::SignedDuration::from_secs(20);
+/// How often it is renewed.
+const RENEWED: Duration = Duration::from_secs(4);
+/// How often somebody who waits for it looks.
+const PACE: Duration = Duration::from_millis(50);
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -59,22 +67,68 @@ async fn answer(
         hasher.update(part);
     }
     let digest = hasher.finish().hex();
-    // One at a time: the second hears what the first was answered.
-    let name = (caller.user.clone(), key.to_owned());
-    let turn = Arc::clone(server.answering.lock().await.entry(name.clone()).or_default());
-    let _turn = turn.lock().await;
-    let answered = match server.database.answered(&caller.user, key).await? {
-        Some(answered) if answered.request == digest => Ok(replayed(answered)),
-        Some(_) => Err(Problem::new(
+    let turn = Turn::take(server, &caller.user, key).await?;
+    let answered = match server.database.answered(&caller.user, key).await {
+        Ok(Some(answered)) if answered.request == digest => Ok(replayed(answered)),
+        Ok(Some(_)) => Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "idempotency-key-reused",
             "this key was sent with another request",
         )
         .hint("take a new key for each request")),
-        None => first(server, caller, key, digest, Request::from_parts(parts, Body::from(body)), next).await,
+        Ok(None) => {
+            let request = Request::from_parts(parts, Body::from(body));
+            let first = first(server, caller, key, digest, request, next);
+            turn.keep_during(first).await
+        }
+        Err(error) => Err(error.into()),
     };
-    server.answering.lock().await.remove(&name);
+    turn.end().await;
     answered
+}
+
+/// The turn to answer a request: whoever asks again meanwhile, of whichever server, waits for it.
+struct Turn<'a> {
+    server: &'a Server,
+    user: &'a str,
+    key: &'a str,
+    holder: String,
+}
+
+impl<'a> Turn<'a> {
+    async fn take(server: &'a Server, user: &'a str, key: &'a str) -> Result<Self> {
+        let turn = Self { server, user, key, holder: secret()? };
+        while !turn.renew().await? {
+            tokio::time::sleep(PACE).await;
+        }
+        Ok(turn)
+    }
+
+    async fn renew(&self) -> Result<bool> {
+        Ok(self.server.database.take_turn(self.user, self.key, &self.holder, LASTS).await?)
+    }
+
+    /// Renews it until the answer is there.
+    async fn keep_during<T>(&self, answer: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut answer = std::pin::pin!(answer);
+        loop {
+            tokio::select! {
+                answer = &mut answer => return answer,
+                () = tokio::time::sleep(RENEWED) => {
+                    if let Err(problem) = self.renew().await {
+                        tracing::warn!(why = problem.detail, "could not keep the turn of a request");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn end(self) {
+        if let Err(error) = self.server.database.end_turn(self.user, self.key, &self.holder).await {
+            // It ends by itself.
+            tracing::warn!(%error, "could not give back the turn of a request");
+        }
+    }
 }
 
 async fn first(

@@ -19,9 +19,6 @@ use crate::sign_in::{Admission, Provider};
 /// How many definitions are resolved at once: each may run a package manager.
 const RESOLVING: usize = 2;
 
-/// Taken by one request at a time.
-type Turn = Arc<tokio::sync::Mutex<()>>;
-
 /// What requests and workers share.
 pub(crate) struct Server {
     /// Its folder.
@@ -40,8 +37,6 @@ pub(crate) struct Server {
     pub resolving: Semaphore,
     /// Held by whoever compares a version with what a client saw, and then changes it.
     pub changing: tokio::sync::Mutex<()>,
-    /// Held by whoever answers a request with an idempotency key.
-    pub answering: tokio::sync::Mutex<HashMap<(String, String), Turn>>,
     /// What is counted.
     pub metrics: Metrics,
     /// Who may call what.
@@ -94,7 +89,6 @@ impl Server {
             stopping,
             resolving: Semaphore::new(RESOLVING),
             changing: tokio::sync::Mutex::default(),
-            answering: tokio::sync::Mutex::default(),
             metrics: Metrics::default(),
             decisions,
             description,

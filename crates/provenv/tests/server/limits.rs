@@ -9,7 +9,7 @@ use super::client::Client;
 use super::team::{DEFAULT, Team, post, problem};
 
 /// A server with these limits.
-fn limited(folder: &Path, limits: &str) -> Team {
+pub fn limited(folder: &Path, limits: &str) -> Team {
     let config = folder.join("config.toml");
     fs_err::write(&config, format!("[limits]\n{limits}")).unwrap();
     let variables = [("PROVENV_CONFIG", config.to_str().unwrap())];

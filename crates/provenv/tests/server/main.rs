@@ -10,6 +10,7 @@ mod builds;
 mod command_line;
 mod environments;
 mod limits;
+mod parity;
 mod registry;
 mod roles;
 mod running;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,8 @@ fn packages() -> Option<&'static Path> {
 /// A provider that runs until it is dropped.
 struct Issuer {
     child: Child,
+    /// Whoever writes where nobody reads is ended for it.
+    _said: BufReader<ChildStdout>,
     url: String,
 }
 
@@ -52,9 +54,10 @@ impl Issuer {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut reader = BufReader::new(child.stdout.take().unwrap());
+        reader.read_line(&mut line).unwrap();
         let said: Value = serde_json::from_str(&line).unwrap();
-        Some(Self { child, url: said["issuer"].as_str().unwrap().to_owned() })
+        Some(Self { child, _said: reader, url: said["issuer"].as_str().unwrap().to_owned() })
     }
 
     /// Tells it what to do.

@@ -19,6 +19,42 @@ pub struct Answered {
 }
 
 impl Database {
+    /// Takes the turn to answer a request with this key, for so long; says whether it could be had. Whoever is killed while it is
+    /// theirs leaves it to the next when the time is over.
+    pub async fn take_turn(
+        &self,
+        user: &str,
+        key: &str,
+        holder: &str,
+        lasts: jiff::SignedDuration,
+    ) -> Result<bool> {
+        let moment = jiff::Timestamp::now();
+        let done = sqlx::query(
+            "INSERT INTO answering (user_name, key, holder, until) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (user_name, key) DO UPDATE SET holder = excluded.holder, until = excluded.until
+             WHERE answering.until < $5 OR answering.holder = excluded.holder",
+        )
+        .bind(user)
+        .bind(key)
+        .bind(holder)
+        .bind(stamp(moment + lasts))
+        .bind(stamp(moment))
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Gives the turn back.
+    pub async fn end_turn(&self, user: &str, key: &str, holder: &str) -> Result<()> {
+        sqlx::query("DELETE FROM answering WHERE user_name = $1 AND key = $2 AND holder = $3")
+            .bind(user)
+            .bind(key)
+            .bind(holder)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     /// What a user was answered by this key.
     pub async fn answered(&self, user: &str, key: &str) -> Result<Option<Answered>> {
         let row: Option<(String, i64, String, Vec<u8>)> = sqlx::query_as(
