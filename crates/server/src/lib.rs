@@ -196,7 +196,13 @@ async fn begin(server: &Server, owner_token: bool) -> Result<Option<String>, Ser
         return Ok(None);
     }
     server.database.set_role(OWNER, None, Some(Role::Owner)).await?;
-    Ok(Some(server.database.make_token(OWNER, "made when the server began", &Scope::default(), None).await?.secret))
+    Ok(Some(
+        server
+            .database
+            .make_token(OWNER, "made when the server began", &Scope::default(), None)
+            .await?
+            .secret,
+    ))
 }
 
 /// Everything that is answered.

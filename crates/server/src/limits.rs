@@ -68,8 +68,7 @@ impl Limits {
     pub fn anonymous(&self) -> Result<()> {
         let Some(address) = from() else { return Ok(()) };
         self.addresses.check(address).map_err(|wait| {
-            let detail =
-                format!("{address} sent more requests without a token than are taken in a minute");
+            let detail = format!("{address} sent more requests without a token than are taken in a minute");
             too_much(wait, "too-many-requests", detail)
         })
     }
@@ -149,7 +148,9 @@ pub(crate) async fn around(
 
 fn too_much(wait: u64, code: &'static str, detail: impl Into<String>) -> Box<Problem> {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, code, detail)
-        .hint("wait as long as `Retry-After` says; `[limits]` in the server's settings says how much it takes")
+        .hint(
+            "wait as long as `Retry-After` says; `[limits]` in the server's settings says how much it takes",
+        )
         .retry_after(wait)
 }
 

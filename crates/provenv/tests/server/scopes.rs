@@ -30,11 +30,9 @@ fn a_token_may_be_for_less_than_its_user() {
     problem(reader.get(&format!("{DEFAULT}/members")), 403, "role-too-low");
     reader.send("POST", "/v2/default/x/blobs/uploads/", &[], b"").fails(403, "DENIED");
     // It makes no more of itself, and ends nothing but itself.
-    for asked in [
-        json!({}),
-        json!({ "role": "owner" }),
-        json!({ "role": "contributor", "workspace": "vision" }),
-    ] {
+    for asked in
+        [json!({}), json!({ "role": "owner" }), json!({ "role": "contributor", "workspace": "vision" })]
+    {
         problem(post(&reader, "/api/v1/tokens", &asked), 403, "role-too-low");
     }
     problem(post(&vision, "/api/v1/tokens", &json!({ "workspace": "default" })), 403, "role-too-low");
@@ -51,5 +49,9 @@ fn a_token_may_be_for_less_than_its_user() {
     let tokens = less.get("/api/v1/tokens").is(200).json();
     assert!(tokens["tokens"].as_array().unwrap().iter().all(|token| token["user"] == "owner"), "{tokens}");
     // Nobody is told of a workspace by it.
-    problem(post(&team.user("ben", None), "/api/v1/tokens", &json!({ "workspace": "vision" })), 404, "workspace-not-found");
+    problem(
+        post(&team.user("ben", None), "/api/v1/tokens", &json!({ "workspace": "vision" })),
+        404,
+        "workspace-not-found",
+    );
 }

@@ -114,8 +114,11 @@ impl Browser {
         let own = self.cookies.iter().filter(|((of, _), _)| *of == host);
         let cookies = own.map(|((_, name), value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
         let client = Client::new(host.parse().unwrap());
-        let headers =
-            [("Cookie", &*cookies), ("Content-Type", "application/x-www-form-urlencoded"), ("Accept", "text/html")];
+        let headers = [
+            ("Cookie", &*cookies),
+            ("Content-Type", "application/x-www-form-urlencoded"),
+            ("Accept", "text/html"),
+        ];
         let answer = client.send(method, &path, &headers, body.as_bytes());
         for cookie in answer.all("Set-Cookie") {
             let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
@@ -361,7 +364,8 @@ fn the_command_line_signs_in_by_a_code() {
     let done = Done::from(child.wait_with_output().unwrap()).ok();
     assert!(done.stdout.contains("as ann"), "{}", done.stdout);
     let tokens: Value =
-        serde_json::from_slice(&fs_err::read(folder.path().join("config/provenv/tokens.json")).unwrap()).unwrap();
+        serde_json::from_slice(&fs_err::read(folder.path().join("config/provenv/tokens.json")).unwrap())
+            .unwrap();
     let token = tokens.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
     let ann = team.with(&token);
     let mine = ann.get("/api/v1/workspaces").is(200).json();
@@ -454,7 +458,10 @@ fn settings_that_cannot_be_are_said_at_once() {
     for (text, why) in [
         ("[oidc]\nissuer = \"http://id.example\"\nclient_id = \"x\"\n", "whoever is between"),
         ("[oidc]\nissuer = \"https://id.example\"\n", "`oidc.client_id` is not"),
-        ("[oidc]\nissuer = \"https://id.example\"\nclient_id = \"x\"\nclient_secret_file = \"gone\"\n", "gone"),
+        (
+            "[oidc]\nissuer = \"https://id.example\"\nclient_id = \"x\"\nclient_secret_file = \"gone\"\n",
+            "gone",
+        ),
         ("[[oidc.roles]]\ngroup = \"x\"\nrole = \"boss\"\n", "`boss` is no role"),
         ("[limits]\nbody = \"much\"\n", "`much` is not a size"),
         ("[oidc]\nsession = \"long\"\n", "`long` is not a time"),
@@ -484,8 +491,10 @@ impl Issuer {
             self.url
         );
         fs_err::write(&config, text).unwrap();
-        let variables =
-            [("PROVENV_CONFIG", config.to_str().unwrap()), ("PROVENV_OIDC_CLIENT_SECRET", "a secret/with+signs")];
+        let variables = [
+            ("PROVENV_CONFIG", config.to_str().unwrap()),
+            ("PROVENV_OIDC_CLIENT_SECRET", "a secret/with+signs"),
+        ];
         let mut team = Team::start_with(&folder.join("team"), &[], "", &variables);
         let token = team.served["owner_token"].as_str().unwrap().to_owned();
         team.owner = team.with(&token);

@@ -83,8 +83,7 @@ pub async fn events(
         None => from.offset.unwrap_or(0),
     };
     let slot = server.limits.follow(&caller.user)?;
-    let following =
-        Following { path: path(&server, &job), server, job, offset, is_over: false, _slot: slot };
+    let following = Following { path: path(&server, &job), server, job, offset, is_over: false, _slot: slot };
     Ok(Sse::new(following.events()).keep_alive(KeepAlive::default()).into_response())
 }
 

@@ -132,7 +132,8 @@ pub struct NewToken {
     pub token: Token,
 }
 
-const COLUMNS: &str = "id, user_name, prefix, note, workspace, role, created_at, expires_at, revoked_at, used_at";
+const COLUMNS: &str =
+    "id, user_name, prefix, note, workspace, role, created_at, expires_at, revoked_at, used_at";
 
 impl Database {
     /// Makes a token for a user.
@@ -240,16 +241,15 @@ impl Database {
 
     /// What a user may in a workspace, or on the server as a whole, given or by groups.
     pub async fn role(&self, user: &str, workspace: Option<&str>) -> Result<Option<Role>> {
-        let rows: Vec<(String,)> =
-            sqlx::query_as(
+        let rows: Vec<(String,)> = sqlx::query_as(
             "SELECT role FROM roles WHERE user_name = $1 AND workspace IN ($2, $3)
              UNION SELECT role FROM group_roles WHERE user_name = $1 AND workspace IN ($2, $3)",
         )
-                .bind(user)
-                .bind(EVERYWHERE)
-                .bind(workspace.unwrap_or(EVERYWHERE))
-                .fetch_all(&self.pool)
-                .await?;
+        .bind(user)
+        .bind(EVERYWHERE)
+        .bind(workspace.unwrap_or(EVERYWHERE))
+        .fetch_all(&self.pool)
+        .await?;
         let mut roles: Vec<Role> =
             rows.into_iter().map(|(role,)| parse("role", role)).collect::<Result<_>>()?;
         roles.sort_unstable();
@@ -284,14 +284,13 @@ impl Database {
 
     /// Those who have a role in a workspace itself, by name.
     pub async fn members(&self, workspace: &str) -> Result<Vec<(String, Role)>> {
-        let rows: Vec<(String, String)> =
-            sqlx::query_as(
+        let rows: Vec<(String, String)> = sqlx::query_as(
             "SELECT user_name, role FROM roles WHERE workspace = $1
              UNION SELECT user_name, role FROM group_roles WHERE workspace = $1",
         )
-                .bind(workspace)
-                .fetch_all(&self.pool)
-                .await?;
+        .bind(workspace)
+        .fetch_all(&self.pool)
+        .await?;
         // Of one that is given and one by groups, the higher one holds.
         let mut members: BTreeMap<String, Role> = BTreeMap::new();
         for (user, role) in rows {
@@ -332,10 +331,7 @@ fn read(row: &Row) -> Result<Token> {
         prefix: row.try_get("prefix")?,
         note: row.try_get("note")?,
         workspace: row.try_get("workspace")?,
-        role: row
-            .try_get::<Option<String>, _>("role")?
-            .map(|role| parse("role", role))
-            .transpose()?,
+        role: row.try_get::<Option<String>, _>("role")?.map(|role| parse("role", role)).transpose()?,
         created_at: parse("time", row.try_get("created_at")?)?,
         expires_at: time("expires_at")?,
         revoked_at: time("revoked_at")?,

@@ -170,9 +170,17 @@ impl Database {
     }
 
     /// Keeps a sign-in that begins, for as long as somebody may take to type a password.
-    pub async fn begin_sign_in(&self, state: &str, sign_in: &SignIn, lasts: std::time::Duration) -> Result<()> {
+    pub async fn begin_sign_in(
+        &self,
+        state: &str,
+        sign_in: &SignIn,
+        lasts: std::time::Duration,
+    ) -> Result<()> {
         let begun = jiff::Timestamp::now();
-        sqlx::query("DELETE FROM sign_ins WHERE expires_at < $1").bind(stamp(begun)).execute(&self.pool).await?;
+        sqlx::query("DELETE FROM sign_ins WHERE expires_at < $1")
+            .bind(stamp(begun))
+            .execute(&self.pool)
+            .await?;
         sqlx::query(
             "INSERT INTO sign_ins (state, nonce, verifier, back, redirect, expires_at)
              VALUES ($1, $2, $3, $4, $5, $6)",

@@ -91,8 +91,11 @@ pub(crate) async fn end(server: &Server, headers: &HeaderMap, came: CameBack) ->
 async fn signed_in(server: &Server, headers: &HeaderMap, came: CameBack) -> Result<Response> {
     let provider = server.provider.as_ref().ok_or_else(no_provider)?;
     let unknown = || {
-        Problem::bad("sign-in-unknown", "this sign-in was not begun here, took too long, or has ended already")
-            .hint("begin again at /sign-in/oidc")
+        Problem::bad(
+            "sign-in-unknown",
+            "this sign-in was not begun here, took too long, or has ended already",
+        )
+        .hint("begin again at /sign-in/oidc")
     };
     let state = came.state.as_deref().ok_or_else(unknown)?;
     if cookie(headers, BEGUN).as_deref() != Some(state) {
@@ -125,10 +128,8 @@ async fn signed_in(server: &Server, headers: &HeaderMap, came: CameBack) -> Resu
     let secret = server.database.begin_session(&user, None, lasts).await?;
     tracing::info!(user, "signed in by the provider");
     let secure = if sign_in.redirect.starts_with("https:") { "; Secure" } else { "" };
-    let session = format!(
-        "{SESSION}={secret}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
-        lasts.as_secs()
-    );
+    let session =
+        format!("{SESSION}={secret}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}", lasts.as_secs());
     let over = format!("{BEGUN}=; Path=/sign-in/oidc; Max-Age=0; HttpOnly; SameSite=Lax{secure}");
     go(&sign_in.back, &[session, over])
 }

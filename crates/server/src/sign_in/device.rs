@@ -84,8 +84,7 @@ pub(crate) async fn poll(server: &Server, device_code: &str) -> Result<NewToken>
     let claims = provider.claims(&tokens, None).await?;
     let user = person::user(server, provider.issuer(), &claims).await?;
     let expires_at = jiff::Timestamp::now().checked_add(server.admission.oidc.token()).ok();
-    let token =
-        server.database.make_token(&user, "provenv login", &Scope::default(), expires_at).await?;
+    let token = server.database.make_token(&user, "provenv login", &Scope::default(), expires_at).await?;
     tracing::info!(user, token = token.token.id, "signed in by the provider, on a command line");
     Ok(token)
 }

@@ -25,7 +25,10 @@ pub(super) async fn user(server: &Server, issuer: &str, claims: &Map<String, Val
             .hint("`oidc.scopes` asks for more, `oidc.name_claim` names another claim")
     })?;
     if claim == "email" && claims.get("email_verified") == Some(&Value::Bool(false)) {
-        return Err(refused("name-unverified", format!("the provider has not verified that {name} is yours")));
+        return Err(refused(
+            "name-unverified",
+            format!("the provider has not verified that {name} is yours"),
+        ));
     }
     check_user(name)?;
     // The first owner is of this server alone, whatever somebody is called elsewhere.

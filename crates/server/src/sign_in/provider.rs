@@ -6,11 +6,11 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use axum::http::StatusCode;
 use openidconnect::core::{CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
 use openidconnect::{
     ClaimsVerificationError, ClientId, IssuerUrl, Nonce, NonceVerifier, SignatureVerificationError,
 };
-use axum::http::StatusCode;
 use provenv_workspace::{OidcSettings, causes};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -138,9 +138,10 @@ impl Provider {
         let at = Instant::now();
         let text = format!("{}/.well-known/openid-configuration", self.issuer());
         let url = Url::parse(&text).map_err(|error| Problem::fault(&error))?;
-        let description: Description = self.ask(self.client.get(url)).await?.map_err(|refusal| {
-            self.wrong(format!("it has no description: {}", refusal.said()))
-        })?;
+        let description: Description = self
+            .ask(self.client.get(url))
+            .await?
+            .map_err(|refusal| self.wrong(format!("it has no description: {}", refusal.said())))?;
         if description.issuer.trim_end_matches('/') != self.issuer() {
             return Err(self.wrong(format!("it calls itself {}", description.issuer)));
         }
@@ -182,11 +183,16 @@ impl Provider {
     pub(super) async fn claims(&self, tokens: &Tokens, nonce: Option<&str>) -> Result<Map<String, Value>> {
         let refused = |why: String| {
             tracing::warn!(why, "an identity token was refused");
-            Problem::new(StatusCode::UNAUTHORIZED, "identity-refused", "what the provider says of you does not hold")
-                .hint("sign in again; the server's log says more")
+            Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "identity-refused",
+                "what the provider says of you does not hold",
+            )
+            .hint("sign in again; the server's log says more")
         };
         let text = tokens.id_token.as_deref().ok_or_else(|| refused("there is none".to_owned()))?;
-        let token: CoreIdToken = text.parse().map_err(|error: serde_json::Error| refused(error.to_string()))?;
+        let token: CoreIdToken =
+            text.parse().map_err(|error: serde_json::Error| refused(error.to_string()))?;
         let known = self.known(None).await?;
         let verified = match self.verify(&known, &token, nonce) {
             // It has new keys, perhaps.
@@ -252,8 +258,8 @@ impl Provider {
         endpoint: &Url,
         form: &[(&str, &str)],
     ) -> reqwest::RequestBuilder {
-        let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let mut body = form_urlencoded::Serializer::new(String::new());
         body.extend_pairs(form).append_pair("client_id", &self.client_id);
         let mut request = self.client.post(endpoint.clone());
         if let Some(secret) = &self.client_secret {
@@ -266,9 +272,7 @@ impl Provider {
                 body.append_pair("client_secret", secret);
             }
         }
-        request
-            .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(body.finish())
+        request.header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body.finish())
     }
 
     /// An answer in JSON. The inner result is a no that says why.
@@ -303,7 +307,9 @@ impl Provider {
             }
             if status.is_success() {
                 let parsed = serde_json::from_slice(&body);
-                return Ok(Ok(parsed.map_err(|error| self.wrong(format!("its answer does not read: {error}")))?));
+                return Ok(Ok(
+                    parsed.map_err(|error| self.wrong(format!("its answer does not read: {error}")))?
+                ));
             }
             match serde_json::from_slice::<Refusal>(&body) {
                 Ok(refusal) if status.is_client_error() => Ok(Err(refusal)),
