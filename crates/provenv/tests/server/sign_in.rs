@@ -155,15 +155,17 @@ impl Browser {
             if fields.iter().any(|(name, value)| name == "prompt" && value == "login") {
                 fields.push(("login".to_owned(), login.to_owned()));
                 fields.push(("password".to_owned(), "any".to_owned()));
-            } else if page.contains("confirm") && !fields.iter().any(|(name, _)| name == "prompt") {
-                fields.push(("confirm".to_owned(), "yes".to_owned()));
             }
-            let body: Vec<String> =
-                fields.iter().map(|(name, value)| format!("{}={}", quote(name), quote(value))).collect();
-            let to = absolute(&shown.url, &action);
-            shown = self.go("POST", &to, &body.join("&"), stop);
+            shown = self.submit(&shown, &action, &fields, stop);
         }
         shown
+    }
+
+    /// Sends a form.
+    fn submit(&mut self, on: &Shown, action: &str, fields: &[(String, String)], stop: &str) -> Shown {
+        let body: Vec<String> =
+            fields.iter().map(|(name, value)| format!("{}={}", quote(name), quote(value))).collect();
+        self.go("POST", &absolute(&on.url, action), &body.join("&"), stop)
     }
 
     /// The secret of its session with a server.
@@ -374,19 +376,14 @@ fn the_command_line_signs_in_by_a_code() {
     assert!(tokens["tokens"][0]["expires_at"].is_string(), "{tokens}");
     // Somebody says no.
     let (child, mut said, place) = login();
-    let shown = Browser::default().go("GET", &place, "", "nowhere");
     let mut browser = Browser::default();
-    let (action, mut fields) = form(&shown.answer.text()).unwrap();
-    fields.push(("abort".to_owned(), "yes".to_owned()));
-    // The form's own protection is by cookie, so the page is asked for by the browser that answers it.
     let shown = browser.go("GET", &place, "", "nowhere");
-    if let Some((_, own)) = form(&shown.answer.text()) {
-        fields = own;
-        fields.push(("abort".to_owned(), "yes".to_owned()));
-    }
-    let body: Vec<String> =
-        fields.iter().map(|(name, value)| format!("{}={}", quote(name), quote(value))).collect();
-    browser.go("POST", &absolute(&place, &action), &body.join("&"), "nowhere");
+    let (action, fields) = form(&shown.answer.text()).unwrap();
+    let shown = browser.submit(&shown, &action, &fields, "nowhere");
+    let (action, mut fields) = form(&shown.answer.text()).unwrap();
+    fields.retain(|(name, _)| name != "confirm");
+    fields.push(("abort".to_owned(), "yes".to_owned()));
+    browser.submit(&shown, &action, &fields, "nowhere");
     let code = child.wait_with_output().unwrap().status.code();
     let mut text = String::new();
     said.read_to_string(&mut text).unwrap();
