@@ -9,7 +9,8 @@ use provenv_workspace::{Mounted, OpenOptions, Silent, Workspace};
 use tokio::sync::{Notify, RwLock, Semaphore, watch};
 
 use crate::access::Decisions;
-use crate::database::Database;
+use crate::audit::Ledger;
+use crate::database::{Database, Deed};
 use crate::metrics::Metrics;
 use crate::problem::{Problem, Result};
 
@@ -25,6 +26,8 @@ pub(crate) struct Server {
     pub root: PathBuf,
     /// Who may do what, and what is to be done.
     pub database: Database,
+    /// What is signed of the audit log.
+    pub ledger: Ledger,
     /// The workspaces that were opened.
     opened: RwLock<HashMap<String, Arc<Opened>>>,
     /// Rung when a job is queued.
@@ -66,6 +69,7 @@ impl Server {
     pub fn new(
         root: PathBuf,
         database: Database,
+        ledger: Ledger,
         stopping: watch::Receiver<bool>,
         decisions: Decisions,
         description: String,
@@ -73,6 +77,7 @@ impl Server {
         Self {
             root,
             database,
+            ledger,
             opened: RwLock::default(),
             queued: Notify::new(),
             stopping,
@@ -83,6 +88,11 @@ impl Server {
             decisions,
             description,
         }
+    }
+
+    /// Writes down what was done elsewhere than in the database: after it was done, before it is answered.
+    pub async fn record(&self, deed: &Deed) -> Result<()> {
+        Ok(self.database.record(deed).await?)
     }
 
     /// The folder of a workspace.

@@ -15,6 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::environments::VersionBody;
 use super::sent::{Asked, At, Sent, limit, tag_of, tagged_json};
 use crate::access::Caller;
+use crate::database::{Action, Deed};
 use crate::problem::{Problem, Result};
 use crate::state::{Opened, Server};
 
@@ -103,6 +104,16 @@ pub async fn update(
                 .hint("GET it again, and decide anew"));
         }
     }
+    let mut deed = Deed::new(&caller.user, Action::Update, &reference).within(&workspace);
+    for (name, value) in &update.tags {
+        deed = deed.with(&format!("tag {name}"), value);
+    }
+    for name in &update.remove_tags {
+        deed = deed.with(&format!("tag {name}"), "(removed)");
+    }
+    if let Some(description) = &update.description {
+        deed = deed.with("description", description);
+    }
     let update = VersionUpdate {
         description: update.description,
         tags: update.tags.into_iter().collect(),
@@ -110,6 +121,7 @@ pub async fn update(
     };
     let updated = opened.workspace.update_environment(&reference, &update, &caller.user).await;
     let updated = updated.map_err(of_change)?;
+    server.record(&deed).await?;
     tracing::info!(by = caller.user, workspace, reference, changes = updated.changes, "updated a version");
     tagged_json(&headers_without_conditions(), &VersionBody::from(updated.environment))
 }
@@ -144,6 +156,11 @@ pub async fn label(
     let opened = server.workspace(&workspace).await?;
     let reference = reference(&opened, &name, &to.version).await?;
     let moved = opened.workspace.label(&reference, &label, &caller.user).await.map_err(of_change)?;
+    let mut deed = Deed::new(&caller.user, Action::LabelSet, &reference).within(&workspace).with("label", &label);
+    if let Some(previous) = &moved.previous {
+        deed = deed.with("previous", previous);
+    }
+    server.record(&deed).await?;
     tracing::info!(by = caller.user, workspace, reference, label, "moved a label");
     Ok(Json(moved))
 }
@@ -163,6 +180,8 @@ pub async fn unlabel(
     let opened = server.workspace(&workspace).await?;
     known(&opened, &name).await?;
     opened.workspace.unlabel(&name, &label, &caller.user).await.map_err(of_change)?;
+    let deed = Deed::new(&caller.user, Action::LabelRemove, &name).within(&workspace).with("label", &label);
+    server.record(&deed).await?;
     tracing::info!(by = caller.user, workspace, name, label, "took a label away");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -182,6 +201,7 @@ pub async fn archive(
     let opened = server.workspace(&workspace).await?;
     let reference = reference(&opened, &name, &version).await?;
     let archived = opened.workspace.archive_environment(&reference, &caller.user).await.map_err(of_change)?;
+    server.record(&Deed::new(&caller.user, Action::Archive, &reference).within(&workspace)).await?;
     tracing::info!(by = caller.user, workspace, reference, "archived a version");
     Ok(Json(archived))
 }
@@ -201,6 +221,7 @@ pub async fn restore(
     let opened = server.workspace(&workspace).await?;
     let reference = reference(&opened, &name, &version).await?;
     let restored = opened.workspace.restore_environment(&reference, &caller.user).await.map_err(of_change)?;
+    server.record(&Deed::new(&caller.user, Action::Restore, &reference).within(&workspace)).await?;
     tracing::info!(by = caller.user, workspace, reference, "restored a version");
     Ok(Json(restored))
 }

@@ -1,6 +1,7 @@
 //! `server.db`: who may do what, what is to be done, what was answered. What a workspace holds is in its own catalogue.
 
 mod answers;
+mod audit;
 mod jobs;
 mod people;
 
@@ -12,11 +13,12 @@ use sqlx::sqlite::{
 };
 
 pub use answers::Answered;
+pub use audit::{Action, AuditFilter, AuditRow, Deed};
 pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob};
 pub use people::{NewToken, Role, Token};
 
 /// The schemas, oldest first; the database's `user_version` says how many are in.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("audit.sql")];
 
 /// What can go wrong with the database.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,9 @@ pub enum DatabaseError {
         known: usize,
     },
 }
+
+/// What queries are sent through.
+type Connection = sqlx::SqliteConnection;
 
 pub(crate) type Result<T, E = DatabaseError> = std::result::Result<T, E>;
 
@@ -81,6 +86,11 @@ impl Database {
         sqlx::raw_sql(set_version).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(())
+    }
+
+    /// Begins a transaction that is to write.
+    async fn begin(&self) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>> {
+        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
 
     /// Whether it answers.
