@@ -20,4 +20,4 @@ pub use note::{NoteError, PublicKey, SigningKey, open, sign};
 pub use proof::{ProofError, check_consistency, check_inclusion};
 pub use tile::{Tile, TileError, bundle, unbundle};
 pub use tree::{Node, Range, consistency, hash_of, inclusion, nodes_of, siblings};
-pub use verify::{Finding, Given, Logged, MOST_FINDINGS, Verdict, verify};
+pub use verify::{Finding, Given, Logged, MOST_FINDINGS, Verdict, root, verify};

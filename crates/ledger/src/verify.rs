@@ -225,8 +225,8 @@ fn entries(verdict: &mut Verdict, given: &Given<'_>) {
     }
 }
 
-/// The root over these leaves.
-fn root(leaves: &[Hash]) -> Hash {
+/// The hash over a log with these leaves.
+pub fn root(leaves: &[Hash]) -> Hash {
     let subtree = |level: u8, place: u64| {
         let width = 1_usize << level;
         let first = usize::try_from(place).unwrap_or(usize::MAX).saturating_mul(width);

@@ -2,6 +2,7 @@
 //!
 //! Front ends talk to this crate and know nothing of what lies below it.
 
+mod audit_log;
 mod auditing;
 mod base_image;
 mod build_log;
@@ -54,6 +55,7 @@ use provenv_fetch::Fetcher;
 use provenv_store::Store;
 use tokio::sync::OnceCell;
 
+pub use audit_log::{AuditLog, AuditLogCheck, AuditLogEntry, AuditLogFinding, AuditLogVerdict};
 pub use auditing::{AuditOptions, AuditReport, AuditSummary, Unchecked};
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
 pub use builds::{BuildDetails, BuildStep};
@@ -98,7 +100,7 @@ pub use provenv_image::sbom::Format as SbomFormat;
 pub use provenv_lock::diff::{Amount, EcosystemDiff, LockDiff, PackageChange, PackageVersion, Totals};
 pub use reference::Reference;
 pub use registry::{Anonymous, RegistryOptions, RegistryServed};
-pub use remote::{Login, Remote, RemoteError, RemoteJob, RemoteJobError, forget_token, keep_token};
+pub use remote::{AuditLogFilter, Login, Remote, RemoteError, RemoteJob, RemoteJobError, forget_token, keep_token};
 pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};
 pub use runs::{OutputFile, RunDetails};
