@@ -1,7 +1,6 @@
 //! What the server says of its audit log: signed checkpoints, hashes and proofs. The log itself is in the database.
 
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use axum::http::StatusCode;

@@ -72,10 +72,10 @@ impl Remote {
         let (checkpoint, refused) = match self.audit_checkpoint().await {
             Ok(note) => (note, None),
             // The entries can be looked at all the same, which is what is wanted now.
-            Err(Error::Remote(RemoteError::Problem { code, detail, .. })) if code == "audit-log-damaged" => {
-                (String::new(), Some(detail))
-            }
-            Err(error) => return Err(error),
+            Err(error) => match refusal(&error) {
+                Some((500, "audit-log-damaged", detail)) => (String::new(), Some(detail.to_owned())),
+                _ => return Err(error),
+            },
         };
         let (is_all, size) = match self.newest().await? {
             (is_all, newest) if refused.is_some() => (is_all, newest),
@@ -112,10 +112,10 @@ impl Remote {
         let count = |page: Page<Entry>| page.entries.first().map_or(0, |entry| entry.number + 1);
         match self.audit_page(true, one(), None).await {
             Ok(page) => Ok((true, count(page))),
-            Err(Error::Remote(RemoteError::Problem { status: 403, .. })) => {
-                Ok((false, count(self.audit_page(false, one(), None).await?)))
-            }
-            Err(error) => Err(error),
+            Err(error) => match refusal(&error) {
+                Some((403, ..)) => Ok((false, count(self.audit_page(false, one(), None).await?))),
+                _ => Err(error),
+            },
         }
     }
 
@@ -137,7 +137,7 @@ impl Remote {
     async fn tile(&self, tile: Tile) -> Result<Option<Vec<Hash>>> {
         let response = match self.send(self.audit_request(&format!("tile/{tile}"))?).await {
             Ok(response) => response,
-            Err(Error::Remote(RemoteError::Problem { status: 404, .. })) => return Ok(None),
+            Err(error) if refusal(&error).is_some_and(|(status, ..)| status == 404) => return Ok(None),
             Err(error) => return Err(error),
         };
         let url = response.url().to_string();
@@ -163,6 +163,15 @@ impl Remote {
     fn no_checkpoint(&self) -> Error {
         let url = format!("{}audit/checkpoint", self.server);
         RemoteError::Answer { url, what: "no checkpoint".to_owned() }.into()
+    }
+}
+
+/// What a server says no with: status, code, and what is wrong.
+fn refusal(error: &Error) -> Option<(u16, &str, &str)> {
+    let Error::Remote(error) = error else { return None };
+    match &**error {
+        RemoteError::Problem { status, code, detail, .. } => Some((*status, code, detail)),
+        _ => None,
     }
 }
 
