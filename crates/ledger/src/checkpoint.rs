@@ -39,10 +39,6 @@ impl FromStr for Checkpoint {
         if number.to_string() != size {
             return Err(CheckpointError);
         }
-        Ok(Self {
-            origin: origin.to_owned(),
-            size: number,
-            root: root.parse().map_err(|_| CheckpointError)?,
-        })
+        Ok(Self { origin: origin.to_owned(), size: number, root: root.parse().map_err(|_| CheckpointError)? })
     }
 }

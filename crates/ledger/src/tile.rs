@@ -27,7 +27,9 @@ pub struct Tile {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TileError {
     /// Not a path.
-    #[error("`{0}` is no place of a tile: LEVEL/N or entries/N, N in groups of three digits (x001/234), and .p/WIDTH")]
+    #[error(
+        "`{0}` is no place of a tile: LEVEL/N or entries/N, N in groups of three digits (x001/234), and .p/WIDTH"
+    )]
     Path(String),
     /// No bundle.
     #[error("the bundle of entries ends in the middle of one")]
@@ -74,7 +76,9 @@ impl Tile {
     pub fn nodes(self) -> Option<Vec<Node>> {
         let level = u8::try_from(u32::from(self.level?) * HEIGHT).ok().filter(|level| *level < 64)?;
         let first = self.place.checked_mul(WIDTH)?;
-        (0..u64::from(self.width)).map(|place| Some(Node { level, place: first.checked_add(place)? })).collect()
+        (0..u64::from(self.width))
+            .map(|place| Some(Node { level, place: first.checked_add(place)? }))
+            .collect()
     }
 
     /// The first entry of a bundle.

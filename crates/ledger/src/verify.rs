@@ -112,7 +112,10 @@ impl std::fmt::Display for Finding {
                 write!(f, "the log was shortened: it had {earlier} entries, and has {now}")
             }
             Self::Forked { size } => {
-                write!(f, "the log was forked: its first {size} entries are not those of the earlier checkpoint")
+                write!(
+                    f,
+                    "the log was forked: its first {size} entries are not those of the earlier checkpoint"
+                )
             }
             Self::Replaced { number } => write!(f, "entry {number} is not the one that was kept earlier"),
             Self::Leaves { signed, found } => {
@@ -120,9 +123,13 @@ impl std::fmt::Display for Finding {
             }
             Self::Root => f.write_str("the hashes of the entries are not those that were signed"),
             Self::Missing { number } => write!(f, "entry {number} was removed"),
-            Self::Added { number } => write!(f, "entry {number} was put there, and is not in what was signed"),
+            Self::Added { number } => {
+                write!(f, "entry {number} was put there, and is not in what was signed")
+            }
             Self::Changed { number } => write!(f, "entry {number} was changed"),
-            Self::Misfiled { number } => write!(f, "entry {number} is filed under another workspace than it says"),
+            Self::Misfiled { number } => {
+                write!(f, "entry {number} is filed under another workspace than it says")
+            }
             Self::Moved { number, says } => {
                 write!(f, "entry {number} is not in its place: it is entry {says}")
             }

@@ -63,10 +63,7 @@ fn proofs_are_those_of_the_reference_tree() {
     ];
     assert_eq!(path(inclusion(5, 8)), of_five.map(hash));
     check_inclusion(&leaf(5), 5, 8, &of_five.map(hash), &hash(ROOTS[7])).unwrap();
-    assert_eq!(
-        check_inclusion(&leaf(5), 4, 8, &of_five.map(hash), &hash(ROOTS[7])),
-        Err(ProofError::Root)
-    );
+    assert_eq!(check_inclusion(&leaf(5), 4, 8, &of_five.map(hash), &hash(ROOTS[7])), Err(ProofError::Root));
     assert_eq!(path(inclusion(2, 3)), [hash(ROOTS[1])]);
 
     let six_to_eight = [
@@ -86,7 +83,8 @@ fn proofs_are_those_of_the_reference_tree() {
 /// The key and the note of Go's documentation.
 const KEY: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
 const PRIVATE: &str = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz";
-const TEXT: &str = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n";
+const TEXT: &str =
+    "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n";
 const SIGNED: &str = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n\n\
     — PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
 
@@ -146,8 +144,22 @@ fn tiles_are_where_the_specification_says() {
         assert_eq!(expected.to_string(), path);
     }
     for wrong in [
-        "", "0", "0/0", "0/0000", "00/000", "64/000", "-1/000", "0/001/000", "0/x000/001", "0/000.p/0",
-        "0/000.p/256", "0/000.p/01", "0/+01", "x/000", "0/000/", "entries/../000",
+        "",
+        "0",
+        "0/0",
+        "0/0000",
+        "00/000",
+        "64/000",
+        "-1/000",
+        "0/001/000",
+        "0/x000/001",
+        "0/000.p/0",
+        "0/000.p/256",
+        "0/000.p/01",
+        "0/+01",
+        "x/000",
+        "0/000/",
+        "entries/../000",
         "0/x999/x999/x999/x999/x999/x999/x999/999",
     ] {
         assert!(Tile::parse(wrong).is_err(), "{wrong}");
@@ -168,5 +180,5 @@ fn bundles_hold_entries_as_they_are() {
     assert_eq!(bytes[..5], *b"\x00\x03one");
     assert_eq!(unbundle(&bytes).unwrap(), entries);
     assert!(unbundle(&bytes[..bytes.len() - 1]).is_err());
-    assert!(bundle([&[0; 65_536][..]]).is_err());
+    assert!(bundle([&vec![0; 65_536][..]]).is_err());
 }

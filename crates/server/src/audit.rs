@@ -76,14 +76,17 @@ impl Ledger {
                 let text = new.to_text() + "\n";
                 match write_new(&file, text.as_bytes()) {
                     // Another server of this folder was quicker.
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs_err::read_to_string(&file),
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        fs_err::read_to_string(&file)
+                    }
                     done => done.map(|()| text),
                 }
                 .map_err(LedgerError::File)?
             }
             Err(error) => return Err(LedgerError::File(error)),
         };
-        let key: SigningKey = text.parse().map_err(|source| LedgerError::Key { file: file.clone(), source })?;
+        let key: SigningKey =
+            text.parse().map_err(|source| LedgerError::Key { file: file.clone(), source })?;
         if key.public().name() != origin {
             let (key, log) = (key.public().name().to_owned(), origin.to_owned());
             return Err(LedgerError::Foreign { file, key, log });
@@ -109,10 +112,16 @@ impl Ledger {
         let checkpoint = Checkpoint { origin: self.key().name().to_owned(), size, root };
         if let Some(before) = before {
             if before.size > size {
-                return Err(damaged(format!("it has {size} entries, and had {} when it was last signed", before.size)));
+                return Err(damaged(format!(
+                    "it has {size} entries, and had {} when it was last signed",
+                    before.size
+                )));
             }
             if root_of(database, before.size).await? != before.root {
-                return Err(damaged(format!("its first {} entries are not those that were signed", before.size)));
+                return Err(damaged(format!(
+                    "its first {} entries are not those that were signed",
+                    before.size
+                )));
             }
         }
         let note = sign(&checkpoint.to_string(), &self.key);
@@ -170,7 +179,8 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Puts a file in the place of another at once.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension(format!("{}.new", std::process::id()));
-    let mut file = fs_err::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    let mut file =
+        fs_err::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs_err::rename(&beside, path)

@@ -3,7 +3,9 @@
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::Path;
 
-use provenv_ledger::{Checkpoint, Entry, Finding, Given, Hash, Logged, MOST_FINDINGS, PublicKey, open, verify};
+use provenv_ledger::{
+    Checkpoint, Entry, Finding, Given, Hash, Logged, MOST_FINDINGS, PublicKey, open, verify,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::IoContext as _;
@@ -139,7 +141,8 @@ impl AuditLog {
             entries: Vec::new(),
         };
         for (number, line) in (2..).zip(lines) {
-            let line: Line = serde_json::from_str(&line?).map_err(|error| wrong(number, &error.to_string()))?;
+            let line: Line =
+                serde_json::from_str(&line?).map_err(|error| wrong(number, &error.to_string()))?;
             log.leaves.push(line.hash);
             if let Some(text) = line.text {
                 log.entries.push(Logged { number: line.number, workspace: line.workspace, text });
@@ -263,7 +266,8 @@ impl Earlier {
         };
         let checkpoint = signed(&note, keys).map_err(|why| Error::Arguments {
             message: format!("the earlier checkpoint cannot be believed: {why}"),
-            hint: "give what `provenv audit-log checkpoint` or `save` wrote, and the key of then with --key".to_owned(),
+            hint: "give what `provenv audit-log checkpoint` or `save` wrote, and the key of then with --key"
+                .to_owned(),
         })?;
         Ok(Self { checkpoint, leaves })
     }
@@ -272,7 +276,8 @@ impl Earlier {
 /// A checkpoint that one of these keys signed, over a log of its name.
 fn signed(note: &str, keys: &[PublicKey]) -> Result<Checkpoint, String> {
     let text = open(note, keys).map_err(|error| error.to_string())?;
-    let checkpoint: Checkpoint = text.parse().map_err(|error: provenv_ledger::CheckpointError| error.to_string())?;
+    let checkpoint: Checkpoint =
+        text.parse().map_err(|error: provenv_ledger::CheckpointError| error.to_string())?;
     if keys.iter().any(|key| key.name() == checkpoint.origin) {
         return Ok(checkpoint);
     }

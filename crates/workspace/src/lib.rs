@@ -100,7 +100,9 @@ pub use provenv_image::sbom::Format as SbomFormat;
 pub use provenv_lock::diff::{Amount, EcosystemDiff, LockDiff, PackageChange, PackageVersion, Totals};
 pub use reference::Reference;
 pub use registry::{Anonymous, RegistryOptions, RegistryServed};
-pub use remote::{AuditLogFilter, Login, Remote, RemoteError, RemoteJob, RemoteJobError, forget_token, keep_token};
+pub use remote::{
+    AuditLogFilter, Login, Remote, RemoteError, RemoteJob, RemoteJobError, forget_token, keep_token,
+};
 pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};
 pub use runs::{OutputFile, RunDetails};

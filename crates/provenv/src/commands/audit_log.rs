@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use provenv_workspace::{AuditLog, AuditLogCheck, AuditLogEntry, AuditLogFilter, AuditLogVerdict, Error, Remote};
+use provenv_workspace::{
+    AuditLog, AuditLogCheck, AuditLogEntry, AuditLogFilter, AuditLogVerdict, Error, Remote,
+};
 
 use super::{Context, Result};
 use crate::cli::{AuditLogCommand, AuditLogListArgs, AuditLogVerifyArgs};
@@ -95,7 +97,9 @@ async fn verify(context: &Context, arguments: AuditLogVerifyArgs) -> Result {
     let verdict = log.check(&AuditLogCheck { keys, earlier })?;
     context.show(&verdict, text)?;
     if !verdict.key_given {
-        context.say("note: the key came with the log; whoever gives --key learns of a log that another key signed");
+        context.say(
+            "note: the key came with the log; whoever gives --key learns of a log that another key signed",
+        );
     }
     Ok(if verdict.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -64,7 +64,8 @@ fn every_change_is_written_down() {
         ])
     );
     let all = team.owner.get("/audit/entries?limit=500").is(200).json();
-    let of_server: Vec<_> = said(&all).into_iter().filter(|(_, what, _)| what.starts_with("token.")).collect();
+    let of_server: Vec<_> =
+        said(&all).into_iter().filter(|(_, what, _)| what.starts_with("token.")).collect();
     assert_eq!(
         of_server,
         expected(&[
@@ -82,7 +83,9 @@ fn every_change_is_written_down() {
     let (mut numbers, mut before) = (Vec::new(), String::new());
     loop {
         let page = team.owner.get(&format!("/audit/entries?limit=3{before}")).is(200).json();
-        numbers.extend(page["entries"].as_array().unwrap().iter().map(|entry| entry["number"].as_u64().unwrap()));
+        numbers.extend(
+            page["entries"].as_array().unwrap().iter().map(|entry| entry["number"].as_u64().unwrap()),
+        );
         match page["next"].as_u64() {
             Some(next) => before = format!("&before={next}"),
             None => break,
@@ -120,11 +123,13 @@ fn readers_see_their_workspace_and_can_check_all() {
     let listed = run(&["list"]).ok().stdout;
     assert!(listed.contains("role.set") && listed.contains("role=reader"), "{listed}");
     let verdict = run(&["verify", "-o", "json"]).ok().json();
-    assert_eq!((&verdict["ok"], &verdict["read"], &verdict["key_given"]), (&json!(true), &json!(2), &json!(false)));
-    assert!(verdict["size"].as_u64().unwrap() > 2, "{verdict}");
-    let refused = Done::from(
-        super::support::command(folder.path()).args(["audit-log", "list"]).output().unwrap(),
+    assert_eq!(
+        (&verdict["ok"], &verdict["read"], &verdict["key_given"]),
+        (&json!(true), &json!(2), &json!(false))
     );
+    assert!(verdict["size"].as_u64().unwrap() > 2, "{verdict}");
+    let refused =
+        Done::from(super::support::command(folder.path()).args(["audit-log", "list"]).output().unwrap());
     assert!(refused.code != 0 && refused.stderr.contains("has no audit log"), "{}", refused.stderr);
 }
 
@@ -153,7 +158,8 @@ fn what_many_add_at_once_has_one_order_and_proofs() {
     assert_eq!(now.size, old.size + 320);
 
     let hashes = |value: &Value| -> Vec<Hash> { serde_json::from_value(value.clone()).unwrap() };
-    let proof = team.owner.get(&format!("/audit/consistency?from={}&to={}", old.size, now.size)).is(200).json();
+    let proof =
+        team.owner.get(&format!("/audit/consistency?from={}&to={}", old.size, now.size)).is(200).json();
     check_consistency((old.size, &old.root), (now.size, &now.root), &hashes(&proof["path"])).unwrap();
     // The tree as tiles, and the entries as bundles.
     let mut leaves = Vec::new();
@@ -172,7 +178,8 @@ fn what_many_add_at_once_has_one_order_and_proofs() {
     let above = team.owner.get("/audit/tile/1/000.p/1").is(200).body;
     assert_eq!(above, provenv_ledger::root(&leaves[..256]).as_bytes());
     for number in [0, 1, old.size, 255, 256, now.size - 1] {
-        let proof = team.owner.get(&format!("/audit/inclusion?number={number}&size={}", now.size)).is(200).json();
+        let proof =
+            team.owner.get(&format!("/audit/inclusion?number={number}&size={}", now.size)).is(200).json();
         let leaf = leaves[usize::try_from(number).unwrap()];
         check_inclusion(&leaf, number, now.size, &hashes(&proof["path"]), &now.root).unwrap();
     }
@@ -198,7 +205,8 @@ impl Kept {
             team.token(name, Some("reader"));
         }
         for (arguments, file) in [(vec!["key"], "key"), (vec!["checkpoint"], "checkpoint")] {
-            let output = team.command(folder.path(), &token).arg("audit-log").args(arguments).output().unwrap();
+            let output =
+                team.command(folder.path(), &token).arg("audit-log").args(arguments).output().unwrap();
             fs_err::write(folder.path().join(file), Done::from(output).ok().stdout).unwrap();
         }
         let mut save = team.command(folder.path(), &token);
@@ -270,7 +278,8 @@ fn whoever_changes_the_log_is_found_out() {
         assert_eq!(done.code, 1, "{finding}: {}{}", done.stdout, done.stderr);
         assert!(done.stdout.contains(finding), "{finding}: {}", done.stdout);
     };
-    let change = "do(\"UPDATE audit_entries SET text = replace(text, 'ben', 'eve'), actor = 'eve' WHERE number = 5\")";
+    let change =
+        "do(\"UPDATE audit_entries SET text = replace(text, 'ben', 'eve'), actor = 'eve' WHERE number = 5\")";
     found(kept.after(change, false, None), "entry 5 was changed");
     found(kept.after("do('DELETE FROM audit_entries WHERE number = 4')", false, None), "entry 4 was removed");
     let swap = "a, b = [do('SELECT text FROM audit_entries WHERE number = ?', n)[0][0] for n in (3, 6)]\n\
@@ -309,7 +318,10 @@ fn whoever_changes_the_log_is_found_out() {
     found(offline("changed.jsonl"), "was changed");
     let other = provenv_ledger::SigningKey::generate("provenv-server/other").unwrap();
     fs_err::write(kept.folder.path().join("key"), other.public().to_string()).unwrap();
-    found(offline("log.jsonl"), "the checkpoint cannot be believed: it is not signed by provenv-server/other");
+    found(
+        offline("log.jsonl"),
+        "the checkpoint cannot be believed: it is not signed by provenv-server/other",
+    );
     fs_err::write(kept.folder.path().join("key"), "nonsense").unwrap();
     let done = offline("log.jsonl");
     assert_eq!(done.code, 2, "{}", done.stderr);

@@ -195,7 +195,10 @@ pub async fn inclusion(
 ) -> Result<Json<InclusionProof>> {
     let size = within(&server, size).await?;
     if number >= size {
-        return Err(Problem::missing("audit-entry-not-found", format!("there is no entry {number} among {size}")));
+        return Err(Problem::missing(
+            "audit-entry-not-found",
+            format!("there is no entry {number} among {size}"),
+        ));
     }
     let own = Range { start: number, end: number + 1 };
     let mut ranges = vec![own, Range::whole(size)];
@@ -216,7 +219,10 @@ pub async fn consistency(
 ) -> Result<Json<ConsistencyProof>> {
     let to = within(&server, to).await?;
     if from > to {
-        return Err(Problem::bad("parameter-invalid", format!("`from` is {from}, and the log has {to} entries")));
+        return Err(Problem::bad(
+            "parameter-invalid",
+            format!("`from` is {from}, and the log has {to} entries"),
+        ));
     }
     let mut ranges = vec![Range::whole(from), Range::whole(to)];
     ranges.extend(provenv_ledger::consistency(from, to));
@@ -325,7 +331,10 @@ async fn found(server: &Server, path: &str) -> Result<Tile> {
     let size = server.database.audit_size().await?;
     match tile.needs() {
         Some(needed) if needed <= size => Ok(tile),
-        _ => Err(Problem::missing("audit-tile-not-found", format!("the log has {size} entries, and no tile {path}"))),
+        _ => Err(Problem::missing(
+            "audit-tile-not-found",
+            format!("the log has {size} entries, and no tile {path}"),
+        )),
     }
 }
 

@@ -156,7 +156,8 @@ pub async fn label(
     let opened = server.workspace(&workspace).await?;
     let reference = reference(&opened, &name, &to.version).await?;
     let moved = opened.workspace.label(&reference, &label, &caller.user).await.map_err(of_change)?;
-    let mut deed = Deed::new(&caller.user, Action::LabelSet, &reference).within(&workspace).with("label", &label);
+    let mut deed =
+        Deed::new(&caller.user, Action::LabelSet, &reference).within(&workspace).with("label", &label);
     if let Some(previous) = &moved.previous {
         deed = deed.with("previous", previous);
     }

@@ -299,7 +299,8 @@ pub async fn register(
     environment.name = registration.name.or(environment.name);
     environment.version = registration.version.or(environment.version);
     let _turn = server.resolving.acquire().await.map_err(|error| Problem::fault(&error))?;
-    let registered = apart(Arc::clone(&server), caller.user.clone(), (workspace.clone(), opened), environment).await?;
+    let registered =
+        apart(Arc::clone(&server), caller.user.clone(), (workspace.clone(), opened), environment).await?;
     tracing::info!(
         by = caller.user,
         workspace,

@@ -11,6 +11,7 @@ use super::{Connection, Database, DatabaseError, Result, parse};
 
 /// What was done. The names never change their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "names are given once and for all, before what uses them")]
 pub enum Action {
     /// A workspace was made.
     WorkspaceMake,

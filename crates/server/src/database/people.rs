@@ -139,8 +139,7 @@ impl Database {
         .bind(expires_at.map(stamp))
         .execute(&mut *transaction)
         .await?;
-        let mut deed =
-            Deed::new(by, Action::TokenMake, user).with("token", &token.id).with("note", note);
+        let mut deed = Deed::new(by, Action::TokenMake, user).with("token", &token.id).with("note", note);
         if let Some(expires_at) = expires_at {
             deed = deed.with("expires", expires_at);
         }

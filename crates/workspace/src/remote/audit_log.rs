@@ -94,11 +94,8 @@ impl Remote {
         while before.is_some() {
             let query = vec![("limit", PART.to_string())];
             let page: Page<Entry> = self.audit_page(is_all, query, before).await?;
-            let logged = |entry: Entry| Logged {
-                number: entry.number,
-                workspace: entry.workspace,
-                text: entry.text,
-            };
+            let logged =
+                |entry: Entry| Logged { number: entry.number, workspace: entry.workspace, text: entry.text };
             entries.extend(page.entries.into_iter().map(logged));
             before = page.next;
         }
@@ -126,7 +123,9 @@ impl Remote {
         before: Option<u64>,
     ) -> Result<Page<T>> {
         query.extend(before.map(|before| ("before", before.to_string())));
-        let request = if all { self.audit_request("entries")?.query(&query) } else {
+        let request = if all {
+            self.audit_request("entries")?.query(&query)
+        } else {
             let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, &**value)).collect();
             self.asking(&["audit"], &query)
         };
