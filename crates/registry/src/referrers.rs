@@ -104,21 +104,14 @@ impl Repository {
         for referrer in &missing {
             let name = referrer.manifest.to_string();
             let manifest = store.read(&referrer.manifest)?;
-            // As with layers: while another push writes the same blob, a registry may not know it for a moment.
-            for attempt in 1.. {
+            let blobs = async || {
+                let mut sent = 0;
                 for (digest, size) in referrer.blobs().into_iter().skip(1) {
                     sent += self.send(&digest, size, || Ok(store.read(&digest)?)).await?;
                 }
-                match self.put(&name, MANIFEST_TYPE, &manifest).await {
-                    Err(Error::Incomplete { .. }) if attempt < self.client.tries() => {
-                        crate::repository::short_pause(1 << attempt).await;
-                    }
-                    done => {
-                        done?;
-                        break;
-                    }
-                }
-            }
+                Ok(sent)
+            };
+            sent += self.put_after(&name, MANIFEST_TYPE, &manifest, blobs).await?;
             sent += referrer.size;
         }
         if !missing.is_empty() {
@@ -257,13 +250,13 @@ impl Repository {
         });
         let config = config.to_string().into_bytes();
         let (digest, size) = (Digest::of(&config), config.len() as u64);
-        self.send(&digest, size, || Ok(config)).await?;
         let manifest = json!({
             "schemaVersion": 2, "mediaType": MANIFEST_TYPE,
             "config": { "mediaType": CONFIG_TYPE, "digest": digest, "size": size },
             "layers": all,
         });
-        self.put(tag, MANIFEST_TYPE, manifest.to_string().as_bytes()).await
+        let send = async || self.send(&digest, size, || Ok(config.clone())).await;
+        self.put_after(tag, MANIFEST_TYPE, manifest.to_string().as_bytes(), send).await.map(drop)
     }
 }
 
