@@ -112,13 +112,13 @@ impl Ledger {
         let checkpoint = Checkpoint { origin: self.key().name().to_owned(), size, root };
         if let Some(before) = before {
             if before.size > size {
-                return Err(damaged(format!(
+                return Err(damaged(&format!(
                     "it has {size} entries, and had {} when it was last signed",
                     before.size
                 )));
             }
             if root_of(database, before.size).await? != before.root {
-                return Err(damaged(format!(
+                return Err(damaged(&format!(
                     "its first {} entries are not those that were signed",
                     before.size
                 )));
@@ -138,7 +138,7 @@ impl Ledger {
             Err(error) => return Err(Problem::fault(&error)),
         };
         let text = open(&note, std::slice::from_ref(self.key())).ok().and_then(|text| text.parse().ok());
-        text.map(Some).ok_or_else(|| damaged(format!("`{LAST}` is not what this server signed")))
+        text.map(Some).ok_or_else(|| damaged(&format!("`{LAST}` is not what this server signed")))
     }
 }
 
@@ -154,13 +154,13 @@ pub(crate) async fn over(database: &Database, ranges: &[Range]) -> Result<Vec<Ha
     let known = database.audit_nodes(&nodes.concat()).await?;
     let hashes = nodes.iter().map(|nodes| {
         let hashes: Option<Vec<Hash>> = nodes.iter().map(|node| known.get(node).copied()).collect();
-        hashes.map(|hashes| hash_of(&hashes)).ok_or_else(|| damaged("a hash of it is missing".to_owned()))
+        hashes.map(|hashes| hash_of(&hashes)).ok_or_else(|| damaged("a hash of it is missing"))
     });
     hashes.collect()
 }
 
 /// Said of a log that is not what it was: never the client's fault, and told in full, as the log is for those who check.
-pub(crate) fn damaged(why: String) -> Box<Problem> {
+pub(crate) fn damaged(why: &str) -> Box<Problem> {
     tracing::error!(why, "the audit log was changed");
     Problem::new(
         StatusCode::INTERNAL_SERVER_ERROR,

@@ -36,9 +36,9 @@ fn every_change_is_written_down() {
     // Nothing new: nothing to be written down.
     post(&ann, &path, &body).is(200);
     put(&ann, &format!("{path}/tea/labels/prod"), &json!({ "version": "1" })).is(200);
-    let patch = json!({ "tags": { "team": "kitchen" } }).to_string();
+    let tags = json!({ "tags": { "team": "kitchen" } }).to_string();
     let json_body = [("Content-Type", "application/json")];
-    ann.send("PATCH", &format!("{path}/tea/versions/1"), &json_body, patch.as_bytes()).is(200);
+    ann.send("PATCH", &format!("{path}/tea/versions/1"), &json_body, tags.as_bytes()).is(200);
     ann.post(&format!("{path}/tea/versions/1/archive"), b"").is(200);
     ann.post(&format!("{path}/tea/versions/1/restore"), b"").is(200);
     ann.delete(&format!("{path}/tea/labels/prod")).is(204);
@@ -330,8 +330,8 @@ fn whoever_changes_the_log_is_found_out() {
 
 #[test]
 fn a_log_goes_on_with_the_key_that_it_began_with() {
-    let kept = Kept::new();
     use std::os::unix::fs::PermissionsExt as _;
+    let kept = Kept::new();
     let key = kept.root.join("audit.key");
     assert_eq!(fs_err::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
     let other = provenv_ledger::SigningKey::generate("provenv-server/other").unwrap();

@@ -344,7 +344,7 @@ async fn hashes_at(server: &Server, path: &str, headers: &HeaderMap) -> Result<R
     let mut bytes = Vec::with_capacity(nodes.len() * 32);
     for node in nodes {
         let hash = known.get(&node);
-        let missing = || damaged(format!("the hash {} of level {} is missing", node.place, node.level));
+        let missing = || damaged(&format!("the hash {} of level {} is missing", node.place, node.level));
         bytes.extend_from_slice(hash.ok_or_else(missing)?.as_bytes());
     }
     Ok(tagged(headers, bytes, "application/octet-stream", true))
@@ -357,10 +357,10 @@ async fn entries_at(server: &Server, path: &str, headers: &HeaderMap) -> Result<
     let mut rows = server.database.audit_entries(&filter, u32::from(tile.width)).await?;
     rows.reverse();
     if let Some((expected, _)) = (first..).zip(&rows).find(|(expected, row)| row.number != *expected) {
-        return Err(damaged(format!("entry {expected} is missing")));
+        return Err(damaged(&format!("entry {expected} is missing")));
     }
     let bytes = provenv_ledger::bundle(rows.iter().map(|row| row.text.as_bytes()));
-    let bytes = bytes.map_err(|error| damaged(error.to_string()))?;
+    let bytes = bytes.map_err(|error| damaged(&error.to_string()))?;
     Ok(tagged(headers, bytes, "application/octet-stream", true))
 }
 

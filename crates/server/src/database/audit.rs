@@ -2,6 +2,7 @@
 //! database. What is signed, and what is served of it, is elsewhere (`crate::audit`).
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 
 use provenv_ledger::{Entry, Hash, Node, siblings};
 use sqlx::Row as _;
@@ -117,7 +118,7 @@ impl Deed {
 
     /// What else is to be known. Never a secret.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         if self.details.len() == MOST {
             return self;
         }
@@ -201,7 +202,7 @@ impl Database {
         for (column, value) in wanted {
             if let Some(value) = value {
                 values.push(value);
-                conditions += &format!(" AND {column} = ${}", values.len() + 2);
+                let _ = write!(conditions, " AND {column} = ${}", values.len() + 2);
             }
         }
         let text = format!(
