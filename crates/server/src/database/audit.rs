@@ -167,7 +167,7 @@ impl Database {
 
     /// Writes down what was done elsewhere than in this database.
     pub async fn record(&self, deed: &Deed) -> Result<()> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin("audit").await?;
         append(&mut transaction, deed).await?;
         transaction.commit().await?;
         Ok(())

@@ -9,11 +9,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use provenv_definition::Digest;
 use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 use utoipa::ToSchema;
 
 use super::audit::{Action, Deed, append};
-use super::{Database, Result, now, parse, stamp};
+use super::{Database, Result, Row, now, parse, stamp};
 
 /// What every token begins with, so that scanners for secrets know one.
 const MARK: &str = "pvt_";
@@ -101,6 +100,9 @@ pub struct NewToken {
     pub token: Token,
 }
 
+/// Whoever changes who may do what waits for whoever else does.
+const TURN: &str = "people";
+
 const COLUMNS: &str = "id, user_name, prefix, note, created_at, expires_at, revoked_at, used_at";
 
 impl Database {
@@ -125,7 +127,7 @@ impl Database {
             revoked_at: None,
             used_at: None,
         };
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin(TURN).await?;
         sqlx::query(
             "INSERT INTO tokens (id, user_name, digest, prefix, note, created_at, expires_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -187,7 +189,7 @@ impl Database {
 
     /// Ends a token; `user` says whose it must be, and `by` who ends it. Says whether there was one.
     pub async fn revoke(&self, id: &str, user: Option<&str>, by: &str) -> Result<bool> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin(TURN).await?;
         let found: Option<(String, Option<String>)> = sqlx::query_as(
             "SELECT user_name, revoked_at FROM tokens WHERE id = $1 AND ($2 IS NULL OR user_name = $2)",
         )
@@ -232,7 +234,7 @@ impl Database {
         by: &str,
     ) -> Result<()> {
         let place = workspace.unwrap_or(EVERYWHERE);
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin(TURN).await?;
         let done = match role {
             Some(role) => {
                 sqlx::query(
@@ -281,7 +283,7 @@ impl Database {
 
     /// Puts a workspace on record; says whether it is new.
     pub async fn add_workspace(&self, name: &str, by: &str) -> Result<bool> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin(TURN).await?;
         let done = sqlx::query(
             "INSERT INTO workspaces (name, created_at, created_by) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
         )
@@ -306,7 +308,7 @@ impl Database {
     }
 }
 
-fn read(row: &SqliteRow) -> Result<Token> {
+fn read(row: &Row) -> Result<Token> {
     let time = |column: &str| -> Result<Option<jiff::Timestamp>> {
         row.try_get::<Option<String>, _>(column)?.map(|text| parse("time", text)).transpose()
     };
