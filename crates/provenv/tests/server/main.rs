@@ -10,6 +10,7 @@ mod audit;
 mod builds;
 mod command_line;
 mod environments;
+mod parity;
 mod registry;
 mod roles;
 mod running;

@@ -46,6 +46,10 @@ pub enum Action {
     BuildCancel,
     /// A build ended.
     BuildEnd,
+    /// A run began, somewhere.
+    RunBegin,
+    /// A run ended.
+    RunEnd,
     /// A manifest was pushed.
     Push,
     /// A manifest or a blob was deleted.
@@ -78,6 +82,8 @@ impl Action {
             Self::BuildAsk => "build.ask",
             Self::BuildCancel => "build.cancel",
             Self::BuildEnd => "build.end",
+            Self::RunBegin => "run.begin",
+            Self::RunEnd => "run.end",
             Self::Push => "registry.push",
             Self::RegistryDelete => "registry.delete",
             Self::SecretSet => "secret.set",
