@@ -38,6 +38,14 @@ test-postgres: ## tests of the front door with their catalogues in PostgreSQL: C
 	PROVENV_TEST_CATALOGUE=$(CATALOGUE) $(CARGO) test --release --locked --package provenv --no-fail-fast \
 		--test front_door --test lifecycle --test builds --test collection --test locks --test proof --test registry --test server
 
+# How many requests Schemathesis makes up for each operation and role; SEED makes up others.
+EXAMPLES ?= 100
+SEED ?= 1
+
+.PHONY: test-schemathesis
+test-schemathesis: build ## made-up requests to a server, as nobody and with every role: EXAMPLES=100 SEED=1
+	tests/schemathesis/run.sh $(PROVENV) target/schemathesis $(EXAMPLES) $(SEED)
+
 .PHONY: test-tools
 test-tools: ## install what tests drive (Debian, as root)
 	@tests/install-peers.sh $(PEERS)

@@ -6,6 +6,7 @@
 mod access;
 mod again;
 mod api;
+mod audit;
 mod database;
 mod limits;
 mod metrics;
@@ -13,6 +14,7 @@ mod problem;
 mod registry;
 mod sign_in;
 mod state;
+mod unbroken;
 mod worker;
 
 use std::io;
@@ -25,7 +27,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{Method, StatusCode, Uri};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use provenv_workspace::{Config, Door, HostingError, StopSignal};
@@ -35,10 +37,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 pub use api::description;
+pub use audit::LedgerError;
 pub use database::DatabaseError;
 pub use sign_in::SettingsError;
 
 use crate::access::Decisions;
+use crate::audit::Ledger;
 use crate::database::{Database, Role, Scope};
 use crate::problem::Problem;
 use crate::state::{Server, told_to_stop};
@@ -49,6 +53,8 @@ const GRACE: Duration = Duration::from_secs(30);
 const DEFAULT: &str = "default";
 /// The first owner.
 const OWNER: &str = "owner";
+/// Whoever starts the server, in the audit log.
+const SELF: &str = "(server)";
 
 /// How a server is run.
 #[derive(Clone, Debug)]
@@ -90,6 +96,9 @@ pub enum ServeError {
     /// Its database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// Its audit log.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// A workspace.
     #[error("the workspace `{DEFAULT}` cannot be made: {0}")]
     Workspace(String),
@@ -113,6 +122,7 @@ impl ServeError {
         match self {
             Self::Folder(_) => Some("name a folder that is yours with --root".to_owned()),
             Self::Database(error) => error.hint(),
+            Self::Ledger(error) => Some(error.hint()),
             Self::Hosting(error) => error.hint(),
             Self::SignIn(error) => Some(error.hint()),
             Self::Other(error) => error.hint(),
@@ -132,6 +142,7 @@ pub async fn serve(
     private(&root).map_err(ServeError::Folder)?;
     let settings = Config::load().map_err(provenv_workspace::Error::from)?.server;
     let database = Database::open(&root, &settings).await?;
+    let ledger = Ledger::open(&root, &database.begin_audit_log().await?)?;
     let (tell, stopping) = watch::channel(false);
     let text = description();
     let decisions = Decisions::of(&serde_json::from_str(&text).unwrap_or_default());
@@ -141,6 +152,7 @@ pub async fn serve(
         root.clone(),
         settings,
         database,
+        ledger,
         stopping.clone(),
         decisions,
         text,
@@ -190,19 +202,17 @@ fn private(root: &std::path::Path) -> io::Result<()> {
 /// What a server begins with: a workspace, and an owner. Gives the owner's token, if one was made.
 async fn begin(server: &Server, owner_token: bool) -> Result<Option<String>, ServeError> {
     let made = |problem: Box<Problem>| ServeError::Workspace(problem.detail);
-    server.make_workspace(DEFAULT, OWNER).await.map_err(made)?;
+    server.make_workspace(DEFAULT, SELF).await.map_err(made)?;
     let is_new = server.database.tokens(None).await?.is_empty();
     if !is_new && !owner_token {
         return Ok(None);
     }
-    server.database.set_role(OWNER, None, Some(Role::Owner)).await?;
-    Ok(Some(
-        server
-            .database
-            .make_token(OWNER, "made when the server began", &Scope::default(), None)
-            .await?
-            .secret,
-    ))
+    server.database.set_role(OWNER, None, Some(Role::Owner), SELF).await?;
+    let token = server
+        .database
+        .make_token(OWNER, "made when the server began", &Scope::default(), None, SELF)
+        .await?;
+    Ok(Some(token.secret))
 }
 
 /// Everything that is answered.
@@ -211,6 +221,7 @@ fn app(server: &Arc<Server>) -> Router {
     let api = routes
         .route_layer(from_fn_with_state(Arc::clone(server), again::once))
         .route_layer(from_fn_with_state(Arc::clone(server), access::admit))
+        .route_layer(from_fn(unbroken::to_the_end))
         .layer(DefaultBodyLimit::max(server.body()))
         .layer(CompressionLayer::new())
         .method_not_allowed_fallback(not_allowed)

@@ -127,6 +127,11 @@ fn from() -> Option<IpAddr> {
     FROM.try_with(|from| *from).ok().flatten()
 }
 
+/// The same where a task of its own goes on with the request.
+pub(crate) fn carried<T>(answer: impl Future<Output = T>) -> impl Future<Output = T> {
+    FROM.scope(from(), answer)
+}
+
 /// Around every request: notes where it comes from, and refuses headers that are too long.
 pub(crate) async fn around(
     State(server): State<Arc<Server>>,

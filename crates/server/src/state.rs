@@ -10,7 +10,8 @@ use tokio::sync::{Notify, RwLock, Semaphore, watch};
 
 use crate::access::Decisions;
 use crate::again::MOST;
-use crate::database::Database;
+use crate::audit::Ledger;
+use crate::database::{Database, Deed};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::problem::{Problem, Result};
@@ -27,6 +28,8 @@ pub(crate) struct Server {
     settings: ServerSettings,
     /// Who may do what, and what is to be done.
     pub database: Database,
+    /// What is signed of the audit log.
+    pub ledger: Ledger,
     /// The workspaces that were opened.
     opened: RwLock<HashMap<String, Arc<Opened>>>,
     /// Rung when a job is queued.
@@ -73,6 +76,7 @@ impl Server {
         root: PathBuf,
         settings: ServerSettings,
         database: Database,
+        ledger: Ledger,
         stopping: watch::Receiver<bool>,
         decisions: Decisions,
         description: String,
@@ -84,6 +88,7 @@ impl Server {
             root,
             settings,
             database,
+            ledger,
             opened: RwLock::default(),
             queued: Notify::new(),
             stopping,
@@ -96,6 +101,11 @@ impl Server {
             provider,
             limits,
         }
+    }
+
+    /// Writes down what was done elsewhere than in the database: after it was done, before it is answered.
+    pub async fn record(&self, deed: &Deed) -> Result<()> {
+        Ok(self.database.record(deed).await?)
     }
 
     /// The most bytes of a body, but for layers.

@@ -57,6 +57,7 @@ fn an_address_without_a_token_has_a_rate_and_locks_nobody_out() {
     assert!(until_too_much(&team.nobody(), "/api/v1/whoami", "too-many-requests") >= 10);
     let impostor = team.with("pvt_0000000000000000000000000000000000000000000");
     assert!(until_too_much(&impostor, "/api/v1/whoami", "too-many-failures") >= 5);
+    problem(post(&impostor, "/api/v1/tokens", &json!({})), 429, "too-many-failures");
     // From the same address, a token that holds is let in.
     team.owner.get("/api/v1/whoami").is(200);
     // What probes ask is not counted.

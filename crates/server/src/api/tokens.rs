@@ -88,7 +88,7 @@ pub async fn make(
             ));
         }
     };
-    let token = server.database.make_token(&user, &asked.note, &scope, expires_at).await?;
+    let token = server.database.make_token(&user, &asked.note, &scope, expires_at, &caller.user).await?;
     tracing::info!(by = caller.user, user, token = token.token.id, "made a token");
     Ok((StatusCode::CREATED, Json(token)))
 }
@@ -111,7 +111,7 @@ pub async fn revoke(
             "a token that was made for less than its user may ends none but itself",
         ));
     }
-    if !server.database.revoke(&id, whose(&caller)).await? {
+    if !server.database.revoke(&id, whose(&caller), &caller.user).await? {
         return Err(Problem::missing("token-not-found", "there is no such token"));
     }
     tracing::info!(by = caller.user, token = id, "revoked a token");

@@ -6,8 +6,9 @@ use provenv_definition::Digest;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::audit::append;
 use super::people::{EVERYWHERE, Identity, Role, Scope, random};
-use super::{Database, Result, now, parse, stamp};
+use super::{Action, Database, Deed, Result, now, parse, stamp};
 
 /// What the secret of every session begins with.
 const MARK: &str = "pvs_";
@@ -271,6 +272,19 @@ impl Database {
                 .execute(&mut *transaction)
                 .await?;
             changes.push((workspace, Some(before), None));
+        }
+        for (workspace, before, now) in &changes {
+            let action = if now.is_some() { Action::RoleSet } else { Action::RoleRemove };
+            let mut deed = Deed::new(user, action, user).with("by", "groups");
+            if let Some(workspace) = workspace {
+                deed = deed.within(workspace);
+            }
+            for (name, role) in [("before", before), ("role", now)] {
+                if let Some(role) = role {
+                    deed = deed.with(name, role);
+                }
+            }
+            append(&mut transaction, &deed).await?;
         }
         transaction.commit().await?;
         Ok(changes)

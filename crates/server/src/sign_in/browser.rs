@@ -10,7 +10,7 @@ use url::Url;
 use utoipa::IntoParams;
 
 use super::{no_provider, person};
-use crate::database::{SignIn, secret};
+use crate::database::{Action, Deed, SignIn, secret};
 use crate::problem::{Problem, Result};
 use crate::state::Server;
 
@@ -125,6 +125,7 @@ async fn signed_in(server: &Server, headers: &HeaderMap, came: CameBack) -> Resu
     let claims = provider.claims(&tokens, Some(&sign_in.nonce)).await?;
     let user = person::user(server, provider.issuer(), &claims).await?;
     let lasts = server.admission.oidc.session();
+    server.record(&Deed::new(&user, Action::SignIn, &user).with("by", "browser")).await?;
     let secret = server.database.begin_session(&user, None, lasts).await?;
     tracing::info!(user, "signed in by the provider");
     let secure = if sign_in.redirect.starts_with("https:") { "; Secure" } else { "" };

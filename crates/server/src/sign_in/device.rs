@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{no_provider, person};
-use crate::database::{NewToken, Scope};
+use crate::database::{Action, Deed, NewToken, Scope};
 use crate::problem::{Problem, Result};
 use crate::state::Server;
 
@@ -83,8 +83,10 @@ pub(crate) async fn poll(server: &Server, device_code: &str) -> Result<NewToken>
     };
     let claims = provider.claims(&tokens, None).await?;
     let user = person::user(server, provider.issuer(), &claims).await?;
+    server.record(&Deed::new(&user, Action::SignIn, &user).with("by", "command line")).await?;
     let expires_at = jiff::Timestamp::now().checked_add(server.admission.oidc.token()).ok();
-    let token = server.database.make_token(&user, "provenv login", &Scope::default(), expires_at).await?;
+    let token =
+        server.database.make_token(&user, "provenv login", &Scope::default(), expires_at, &user).await?;
     tracing::info!(user, token = token.token.id, "signed in by the provider, on a command line");
     Ok(token)
 }
