@@ -233,6 +233,11 @@ pub fn refuse_local(environment: &Environment) -> Result<()> {
             return Err(refused("the requirement", text));
         }
     }
+    refuse_names(environment)
+}
+
+/// Refuses a name or a version that could be taken for something else.
+pub(crate) fn refuse_names(environment: &Environment) -> Result<()> {
     for platform_text in [environment.name.as_deref(), environment.version.as_deref()].into_iter().flatten() {
         if !is_plain(platform_text) {
             return Err(Error::Arguments {
