@@ -4,9 +4,10 @@ use provenv_definition::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::building::is_whole;
-use crate::catalogue::{NewEnvironment, Same};
+use crate::catalogue::{EnvironmentRow, NewEnvironment, Same};
 use crate::environments::content_digest;
-use crate::{Error, Result, Workspace};
+use crate::lifecycle::Subject;
+use crate::{Error, Registered, Remote, Result, Workspace};
 
 /// What copying a version came to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,6 +42,30 @@ pub struct CopyOptions {
 }
 
 impl Workspace {
+    /// The version that is to be copied: of a name alone the newest.
+    async fn to_copy(&self, reference: &str) -> Result<EnvironmentRow> {
+        let Some(remote) = &self.upstream else { return self.registered(reference).await };
+        let Subject { name, version } = Subject::parse(reference)?;
+        self.mirrored(remote, &name, version.as_deref().unwrap_or("@latest")).await
+    }
+
+    /// Registers the version that `reference` names in a workspace on a server, with its lock. Images are made there, and come out
+    /// the same.
+    pub async fn send_to(&self, remote: &Remote, reference: &str, options: &CopyOptions) -> Result<Copied> {
+        let row = self.to_copy(reference).await?;
+        let from = format!("{}:{}", row.name, row.version);
+        let lock =
+            self.catalogue.lock_text(&row.lock).await?.ok_or_else(|| Error::NoReceipt(from.clone()))?;
+        let mut environment = row.environment;
+        environment.name = Some(options.name.clone().unwrap_or(row.name));
+        environment.version = Some(options.version.clone().unwrap_or(row.version));
+        crate::refuse_local(&environment)?;
+        let sent = serde_json::json!({ "environment": environment, "lock": lock });
+        let Registered { name, version, created, definition, receipt, lock } =
+            remote.register_as(&sent).await?;
+        Ok(Copied { name, version, created, from, definition, receipt, lock, images: Vec::new() })
+    }
+
     /// Copies the version that `reference` names into another workspace on this machine. A version that is the same there already
     /// stays as it is.
     pub async fn copy_to(
@@ -50,7 +75,7 @@ impl Workspace {
         options: &CopyOptions,
         who: &str,
     ) -> Result<Copied> {
-        let row = self.registered(reference).await?;
+        let row = self.to_copy(reference).await?;
         let from = format!("{}:{}", row.name, row.version);
         let missing = || Error::NoReceipt(from.clone());
         let lock = self.catalogue.lock(&row.lock).await?.ok_or_else(missing)?;
@@ -106,7 +131,10 @@ impl Workspace {
         if created {
             let (before, after) = (format!("{here}/{from}"), format!("{place}/{to}"));
             other.catalogue.note_copy(&there.name, &there.version, Some(&before), None, who).await?;
-            self.catalogue.note_copy(&row.name, &row.version, None, Some(&after), who).await?;
+            // What only stands for a workspace on a server has no history.
+            if self.upstream.is_none() {
+                self.catalogue.note_copy(&row.name, &row.version, None, Some(&after), who).await?;
+            }
         }
         Ok(Copied {
             name: there.name,

@@ -123,7 +123,9 @@ impl Importer<'_> {
                 crate::hosting::refuse_names(&environment)?;
                 let definition = definition_digest(&environment.definition);
                 if receipt.definition != definition {
-                    return Err(self.wrong(&format!("its receipt is of another definition than {definition}")));
+                    return Err(
+                        self.wrong(&format!("its receipt is of another definition than {definition}"))
+                    );
                 }
                 let name = environment.name.clone().ok_or(Error::NoName)?;
                 let version = environment.version.take();

@@ -8,6 +8,7 @@ mod support;
 
 mod builds;
 mod command_line;
+mod copies;
 mod environments;
 mod parity;
 mod registry;

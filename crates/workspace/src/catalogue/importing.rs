@@ -51,7 +51,9 @@ impl Catalogue {
                 }
                 Importing::Version(version) => match take(&mut transaction, version).await {
                     Ok(is_new) => created += u64::from(is_new),
-                    Err(error @ (CatalogueError::VersionTaken { .. } | CatalogueError::VersionDeleted { .. })) => {
+                    Err(
+                        error @ (CatalogueError::VersionTaken { .. } | CatalogueError::VersionDeleted { .. }),
+                    ) => {
                         return Ok(Err((place, error.to_string())));
                     }
                     Err(CatalogueError::Database(sqlx::Error::RowNotFound)) => {
@@ -100,11 +102,13 @@ async fn take(connection: &mut Connection, version: &ImportedVersion) -> Result<
 }
 
 async fn document(connection: &mut Connection, digest: &Digest, kind: &str, body: &str) -> Result<()> {
-    sqlx::query("INSERT INTO documents (digest, kind, body) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING")
-        .bind(digest.to_string())
-        .bind(kind)
-        .bind(body)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "INSERT INTO documents (digest, kind, body) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING",
+    )
+    .bind(digest.to_string())
+    .bind(kind)
+    .bind(body)
+    .execute(connection)
+    .await?;
     Ok(())
 }

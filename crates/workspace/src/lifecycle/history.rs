@@ -101,7 +101,7 @@ fn change(name: &str, row: ChangeRow) -> Change {
             change::ARCHIVED => ChangeKind::Archived,
             change::RESTORED => ChangeKind::Restored,
             change::COPIED => ChangeKind::Copied,
-        _ => ChangeKind::Deleted,
+            _ => ChangeKind::Deleted,
         },
         subject: row.subject,
         from: row.before,
