@@ -81,7 +81,7 @@ class Server:
         lines = subprocess.Popen([generator, str(count)], stdout=subprocess.PIPE)
         environment = dict(self.environment, PROVENV_TOKEN=self.token, PROVENV_WORKSPACE=f"{self.url}/default")
         done = subprocess.run([self.provenv, "-o", "json", "env", "import", "-"], stdin=lines.stdout, env=environment,
-                              check=True, capture_output=True, text=True)
+                              check=True, stdout=subprocess.PIPE, text=True)
         assert json.loads(done.stdout)["created"] == count, done.stdout
         return time.monotonic() - begun
 

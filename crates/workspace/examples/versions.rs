@@ -55,7 +55,9 @@ fn locked(number: u64) -> Result<(Definition, Lock), Box<dyn Error>> {
             })
         })
         .collect();
-    let platform = json!({ "base": { "debian": { "suite": "bookworm" } }, "pypi": packages });
+    let python = json!({ "version": "3.11.2", "executable": "/usr/bin/python3.11", "glibc": "2.36" });
+    let platform =
+        json!({ "base": { "debian": { "suite": "bookworm" } }, "python": python, "pypi": packages });
     let lock = json!({
         "format": Lock::FORMAT,
         "definition": definition_digest(&definition),

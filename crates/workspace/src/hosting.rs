@@ -138,8 +138,8 @@ impl Workspace {
         platform: Option<Platform>,
         name: &str,
     ) -> Result<ImageDetails> {
-        let mut rows = self.catalogue.images().await?;
-        rows.retain(|row| row.lock == *lock && platform.is_none_or(|wanted| row.platform == wanted));
+        let mut rows = self.catalogue.images_by_lock(lock).await?;
+        rows.retain(|row| platform.is_none_or(|wanted| row.platform == wanted));
         rows.sort_by_key(|row| row.form != self.form());
         let row = rows.into_iter().next().ok_or_else(|| Error::NoImage(name.to_owned()))?;
         self.details_of_image(row, name).await
