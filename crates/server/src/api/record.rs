@@ -197,6 +197,17 @@ pub async fn copy(
         CopyOptions { name: new_name, version: new_version, places: (workspace.clone(), to.clone()) };
     let copied = from.workspace.copy_to(&into.workspace, &reference, &options, &caller.user).await;
     let copied = copied.map_err(of_change)?;
+    if copied.created {
+        let (here, there) = (&copied.from, format!("{}:{}", copied.name, copied.version));
+        let gone = Deed::new(&caller.user, Action::Copy, here)
+            .within(&workspace)
+            .with("to", format!("{to}/{there}"));
+        let come = Deed::new(&caller.user, Action::Copy, &there)
+            .within(&to)
+            .with("from", format!("{workspace}/{here}"));
+        server.record(&gone.with("lock", copied.lock)).await?;
+        server.record(&come.with("lock", copied.lock)).await?;
+    }
     tracing::info!(by = caller.user, workspace, reference, to, created = copied.created, "copied a version");
     Ok((if copied.created { StatusCode::CREATED } else { StatusCode::OK }, Json(copied)))
 }
@@ -223,6 +234,8 @@ pub async fn import(
         importer.take(&part).await.map_err(of_change)?;
     }
     let imported = importer.finish().await.map_err(of_change)?;
+    let deed = Deed::new(&caller.user, Action::Import, &workspace).within(&workspace);
+    server.record(&deed.with("versions", imported.versions).with("created", imported.created)).await?;
     tracing::info!(
         by = caller.user,
         workspace,
