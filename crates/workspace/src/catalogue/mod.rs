@@ -23,6 +23,7 @@ mod registry;
 mod remote;
 mod runs;
 mod sqlite;
+mod taken;
 mod turn;
 mod uses;
 
@@ -60,6 +61,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("forms.sql"),
     include_str!("lifecycle.sql"),
     include_str!("holdings.sql"),
+    include_str!("taken.sql"),
 ];
 
 /// What can go wrong with the catalogue.

@@ -74,6 +74,9 @@ impl Policy {
         // What its steps asked and took is on no record.
         let by_dockerfile = of_kind(&["base"]).any(Resource::is_of_dockerfile);
         let steps = |name, what| Check::failed(name, format!("a Dockerfile was run: {what} is not known"));
+        // What a receipt says that nobody has signed, who signs now does not know either.
+        let taken = build.external_parameters.lock_taken_from.as_ref();
+        let unsigned = taken.filter(|from| from.signed_by.is_none()).map(|from| from.place.as_str());
         let mut checks = Vec::new();
         if let Some(builders) = &self.builders {
             let id = &run.builder.id;
@@ -82,6 +85,8 @@ impl Policy {
         if let Some(indexes) = &self.indexes {
             let check = if build.external_parameters.lock_from_file {
                 Check::failed("indexes", "the lock came as a file: which indexes were asked is not known")
+            } else if let Some(place) = unsigned {
+                Check::failed("indexes", not_vouched(place, "from which indexes"))
             } else if by_dockerfile {
                 steps("indexes", "which indexes its steps asked")
             } else {
@@ -133,7 +138,10 @@ impl Policy {
             });
         }
         if let Some(max_age) = self.max_age {
-            checks.push(age(run.metadata.started_on, max_age, now));
+            checks.push(match unsigned {
+                Some(place) => Check::failed("age", not_vouched(place, "when")),
+                None => age(run.metadata.started_on, max_age, now),
+            });
         }
         checks
     }
@@ -154,6 +162,10 @@ fn age(chosen: Option<Timestamp>, max_age: Span, now: Timestamp) -> Check {
     let seconds = now.duration_since(chosen).as_secs_f64();
     let good = seconds <= most && seconds >= -300.0;
     Check::of("age", good, format!("its artifacts were chosen at {chosen}"))
+}
+
+fn not_vouched(place: &str, what: &str) -> String {
+    format!("the lock was taken from {place}, and nobody signed {what} its artifacts were chosen")
 }
 
 fn all_below<'a>(
