@@ -11,8 +11,8 @@ use crate::form::{Form, Packing};
 
 use super::statement::{
     BUILD_TYPE, BuildDefinition, Builder, DOCKERFILE, ExternalParameters, InternalParameters, Metadata,
-    PREDICATE_TYPE, Provenance, Resource, RunDetails, STATEMENT_TYPE, StatedDefinition, Statement,
-    TakenFrom, digest_set,
+    PREDICATE_TYPE, Provenance, Resource, RunDetails, STATEMENT_TYPE, StatedDefinition, Statement, TakenFrom,
+    digest_set,
 };
 
 /// A lock's media type.

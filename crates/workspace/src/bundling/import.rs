@@ -9,8 +9,8 @@ use provenv_image::about::ABOUTS_TYPE;
 use provenv_image::export::{self, BundleContents, read_bundle};
 use provenv_image::form::Form;
 use provenv_image::oci::Image;
-use provenv_image::proof::{Referrer, TakenFrom};
 use provenv_image::proof::provenance::{DEFINITION_TYPE, LOCK_TYPE, RECEIPT_TYPE};
+use provenv_image::proof::{Referrer, TakenFrom};
 use provenv_lock::{Lock, Receipt};
 
 use super::{

@@ -7,9 +7,9 @@ use provenv_definition::{Definition, Digest, Platform};
 use provenv_image::about::{ABOUTS_TYPE, MOST_TOLD};
 use provenv_image::form::Form;
 use provenv_image::oci::Image;
-use provenv_image::proof::{Referrer, TakenFrom};
 use provenv_image::proof::artifact::Descriptor;
 use provenv_image::proof::provenance::{LOCK_TYPE, RECEIPT_TYPE};
+use provenv_image::proof::{Referrer, TakenFrom};
 use provenv_lock::{Lock, PypiSource, Receipt};
 use provenv_registry::Repository;
 

@@ -304,12 +304,16 @@ fn receipt(statement: &Statement) -> Option<Check> {
     let from = parameters.lock_taken_from.as_ref()?;
     let place = &from.place;
     Some(match &from.signed_by {
-        Some(key) => {
-            Check::of("receipt", true, format!("was taken from {place}, signed by key {key}, which the builder trusts"))
-        }
+        Some(key) => Check::of(
+            "receipt",
+            true,
+            format!("was taken from {place}, signed by key {key}, which the builder trusts"),
+        ),
         None => Check::skipped(
             "receipt",
-            format!("was taken from {place}, where nobody had signed it: the builder did not choose the artifacts"),
+            format!(
+                "was taken from {place}, where nobody had signed it: the builder did not choose the artifacts"
+            ),
         ),
     })
 }
