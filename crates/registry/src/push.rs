@@ -13,7 +13,6 @@ use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use reqwest::{Method, Response};
 
 use crate::client::{Access, CONTENT_DIGEST, Call, Client, How, NOTHING, TRIES, patient, whole};
-use crate::error::Failure;
 use crate::referrers::ROUNDS;
 use crate::repository::short_pause;
 use crate::upload::{Begun, Upload, begin};

@@ -58,9 +58,9 @@ pub use auditing::{AuditOptions, AuditReport, AuditSummary, Unchecked};
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
 pub use builds::{BuildDetails, BuildStep};
 pub use bundling::{BundleError, Bundled, BundledImage, ImportOptions};
-pub use catalogue::{BuildStatus, CatalogueError, RunStatus};
+pub use catalogue::{BuildStatus, CatalogueError, RunStatus, Tables};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
-pub use config::{Config, ConfigError, default_workspace, parse_size};
+pub use config::{Config, ConfigError, ServerSettings, default_workspace, parse_size};
 pub use curated::is_curated;
 pub use dockerfile::{BuildSecret, Builder, DockerfileError, MissingEngine};
 pub use environments::{EnvironmentDetails, RegisterOptions, Registered};
@@ -120,8 +120,17 @@ pub struct OpenOptions {
     pub builder: Option<Builder>,
     /// What steps of Dockerfiles may ask for.
     pub secrets: Vec<BuildSecret>,
-    /// What the name of its schema ends in, where a server has several workspaces in one database.
-    pub schema_ending: Option<String>,
+    /// The server that has it, where it is one of a server's workspaces.
+    pub of_server: Option<OfServer>,
+}
+
+/// What is said of a workspace of a server.
+#[derive(Clone, Debug, Default)]
+pub struct OfServer {
+    /// What the name of its schema ends in.
+    pub schema_ending: String,
+    /// The database that all workspaces of the server are in, over the one that the settings name for catalogues.
+    pub database: Option<String>,
 }
 
 /// A local workspace: a folder with the catalogue, the store and the runs.
@@ -147,8 +156,9 @@ impl Workspace {
         }
         let store = Store::open(options.root.join("store"))?;
         let mut config = Config::load()?;
-        if let Some(ending) = options.schema_ending {
-            config.catalogue.schema = Some(format!("{}_{ending}", config.catalogue.schema()));
+        if let Some(server) = options.of_server {
+            config.catalogue.schema = Some(format!("{}_{}", config.catalogue.schema(), server.schema_ending));
+            config.catalogue.url = server.database.or(config.catalogue.url);
         }
         let catalogue = catalogue::Catalogue::open(&options.root, &config.catalogue).await?;
         if let Some(builder) = options.builder {
@@ -173,9 +183,12 @@ impl Workspace {
         &self.root
     }
 
-    /// The schema that its catalogue is in, where that is a database's.
-    pub fn schema(&self) -> Option<&str> {
-        self.config.catalogue.url.is_some().then(|| self.config.catalogue.schema())
+    /// What another process has to be told of where its catalogue is, as variables, where that is not in its folder. Not to
+    /// be shown: the URL may hold a password.
+    pub fn catalogue_variables(&self) -> Vec<(&'static str, String)> {
+        let settings = &self.config.catalogue;
+        let Some(url) = &settings.url else { return Vec::new() };
+        vec![("PROVENV_CATALOGUE", url.clone()), ("PROVENV_CATALOGUE_SCHEMA", settings.schema().to_owned())]
     }
 
     /// Ends what is pending; errors at this point have nobody to hear them.

@@ -191,7 +191,7 @@ impl Context {
             no_cache_registry,
             builder,
             secrets,
-            schema_ending: None,
+            of_server: None,
         })
         .await?)
     }

@@ -12,4 +12,5 @@ mod environments;
 mod registry;
 mod roles;
 mod running;
+mod several;
 mod team;
