@@ -299,7 +299,7 @@ impl Workspace {
                     Ok(reference) => Some(reference),
                     // The image is there all the same.
                     Err(error) => {
-                        let (name, why) = (cache.name(), with_causes(&error));
+                        let (name, why) = (cache.name(), crate::cache::refused(&error));
                         self.reporter.note(&format!("the image could not be put into {name}: {why}"));
                         None
                     }

@@ -117,6 +117,9 @@ impl Workspace {
         let (store, reporter, path) = (self.store.clone(), Arc::clone(&self.reporter), file.to_owned());
         let read = tokio::task::spawn_blocking(move || read_bundle(&store, &path, reporter.as_ref())).await?;
         let contents = read.map_err(|error| match error {
+            export::Error::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                BundleError::Missing(file.to_owned()).into()
+            }
             export::Error::Read { source, .. } => {
                 Error::from(BundleError::Unsound { file: file.to_owned(), what: source.to_string() })
             }

@@ -50,6 +50,18 @@ impl<E: Into<Error>> From<E> for Refused {
     }
 }
 
+/// Why a registry failed, and how to log in where that is it.
+pub(crate) fn refused(error: &Error) -> String {
+    let why = with_causes(error);
+    match error {
+        Error::Registry(denied @ provenv_registry::Error::Denied { .. }) => match denied.hint() {
+            Some(hint) => format!("{why}; {hint}"),
+            None => why,
+        },
+        _ => why,
+    }
+}
+
 fn because(reason: impl Into<String>) -> Refused {
     Refused::Because(reason.into())
 }
@@ -72,7 +84,7 @@ impl Workspace {
             }
             Err(Refused::Failed(error @ (Error::Registry(_) | Error::Proof(_)))) => {
                 cache.set_down();
-                let why = with_causes(&error);
+                let why = refused(&error);
                 self.reporter.note(&format!("the shared cache {name} is left aside: {why}"));
                 Ok(None)
             }
@@ -104,7 +116,7 @@ impl Workspace {
             "lock and receipt are those that {} has for this definition, chosen at {}; `provenv lock FILE --upgrade` chooses \
              anew",
             cache.name(),
-            receipt.resolved_at
+            format_args!("{:.0}", receipt.resolved_at)
         ));
         self.current_lock(digest).await
     }

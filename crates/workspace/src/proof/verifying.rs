@@ -147,7 +147,7 @@ impl Workspace {
         if signed {
             match believe(evidence, &keys) {
                 Ok((statement, key)) => {
-                    checks.push(Check::of("signature", true, format!("by key {}", key.id())));
+                    checks.push(Check::of("signature", true, format!("by key {}", self.called(&key.id()))));
                     checks.push(Check::of("subject", true, format!("is about {}", evidence.image)));
                     believed = Some((statement, key));
                 }
@@ -159,7 +159,7 @@ impl Workspace {
         let statement = believed.as_ref().map(|(statement, _)| statement);
         if let Some(statement) = statement {
             checks.extend(self.check_lock_of(evidence, statement).await?);
-            checks.extend(receipt(statement));
+            checks.extend(self.receipt(statement));
             checks.extend(policy.check(statement, jiff::Timestamp::now()));
         }
         let lock = match statement {
@@ -296,26 +296,23 @@ impl Workspace {
         drop(pin);
         Ok(compare(evidence, &image))
     }
-}
 
-/// Who chose what the image is made of, where that was not who signs.
-fn receipt(statement: &Statement) -> Option<Check> {
-    let parameters = &statement.predicate.build_definition.external_parameters;
-    let from = parameters.lock_taken_from.as_ref()?;
-    let place = &from.place;
-    Some(match &from.signed_by {
-        Some(key) => Check::of(
-            "receipt",
-            true,
-            format!("was taken from {place}, signed by key {key}, which the builder trusts"),
-        ),
-        None => Check::skipped(
-            "receipt",
-            format!(
-                "was taken from {place}, where nobody had signed it: the builder did not choose the artifacts"
+    /// Who chose what the image is made of, where that was not who signs.
+    fn receipt(&self, statement: &Statement) -> Option<Check> {
+        let parameters = &statement.predicate.build_definition.external_parameters;
+        let TakenFrom { place, signed_by } = parameters.lock_taken_from.as_ref()?;
+        Some(match signed_by {
+            Some(key) => {
+                let key = self.called(key);
+                let detail = format!("was taken from {place}, signed by key {key}, which the builder trusts");
+                Check::of("receipt", true, detail)
+            }
+            None => Check::skipped(
+                "receipt",
+                format!("was taken from {place}, where nobody had signed it: the builder did not choose the artifacts"),
             ),
-        ),
-    })
+        })
+    }
 }
 
 /// The statement that says where the image comes from and is signed by one of `keys`.
