@@ -164,7 +164,14 @@ fn age(chosen: Option<Timestamp>, max_age: Span, now: Timestamp) -> Check {
     };
     let seconds = now.duration_since(chosen).as_secs_f64();
     let good = seconds <= most && seconds >= -300.0;
-    Check::of("age", good, format!("its artifacts were chosen at {chosen:.0}{}", if good { String::new() } else { format!("; at most {max_age:#} may have passed") }))
+    Check::of(
+        "age",
+        good,
+        format!(
+            "its artifacts were chosen at {chosen:.0}{}",
+            if good { String::new() } else { format!("; at most {max_age:#} may have passed") }
+        ),
+    )
 }
 
 fn not_vouched(place: &str, what: &str) -> String {
@@ -198,7 +205,11 @@ fn unless(good: bool, may: &str, allowed: &[impl ToString]) -> String {
         return String::new();
     }
     let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
-    if allowed.is_empty() { "; by the policy nothing is".to_owned() } else { format!("; by the policy {} {may}", allowed.join(", ")) }
+    if allowed.is_empty() {
+        "; by the policy nothing is".to_owned()
+    } else {
+        format!("; by the policy {} {may}", allowed.join(", "))
+    }
 }
 
 fn shown(resource: &Resource) -> String {

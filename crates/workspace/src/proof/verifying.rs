@@ -309,7 +309,9 @@ impl Workspace {
             }
             None => Check::skipped(
                 "receipt",
-                format!("was taken from {place}, where nobody had signed it: the builder did not choose the artifacts"),
+                format!(
+                    "was taken from {place}, where nobody had signed it: the builder did not choose the artifacts"
+                ),
             ),
         })
     }
