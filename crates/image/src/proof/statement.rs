@@ -84,7 +84,7 @@ pub struct ExternalParameters {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TakenFrom {
-    /// The repository of a shared cache, or the file name of a bundle.
+    /// The repository of a shared cache, the URL of a workspace on a server, or the file name of a bundle.
     pub place: String,
     /// The key that had signed it, and that the builder trusted; without one, whoever may write there stands for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
--- Version 11: receipts that were not written here, and where they were taken from.
+-- Version 12: receipts that were not written here, and where they were taken from.
 CREATE TABLE taken_receipts (
     receipt   TEXT PRIMARY KEY REFERENCES documents (digest),
     place     TEXT NOT NULL, -- as users are shown it, without credentials
