@@ -66,6 +66,15 @@ fn what_a_shared_cache_chose_is_not_signed_as_ones_own() {
         assert!(failed["outcome"] == "failed", "{verified}");
         assert!(failed["detail"].as_str().unwrap().contains("taken from"), "{verified}");
     }
+    // What a policy refuses, it says what it allows instead.
+    second.write("policy.toml", "builders = [\"https://ci.example/a\"]\nbases = [\"debian:sid\"]");
+    let done = second.run(["image", "verify", "tea.yaml", "--key", "second", "--policy", "policy.toml"]);
+    for allowed in
+        ["by the policy https://ci.example/a may build", "by the policy debian:sid may be stood on"]
+    {
+        assert!(done.code == 1 && done.stdout.contains(allowed), "{}", done.stdout);
+    }
+    assert!(done.stdout.contains("by key second (sha256:"), "{}", done.stdout);
     // It is this machine's own where it chooses itself.
     second.run(["lock", "tea.yaml", "--upgrade"]).ok();
     second.json(["build", "tea.yaml"]);
@@ -89,6 +98,16 @@ fn what_a_shared_cache_chose_is_not_signed_as_ones_own() {
     third.write("policy.toml", "max_age = \"90d\"");
     let verified = third.json(["image", "verify", "tea.yaml", "--key", "third", "--policy", "policy.toml"]);
     assert_eq!(check(&verified, "receipt").unwrap()["outcome"], "passed", "{verified}");
+}
+
+#[test]
+fn no_push_is_offline() {
+    let workspace = Workspace::empty();
+    workspace.write("tea.yaml", "name: tea\n");
+    let mut command = workspace.command();
+    command.env("PROVENV_CACHE_REGISTRY", "127.0.0.1:1/team");
+    let done = Done::from(command.args(["--offline", "build", "tea.yaml", "--push"]).output().unwrap());
+    assert!(done.code == 2 && done.stderr.contains("both cannot be"), "{}", done.stderr);
 }
 
 #[test]

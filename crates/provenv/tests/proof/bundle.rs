@@ -59,6 +59,9 @@ fn what_is_broken_or_no_bundle_is_refused_and_leaves_nothing_in_sight() {
     workspace.json(["bundle", "export", "environment.yaml", "--to", "tea.tar"]);
     let whole = fs_err::read(setup.path("tea.tar")).unwrap();
     let elsewhere = Workspace::empty();
+    let done = elsewhere.run(["bundle", "import", "nosuch.tar"]);
+    assert!(done.code == 1 && done.stderr.contains("there is no bundle `"), "{}", done.stderr);
+    assert!(!done.stderr.contains("export it anew"), "{}", done.stderr);
     let refused = |bytes: &[u8], why: &str| {
         fs_err::write(elsewhere.path().join("tea.tar"), bytes).unwrap();
         let done = elsewhere.run(["--offline", "bundle", "import", "tea.tar"]);

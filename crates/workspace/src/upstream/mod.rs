@@ -88,7 +88,7 @@ impl Workspace {
         if self.catalogue.receipt(&receipt).await?.is_none() || self.catalogue.lock(&lock).await?.is_none() {
             let lock_bytes = remote.part(&found, "lock").await?;
             let receipt_bytes = remote.part(&found, "receipt").await?;
-            let from = TakenFrom { place: remote.url().to_string(), signed_by: None };
+            let from = TakenFrom { place: remote.url(), signed_by: None };
             self.take_in(&found.environment, &lock_bytes, receipt_bytes, &from).await?.map_err(&unsound)?;
         }
         let EnvironmentDetails { created_at, created_by, from, archived, environment, .. } = found;
