@@ -328,19 +328,11 @@ struct NotMade {
 
 /// Whether something failed because the network is not to be used.
 fn is_offline(error: &Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        let fetch = error.downcast_ref::<provenv_fetch::Error>();
-        let fetch = fetch.or_else(|| error.downcast_ref::<Box<provenv_fetch::Error>>().map(|error| &**error));
-        let registry = error.downcast_ref::<provenv_registry::Error>();
-        if matches!(fetch, Some(provenv_fetch::Error::Offline(_)))
-            || matches!(registry, Some(provenv_registry::Error::Offline { .. }))
-            || matches!(error.downcast_ref(), Some(Error::Fetch(provenv_fetch::Error::Offline(_))))
-            || matches!(error.downcast_ref(), Some(Error::Registry(provenv_registry::Error::Offline { .. })))
-        {
-            return true;
+    match error {
+        Error::Fetch(error) | Error::Image(provenv_image::Error::Fetch(error)) => {
+            matches!(error, provenv_fetch::Error::Offline(_))
         }
-        cause = error.source();
+        Error::Registry(error) => matches!(error, provenv_registry::Error::Offline { .. }),
+        _ => false,
     }
-    false
 }
