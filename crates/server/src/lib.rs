@@ -6,11 +6,13 @@
 mod access;
 mod again;
 mod api;
+mod audit;
 mod database;
 mod metrics;
 mod problem;
 mod registry;
 mod state;
+mod unbroken;
 mod worker;
 
 use std::io;
@@ -23,7 +25,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{Method, StatusCode, Uri};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use provenv_workspace::{Config, Door, HostingError, StopSignal};
@@ -33,9 +35,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 pub use api::description;
+pub use audit::LedgerError;
 pub use database::DatabaseError;
 
 use crate::access::Decisions;
+use crate::audit::Ledger;
 use crate::database::{Database, Role};
 use crate::problem::Problem;
 use crate::state::{Server, told_to_stop};
@@ -46,6 +50,8 @@ const GRACE: Duration = Duration::from_secs(30);
 const DEFAULT: &str = "default";
 /// The first owner.
 const OWNER: &str = "owner";
+/// Whoever starts the server, in the audit log.
+const SELF: &str = "(server)";
 
 /// How a server is run.
 #[derive(Clone, Debug)]
@@ -87,6 +93,9 @@ pub enum ServeError {
     /// Its database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// Its audit log.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// A workspace.
     #[error("the workspace `{DEFAULT}` cannot be made: {0}")]
     Workspace(String),
@@ -107,6 +116,7 @@ impl ServeError {
         match self {
             Self::Folder(_) => Some("name a folder that is yours with --root".to_owned()),
             Self::Database(error) => error.hint(),
+            Self::Ledger(error) => Some(error.hint()),
             Self::Hosting(error) => error.hint(),
             Self::Other(error) => error.hint(),
             _ => None,
@@ -125,10 +135,12 @@ pub async fn serve(
     private(&root).map_err(ServeError::Folder)?;
     let settings = Config::load().map_err(provenv_workspace::Error::from)?.server;
     let database = Database::open(&root, &settings).await?;
+    let ledger = Ledger::open(&root, &database.begin_audit_log().await?)?;
     let (tell, stopping) = watch::channel(false);
     let text = description();
     let decisions = Decisions::of(&serde_json::from_str(&text).unwrap_or_default());
-    let server = Arc::new(Server::new(root.clone(), settings, database, stopping.clone(), decisions, text));
+    let server =
+        Arc::new(Server::new(root.clone(), settings, database, ledger, stopping.clone(), decisions, text));
     let owner_token = begin(&server, options.owner_token).await?;
     let door = Door::open(&options.listen, options.tls.as_ref()).await?;
     let scheme = if door.is_secure() { "https" } else { "http" };
@@ -172,13 +184,14 @@ fn private(root: &std::path::Path) -> io::Result<()> {
 /// What a server begins with: a workspace, and an owner. Gives the owner's token, if one was made.
 async fn begin(server: &Server, owner_token: bool) -> Result<Option<String>, ServeError> {
     let made = |problem: Box<Problem>| ServeError::Workspace(problem.detail);
-    server.make_workspace(DEFAULT, OWNER).await.map_err(made)?;
+    server.make_workspace(DEFAULT, SELF).await.map_err(made)?;
     let is_new = server.database.tokens(None).await?.is_empty();
     if !is_new && !owner_token {
         return Ok(None);
     }
-    server.database.set_role(OWNER, None, Some(Role::Owner)).await?;
-    Ok(Some(server.database.make_token(OWNER, "made when the server began", None).await?.secret))
+    server.database.set_role(OWNER, None, Some(Role::Owner), SELF).await?;
+    let token = server.database.make_token(OWNER, "made when the server began", None, SELF).await?;
+    Ok(Some(token.secret))
 }
 
 /// Everything that is answered.
@@ -187,6 +200,7 @@ fn app(server: &Arc<Server>) -> Router {
     let api = routes
         .route_layer(from_fn_with_state(Arc::clone(server), again::once))
         .route_layer(from_fn_with_state(Arc::clone(server), access::admit))
+        .route_layer(from_fn(unbroken::to_the_end))
         .layer(DefaultBodyLimit::max(again::MOST))
         .layer(CompressionLayer::new())
         .method_not_allowed_fallback(not_allowed)
