@@ -111,7 +111,7 @@ impl Workspace {
         let Some(FoundLock { lock, receipt, text, from }) = self.settled(cache, "lock", found)? else {
             return Ok(None);
         };
-        self.catalogue.import_resolution(definition, &lock, &receipt, &text, &from).await?;
+        self.catalogue.import_resolution(definition, &lock, &receipt, &text, Some(&from)).await?;
         self.reporter.note(&format!(
             "lock and receipt are those that {} has for this definition, chosen at {}; `provenv lock FILE --upgrade` chooses \
              anew",
@@ -287,7 +287,7 @@ async fn in_time<T>(look_up: impl Future<Output = Result<T, Refused>>) -> Result
 }
 
 /// The files of a lock that no index has.
-pub(super) fn built(lock: &Lock) -> Vec<Digest> {
+pub(crate) fn built(lock: &Lock) -> Vec<Digest> {
     let mut built = Vec::new();
     for platform in lock.platforms.values() {
         for package in &platform.pypi {

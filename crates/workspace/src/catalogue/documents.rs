@@ -107,14 +107,14 @@ impl Catalogue {
     }
 
     /// Keeps what another workspace resolved, the receipt as it was written there, and where it was taken from, unless it was
-    /// written here. It becomes the definition's current one only where there is none.
+    /// written on this machine. It becomes the definition's current one only where there is none.
     pub async fn import_resolution(
         &self,
         definition: &Definition,
         lock: &Lock,
         receipt: &Receipt,
         receipt_text: &str,
-        from: &TakenFrom,
+        from: Option<&TakenFrom>,
     ) -> Result<()> {
         let definition_body = serde_json::to_string(definition).map_err(corrupt("definition"))?;
         let lock_body = String::from_utf8(lock.to_bytes()).map_err(corrupt("lock"))?;
@@ -140,7 +140,7 @@ impl Catalogue {
                 .execute(&mut *transaction)
                 .await?;
         }
-        if !is_own {
+        if let Some(from) = from.filter(|_| !is_own) {
             note_taken(&mut transaction, &receipt_digest, from).await?;
         }
         sqlx::query(

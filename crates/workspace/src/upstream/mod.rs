@@ -147,7 +147,7 @@ impl Workspace {
         }
         // What it names that the definition does not is fetched as a stranger's.
         self.distrust_lock(definition, &lock).await?;
-        self.catalogue.import_resolution(definition, &lock, &receipt, &text, from).await?;
+        self.catalogue.import_resolution(definition, &lock, &receipt, &text, Some(from)).await?;
         Ok(Ok(()))
     }
 
