@@ -7,10 +7,12 @@ mod access;
 mod again;
 mod api;
 mod audit;
+mod backup;
 mod database;
 mod metrics;
 mod problem;
 mod registry;
+mod secrets;
 mod state;
 mod unbroken;
 mod worker;
@@ -36,6 +38,7 @@ use tower_http::compression::CompressionLayer;
 
 pub use api::description;
 pub use audit::LedgerError;
+pub use backup::{Backup, BackupError, BackupOptions, backup, restore};
 pub use database::DatabaseError;
 
 use crate::access::Decisions;

@@ -13,6 +13,7 @@ use crate::audit::Ledger;
 use crate::database::{Database, Deed};
 use crate::metrics::Metrics;
 use crate::problem::{Problem, Result};
+use crate::secrets::{Held, Secrets};
 
 /// How many definitions are resolved at once: each may run a package manager.
 const RESOLVING: usize = 2;
@@ -30,6 +31,8 @@ pub(crate) struct Server {
     pub database: Database,
     /// What is signed of the audit log.
     pub ledger: Ledger,
+    /// The keys of the secrets.
+    pub secrets: Secrets,
     /// The workspaces that were opened.
     opened: RwLock<HashMap<String, Arc<Opened>>>,
     /// Rung when a job is queued.
@@ -54,6 +57,8 @@ pub(crate) struct Server {
 pub(crate) struct Opened {
     pub workspace: Workspace,
     pub registry: Mounted,
+    /// What definitions are fetched with, as it was read last.
+    held: Held,
 }
 
 /// A name that can be a folder, a part of a path, and the first component of a repository.
@@ -78,6 +83,7 @@ impl Server {
         description: String,
     ) -> Self {
         Self {
+            secrets: Secrets::of(&root),
             root,
             settings,
             database,
@@ -97,6 +103,12 @@ impl Server {
     /// Writes down what was done elsewhere than in the database: after it was done, before it is answered.
     pub async fn record(&self, deed: &Deed) -> Result<()> {
         Ok(self.database.record(deed).await?)
+    }
+
+    /// Reads the secrets of a workspace, for what is about to be resolved there.
+    pub async fn hold_secrets(&self, name: &str, opened: &Opened) -> Result<()> {
+        opened.held.replace(self.secrets.open(&self.database, name).await?);
+        Ok(())
     }
 
     /// The folder of a workspace.
@@ -136,6 +148,7 @@ impl Server {
         }
         let root = self.folder(name);
         fs_err::create_dir_all(&root).map_err(|error| Problem::fault(&error))?;
+        let held = Held::default();
         let workspace = Workspace::open(OpenOptions {
             root,
             reporter: Arc::new(Silent),
@@ -145,6 +158,7 @@ impl Server {
             secrets: Vec::new(),
             of_server: Some(OfServer {
                 schema_ending: name.replace('-', "_"),
+                credentials: Some(held.by_host()),
                 database: self.settings.database.clone(),
             }),
         })
@@ -159,7 +173,7 @@ impl Server {
                 () = told_to_stop(&mut stopping) => {}
             }
         });
-        let opened = Arc::new(Opened { workspace, registry });
+        let opened = Arc::new(Opened { workspace, registry, held });
         all.insert(name.to_owned(), Arc::clone(&opened));
         Ok(opened)
     }

@@ -7,6 +7,7 @@ mod client;
 mod support;
 
 mod audit;
+mod backup;
 mod builds;
 mod command_line;
 mod environments;
@@ -14,5 +15,6 @@ mod parity;
 mod registry;
 mod roles;
 mod running;
+mod secrets;
 mod several;
 mod team;

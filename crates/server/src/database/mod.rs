@@ -7,6 +7,7 @@ mod answers;
 mod audit;
 mod jobs;
 mod people;
+mod secrets;
 
 use std::path::Path;
 
@@ -16,13 +17,15 @@ pub use answers::Answered;
 pub use audit::{Action, AuditFilter, AuditRow, Deed};
 pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob};
 pub use people::{NewToken, Role, Token};
+pub use secrets::{SealedSecret, Secret};
 
 /// The file, where it is not in PostgreSQL.
 const FILE: &str = "server.db";
 
 /// The schemas, oldest first; the database says how many are in. They keep to what both databases take: `TEXT`, `BIGINT`,
 /// `BLOB`, times as text.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("audit.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema.sql"), include_str!("audit.sql"), include_str!("secrets.sql")];
 
 /// What queries are sent through.
 type Connection = sqlx::AnyConnection;

@@ -6,6 +6,7 @@ mod audit_log;
 mod events;
 mod login;
 mod record;
+mod secrets;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::{EnvironmentDetails, EnvironmentPage, Error, Find, Include, Registere
 pub use audit_log::AuditLogFilter;
 pub use login::{Login, forget_token, keep_token};
 pub use record::RemoteRun;
+pub use secrets::{NewRemoteSecret, RemoteSecret};
 
 /// How long a connection may take to come about.
 const PATIENCE: Duration = Duration::from_secs(20);
