@@ -11,6 +11,7 @@ mod capture;
 mod changes;
 mod check;
 mod completions;
+mod copy;
 mod diff;
 mod env;
 mod export;

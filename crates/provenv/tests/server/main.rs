@@ -10,6 +10,7 @@ mod audit;
 mod backup;
 mod builds;
 mod command_line;
+mod copies;
 mod environments;
 mod parity;
 mod registry;
