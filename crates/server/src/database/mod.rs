@@ -129,3 +129,40 @@ fn now() -> String {
 fn parse<T: std::str::FromStr>(what: &'static str, value: String) -> Result<T> {
     value.parse().map_err(|_| DatabaseError::Corrupt { what, value })
 }
+
+#[cfg(test)]
+mod tests {
+    use provenv_workspace::{ServerSettings, Tables};
+
+    use super::{Action, AuditFilter, Database, Deed, FILE, MIGRATIONS};
+
+    /// What a server of the first schema had.
+    const FIRST: &str = "
+        INSERT INTO workspaces VALUES ('default', '2026-07-01T09:30:00.000000Z', 'owner');
+        INSERT INTO roles VALUES ('*', 'owner', 'owner');
+        INSERT INTO tokens VALUES ('t', 'owner', 'd', 'pvt_x', '', '2026-07-01T09:30:00.000000Z', NULL, NULL, NULL);";
+
+    #[tokio::test]
+    async fn a_database_of_every_older_schema_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = ServerSettings::default();
+        for older in 1..=MIGRATIONS.len() {
+            let root = folder.path().join(older.to_string());
+            fs_err::create_dir(&root).unwrap();
+            let tables = Tables::open(&root, FILE, &MIGRATIONS[..older], &settings).await.unwrap();
+            sqlx::raw_sql(FIRST).execute(&tables.pool).await.unwrap();
+            tables.close().await;
+
+            let database = Database::open(&root, &settings).await.unwrap();
+            assert_eq!(database.workspaces().await.unwrap(), ["default"], "schema {older}");
+            assert_eq!(database.tokens(None).await.unwrap().len(), 1, "schema {older}");
+            // What came since works.
+            database.begin_audit_log().await.unwrap();
+            database.record(&Deed::new("ann", Action::SignIn, "ann")).await.unwrap();
+            let entries = database.audit_entries(&AuditFilter::default(), 10).await.unwrap();
+            assert_eq!(entries.len(), 1, "schema {older}");
+            assert!(database.secrets("default").await.unwrap().is_empty());
+            database.close().await;
+        }
+    }
+}
