@@ -26,6 +26,7 @@ mod remote;
 mod runs;
 mod sqlite;
 mod tables;
+mod taken;
 mod turn;
 mod uses;
 
@@ -68,6 +69,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("lifecycle.sql"),
     include_str!("holdings.sql"),
     include_str!("reported.sql"),
+    include_str!("taken.sql"),
 ];
 
 /// What can go wrong with the catalogue.
