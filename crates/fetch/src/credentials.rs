@@ -21,6 +21,7 @@ use percent_encoding::percent_decode_str;
 use provenv_definition::SafeUrl;
 use rattler_networking::authentication_storage::backends::file::FileStorage;
 use rattler_networking::{Authentication as Stored, AuthenticationStorage};
+use serde::Deserialize;
 use url::Url;
 
 use crate::netrc::{self, Entry};
@@ -63,6 +64,59 @@ impl fmt::Debug for Authentication {
     }
 }
 
+/// Credentials by the exact host, with its port where that is not the scheme's own. Whoever gives these gives no others: no
+/// variables, files or programs are asked.
+#[derive(Clone)]
+pub struct HostCredentials(Arc<dyn Fn(&str) -> Option<Credentials> + Send + Sync>);
+
+impl HostCredentials {
+    /// The variable in which a server hands them to the processes of its builds: an object in JSON, by host.
+    pub const VARIABLE: &str = "PROVENV_CREDENTIALS";
+
+    /// Those that `find` has for a host.
+    pub fn new(find: impl Fn(&str) -> Option<Credentials> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(find))
+    }
+
+    /// Those of the variable, if it is set. What cannot be read names none.
+    pub fn of_environment() -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Pair {
+            #[serde(default)]
+            username: String,
+            #[serde(default)]
+            password: String,
+        }
+        let text = std::env::var_os(Self::VARIABLE)?;
+        // Not the error's own text: it may quote a secret.
+        let parsed: HashMap<String, Pair> =
+            serde_json::from_str(&text.to_string_lossy()).unwrap_or_else(|_| {
+                tracing::warn!("{} is not an object of hosts in JSON, and counts as empty", Self::VARIABLE);
+                HashMap::new()
+            });
+        Some(Self::new(move |host| {
+            let Pair { username, password } = parsed.get(host)?;
+            Some(Credentials { username: username.clone(), password: password.clone() })
+        }))
+    }
+
+    /// Those for `HOST` or `HOST:PORT`.
+    pub fn find(&self, host: &str) -> Option<Credentials> {
+        (self.0)(host)
+    }
+
+    fn find_for(&self, url: &Url) -> Option<Credentials> {
+        let host = url.host_str()?;
+        self.find(&url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+    }
+}
+
+impl fmt::Debug for HostCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HostCredentials(****)")
+    }
+}
+
 type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// Where credentials are looked for.
@@ -72,6 +126,7 @@ pub struct CredentialSources {
     netrc: Option<PathBuf>,
     keyring: Option<PathBuf>,
     rattler: Vec<PathBuf>,
+    hosts: Option<HostCredentials>,
 }
 
 impl CredentialSources {
@@ -89,6 +144,7 @@ impl CredentialSources {
                 .into_iter()
                 .chain(std::env::home_dir().map(|home| home.join(".rattler/credentials.json")))
                 .collect(),
+            hosts: None,
         }
     }
 
@@ -98,7 +154,12 @@ impl CredentialSources {
         netrc: Option<PathBuf>,
         keyring: Option<PathBuf>,
     ) -> Self {
-        Self { variables: Arc::new(variables), netrc, keyring, rattler: Vec::new() }
+        Self { variables: Arc::new(variables), netrc, keyring, rattler: Vec::new(), hosts: None }
+    }
+
+    /// Those of hosts, and nothing else.
+    pub fn of_hosts(hosts: HostCredentials) -> Self {
+        Self { hosts: Some(hosts), ..Self::new(|_| None, None, None) }
     }
 
     /// These, and files that pixi or rattler wrote.
@@ -129,6 +190,11 @@ impl fmt::Debug for CredentialSources {
 pub(crate) fn index_name(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let text = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}_{port}"));
+    letters(&text)
+}
+
+/// As variables can be called.
+fn letters(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }
 
@@ -177,6 +243,17 @@ impl Keychain {
         url.host_str().is_some_and(|host| named.contains(host))
     }
 
+    /// Whether another host that the user named has variables of the same name: nobody can tell whose they are then.
+    fn is_shared(&self, url: &Url) -> bool {
+        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = url.host_str().unwrap_or_default();
+        let shared = named.iter().any(|host| host != own && letters(host) == letters(own));
+        if shared {
+            tracing::warn!(host = own, "another host has variables of the same name: they are for neither");
+        }
+        shared
+    }
+
     /// Notes that a stranger named the origin of `url`.
     pub(crate) fn distrust(&self, url: &Url) {
         let mut strange = self.strange.lock().unwrap_or_else(PoisonError::into_inner);
@@ -203,6 +280,14 @@ impl Keychain {
             (username, Some(password)) => Some(basic(username.unwrap_or_default(), password)),
             // A variable alone names a token; a plain name is a user whose password is elsewhere.
             (Some(token), None) if url.username().contains(VARIABLE) => Some(basic(token, String::new())),
+            (username, None) if self.sources.hosts.is_some() => {
+                // Asked for each time: a secret may be set anew. It is for the very host that is asked, whoever led there.
+                let found = self.sources.hosts.as_ref().and_then(|hosts| hosts.find_for(url));
+                let found =
+                    found.filter(|found| username.as_ref().is_none_or(|name| *name == found.username));
+                let alone = || username.clone().map(|username| basic(username, String::new()));
+                return Ok(found.map(Authentication::Basic).or_else(alone));
+            }
             (username, None) => {
                 let key = (origin, username);
                 if let Some(known) = known().get(&key) {
@@ -226,7 +311,7 @@ impl Keychain {
     fn look_up(&self, url: &Url, username: Option<&str>, redirected: bool) -> Option<Authentication> {
         // `a-b.example` and `a.b.example` have the same variables: whoever may choose the host could choose the other one.
         let (env_username, env_password) =
-            if self.is_named(url) { self.variables_for(url) } else { (None, None) };
+            if self.is_named(url) && !self.is_shared(url) { self.variables_for(url) } else { (None, None) };
         let username = username.map(str::to_owned).or(env_username);
         let basic = |username, password| Some(Authentication::Basic(Credentials { username, password }));
         if let Some(password) = env_password {
@@ -489,6 +574,34 @@ mod tests {
         assert_eq!(keychain.find(&other, false).unwrap(), None);
         keychain.trust(&Url::parse("https://pypi.corp-invalid:1/").unwrap());
         assert_eq!(keychain.find(&other, false).unwrap(), basic("anna", "one"));
+    }
+
+    #[test]
+    fn hosts_with_the_same_variables_get_none_of_them() {
+        let variables = &[("PROVENV_INDEX_A_B_INVALID_PASSWORD", "one")];
+        let (_folder, keychain) = keychain(variables, "", None);
+        let [dash, dot] =
+            ["https://a-b.invalid/", "https://a.b.invalid/"].map(|url| Url::parse(url).unwrap());
+        keychain.trust(&dash);
+        assert!(keychain.find(&dash, false).unwrap().is_some());
+        keychain.trust(&dot);
+        assert_eq!(keychain.find(&dot, false).unwrap(), None);
+    }
+
+    #[test]
+    fn credentials_of_hosts_are_for_these_and_nothing_else_is_asked() {
+        let hosts = super::HostCredentials::new(|host| {
+            let (username, password) = pair("anna", "one");
+            ["a-b.invalid", "a-b.invalid:8443"].contains(&host).then_some(Credentials { username, password })
+        });
+        let keychain = Keychain::new(CredentialSources::of_hosts(hosts));
+        assert_eq!(find(&keychain, "https://a-b.invalid/x"), Some(pair("anna", "one")));
+        assert_eq!(find(&keychain, "https://a-b.invalid:8443/x"), Some(pair("anna", "one")));
+        assert_eq!(find(&keychain, "https://anna@a-b.invalid/x"), Some(pair("anna", "one")));
+        for url in ["https://a.b.invalid/", "https://a-b.invalid:9443/", "https://x.a-b.invalid/"] {
+            assert_eq!(find(&keychain, url), None, "{url}");
+        }
+        assert_eq!(find(&keychain, "https://ben@a-b.invalid/x"), Some(pair("ben", "")), "another user");
     }
 
     #[test]

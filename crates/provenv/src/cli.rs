@@ -1,6 +1,7 @@
 //! The arguments, one struct a command; help, completions and manual pages are made from these.
 
 mod audit_log;
+mod backup;
 mod bundle;
 mod catalogue;
 mod check;
@@ -8,6 +9,7 @@ mod env;
 mod locking;
 mod proof;
 mod registry;
+mod secret;
 mod server;
 mod signing;
 mod store;
@@ -19,6 +21,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub use audit_log::{AuditLogCommand, AuditLogListArgs, AuditLogVerifyArgs};
+pub use backup::{BackupArgs, ServerCommand};
 pub use bundle::{BundleCommand, BundleImportArgs};
 pub use catalogue::{
     ArchiveArgs, CopyArgs, DeleteArgs, FilterArgs, HistoryArgs, ImportArgs, LabelArgs, LineageArgs, ListArgs,
@@ -29,6 +32,7 @@ pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, Platforms, UpgradeArgs};
 pub use proof::{AuditArgs, Ecosystem, SbomArgs};
 pub use registry::{RegistryCommand, RegistryServeArgs};
+pub use secret::{SecretCommand, SecretSetArgs};
 pub use server::{BuildVersionArgs, LoginArgs, ServeArgs};
 pub use signing::{KeyCommand, ProvenanceArgs, PushArgs, ReferrersArgs, SignArgs, VerifyArgs};
 pub use store::{GcArgs, StoreCommand};
@@ -165,6 +169,12 @@ pub enum Command {
     },
     /// Serve workspaces over HTTP, for a team
     Serve(ServeArgs),
+    /// A server's folder: back it up while it runs, restore it
+    #[command(subcommand)]
+    Server(ServerCommand),
+    /// Credentials that a server keeps for its workspaces: set, list, remove
+    #[command(subcommand)]
+    Secret(SecretCommand),
     /// Build a registered version, and say so as a server's worker wants it
     // Its name is like no word that a user could mean: clap suggests hidden commands too.
     #[command(name = "__worker", hide = true)]

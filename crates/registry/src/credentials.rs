@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use provenv_fetch::HostCredentials;
 use serde::Deserialize;
 
 use crate::{Error, Reference};
@@ -18,6 +19,8 @@ pub struct Keychain {
     files: Vec<PathBuf>,
     /// Those that were given, which come before files: by `HOST[:PORT]`.
     given: Vec<(String, Login)>,
+    /// Those of hosts, in place of the files.
+    hosts: Option<HostCredentials>,
 }
 
 /// A user and a password.
@@ -77,12 +80,17 @@ impl Keychain {
                 .map(|folder| folder.join("containers/auth.json")),
             variable("DOCKER_CONFIG").or_else(|| in_home(".docker")).map(|folder| folder.join("config.json")),
         ];
-        Self { files: files.into_iter().flatten().collect(), given: Vec::new() }
+        Self { files: files.into_iter().flatten().collect(), given: Vec::new(), hosts: None }
     }
 
     /// These files and no others.
     pub fn of_files(files: Vec<PathBuf>) -> Self {
-        Self { files, given: Vec::new() }
+        Self { files, given: Vec::new(), hosts: None }
+    }
+
+    /// Those of hosts, and no files.
+    pub fn of_hosts(hosts: HostCredentials) -> Self {
+        Self { hosts: Some(hosts), ..Self::of_files(Vec::new()) }
     }
 
     /// With a login for the registry at `HOST[:PORT]`, which comes before those in files.
@@ -97,6 +105,10 @@ impl Keychain {
     pub(crate) fn login(&self, reference: &Reference) -> Result<Option<Login>, Error> {
         if let Some((_, login)) = self.given.iter().find(|(registry, _)| registry == reference.registry()) {
             return Ok(Some(login.clone()));
+        }
+        if let Some(hosts) = &self.hosts {
+            let found = hosts.find(reference.registry());
+            return Ok(found.map(|found| Login { username: found.username, password: found.password }));
         }
         for path in &self.files {
             let wrong = |reason: String| Error::AuthFile { path: path.display().to_string(), reason };

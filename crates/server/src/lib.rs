@@ -7,12 +7,14 @@ mod access;
 mod again;
 mod api;
 mod audit;
+mod backup;
 mod database;
 mod limits;
 mod metrics;
 mod problem;
 mod registry;
 mod sign_in;
+mod secrets;
 mod state;
 mod unbroken;
 mod worker;
@@ -38,6 +40,7 @@ use tower_http::compression::CompressionLayer;
 
 pub use api::description;
 pub use audit::LedgerError;
+pub use backup::{Backup, BackupError, BackupOptions, backup, restore};
 pub use database::DatabaseError;
 pub use sign_in::SettingsError;
 

@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::problem::{Problem, Result};
 use crate::sign_in::{Admission, Provider};
+use crate::secrets::{Held, Secrets};
 
 /// How many definitions are resolved at once: each may run a package manager.
 const RESOLVING: usize = 2;
@@ -30,6 +31,8 @@ pub(crate) struct Server {
     pub database: Database,
     /// What is signed of the audit log.
     pub ledger: Ledger,
+    /// The keys of the secrets.
+    pub secrets: Secrets,
     /// The workspaces that were opened.
     opened: RwLock<HashMap<String, Arc<Opened>>>,
     /// Rung when a job is queued.
@@ -58,6 +61,8 @@ pub(crate) struct Server {
 pub(crate) struct Opened {
     pub workspace: Workspace,
     pub registry: Mounted,
+    /// What definitions are fetched with, as it was read last.
+    held: Held,
 }
 
 /// A name that can be a folder, a part of a path, and the first component of a repository.
@@ -85,6 +90,7 @@ impl Server {
     ) -> Self {
         let limits = Limits::new(&admission.limits);
         Self {
+            secrets: Secrets::of(&root),
             root,
             settings,
             database,
@@ -119,6 +125,12 @@ impl Server {
         let provider = self.provider.as_ref()?;
         let label = self.admission.oidc.label.clone().or_else(|| host(provider.issuer()));
         Some(label.unwrap_or_else(|| provider.issuer().to_owned()))
+    }
+
+    /// Reads the secrets of a workspace, for what is about to be resolved there.
+    pub async fn hold_secrets(&self, name: &str, opened: &Opened) -> Result<()> {
+        opened.held.replace(self.secrets.open(&self.database, name).await?);
+        Ok(())
     }
 
     /// The folder of a workspace.
@@ -158,6 +170,7 @@ impl Server {
         }
         let root = self.folder(name);
         fs_err::create_dir_all(&root).map_err(|error| Problem::fault(&error))?;
+        let held = Held::default();
         let workspace = Workspace::open(OpenOptions {
             root,
             reporter: Arc::new(Silent),
@@ -167,6 +180,7 @@ impl Server {
             secrets: Vec::new(),
             of_server: Some(OfServer {
                 schema_ending: name.replace('-', "_"),
+                credentials: Some(held.by_host()),
                 database: self.settings.database.clone(),
             }),
         })
@@ -181,7 +195,7 @@ impl Server {
                 () = told_to_stop(&mut stopping) => {}
             }
         });
-        let opened = Arc::new(Opened { workspace, registry });
+        let opened = Arc::new(Opened { workspace, registry, held });
         all.insert(name.to_owned(), Arc::clone(&opened));
         Ok(opened)
     }

@@ -9,11 +9,13 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use provenv_definition::Digest;
+use provenv_workspace::HostCredentials;
 use serde::Deserialize;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
 use crate::database::{Claimed, JobError, JobStatus, Result};
+use crate::secrets::variable;
 use crate::state::{Server, told_to_stop};
 
 /// How often a worker says that it lives, and hears whether the job is still wanted.
@@ -148,6 +150,13 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
     let opened =
         server.workspace(&job.workspace).await.map_err(|problem| std::io::Error::other(problem.detail))?;
     command.envs(opened.workspace.catalogue_variables());
+    // Those of the workspace, and none of the server's own, which whoever registers could have sent to a host of theirs.
+    let secrets =
+        server.secrets.open(&server.database, &job.workspace).await.map_err(std::io::Error::other)?;
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_credential(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
+    command.env(HostCredentials::VARIABLE, variable(&secrets));
     let mut child = command
         .arg("--workspace")
         .arg(&folder)
@@ -200,6 +209,21 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
             },
         }
     }
+}
+
+/// A variable of the server's own process that holds credentials for somebody else than the build.
+fn is_credential(name: &str) -> bool {
+    let of_index = name.starts_with("PROVENV_INDEX_") || name.starts_with("UV_INDEX_");
+    let is_half = name.ends_with("_USERNAME") || name.ends_with("_PASSWORD");
+    (of_index && is_half)
+        || matches!(
+            name,
+            "NETRC"
+                | "RATTLER_AUTH_FILE"
+                | "PROVENV_TOKEN"
+                | "PROVENV_SERVER_SECRETS_KEY"
+                | "PROVENV_SERVER_DATABASE"
+        )
 }
 
 /// Asks a build to stop, and kills it if it does not.

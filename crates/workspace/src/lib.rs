@@ -56,7 +56,7 @@ mod upstream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use provenv_fetch::Fetcher;
+use provenv_fetch::{CredentialSources, Fetcher};
 use provenv_store::Store;
 use tokio::sync::OnceCell;
 
@@ -103,7 +103,7 @@ pub use proof::{
     RemoteDetails, RemoteReferrer, Signed, Verified, VerifyOptions,
 };
 pub use provenv_compute::sandbox_main_if_asked;
-pub use provenv_fetch::{Phase, Reporter, Silent};
+pub use provenv_fetch::{Credentials, HostCredentials, Phase, Reporter, Silent};
 pub use provenv_image::audit::{Finding, Severity};
 pub use provenv_image::form::{EPOCH, Form, Packing};
 pub use provenv_image::sbom::Format as SbomFormat;
@@ -112,8 +112,8 @@ pub use record::Record;
 pub use reference::Reference;
 pub use registry::{Anonymous, RegistryOptions, RegistryServed};
 pub use remote::{
-    AuditLogFilter, DeviceLogin, Login, Remote, RemoteError, RemoteJob, RemoteJobError, RemoteRun,
-    forget_token, keep_token,
+    AuditLogFilter, DeviceLogin, Login, NewRemoteSecret, Remote, RemoteError, RemoteJob, RemoteJobError,
+    RemoteRun, RemoteSecret, forget_token, keep_token,
 };
 pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};
@@ -146,6 +146,8 @@ pub struct OpenOptions {
 pub struct OfServer {
     /// What the name of its schema ends in.
     pub schema_ending: String,
+    /// The only credentials that what is registered here is fetched with.
+    pub credentials: Option<HostCredentials>,
     /// The database that all workspaces of the server are in, over the one that the settings name for catalogues.
     pub database: Option<String>,
 }
@@ -162,6 +164,8 @@ pub struct Workspace {
     cache: Option<cache::Cache>,
     /// The workspace on a server that the folder stands for.
     upstream: Option<Remote>,
+    /// Credentials by host, where no others count.
+    credentials: Option<HostCredentials>,
     /// Made when first needed: a hit needs no network, and loading certificates takes longer than all of it.
     fetcher: OnceCell<Fetcher>,
 }
@@ -179,7 +183,9 @@ impl Workspace {
     /// The same with these settings.
     async fn open_with(options: OpenOptions, mut config: Config) -> Result<Self> {
         let store = Store::open(options.root.join("store"))?;
+        let mut credentials = HostCredentials::of_environment();
         if let Some(server) = options.of_server {
+            credentials = server.credentials.or(credentials);
             config.catalogue.schema = Some(format!("{}_{}", config.catalogue.schema(), server.schema_ending));
             config.catalogue.url = server.database.or(config.catalogue.url);
         }
@@ -198,6 +204,7 @@ impl Workspace {
             offline: options.offline,
             cache,
             upstream: None,
+            credentials,
             fetcher: OnceCell::new(),
         })
     }
@@ -228,6 +235,11 @@ impl Workspace {
                     // What uv trusts in the sandbox, fetching must trust too.
                     certificates: provenv_lock::pypi::Host::default().named_ca_bundle(),
                     mirrors: self.config.conda.mirrors.clone().into_iter().collect(),
+                    credentials: self
+                        .credentials
+                        .clone()
+                        .map(CredentialSources::of_hosts)
+                        .unwrap_or_default(),
                     ..Default::default()
                 };
                 Ok(Fetcher::new(self.store.clone(), Arc::clone(&self.reporter), options)?)

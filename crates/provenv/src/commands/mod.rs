@@ -2,6 +2,7 @@
 
 mod audit;
 mod audit_log;
+mod backup;
 mod build;
 mod build_version;
 mod builds;
@@ -30,6 +31,7 @@ mod remote;
 mod run;
 mod runs;
 mod sbom;
+mod secret;
 mod serve;
 mod sign;
 mod store;
@@ -302,6 +304,8 @@ pub async fn execute(cli: Cli) -> Result {
         Command::Logout { url } => login::logout(&context, &url),
         Command::Serve(arguments) => serve::serve(&context, arguments).await,
         Command::BuildVersion(arguments) => build_version::build_version(&context, arguments).await,
+        Command::Server(command) => backup::server(&context, command).await,
+        Command::Secret(command) => secret::secret(&context, command).await,
         Command::AuditLog(command) => audit_log::audit_log(&context, command).await,
         Command::Builds(command) => builds::builds(&context, command).await,
         Command::Runs(command) => runs::runs(&context, command).await,

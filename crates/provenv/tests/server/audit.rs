@@ -266,6 +266,9 @@ while row:
 
 #[test]
 fn whoever_changes_the_log_is_found_out() {
+    if std::env::var_os("PROVENV_TEST_CATALOGUE").is_some() {
+        return skip("the database is no file here");
+    }
     if Command::new("python3").args(["-c", "import sqlite3"]).output().is_err() {
         return skip("python3 is not installed");
     }

@@ -7,6 +7,7 @@ mod client;
 mod support;
 
 mod audit;
+mod backup;
 mod builds;
 mod command_line;
 mod copies;
@@ -17,6 +18,7 @@ mod registry;
 mod roles;
 mod running;
 mod scopes;
+mod secrets;
 mod several;
 mod sign_in;
 mod team;

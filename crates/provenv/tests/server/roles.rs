@@ -66,7 +66,9 @@ fn every_operation_lets_in_whom_it_says_and_nobody_else() {
                 _ => *caller == "server-owner",
             };
             // Nothing that is sent is right: who is let in hears of that, and changes nothing.
-            let answer = client.send(&method, &path, &[("Content-Type", "application/json")], b"[");
+            // A body that nobody reads can cost the end of a large answer when the connection is closed.
+            let body: &[u8] = if method == "GET" { b"" } else { b"[" };
+            let answer = client.send(&method, &path, &[("Content-Type", "application/json")], body);
             let what = format!(
                 "{caller}: {method} {path} ({role}) is answered {}: {}",
                 answer.status,

@@ -329,6 +329,7 @@ pub async fn register(
     environment.version = registration.version.or(environment.version);
     let _turn = server.resolving.acquire().await.map_err(|error| Problem::fault(&error))?;
     let sent = SentEnvironment { environment, lock: registration.lock, from: registration.from };
+    server.hold_secrets(&workspace, &opened).await?;
     let place = (workspace.clone(), opened);
     let registered = apart(Arc::clone(&server), caller.user.clone(), place, sent).await?;
     tracing::info!(

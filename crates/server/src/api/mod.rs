@@ -11,6 +11,7 @@ mod logs;
 mod members;
 mod record;
 mod runs;
+mod secrets;
 mod sent;
 mod sign_in;
 mod tokens;
@@ -106,6 +107,9 @@ pub(crate) fn routes() -> (Router<Arc<Server>>, utoipa::openapi::OpenApi) {
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::job))
         .routes(routes!(jobs::cancel))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::set, secrets::remove))
+        .routes(routes!(secrets::rekey))
         .routes(routes!(audit::key))
         .routes(routes!(audit::checkpoint))
         .routes(routes!(audit::entries))

@@ -8,6 +8,7 @@ mod audit;
 mod jobs;
 mod people;
 mod sessions;
+mod secrets;
 
 use std::path::Path;
 
@@ -17,6 +18,7 @@ pub use answers::Answered;
 pub use audit::{Action, AuditFilter, AuditRow, Deed};
 pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob};
 pub use people::{Identity, NewToken, Role, Scope, Token};
+pub use secrets::{SealedSecret, Secret};
 pub use sessions::{Session, SignIn, secret};
 
 /// The file, where it is not in PostgreSQL.
@@ -25,7 +27,7 @@ const FILE: &str = "server.db";
 /// The schemas, oldest first; the database says how many are in. They keep to what both databases take: `TEXT`, `BIGINT`,
 /// `BLOB`, times as text.
 const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("audit.sql"), include_str!("sign_in.sql")];
+    &[include_str!("schema.sql"), include_str!("audit.sql"), include_str!("sign_in.sql"), include_str!("secrets.sql")];
 
 /// What queries are sent through.
 type Connection = sqlx::AnyConnection;
@@ -128,4 +130,41 @@ fn now() -> String {
 
 fn parse<T: std::str::FromStr>(what: &'static str, value: String) -> Result<T> {
     value.parse().map_err(|_| DatabaseError::Corrupt { what, value })
+}
+
+#[cfg(test)]
+mod tests {
+    use provenv_workspace::{ServerSettings, Tables};
+
+    use super::{Action, AuditFilter, Database, Deed, FILE, MIGRATIONS};
+
+    /// What a server of the first schema had.
+    const FIRST: &str = "
+        INSERT INTO workspaces VALUES ('default', '2026-07-01T09:30:00.000000Z', 'owner');
+        INSERT INTO roles VALUES ('*', 'owner', 'owner');
+        INSERT INTO tokens VALUES ('t', 'owner', 'd', 'pvt_x', '', '2026-07-01T09:30:00.000000Z', NULL, NULL, NULL);";
+
+    #[tokio::test]
+    async fn a_database_of_every_older_schema_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = ServerSettings::default();
+        for older in 1..=MIGRATIONS.len() {
+            let root = folder.path().join(older.to_string());
+            fs_err::create_dir(&root).unwrap();
+            let tables = Tables::open(&root, FILE, &MIGRATIONS[..older], &settings).await.unwrap();
+            sqlx::raw_sql(FIRST).execute(&tables.pool).await.unwrap();
+            tables.close().await;
+
+            let database = Database::open(&root, &settings).await.unwrap();
+            assert_eq!(database.workspaces().await.unwrap(), ["default"], "schema {older}");
+            assert_eq!(database.tokens(None).await.unwrap().len(), 1, "schema {older}");
+            // What came since works.
+            database.begin_audit_log().await.unwrap();
+            database.record(&Deed::new("ann", Action::SignIn, "ann")).await.unwrap();
+            let entries = database.audit_entries(&AuditFilter::default(), 10).await.unwrap();
+            assert_eq!(entries.len(), 1, "schema {older}");
+            assert!(database.secrets("default").await.unwrap().is_empty());
+            database.close().await;
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod device;
 mod events;
 mod login;
 mod record;
+mod secrets;
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub use audit_log::AuditLogFilter;
 pub use device::DeviceLogin;
 pub use login::{Login, forget_token, keep_token};
 pub use record::RemoteRun;
+pub use secrets::{NewRemoteSecret, RemoteSecret};
 
 /// How long a connection may take to come about.
 const PATIENCE: Duration = Duration::from_secs(20);
