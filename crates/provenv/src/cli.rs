@@ -27,7 +27,7 @@ pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, Platforms, UpgradeArgs};
 pub use proof::{AuditArgs, Ecosystem, SbomArgs};
 pub use registry::{RegistryCommand, RegistryServeArgs};
-pub use server::{BuildVersionArgs, LoginArgs, ServeArgs};
+pub use server::{BuildVersionArgs, LoginArgs, ServeArgs, WorkerArgs};
 pub use signing::{KeyCommand, ProvenanceArgs, PushArgs, ReferrersArgs, SignArgs, VerifyArgs};
 pub use store::{GcArgs, StoreCommand};
 
@@ -163,6 +163,8 @@ pub enum Command {
     },
     /// Serve workspaces over HTTP, for a team
     Serve(ServeArgs),
+    /// Build what a server is asked for, in a process of its own or on another machine
+    Worker(WorkerArgs),
     /// Build a registered version, and say so as a server's worker wants it
     #[command(hide = true)]
     BuildVersion(BuildVersionArgs),

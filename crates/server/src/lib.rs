@@ -9,13 +9,15 @@ mod api;
 mod database;
 mod metrics;
 mod problem;
+mod pulls;
 mod registry;
 mod state;
 mod worker;
+mod working;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,7 +28,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
-use provenv_workspace::{Config, Door, HostingError, StopSignal};
+use provenv_workspace::{Config, Door, HostingError, ServerSettings, StopSignal};
 use serde::Serialize;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -34,11 +36,12 @@ use tower_http::compression::CompressionLayer;
 
 pub use api::description;
 pub use database::DatabaseError;
+pub use working::{WorkOptions, Working, work};
 
 use crate::access::Decisions;
 use crate::database::{Database, Role};
 use crate::problem::Problem;
-use crate::state::{Server, told_to_stop};
+use crate::state::{Server, Times, told_to_stop};
 
 /// How long requests may take to end after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(30);
@@ -58,6 +61,8 @@ pub struct ServeOptions {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// How many builds run here at once; none, where others build.
     pub workers: usize,
+    /// How long a pull waits for the build of what it wants.
+    pub pull_wait: Duration,
     /// Make another token for the owner, where the first is lost.
     pub owner_token: bool,
 }
@@ -121,27 +126,19 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let mut signal = StopSignal::listen()?;
     fs_err::create_dir_all(&options.root).map_err(ServeError::Folder)?;
-    let root = fs_err::canonicalize(&options.root).map_err(ServeError::Folder)?;
-    private(&root).map_err(ServeError::Folder)?;
+    private(&options.root).map_err(ServeError::Folder)?;
     let settings = Config::load().map_err(provenv_workspace::Error::from)?.server;
-    let database = Database::open(&root, &settings).await?;
     let (tell, stopping) = watch::channel(false);
-    let text = description();
-    let decisions = Decisions::of(&serde_json::from_str(&text).unwrap_or_default());
-    let server = Arc::new(Server::new(root.clone(), settings, database, stopping.clone(), decisions, text));
+    let times = Times { pull: options.pull_wait, patience: Duration::ZERO };
+    let server = prepare(&options.root, settings, times, stopping.clone()).await?;
+    let root = server.root.clone();
     let owner_token = begin(&server, options.owner_token).await?;
     let door = Door::open(&options.listen, options.tls.as_ref()).await?;
     let scheme = if door.is_secure() { "https" } else { "http" };
     let (address, workers) = (door.address(), options.workers);
     let about = Served { url: format!("{scheme}://{address}"), address, root, workers, owner_token };
     ready(&about).map_err(ServeError::Say)?;
-    let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let working: Vec<_> = (1..=workers)
-        .map(|number| {
-            let name = format!("{host}/{}/{number}", std::process::id());
-            tokio::spawn(worker::work(Arc::clone(&server), name))
-        })
-        .collect();
+    let working = working::begin(&server, workers);
     let mut told = stopping.clone();
     let stop = async move { told_to_stop(&mut told).await };
     let telling = async {
@@ -163,8 +160,22 @@ pub async fn serve(
     Ok(result?)
 }
 
+/// What requests and workers share, of a server in a folder that is there.
+async fn prepare(
+    root: &Path,
+    settings: ServerSettings,
+    times: Times,
+    stopping: watch::Receiver<bool>,
+) -> Result<Arc<Server>, ServeError> {
+    let root = fs_err::canonicalize(root).map_err(ServeError::Folder)?;
+    let database = Database::open(&root, &settings).await?;
+    let text = description();
+    let decisions = Decisions::of(&serde_json::from_str(&text).unwrap_or_default());
+    Ok(Arc::new(Server::new(root, settings, database, times, stopping, decisions, text)))
+}
+
 /// Whoever may read the folder could read what every workspace has.
-fn private(root: &std::path::Path) -> io::Result<()> {
+fn private(root: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     fs_err::set_permissions(root, std::fs::Permissions::from_mode(0o700))
 }

@@ -13,6 +13,9 @@ use crate::database::DatabaseError;
 /// The media type of problems.
 const MEDIA_TYPE: &str = "application/problem+json";
 
+/// When those are to ask again who came while the database was away, in seconds.
+const AGAIN_IN: u16 = 2;
+
 /// Why a request was not done (RFC 9457).
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
@@ -45,6 +48,9 @@ pub struct Problem {
     /// What whoever has the server is told, and clients are not.
     #[serde(skip)]
     fault: Option<String>,
+    /// When it may go well, in seconds from now.
+    #[serde(skip)]
+    again_in: Option<u16>,
 }
 
 pub(crate) type Result<T, E = Box<Problem>> = std::result::Result<T, E>;
@@ -62,6 +68,7 @@ impl Problem {
             hint: None,
             remarks: Vec::new(),
             fault: None,
+            again_in: None,
         })
     }
 
@@ -89,9 +96,24 @@ impl Problem {
             "the server failed, and says why in its own log",
         );
         let causes = causes(error);
+        if is_of_database(error) {
+            problem = Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "database-away",
+                "the server's database does not answer for a moment",
+            )
+            .hint("ask again; with the same Idempotency-Key nothing is done twice");
+            problem.again_in = Some(AGAIN_IN);
+        }
         problem.fault = Some(std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": "));
         problem
     }
+}
+
+/// Whether it is nothing but a database that is away.
+fn is_of_database(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .any(|error| error.downcast_ref().is_some_and(provenv_workspace::is_away))
 }
 
 impl IntoResponse for Box<Problem> {
@@ -105,6 +127,9 @@ impl IntoResponse for Box<Problem> {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.again_in {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"provenv\""));
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use provenv_workspace::{Mounted, OfServer, OpenOptions, ServerSettings, Silent, Workspace};
@@ -31,6 +32,8 @@ pub(crate) struct Server {
     opened: RwLock<HashMap<String, Arc<Opened>>>,
     /// Rung when a job is queued.
     pub queued: Notify,
+    /// How long is waited for what.
+    pub times: Times,
     /// Told when the server is to stop.
     pub stopping: watch::Receiver<bool>,
     /// Held by whoever resolves a definition.
@@ -45,6 +48,15 @@ pub(crate) struct Server {
     pub decisions: Decisions,
     /// The description of the API, as it is served.
     pub description: String,
+}
+
+/// How long is waited for what.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    /// How long a pull waits for the build of what it wants.
+    pub pull: Duration,
+    /// How long builds have to end by themselves after the server was told to stop.
+    pub patience: Duration,
 }
 
 /// A workspace that requests use.
@@ -69,6 +81,7 @@ impl Server {
         root: PathBuf,
         settings: ServerSettings,
         database: Database,
+        times: Times,
         stopping: watch::Receiver<bool>,
         decisions: Decisions,
         description: String,
@@ -79,6 +92,7 @@ impl Server {
             database,
             opened: RwLock::default(),
             queued: Notify::new(),
+            times,
             stopping,
             resolving: Semaphore::new(RESOLVING),
             changing: tokio::sync::Mutex::default(),

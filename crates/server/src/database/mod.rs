@@ -12,7 +12,7 @@ use std::path::Path;
 use provenv_workspace::{CatalogueError, ServerSettings, Tables};
 
 pub use answers::Answered;
-pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob};
+pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob, Return};
 pub use people::{NewToken, Role, Token};
 
 /// The file, where it is not in PostgreSQL.
@@ -20,7 +20,7 @@ const FILE: &str = "server.db";
 
 /// The schemas, oldest first; the database says how many are in. They keep to what both databases take: `TEXT`, `BIGINT`,
 /// `BLOB`, times as text.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("workers.sql")];
 
 /// What queries come back as.
 type Row = sqlx::any::AnyRow;
