@@ -208,6 +208,9 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
     let opened =
         server.workspace(&job.workspace).await.map_err(|problem| std::io::Error::other(problem.detail))?;
     command.envs(opened.workspace.catalogue_variables());
+    if let Some(trace) = &claimed.traceparent {
+        command.env("TRACEPARENT", trace);
+    }
     let mut child = command
         .arg("--workspace")
         .arg(&folder)
