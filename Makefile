@@ -38,6 +38,17 @@ test-postgres: ## tests of the front door with their catalogues in PostgreSQL: C
 	PROVENV_TEST_CATALOGUE=$(CATALOGUE) $(CARGO) test --release --locked --package provenv --no-fail-fast \
 		--test front_door --test lifecycle --test builds --test collection --test locks --test proof --test registry --test server
 
+# How many registrations, of how many definitions, and how often something is killed; PROVENV_CHAOS_SEED says what.
+REGISTRATIONS ?= 500
+DEFINITIONS ?= 50
+KILLS ?= 100
+
+.PHONY: chaos
+chaos: ## kill servers, workers and the database while 500 register and build, some minutes
+	PROVENV_CHAOS_SEED=$${PROVENV_CHAOS_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')} PROVENV_CHAOS_REGISTRATIONS=$(REGISTRATIONS) \
+		PROVENV_CHAOS_DEFINITIONS=$(DEFINITIONS) PROVENV_CHAOS_KILLS=$(KILLS) \
+		$(CARGO) test --release --locked --package provenv --test chaos -- --nocapture
+
 .PHONY: test-tools
 test-tools: ## install what tests drive (Debian, as root)
 	@tests/install-peers.sh $(PEERS)

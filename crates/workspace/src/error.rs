@@ -587,8 +587,10 @@ pub fn is_away(error: &sqlx::Error) -> bool {
         return matches!(code, "57P01" | "57P02" | "57P03" | "53300" | "40P01" | "40001")
             || code.starts_with("08");
     }
-    let code =
-        error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<i32>().ok());
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .and_then(|code| code.parse::<i32>().ok());
     code.is_some_and(|code| matches!(code & 0xff, 5 | 6))
 }
 

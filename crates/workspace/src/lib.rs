@@ -35,6 +35,7 @@ mod places;
 mod platforms;
 mod post_link;
 mod proof;
+mod record;
 mod reference;
 mod registry;
 mod remote;
@@ -46,6 +47,7 @@ mod sbom;
 mod snapshot;
 mod stopping;
 mod supervise;
+mod upstream;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,7 +60,7 @@ pub use auditing::{AuditOptions, AuditReport, AuditSummary, Unchecked};
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
 pub use builds::{BuildDetails, BuildStep};
 pub use bundling::{BundleError, Bundled, BundledImage, ImportOptions};
-pub use catalogue::{BuildStatus, CatalogueError, RunStatus, Tables};
+pub use catalogue::{BuildStatus, CatalogueError, Resolved, RunStatus, Tables};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
 pub use config::{Config, ConfigError, ServerSettings, default_workspace, parse_size};
 pub use curated::is_curated;
@@ -68,7 +70,8 @@ pub use error::{Error, causes, is_away};
 pub use exporting::ExportOptions;
 pub use finding::{EnvironmentPage, Find, Include, Kind, Term};
 pub use hosting::{
-    Door, HostingError, Mounted, StopSignal, UnbuiltVersion, Visitor, end_with, read_text, refuse_local,
+    Door, HostingError, Mounted, SentEnvironment, StopSignal, UnbuiltVersion, Visitor, end_with, read_text,
+    refuse_local,
 };
 pub use housekeeping::{
     CorruptBlob, CorruptState, GcImage, GcItem, GcOptions, GcSummary, KeepPolicy, ScrubSummary, StatsSummary,
@@ -98,13 +101,17 @@ pub use provenv_image::audit::{Finding, Severity};
 pub use provenv_image::form::{EPOCH, Form, Packing};
 pub use provenv_image::sbom::Format as SbomFormat;
 pub use provenv_lock::diff::{Amount, EcosystemDiff, LockDiff, PackageChange, PackageVersion, Totals};
+pub use record::Record;
 pub use reference::Reference;
 pub use registry::{Anonymous, RegistryOptions, RegistryServed};
-pub use remote::{Login, Remote, RemoteError, RemoteJob, RemoteJobError, forget_token, keep_token};
+pub use remote::{
+    Login, Remote, RemoteError, RemoteJob, RemoteJobError, RemoteRun, forget_token, keep_token,
+};
 pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};
 pub use runs::{OutputFile, RunDetails};
 pub use sbom::Sbom;
+pub use upstream::{ReportedRun, RunNow, ToldImage};
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -145,6 +152,8 @@ pub struct Workspace {
     offline: bool,
     /// The registry that a team shares images by.
     cache: Option<cache::Cache>,
+    /// The workspace on a server that the folder stands for.
+    upstream: Option<Remote>,
     /// Made when first needed: a hit needs no network, and loading certificates takes longer than all of it.
     fetcher: OnceCell<Fetcher>,
 }
@@ -156,8 +165,12 @@ impl Workspace {
         {
             return Err(Error::NotAFolder { root: options.root.clone(), file: file.to_owned() });
         }
+        Self::open_with(options, Config::load()?).await
+    }
+
+    /// The same with these settings.
+    async fn open_with(options: OpenOptions, mut config: Config) -> Result<Self> {
         let store = Store::open(options.root.join("store"))?;
-        let mut config = Config::load()?;
         if let Some(server) = options.of_server {
             config.catalogue.schema = Some(format!("{}_{}", config.catalogue.schema(), server.schema_ending));
             config.catalogue.url = server.database.or(config.catalogue.url);
@@ -176,6 +189,7 @@ impl Workspace {
             reporter: options.reporter,
             offline: options.offline,
             cache,
+            upstream: None,
             fetcher: OnceCell::new(),
         })
     }

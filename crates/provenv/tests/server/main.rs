@@ -9,6 +9,7 @@ mod support;
 mod builds;
 mod command_line;
 mod environments;
+mod parity;
 mod pulls;
 mod registry;
 mod roles;

@@ -126,6 +126,8 @@ impl Team {
         let mut command = command(Path::new("/nonexistent"));
         command
             .current_dir(folder)
+            // Where the copies of what is on the server are.
+            .env("XDG_DATA_HOME", folder.join("data"))
             .env("PROVENV_WORKSPACE", format!("{}/default", self.url()))
             .env("PROVENV_TOKEN", token);
         command

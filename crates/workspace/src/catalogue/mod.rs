@@ -16,6 +16,7 @@ mod holdings;
 mod images;
 mod labels;
 mod lineage;
+mod mirroring;
 mod postgres;
 mod proofs;
 mod query;
@@ -32,12 +33,14 @@ use std::path::{Path, PathBuf};
 pub use builds::{BuildRow, BuildStatus};
 pub use deleting::{Deletion, References};
 pub use describing::Description;
+pub use documents::Resolved;
 pub use environments::{EnvironmentRow, NewEnvironment, Same};
 pub use finding::{Condition, Criteria, FoundRow, Include};
 pub use history::ChangeRow;
 pub use holdings::ArtifactRow;
 pub use images::ImageRow;
 pub use lineage::RunName;
+pub use mirroring::MirroredVersion;
 pub(crate) use postgres::code as postgres_code;
 pub use proofs::Origin;
 pub use registry::{Refused, RepositoryVersion};
@@ -62,6 +65,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("forms.sql"),
     include_str!("lifecycle.sql"),
     include_str!("holdings.sql"),
+    include_str!("reported.sql"),
 ];
 
 /// What can go wrong with the catalogue.
