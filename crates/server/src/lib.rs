@@ -12,6 +12,7 @@ mod problem;
 mod pulls;
 mod registry;
 mod state;
+mod trace;
 mod worker;
 mod working;
 
@@ -33,6 +34,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tracing::Instrument as _;
 
 pub use api::description;
 pub use database::DatabaseError;
@@ -233,7 +235,12 @@ async fn observe(State(server): State<Arc<Server>>, request: Request<Body>, next
     let method = request.method().clone();
     let pattern = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let path = request.uri().path().to_owned();
-    let response = next.run(request).await;
+    let id = trace::request_id(request.headers());
+    let headers = request.headers().clone();
+    let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
+    let mut response = trace::within(&headers, next.run(request)).instrument(span.clone()).await;
+    response.headers_mut().insert(trace::REQUEST_ID, id);
+    let _entered = span.entered();
     let (status, took) = (response.status().as_u16(), begun.elapsed());
     server.metrics.answered(method.as_str(), pattern.as_deref().unwrap_or("none"), status, took);
     tracing::info!(%method, path, status, ?took, "answered");

@@ -61,7 +61,6 @@ pub(crate) async fn answer(
         priority: PRIORITY,
         created_by: &visitor.name,
         image: None,
-        traceparent: None,
     };
     let (mut job, is_new) = server.database.ask_job(&new).await?;
     server.queued.notify_one();

@@ -101,7 +101,6 @@ pub async fn build(
             priority: asked.priority,
             created_by: &caller.user,
             image: opened.workspace.built_image(&lock, platform).await?,
-            traceparent: None,
         })
         .await?;
     server.queued.notify_one();

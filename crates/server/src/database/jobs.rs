@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::people::random;
 use super::{Database, Result, Row, now, parse, stamp};
+use crate::trace;
 
 /// How long a claim holds without a heartbeat.
 const LEASE: Duration = Duration::from_secs(20);
@@ -147,8 +148,6 @@ pub struct NewJob<'a> {
     pub created_by: &'a str,
     /// The image, where it is there already: the job has succeeded before it began.
     pub image: Option<Digest>,
-    /// The trace of whoever asks.
-    pub traceparent: Option<String>,
 }
 
 impl NewJob<'_> {
@@ -234,7 +233,7 @@ impl Database {
         .bind(new.image.map(|image| image.to_string()))
         .bind(new.created_by)
         .bind(new.image.map(|_| at.clone()))
-        .bind(new.traceparent.as_deref())
+        .bind(trace::parent())
         .fetch_one(&mut *transaction)
         .await?;
         transaction.commit().await?;

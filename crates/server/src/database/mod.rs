@@ -13,6 +13,7 @@ use provenv_workspace::{CatalogueError, ServerSettings, Tables};
 
 pub use answers::Answered;
 pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob, Return};
+pub(crate) use people::random;
 pub use people::{NewToken, Role, Token};
 
 /// The file, where it is not in PostgreSQL.

@@ -277,6 +277,6 @@ fn read(row: &Row) -> Result<Token> {
 }
 
 /// Bytes that nobody can guess.
-pub(super) fn random(bytes: &mut [u8]) -> io::Result<()> {
+pub(crate) fn random(bytes: &mut [u8]) -> io::Result<()> {
     fs_err::File::open("/dev/urandom")?.read_exact(bytes)
 }
