@@ -27,7 +27,7 @@ pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, Platforms, UpgradeArgs};
 pub use proof::{AuditArgs, Ecosystem, SbomArgs};
 pub use registry::{RegistryCommand, RegistryServeArgs};
-pub use server::{BuildVersionArgs, LoginArgs, ServeArgs, WorkerArgs};
+pub use server::{BuildVersionArgs, LogFormat, LoginArgs, ServeArgs, WorkerArgs};
 pub use signing::{KeyCommand, ProvenanceArgs, PushArgs, ReferrersArgs, SignArgs, VerifyArgs};
 pub use store::{GcArgs, StoreCommand};
 

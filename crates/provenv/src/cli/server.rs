@@ -2,8 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 use provenv_definition::Platform;
+
+/// How a log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people; nothing but failures, where nobody says more.
+    #[default]
+    Text,
+    /// One object in JSON a line, with the time; requests and builds too, where nobody says otherwise.
+    Json,
+}
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -34,6 +44,9 @@ pub struct ServeArgs {
     /// How many seconds a pull waits for the build of a version that has no image; 0 tells clients to come back later
     #[arg(long, value_name = "SECONDS", default_value_t = 240)]
     pub pull_wait: u64,
+    /// How the log is written, on standard error; PROVENV_LOG says how much of it
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub log_format: LogFormat,
     /// Make and print another token of the owner's
     #[arg(long)]
     pub owner_token: bool,
@@ -61,6 +74,9 @@ pub struct WorkerArgs {
     /// How long builds have to end by themselves after it was told to stop
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub grace: u64,
+    /// How the log is written, on standard error; PROVENV_LOG says how much of it
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub log_format: LogFormat,
 }
 
 /// What a server's worker runs, in a process of its own.

@@ -15,5 +15,6 @@ mod registry;
 mod roles;
 mod running;
 mod several;
+mod stopping;
 mod team;
 mod workers;

@@ -74,7 +74,8 @@ fn a_pull_asks_for_the_build_and_is_told_when_to_come_back() {
         }
     });
     let digest = provenv_definition::Digest::of(&manifest).to_string();
-    assert_eq!(jobs(&team)[0]["image"], json!(digest));
+    // The image is there a moment before its worker says so.
+    eventually("the job ends with it", || jobs(&team)[0]["image"] == json!(digest));
 }
 
 #[test]
