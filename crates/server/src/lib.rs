@@ -6,6 +6,7 @@
 mod access;
 mod again;
 mod api;
+mod audit;
 mod database;
 mod metrics;
 mod problem;
@@ -13,6 +14,7 @@ mod pulls;
 mod registry;
 mod state;
 mod trace;
+mod unbroken;
 mod worker;
 mod working;
 
@@ -26,7 +28,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{Method, StatusCode, Uri};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use provenv_workspace::{Config, Door, HostingError, ServerSettings, StopSignal};
@@ -37,10 +39,12 @@ use tower_http::compression::CompressionLayer;
 use tracing::Instrument as _;
 
 pub use api::description;
+pub use audit::LedgerError;
 pub use database::DatabaseError;
 pub use working::{WorkOptions, Working, work};
 
 use crate::access::Decisions;
+use crate::audit::Ledger;
 use crate::database::{Database, Role};
 use crate::problem::Problem;
 use crate::state::{Server, Times, told_to_stop};
@@ -51,6 +55,8 @@ const GRACE: Duration = Duration::from_secs(30);
 const DEFAULT: &str = "default";
 /// The first owner.
 const OWNER: &str = "owner";
+/// Whoever starts the server, in the audit log.
+const SELF: &str = "(server)";
 
 /// How a server is run.
 #[derive(Clone, Debug)]
@@ -94,6 +100,9 @@ pub enum ServeError {
     /// Its database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// Its audit log.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// A workspace.
     #[error("the workspace `{DEFAULT}` cannot be made: {0}")]
     Workspace(String),
@@ -114,6 +123,7 @@ impl ServeError {
         match self {
             Self::Folder(_) => Some("name a folder that is yours with --root".to_owned()),
             Self::Database(error) => error.hint(),
+            Self::Ledger(error) => Some(error.hint()),
             Self::Hosting(error) => error.hint(),
             Self::Other(error) => error.hint(),
             _ => None,
@@ -171,9 +181,10 @@ async fn prepare(
 ) -> Result<Arc<Server>, ServeError> {
     let root = fs_err::canonicalize(root).map_err(ServeError::Folder)?;
     let database = Database::open(&root, &settings).await?;
+    let ledger = Ledger::open(&root, &database.begin_audit_log().await?)?;
     let text = description();
     let decisions = Decisions::of(&serde_json::from_str(&text).unwrap_or_default());
-    Ok(Arc::new(Server::new(root, settings, database, times, stopping, decisions, text)))
+    Ok(Arc::new(Server::new(root, settings, database, ledger, times, stopping, decisions, text)))
 }
 
 /// Whoever may read the folder could read what every workspace has.
@@ -185,13 +196,14 @@ fn private(root: &Path) -> io::Result<()> {
 /// What a server begins with: a workspace, and an owner. Gives the owner's token, if one was made.
 async fn begin(server: &Server, owner_token: bool) -> Result<Option<String>, ServeError> {
     let made = |problem: Box<Problem>| ServeError::Workspace(problem.detail);
-    server.make_workspace(DEFAULT, OWNER).await.map_err(made)?;
+    server.make_workspace(DEFAULT, SELF).await.map_err(made)?;
     let is_new = server.database.tokens(None).await?.is_empty();
     if !is_new && !owner_token {
         return Ok(None);
     }
-    server.database.set_role(OWNER, None, Some(Role::Owner)).await?;
-    Ok(Some(server.database.make_token(OWNER, "made when the server began", None).await?.secret))
+    server.database.set_role(OWNER, None, Some(Role::Owner), SELF).await?;
+    let token = server.database.make_token(OWNER, "made when the server began", None, SELF).await?;
+    Ok(Some(token.secret))
 }
 
 /// Everything that is answered.
@@ -200,6 +212,7 @@ fn app(server: &Arc<Server>) -> Router {
     let api = routes
         .route_layer(from_fn_with_state(Arc::clone(server), again::once))
         .route_layer(from_fn_with_state(Arc::clone(server), access::admit))
+        .route_layer(from_fn(unbroken::to_the_end))
         .layer(DefaultBodyLimit::max(again::MOST))
         .layer(CompressionLayer::new())
         .method_not_allowed_fallback(not_allowed)

@@ -10,7 +10,8 @@ use provenv_workspace::{Mounted, OfServer, OpenOptions, ServerSettings, Silent, 
 use tokio::sync::{Notify, RwLock, Semaphore, watch};
 
 use crate::access::Decisions;
-use crate::database::Database;
+use crate::audit::Ledger;
+use crate::database::{Database, Deed};
 use crate::metrics::Metrics;
 use crate::problem::{Problem, Result};
 
@@ -28,6 +29,8 @@ pub(crate) struct Server {
     settings: ServerSettings,
     /// Who may do what, and what is to be done.
     pub database: Database,
+    /// What is signed of the audit log.
+    pub ledger: Ledger,
     /// The workspaces that were opened.
     opened: RwLock<HashMap<String, Arc<Opened>>>,
     /// Rung when a job is queued.
@@ -81,6 +84,7 @@ impl Server {
         root: PathBuf,
         settings: ServerSettings,
         database: Database,
+        ledger: Ledger,
         times: Times,
         stopping: watch::Receiver<bool>,
         decisions: Decisions,
@@ -90,6 +94,7 @@ impl Server {
             root,
             settings,
             database,
+            ledger,
             opened: RwLock::default(),
             queued: Notify::new(),
             times,
@@ -101,6 +106,11 @@ impl Server {
             decisions,
             description,
         }
+    }
+
+    /// Writes down what was done elsewhere than in the database: after it was done, before it is answered.
+    pub async fn record(&self, deed: &Deed) -> Result<()> {
+        Ok(self.database.record(deed).await?)
     }
 
     /// The folder of a workspace.

@@ -5,6 +5,8 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
+use tracing::Instrument as _;
+
 use crate::database::random;
 
 tokio::task_local! {
@@ -27,6 +29,11 @@ pub(crate) fn parent() -> Option<String> {
 pub(crate) async fn within<T>(headers: &HeaderMap, answer: impl Future<Output = T>) -> T {
     let parent = headers.get(TRACE_PARENT).and_then(|value| value.to_str().ok());
     PARENT.scope(parent.filter(|text| is_trace_parent(text)).map(str::to_owned), answer).await
+}
+
+/// Carries what a request is part of into another task.
+pub(crate) fn carried<T>(answer: impl Future<Output = T>) -> impl Future<Output = T> {
+    PARENT.scope(parent(), answer).in_current_span()
 }
 
 /// The identifier of a request: what a client says goes into logs, and so only plain words are taken.

@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod audit;
+mod audit_log;
 mod build;
 mod build_version;
 mod builds;
@@ -302,6 +303,7 @@ pub async fn execute(cli: Cli) -> Result {
         Command::Serve(arguments) => serve::serve(&context, arguments).await,
         Command::Worker(arguments) => worker::worker(&context, arguments).await,
         Command::BuildVersion(arguments) => build_version::build_version(&context, arguments).await,
+        Command::AuditLog(command) => audit_log::audit_log(&context, command).await,
         Command::Builds(command) => builds::builds(&context, command).await,
         Command::Runs(command) => runs::runs(&context, command).await,
         Command::Store(command) => store::store(&context, command).await,
