@@ -21,8 +21,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 pub use audit_log::{AuditLogCommand, AuditLogListArgs, AuditLogVerifyArgs};
 pub use bundle::{BundleCommand, BundleImportArgs};
 pub use catalogue::{
-    ArchiveArgs, DeleteArgs, FilterArgs, HistoryArgs, LabelArgs, LineageArgs, ListArgs, SearchArgs,
-    UpdateArgs, UsesArgs,
+    ArchiveArgs, CopyArgs, DeleteArgs, FilterArgs, HistoryArgs, ImportArgs, LabelArgs, LineageArgs, ListArgs,
+    SearchArgs, UpdateArgs, UsesArgs,
 };
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
@@ -168,7 +168,8 @@ pub enum Command {
     /// Build what a server is asked for, in a process of its own or on another machine
     Worker(WorkerArgs),
     /// Build a registered version, and say so as a server's worker wants it
-    #[command(hide = true)]
+    // Its name is like no word that a user could mean: clap suggests hidden commands too.
+    #[command(name = "__worker", hide = true)]
     BuildVersion(BuildVersionArgs),
     /// Who changed what on a server: list, save, verify
     #[command(subcommand)]

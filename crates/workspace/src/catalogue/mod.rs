@@ -14,6 +14,7 @@ mod finding;
 pub mod history;
 mod holdings;
 mod images;
+mod importing;
 mod labels;
 mod lineage;
 mod mirroring;
@@ -25,6 +26,7 @@ mod remote;
 mod runs;
 mod sqlite;
 mod tables;
+mod taken;
 mod turn;
 mod uses;
 
@@ -39,6 +41,7 @@ pub use finding::{Condition, Criteria, FoundRow, Include};
 pub use history::ChangeRow;
 pub use holdings::ArtifactRow;
 pub use images::ImageRow;
+pub use importing::{ImportedVersion, Importing};
 pub use lineage::RunName;
 pub use mirroring::MirroredVersion;
 pub(crate) use postgres::code as postgres_code;
@@ -66,6 +69,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("lifecycle.sql"),
     include_str!("holdings.sql"),
     include_str!("reported.sql"),
+    include_str!("taken.sql"),
 ];
 
 /// What can go wrong with the catalogue.
