@@ -45,6 +45,16 @@ SEED ?= 1
 .PHONY: test-schemathesis
 test-schemathesis: build ## made-up requests to a server, as nobody and with every role: EXAMPLES=100 SEED=1
 	tests/schemathesis/run.sh $(PROVENV) target/schemathesis $(EXAMPLES) $(SEED)
+# How many registrations, of how many definitions, and how often something is killed; PROVENV_CHAOS_SEED says what.
+REGISTRATIONS ?= 500
+DEFINITIONS ?= 50
+KILLS ?= 100
+
+.PHONY: chaos
+chaos: ## kill servers, workers and the database while 500 register and build, some minutes
+	PROVENV_CHAOS_SEED=$${PROVENV_CHAOS_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')} PROVENV_CHAOS_REGISTRATIONS=$(REGISTRATIONS) \
+		PROVENV_CHAOS_DEFINITIONS=$(DEFINITIONS) PROVENV_CHAOS_KILLS=$(KILLS) \
+		$(CARGO) test --release --locked --package provenv --test chaos -- --nocapture
 
 .PHONY: test-tools
 test-tools: ## install what tests drive (Debian, as root)

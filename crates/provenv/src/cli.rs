@@ -33,7 +33,8 @@ pub use locking::{BuildArgs, LockArgs, Platforms, UpgradeArgs};
 pub use proof::{AuditArgs, Ecosystem, SbomArgs};
 pub use registry::{RegistryCommand, RegistryServeArgs};
 pub use secret::{SecretCommand, SecretSetArgs};
-pub use server::{BuildVersionArgs, LoginArgs, ServeArgs};
+
+pub use server::{BuildVersionArgs, LogFormat, LoginArgs, ServeArgs, WorkerArgs};
 pub use signing::{KeyCommand, ProvenanceArgs, PushArgs, ReferrersArgs, SignArgs, VerifyArgs};
 pub use store::{GcArgs, StoreCommand};
 
@@ -175,6 +176,8 @@ pub enum Command {
     /// Credentials that a server keeps for its workspaces: set, list, remove
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Build what a server is asked for, in a process of its own or on another machine
+    Worker(WorkerArgs),
     /// Build a registered version, and say so as a server's worker wants it
     // Its name is like no word that a user could mean: clap suggests hidden commands too.
     #[command(name = "__worker", hide = true)]

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{AuditLogCommand, Cli, ColorChoice, Command, ImageCommand};
+use crate::cli::{AuditLogCommand, Cli, ColorChoice, Command, ImageCommand, LogFormat};
 use crate::commands::{Context, Failure};
 
 fn main() -> ExitCode {
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     set_panic_message();
     let cli = Cli::parse();
     set_colors(cli.global.color);
-    set_logging(cli.global.verbose);
+    set_logging(cli.global.verbose, cli.command.log_format());
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -48,6 +48,15 @@ fn main() -> ExitCode {
 }
 
 impl Command {
+    /// How the log is to be written.
+    fn log_format(&self) -> LogFormat {
+        match self {
+            Self::Serve(arguments) => arguments.log_format,
+            Self::Worker(arguments) => arguments.log_format,
+            _ => LogFormat::Text,
+        }
+    }
+
     /// The exit code when Provenv itself fails: apart from a script's own codes where a script is run.
     fn own_failure(&self) -> u8 {
         match self {
@@ -94,9 +103,10 @@ fn set_colors(choice: ColorChoice) {
     }
 }
 
-fn set_logging(verbose: u8) {
+fn set_logging(verbose: u8, format: LogFormat) {
     use tracing_subscriber::EnvFilter;
     let level = match verbose {
+        0 if format == LogFormat::Json => "provenv_server=info,provenv_registry=warn,provenv_workspace=warn",
         0 => "off",
         1 => {
             "provenv=debug,provenv_workspace=debug,provenv_image=debug,provenv_lock=debug,provenv_fetch=debug,provenv_store=debug,provenv_compute=debug,provenv_registry=debug,provenv_server=debug"
@@ -104,13 +114,14 @@ fn set_logging(verbose: u8) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("PROVENV_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .log_internal_errors(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .without_time()
-        .init();
+        .log_internal_errors(false);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).without_time().init(),
+        LogFormat::Json => log.json().init(),
+    }
 }
 
 /// What commands share.

@@ -12,16 +12,19 @@ mod database;
 mod limits;
 mod metrics;
 mod problem;
+mod pulls;
 mod registry;
 mod sign_in;
 mod secrets;
 mod state;
+mod trace;
 mod unbroken;
 mod worker;
+mod working;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,23 +35,26 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
-use provenv_workspace::{Config, Door, HostingError, StopSignal};
+use provenv_workspace::{Config, Door, HostingError, ServerSettings, StopSignal};
 use serde::Serialize;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tracing::Instrument as _;
 
 pub use api::description;
 pub use audit::LedgerError;
 pub use backup::{Backup, BackupError, BackupOptions, backup, restore};
 pub use database::DatabaseError;
 pub use sign_in::SettingsError;
+pub use working::{WorkOptions, Working, work};
 
 use crate::access::Decisions;
 use crate::audit::Ledger;
 use crate::database::{Database, Role, Scope};
 use crate::problem::Problem;
-use crate::state::{Server, told_to_stop};
+use crate::sign_in::{Admission, Provider};
+use crate::state::{Server, Times, told_to_stop};
 
 /// How long requests may take to end after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(30);
@@ -70,6 +76,8 @@ pub struct ServeOptions {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// How many builds run here at once; none, where others build.
     pub workers: usize,
+    /// How long a pull waits for the build of what it wants.
+    pub pull_wait: Duration,
     /// Make another token for the owner, where the first is lost.
     pub owner_token: bool,
 }
@@ -141,40 +149,20 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let mut signal = StopSignal::listen()?;
     fs_err::create_dir_all(&options.root).map_err(ServeError::Folder)?;
-    let root = fs_err::canonicalize(&options.root).map_err(ServeError::Folder)?;
-    private(&root).map_err(ServeError::Folder)?;
+    private(&options.root).map_err(ServeError::Folder)?;
     let settings = Config::load().map_err(provenv_workspace::Error::from)?.server;
-    let database = Database::open(&root, &settings).await?;
-    let ledger = Ledger::open(&root, &database.begin_audit_log().await?)?;
     let (tell, stopping) = watch::channel(false);
-    let text = description();
-    let decisions = Decisions::of(&serde_json::from_str(&text).unwrap_or_default());
-    let secure = options.tls.is_some();
-    let (admission, provider) = sign_in::configure(secure)?;
-    let server = Arc::new(Server::new(
-        root.clone(),
-        settings,
-        database,
-        ledger,
-        stopping.clone(),
-        decisions,
-        text,
-        admission,
-        provider,
-    ));
+    let times = Times { pull: options.pull_wait, patience: Duration::ZERO };
+    let people = sign_in::configure(options.tls.is_some())?;
+    let server = prepare(&options.root, settings, times, stopping.clone(), people).await?;
+    let root = server.root.clone();
     let owner_token = begin(&server, options.owner_token).await?;
     let door = Door::open(&options.listen, options.tls.as_ref()).await?;
     let scheme = if door.is_secure() { "https" } else { "http" };
     let (address, workers) = (door.address(), options.workers);
     let about = Served { url: format!("{scheme}://{address}"), address, root, workers, owner_token };
     ready(&about).map_err(ServeError::Say)?;
-    let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let working: Vec<_> = (1..=workers)
-        .map(|number| {
-            let name = format!("{host}/{}/{number}", std::process::id());
-            tokio::spawn(worker::work(Arc::clone(&server), name))
-        })
-        .collect();
+    let working = working::begin(&server, workers);
     let mut told = stopping.clone();
     let stop = async move { told_to_stop(&mut told).await };
     let telling = async {
@@ -196,8 +184,26 @@ pub async fn serve(
     Ok(result?)
 }
 
+/// What requests and workers share, of a server in a folder that is there.
+async fn prepare(
+    root: &Path,
+    settings: ServerSettings,
+    times: Times,
+    stopping: watch::Receiver<bool>,
+    (admission, provider): (Admission, Option<Provider>),
+) -> Result<Arc<Server>, ServeError> {
+    let root = fs_err::canonicalize(root).map_err(ServeError::Folder)?;
+    let database = Database::open(&root, &settings).await?;
+    let ledger = Ledger::open(&root, &database.begin_audit_log().await?)?;
+    let text = description();
+    let decisions = Decisions::of(&serde_json::from_str(&text).unwrap_or_default());
+    Ok(Arc::new(Server::new(
+        root, settings, database, ledger, times, stopping, decisions, text, admission, provider,
+    )))
+}
+
 /// Whoever may read the folder could read what every workspace has.
-fn private(root: &std::path::Path) -> io::Result<()> {
+fn private(root: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     fs_err::set_permissions(root, std::fs::Permissions::from_mode(0o700))
 }
@@ -261,7 +267,12 @@ async fn observe(State(server): State<Arc<Server>>, request: Request<Body>, next
     let method = request.method().clone();
     let pattern = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let path = request.uri().path().to_owned();
-    let response = next.run(request).await;
+    let id = trace::request_id(request.headers());
+    let headers = request.headers().clone();
+    let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
+    let mut response = trace::within(&headers, next.run(request)).instrument(span.clone()).await;
+    response.headers_mut().insert(trace::REQUEST_ID, id);
+    let _entered = span.entered();
     let (status, took) = (response.status().as_u16(), begun.elapsed());
     server.metrics.answered(method.as_str(), pattern.as_deref().unwrap_or("none"), status, took);
     tracing::info!(%method, path, status, ?took, "answered");

@@ -13,6 +13,9 @@ use crate::database::DatabaseError;
 /// The media type of problems.
 const MEDIA_TYPE: &str = "application/problem+json";
 
+/// When those are to ask again who came while the database was away, in seconds.
+const AGAIN_IN: u64 = 2;
+
 /// Why a request was not done (RFC 9457).
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
@@ -104,9 +107,24 @@ impl Problem {
             "the server failed, and says why in its own log",
         );
         let causes = causes(error);
+        if is_of_database(error) {
+            problem = Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "database-away",
+                "the server's database does not answer for a moment",
+            )
+            .hint("ask again; with the same Idempotency-Key nothing is done twice");
+            problem.retry_after = Some(AGAIN_IN);
+        }
         problem.fault = Some(std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": "));
         problem
     }
+}
+
+/// Whether it is nothing but a database that is away.
+fn is_of_database(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .any(|error| error.downcast_ref().is_some_and(provenv_workspace::is_away))
 }
 
 impl IntoResponse for Box<Problem> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use provenv_workspace::{Mounted, OfServer, OpenOptions, ServerSettings, Silent, Workspace};
@@ -37,6 +38,8 @@ pub(crate) struct Server {
     opened: RwLock<HashMap<String, Arc<Opened>>>,
     /// Rung when a job is queued.
     pub queued: Notify,
+    /// How long is waited for what.
+    pub times: Times,
     /// Told when the server is to stop.
     pub stopping: watch::Receiver<bool>,
     /// Held by whoever resolves a definition.
@@ -55,6 +58,15 @@ pub(crate) struct Server {
     pub provider: Option<Provider>,
     /// How much was asked of it just now, and by whom.
     pub limits: Limits,
+}
+
+/// How long is waited for what.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    /// How long a pull waits for the build of what it wants.
+    pub pull: Duration,
+    /// How long builds have to end by themselves after the server was told to stop.
+    pub patience: Duration,
 }
 
 /// A workspace that requests use.
@@ -82,6 +94,7 @@ impl Server {
         settings: ServerSettings,
         database: Database,
         ledger: Ledger,
+        times: Times,
         stopping: watch::Receiver<bool>,
         decisions: Decisions,
         description: String,
@@ -97,6 +110,7 @@ impl Server {
             ledger,
             opened: RwLock::default(),
             queued: Notify::new(),
+            times,
             stopping,
             resolving: Semaphore::new(RESOLVING),
             changing: tokio::sync::Mutex::default(),

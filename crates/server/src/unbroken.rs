@@ -9,6 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use crate::limits::carried;
 use crate::problem::Problem;
+use crate::trace;
 
 /// Answers in a task of its own, which nobody drops.
 pub(crate) async fn to_the_end(request: Request<Body>, next: Next) -> Response {
@@ -20,7 +21,7 @@ pub(crate) async fn to_the_end(request: Request<Body>, next: Next) -> Response {
 
 /// The same for one answer.
 pub(crate) async fn finish(answer: impl Future<Output = Response> + Send + 'static) -> Response {
-    match tokio::spawn(carried(answer)).await {
+    match tokio::spawn(carried(trace::carried(answer))).await {
         Ok(response) => response,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(error) => Problem::fault(&error).into_response(),

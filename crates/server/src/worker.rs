@@ -1,10 +1,11 @@
 //! Workers: they take jobs from the queue, and build each in a process of its own, which can crash, be killed and be limited
 //! without the server. Whoever stops sending heartbeats has lost the job, and another takes it.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
-use crate::database::{Claimed, JobError, JobStatus, Result};
+use crate::database::{Claimed, JobError, JobStatus, Result, Return};
 use crate::secrets::variable;
 use crate::state::{Server, told_to_stop};
 
@@ -24,8 +25,14 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 const PACE: Duration = Duration::from_secs(1);
 /// How long a build may take to stop before it is killed.
 const GRACE: Duration = Duration::from_secs(6);
-/// How often a job is begun before it is given up.
-const MOST_ATTEMPTS: i64 = 5;
+/// How often a job may fail for a reason that may pass, before it is given up.
+const MOST_FAILURES: i64 = 5;
+/// How often its process may be killed: what runs out of memory does so again, and takes from others what they have.
+const MOST_KILLS: i64 = 2;
+/// How often its workers may not be heard of again: they may have died of it.
+const MOST_LOSSES: i64 = 10;
+/// How long a worker tries to say how a job ended, while the database is away. Then the job is another's to take.
+const SAYING: Duration = Duration::from_mins(2);
 /// The most of what a build says as its result.
 const MOST_SAID: u64 = 1024 * 1024;
 
@@ -80,6 +87,12 @@ pub(crate) async fn work(server: Arc<Server>, name: String) {
 
 async fn job(server: &Server, claimed: &Claimed) -> Result<()> {
     let job = &claimed.job;
+    if claimed.losses >= MOST_LOSSES {
+        let message = format!("{} workers took it, and none of them was heard of again", claimed.losses);
+        let hint = "its workers may have run out of memory: give them more, and ask for the build again";
+        let error = JobError { message, hint: Some(hint.to_owned()), ..JobError::default() };
+        return end(server, claimed, JobStatus::Failed, None, Some(&error)).await;
+    }
     tracing::info!(
         job = job.id,
         attempt = job.attempts,
@@ -100,19 +113,16 @@ async fn job(server: &Server, claimed: &Claimed) -> Result<()> {
             tracing::warn!(job = job.id, "another worker has the job");
             Ok(())
         }
-        Ended::Stopped => server.database.give_back(claimed, Duration::ZERO, false).await,
-        Ended::Canceled => {
-            server.metrics.ended("canceled");
-            server.database.end_job(claimed, JobStatus::Canceled, None, None).await.map(drop)
-        }
+        Ended::Stopped => give_back(server, claimed, Duration::ZERO, Return::Stopped).await,
+        Ended::Canceled => end(server, claimed, JobStatus::Canceled, None, None).await,
         Ended::Exited(status, said) => match serde_json::from_str(&said) {
             Ok(Said::Image(image)) if status.success() => {
-                server.metrics.ended("succeeded");
                 tracing::info!(job = job.id, %image, "a build ended well");
-                server.database.end_job(claimed, JobStatus::Succeeded, Some(image), None).await.map(drop)
+                end(server, claimed, JobStatus::Succeeded, Some(image), None).await
             }
             Ok(Said::Error(error)) => fail(server, claimed, error).await,
-            // A crash, or a kernel without memory: another time it may go well.
+            _ if status.signal() == Some(Signal::SIGKILL as i32) => killed(server, claimed).await,
+            // A crash: another time it may go well.
             _ => {
                 let message = format!("the process of the build ended without a result ({status})");
                 fail(server, claimed, JobError { message, transient: true, ..JobError::default() }).await
@@ -124,17 +134,67 @@ async fn job(server: &Server, claimed: &Claimed) -> Result<()> {
 /// A failure that may pass is tried again after a while, each time a longer one.
 async fn fail(server: &Server, claimed: &Claimed, error: JobError) -> Result<()> {
     let job = &claimed.job;
-    if error.transient && job.attempts < MOST_ATTEMPTS {
-        let wait = Duration::from_secs(2 << job.attempts.clamp(0, 6));
+    if error.transient && claimed.failures + 1 < MOST_FAILURES {
+        let wait = Duration::from_secs(4 << claimed.failures.clamp(0, 6));
         let line = format!("attempt {} failed, the next begins in {} s", job.attempts, wait.as_secs());
         if let Err(error) = write_line(server, claimed, &line) {
             tracing::warn!(job = job.id, %error, "the log could not be written");
         }
-        return server.database.give_back(claimed, wait, true).await;
+        return give_back(server, claimed, wait, Return::Failed).await;
     }
     tracing::info!(job = job.id, error = error.message, "a build failed");
-    server.metrics.ended("failed");
-    server.database.end_job(claimed, JobStatus::Failed, None, Some(&error)).await.map(drop)
+    end(server, claimed, JobStatus::Failed, None, Some(&error)).await
+}
+
+/// Somebody killed the process of a build: most often the kernel, where memory ran out.
+async fn killed(server: &Server, claimed: &Claimed) -> Result<()> {
+    if claimed.kills + 1 < MOST_KILLS {
+        let wait = Duration::from_secs(5);
+        let line =
+            format!("attempt {} was killed, the next begins in {} s", claimed.job.attempts, wait.as_secs());
+        if let Err(error) = write_line(server, claimed, &line) {
+            tracing::warn!(job = claimed.job.id, %error, "the log could not be written");
+        }
+        return give_back(server, claimed, wait, Return::Killed).await;
+    }
+    let error = JobError {
+        message: "the process of the build was killed each time, as where memory runs out".to_owned(),
+        hint: Some("give the worker more memory, or run fewer builds on it at once (--workers)".to_owned()),
+        ..JobError::default()
+    };
+    fail(server, claimed, error).await
+}
+
+/// Says how a job ended, however long the database is away for.
+async fn end(
+    server: &Server,
+    claimed: &Claimed,
+    status: JobStatus,
+    image: Option<Digest>,
+    error: Option<&JobError>,
+) -> Result<()> {
+    if patiently(|| server.database.end_job(claimed, status, image, error)).await? {
+        server.metrics.ended(status.as_str());
+    }
+    Ok(())
+}
+
+async fn give_back(server: &Server, claimed: &Claimed, wait: Duration, why: Return) -> Result<()> {
+    patiently(|| server.database.give_back(claimed, wait, why)).await
+}
+
+/// Tries again while the database does not take it.
+async fn patiently<T, F: Future<Output = Result<T>>>(mut act: impl FnMut() -> F) -> Result<T> {
+    let begun = Instant::now();
+    loop {
+        match act().await {
+            Err(error) if begun.elapsed() < SAYING => {
+                tracing::warn!(%error, "the database does not take it, and is asked again");
+                tokio::time::sleep(PACE).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Builds in another process, and watches over it.
@@ -150,6 +210,7 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
     let opened =
         server.workspace(&job.workspace).await.map_err(|problem| std::io::Error::other(problem.detail))?;
     command.envs(opened.workspace.catalogue_variables());
+<<<<<<< HEAD
     // Those of the workspace, and none of the server's own, which whoever registers could have sent to a host of theirs.
     let secrets =
         server.secrets.open(&server.database, &job.workspace).await.map_err(std::io::Error::other)?;
@@ -157,11 +218,16 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
         command.env_remove(name);
     }
     command.env(HostCredentials::VARIABLE, variable(&secrets));
+=======
+    if let Some(trace) = &claimed.traceparent {
+        command.env("TRACEPARENT", trace);
+    }
+>>>>>>> part-D
     let mut child = command
         .arg("--workspace")
         .arg(&folder)
         .args(["--color", "never", "__worker", &job.environment, &job.version])
-        .args(["--platform", job.platform.as_str()])
+        .args(["--platform", job.platform.as_str(), "--parent", &std::process::id().to_string()])
         .current_dir(&folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -183,13 +249,17 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
     let mut said = None;
     let mut stopping = server.stopping.clone();
     let mut beat = tokio::time::interval(HEARTBEAT);
+    let mut until = None;
     loop {
         tokio::select! {
             heard = &mut hearing, if said.is_none() => said = Some(heard),
             status = child.wait(), if said.is_some() => {
                 return Ok(Ended::Exited(status?, said.unwrap_or_default()));
             }
-            () = told_to_stop(&mut stopping) => {
+            () = told_to_stop(&mut stopping), if until.is_none() => {
+                until = Some(tokio::time::Instant::now() + server.times.patience);
+            }
+            () = tokio::time::sleep_until(until.unwrap_or_else(tokio::time::Instant::now)), if until.is_some() => {
                 stop(&mut child).await?;
                 return Ok(Ended::Stopped);
             }

@@ -280,7 +280,7 @@ impl Config {
         config.catalogue = config.catalogue.with_environment();
         config.server = config.server.with_environment();
         // The server's tables stand beside those of its workspaces.
-        config.server.schema = config.catalogue.schema().to_owned();
+        config.catalogue.schema().clone_into(&mut config.server.schema);
         Ok(config)
     }
 

@@ -388,6 +388,9 @@ impl Error {
             if fetch.is_some_and(provenv_fetch::Error::is_transient) {
                 return true;
             }
+            if cause.downcast_ref::<sqlx::Error>().is_some_and(is_away) {
+                return true;
+            }
             source = cause.source();
         }
         false
@@ -579,6 +582,23 @@ fn is_tls(error: &sqlx::Error) -> bool {
         sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
         _ => false,
     }
+}
+
+/// Whether the database was stopped or is not to be reached, or is used by others too much: it may answer another time.
+pub fn is_away(error: &sqlx::Error) -> bool {
+    if matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_)) {
+        return true;
+    }
+    if let Some(code) = postgres_code(error) {
+        // Shut down, starting, too many connections, a deadlock or a serialization that others won.
+        return matches!(code, "57P01" | "57P02" | "57P03" | "53300" | "40P01" | "40001")
+            || code.starts_with("08");
+    }
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .and_then(|code| code.parse::<i32>().ok());
+    code.is_some_and(|code| matches!(code & 0xff, 5 | 6))
 }
 
 /// What to do about an error of the database: by SQLSTATE, or by SQLite's primary result code.

@@ -116,6 +116,18 @@ impl Workspace {
         }
     }
 
+    /// The version that a tag of a repository means, where it is registered and has no image yet.
+    pub async fn unbuilt_version(&self, repository: &str, tag: &str) -> Result<Option<UnbuiltVersion>> {
+        let Some((name, version)) = self.not_built(repository, tag).await? else { return Ok(None) };
+        let details = self.version_details(&name, &version).await?;
+        let Some(lock) = details.lock else { return Ok(None) };
+        let platforms = &details.environment.definition.platforms;
+        // As the tag does, once there are images.
+        let here = platforms.iter().find(|platform| **platform == Platform::host());
+        let platform = here.or(platforms.first()).copied().unwrap_or_default();
+        Ok(Some(UnbuiltVersion { name, version, lock, platform }))
+    }
+
     /// The bytes of a lock, as they were hashed.
     pub async fn lock_text(&self, digest: &Digest) -> Result<Option<String>> {
         Ok(self.catalogue.lock_text(digest).await?)
@@ -144,6 +156,34 @@ impl Workspace {
         let row = rows.into_iter().next().ok_or_else(|| Error::NoImage(name.to_owned()))?;
         self.details_of_image(row, name).await
     }
+}
+
+/// A version that is registered and has no image.
+#[derive(Clone, Debug)]
+pub struct UnbuiltVersion {
+    /// The environment.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What is to be assembled.
+    pub lock: Digest,
+    /// What its tag is for.
+    pub platform: Platform,
+}
+
+/// Makes this process end with the one that started it, which is `parent`: it is asked to stop when that dies, however that
+/// comes about.
+pub fn end_with(parent: u32) -> Result<()> {
+    let told = |error: nix::Error| Error::Io {
+        what: "could not be tied to the process that started this".to_owned(),
+        source: error.into(),
+    };
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM).map_err(told)?;
+    // It may have died before.
+    if nix::unistd::getppid().as_raw() == i32::try_from(parent).unwrap_or_default() {
+        return Ok(());
+    }
+    Err(told(nix::Error::ESRCH))
 }
 
 /// Reads the text of a file that a stranger sent. Nothing is read but the text.

@@ -73,11 +73,12 @@ pub use copying::{Copied, CopyOptions};
 pub use curated::is_curated;
 pub use dockerfile::{BuildSecret, Builder, DockerfileError, MissingEngine};
 pub use environments::{EnvironmentDetails, RegisterOptions, Registered};
-pub use error::{Error, causes};
+pub use error::{Error, causes, is_away};
 pub use exporting::ExportOptions;
 pub use finding::{EnvironmentPage, Find, Include, Kind, Term};
 pub use hosting::{
-    Door, HostingError, Mounted, SentEnvironment, StopSignal, Visitor, read_text, refuse_local,
+    Door, HostingError, Mounted, SentEnvironment, StopSignal, UnbuiltVersion, Visitor, end_with, read_text,
+    refuse_local,
 };
 pub use housekeeping::{
     CorruptBlob, CorruptState, GcImage, GcItem, GcOptions, GcSummary, KeepPolicy, ScrubSummary, StatsSummary,

@@ -2,8 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 use provenv_definition::Platform;
+
+/// How a log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people; nothing but failures, where nobody says more.
+    #[default]
+    Text,
+    /// One object in JSON a line, with the time; requests and builds too, where nobody says otherwise.
+    Json,
+}
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -31,9 +41,42 @@ pub struct ServeArgs {
     /// How many builds run here at once
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub workers: usize,
+    /// How many seconds a pull waits for the build of a version that has no image; 0 tells clients to come back later
+    #[arg(long, value_name = "SECONDS", default_value_t = 240)]
+    pub pull_wait: u64,
+    /// How the log is written, on standard error; PROVENV_LOG says how much of it
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub log_format: LogFormat,
     /// Make and print another token of the owner's
     #[arg(long)]
     pub owner_token: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv worker --root /srv/provenv                        one more build at once
+  provenv worker --root /srv/provenv --workers 4
+
+It takes builds from the queue of the server, whose folder it shares: on the same machine, or on others where the server's
+database is in PostgreSQL (PROVENV_SERVER_DATABASE, or `database` in [server] of the settings) and the folder on a file
+system that all of them have. Told to stop (SIGTERM, ctrl-c), it takes no more builds, gives those that run some time to end,
+and gives back the others.")]
+pub struct WorkerArgs {
+    /// The server's folder
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub root: PathBuf,
+    /// The server's database, over the one of the settings; others see a password that stands here
+    #[arg(long, value_name = "URL")]
+    pub server_database: Option<String>,
+    /// How many builds run at once
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub workers: usize,
+    /// How long builds have to end by themselves after it was told to stop
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub grace: u64,
+    /// How the log is written, on standard error; PROVENV_LOG says how much of it
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub log_format: LogFormat,
 }
 
 /// What a server's worker runs, in a process of its own.
@@ -46,6 +89,9 @@ pub struct BuildVersionArgs {
     /// What the image is for
     #[arg(long)]
     pub platform: Platform,
+    /// The process that this one ends with
+    #[arg(long)]
+    pub parent: Option<u32>,
 }
 
 #[derive(Debug, Args)]

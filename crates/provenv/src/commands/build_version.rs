@@ -1,13 +1,17 @@
 //! `provenv __worker`: what a server's worker runs. Its result, good or bad, is one line of JSON on standard output;
 //! what people want to read is on standard error, as for `build`.
 
-use provenv_workspace::{BuildOptions, causes};
+use provenv_workspace::{BuildOptions, causes, end_with};
 
 use super::{Context, Result};
 use crate::cli::BuildVersionArgs;
 use crate::output;
 
 pub async fn build_version(context: &Context, arguments: BuildVersionArgs) -> Result {
+    // Whoever builds on after its worker died would build beside the one that took the job up.
+    if let Some(parent) = arguments.parent {
+        end_with(parent)?;
+    }
     let workspace = context.workspace().await?;
     let options = BuildOptions { platform: Some(arguments.platform), ..BuildOptions::default() };
     let built = workspace.build_version(&arguments.name, &arguments.version, &options).await;

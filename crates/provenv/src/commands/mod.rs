@@ -38,6 +38,7 @@ mod store;
 mod submit;
 mod upgrade;
 mod verify;
+mod worker;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -303,6 +304,7 @@ pub async fn execute(cli: Cli) -> Result {
         Command::Login(arguments) => login::login(&context, arguments).await,
         Command::Logout { url } => login::logout(&context, &url),
         Command::Serve(arguments) => serve::serve(&context, arguments).await,
+        Command::Worker(arguments) => worker::worker(&context, arguments).await,
         Command::BuildVersion(arguments) => build_version::build_version(&context, arguments).await,
         Command::Server(command) => backup::server(&context, command).await,
         Command::Secret(command) => secret::secret(&context, command).await,

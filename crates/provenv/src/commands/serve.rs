@@ -22,6 +22,7 @@ pub async fn serve(context: &Context, arguments: ServeArgs) -> Result {
         listen: arguments.listen,
         tls: arguments.tls_cert.zip(arguments.tls_key),
         workers: arguments.workers,
+        pull_wait: std::time::Duration::from_secs(arguments.pull_wait),
         owner_token: arguments.owner_token,
     };
     provenv_server::serve(options, |served| {

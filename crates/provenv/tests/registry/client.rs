@@ -245,8 +245,8 @@ fn try_read(mut connection: TcpStream, method: &str) -> io::Result<Answer> {
     assert_eq!(answer.header("Transfer-Encoding"), None, "everything has a known length");
     if method == "HEAD" || matches!(status, 204 | 304) {
         assert_eq!(answer.text(), "");
-    } else {
-        assert_eq!(answer.must("Content-Length"), answer.body.len().to_string(), "{answer:?}");
+    } else if answer.must("Content-Length") != answer.body.len().to_string() {
+        return Err(io::Error::other(format!("an answer that is cut off: {answer:?}")));
     }
     Ok(answer)
 }

@@ -58,6 +58,20 @@ impl Mounted {
         respond(&self.0, request, Some(visitor)).await
     }
 
+    /// The names of its repositories after `after`, in their order, so many at most.
+    ///
+    /// # Errors
+    /// Where the index cannot be read.
+    pub async fn repositories(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+        let page = Page { after: after.map(str::to_owned), limit };
+        let names = self.0.index.repositories(&page).await?;
+        Ok(names.iter().map(ToString::to_string).collect())
+    }
+
     /// Lets uploads go that nobody goes on with, until it is dropped.
     pub async fn sweep(&self) {
         self.0.sweep().await;

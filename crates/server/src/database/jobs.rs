@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::audit::{Action, Deed, append};
 use super::people::random;
 use super::{Database, Result, Row, now, parse, stamp};
+use crate::trace;
 
 /// How long a claim holds without a heartbeat.
 const LEASE: Duration = Duration::from_secs(20);
@@ -150,6 +151,18 @@ pub struct NewJob<'a> {
     pub image: Option<Digest>,
 }
 
+impl NewJob<'_> {
+    /// What it makes.
+    fn key(&self) -> String {
+        key(self.workspace, &self.lock, self.platform)
+    }
+}
+
+/// What a job makes.
+fn key(workspace: &str, lock: &Digest, platform: Platform) -> String {
+    format!("{workspace}/{}/{platform}", lock.hex())
+}
+
 /// A job that a worker has, and the number that proves it.
 #[derive(Clone, Debug)]
 pub struct Claimed {
@@ -157,22 +170,41 @@ pub struct Claimed {
     pub job: Job,
     /// See the schema.
     pub fence: i64,
+    /// How often it failed for a reason that may pass.
+    pub failures: i64,
+    /// How often its process was killed.
+    pub kills: i64,
+    /// How often its worker was not heard of again.
+    pub losses: i64,
+    /// The trace of whoever asked.
+    pub traceparent: Option<String>,
+}
+
+/// Why a job is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// Its worker stops: nothing was wrong with it.
+    Stopped,
+    /// It failed for a reason that may pass.
+    Failed,
+    /// Its process was killed.
+    Killed,
 }
 
 const COLUMNS: &str =
     "id, workspace, environment, version, lock, platform, status, priority, attempts, fence, worker,
-    cancel_asked, image, error, created_by, created_at, started_at, ended_at";
+    cancel_asked, image, error, created_by, created_at, started_at, ended_at, failures, kills, losses, traceparent";
 
 impl Database {
     /// Queues a job, or finds the one that makes the same already. Says whether it is new.
     pub async fn ask_job(&self, new: &NewJob<'_>) -> Result<(Job, bool)> {
-        let key = format!("{}/{}/{}", new.workspace, new.lock.hex(), new.platform);
+        let key = new.key();
         let mut transaction = self.begin(&format!("job {key}")).await?;
         let wanted = format!("SELECT {COLUMNS} FROM jobs WHERE key = $1 AND status IN ('queued', 'running')");
         let row =
             sqlx::query(sqlx::AssertSqlSafe(wanted)).bind(&key).fetch_optional(&mut *transaction).await?;
         if let Some(row) = row {
-            let (job, _) = read(&row)?;
+            let job = read(&row)?;
             if job.priority < new.priority {
                 sqlx::query("UPDATE jobs SET priority = $1 WHERE id = $2")
                     .bind(new.priority)
@@ -186,8 +218,8 @@ impl Database {
         let at = now();
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
             "INSERT INTO jobs (id, key, workspace, environment, version, lock, platform, status, priority, attempts, fence,
-                               not_before, cancel_asked, image, created_by, created_at, ended_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, $10, 0, $11, $12, $10, $13) RETURNING {COLUMNS}"
+                               not_before, cancel_asked, image, created_by, created_at, ended_at, traceparent)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, $10, 0, $11, $12, $10, $13, $14) RETURNING {COLUMNS}"
         )))
         .bind(identifier().map_err(sqlx::Error::Io)?)
         .bind(key)
@@ -202,9 +234,10 @@ impl Database {
         .bind(new.image.map(|image| image.to_string()))
         .bind(new.created_by)
         .bind(new.image.map(|_| at.clone()))
+        .bind(trace::parent())
         .fetch_one(&mut *transaction)
         .await?;
-        let (job, _) = read(&row)?;
+        let job = read(&row)?;
         append(&mut transaction, &deed(new.created_by, Action::BuildAsk, &job)).await?;
         transaction.commit().await?;
         Ok((job, true))
@@ -219,7 +252,18 @@ impl Database {
         .bind(id)
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.as_ref().map(read).transpose()?.map(|(job, _)| job))
+        row.as_ref().map(read).transpose()
+    }
+
+    /// The newest job that makes the image of a lock.
+    pub async fn last_job(&self, workspace: &str, lock: &Digest, platform: Platform) -> Result<Option<Job>> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM jobs WHERE key = $1 ORDER BY created_at DESC, id DESC LIMIT 1"
+        )))
+        .bind(key(workspace, lock, platform))
+        .fetch_optional(&self.pool)
+        .await?;
+        row.as_ref().map(read).transpose()
     }
 
     /// The jobs of a workspace, newest first, from after the one with the identifier `after` on.
@@ -242,7 +286,7 @@ impl Database {
         .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await?;
-        rows.iter().map(|row| Ok(read(row)?.0)).collect()
+        rows.iter().map(read).collect()
     }
 
     /// How many jobs are in each state that is no end.
@@ -272,7 +316,8 @@ impl Database {
         let lock = if self.is_shared() { "FOR UPDATE SKIP LOCKED" } else { "" };
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
             "UPDATE jobs SET status = 'running', worker = $2, lease_until = $3, fence = fence + 1,
-                             attempts = attempts + 1, started_at = coalesce(started_at, $1)
+                             attempts = attempts + 1, started_at = coalesce(started_at, $1),
+                             losses = losses + CASE status WHEN 'running' THEN 1 ELSE 0 END
              WHERE id = (SELECT id FROM jobs WHERE {due} ORDER BY priority DESC, created_at, id LIMIT 1 {lock})
              RETURNING {COLUMNS}"
         )))
@@ -281,8 +326,15 @@ impl Database {
         .bind(stamp(jiff::Timestamp::now() + LEASE))
         .fetch_optional(&self.pool)
         .await?;
-        let claimed = row.as_ref().map(read).transpose()?;
-        Ok(claimed.map(|(job, fence)| Claimed { job, fence }))
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(Claimed {
+            job: read(&row)?,
+            fence: row.try_get("fence")?,
+            failures: row.try_get("failures")?,
+            kills: row.try_get("kills")?,
+            losses: row.try_get("losses")?,
+            traceparent: row.try_get("traceparent")?,
+        }))
     }
 
     /// Renews a claim; `None` where it is lost, else whether the job was asked to stop.
@@ -332,15 +384,17 @@ impl Database {
         Ok(is_ours)
     }
 
-    /// Gives a job back to be taken again, after a while where it failed for a reason that may pass.
-    pub async fn give_back(&self, claimed: &Claimed, wait: Duration, counts: bool) -> Result<()> {
+    /// Gives a job back to be taken again, after a while where something was wrong.
+    pub async fn give_back(&self, claimed: &Claimed, wait: Duration, why: Return) -> Result<()> {
         sqlx::query(
             "UPDATE jobs SET status = 'queued', worker = NULL, lease_until = NULL, not_before = $1,
-                             attempts = attempts - $2
-             WHERE id = $3 AND fence = $4 AND status = 'running'",
+                             attempts = attempts - $2, failures = failures + $3, kills = kills + $4
+             WHERE id = $5 AND fence = $6 AND status = 'running'",
         )
         .bind(stamp(jiff::Timestamp::now() + wait))
-        .bind(i64::from(!counts))
+        .bind(i64::from(why == Return::Stopped))
+        .bind(i64::from(why == Return::Failed))
+        .bind(i64::from(why == Return::Killed))
         .bind(&claimed.job.id)
         .bind(claimed.fence)
         .execute(&self.pool)
@@ -364,7 +418,7 @@ impl Database {
         .fetch_optional(&mut *transaction)
         .await?;
         if let Some(row) = row {
-            append(&mut transaction, &deed(by, Action::BuildCancel, &read(&row)?.0)).await?;
+            append(&mut transaction, &deed(by, Action::BuildCancel, &read(&row)?)).await?;
         }
         transaction.commit().await?;
         self.job(workspace, id).await
@@ -386,13 +440,13 @@ fn identifier() -> std::io::Result<String> {
     Ok(format!("job-{}-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"), hex::encode(bytes)))
 }
 
-fn read(row: &Row) -> Result<(Job, i64)> {
+fn read(row: &Row) -> Result<Job> {
     let time = |column: &str| -> Result<Option<jiff::Timestamp>> {
         row.try_get::<Option<String>, _>(column)?.map(|text| parse("time", text)).transpose()
     };
     let error: Option<String> = row.try_get("error")?;
     let image: Option<String> = row.try_get("image")?;
-    let job = Job {
+    Ok(Job {
         id: row.try_get("id")?,
         workspace: row.try_get("workspace")?,
         environment: row.try_get("environment")?,
@@ -410,6 +464,5 @@ fn read(row: &Row) -> Result<(Job, i64)> {
         created_at: parse("time", row.try_get("created_at")?)?,
         started_at: time("started_at")?,
         ended_at: time("ended_at")?,
-    };
-    Ok((job, row.try_get("fence")?))
+    })
 }

@@ -16,7 +16,8 @@ use provenv_workspace::{CatalogueError, ServerSettings, Tables};
 
 pub use answers::Answered;
 pub use audit::{Action, AuditFilter, AuditRow, Deed};
-pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob};
+pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob, Return};
+pub(crate) use people::random;
 pub use people::{Identity, NewToken, Role, Scope, Token};
 pub use secrets::{SealedSecret, Secret};
 pub use sessions::{Session, SignIn, secret};
@@ -26,8 +27,13 @@ const FILE: &str = "server.db";
 
 /// The schemas, oldest first; the database says how many are in. They keep to what both databases take: `TEXT`, `BIGINT`,
 /// `BLOB`, times as text.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("audit.sql"), include_str!("sign_in.sql"), include_str!("secrets.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("audit.sql"),
+    include_str!("sign_in.sql"),
+    include_str!("secrets.sql"),
+    include_str!("workers.sql"),
+];
 
 /// What queries are sent through.
 type Connection = sqlx::AnyConnection;

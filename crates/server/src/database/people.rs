@@ -268,7 +268,7 @@ impl Database {
     }
 
     /// What a user may in a workspace, or on the server as a whole, given or by groups.
-    pub async fn role(&self, user: &str, workspace: Option<&str>) -> Result<Option<Role>> {
+    async fn role(&self, user: &str, workspace: Option<&str>) -> Result<Option<Role>> {
         let rows: Vec<(String,)> = sqlx::query_as(
             "SELECT role FROM roles WHERE user_name = $1 AND workspace IN ($2, $3)
              UNION SELECT role FROM group_roles WHERE user_name = $1 AND workspace IN ($2, $3)",
@@ -394,6 +394,6 @@ fn read(row: &Row) -> Result<Token> {
 }
 
 /// Bytes that nobody can guess.
-pub(super) fn random(bytes: &mut [u8]) -> io::Result<()> {
+pub(crate) fn random(bytes: &mut [u8]) -> io::Result<()> {
     fs_err::File::open("/dev/urandom")?.read_exact(bytes)
 }

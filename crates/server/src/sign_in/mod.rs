@@ -25,6 +25,13 @@ pub(crate) struct Admission {
     pub is_secure: bool,
 }
 
+impl Admission {
+    /// Of what serves nobody.
+    pub fn nobody() -> Self {
+        Self { oidc: OidcSettings::default(), limits: LimitSettings::default(), is_secure: false }
+    }
+}
+
 /// Settings that a server cannot begin with.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {

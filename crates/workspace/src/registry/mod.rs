@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::error::IoContext as _;
 use crate::supervise::Signals;
 use crate::{Result, Workspace};
+use images::{OwnImages, OwnTag};
 use index::WorkspaceIndex;
 
 pub use provenv_registry::server::Anonymous;
@@ -53,6 +54,15 @@ impl Workspace {
     pub fn mounted(&self, prefix: &str) -> Mounted {
         let index = Arc::new(WorkspaceIndex::new(self.catalogue.clone(), self.form()));
         Mounted::new(self.store.clone(), index, Arc::clone(&self.reporter), prefix)
+    }
+
+    /// The name and version that a tag means, where that is registered and not built.
+    pub(crate) async fn not_built(&self, repository: &str, tag: &str) -> Result<Option<(String, String)>> {
+        let own = OwnImages::new(self.catalogue.clone(), self.form());
+        Ok(match own.tag(repository, tag).await? {
+            OwnTag::NotBuilt(version) => Some((version.name, version.version)),
+            OwnTag::Image(_) | OwnTag::NotOurs => None,
+        })
     }
 
     /// Serves the workspace as a registry until this process is told to stop. `ready` is called once clients may connect.
