@@ -210,7 +210,6 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
     let opened =
         server.workspace(&job.workspace).await.map_err(|problem| std::io::Error::other(problem.detail))?;
     command.envs(opened.workspace.catalogue_variables());
-<<<<<<< HEAD
     // Those of the workspace, and none of the server's own, which whoever registers could have sent to a host of theirs.
     let secrets =
         server.secrets.open(&server.database, &job.workspace).await.map_err(std::io::Error::other)?;
@@ -218,11 +217,9 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
         command.env_remove(name);
     }
     command.env(HostCredentials::VARIABLE, variable(&secrets));
-=======
     if let Some(trace) = &claimed.traceparent {
         command.env("TRACEPARENT", trace);
     }
->>>>>>> part-D
     let mut child = command
         .arg("--workspace")
         .arg(&folder)
