@@ -32,6 +32,7 @@ mod lock_file;
 mod locking;
 mod missing;
 mod places;
+mod planning;
 mod platforms;
 mod post_link;
 mod proof;
@@ -66,8 +67,8 @@ pub use dockerfile::{BuildSecret, Builder, DockerfileError, MissingEngine};
 pub use environments::{EnvironmentDetails, RegisterOptions, Registered};
 pub use error::{Error, causes};
 pub use exporting::ExportOptions;
-pub use finding::{EnvironmentPage, Find, Include, Kind, Term};
-pub use hosting::{Door, HostingError, Mounted, StopSignal, Visitor, read_text, refuse_local};
+pub use finding::{EnvironmentPage, Facets, Find, Include, Kind, Term};
+pub use hosting::{Door, HostingError, Mounted, StopSignal, Visitor, check_text, read_text, refuse_local};
 pub use housekeeping::{
     CorruptBlob, CorruptState, GcImage, GcItem, GcOptions, GcSummary, KeepPolicy, ScrubSummary, StatsSummary,
     parse_age,
@@ -84,6 +85,7 @@ pub use lineage::{
 };
 pub use lock_file::CheckedLock;
 pub use locking::{Locked, Upgraded};
+pub use planning::{Chosen, Plan, PlatformPlan};
 pub use platforms::BuiltAll;
 pub use post_link::ScriptChoice;
 pub use proof::{
