@@ -10,6 +10,7 @@ use provenv_workspace::{DiffOptions, EcosystemDiff, EnvironmentDiff};
 use serde::Deserialize;
 
 use super::Page;
+use super::apart::apart;
 use super::environments::reference_path;
 use super::layout::{Frame, Section, badge, trail};
 use super::refused::Result;
@@ -40,8 +41,13 @@ pub(super) async fn show(
         let found = opened.workspace.version_details(name, version).await?;
         references.push(format!("{name}:{}", found.version.unwrap_or_default()));
     }
-    let options = DiffOptions::default();
-    let diff = opened.workspace.diff(&references[0], &references[1], opened.workspace.root(), &options).await?;
+    let pair = references.clone();
+    // What is shipped and was not used here is locked for it.
+    let work = move || async move {
+        let workspace = &opened.workspace;
+        workspace.diff(&pair[0], &pair[1], workspace.root(), &DiffOptions::default()).await
+    };
+    let diff = apart(work).await??;
     let list = format!("/w/{}/environments", segment(&workspace));
     let title = format!("{} → {}", references[0], references[1]);
     let content = html! {

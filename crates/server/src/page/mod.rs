@@ -5,6 +5,7 @@
 //! it changes it asks of the API itself ([`ask`]), so that nothing can be done here that could not be done there. One file a
 //! page; [`layout`] has what all of them look like, [`session`] who is there.
 
+mod apart;
 mod ask;
 mod assets;
 mod builds;

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Page;
+use super::apart::apart;
 use super::environments::{reference_path, version_path};
 use super::form::{Fields, Sent};
 use super::layout::{Frame, Section, badge, token};
@@ -24,8 +25,6 @@ use crate::database::Role;
 use crate::problem::Problem;
 use crate::state::Opened;
 
-/// How large the stack of a thread that resolves may become: what it does is one deep future.
-const STACK: usize = 32 * 1024 * 1024;
 /// So many lines of a text are shown with remarks.
 const MOST_LINES: usize = 5000;
 
@@ -278,16 +277,8 @@ fn help() -> Markup {
     }
 }
 
-/// Plans on a thread of its own: it may have to resolve, which is work.
+/// Plans, in turn with all others who resolve.
 async fn plan(page: &Page, opened: Arc<Opened>, environment: Environment) -> Result<Plan> {
     let _turn = page.server.resolving.acquire().await.map_err(|error| Problem::fault(&error))?;
-    let runtime = tokio::runtime::Handle::current();
-    let (tell, hear) = tokio::sync::oneshot::channel();
-    let work = move || {
-        // A browser that went away hears nothing of it.
-        let _ = tell.send(runtime.block_on(opened.workspace.plan_sent(&environment)));
-    };
-    let thread = std::thread::Builder::new().name("planning".to_owned()).stack_size(STACK);
-    thread.spawn(work).map_err(|error| Problem::fault(&error))?;
-    Ok(hear.await.map_err(|error| Problem::fault(&error))??)
+    Ok(apart(move || async move { opened.workspace.plan_sent(&environment).await }).await??)
 }

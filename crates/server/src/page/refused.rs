@@ -46,6 +46,7 @@ impl Said {
                 p { strong { (super::words::sentence(&self.detail)) } }
                 @for cause in &self.causes { p { (super::words::sentence(cause)) } }
                 @if let Some(hint) = self.hint() { p.hint { (super::words::sentence(hint)) } }
+                p.hint { span.code { (self.code) } }
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::problem::Problem;
 /// So many are listed.
 const MOST: u32 = 100;
 /// So much of a log is shown: its end.
-const LOG: usize = 512 * 1024;
+const LOG: u64 = 512 * 1024;
 
 fn status(run: &RunDetails) -> Markup {
     let (class, word) = match run.status {
@@ -73,7 +73,7 @@ pub(super) async fn show(
         error => Refused::from(error),
     };
     let run = opened.workspace.run_details(&id).await.map_err(missing)?;
-    let log = log(&opened.workspace, &run.id).await;
+    let log = opened.workspace.run_log_end(&run.id, LOG).await?;
     let lineage = opened.workspace.lineage(&run.id).await.map_err(missing)?;
     let own = format!("/w/{}/runs", segment(&workspace));
     let content = html! {
@@ -93,7 +93,7 @@ pub(super) async fn show(
         }
         section {
             h2 { "Log" }
-            @match log { Some(log) => { pre.log tabindex="0" aria-label="Log of the run" { (log) } } None => p.hint { "No log was kept." } }
+            @match log { Some(log) => { pre.log tabindex="0" aria-label="Log of the run" { (String::from_utf8_lossy(&log)) } } None => p.hint { "No log was kept." } }
         }
         @if !run.outputs.is_empty() {
             section { h2 { "Outputs" } ul { @for file in &run.outputs { li { (file.path) " " span.by { (bytes(file.bytes)) } } } } }
@@ -101,14 +101,6 @@ pub(super) async fn show(
         (lineage_section(&workspace, &lineage))
     };
     Ok(Frame::new(&run.name, Some(&visitor), Section::Runs).page(&content))
-}
-
-/// The end of a run's log; `None` where there is none.
-async fn log(workspace: &provenv_workspace::Workspace, id: &str) -> Option<String> {
-    let mut text = Vec::new();
-    workspace.run_log(id, &mut text).await.ok()?;
-    let from = text.len().saturating_sub(LOG);
-    Some(String::from_utf8_lossy(&text[from..]).into_owned())
 }
 
 /// The steps from the run to artifacts.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{OriginalUri, Path, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use maud::html;
@@ -32,11 +32,10 @@ struct Workspace {
 pub(super) async fn home(
     State(page): State<Arc<Page>>,
     headers: HeaderMap,
-    OriginalUri(uri): OriginalUri,
     visitor: Result<Visitor>,
 ) -> Result<Response> {
     if !is_browser(&headers) {
-        let problem = Problem::missing("no-such-path", format!("there is nothing at {}", uri.path()))
+        let problem = Problem::missing("no-such-path", "there is nothing at /")
             .hint("GET /openapi.json describes what there is");
         return Ok(problem.into_response());
     }
