@@ -36,7 +36,7 @@ test-schedules: ## random schedules on one store, with kill -9: SCHEDULES=10 of 
 .PHONY: test-postgres
 test-postgres: ## tests of the front door with their catalogues in PostgreSQL: CATALOGUE=postgres://USER@HOST/DATABASE
 	PROVENV_TEST_CATALOGUE=$(CATALOGUE) $(CARGO) test --release --locked --package provenv --no-fail-fast \
-		--test front_door --test lifecycle --test builds --test collection --test locks --test proof --test registry
+		--test front_door --test lifecycle --test builds --test collection --test locks --test proof --test registry --test server
 
 .PHONY: test-tools
 test-tools: ## install what tests drive (Debian, as root)

@@ -176,7 +176,8 @@ def buildah(recorder: bench.Recorder, registry: Registry, packages: list[str], r
 def pull(recorder: bench.Recorder, registry: Registry, tool: str, name: str) -> None:
     """Starts an image from the registry in a podman whose storage is empty."""
     for number in range(bench.FEW):
-        work = recorder.work / f"podman-{tool}-{number}"
+        # podman takes no more than 50 characters for a folder of its state.
+        work = recorder.work / f"{tool}-{number}"
         podman = ["podman", "--root", str(work / "store"), "--runroot", str(work / "run"), "--storage-driver", "overlay"]
         podman += ["--cgroup-manager", "cgroupfs", "--runtime", "runc"]
         start = [*podman, "run", "--rm", "-q", "--tls-verify=false", *LIMITS, f"{registry.host}/{name}", "python3", "-c", "pass"]

@@ -301,8 +301,27 @@ A build that has no end and whose process is gone is shown as lost.")]
         build: String,
     },
     /// Print a build's log
-    #[command(after_help = "Example:\n  provenv builds logs latest")]
+    #[command(after_help = "Examples:
+  provenv builds logs latest
+  provenv builds logs latest --follow              as it is written, to the end of the build")]
     Logs {
+        /// Its identifier, or `latest`
+        build: String,
+        /// Wait for what is still to come
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Stop a build on a server
+    #[command(
+        after_help = "Example:\n  provenv builds cancel latest\n\nA build in a folder is a process: stop that."
+    )]
+    Cancel {
+        /// Its identifier, or `latest`
+        build: String,
+    },
+    /// Ask a server once more for a build that ended
+    #[command(after_help = "Example:\n  provenv builds retry latest")]
+    Retry {
         /// Its identifier, or `latest`
         build: String,
     },

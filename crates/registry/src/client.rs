@@ -18,6 +18,8 @@ use crate::{Error, Keychain, Reference};
 
 /// Tries before a broken connection is an error.
 pub(crate) const TRIES: u32 = 5;
+/// How many tries more a manifest gets whose blobs others push as well.
+const SETTLING: u32 = 2;
 /// The longest wait for a connection, and for more of an answer.
 const CONNECT: Duration = Duration::from_secs(20);
 pub(crate) const STALL: Duration = Duration::from_mins(1);
@@ -343,6 +345,12 @@ impl Client {
             }
         }
         request().await
+    }
+
+    /// Whether a blob that the registry does not know may be known to it soon: others who push the same at this time are done with
+    /// it within seconds. Longer than for a request that fails, because each of them has many blobs.
+    pub(crate) fn may_settle(&self, failure: &Failure, attempt: u32) -> bool {
+        matches!(failure, Failure::BlobUnknown(_)) && self.tries > 1 && attempt < self.tries + SETTLING
     }
 
     /// The same; `None` where there is no such thing.

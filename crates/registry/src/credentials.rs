@@ -16,6 +16,8 @@ use crate::{Error, Reference};
 #[derive(Clone, Debug)]
 pub struct Keychain {
     files: Vec<PathBuf>,
+    /// Those that were given, which come before files: by `HOST[:PORT]`.
+    given: Vec<(String, Login)>,
 }
 
 /// A user and a password.
@@ -75,16 +77,27 @@ impl Keychain {
                 .map(|folder| folder.join("containers/auth.json")),
             variable("DOCKER_CONFIG").or_else(|| in_home(".docker")).map(|folder| folder.join("config.json")),
         ];
-        Self { files: files.into_iter().flatten().collect() }
+        Self { files: files.into_iter().flatten().collect(), given: Vec::new() }
     }
 
     /// These files and no others.
     pub fn of_files(files: Vec<PathBuf>) -> Self {
-        Self { files }
+        Self { files, given: Vec::new() }
+    }
+
+    /// With a login for the registry at `HOST[:PORT]`, which comes before those in files.
+    #[must_use]
+    pub fn with_login(mut self, registry: &str, username: &str, password: &str) -> Self {
+        let login = Login { username: username.to_owned(), password: password.to_owned() };
+        self.given.push((registry.to_owned(), login));
+        self
     }
 
     /// The login for `reference`, if there is one: that of the longest name that contains it.
     pub(crate) fn login(&self, reference: &Reference) -> Result<Option<Login>, Error> {
+        if let Some((_, login)) = self.given.iter().find(|(registry, _)| registry == reference.registry()) {
+            return Ok(Some(login.clone()));
+        }
         for path in &self.files {
             let wrong = |reason: String| Error::AuthFile { path: path.display().to_string(), reason };
             let bytes = match fs_err::read(path) {

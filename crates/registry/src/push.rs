@@ -13,7 +13,8 @@ use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use reqwest::{Method, Response};
 
 use crate::client::{Access, CONTENT_DIGEST, Call, Client, How, NOTHING, TRIES, patient, whole};
-use crate::error::Failure;
+use crate::referrers::ROUNDS;
+use crate::repository::short_pause;
 use crate::upload::{Begun, Upload, begin};
 use crate::{Error, Keychain, Reference};
 
@@ -130,13 +131,22 @@ async fn push_named(
         let put = || pusher.client.put_manifest(tag, MANIFEST_TYPE, &manifest);
         match pusher.client.tried("push the manifest to", put).await {
             Ok(()) => break,
-            Err(failure @ Failure::BlobUnknown(_)) if attempt < options.tries => failure.pause(attempt).await,
+            Err(failure) if pusher.client.may_settle(&failure, attempt) => failure.pause(attempt).await,
             Err(failure) => return Err(pusher.client.error("push the manifest to", failure)),
         }
         done += pusher.blobs(image, &Silent).await?;
     }
     reporter.advance(Phase::Publishing, image.manifest_size);
-    let actual = pusher.named().await?.unwrap_or_else(|| "nothing".to_owned());
+    let mut actual = pusher.named().await?;
+    for round in 1..ROUNDS {
+        if actual.is_some() {
+            break;
+        }
+        // Another push may be writing the same tag.
+        short_pause(round).await;
+        actual = pusher.named().await?;
+    }
+    let actual = actual.unwrap_or_else(|| "nothing".to_owned());
     if actual != image.manifest.to_string() {
         return Err(Error::Moved { reference: item, expected: image.manifest, actual });
     }

@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::client::{Client, whole};
 use crate::error::Failure;
-use crate::repository::{MOST_MANIFEST, Repository};
+use crate::repository::{MOST_MANIFEST, Repository, short_pause};
 use crate::{Error, Options, Reference};
 
 /// All that is attached to an image is in memory while it is checked, and is no more than this.
@@ -104,21 +104,14 @@ impl Repository {
         for referrer in &missing {
             let name = referrer.manifest.to_string();
             let manifest = store.read(&referrer.manifest)?;
-            // As with layers: while another push writes the same blob, a registry may not know it for a moment.
-            for attempt in 1.. {
+            let blobs = async || {
+                let mut sent = 0;
                 for (digest, size) in referrer.blobs().into_iter().skip(1) {
                     sent += self.send(&digest, size, || Ok(store.read(&digest)?)).await?;
                 }
-                match self.put(&name, MANIFEST_TYPE, &manifest).await {
-                    Err(Error::Incomplete { .. }) if attempt < self.client.tries() => {
-                        crate::repository::short_pause(1 << attempt).await;
-                    }
-                    done => {
-                        done?;
-                        break;
-                    }
-                }
-            }
+                Ok(sent)
+            };
+            sent += self.put_after(&name, MANIFEST_TYPE, &manifest, blobs).await?;
             sent += referrer.size;
         }
         if !missing.is_empty() {
@@ -206,13 +199,13 @@ impl Repository {
                 }
                 // Who read the index before ours was in it writes it without: the second look is after that.
                 wrote = false;
-                crate::repository::short_pause(2).await;
+                short_pause(2).await;
                 continue;
             }
             if round == ROUNDS {
                 break;
             }
-            crate::repository::short_pause(round).await;
+            short_pause(round).await;
             let index = self.manifest(&place).await?;
             let mut manifests = index.map(|index| list_of(&index.bytes, "manifests")).unwrap_or_default();
             for referrer in referrers {
@@ -230,41 +223,61 @@ impl Repository {
 
     /// Adds `layers` to the image that cosign keeps under `tag`: one layer for each statement or signature.
     async fn tag(&self, tag: &str, layers: &[&Descriptor]) -> Result<(), Error> {
-        let there = self.manifest(tag).await?;
-        let mut all = there.map(|there| list_of(&there.bytes, "layers")).unwrap_or_default();
-        let before = all.len();
-        for layer in layers {
-            let same = |one: &Value| {
-                // Of one payload there may be several signatures, which are annotations.
-                one["digest"].as_str() == Some(&layer.digest.to_string())
-                    && one["annotations"][simple_signing::SIGNATURE].as_str().unwrap_or_default()
-                        == layer.annotations.get(simple_signing::SIGNATURE).map_or("", String::as_str)
-            };
-            if !all.iter().any(same) {
-                let mut layer = (*layer).clone();
-                layer.annotations.entry(simple_signing::SIGNATURE.to_owned()).or_default();
-                all.push(serde_json::to_value(layer).expect("a descriptor is plain data"));
+        let mut wrote = false;
+        for round in 0..=ROUNDS {
+            let there = self.manifest(tag).await?;
+            let mut all = there.map(|there| list_of(&there.bytes, "layers")).unwrap_or_default();
+            if !add(&mut all, layers) {
+                if !wrote {
+                    return Ok(());
+                }
+                // As in a list: who read it before ours was in it writes it without.
+                wrote = false;
+                short_pause(2).await;
+                continue;
             }
+            if round == ROUNDS {
+                break;
+            }
+            let diff_ids: Vec<&Value> = all.iter().map(|layer| &layer["digest"]).collect();
+            let config = json!({
+                "architecture": "", "created": "0001-01-01T00:00:00Z", "os": "",
+                "history": diff_ids.iter().map(|_| json!({ "created": "0001-01-01T00:00:00Z" })).collect::<Vec<_>>(),
+                "rootfs": { "type": "layers", "diff_ids": diff_ids }, "config": {},
+            });
+            let config = config.to_string().into_bytes();
+            let (digest, size) = (Digest::of(&config), config.len() as u64);
+            let manifest = json!({
+                "schemaVersion": 2, "mediaType": MANIFEST_TYPE,
+                "config": { "mediaType": CONFIG_TYPE, "digest": digest, "size": size },
+                "layers": all,
+            });
+            let send = async || self.send(&digest, size, || Ok(config.clone())).await;
+            self.put_after(tag, MANIFEST_TYPE, manifest.to_string().as_bytes(), send).await?;
+            wrote = true;
+            short_pause(round).await;
         }
-        if all.len() == before {
-            return Ok(());
-        }
-        let diff_ids: Vec<&Value> = all.iter().map(|layer| &layer["digest"]).collect();
-        let config = json!({
-            "architecture": "", "created": "0001-01-01T00:00:00Z", "os": "",
-            "history": diff_ids.iter().map(|_| json!({ "created": "0001-01-01T00:00:00Z" })).collect::<Vec<_>>(),
-            "rootfs": { "type": "layers", "diff_ids": diff_ids }, "config": {},
-        });
-        let config = config.to_string().into_bytes();
-        let (digest, size) = (Digest::of(&config), config.len() as u64);
-        self.send(&digest, size, || Ok(config)).await?;
-        let manifest = json!({
-            "schemaVersion": 2, "mediaType": MANIFEST_TYPE,
-            "config": { "mediaType": CONFIG_TYPE, "digest": digest, "size": size },
-            "layers": all,
-        });
-        self.put(tag, MANIFEST_TYPE, manifest.to_string().as_bytes()).await
+        Err(self.wrong("it does not keep what was signed beside the image, though it took it".to_owned()))
     }
+}
+
+/// Adds those of `layers` that are not in `all`; whether there were any.
+fn add(all: &mut Vec<Value>, layers: &[&Descriptor]) -> bool {
+    let before = all.len();
+    for layer in layers {
+        let same = |one: &Value| {
+            // Of one payload there may be several signatures, which are annotations.
+            one["digest"].as_str() == Some(&layer.digest.to_string())
+                && one["annotations"][simple_signing::SIGNATURE].as_str().unwrap_or_default()
+                    == layer.annotations.get(simple_signing::SIGNATURE).map_or("", String::as_str)
+        };
+        if !all.iter().any(same) {
+            let mut layer = (*layer).clone();
+            layer.annotations.entry(simple_signing::SIGNATURE.to_owned()).or_default();
+            all.push(serde_json::to_value(layer).expect("a descriptor is plain data"));
+        }
+    }
+    all.len() > before
 }
 
 /// A list in a manifest of anybody's making.

@@ -85,10 +85,34 @@ impl Repository {
         }
     }
 
-    /// Writes a manifest or index under a tag or its digest.
+    /// Writes a manifest or index under a tag or its digest. What it names is there already.
     pub async fn put(&self, name: &str, media_type: &str, bytes: &[u8]) -> Result<(), Error> {
-        let put = || self.client.put_manifest(name, media_type, bytes);
-        self.client.must("push what refers to an image to", put).await
+        self.put_after(name, media_type, bytes, async || Ok(0)).await.map(drop)
+    }
+
+    /// The same of a manifest whose blobs `send` sends where they are not there; gives back the bytes that it sent.
+    ///
+    /// While another push writes a blob that is there, a registry may not know it for a moment, and says so of the manifest
+    /// (distribution 2.8 and 3.0: the link to the blob is written in place).
+    pub(crate) async fn put_after(
+        &self,
+        name: &str,
+        media_type: &str,
+        bytes: &[u8],
+        send: impl AsyncFn() -> Result<u64, Error>,
+    ) -> Result<u64, Error> {
+        const ACT: &str = "push what refers to an image to";
+        let mut sent = 0;
+        for attempt in 1.. {
+            sent += send().await?;
+            let put = || self.client.put_manifest(name, media_type, bytes);
+            match self.client.tried(ACT, put).await {
+                Ok(()) => break,
+                Err(failure) if self.client.may_settle(&failure, attempt) => failure.pause(attempt).await,
+                Err(failure) => return Err(self.client.error(ACT, failure)),
+            }
+        }
+        Ok(sent)
     }
 
     /// Sends a small blob unless it is there; gives back the bytes sent.

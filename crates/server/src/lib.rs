@@ -27,7 +27,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
-use provenv_workspace::{Door, HostingError, StopSignal};
+use provenv_workspace::{Config, Door, HostingError, StopSignal};
 use serde::Serialize;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -107,7 +107,7 @@ impl ServeError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Folder(_) => Some("name a folder that is yours with --root".to_owned()),
-            Self::Database(DatabaseError::Newer { .. }) => Some("use the newer provenv for it".to_owned()),
+            Self::Database(error) => error.hint(),
             Self::Hosting(error) => error.hint(),
             Self::Other(error) => error.hint(),
             _ => None,
@@ -124,11 +124,12 @@ pub async fn serve(
     fs_err::create_dir_all(&options.root).map_err(ServeError::Folder)?;
     let root = fs_err::canonicalize(&options.root).map_err(ServeError::Folder)?;
     private(&root).map_err(ServeError::Folder)?;
-    let database = Database::open(&root.join("server.db")).await?;
+    let settings = Config::load().map_err(provenv_workspace::Error::from)?.server;
+    let database = Database::open(&root, &settings).await?;
     let (tell, stopping) = watch::channel(false);
     let text = description();
     let decisions = Decisions::of(&serde_json::from_str(&text).unwrap_or_default());
-    let server = Arc::new(Server::new(root.clone(), database, stopping.clone(), decisions, text));
+    let server = Arc::new(Server::new(root.clone(), settings, database, stopping.clone(), decisions, text));
     let owner_token = begin(&server, options.owner_token).await?;
     let door = Door::open(&options.listen, options.tls.as_ref()).await?;
     let door_is_secure = door.is_secure();

@@ -171,6 +171,15 @@ fn kind(error: &Error) -> Option<(StatusCode, &'static str)> {
         Error::AllArchived(_) => (StatusCode::NOT_FOUND, "all-archived"),
         Error::NoEnvironment(_) | Error::NoCurated { .. } => (StatusCode::NOT_FOUND, "environment-not-found"),
         Error::NoVersion { .. } => (StatusCode::NOT_FOUND, "version-not-found"),
+        Error::StillNeeded { .. } => (StatusCode::CONFLICT, "still-needed"),
+        Error::NoRun(_) => (StatusCode::NOT_FOUND, "run-not-found"),
+        Error::NoLineage(_) => (StatusCode::NOT_FOUND, "nothing-found"),
+        Error::NotALock { .. }
+        | Error::InvalidLock { .. }
+        | Error::NewerLock { .. }
+        | Error::OtherDefinition { .. }
+        | Error::BuiltElsewhere { .. }
+        | Error::ScriptsElsewhere { .. } => (unprocessable, "lock-not-usable"),
         Error::NoImage(_) => (StatusCode::NOT_FOUND, "image-not-built"),
         Error::NoPlatform(_) => (StatusCode::NOT_FOUND, "platform-not-locked"),
         _ => return None,

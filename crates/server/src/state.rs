@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use provenv_workspace::{Mounted, OpenOptions, Silent, Workspace};
+use provenv_workspace::{Mounted, OfServer, OpenOptions, ServerSettings, Silent, Workspace};
 use tokio::sync::{Notify, RwLock, Semaphore, watch};
 
 use crate::access::Decisions;
@@ -23,6 +23,8 @@ type Turn = Arc<tokio::sync::Mutex<()>>;
 pub(crate) struct Server {
     /// Its folder.
     pub root: PathBuf,
+    /// What is set for it.
+    settings: ServerSettings,
     /// Who may do what, and what is to be done.
     pub database: Database,
     /// The workspaces that were opened.
@@ -65,6 +67,7 @@ pub(crate) fn is_workspace_name(name: &str) -> bool {
 impl Server {
     pub fn new(
         root: PathBuf,
+        settings: ServerSettings,
         database: Database,
         stopping: watch::Receiver<bool>,
         decisions: Decisions,
@@ -72,6 +75,7 @@ impl Server {
     ) -> Self {
         Self {
             root,
+            settings,
             database,
             opened: RwLock::default(),
             queued: Notify::new(),
@@ -129,7 +133,10 @@ impl Server {
             no_cache_registry: false,
             builder: None,
             secrets: Vec::new(),
-            schema_ending: Some(name.replace('-', "_")),
+            of_server: Some(OfServer {
+                schema_ending: name.replace('-', "_"),
+                database: self.settings.database.clone(),
+            }),
         })
         .await
         .map_err(|error| Problem::fault(&error))?;

@@ -147,9 +147,7 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
     let mut command = Command::new(std::env::current_exe()?);
     let opened =
         server.workspace(&job.workspace).await.map_err(|problem| std::io::Error::other(problem.detail))?;
-    if let Some(schema) = opened.workspace.schema() {
-        command.env("PROVENV_CATALOGUE_SCHEMA", schema);
-    }
+    command.envs(opened.workspace.catalogue_variables());
     let mut child = command
         .arg("--workspace")
         .arg(&folder)

@@ -7,7 +7,7 @@ use provenv_definition::{Base, Definition, Platform, PythonRequest, Suite};
 use provenv_image::base_image::{BaseFacts, BaseImage, InstalledDeb};
 use provenv_lock::debian::{Additions, Archive, DebianConfig, Installed};
 use provenv_lock::{BaseLock, ImageLock, Lock, PlatformLock, PythonLock, Upgrade};
-use provenv_registry::{Keychain, PullOptions, Reference};
+use provenv_registry::{PullOptions, Reference};
 
 use crate::locking::ResolvedBase;
 use crate::{Error, Result, Workspace};
@@ -190,7 +190,7 @@ impl Workspace {
     pub(crate) fn pull_options(&self) -> PullOptions {
         let settings = &self.config.registry;
         PullOptions {
-            keychain: Keychain::of_user(),
+            keychain: self.keychain(),
             insecure: settings.insecure.clone(),
             mirrors: settings.mirrors.clone(),
             certificates: provenv_lock::pypi::Host::default().named_ca_bundle(),

@@ -1,5 +1,6 @@
 //! Locks become images, and images are shown.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use provenv_image::form::{EPOCH, Form, Packing};
 use provenv_image::oci::Image;
 use provenv_lock::{Lock, PlatformLock, PostLink, PypiSource};
 use provenv_store::{Lease, Roots, Store};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::build_log::BuildLog;
 use crate::cache::Need;
@@ -90,7 +91,7 @@ pub struct Built {
 }
 
 /// An image in a list.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ImageSummary {
     /// Its digest.
     pub digest: Digest,
@@ -113,7 +114,7 @@ pub struct ImageSummary {
 }
 
 /// All about an image.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ImageDetails {
     /// Its digest.
     pub digest: Digest,
@@ -153,7 +154,7 @@ pub struct ImageDetails {
 }
 
 /// A layer of an image.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LayerSummary {
     /// Digest of the compressed bytes.
     pub digest: Digest,
@@ -164,10 +165,10 @@ pub struct LayerSummary {
 }
 
 /// A package of an image.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PackageSummary {
     /// `deb` or `pypi`.
-    pub ecosystem: &'static str,
+    pub ecosystem: Cow<'static, str>,
     /// Its name.
     pub name: String,
     /// Its version.
@@ -430,7 +431,7 @@ impl Workspace {
             return Ok(None);
         }
         let remote = self.catalogue.remote_image(lock, image.platform, form).await?;
-        Ok(remote.map(|remote| remote.reference))
+        Ok(remote.map(|remote| remote.reference).filter(|place| !self.is_upstream(place)))
     }
 
     /// Assembles again, from the artifacts on, and compares.
@@ -539,6 +540,9 @@ impl Workspace {
     /// All about the image of an environment or a file, or with a digest (its first digits will do). Builds nothing.
     pub async fn image_details(&self, reference: &str, folder: &Path) -> Result<ImageDetails> {
         let missing = || Error::NoImage(reference.to_owned());
+        if let Some(details) = self.upstream_image(reference, folder).await? {
+            return Ok(details);
+        }
         let row = if let Some(row) = self.image_of_digest(reference).await? {
             row
         } else if reference.starts_with("sha256:") {
@@ -741,14 +745,14 @@ pub(crate) fn blobs_of(image: &Image) -> Roots {
 /// Every package of a lock, for people.
 pub(crate) fn packages(lock: &PlatformLock) -> Vec<PackageSummary> {
     let debian = lock.debian.iter().map(|package| PackageSummary {
-        ecosystem: "deb",
+        ecosystem: "deb".into(),
         name: package.name.clone(),
         version: package.version.clone(),
         size: package.artifact.size,
         sha256: package.artifact.sha256,
     });
     let conda = lock.conda.iter().map(|package| PackageSummary {
-        ecosystem: "conda",
+        ecosystem: "conda".into(),
         name: package.name.clone(),
         version: format!("{} {}", package.version, package.build),
         size: package.artifact.size,
@@ -760,7 +764,7 @@ pub(crate) fn packages(lock: &PlatformLock) -> Vec<PackageSummary> {
             PypiSource::Built { size, sha256, .. } => (*size, *sha256),
         };
         PackageSummary {
-            ecosystem: "pypi",
+            ecosystem: "pypi".into(),
             name: package.name.clone(),
             version: package.version.clone(),
             size,

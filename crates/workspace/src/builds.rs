@@ -7,8 +7,12 @@ use provenv_definition::{Digest, Platform};
 use serde::Serialize;
 
 use crate::catalogue::{BuildRow, BuildStatus, EnvironmentRow};
+use crate::error::IoContext as _;
 use crate::runs::copy_log;
 use crate::{Error, Result, Workspace};
+
+/// How often a log is looked at that is written.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// What a build does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -48,8 +52,22 @@ pub struct BuildDetails {
     pub started_at: jiff::Timestamp,
     /// When it ended.
     pub ended_at: Option<jiff::Timestamp>,
-    /// The file with its log.
+    /// The file with its log; its URL on a server.
     pub log: PathBuf,
+    /// Who asked for it, on a server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    /// How often it was begun, on a server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<i64>,
+}
+
+/// Said of what only a server does with builds.
+pub(crate) fn is_a_process(id: &str, what: &str, hint: &str) -> Error {
+    Error::Arguments {
+        message: format!("build `{id}` is a process of whoever began it, and is not {what} from here"),
+        hint: format!("{hint}; a workspace on a server has builds that wait, stop and are asked for again"),
+    }
 }
 
 impl Workspace {
@@ -75,9 +93,33 @@ impl Workspace {
     }
 
     /// Writes the log of a build to `to`.
-    pub async fn build_log(&self, id: &str, to: &mut dyn Write) -> Result<()> {
+    pub async fn build_log(&self, id: &str, to: &mut (dyn Write + Send)) -> Result<()> {
         let build = self.build_details(id).await?;
         copy_log(&build.log, &format!("build {}", build.id), to)
+    }
+
+    /// The same as it is written, until the build ends.
+    pub async fn follow_build(&self, id: &str, to: &mut (dyn Write + Send)) -> Result<()> {
+        use std::io::{Read as _, Seek as _, SeekFrom};
+        let id = self.build_details(id).await?.id;
+        let mut offset = 0;
+        loop {
+            // Asked before the log is read: what is written until then is read.
+            let build = self.build_details(&id).await?;
+            let reading = || format!("could not read the log of build {id}");
+            let mut file = fs_err::File::open(&build.log).doing(reading)?;
+            file.seek(SeekFrom::Start(offset)).doing(reading)?;
+            let mut part = Vec::new();
+            offset += file.read_to_end(&mut part).doing(reading)? as u64;
+            match to.write_all(&part).and_then(|()| to.flush()) {
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+                written => written.doing(|| format!("could not write the log of build {id}"))?,
+            }
+            if build.status != BuildStatus::Running {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     async fn build_of(&self, mut row: BuildRow, environments: &[EnvironmentRow]) -> Result<BuildDetails> {
@@ -104,6 +146,8 @@ impl Workspace {
             started_at: row.started_at,
             ended_at: row.ended_at,
             log: self.root.join(row.log),
+            created_by: None,
+            attempts: None,
             id: row.id,
         })
     }

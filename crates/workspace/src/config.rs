@@ -40,6 +40,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// How Dockerfiles are run.
     pub dockerfile: DockerfileSettings,
+    /// Where a server has what it has beside its workspaces.
+    pub server: ServerSettings,
 }
 
 /// `[catalogue]`. Not `Debug`: the URL may hold a password.
@@ -71,6 +73,35 @@ impl CatalogueSettings {
     /// The schema that the catalogue is in.
     pub fn schema(&self) -> &str {
         self.schema.as_deref().unwrap_or("provenv")
+    }
+}
+
+/// `[server]`. Not `Debug`: the URL may hold a password.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSettings {
+    /// The PostgreSQL database with users, roles and the queue of builds, and with the catalogues of the workspaces,
+    /// `postgres://USER@HOST/DATABASE`; a file of the server's folder otherwise.
+    pub database: Option<String>,
+    /// What the names of its schemas begin with: that of the catalogue's settings.
+    #[serde(skip)]
+    schema: String,
+}
+
+impl ServerSettings {
+    /// With what the environment says of it.
+    fn with_environment(mut self) -> Self {
+        if let Some(text) = std::env::var_os("PROVENV_SERVER_DATABASE") {
+            self.database = Some(text.to_string_lossy().into_owned());
+        }
+        // An empty one is none.
+        self.database = self.database.filter(|url| !url.is_empty());
+        self
+    }
+
+    /// The schema of what is no workspace's. No workspace's ends so: their names begin with a letter or a digit.
+    pub(crate) fn own_schema(&self) -> String {
+        format!("{}__server", self.schema)
     }
 }
 
@@ -241,6 +272,9 @@ impl Config {
         let mut config = Self::of_file()?;
         config.cache = config.cache.with_environment();
         config.catalogue = config.catalogue.with_environment();
+        config.server = config.server.with_environment();
+        // The server's tables stand beside those of its workspaces.
+        config.server.schema = config.catalogue.schema().to_owned();
         Ok(config)
     }
 

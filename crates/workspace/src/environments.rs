@@ -13,6 +13,7 @@ use crate::catalogue::{EnvironmentRow, NewEnvironment, Same};
 use crate::curated::{Curated, PREFIX, is_curated};
 use crate::lock_file::read_if_lock;
 use crate::locking::Locked;
+use crate::reference::LATEST;
 use crate::{Error, Reference, Result, Workspace, folders, user_name};
 
 /// What registering came to.
@@ -37,6 +38,8 @@ pub struct Registered {
 pub struct RegisterOptions<'a> {
     /// The file of a lock that it is to have.
     pub lock: Option<&'a Path>,
+    /// The text of such a file, as somebody sent it.
+    pub sent_lock: Option<&'a str>,
     /// The version that it was made from, as name and version: what [`Workspace::extended`] says.
     pub from: Option<(String, String)>,
     /// Who registers it, if that is not the user of this machine.
@@ -137,6 +140,11 @@ impl Workspace {
             }
             Reference::Registered { name, version, label } => {
                 let row = match (&version, &label) {
+                    _ if let Some(remote) = &self.upstream => {
+                        let label = label.as_deref().unwrap_or(LATEST);
+                        let wanted = version.clone().unwrap_or_else(|| format!("@{label}"));
+                        self.mirrored(remote, &name, &wanted).await
+                    }
                     (Some(version), _) => self.version(&name, version).await,
                     (None, Some(label)) => match self.labelled(&name, label).await {
                         Ok(version) => self.version(&name, &version).await,
@@ -269,7 +277,12 @@ impl Workspace {
         artifacts: Option<&LockedArtifacts>,
         options: &RegisterOptions<'_>,
     ) -> Result<Registered> {
-        let (locked, same) = if let Some(file) = options.lock {
+        if let Some(remote) = &self.upstream {
+            return self.enter_upstream(remote, environment, artifacts, options).await;
+        }
+        let (locked, same) = if let Some(text) = options.sent_lock {
+            (self.adopt_text(&environment.definition, text).await?, Same::ContentAndLock)
+        } else if let Some(file) = options.lock {
             (self.adopt(&environment.definition, file).await?, Same::ContentAndLock)
         } else {
             let locked = self.lock(&environment.definition, artifacts, false).await?;
@@ -338,7 +351,11 @@ impl Workspace {
     ) -> Result<(EnvironmentDetails, Vec<Diagnostic>)> {
         let given = self.given(reference, folder).await?;
         let details = match given.row {
-            Some(row) => self.details(row).await?,
+            Some(row) => match &self.upstream {
+                // Labels move there.
+                Some(remote) => remote.version(&row.name, &row.version).await?,
+                None => self.details(row).await?,
+            },
             None => unregistered(given.environment),
         };
         Ok((details, given.warnings))

@@ -8,6 +8,7 @@ use provenv_definition::{
     SafeUrl,
 };
 
+use crate::catalogue::Resolved;
 use crate::curated::{Curated, is_curated};
 use crate::environments::unregistered;
 use crate::reference::LATEST;
@@ -16,6 +17,17 @@ use crate::supervise::Signals;
 use crate::{EnvironmentDetails, Error, ImageDetails, RegisterOptions, Registered, Result, Workspace};
 
 pub use provenv_registry::server::{Door, Mounted, ServerError as HostingError, Visitor};
+
+/// What somebody sent to be registered.
+#[derive(Clone, Debug, Default)]
+pub struct SentEnvironment {
+    /// It.
+    pub environment: Environment,
+    /// The text of the lock that it is to have.
+    pub lock: Option<String>,
+    /// The version that it is made from, `name:version`.
+    pub from: Option<String>,
+}
 
 /// The signals that end a server. From the moment it is made they end nothing else: builds leave them alone.
 pub struct StopSignal(Signals);
@@ -36,9 +48,50 @@ impl StopSignal {
 impl Workspace {
     /// Registers what a stranger sent, in the name of `who`.
     pub async fn register_sent(&self, environment: &Environment, who: &str) -> Result<Registered> {
+        let sent = SentEnvironment { environment: environment.clone(), ..SentEnvironment::default() };
+        self.register_sent_with(&sent, who).await
+    }
+
+    /// The same with what may come along.
+    pub async fn register_sent_with(&self, sent: &SentEnvironment, who: &str) -> Result<Registered> {
+        let SentEnvironment { environment, lock, from } = sent;
         refuse_local(environment)?;
-        let options = RegisterOptions { who: Some(who), ..RegisterOptions::default() };
+        let from = match from.as_deref() {
+            Some(from) => Some(self.made_from(from).await?),
+            None => None,
+        };
+        let options = RegisterOptions {
+            who: Some(who),
+            sent_lock: lock.as_deref(),
+            from,
+            ..RegisterOptions::default()
+        };
         self.register_with(environment, &Origins::default(), None, &options).await
+    }
+
+    /// The version that somebody says an environment is made from, if there is one.
+    async fn made_from(&self, from: &str) -> Result<(String, String)> {
+        let (name, version) = from.rsplit_once(':').ok_or_else(|| Error::Arguments {
+            message: format!("`{from}` is no version that an environment could be made from"),
+            hint: "write NAME:VERSION".to_owned(),
+        })?;
+        if is_curated(name) {
+            Curated::find(name, Some(version))?;
+        } else {
+            self.version(name, version).await?;
+        }
+        Ok((name.to_owned(), version.to_owned()))
+    }
+
+    /// All about the image whose digest begins so.
+    pub async fn image_with_digest(&self, digits: &str) -> Result<ImageDetails> {
+        let row = self.image_of_digest(digits).await?.ok_or_else(|| Error::NoImage(digits.to_owned()))?;
+        self.details_of_image(row, digits).await
+    }
+
+    /// What a definition resolves to now, if it was locked here.
+    pub async fn resolved(&self, definition: &Digest) -> Result<Option<Resolved>> {
+        Ok(self.catalogue.resolved(definition).await?)
     }
 
     /// A version by its name, and its version or `@LABEL`; never a file.

@@ -36,6 +36,7 @@ mod planning;
 mod platforms;
 mod post_link;
 mod proof;
+mod record;
 mod reference;
 mod registry;
 mod remote;
@@ -47,6 +48,7 @@ mod sbom;
 mod snapshot;
 mod stopping;
 mod supervise;
+mod upstream;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,16 +61,18 @@ pub use auditing::{AuditOptions, AuditReport, AuditSummary, Unchecked};
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
 pub use builds::{BuildDetails, BuildStep};
 pub use bundling::{BundleError, Bundled, BundledImage, ImportOptions};
-pub use catalogue::{BuildStatus, CatalogueError, RunStatus};
+pub use catalogue::{BuildStatus, CatalogueError, Resolved, RunStatus, Tables};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
-pub use config::{Config, ConfigError, default_workspace, parse_size};
+pub use config::{Config, ConfigError, ServerSettings, default_workspace, parse_size};
 pub use curated::is_curated;
 pub use dockerfile::{BuildSecret, Builder, DockerfileError, MissingEngine};
 pub use environments::{EnvironmentDetails, RegisterOptions, Registered};
 pub use error::{Error, causes};
 pub use exporting::ExportOptions;
 pub use finding::{EnvironmentPage, Facets, Find, Include, Kind, Term};
-pub use hosting::{Door, HostingError, Mounted, StopSignal, Visitor, check_text, read_text, refuse_local};
+pub use hosting::{
+    Door, HostingError, Mounted, SentEnvironment, StopSignal, Visitor, check_text, read_text, refuse_local,
+};
 pub use housekeeping::{
     CorruptBlob, CorruptState, GcImage, GcItem, GcOptions, GcSummary, KeepPolicy, ScrubSummary, StatsSummary,
     parse_age,
@@ -98,13 +102,17 @@ pub use provenv_image::audit::{Finding, Severity};
 pub use provenv_image::form::{EPOCH, Form, Packing};
 pub use provenv_image::sbom::Format as SbomFormat;
 pub use provenv_lock::diff::{Amount, EcosystemDiff, LockDiff, PackageChange, PackageVersion, Totals};
+pub use record::Record;
 pub use reference::Reference;
 pub use registry::{Anonymous, RegistryOptions, RegistryServed};
-pub use remote::{Login, Remote, RemoteError, RemoteJob, RemoteJobError, forget_token, keep_token};
+pub use remote::{
+    Login, Remote, RemoteError, RemoteJob, RemoteJobError, RemoteRun, forget_token, keep_token,
+};
 pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};
 pub use runs::{OutputFile, RunDetails};
 pub use sbom::Sbom;
+pub use upstream::{ReportedRun, RunNow, ToldImage};
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -122,8 +130,17 @@ pub struct OpenOptions {
     pub builder: Option<Builder>,
     /// What steps of Dockerfiles may ask for.
     pub secrets: Vec<BuildSecret>,
-    /// What the name of its schema ends in, where a server has several workspaces in one database.
-    pub schema_ending: Option<String>,
+    /// The server that has it, where it is one of a server's workspaces.
+    pub of_server: Option<OfServer>,
+}
+
+/// What is said of a workspace of a server.
+#[derive(Clone, Debug, Default)]
+pub struct OfServer {
+    /// What the name of its schema ends in.
+    pub schema_ending: String,
+    /// The database that all workspaces of the server are in, over the one that the settings name for catalogues.
+    pub database: Option<String>,
 }
 
 /// A local workspace: a folder with the catalogue, the store and the runs.
@@ -136,6 +153,8 @@ pub struct Workspace {
     offline: bool,
     /// The registry that a team shares images by.
     cache: Option<cache::Cache>,
+    /// The workspace on a server that the folder stands for.
+    upstream: Option<Remote>,
     /// Made when first needed: a hit needs no network, and loading certificates takes longer than all of it.
     fetcher: OnceCell<Fetcher>,
 }
@@ -147,10 +166,15 @@ impl Workspace {
         {
             return Err(Error::NotAFolder { root: options.root.clone(), file: file.to_owned() });
         }
+        Self::open_with(options, Config::load()?).await
+    }
+
+    /// The same with these settings.
+    async fn open_with(options: OpenOptions, mut config: Config) -> Result<Self> {
         let store = Store::open(options.root.join("store"))?;
-        let mut config = Config::load()?;
-        if let Some(ending) = options.schema_ending {
-            config.catalogue.schema = Some(format!("{}_{ending}", config.catalogue.schema()));
+        if let Some(server) = options.of_server {
+            config.catalogue.schema = Some(format!("{}_{}", config.catalogue.schema(), server.schema_ending));
+            config.catalogue.url = server.database.or(config.catalogue.url);
         }
         let catalogue = catalogue::Catalogue::open(&options.root, &config.catalogue).await?;
         if let Some(builder) = options.builder {
@@ -166,6 +190,7 @@ impl Workspace {
             reporter: options.reporter,
             offline: options.offline,
             cache,
+            upstream: None,
             fetcher: OnceCell::new(),
         })
     }
@@ -175,9 +200,12 @@ impl Workspace {
         &self.root
     }
 
-    /// The schema that its catalogue is in, where that is a database's.
-    pub fn schema(&self) -> Option<&str> {
-        self.config.catalogue.url.is_some().then(|| self.config.catalogue.schema())
+    /// What another process has to be told of where its catalogue is, as variables, where that is not in its folder. Not to
+    /// be shown: the URL may hold a password.
+    pub fn catalogue_variables(&self) -> Vec<(&'static str, String)> {
+        let settings = &self.config.catalogue;
+        let Some(url) = &settings.url else { return Vec::new() };
+        vec![("PROVENV_CATALOGUE", url.clone()), ("PROVENV_CATALOGUE_SCHEMA", settings.schema().to_owned())]
     }
 
     /// Ends what is pending; errors at this point have nobody to hear them.

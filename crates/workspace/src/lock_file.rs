@@ -77,6 +77,14 @@ impl Workspace {
         self.take_over(definition, lock).await
     }
 
+    /// The same of a lock whose text was sent.
+    pub(crate) async fn adopt_text(&self, definition: &Definition, text: &str) -> Result<Locked> {
+        let file = Path::new("lock");
+        let lock = parse(text.as_bytes(), file)?;
+        self.usable(definition, &lock, file).await?;
+        self.take_over(definition, lock).await
+    }
+
     /// The lock in `file`, if all that it names can be had here. What it names that the definition does not is fetched as
     /// a stranger's from here on.
     async fn usable_in(&self, definition: &Definition, file: &Path) -> Result<Lock> {
@@ -150,7 +158,7 @@ impl Workspace {
     }
 
     /// The lock in `file`, if it is one of `definition`.
-    fn read_for(&self, definition: &Definition, file: &Path) -> Result<Lock> {
+    pub(crate) fn read_for(&self, definition: &Definition, file: &Path) -> Result<Lock> {
         let bytes = fs_err::read(file).doing(|| "could not read the lock".to_owned())?;
         let lock = parse(&bytes, file)?;
         self.check_for(definition, &lock, file)?;

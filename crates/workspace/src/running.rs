@@ -208,7 +208,7 @@ impl Workspace {
             lock: locked.receipt.lock,
         };
         let signals = Signals::listen()?;
-        self.catalogue
+        let heartbeat = self
             .begin_run(&RunRow {
                 id: id.clone(),
                 name: name.clone(),
@@ -257,6 +257,7 @@ impl Workspace {
         ready(&id, &registered, cached);
         let log = run_folder.join("log.txt");
         let outcome = self.run_logged(container, &image, pin, &log, options.show_log, signals).await;
+        drop(heartbeat);
         match &outcome {
             Ok((exit, stopped)) => {
                 let status = match exit.code {
@@ -268,10 +269,10 @@ impl Workspace {
                     self.note_missing_in(&given, &log);
                 }
                 let why = exit.out_of_memory.then_some(OUT_OF_MEMORY);
-                self.catalogue.end_run(&id, status, Some(exit.code), why).await?;
+                self.end_run(&id, status, Some(exit.code), why).await?;
             }
             Err(error) => {
-                self.catalogue.end_run(&id, RunStatus::Failed, None, Some(&with_causes(error))).await?;
+                self.end_run(&id, RunStatus::Failed, None, Some(&with_causes(error))).await?;
             }
         }
         outcome?;
@@ -308,6 +309,7 @@ impl Workspace {
                 platforms[0]
             )));
         }
+        self.build_upstream(given, host).await?;
         let locked = self.locked(given).await?;
         let (image, form, cached) = self.image_to_run(&locked, host).await?;
         self.bring(&image, &locked.receipt.lock, Need::ToRun).await?;

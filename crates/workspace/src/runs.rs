@@ -4,7 +4,7 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use provenv_definition::Digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{RunRow, RunStatus};
 use crate::error::IoContext;
@@ -43,7 +43,7 @@ pub struct RunDetails {
 }
 
 /// A file that a run left.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OutputFile {
     /// Its path below [`RunDetails::folder`].
     pub path: String,
@@ -72,7 +72,7 @@ impl Workspace {
     }
 
     /// Writes the log of a run to `to`.
-    pub async fn run_log(&self, id: &str, to: &mut dyn Write) -> Result<()> {
+    pub async fn run_log(&self, id: &str, to: &mut (dyn Write + Send)) -> Result<()> {
         let run = self.run_details(id).await?;
         copy_log(&run.folder.join("log.txt"), &format!("run {}", run.id), to)
     }
@@ -94,7 +94,7 @@ impl Workspace {
         }
     }
 
-    async fn details_of(&self, mut row: RunRow) -> Result<RunDetails> {
+    pub(crate) async fn details_of(&self, mut row: RunRow) -> Result<RunDetails> {
         let folder = self.root.join("runs").join(&row.id);
         let mut lost = false;
         if row.status == RunStatus::Running
@@ -102,7 +102,8 @@ impl Workspace {
         {
             // Whoever watched it is gone: with its last word said since the row was read, or without one, killed.
             row = self.catalogue.run(&row.id).await?.unwrap_or(row);
-            lost = row.status == RunStatus::Running;
+            // One on another machine has no lease here.
+            lost = row.status == RunStatus::Running && self.is_silent(&row.id).await?.unwrap_or(true);
         }
         Ok(RunDetails {
             outputs: files_below(&folder.join("outputs"), &folder),
@@ -123,7 +124,7 @@ impl Workspace {
 }
 
 /// Writes a log to `to`; a reader that went away is no error.
-pub(crate) fn copy_log(log: &Path, whose: &str, to: &mut dyn Write) -> Result<()> {
+pub(crate) fn copy_log(log: &Path, whose: &str, to: &mut (dyn Write + Send)) -> Result<()> {
     let mut file = fs_err::File::open(log).doing(|| format!("could not read the log of {whose}"))?;
     match std::io::copy(&mut file, to) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -131,7 +132,7 @@ pub(crate) fn copy_log(log: &Path, whose: &str, to: &mut dyn Write) -> Result<()
     }
 }
 
-fn files_below(folder: &Path, root: &Path) -> Vec<OutputFile> {
+pub(crate) fn files_below(folder: &Path, root: &Path) -> Vec<OutputFile> {
     let mut files: Vec<_> = walkdir::WalkDir::new(folder)
         .into_iter()
         .filter_map(Result::ok)

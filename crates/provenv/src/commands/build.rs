@@ -9,8 +9,23 @@ use crate::cli::{BuildArgs, Platforms};
 use crate::output;
 
 pub async fn build(context: &Context, arguments: BuildArgs) -> Result {
-    if let Some(remote) = context.remote()? {
-        return remote::build(context, &remote, arguments).await;
+    // What a server makes is the usual form of what is registered: all else is made here.
+    let is_usual = arguments.lock.is_none()
+        && !arguments.force
+        && arguments.compression.is_none()
+        && arguments.layers.is_none()
+        && arguments.epoch.is_none()
+        && arguments.post_link.is_none();
+    let mut was_there = None;
+    if let Some(remote) = context.remote()?
+        && is_usual
+        && !matches!(arguments.platform, Some(Platforms::All))
+    {
+        let platform = match arguments.platform {
+            Some(Platforms::One(platform)) => Some(platform),
+            _ => None,
+        };
+        was_there = remote::build(context, &remote, &arguments.environment, platform).await?;
     }
     let options = BuildOptions {
         to: arguments.to,
@@ -32,7 +47,8 @@ pub async fn build(context: &Context, arguments: BuildArgs) -> Result {
         return build_all(context, &arguments.environment, &options).await;
     }
     let workspace = context.workspace().await?;
-    let built = workspace.build(&arguments.environment, &here()?, &options).await?;
+    let mut built = workspace.build(&arguments.environment, &here()?, &options).await?;
+    built.cached = was_there.unwrap_or(built.cached);
     workspace.close().await;
     context.remark(&built.warnings);
     context.show_brief(

@@ -6,18 +6,15 @@ use std::process::ExitCode;
 use console::style;
 use provenv_workspace::{BuildDetails, BuildStatus, BuildStep};
 
-use super::{Context, Result, remote};
+use super::{Context, Result};
 use crate::cli::BuildsCommand;
 use crate::output::{self, Table};
 
 pub async fn builds(context: &Context, command: BuildsCommand) -> Result {
-    if let Some(remote) = context.remote()? {
-        return remote::builds(context, &remote, command).await;
-    }
-    let workspace = context.workspace().await?;
+    let record = context.record().await?;
     match command {
         BuildsCommand::List { limit } => {
-            let builds = workspace.builds(limit).await?;
+            let builds = record.builds(limit).await?;
             context.show(&builds, |builds| {
                 if builds.is_empty() {
                     return "no builds yet: `provenv build FILE` makes one\n".to_owned();
@@ -39,12 +36,20 @@ pub async fn builds(context: &Context, command: BuildsCommand) -> Result {
             })
         }
         BuildsCommand::Show { build } => {
-            let build = workspace.build_details(&build).await?;
+            let build = record.build_details(&build).await?;
             context.show(&build, details_text)
         }
-        BuildsCommand::Logs { build } => {
-            workspace.build_log(&build, &mut std::io::stdout().lock()).await?;
+        BuildsCommand::Logs { build, follow } => {
+            record.build_log(&build, follow, &mut std::io::stdout()).await?;
             Ok(ExitCode::SUCCESS)
+        }
+        BuildsCommand::Cancel { build } => {
+            let build = record.cancel_build(&build).await?;
+            context.show(&build, details_text)
+        }
+        BuildsCommand::Retry { build } => {
+            let build = record.retry_build(&build).await?;
+            context.show(&build, details_text)
         }
     }
 }
@@ -75,6 +80,12 @@ fn details_text(build: &BuildDetails) -> String {
     if !build.environments.is_empty() {
         line("used by", &build.environments.join(" "));
     }
+    if let Some(by) = &build.created_by {
+        line("asked by", by);
+    }
+    if let Some(attempts) = build.attempts.filter(|attempts| *attempts > 1) {
+        line("attempts", &attempts.to_string());
+    }
     line("started", &output::time(build.started_at));
     line("took", &took(build));
     line("log", &build.log.display().to_string());
@@ -83,6 +94,7 @@ fn details_text(build: &BuildDetails) -> String {
 
 fn status(build: &BuildDetails) -> String {
     let styled = match build.status {
+        BuildStatus::Queued => style("queued").yellow(),
         BuildStatus::Running => style("running").cyan(),
         BuildStatus::Succeeded => style("succeeded").green(),
         BuildStatus::Failed => style("failed").red(),

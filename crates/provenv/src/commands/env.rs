@@ -7,7 +7,7 @@ use provenv_definition::{Environment, Origins};
 use provenv_workspace::{EnvironmentDetails, RegisterOptions, Registered};
 
 use super::check::check;
-use super::{Context, Failure, Result, here, lifecycle, not_remote, remote};
+use super::{Context, Failure, Result, here, lifecycle};
 use crate::cli::{EnvCommand, RegisterArgs};
 use crate::output;
 
@@ -50,14 +50,6 @@ async fn register(context: &Context, arguments: RegisterArgs) -> Result {
     origins.version.take_if(|_| version.is_some());
     environment.name = name.or(environment.name);
     environment.version = version.or(environment.version);
-    if let Some(remote) = context.remote()? {
-        if from.is_some() || lock.is_some() || artifacts.is_some() {
-            return Err(not_remote("`env register` with --from, --lock or the lock of another tool").into());
-        }
-        let registered = remote.register(&environment).await;
-        let located = registered.map_err(|error| error.located(&environment.definition, &origins, format));
-        return show_registered(context, &located?);
-    }
     let workspace = context.workspace().await?;
     // Of what a file and another environment ask for together, the file's own choice is not one.
     let artifacts = artifacts.filter(|_| from.is_none());
@@ -93,9 +85,6 @@ fn show_registered(context: &Context, registered: &Registered) -> Result {
 }
 
 async fn show(context: &Context, reference: &str) -> Result {
-    if let Some(remote) = context.remote()? {
-        return context.show(&remote::show(&remote, reference).await?, details_text);
-    }
     let workspace = context.workspace().await?;
     let (details, warnings) = workspace.show(reference, &here()?).await?;
     workspace.close().await;
@@ -104,13 +93,6 @@ async fn show(context: &Context, reference: &str) -> Result {
 }
 
 async fn receipt(context: &Context, reference: &str) -> Result {
-    if let Some(remote) = context.remote()? {
-        let (name, version) = remote::registered(reference)?;
-        let receipt = remote.receipt(&name, &version).await?;
-        let receipt: serde_json::Value = serde_json::from_slice(&receipt).map_err(std::io::Error::other)?;
-        let json = serde_json::to_string_pretty(&receipt).map_err(std::io::Error::other)?;
-        return context.show(&receipt, |_| json + "\n");
-    }
     let workspace = context.workspace().await?;
     let (receipt, warnings) = workspace.receipt_of(reference, &here()?).await?;
     workspace.close().await;
@@ -150,10 +132,6 @@ fn details_text(details: &EnvironmentDetails) -> String {
 }
 
 async fn digest(context: &Context, reference: &str) -> Result {
-    if let Some(remote) = context.remote()? {
-        let digest = remote::show(&remote, reference).await?.definition_digest;
-        return context.show(&digest, |digest| format!("{digest}\n"));
-    }
     let workspace = context.workspace().await?;
     let (details, warnings) = workspace.show(reference, &here()?).await?;
     workspace.close().await;

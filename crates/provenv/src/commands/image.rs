@@ -25,9 +25,9 @@ pub async fn image(context: &Context, command: ImageCommand) -> Result {
 }
 
 async fn list(context: &Context) -> Result {
-    let workspace = context.workspace().await?;
-    let images = workspace.images().await?;
-    workspace.close().await;
+    let record = context.record().await?;
+    let images = record.images().await?;
+    record.close().await;
     context.show(&images, |images| {
         if images.is_empty() {
             return "no images yet: `provenv build FILE` makes one\n".to_owned();
@@ -76,7 +76,7 @@ async fn show(context: &Context, reference: &str, part: &ImagePart) -> Result {
                 table.row([
                     package.name.clone(),
                     package.version.clone(),
-                    package.ecosystem.to_owned(),
+                    package.ecosystem.clone().into_owned(),
                     output::bytes(package.size),
                 ]);
             }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use provenv_workspace::{
-    Archived, Change, ChangeKind, DeleteOptions, Deleted, HistoryOptions, Label, VersionUpdate, user_name,
+    Archived, Change, ChangeKind, DeleteOptions, Deleted, HistoryOptions, Label, VersionUpdate,
 };
 
 use super::{Context, Result};
@@ -12,10 +12,10 @@ use crate::output::{self, Table};
 
 pub async fn update(context: &Context, arguments: UpdateArgs) -> Result {
     let UpdateArgs { environment, description, tags, remove_tags } = arguments;
-    let workspace = context.workspace().await?;
+    let record = context.record().await?;
     let update = VersionUpdate { description, tags, remove_tags };
-    let updated = workspace.update_environment(&environment, &update, &user_name()).await?;
-    workspace.close().await;
+    let updated = record.update(&environment, &update).await?;
+    record.close().await;
     context.show(&updated, |updated| {
         let (name, version) = (&updated.environment.name, &updated.environment.version);
         let named =
@@ -30,18 +30,18 @@ pub async fn update(context: &Context, arguments: UpdateArgs) -> Result {
 
 pub async fn label(context: &Context, arguments: LabelArgs) -> Result {
     let LabelArgs { environment, label, list: _, remove } = arguments;
-    let workspace = context.workspace().await?;
+    let record = context.record().await?;
     let Some(label) = label else {
-        let labels = workspace.labels(&environment).await?;
-        workspace.close().await;
+        let labels = record.labels(&environment).await?;
+        record.close().await;
         return context.show(&labels, |labels| labels_table(labels).to_string());
     };
     let moved = if remove {
-        workspace.unlabel(&environment, &label, &user_name()).await?
+        record.take_label(&environment, &label).await?
     } else {
-        workspace.label(&environment, &label, &user_name()).await?
+        record.put_label(&environment, &label).await?
     };
-    workspace.close().await;
+    record.close().await;
     context.show(&moved, |moved| {
         let Label { label, name, .. } = moved;
         match (&moved.version, &moved.previous) {
@@ -69,16 +69,16 @@ fn labels_table(labels: &[Label]) -> Table {
 }
 
 pub async fn archive(context: &Context, arguments: ArchiveArgs) -> Result {
-    let workspace = context.workspace().await?;
-    let archived = workspace.archive_environment(&arguments.environment, &user_name()).await?;
-    workspace.close().await;
+    let record = context.record().await?;
+    let archived = record.set_archived(&arguments.environment, true).await?;
+    record.close().await;
     context.show(&archived, archived_text)
 }
 
 pub async fn restore(context: &Context, arguments: ArchiveArgs) -> Result {
-    let workspace = context.workspace().await?;
-    let restored = workspace.restore_environment(&arguments.environment, &user_name()).await?;
-    workspace.close().await;
+    let record = context.record().await?;
+    let restored = record.set_archived(&arguments.environment, false).await?;
+    record.close().await;
     context.show(&restored, archived_text)
 }
 
@@ -97,10 +97,10 @@ fn archived_text(archived: &Archived) -> String {
 
 pub async fn delete(context: &Context, arguments: DeleteArgs) -> Result {
     let DeleteArgs { environment, dry_run, yes } = arguments;
-    let workspace = context.workspace().await?;
+    let record = context.record().await?;
     let options = DeleteOptions { dry_run, yes };
-    let deleted = workspace.delete_environment(&environment, options, &user_name()).await?;
-    workspace.close().await;
+    let deleted = record.delete(&environment, options).await?;
+    record.close().await;
     context.show(&deleted, deleted_text)
 }
 
@@ -125,9 +125,9 @@ fn deleted_text(deleted: &Deleted) -> String {
 
 pub async fn history(context: &Context, arguments: HistoryArgs) -> Result {
     let HistoryArgs { environment, limit, before } = arguments;
-    let workspace = context.workspace().await?;
-    let changes = workspace.history(&environment, HistoryOptions { limit, before }).await?;
-    workspace.close().await;
+    let record = context.record().await?;
+    let changes = record.history(&environment, HistoryOptions { limit, before }).await?;
+    record.close().await;
     context.show(&changes, |changes| {
         let mut table = Table::new(["NUMBER", "WHEN", "BY", "VERSION", "CHANGE"]);
         for change in changes {

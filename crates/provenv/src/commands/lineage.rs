@@ -10,16 +10,16 @@ use crate::cli::{LineageArgs, UsesArgs};
 use crate::output;
 
 pub async fn uses(context: &Context, arguments: UsesArgs) -> Result {
-    let workspace = context.workspace().await?;
-    let uses = workspace.uses(&arguments.environment).await?;
-    workspace.close().await;
+    let record = context.record().await?;
+    let uses = record.uses(&arguments.environment).await?;
+    record.close().await;
     context.show(&uses, uses_text)
 }
 
 pub async fn lineage(context: &Context, arguments: LineageArgs) -> Result {
-    let workspace = context.workspace().await?;
-    let lineage = workspace.lineage(&arguments.subject).await?;
-    workspace.close().await;
+    let record = context.record().await?;
+    let lineage = record.lineage(&arguments.subject).await?;
+    record.close().await;
     context.show(&lineage, |lineage| lineage_text(lineage, arguments.artifacts))
 }
 

@@ -22,14 +22,9 @@ pub async fn list(context: &Context, arguments: ListArgs) -> Result {
         "no environments yet: `provenv env register FILE` makes one, `provenv env list --curated` shows those that are shipped\n"
     };
     let find = Find { name, all_versions: all, ..find(filters) };
-    let page = if let Some(remote) = context.remote()? {
-        remote.find(&find).await?
-    } else {
-        let workspace = context.workspace().await?;
-        let page = workspace.find(&find).await?;
-        workspace.close().await;
-        page
-    };
+    let record = context.record().await?;
+    let page = record.find(&find).await?;
+    record.close().await;
     show_page(context, &page, nothing)
 }
 
@@ -43,9 +38,9 @@ pub async fn search(context: &Context, arguments: SearchArgs) -> Result {
         };
         return Err(error.into());
     }
-    let workspace = context.workspace().await?;
-    let page = workspace.find(&Find { terms, all_versions: !newest, ..find(filters) }).await?;
-    workspace.close().await;
+    let record = context.record().await?;
+    let page = record.find(&Find { terms, all_versions: !newest, ..find(filters) }).await?;
+    record.close().await;
     show_page(context, &page, "no environment is so\n")
 }
 

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use provenv_definition::Digest;
-use provenv_workspace::{Error, Remote};
+use provenv_workspace::Error;
 use serde::Serialize;
 
-use super::{Context, Result, here, not_remote, remote};
+use super::{Context, Result, here};
 use crate::cli::LockArgs;
 use crate::output;
 
@@ -23,9 +23,6 @@ struct Locked {
 }
 
 pub async fn lock(context: &Context, arguments: LockArgs) -> Result {
-    if let Some(remote) = context.remote()? {
-        return download(context, &remote, &arguments).await;
-    }
     if arguments.check {
         return check(context, &arguments).await;
     }
@@ -66,30 +63,6 @@ pub async fn lock(context: &Context, arguments: LockArgs) -> Result {
             let file = result.file.as_deref().unwrap_or(Path::new("-")).display();
             format!("{} packages, {how}\n  lock  {}\n  file  {file}\n", result.packages, result.lock)
         },
-    )
-}
-
-/// The lock of a version on a server, which was checked against the version's digest.
-async fn download(context: &Context, remote: &Remote, arguments: &LockArgs) -> Result {
-    if arguments.check || arguments.upgrade || arguments.post_link.is_some() {
-        return Err(not_remote("`lock --check`, `--upgrade` or `--post-link`").into());
-    }
-    let (name, version) = remote::registered(&arguments.environment)?;
-    let bytes = remote.lock(&name, &version).await?;
-    let file = arguments.file.clone().unwrap_or_else(|| beside(&arguments.environment));
-    if file == Path::new("-") {
-        context.settle();
-        output::write(&bytes)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    is_no_other_file(&file)?;
-    write_whole(&file, &bytes)?;
-    let digest = Digest::of(&bytes);
-    let result = serde_json::json!({ "lock": digest, "file": file });
-    context.show_brief(
-        &result,
-        |_| digest.to_string(),
-        |_| format!("lock  {digest}\nfile  {}\n", file.display()),
     )
 }
 

@@ -19,6 +19,7 @@ mod lineage;
 mod list;
 mod lock;
 mod login;
+mod only_here;
 mod provenance;
 mod push;
 mod referrers;
@@ -41,7 +42,7 @@ use std::sync::Arc;
 
 use provenv_definition::{Diagnostic, Place};
 use provenv_workspace::{
-    Builder, Error, OpenOptions, Remote, Reporter, Silent, Workspace, default_workspace,
+    Builder, Error, OpenOptions, Record, Remote, Reporter, Silent, Workspace, default_workspace,
 };
 use serde::Serialize;
 
@@ -160,15 +161,21 @@ impl Context {
         self.global.workspace.clone().or_else(|| variable().map(PathBuf::from))
     }
 
-    /// The workspace that was asked for, for what is done in a folder alone.
+    /// What is on record in the workspace that was asked for, wherever that is.
+    async fn record(&self) -> Result<Box<dyn Record>> {
+        Ok(match self.remote()? {
+            Some(remote) => Box::new(remote),
+            None => Box::new(self.workspace().await?),
+        })
+    }
+
+    /// The workspace that was asked for: a folder, or one that stands for a workspace on a server.
     async fn workspace(&self) -> Result<Workspace> {
         let root = match self.named_workspace() {
             Some(root) => root,
             None => default_workspace().ok_or(Error::NoHome)?,
         };
-        if root.to_str().is_some_and(Remote::is_one) {
-            return Err(not_remote("this").into());
-        }
+        let remote = self.remote()?;
         let root = std::path::absolute(root).map_err(no_working_folder)?;
         let offline = self.global.offline
             || std::env::var("PROVENV_OFFLINE")
@@ -184,16 +191,12 @@ impl Context {
             None => builder_of_environment()?,
         };
         let secrets = self.global.secrets.clone();
-        Ok(Workspace::open(OpenOptions {
-            root,
-            reporter,
-            offline,
-            no_cache_registry,
-            builder,
-            secrets,
-            schema_ending: None,
+        let options =
+            OpenOptions { root, reporter, offline, no_cache_registry, builder, secrets, of_server: None };
+        Ok(match remote {
+            Some(remote) => Workspace::open_for(remote, options).await?,
+            None => Workspace::open(options).await?,
         })
-        .await?)
     }
 
     /// Takes the progress off the terminal, or sums it up, so that results stand alone.
@@ -254,16 +257,6 @@ impl Context {
     }
 }
 
-/// Said of what cannot be done on a server.
-fn not_remote(what: &str) -> Error {
-    Error::Arguments {
-        message: format!("{what} cannot be done in a workspace on a server yet"),
-        hint: "name a folder with --workspace; `env register`, `env list`, `env show`, `env digest`, `lock`, `build` and \
-               `builds` take a server's URL"
-            .to_owned(),
-    }
-}
-
 /// What `PROVENV_BUILDER` says.
 fn builder_of_environment() -> Result<Option<Builder>> {
     let Some(text) = std::env::var_os("PROVENV_BUILDER").filter(|text| !text.is_empty()) else {
@@ -289,6 +282,9 @@ fn no_working_folder(source: std::io::Error) -> Failure {
 /// Does what the arguments say.
 pub async fn execute(cli: Cli) -> Result {
     let context = crate::context(&cli);
+    if context.remote()?.is_some() {
+        only_here::refuse(&cli.command)?;
+    }
     let result = match cli.command {
         Command::Submit(arguments) => submit::submit(&context, arguments).await,
         Command::Run(arguments) => run::run(&context, arguments).await,

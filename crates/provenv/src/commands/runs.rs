@@ -11,10 +11,10 @@ use crate::cli::RunsCommand;
 use crate::output::{self, Table};
 
 pub async fn runs(context: &Context, command: RunsCommand) -> Result {
-    let workspace = context.workspace().await?;
+    let record = context.record().await?;
     match command {
         RunsCommand::List { limit } => {
-            let runs = workspace.runs(limit).await?;
+            let runs = record.runs(limit).await?;
             context.show(&runs, |runs| {
                 if runs.is_empty() {
                     return "no runs yet: `provenv submit JOB` makes one\n".to_owned();
@@ -34,11 +34,11 @@ pub async fn runs(context: &Context, command: RunsCommand) -> Result {
             })
         }
         RunsCommand::Show { run } => {
-            let run = workspace.run_details(&run).await?;
+            let run = record.run_details(&run).await?;
             context.show(&run, details_text)
         }
         RunsCommand::Logs { run } => {
-            workspace.run_log(&run, &mut std::io::stdout().lock()).await?;
+            record.run_log(&run, &mut std::io::stdout()).await?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -188,6 +188,10 @@ fn many_who_sign_and_push_at_once_lose_nothing() {
         let (code, verified) = verify(&elsewhere, &[&reference, "--key", key.to_str().unwrap()]);
         assert_eq!(code, 0, "{name}: {verified}");
     }
+    if have("skopeo") {
+        let tag = format!("{}:{}.att", registry.name(), setup.image.replace(':', "-"));
+        assert_eq!(raw(&setup, &tag)["layers"].as_array().unwrap().len(), names.len());
+    }
 }
 
 /// Debian's skopeo and podman cannot check it ("Debian-local change: sigstore disabled"): openssl does, over the bytes that

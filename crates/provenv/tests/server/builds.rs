@@ -11,14 +11,14 @@ use super::support::{definition, eventually, serve};
 use super::team::{DEFAULT, Team, post, problem};
 
 /// Registers `tea`, whose packages are at `index`; the path of its version.
-fn register(client: &Client, text: &str) -> String {
+pub fn register(client: &Client, text: &str) -> String {
     let body = json!({ "file": { "name": "environment.yaml", "text": text } });
     let made = post(client, &format!("{DEFAULT}/environments"), &body).is(201);
     made.must("Location").to_owned()
 }
 
 /// Waits for the end of a job.
-fn ended(client: &Client, job: &Value) -> Value {
+pub fn ended(client: &Client, job: &Value) -> Value {
     let path = format!("{DEFAULT}/jobs/{}", job["id"].as_str().unwrap());
     let mut last = Value::Null;
     eventually("the job ends", || {
@@ -55,12 +55,15 @@ fn a_build_is_one_job_however_many_ask() {
     let image = ann.get(&format!("{version}/image")).is(200).json();
     assert_eq!(image["digest"], job["image"]);
     assert!(image["packages"].as_array().unwrap().iter().any(|package| package["name"] == "tea"));
-    let builds = super::support::command(&team.root.join("workspaces/default"))
-        .args(["-o", "json", "builds", "list"])
-        .output()
-        .unwrap();
-    let builds: Value = serde_json::from_slice(&builds.stdout).unwrap();
-    assert_eq!(builds.as_array().unwrap().len(), 1, "{builds}");
+    // The folder is a workspace as any, where its catalogue is in it.
+    if std::env::var_os("PROVENV_TEST_CATALOGUE").is_none() {
+        let builds = super::support::command(&team.root.join("workspaces/default"))
+            .args(["-o", "json", "builds", "list"])
+            .output()
+            .unwrap();
+        let builds: Value = serde_json::from_slice(&builds.stdout).unwrap();
+        assert_eq!(builds.as_array().unwrap().len(), 1, "{builds}");
+    }
 
     // Its log, from any offset.
     let log = format!("{DEFAULT}/jobs/{}/log", job["id"].as_str().unwrap());

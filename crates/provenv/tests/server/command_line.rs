@@ -44,22 +44,28 @@ fn a_workspace_on_a_server_is_used_as_one_in_a_folder() {
     assert_eq!(run(&["env", "digest", "tea:1"]).ok().stdout, here.ok().stdout);
     let built = run(&["-o", "json", "build", "tea"]).ok();
     assert!(built.stderr.contains("attempt 1"), "{}", built.stderr);
-    let job = built.json();
-    assert_eq!((&job["status"], &job["lock"]), (&"succeeded".into(), &registered["lock"]));
-    assert_eq!(run(&["-q", "build", "tea"]).ok().stdout.trim(), job["image"]);
-    assert_eq!(json(&["builds", "list"]).as_array().unwrap().len(), 2);
+    let image = built.json();
+    assert_eq!((&image["cached"], &image["lock"]), (&false.into(), &registered["lock"]));
+    assert_eq!(run(&["-q", "build", "tea"]).ok().stdout.trim(), image["image"]);
+    let builds = json(&["builds", "list"]);
+    assert_eq!(builds.as_array().unwrap().len(), 2);
+    let job = builds.as_array().unwrap().iter().find(|job| job["attempts"] == 1).unwrap();
     let id = job["id"].as_str().unwrap();
-    assert!(run(&["builds", "logs", id]).ok().stdout.contains("attempt 1"));
+    for follow in [&["builds", "logs", id][..], &["builds", "logs", id, "--follow"]] {
+        assert!(run(follow).ok().stdout.contains("attempt 1"));
+    }
     assert!(run(&["builds", "show", id]).ok().stdout.contains("tea:1"));
+    assert_eq!(json(&["builds", "retry", id])["image"], image["image"]);
+    assert_eq!(json(&["builds", "cancel", id])["status"], "succeeded");
     // The lock comes as it was hashed, and builds the same image anywhere.
     run(&["lock", "tea", "--file", "tea.lock.json"]).ok();
     let bytes = fs_err::read(folder.path().join("tea.lock.json")).unwrap();
     assert_eq!(serde_json::json!(Digest::of(&bytes)), registered["lock"]);
     for (arguments, why) in [
         (&["env", "show", "coffee"][..], "there is no environment `coffee`"),
-        (&["build", "environment.yaml"], "is a file, and the workspace is on a server"),
-        (&["runs", "list"], "cannot be done in a workspace on a server yet"),
-        (&["build", "tea", "--force"], "`build --force` cannot be done"),
+        (&["store", "gc"], "`store` is not for a workspace on a server: the store of a server is its own"),
+        (&["image", "sign", "tea", "--key", "me"], "`image sign` is not for a workspace on a server"),
+        (&["builds", "show", "nothing"], "there is no build `nothing`"),
     ] {
         let done = run(arguments);
         assert_ne!(done.code, 0);

@@ -42,7 +42,13 @@ impl Team {
 
     /// One whose folder is there already; `token` is the owner's.
     pub fn start_again(root: &Path, arguments: &[&str], token: &str) -> Self {
-        let mut child = command(&root.join("nowhere"))
+        Self::start_with(root, arguments, token, &[])
+    }
+
+    /// The same, with these variables.
+    pub fn start_with(root: &Path, arguments: &[&str], token: &str, variables: &[(&str, &str)]) -> Self {
+        let mut child = server(root)
+            .envs(variables.iter().copied())
             .args(["-o", "json", "serve", "--listen", "127.0.0.1:0", "--root"])
             .arg(root)
             .args(arguments)
@@ -120,6 +126,8 @@ impl Team {
         let mut command = command(Path::new("/nonexistent"));
         command
             .current_dir(folder)
+            // Where the copies of what is on the server are.
+            .env("XDG_DATA_HOME", folder.join("data"))
             .env("PROVENV_WORKSPACE", format!("{}/default", self.url()))
             .env("PROVENV_TOKEN", token);
         command
@@ -131,6 +139,15 @@ impl Drop for Team {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The command for a server in this folder. Where all tests are in PostgreSQL, it has a schema of its own there.
+pub fn server(root: &Path) -> Command {
+    let mut command = command(&root.join("nowhere"));
+    if let Some(url) = std::env::var_os("PROVENV_TEST_CATALOGUE") {
+        command.env("PROVENV_SERVER_DATABASE", url);
+    }
+    command
 }
 
 fn with_token(client: &Client, token: &str) -> Client {

@@ -140,12 +140,14 @@ fn settings(mut command: Command, root: &Path) -> Command {
         .env_remove("PROVENV_CONFIG")
         .env_remove("PROVENV_CATALOGUE")
         .env_remove("PROVENV_CATALOGUE_SCHEMA")
+        .env_remove("PROVENV_SERVER_DATABASE")
         .env("NO_COLOR", "1");
     // All tests in PostgreSQL: each workspace has a schema of its own; the seed, which stays, a file.
     let stays = root.starts_with(env!("CARGO_TARGET_TMPDIR"));
     if let Some(url) = std::env::var_os("PROVENV_TEST_CATALOGUE").filter(|_| !stays) {
-        let digits: String = root.to_string_lossy().bytes().map(|byte| format!("{byte:x}")).collect();
-        let schema = format!("w{}", &digits[digits.len().saturating_sub(60)..]);
+        // Short: a server adds the names of its workspaces.
+        let schema =
+            format!("w{}", &provenv_definition::Digest::of(root.as_os_str().as_encoded_bytes()).hex()[..20]);
         command.env("PROVENV_CATALOGUE", url).env("PROVENV_CATALOGUE_SCHEMA", schema);
     }
     command

@@ -1,19 +1,20 @@
 //! What may change about a version that itself never does: description, tags, labels, whether it is archived. Each change is in
 //! the history, with whoever made it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use indexmap::IndexMap;
 use provenv_workspace::{Archived, Change, Error, HistoryOptions, Label, VersionUpdate};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::environments::VersionBody;
-use super::sent::{Asked, At, Sent, limit, tag_of, tagged_json};
+use super::record::named;
+use super::sent::{Asked, At, Sent, limit, tag_of};
 use crate::access::Caller;
 use crate::problem::{Problem, Result};
 use crate::state::{Opened, Server};
@@ -26,8 +27,9 @@ pub struct Update {
     #[schema(example = "Trains the digits model")]
     description: Option<String>,
     /// Tags to set.
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
     #[serde(default)]
-    tags: BTreeMap<String, String>,
+    tags: IndexMap<String, String>,
     /// Tags to take away.
     #[serde(default)]
     remove_tags: Vec<String>,
@@ -67,9 +69,22 @@ pub struct History {
 pub struct Part {
     /// The `next` of the part before.
     before: Option<i64>,
+    /// Only those that are about this version, or `@LABEL`.
+    version: Option<String>,
     /// At most so many, 1 to 500; 50 if not said.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
+}
+
+/// A version, and how much of it changed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UpdatedVersion)]
+pub struct UpdatedBody {
+    /// How many changes there were: none where all was so before.
+    changes: usize,
+    /// The version as it is now.
+    #[serde(flatten)]
+    version: VersionBody,
 }
 
 /// Changes description and tags. With `If-Match`, only where nobody else changed them since.
@@ -79,7 +94,7 @@ pub struct Part {
         ("If-Match" = Option<String>, Header, description = "The `ETag` that the version was shown with")),
     request_body = Update,
     extensions(("x-provenv-role" = json!("contributor"))),
-    responses((status = 200, body = VersionBody),
+    responses((status = 200, body = UpdatedBody, description = "The `ETag` is that of the version"),
         (status = 412, description = "Somebody changed it meanwhile", body = Problem,
             content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
@@ -111,7 +126,13 @@ pub async fn update(
     let updated = opened.workspace.update_environment(&reference, &update, &caller.user).await;
     let updated = updated.map_err(of_change)?;
     tracing::info!(by = caller.user, workspace, reference, changes = updated.changes, "updated a version");
-    tagged_json(&headers_without_conditions(), &VersionBody::from(updated.environment))
+    let body = UpdatedBody { changes: updated.changes, version: updated.environment.into() };
+    let tag = tag_of(&serde_json::to_vec(&body.version).map_err(|error| Problem::fault(&error))?);
+    let mut response = Json(body).into_response();
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    Ok(response)
 }
 
 /// Lists the labels of an environment.
@@ -153,18 +174,18 @@ pub async fn label(
     tag = "environments",
     params(("workspace" = String, Path), ("name" = String, Path), ("label" = String, Path)),
     extensions(("x-provenv-role" = json!("contributor"))),
-    responses((status = 204),
+    responses((status = 200, body = Object, description = "The label, and the version that it named"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn unlabel(
     State(server): State<Arc<Server>>,
     caller: Caller,
     At((workspace, name, label)): At<(String, String, String)>,
-) -> Result<StatusCode> {
+) -> Result<Json<Label>> {
     let opened = server.workspace(&workspace).await?;
     known(&opened, &name).await?;
-    opened.workspace.unlabel(&name, &label, &caller.user).await.map_err(of_change)?;
+    let taken = opened.workspace.unlabel(&name, &label, &caller.user).await.map_err(of_change)?;
     tracing::info!(by = caller.user, workspace, name, label, "took a label away");
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Json(taken))
 }
 
 /// Archives a version: it is out of lists and of `@latest`, and there for what names it.
@@ -217,10 +238,10 @@ pub async fn history(
     Asked(part): Asked<Part>,
 ) -> Result<Json<History>> {
     let opened = server.workspace(&workspace).await?;
-    known(&opened, &name).await?;
     let limit = limit(part.limit)?;
     let options = HistoryOptions { limit, before: part.before };
-    let changes = opened.workspace.history(&name, options).await.map_err(of_change)?;
+    let subject = named(&name, part.version.as_deref())?;
+    let changes = opened.workspace.history(&subject, options).await.map_err(of_change)?;
     let next =
         (changes.len() == limit as usize).then(|| changes.last().map(|change| change.number)).flatten();
     Ok(Json(History { changes, next }))
@@ -243,16 +264,11 @@ async fn known(opened: &Opened, name: &str) -> Result<()> {
 }
 
 /// What is wrong with a change, in the words of its use case.
-fn of_change(error: Error) -> Box<Problem> {
+pub(super) fn of_change(error: Error) -> Box<Problem> {
     match error {
         Error::Arguments { message, hint } => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "change-invalid", message).hint(hint)
         }
         error => error.into(),
     }
-}
-
-/// What was changed is shown, whatever the client had.
-fn headers_without_conditions() -> HeaderMap {
-    HeaderMap::new()
 }

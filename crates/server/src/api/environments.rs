@@ -8,12 +8,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use provenv_definition::{Digest, Environment, Platform};
 use provenv_workspace::{
-    EnvironmentDetails, EnvironmentPage, Error, Find, Include, Kind, Registered, read_text,
+    EnvironmentDetails, EnvironmentPage, Error, Find, Include, Kind, Registered, SentEnvironment, Term,
+    read_text,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::sent::{Asked, At, Sent, limit, tagged, tagged_json};
+use super::sent::{Asked, At, Many, Repeated, Sent, limit, tagged, tagged_json};
 use crate::access::Caller;
 use crate::problem::{Problem, Result};
 use crate::state::{Opened, Server};
@@ -112,11 +113,19 @@ pub enum Archived {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
+    /// Only the versions of the environment that is called so.
+    environment: Option<String>,
     /// Only names that fit: `*` stands for anything.
     #[param(example = "dig*")]
     name: Option<String>,
-    /// Only those with this tag, `NAME` or `NAME=VALUE`.
-    tag: Option<String>,
+    /// Only those with this tag, `NAME` or `NAME=VALUE`; several times: with all of them.
+    #[serde(default)]
+    tag: Vec<String>,
+    /// Only those for which this is so: `package:NAME[RANGE]`, `artifact:DIGEST`, `base:BASE`, `vulnerability:ID`, or text that the
+    /// name holds; several times: all of it.
+    #[param(example = json!(["package:numpy<1.26"]))]
+    #[serde(default)]
+    term: Vec<String>,
     /// Only those whose packages come about so.
     #[param(value_type = Option<String>, example = "system-managed")]
     kind: Option<Kind>,
@@ -140,6 +149,14 @@ pub struct Filter {
     /// At most so many, 1 to 500; 50 if not said.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
+}
+
+impl Repeated for Filter {
+    const NAMES: &'static [&'static str] = &["tag", "term"];
+
+    fn take(&mut self, name: &str, value: String) {
+        if name == "tag" { &mut self.tag } else { &mut self.term }.push(value);
+    }
 }
 
 /// Which part of a list is wanted.
@@ -183,6 +200,11 @@ pub struct Registration {
     /// Its version, over the one that the definition gives; the next number, if none does.
     #[schema(example = "2")]
     version: Option<String>,
+    /// The text of the lock that it is to have, as `lock` shows it. Nothing is resolved then.
+    lock: Option<String>,
+    /// The version that it is made from, `name:version`.
+    #[schema(example = "digits:1")]
+    from: Option<String>,
 }
 
 /// The text of a file.
@@ -229,16 +251,23 @@ pub struct RegisteredBody {
 pub async fn list(
     State(server): State<Arc<Server>>,
     At(workspace): At<String>,
-    Asked(filter): Asked<Filter>,
+    Many(filter): Many<Filter>,
 ) -> Result<Json<VersionsBody>> {
     let opened = server.workspace(&workspace).await?;
-    let tag = filter.tag.map(|tag| match tag.split_once('=') {
+    let tags = filter.tag.into_iter().map(|tag| match tag.split_once('=') {
         Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
         None => (tag, None),
     });
+    let term = |text: String| {
+        text.parse::<Term>().map_err(|why| {
+            Problem::bad("parameter-invalid", format!("`{text}` is nothing to look for: {why}"))
+        })
+    };
     let find = Find {
         pattern: filter.name,
-        tags: tag.into_iter().collect(),
+        name: filter.environment,
+        tags: tags.collect(),
+        terms: filter.term.into_iter().map(term).collect::<Result<_>>()?,
         kind: filter.kind,
         creator: filter.creator,
         since: filter.since,
@@ -298,7 +327,8 @@ pub async fn register(
     environment.name = registration.name.or(environment.name);
     environment.version = registration.version.or(environment.version);
     let _turn = server.resolving.acquire().await.map_err(|error| Problem::fault(&error))?;
-    let registered = apart(caller.user.clone(), opened, environment).await?;
+    let sent = SentEnvironment { environment, lock: registration.lock, from: registration.from };
+    let registered = apart(caller.user.clone(), opened, sent).await?;
     tracing::info!(
         by = caller.user,
         workspace,
@@ -331,11 +361,11 @@ pub async fn register(
 const STACK: usize = 32 * 1024 * 1024;
 
 /// Registers on a thread of its own: resolving is work, and goes on to its end where the client goes away.
-async fn apart(user: String, opened: Arc<Opened>, environment: Environment) -> Result<Registered> {
+async fn apart(user: String, opened: Arc<Opened>, sent: SentEnvironment) -> Result<Registered> {
     let runtime = tokio::runtime::Handle::current();
     let (tell, hear) = tokio::sync::oneshot::channel();
     let work = move || {
-        let work = opened.workspace.register_sent(&environment, &user);
+        let work = opened.workspace.register_sent_with(&sent, &user);
         // A client that went away hears nothing of it.
         let _ = tell.send(runtime.block_on(work));
     };

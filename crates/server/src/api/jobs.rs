@@ -161,6 +161,38 @@ pub async fn cancel(
     Ok(Json(job))
 }
 
+/// Asks once more for a build that ended: the same version, for the same platform. One that has not ended, and an image that is
+/// there, are given as they are.
+#[utoipa::path(post, path = "/api/v1/workspaces/{workspace}/jobs/{id}/retry", tag = "builds",
+    params(("workspace" = String, Path), ("id" = String, Path)),
+    extensions(("x-provenv-role" = json!("contributor"))),
+    responses((status = 202, body = Job),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn retry(
+    State(server): State<Arc<Server>>,
+    caller: Caller,
+    At((workspace, id)): At<(String, String)>,
+) -> Result<(StatusCode, Json<Job>)> {
+    let opened = server.workspace(&workspace).await?;
+    let old = find_job(&server, &workspace, &id).await?;
+    let (job, _) = server
+        .database
+        .ask_job(&NewJob {
+            workspace: &workspace,
+            environment: &old.environment,
+            version: &old.version,
+            lock: old.lock,
+            platform: old.platform,
+            priority: old.priority,
+            created_by: &caller.user,
+            image: opened.workspace.built_image(&old.lock, old.platform).await?,
+        })
+        .await?;
+    server.queued.notify_one();
+    tracing::info!(by = caller.user, workspace, job = job.id, after = id, "asked for a build again");
+    Ok((StatusCode::ACCEPTED, Json(job)))
+}
+
 /// A job that is there.
 pub async fn find_job(server: &Server, workspace: &str, id: &str) -> Result<Job> {
     server.database.job(workspace, id).await?.ok_or_else(|| no_job(id))

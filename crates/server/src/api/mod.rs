@@ -8,6 +8,8 @@ mod environments;
 mod jobs;
 mod logs;
 mod members;
+mod record;
+mod runs;
 mod sent;
 mod tokens;
 mod workspaces;
@@ -65,8 +67,10 @@ pub(crate) fn routes() -> (Router<Arc<Server>>, utoipa::openapi::OpenApi) {
         .routes(routes!(tokens::list, tokens::make))
         .routes(routes!(tokens::revoke))
         .routes(routes!(environments::list, environments::register))
-        .routes(routes!(environments::versions))
-        .routes(routes!(environments::version, changes::update))
+        .routes(routes!(environments::versions, record::delete_all))
+        .routes(routes!(record::archive_all))
+        .routes(routes!(record::restore_all))
+        .routes(routes!(environments::version, changes::update, record::delete))
         .routes(routes!(changes::labels))
         .routes(routes!(changes::label, changes::unlabel))
         .routes(routes!(changes::archive))
@@ -75,10 +79,20 @@ pub(crate) fn routes() -> (Router<Arc<Server>>, utoipa::openapi::OpenApi) {
         .routes(routes!(environments::lock))
         .routes(routes!(environments::receipt))
         .routes(routes!(environments::image))
+        .routes(routes!(record::told_images))
+        .routes(routes!(record::uses))
+        .routes(routes!(record::lineage))
+        .routes(routes!(record::images))
+        .routes(routes!(record::image))
+        .routes(routes!(record::definition))
+        .routes(routes!(runs::list, runs::begin))
+        .routes(routes!(runs::run, runs::tell))
+        .routes(routes!(runs::log, runs::keep_log))
         .routes(routes!(jobs::build))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::job))
         .routes(routes!(jobs::cancel))
+        .routes(routes!(jobs::retry))
         .routes(routes!(logs::log))
         .routes(routes!(logs::events))
         .split_for_parts()

@@ -55,6 +55,34 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Asked<T
     }
 }
 
+/// Which parameters of a query may be there several times.
+pub trait Repeated {
+    /// Their names.
+    const NAMES: &'static [&'static str];
+
+    /// One of them.
+    fn take(&mut self, name: &str, value: String);
+}
+
+/// Parameters of the query, some of which may be there several times.
+pub struct Many<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Repeated> FromRequestParts<S> for Many<T> {
+    type Rejection = Box<Problem>;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let query = parts.uri.query().unwrap_or_default();
+        let (many, once): (Vec<_>, Vec<_>) =
+            form_urlencoded::parse(query.as_bytes()).partition(|(name, _)| T::NAMES.contains(&&**name));
+        let once = form_urlencoded::Serializer::new(String::from("/?")).extend_pairs(once).finish();
+        let once: axum::http::Uri =
+            once.parse().map_err(|_| Problem::bad("parameter-invalid", "the query is none"))?;
+        let mut value = Query::<T>::try_from_uri(&once)?.0;
+        many.into_iter().for_each(|(name, one)| value.take(&name, one.into_owned()));
+        Ok(Self(value))
+    }
+}
+
 /// Parameters of the path.
 pub struct At<T>(pub T);
 

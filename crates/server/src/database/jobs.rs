@@ -7,11 +7,10 @@ use std::time::Duration;
 use provenv_definition::{Digest, Platform};
 use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 use utoipa::ToSchema;
 
 use super::people::random;
-use super::{Database, Result, now, parse, stamp};
+use super::{Database, Result, Row, now, parse, stamp};
 
 /// How long a claim holds without a heartbeat.
 const LEASE: Duration = Duration::from_secs(20);
@@ -167,7 +166,7 @@ impl Database {
     /// Queues a job, or finds the one that makes the same already. Says whether it is new.
     pub async fn ask_job(&self, new: &NewJob<'_>) -> Result<(Job, bool)> {
         let key = format!("{}/{}/{}", new.workspace, new.lock.hex(), new.platform);
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin(&format!("job {key}")).await?;
         let wanted = format!("SELECT {COLUMNS} FROM jobs WHERE key = $1 AND status IN ('queued', 'running')");
         let row =
             sqlx::query(sqlx::AssertSqlSafe(wanted)).bind(&key).fetch_optional(&mut *transaction).await?;
@@ -258,18 +257,20 @@ impl Database {
         let at = now();
         // Nothing to do is the rule, and a reader disturbs nobody.
         let due = "(status = 'queued' AND not_before <= $1) OR (status = 'running' AND lease_until < $1)";
-        let any: Option<(i64,)> =
-            sqlx::query_as(sqlx::AssertSqlSafe(format!("SELECT 1 FROM jobs WHERE {due} LIMIT 1")))
+        let any: Option<(String,)> =
+            sqlx::query_as(sqlx::AssertSqlSafe(format!("SELECT id FROM jobs WHERE {due} LIMIT 1")))
                 .bind(&at)
                 .fetch_optional(&self.pool)
                 .await?;
         if any.is_none() {
             return Ok(None);
         }
+        // SQLite has one writer; in PostgreSQL whoever comes second takes the next.
+        let lock = if self.is_shared() { "FOR UPDATE SKIP LOCKED" } else { "" };
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
             "UPDATE jobs SET status = 'running', worker = $2, lease_until = $3, fence = fence + 1,
                              attempts = attempts + 1, started_at = coalesce(started_at, $1)
-             WHERE id = (SELECT id FROM jobs WHERE {due} ORDER BY priority DESC, created_at, id LIMIT 1)
+             WHERE id = (SELECT id FROM jobs WHERE {due} ORDER BY priority DESC, created_at, id LIMIT 1 {lock})
              RETURNING {COLUMNS}"
         )))
         .bind(&at)
@@ -357,7 +358,7 @@ fn identifier() -> std::io::Result<String> {
     Ok(format!("job-{}-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"), hex::encode(bytes)))
 }
 
-fn read(row: &SqliteRow) -> Result<(Job, i64)> {
+fn read(row: &Row) -> Result<(Job, i64)> {
     let time = |column: &str| -> Result<Option<jiff::Timestamp>> {
         row.try_get::<Option<String>, _>(column)?.map(|text| parse("time", text)).transpose()
     };

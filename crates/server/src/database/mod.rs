@@ -1,26 +1,38 @@
-//! `server.db`: who may do what, what is to be done, what was answered. What a workspace holds is in its own catalogue.
+//! Who may do what, what is to be done, what was answered. What a workspace holds is in its own catalogue.
+//!
+//! It is in `server.db` of the server's folder, or in a schema of PostgreSQL, which several servers share; the same queries do
+//! for both. Whoever reads and then writes what it read about begins a [turn](Database::begin).
 
 mod answers;
 mod jobs;
 mod people;
 
 use std::path::Path;
-use std::time::Duration;
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use provenv_workspace::{CatalogueError, ServerSettings, Tables};
 
 pub use answers::Answered;
 pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob};
 pub use people::{NewToken, Role, Token};
 
-/// The schemas, oldest first; the database's `user_version` says how many are in.
+/// The file, where it is not in PostgreSQL.
+const FILE: &str = "server.db";
+
+/// The schemas, oldest first; the database says how many are in. They keep to what both databases take: `TEXT`, `BIGINT`,
+/// `BLOB`, times as text.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+
+/// What queries come back as.
+type Row = sqlx::any::AnyRow;
+/// A turn: what reads and then writes.
+type Writing = sqlx::Transaction<'static, sqlx::Any>;
 
 /// What can go wrong with the database.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
+    /// It cannot be opened.
+    #[error("the server's database could not be opened")]
+    Open(#[source] CatalogueError),
     /// It refused.
     #[error("the server's database could not be read or written")]
     Database(#[from] sqlx::Error),
@@ -32,14 +44,32 @@ pub enum DatabaseError {
         /// The value.
         value: String,
     },
-    /// Written by a newer Provenv.
-    #[error("the server's database was written by a newer provenv (schema {found}, this one knows {known})")]
-    Newer {
-        /// The database's schema.
-        found: i64,
-        /// Ours.
-        known: usize,
-    },
+}
+
+impl DatabaseError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Open(CatalogueError::Newer { .. }) => Some("use the newer provenv for it".to_owned()),
+            Self::Open(CatalogueError::Setting { .. }) => Some(
+                "`server.database` or PROVENV_SERVER_DATABASE is like postgres://USER@HOST:PORT/DATABASE, what is special in \
+                 it percent-encoded; docs/how-to/several-servers.md says more"
+                    .to_owned(),
+            ),
+            Self::Open(CatalogueError::TwoCatalogues { .. }) => Some(
+                "it was served without PostgreSQL before: name another folder with --root, or set PROVENV_SERVER_DATABASE to \
+                 nothing to go on with its own"
+                    .to_owned(),
+            ),
+            Self::Open(CatalogueError::Elsewhere { .. }) => Some(
+                "set `server.database` or PROVENV_SERVER_DATABASE to it, or name another folder with --root".to_owned(),
+            ),
+            Self::Open(CatalogueError::Foreign { .. }) => Some(
+                "name the database that it belongs to (`server.database`), or another folder with --root".to_owned(),
+            ),
+            _ => None,
+        }
+    }
 }
 
 pub(crate) type Result<T, E = DatabaseError> = std::result::Result<T, E>;
@@ -47,40 +77,26 @@ pub(crate) type Result<T, E = DatabaseError> = std::result::Result<T, E>;
 /// A connection to the server's database.
 #[derive(Clone, Debug)]
 pub struct Database {
-    pool: SqlitePool,
+    tables: Tables,
+    pool: sqlx::AnyPool,
 }
 
 impl Database {
-    /// Opens the database at `path`, made and migrated where needed.
-    pub async fn open(path: &Path) -> Result<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // An accepted job must outlive a power cut.
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_mins(1));
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-        let database = Self { pool };
-        database.migrate().await?;
-        Ok(database)
+    /// Opens the database of the server in this folder, made and migrated where needed.
+    pub async fn open(root: &Path, settings: &ServerSettings) -> Result<Self> {
+        let tables = Tables::open(root, FILE, MIGRATIONS, settings).await.map_err(DatabaseError::Open)?;
+        Ok(Self { pool: tables.pool.clone(), tables })
     }
 
-    async fn migrate(&self) -> Result<()> {
-        let mut transaction = self.pool.begin_with("BEGIN EXCLUSIVE").await?;
-        let (found,): (i64,) = sqlx::query_as("PRAGMA user_version").fetch_one(&mut *transaction).await?;
-        let done = usize::try_from(found).unwrap_or(usize::MAX);
-        if done > MIGRATIONS.len() {
-            return Err(DatabaseError::Newer { found, known: MIGRATIONS.len() });
-        }
-        for migration in &MIGRATIONS[done..] {
-            sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
-        }
-        let set_version = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {}", MIGRATIONS.len()));
-        sqlx::raw_sql(set_version).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(())
+    /// Whether other servers and workers may have it too.
+    pub fn is_shared(&self) -> bool {
+        self.tables.is_postgres()
+    }
+
+    /// Begins a transaction that reads and then writes, when it is its turn: two with the same name wait for each other,
+    /// whichever server they are of.
+    async fn begin(&self, turn: &str) -> Result<Writing> {
+        Ok(self.tables.begin(turn).await?)
     }
 
     /// Whether it answers.
@@ -90,7 +106,7 @@ impl Database {
 
     /// Writes what is pending and closes it.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.tables.close().await;
     }
 }
 

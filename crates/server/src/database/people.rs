@@ -9,10 +9,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use provenv_definition::Digest;
 use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 use utoipa::ToSchema;
 
-use super::{Database, Result, now, parse, stamp};
+use super::{Database, Result, Row, now, parse, stamp};
 
 /// What every token begins with, so that scanners for secrets know one.
 const MARK: &str = "pvt_";
@@ -261,7 +260,7 @@ impl Database {
     }
 }
 
-fn read(row: &SqliteRow) -> Result<Token> {
+fn read(row: &Row) -> Result<Token> {
     let time = |column: &str| -> Result<Option<jiff::Timestamp>> {
         row.try_get::<Option<String>, _>(column)?.map(|text| parse("time", text)).transpose()
     };

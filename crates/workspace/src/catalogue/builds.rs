@@ -2,15 +2,17 @@
 
 use provenv_definition::{Digest, Platform};
 use provenv_image::form::Form;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 
 use super::{Catalogue, Result, Row, corrupt};
 
 /// How far a build is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BuildStatus {
+    /// It waits for a worker: of a server alone.
+    Queued,
     /// It assembles.
     Running,
     /// It arrived at an image.

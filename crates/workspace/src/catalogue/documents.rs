@@ -1,10 +1,23 @@
 //! Definitions, locks and receipts by digest.
 
+use std::collections::BTreeMap;
+
 use provenv_definition::{Definition, Digest};
 use provenv_lock::{Lock, Receipt};
 
 use super::holdings::index_lock;
 use super::{Catalogue, Result, Turn, corrupt};
+
+/// What a definition resolves to.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The receipt that is current.
+    pub receipt: Digest,
+    /// Its lock.
+    pub lock: Digest,
+    /// The images that this became, by platform; in the form that was made last.
+    pub images: BTreeMap<String, Digest>,
+}
 
 impl Catalogue {
     /// The lock with this digest.
@@ -38,6 +51,20 @@ impl Catalogue {
         let Some((digest, body)) = row else { return Ok(None) };
         let digest = digest.parse().map_err(corrupt("digest"))?;
         Ok(Some((digest, serde_json::from_str(&body).map_err(corrupt("receipt"))?)))
+    }
+
+    /// What `definition` resolves to now, and what that became.
+    pub async fn resolved(&self, definition: &Digest) -> Result<Option<Resolved>> {
+        let Some((receipt, read)) = self.current_receipt(definition).await? else { return Ok(None) };
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT platform, manifest FROM images WHERE lock = $1 ORDER BY created_at")
+                .bind(read.lock.to_string())
+                .fetch_all(&self.pool)
+                .await?;
+        let images = rows
+            .into_iter()
+            .map(|(platform, manifest)| Ok((platform, manifest.parse().map_err(corrupt("digest"))?)));
+        Ok(Some(Resolved { receipt, lock: read.lock, images: images.collect::<Result<_>>()? }))
     }
 
     /// Keeps a definition, its lock and its receipt together, and makes the receipt the definition's current one.

@@ -113,18 +113,7 @@ impl Catalogue {
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(ImageRow {
-                    form: form(row)?.unwrap_or_default(),
-                    lock: row.try_get::<String, _>("lock")?.parse().map_err(corrupt("digest"))?,
-                    platform: row.try_get::<String, _>("platform")?.parse().map_err(corrupt("platform"))?,
-                    image: serde_json::from_str(&row.try_get::<String, _>("body")?)
-                        .map_err(corrupt("image"))?,
-                    created_at: row.try_get::<String, _>("created_at")?.parse().map_err(corrupt("time"))?,
-                })
-            })
-            .collect()
+        rows.iter().map(read).collect()
     }
 
     /// Forgets an image whose bytes were collected.
@@ -141,6 +130,16 @@ impl Catalogue {
         .await?;
         Ok(())
     }
+}
+
+pub(super) fn read(row: &Row) -> Result<ImageRow> {
+    Ok(ImageRow {
+        form: form(row)?.unwrap_or_default(),
+        lock: row.try_get::<String, _>("lock")?.parse().map_err(corrupt("digest"))?,
+        platform: row.try_get::<String, _>("platform")?.parse().map_err(corrupt("platform"))?,
+        image: serde_json::from_str(&row.try_get::<String, _>("body")?).map_err(corrupt("image"))?,
+        created_at: row.try_get::<String, _>("created_at")?.parse().map_err(corrupt("time"))?,
+    })
 }
 
 /// The form in a row, if it says one.

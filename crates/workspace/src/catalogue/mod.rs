@@ -17,6 +17,7 @@ mod holdings;
 mod images;
 mod labels;
 mod lineage;
+mod mirroring;
 mod postgres;
 mod proofs;
 mod query;
@@ -24,6 +25,7 @@ mod registry;
 mod remote;
 mod runs;
 mod sqlite;
+mod tables;
 mod turn;
 mod uses;
 
@@ -32,16 +34,19 @@ use std::path::{Path, PathBuf};
 pub use builds::{BuildRow, BuildStatus};
 pub use deleting::{Deletion, References};
 pub use describing::Description;
+pub use documents::Resolved;
 pub use environments::{EnvironmentRow, NewEnvironment, Same};
 pub use finding::{Condition, Criteria, FoundRow, Include};
 pub use history::ChangeRow;
 pub use holdings::ArtifactRow;
 pub use images::ImageRow;
 pub use lineage::RunName;
+pub use mirroring::MirroredVersion;
 pub(crate) use postgres::code as postgres_code;
 pub use proofs::Origin;
 pub use registry::{Refused, RepositoryVersion};
 pub use runs::{RunRow, RunStatus};
+pub use tables::Tables;
 use turn::Turn;
 
 use crate::config::CatalogueSettings;
@@ -61,6 +66,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("forms.sql"),
     include_str!("lifecycle.sql"),
     include_str!("holdings.sql"),
+    include_str!("reported.sql"),
 ];
 
 /// What can go wrong with the catalogue.
@@ -70,8 +76,10 @@ pub enum CatalogueError {
     #[error("the catalogue could not be read or written")]
     Database(#[from] sqlx::Error),
     /// A database that cannot be connected to, or lets nothing be made in it.
-    #[error("the catalogue at {place} could not be opened")]
+    #[error("{what} at {place} could not be opened")]
     Connect {
+        /// The catalogue, or what else is in a database.
+        what: &'static str,
         /// Where it is, without credentials.
         place: String,
         /// The schema in it.
@@ -125,8 +133,10 @@ pub enum CatalogueError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Written by a newer Provenv.
-    #[error("the catalogue was written by a newer provenv (schema {found}, this one knows {known})")]
+    #[error("{what} was written by a newer provenv (schema {found}, this one knows {known})")]
     Newer {
+        /// The catalogue, or what else is in a database.
+        what: &'static str,
         /// The database's schema.
         found: i64,
         /// Ours.
@@ -197,14 +207,15 @@ impl Catalogue {
         let file = root.join(FILE);
         let Some(url) = &settings.url else {
             binding::check_own(root, &file)?;
-            return sqlite::open(&file).await;
+            let pool = sqlite::open(&file, &SCHEMA).await?;
+            return Ok(Self { pool, database: Database::Sqlite });
         };
         if file.exists() {
             return Err(CatalogueError::TwoCatalogues { root: root.to_owned() });
         }
-        let (catalogue, id) = postgres::open(url, settings.schema()).await?;
+        let (pool, id) = postgres::open(url, settings.schema(), &SCHEMA).await?;
         binding::bind(root, &id)?;
-        Ok(catalogue)
+        Ok(Self { pool, database: Database::Postgres { schema: settings.schema().to_owned() } })
     }
 
     /// Writes what is pending and closes the database.
@@ -213,10 +224,30 @@ impl Catalogue {
     }
 }
 
-/// How many migrations are in a database that says `found`, if this is not more than there are.
-fn known(found: i64) -> Result<usize> {
-    match usize::try_from(found) {
-        Ok(version) if version <= MIGRATIONS.len() => Ok(version),
-        _ => Err(CatalogueError::Newer { found, known: MIGRATIONS.len() }),
+/// Tables that belong together, and how they came to be what they are.
+struct Schema {
+    /// What they are to people.
+    what: &'static str,
+    /// The steps, oldest first.
+    migrations: &'static [&'static str],
+    /// Whether rows of older versions are filled as a catalogue's are.
+    is_catalogue: bool,
+}
+
+/// The catalogue's.
+const SCHEMA: Schema = Schema { what: "the catalogue", migrations: MIGRATIONS, is_catalogue: true };
+
+impl Schema {
+    /// How many migrations are in a database that says `found`, if this is not more than there are.
+    fn known(&self, found: i64) -> Result<usize> {
+        match usize::try_from(found) {
+            Ok(version) if version <= self.migrations.len() => Ok(version),
+            _ => Err(CatalogueError::Newer { what: self.what, found, known: self.migrations.len() }),
+        }
+    }
+
+    /// Fills what rows of older versions do not say by themselves.
+    async fn fill(&self, connection: &mut Connection, done: usize) -> Result<()> {
+        if self.is_catalogue { filling::fill(connection, done).await } else { Ok(()) }
     }
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
 use sqlx::{
-    AnyConnection, AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, SqlSafeStr as _,
+    AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _,
+    SqlSafeStr as _,
 };
 use url::Url;
 
 use super::turn::lock;
-use super::{Catalogue, CatalogueError, Database, MIGRATIONS, Result, filling, known};
+use super::{CatalogueError, Result, Schema};
 
 /// How long the first connection may take. Those after it wait for a server that is started again.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,11 +34,16 @@ const PARAMETERS: &[&str] = &[
     "user",
 ];
 
-/// Opens the catalogue in `schema` of the database at `url`, made and migrated where needed. Its identifier comes with it.
-pub(super) async fn open(url: &str, schema: &str) -> Result<(Catalogue, String)> {
+/// Opens the tables in `schema` of the database at `url`, made and migrated where needed. Their identifier comes with them.
+pub(super) async fn open(url: &str, schema: &str, tables: &Schema) -> Result<(AnyPool, String)> {
     check_schema(schema)?;
     let (options, place) = options(url)?;
-    let cannot = |source| CatalogueError::Connect { place: place.clone(), schema: schema.to_owned(), source };
+    let cannot = |source| CatalogueError::Connect {
+        what: tables.what,
+        place: place.clone(),
+        schema: schema.to_owned(),
+        source,
+    };
     let enter = AssertSqlSafe(format!("SET search_path TO \"{schema}\"")).into_sql_str();
 
     // A pool would try for a while to connect, and say only that it took too long.
@@ -45,8 +51,8 @@ pub(super) async fn open(url: &str, schema: &str) -> Result<(Catalogue, String)>
     let mut connection = connecting.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(cannot)?;
     connection.execute(sqlx::raw_sql(enter.clone())).await.map_err(cannot)?;
     let id = match state(&mut connection).await.map_err(cannot)? {
-        Some((found, id)) if known(found)? == MIGRATIONS.len() => id,
-        _ => match migrate(&mut connection, schema).await {
+        Some((found, id)) if tables.known(found)? == tables.migrations.len() => id,
+        _ => match migrate(&mut connection, schema, tables).await {
             Err(CatalogueError::Database(source)) => return Err(cannot(source)),
             done => done?,
         },
@@ -64,7 +70,7 @@ pub(super) async fn open(url: &str, schema: &str) -> Result<(Catalogue, String)>
             })
         })
         .connect_lazy_with(options);
-    Ok((Catalogue { pool, database: Database::Postgres { schema: schema.to_owned() } }, id))
+    Ok((pool, id))
 }
 
 /// The options that a URL stands for, and where it leads, without its credentials.
@@ -126,7 +132,7 @@ pub(crate) fn code(error: &sqlx::Error) -> Option<&str> {
 }
 
 /// Makes the schema where it is missing and brings it up to date; many processes may want to at once.
-async fn migrate(connection: &mut AnyConnection, schema: &str) -> Result<String> {
+async fn migrate(connection: &mut AnyConnection, schema: &str, tables: &Schema) -> Result<String> {
     let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     lock(&mut transaction, schema, "schema").await?;
     let (there,): (bool,) = sqlx::query_as("SELECT to_regnamespace($1) IS NOT NULL")
@@ -143,7 +149,7 @@ async fn migrate(connection: &mut AnyConnection, schema: &str) -> Result<String>
         .await?;
     let (done, id) = if there {
         let (found, id) = state(&mut transaction).await?.ok_or(sqlx::Error::RowNotFound)?;
-        (known(found)?, id)
+        (tables.known(found)?, id)
     } else {
         let table = "CREATE TABLE catalogue (migrations BIGINT NOT NULL, id TEXT NOT NULL);
                      INSERT INTO catalogue VALUES (0, gen_random_uuid()::TEXT)";
@@ -151,12 +157,12 @@ async fn migrate(connection: &mut AnyConnection, schema: &str) -> Result<String>
         let (_, id) = state(&mut transaction).await?.ok_or(sqlx::Error::RowNotFound)?;
         (0, id)
     };
-    for migration in MIGRATIONS.iter().skip(done) {
+    for migration in tables.migrations.iter().skip(done) {
         transaction.execute(sqlx::raw_sql(AssertSqlSafe(translated(migration)))).await?;
     }
-    filling::fill(&mut transaction, done).await?;
+    tables.fill(&mut transaction, done).await?;
     sqlx::query("UPDATE catalogue SET migrations = $1")
-        .bind(i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX))
+        .bind(i64::try_from(tables.migrations.len()).unwrap_or(i64::MAX))
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
@@ -164,12 +170,14 @@ async fn migrate(connection: &mut AnyConnection, schema: &str) -> Result<String>
 }
 
 /// A migration in the words of PostgreSQL. Texts are ordered by their bytes, as in SQLite, whatever the database's language
-/// is: times, digests and the places where a list goes on are compared as texts. An INTEGER has 8 bytes in SQLite.
+/// is: times, digests and the places where a list goes on are compared as texts. An INTEGER has 8 bytes in SQLite, and bytes are
+/// a BLOB.
 fn translated(migration: &str) -> String {
     let mut text = String::with_capacity(migration.len() * 2);
     for line in migration.lines() {
         let statement = line.split_once("--").map_or(line, |(statement, _)| statement);
-        text.push_str(&statement.replace(" TEXT", " TEXT COLLATE \"C\"").replace(" INTEGER", " BIGINT"));
+        let statement = statement.replace(" TEXT", " TEXT COLLATE \"C\"");
+        text.push_str(&statement.replace(" INTEGER", " BIGINT").replace(" BLOB", " BYTEA"));
         text.push('\n');
     }
     text
@@ -217,7 +225,7 @@ mod tests {
 
     #[test]
     fn texts_are_ordered_by_bytes() {
-        let text = translated("a TEXT NOT NULL, -- a TEXT; more\nsize INTEGER\n");
-        assert_eq!(text, "a TEXT COLLATE \"C\" NOT NULL, \nsize BIGINT\n");
+        let text = translated("a TEXT NOT NULL, -- a TEXT; more\nsize INTEGER\nbody BLOB\n");
+        assert_eq!(text, "a TEXT COLLATE \"C\" NOT NULL, \nsize BIGINT\nbody BYTEA\n");
     }
 }

@@ -1,13 +1,13 @@
 //! Runs: what was executed, in which receipt, and how it ended.
 
 use provenv_definition::Digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 
 use super::{Catalogue, Result, Row, corrupt};
 
 /// How far a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunStatus {
     /// Its command runs.
@@ -74,7 +74,7 @@ pub struct RunRow {
     pub ended_at: Option<jiff::Timestamp>,
 }
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "id, name, environment, version, receipt, manifest, body, status, exit_code, error, started_at, ended_at";
 
 impl Catalogue {
@@ -138,7 +138,7 @@ impl Catalogue {
     }
 }
 
-fn read(row: &Row) -> Result<RunRow> {
+pub(super) fn read(row: &Row) -> Result<RunRow> {
     let ended_at: Option<String> = row.try_get("ended_at")?;
     Ok(RunRow {
         id: row.try_get("id")?,

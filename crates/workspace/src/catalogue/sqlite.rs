@@ -7,14 +7,14 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyPool, ConnectOptions as _, Connection as _, Executor as _};
 use url::Url;
 
-use super::{Catalogue, CatalogueError, Database, MIGRATIONS, Result, filling, known};
+use super::{CatalogueError, Result, Schema};
 
 /// A registered version must outlive a power cut, as the blobs it names do.
 const SETTINGS: &str = "PRAGMA busy_timeout = 60000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                         PRAGMA foreign_keys = ON";
 
 /// Opens the database at `path`, made and migrated where needed. Many processes may do so at once.
-pub(super) async fn open(path: &Path) -> Result<Catalogue> {
+pub(super) async fn open(path: &Path, schema: &Schema) -> Result<AnyPool> {
     // SQLite would make it writable to nobody but its owner, whatever the umask; its other files take after this one.
     fs_err::OpenOptions::new().create(true).append(true).open(path).map_err(sqlx::Error::Io)?;
     let options = AnyConnectOptions::from_url(&url(path)?)?;
@@ -32,8 +32,8 @@ pub(super) async fn open(path: &Path) -> Result<Catalogue> {
         })
         .connect_with(options)
         .await?;
-    migrate(&pool).await?;
-    Ok(Catalogue { pool, database: Database::Sqlite })
+    migrate(&pool, schema).await?;
+    Ok(pool)
 }
 
 /// Everything in the path is encoded, its slashes and dots too, so that nothing in it means something in a URL.
@@ -44,21 +44,21 @@ fn url(path: &Path) -> Result<Url> {
 }
 
 /// The database's `user_version` says how many migrations are in.
-async fn migrate(pool: &AnyPool) -> Result<()> {
+async fn migrate(pool: &AnyPool, schema: &Schema) -> Result<()> {
     const VERSION: &str = "PRAGMA user_version";
     let (found,): (i64,) = sqlx::query_as(VERSION).fetch_one(pool).await?;
-    if known(found)? == MIGRATIONS.len() {
+    if schema.known(found)? == schema.migrations.len() {
         return Ok(());
     }
     let mut transaction = pool.begin_with("BEGIN EXCLUSIVE").await?;
     // Another process may have migrated while this one waited.
     let (found,): (i64,) = sqlx::query_as(VERSION).fetch_one(&mut *transaction).await?;
-    let done = known(found)?;
-    for migration in MIGRATIONS.iter().skip(done) {
+    let done = schema.known(found)?;
+    for migration in schema.migrations.iter().skip(done) {
         sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
     }
-    filling::fill(&mut transaction, done).await?;
-    let set_version = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {}", MIGRATIONS.len()));
+    schema.fill(&mut transaction, done).await?;
+    let set_version = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {}", schema.migrations.len()));
     sqlx::raw_sql(set_version).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())
@@ -70,8 +70,8 @@ mod tests {
 
     use sqlx::any::AnyPoolOptions;
 
-    use super::{MIGRATIONS, open, url};
-    use crate::catalogue::Database;
+    use super::{open, url};
+    use crate::catalogue::{MIGRATIONS, SCHEMA};
 
     #[tokio::test]
     async fn a_catalogue_of_every_older_schema_opens() {
@@ -93,12 +93,9 @@ mod tests {
             }
             pool.close().await;
 
-            let catalogue = open(&path).await.unwrap();
-            assert!(matches!(catalogue.database, Database::Sqlite));
-            let images: Vec<(String, i64)> = sqlx::query_as("SELECT compression, layers FROM images")
-                .fetch_all(&catalogue.pool)
-                .await
-                .unwrap();
+            let catalogue = open(&path, &SCHEMA).await.unwrap();
+            let images: Vec<(String, i64)> =
+                sqlx::query_as("SELECT compression, layers FROM images").fetch_all(&catalogue).await.unwrap();
             let kept = if older == 1 { vec![("gzip".to_owned(), 0)] } else { Vec::new() };
             assert_eq!(images, kept, "schema {older}");
             catalogue.close().await;
@@ -113,7 +110,7 @@ mod tests {
             let folder = folder.path().join(name);
             fs_err::create_dir(&folder).unwrap();
             let path = folder.join("../").join(name).join("catalogue.db");
-            open(&path).await.unwrap().close().await;
+            open(&path, &SCHEMA).await.unwrap().close().await;
             assert!(fs_err::metadata(folder.join("catalogue.db")).unwrap().len() > 0, "{name}");
         }
         assert_eq!(url(Path::new("a/../b")).unwrap().as_str(), "sqlite:a%2F%2E%2E%2Fb");
@@ -123,14 +120,13 @@ mod tests {
     async fn connections_keep_what_they_commit() {
         sqlx::any::install_default_drivers();
         let folder = tempfile::tempdir().unwrap();
-        let catalogue = open(&folder.path().join("catalogue.db")).await.unwrap();
+        let catalogue = open(&folder.path().join("catalogue.db"), &SCHEMA).await.unwrap();
         for (setting, wanted) in [("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 60_000)] {
             let query = sqlx::AssertSqlSafe(format!("PRAGMA {setting}"));
-            let (value,): (i64,) = sqlx::query_as(query).fetch_one(&catalogue.pool).await.unwrap();
+            let (value,): (i64,) = sqlx::query_as(query).fetch_one(&catalogue).await.unwrap();
             assert_eq!(value, wanted, "{setting}");
         }
-        let (mode,): (String,) =
-            sqlx::query_as("PRAGMA journal_mode").fetch_one(&catalogue.pool).await.unwrap();
+        let (mode,): (String,) = sqlx::query_as("PRAGMA journal_mode").fetch_one(&catalogue).await.unwrap();
         assert_eq!(mode, "wal");
     }
 }

@@ -61,11 +61,11 @@ impl Catalogue {
 }
 
 /// Takes the lock of that name in a catalogue until the transaction ends.
-pub(super) async fn lock(transaction: &mut Connection, schema: &str, name: &str) -> Result<()> {
+pub(super) async fn lock(transaction: &mut Connection, schema: &str, name: &str) -> Result<(), sqlx::Error> {
     take("pg_advisory_xact_lock", transaction, schema, name).await
 }
 
-async fn take(how: &str, transaction: &mut Connection, schema: &str, name: &str) -> Result<()> {
+async fn take(how: &str, transaction: &mut Connection, schema: &str, name: &str) -> Result<(), sqlx::Error> {
     // The function returns nothing, which is no value of a row.
     sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {how}(hashtextextended($1, 0)) IS NULL")))
         .bind(format!("provenv {schema} {name}"))

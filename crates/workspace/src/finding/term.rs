@@ -11,7 +11,14 @@ use crate::catalogue::{ArtifactRow, Catalogue, Condition};
 
 /// One thing that must be so.
 #[derive(Clone, Debug)]
-pub enum Term {
+pub struct Term {
+    what: What,
+    /// As it was written: what is sent to a server.
+    text: String,
+}
+
+#[derive(Clone, Debug)]
+enum What {
     /// The name holds this text.
     Name(String),
     /// The lock holds a package in one of these versions.
@@ -28,6 +35,18 @@ impl FromStr for Term {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
+        Ok(Self { what: What::parse(text)?, text: text.to_owned() })
+    }
+}
+
+impl std::fmt::Display for Term {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl What {
+    fn parse(text: &str) -> std::result::Result<Self, String> {
         let Some((word, rest)) = text.split_once(':') else {
             let letters = text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.*/".contains(c));
             if text.is_empty() || !letters {
@@ -58,9 +77,9 @@ impl FromStr for Term {
 impl Term {
     /// The same as the catalogue knows it.
     pub(super) async fn condition(&self, catalogue: &Catalogue) -> Result<Condition> {
-        Ok(match self {
-            Self::Name(text) => Condition::NameLike(format!("%{}%", like(text))),
-            Self::Package(range) => {
+        Ok(match &self.what {
+            What::Name(text) => Condition::NameLike(format!("%{}%", like(text))),
+            What::Package(range) => {
                 let mut artifacts = Vec::new();
                 for name in range.names() {
                     let rows = catalogue.artifacts_named(&name).await?;
@@ -69,13 +88,13 @@ impl Term {
                 }
                 held(&artifacts)
             }
-            Self::Artifact(digest) => held(&catalogue.artifacts_with(digest).await?),
-            Self::Base(text) => {
+            What::Artifact(digest) => held(&catalogue.artifacts_with(digest).await?),
+            What::Base(text) => {
                 let mut bases = catalogue.bases().await?;
                 bases.retain(|base| is_base(base, text));
                 held(&bases)
             }
-            Self::Vulnerability(name) => Condition::Advisory(name.to_uppercase()),
+            What::Vulnerability(name) => Condition::Advisory(name.to_uppercase()),
         })
     }
 }

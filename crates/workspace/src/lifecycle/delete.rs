@@ -1,7 +1,7 @@
 //! Versions that nothing refers to may be deleted.
 
 use provenv_definition::Digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::target::Target;
 use crate::catalogue::{Deletion, References};
@@ -17,7 +17,7 @@ pub struct DeleteOptions {
 }
 
 /// What was deleted, or would be.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Deleted {
     /// Whether it was only asked for.
     pub dry_run: bool,
@@ -28,7 +28,7 @@ pub struct Deleted {
 }
 
 /// A version, and what refers to it: nothing, if it can go.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Unneeded {
     /// The environment.
     pub name: String,
@@ -84,12 +84,7 @@ impl Workspace {
             None => self.catalogue.versions(&name, u32::MAX).await?,
         };
         if !dry_run && !yes {
-            return Err(Error::Arguments {
-                message: format!("{} would be deleted for good", named(&name, &versions)),
-                hint: "--dry-run shows what would go and what refers to it, --yes deletes; `provenv env archive` hides it \
-                       and can be undone"
-                    .to_owned(),
-            });
+            return Err(must_be_meant(&name, &versions));
         }
         let outcomes = self.catalogue.delete(&name, &versions, dry_run, who).await?;
         let versions: Vec<Unneeded> = outcomes
@@ -112,6 +107,16 @@ impl Workspace {
             return Err(Error::StillNeeded { name, reasons });
         }
         Ok(Deleted { dry_run, possible, versions })
+    }
+}
+
+/// Said where nobody said that it is meant.
+pub(crate) fn must_be_meant(name: &str, versions: &[String]) -> Error {
+    Error::Arguments {
+        message: format!("{} would be deleted for good", named(name, versions)),
+        hint: "--dry-run shows what would go and what refers to it, --yes deletes; `provenv env archive` hides it and can be \
+               undone"
+            .to_owned(),
     }
 }
 

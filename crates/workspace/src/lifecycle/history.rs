@@ -1,6 +1,6 @@
 //! The history of an environment, as it is shown.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::target::Target;
 use crate::catalogue::{ChangeRow, history::change};
@@ -16,7 +16,7 @@ pub struct HistoryOptions {
 }
 
 /// What a change was about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
     /// The version was registered; after it: its definition.
@@ -36,7 +36,7 @@ pub enum ChangeKind {
 }
 
 /// A change to an environment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Change {
     /// Its number among the changes to the name.
     pub number: i64,

@@ -1,13 +1,13 @@
 //! Labels: `NAME@prod` is whatever version the label was put on last; `@latest` is always the newest.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::target::Target;
 use crate::reference::LATEST;
 use crate::{Error, Result, Workspace};
 
 /// A label of an environment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Label {
     /// It.
     pub label: String,
@@ -29,12 +29,9 @@ pub struct Label {
 impl Workspace {
     /// Puts a label on the version that `reference` names.
     pub async fn label(&self, reference: &str, label: &str, who: &str) -> Result<Label> {
-        let label = checked(label)?;
+        let label = sound_label(label)?;
         let Target { name, version: Some(version) } = self.target(reference).await? else {
-            return Err(Error::Arguments {
-                message: format!("`{reference}` does not say which version gets the label"),
-                hint: format!("name it: `provenv env label {reference}:VERSION {label}`"),
-            });
+            return Err(name_the_version(reference, label));
         };
         let previous = self.catalogue.move_label(&name, label, &version, who).await?;
         let row = self.catalogue.labels(&name).await?.into_iter().find(|row| row.label == label);
@@ -50,7 +47,7 @@ impl Workspace {
 
     /// Takes a label away from an environment.
     pub async fn unlabel(&self, name: &str, label: &str, who: &str) -> Result<Label> {
-        let label = checked(label)?;
+        let label = sound_label(label)?;
         let Target { name, .. } = self.target(name).await?;
         // Says which there are, if it is not one of them.
         self.labelled(&name, label).await?;
@@ -81,8 +78,16 @@ impl Workspace {
     }
 }
 
+/// Said where a name alone was given.
+pub(crate) fn name_the_version(reference: &str, label: &str) -> Error {
+    Error::Arguments {
+        message: format!("`{reference}` does not say which version gets the label"),
+        hint: format!("name it: `provenv env label {reference}:VERSION {label}`"),
+    }
+}
+
 /// A label that may be put somewhere. It can be a registry's tag too.
-fn checked(label: &str) -> Result<&str> {
+pub(crate) fn sound_label(label: &str) -> Result<&str> {
     if label == LATEST {
         return Err(Error::Arguments {
             message: "`latest` is always the newest version that is not archived, and is not moved by hand"

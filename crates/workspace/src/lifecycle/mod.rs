@@ -9,6 +9,10 @@ mod labels;
 mod target;
 mod update;
 
+pub(crate) use delete::must_be_meant;
+pub(crate) use labels::{name_the_version, sound_label};
+pub(crate) use target::Subject;
+
 pub use delete::{DeleteOptions, Deleted, Unneeded};
 pub use history::{Change, ChangeKind, HistoryOptions};
 pub use labels::Label;

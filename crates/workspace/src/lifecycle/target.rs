@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::catalogue::EnvironmentRow;
 use crate::reference::LATEST;
 use crate::{Error, Reference, Result, Workspace};
 
 /// What was archived or restored, and whether that was a change.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Archived {
     /// The environment.
     pub name: String,
@@ -27,10 +27,15 @@ pub(super) struct Target {
     pub version: Option<String>,
 }
 
-impl Workspace {
-    /// What `text` names in the catalogue: a name with nothing behind it means all its versions. Files are not on record, and
-    /// what is shipped is not to be changed.
-    pub(super) async fn target(&self, text: &str) -> Result<Target> {
+/// What a text names: a name, and a version or `@LABEL` where it says one.
+pub(crate) struct Subject {
+    pub name: String,
+    pub version: Option<String>,
+}
+
+impl Subject {
+    /// Reads it. Files are not on record, and what is shipped is not to be changed.
+    pub fn parse(text: &str) -> Result<Self> {
         match Reference::parse(text, Path::new("")) {
             Reference::File(_) => Err(Error::Arguments {
                 message: format!("`{text}` is a file, and this is about what is registered"),
@@ -41,21 +46,31 @@ impl Workspace {
                 hint: format!("register one of your own: `provenv env register --from {name} --name NAME`"),
             }),
             Reference::Registered { name, version: None, label: None } if text.ends_with("@latest") => {
-                let row = self.newest(&name).await?;
-                Ok(Target { name, version: Some(row.version) })
+                Ok(Self { name, version: Some(format!("@{LATEST}")) })
             }
             Reference::Registered { name, version, label } => {
-                let version = match label {
-                    Some(label) => Some(self.labelled(&name, &label).await?),
-                    None => version,
-                };
-                self.must_be_known(&name).await?;
-                if let Some(version) = &version {
-                    self.version(&name, version).await?;
-                }
-                Ok(Target { name, version })
+                Ok(Self { name, version: version.or_else(|| label.map(|label| format!("@{label}"))) })
             }
         }
+    }
+}
+
+impl Workspace {
+    /// What `text` names in the catalogue: a name with nothing behind it means all its versions. Files are not on record, and
+    /// what is shipped is not to be changed.
+    pub(super) async fn target(&self, text: &str) -> Result<Target> {
+        let Subject { name, version } = Subject::parse(text)?;
+        let version = match version.as_deref().map(|version| version.strip_prefix('@').ok_or(version)) {
+            Some(Ok(LATEST)) => return Ok(Target { version: Some(self.newest(&name).await?.version), name }),
+            Some(Ok(label)) => Some(self.labelled(&name, label).await?),
+            Some(Err(version)) => Some(version.to_owned()),
+            None => None,
+        };
+        self.must_be_known(&name).await?;
+        if let Some(version) = &version {
+            self.version(&name, version).await?;
+        }
+        Ok(Target { name, version })
     }
 
     /// The version that `text` names: of a name alone the newest.

@@ -1,6 +1,6 @@
 //! Description and tags, which may change.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::catalogue::Description;
 use crate::{EnvironmentDetails, Error, Result, Workspace};
@@ -17,7 +17,7 @@ pub struct VersionUpdate {
 }
 
 /// A version, and how much of it changed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Updated {
     /// How many changes there were: none where all was so before.
     pub changes: usize,

@@ -5,14 +5,14 @@ mod uses;
 use std::collections::{BTreeMap, BTreeSet};
 
 use provenv_definition::Digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::catalogue::ArtifactRow;
 use crate::{Error, Result, Workspace};
 pub use uses::{UsedImage, UsedRun, Uses};
 
 /// What something is among the steps from a run to artifacts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// A run.
@@ -30,7 +30,7 @@ pub enum Step {
 }
 
 /// All that one thing comes from and became.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lineage {
     /// What was asked about.
     pub of: Step,
@@ -49,7 +49,7 @@ pub struct Lineage {
 }
 
 /// A run among others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineageRun {
     /// Its identifier.
     pub id: String,
@@ -60,7 +60,7 @@ pub struct LineageRun {
 }
 
 /// A version among others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineageVersion {
     /// `name:version`.
     pub environment: String,
@@ -72,7 +72,7 @@ pub struct LineageVersion {
 }
 
 /// A receipt among others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineageReceipt {
     /// Its digest.
     pub digest: Digest,
@@ -86,7 +86,7 @@ pub struct LineageReceipt {
 }
 
 /// A lock among others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineageLock {
     /// Its digest.
     pub digest: Digest,
@@ -97,7 +97,7 @@ pub struct LineageLock {
 }
 
 /// An artifact among others.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LineageArtifact {
     /// `base`, `conda`, `debian`, `pypi` or `python`.
     pub ecosystem: String,

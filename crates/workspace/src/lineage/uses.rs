@@ -1,14 +1,14 @@
 //! Where a version is used.
 
 use provenv_definition::Digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::LineageRun;
 use crate::catalogue::RunName;
 use crate::{Result, Workspace};
 
 /// Where a version is used.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Uses {
     /// The version, `name:version`.
     pub environment: String,
@@ -28,7 +28,7 @@ pub struct Uses {
 pub type UsedRun = LineageRun;
 
 /// An image of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsedImage {
     /// Its digest.
     pub digest: Digest,

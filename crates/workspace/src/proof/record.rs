@@ -71,7 +71,8 @@ impl Workspace {
     /// What the image that `reference` names was made from.
     pub(crate) async fn origin(&self, reference: &str, folder: &Path) -> Result<Origin> {
         let missing = || Error::NoImage(reference.to_owned());
-        let origins = self.catalogue.origins().await?;
+        self.know_image(reference).await?;
+        let mut origins = self.catalogue.origins().await?;
         if let Some(digits) = digits_of(reference) {
             if let Some(origin) = origins.iter().find(|origin| origin.image.hex().starts_with(digits)) {
                 return Ok(origin.clone());
@@ -84,6 +85,10 @@ impl Workspace {
             Error::NoEnvironment(_) if digits_of(reference).is_some() => missing(),
             error => error,
         })?;
+        // What is on a server came only now.
+        if self.upstream.is_some() {
+            origins = self.catalogue.origins().await?;
+        }
         let lock = if let Some(row) = &given.row {
             row.lock
         } else {

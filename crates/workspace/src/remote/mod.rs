@@ -4,10 +4,11 @@
 
 mod events;
 mod login;
+mod record;
 
 use std::time::Duration;
 
-use provenv_definition::{Digest, Environment, Platform};
+use provenv_definition::{Digest, Platform};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use url::Url;
 use crate::{EnvironmentDetails, EnvironmentPage, Error, Find, Include, Registered, Result};
 
 pub use login::{Login, forget_token, keep_token};
+pub use record::RemoteRun;
 
 /// How long a connection may take to come about.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -167,6 +169,7 @@ struct Jobs {
 }
 
 /// A workspace on a server.
+#[derive(Clone)]
 pub struct Remote {
     client: reqwest::Client,
     /// The server.
@@ -194,21 +197,27 @@ impl Remote {
         format!("{}{}", self.server, self.name)
     }
 
-    /// Registers an environment; the server locks it.
-    pub async fn register(&self, environment: &Environment) -> Result<Registered> {
-        crate::refuse_local(environment)?;
-        let body = serde_json::json!({ "environment": environment });
-        self.json(self.request(Method::POST, &["environments"]).json(&body)).await
+    /// The server.
+    pub(crate) fn server(&self) -> &Url {
+        &self.server
+    }
+
+    /// The workspace's name there.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Registers an environment; the server locks it, unless a lock is sent along.
+    pub(crate) async fn register_as(&self, body: &serde_json::Value) -> Result<Registered> {
+        self.json(self.request(Method::POST, &["environments"]).json(body)).await
     }
 
     /// The environments that are looked for: all of them, or a page where a limit says so.
     pub async fn find(&self, find: &Find) -> Result<EnvironmentPage> {
-        if find.tags.len() > 1 {
-            return Err(Error::Arguments {
-                message: "a server looks for one tag at a time".to_owned(),
-                hint: "give --tag once".to_owned(),
-            });
-        }
         let mut query: Vec<(&str, String)> = vec![(
             "archived",
             match find.include {
@@ -218,25 +227,21 @@ impl Remote {
             }
             .to_owned(),
         )];
-        let path: &[&str] = if let Some(name) = &find.name {
-            &["environments", name]
-        } else {
-            let tag = find.tags.first().map(|(name, value)| match value {
-                Some(value) => format!("{name}={value}"),
-                None => name.clone(),
-            });
-            let filters = [
-                ("name", find.pattern.clone()),
-                ("tag", tag),
-                ("kind", find.kind.map(|kind| kind.as_str().to_owned())),
-                ("creator", find.creator.clone()),
-                ("since", find.since.map(|time| time.to_string())),
-                ("until", find.until.map(|time| time.to_string())),
-                ("all", find.all_versions.then(|| "true".to_owned())),
-            ];
-            query.extend(filters.into_iter().filter_map(|(name, value)| Some((name, value?))));
-            &["environments"]
-        };
+        let filters = [
+            ("environment", find.name.clone()),
+            ("name", find.pattern.clone()),
+            ("kind", find.kind.map(|kind| kind.as_str().to_owned())),
+            ("creator", find.creator.clone()),
+            ("since", find.since.map(|time| time.to_string())),
+            ("until", find.until.map(|time| time.to_string())),
+            ("all", find.all_versions.then(|| "true".to_owned())),
+        ];
+        query.extend(filters.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        query.extend(find.tags.iter().map(|(name, value)| match value {
+            Some(value) => ("tag", format!("{name}={value}")),
+            None => ("tag", name.clone()),
+        }));
+        query.extend(find.terms.iter().map(|term| ("term", term.to_string())));
         let mut environments = Vec::new();
         let mut after = find.after.clone();
         loop {
@@ -247,7 +252,7 @@ impl Remote {
             let mut all: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, &**value)).collect();
             all.push(("limit", &limit));
             all.extend(after.as_deref().map(|after| ("after", after)));
-            let page: EnvironmentPage = self.json(self.asking(path, &all)).await?;
+            let page: EnvironmentPage = self.json(self.asking(&["environments"], &all)).await?;
             environments.extend(page.environments);
             let is_enough = find.limit.is_some_and(|limit| environments.len() >= limit as usize);
             if page.next.is_none() || is_enough {
@@ -263,26 +268,11 @@ impl Remote {
         self.json(self.request(Method::GET, &path)).await
     }
 
-    /// The bytes of its lock, checked against the digest that the version has.
-    pub async fn lock(&self, name: &str, version: &str) -> Result<Vec<u8>> {
-        let found = self.version(name, version).await?;
-        self.part(found.lock, name, &found, "lock").await
-    }
-
-    /// The same of its receipt.
-    pub async fn receipt(&self, name: &str, version: &str) -> Result<Vec<u8>> {
-        let found = self.version(name, version).await?;
-        self.part(found.receipt, name, &found, "receipt").await
-    }
-
-    async fn part(
-        &self,
-        digest: Option<Digest>,
-        name: &str,
-        found: &EnvironmentDetails,
-        part: &str,
-    ) -> Result<Vec<u8>> {
+    /// The bytes of a version's `lock` or `receipt`, checked against the digest that the version has.
+    pub(crate) async fn part(&self, found: &EnvironmentDetails, part: &str) -> Result<Vec<u8>> {
+        let name = found.name.as_deref().unwrap_or_default();
         let version = found.version.as_deref().unwrap_or("@latest");
+        let digest = if part == "lock" { found.lock } else { found.receipt };
         let request = self.request(Method::GET, &["environments", name, "versions", version, part]);
         let response = self.send(request).await?;
         let url = response.url().to_string();
@@ -322,12 +312,12 @@ impl Remote {
     }
 
     /// A request of the workspace.
-    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         self.client.request(method, self.place(path)).bearer_auth(&self.token)
     }
 
     /// One that asks for something.
-    fn asking(&self, path: &[&str], query: &[(&str, &str)]) -> RequestBuilder {
+    pub(crate) fn asking(&self, path: &[&str], query: &[(&str, &str)]) -> RequestBuilder {
         let mut url = self.place(path);
         url.query_pairs_mut().extend_pairs(query);
         self.client.get(url).bearer_auth(&self.token)
@@ -341,7 +331,7 @@ impl Remote {
         url
     }
 
-    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
+    pub(crate) async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
         let response = self.send(request).await?;
         let url = response.url().to_string();
         let bytes = response.bytes().await.map_err(|error| self.broken(error))?;
@@ -356,7 +346,15 @@ impl Remote {
         if status.is_success() {
             return Ok(response);
         }
-        Err(problem(status, response).await.into())
+        Err(match problem(status, response).await {
+            // What was asked for is wrong, and not how the server is.
+            RemoteError::Problem { code, detail: message, hint: Some(hint), .. }
+                if matches!(&*code, "change-invalid" | "parameter-invalid") =>
+            {
+                Error::Arguments { message, hint }
+            }
+            problem => problem.into(),
+        })
     }
 
     fn broken(&self, error: reqwest::Error) -> Error {
