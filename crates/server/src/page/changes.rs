@@ -19,7 +19,14 @@ use crate::problem::Problem;
 type Place = Path<(String, String, String)>;
 
 /// Asks, and goes back to the version.
-async fn change(page: &Page, sent: &Sent, place: &Place, method: Method, path: &str, body: Option<&Value>) -> Result<Redirect> {
+async fn change(
+    page: &Page,
+    sent: &Sent,
+    place: &Place,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Redirect> {
     let Path((workspace, name, version)) = place;
     page.ask(&sent.visitor, method, path, body).await?;
     Ok(Redirect::to(&version_path(workspace, name, version)))

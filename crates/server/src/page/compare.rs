@@ -35,9 +35,9 @@ pub(super) async fn show(
     let mut references = Vec::new();
     for text in [&asked.old, &asked.new] {
         // Looked up by the catalogue's rules first: what is not registered names no file of the server either.
-        let (name, version) = text.rsplit_once(':').ok_or_else(|| {
-            Problem::bad("parameter-invalid", format!("`{text}` is not like NAME:VERSION"))
-        })?;
+        let (name, version) = text
+            .rsplit_once(':')
+            .ok_or_else(|| Problem::bad("parameter-invalid", format!("`{text}` is not like NAME:VERSION")))?;
         let found = opened.workspace.version_details(name, version).await?;
         references.push(format!("{name}:{}", found.version.unwrap_or_default()));
     }

@@ -73,7 +73,8 @@ impl Asked {
             ("after", &other.after),
         ];
         let set = parts.into_iter().filter(|(_, value)| !value.is_empty());
-        let text = set.map(|(name, value)| format!("{name}={}", segment(value))).collect::<Vec<_>>().join("&");
+        let text =
+            set.map(|(name, value)| format!("{name}={}", segment(value))).collect::<Vec<_>>().join("&");
         format!("?{text}")
     }
 
@@ -283,7 +284,9 @@ pub(super) async fn versions(
         ..Find::default()
     };
     let found = opened.workspace.find(&find).await.map_err(|error| match error {
-        Error::Arguments { message, hint } => Refused::from(Problem::bad("parameter-invalid", message).hint(hint)),
+        Error::Arguments { message, hint } => {
+            Refused::from(Problem::bad("parameter-invalid", message).hint(hint))
+        }
         error => error.into(),
     })?;
     let versions: Vec<&str> =

@@ -14,12 +14,8 @@ const BOX: usize = 170;
 
 /// The drawing; `None` where nothing needs anything.
 pub(super) fn figure(about: &About) -> Option<Markup> {
-    let edges: BTreeSet<(&str, &str)> = about
-        .needs
-        .iter()
-        .map(|(from, to)| (&**from, &**to))
-        .filter(|(from, to)| from != to)
-        .collect();
+    let edges: BTreeSet<(&str, &str)> =
+        about.needs.iter().map(|(from, to)| (&**from, &**to)).filter(|(from, to)| from != to).collect();
     let columns = columns(&edges);
     if columns.is_empty() || columns.len() > MOST {
         return None;

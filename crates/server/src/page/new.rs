@@ -49,7 +49,11 @@ pub(super) async fn show(visitor: Visitor, Path(_): Path<String>) -> Result<Html
 
 fn must_contribute(visitor: &Visitor) -> Result<()> {
     let place = visitor.workspace.as_ref();
-    if visitor.may_change() { Ok(()) } else { Err(role_too_low(&visitor.user, visitor.role, place, Role::Contributor).into()) }
+    if visitor.may_change() {
+        Ok(())
+    } else {
+        Err(role_too_low(&visitor.user, visitor.role, place, Role::Contributor).into())
+    }
 }
 
 #[derive(Deserialize)]
@@ -204,7 +208,9 @@ impl Draft {
 
     /// The text with what is to be said of it at its lines.
     fn checked(&self, remarks: &[Diagnostic]) -> Markup {
-        let of = |line: usize| remarks.iter().filter(move |remark| remark.span.is_some_and(|span| span.line == line));
+        let of = |line: usize| {
+            remarks.iter().filter(move |remark| remark.span.is_some_and(|span| span.line == line))
+        };
         html! {
             section.checked aria-labelledby="checked" {
                 h2 #checked { @if remarks.is_empty() { "Nothing to remark" } @else { (count(remarks.len(), "remark")) } }

@@ -60,7 +60,8 @@ struct Relationship {
 /// What the bill of materials of an image says of its packages.
 pub(super) async fn abouts(workspace: &Workspace, image: &Digest) -> Result<About> {
     let sbom = workspace.sbom(&image.to_string(), workspace.root(), SbomFormat::Spdx).await?;
-    let document: Document = serde_json::from_slice(&sbom.document).map_err(|error| Problem::fault(&error))?;
+    let document: Document =
+        serde_json::from_slice(&sbom.document).map_err(|error| Problem::fault(&error))?;
     let is_debian = |package: &Package| {
         package.external_refs.iter().any(|reference| reference.reference_locator.starts_with("pkg:deb/"))
     };
@@ -96,9 +97,9 @@ impl About {
     fn licence(&self, name: &str, version: &str) -> Option<&str> {
         // Conda's version has the build behind it.
         let plain = version.split(' ').next().unwrap_or_default();
-        let found = [version, plain].into_iter().find_map(|version| {
-            self.licences.get(&(name.to_owned(), version.to_owned()))
-        });
+        let found = [version, plain]
+            .into_iter()
+            .find_map(|version| self.licences.get(&(name.to_owned(), version.to_owned())));
         found.map(String::as_str)
     }
 }
@@ -137,7 +138,7 @@ fn table(label: &str, packages: &[&provenv_workspace::PackageSummary], about: &A
                         tr {
                             th scope="row" { (package.name) }
                             td { (package.version) }
-                            td { (badge(package.ecosystem, package.ecosystem)) }
+                            td { (badge(&package.ecosystem, &package.ecosystem)) }
                             td.number { @if package.size > 0 { (bytes(package.size)) } @else { "–" } }
                             td.licence { (about.licence(&package.name, &package.version).unwrap_or("–")) }
                         }

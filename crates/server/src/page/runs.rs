@@ -69,7 +69,9 @@ pub(super) async fn show(
 ) -> Result<Html<String>> {
     let opened = page.server.workspace(&workspace).await?;
     let missing = |error: Error| match error {
-        Error::NoRun(id) => Problem::missing("run-not-found", format!("there is no run `{id}` in this workspace")).into(),
+        Error::NoRun(id) => {
+            Problem::missing("run-not-found", format!("there is no run `{id}` in this workspace")).into()
+        }
         error => Refused::from(error),
     };
     let run = opened.workspace.run_details(&id).await.map_err(missing)?;

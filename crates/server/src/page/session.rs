@@ -78,7 +78,11 @@ impl FromRequestParts<Arc<Page>> for Visitor {
 }
 
 /// Whose secret it is; `None` where it does not hold.
-pub(super) async fn visitor(page: &Page, secret: String, workspace: Option<String>) -> Result<Option<Visitor>> {
+pub(super) async fn visitor(
+    page: &Page,
+    secret: String,
+    workspace: Option<String>,
+) -> Result<Option<Visitor>> {
     let mut visitor = Visitor { user: String::new(), workspace, role: None, secret };
     let mut headers = HeaderMap::new();
     let Ok(authorization) = visitor.authorization() else { return Ok(None) };
@@ -100,14 +104,18 @@ pub(super) async fn visitor(page: &Page, secret: String, workspace: Option<Strin
 pub(crate) fn secret(headers: &HeaderMap) -> Option<String> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_owned()).filter(|value| !value.is_empty())
+    pairs
+        .find(|(name, _)| *name == COOKIE)
+        .map(|(_, value)| value.to_owned())
+        .filter(|value| !value.is_empty())
 }
 
 /// The cookie that keeps a secret, or takes it away. Other sites cannot make a browser send it with a form, and scripts cannot
 /// read it.
 pub(crate) fn cookie(secret: Option<&str>, is_secure: bool) -> Result<HeaderValue> {
     let kept = if secret.is_some() { KEPT } else { 0 };
-    let mut text = format!("{COOKIE}={}; Path=/; Max-Age={kept}; HttpOnly; SameSite=Lax", secret.unwrap_or_default());
+    let mut text =
+        format!("{COOKIE}={}; Path=/; Max-Age={kept}; HttpOnly; SameSite=Lax", secret.unwrap_or_default());
     if is_secure {
         text += "; Secure";
     }
@@ -139,7 +147,11 @@ mod tests {
     use super::*;
 
     fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
-        list.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect::<Vec<(header::HeaderName, HeaderValue)>>().into_iter().collect()
+        list.iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect::<Vec<(header::HeaderName, HeaderValue)>>()
+            .into_iter()
+            .collect()
     }
 
     #[test]

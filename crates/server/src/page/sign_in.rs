@@ -87,7 +87,9 @@ mod tests {
     #[test]
     fn nobody_is_sent_elsewhere() {
         assert_eq!(own_path(Some("/w/default/builds?after=x")), "/w/default/builds?after=x");
-        for other in ["//evil.example", "https://evil.example", "/\\evil.example", "evil", "/a\nb", "/\t/evil", ""] {
+        for other in
+            ["//evil.example", "https://evil.example", "/\\evil.example", "evil", "/a\nb", "/\t/evil", ""]
+        {
             assert_eq!(own_path(Some(other)), "/", "{other}");
         }
         assert_eq!(own_path(None), "/");

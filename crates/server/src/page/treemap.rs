@@ -66,9 +66,15 @@ fn items(packages: &[PackageSummary]) -> Vec<Item> {
     let is_large = |size: u64| size as f64 >= total as f64 * SMALLEST;
     let mut items: Vec<Item> = Vec::new();
     for class in ["pypi", "conda", "deb"] {
-        let (large, small): (Vec<_>, Vec<_>) =
-            packages.iter().filter(|package| package.ecosystem == class).partition(|package| is_large(package.size));
-        items.extend(large.iter().map(|package| Item { name: package.name.clone(), class, size: package.size }));
+        let (large, small): (Vec<_>, Vec<_>) = packages
+            .iter()
+            .filter(|package| package.ecosystem == class)
+            .partition(|package| is_large(package.size));
+        items.extend(large.iter().map(|package| Item {
+            name: package.name.clone(),
+            class,
+            size: package.size,
+        }));
         let rest: u64 = small.iter().map(|package| package.size).sum();
         if rest > 0 {
             items.push(Item { name: format!("{} more", count(small.len(), "package")), class, size: rest });
@@ -137,7 +143,10 @@ mod tests {
         for (area, size) in areas.iter().zip(sizes) {
             let wanted = size / total * 600.0 * 400.0;
             assert!((area.width * area.height - wanted).abs() < 0.01, "{area:?} {wanted}");
-            assert!(area.x >= -0.01 && area.x + area.width <= 600.01 && area.y + area.height <= 400.01, "{area:?}");
+            assert!(
+                area.x >= -0.01 && area.x + area.width <= 600.01 && area.y + area.height <= 400.01,
+                "{area:?}"
+            );
         }
         let apart = |one: &Area, other: &Area| {
             one.x + one.width <= other.x + 0.01

@@ -8,8 +8,8 @@ use axum::response::{Html, IntoResponse as _, Response};
 use maud::{Markup, html};
 use provenv_definition::{Digest, Platform, write_native};
 use provenv_workspace::{
-    AuditReport, Change, ChangeKind, Chosen, EnvironmentDetails, Error, HistoryOptions, ImageDetails, Label, SbomFormat,
-    Severity, Uses, is_curated,
+    AuditReport, Change, ChangeKind, Chosen, EnvironmentDetails, Error, HistoryOptions, ImageDetails, Label,
+    SbomFormat, Severity, Uses, is_curated,
 };
 
 use super::Page;
@@ -57,7 +57,9 @@ impl Shown {
             None => None,
         };
         let (about, audit) = match &image {
-            Some(image) => (abouts(workspace, &image.digest).await?, last_audit(workspace, &image.digest).await?),
+            Some(image) => {
+                (abouts(workspace, &image.digest).await?, last_audit(workspace, &image.digest).await?)
+            }
             None => (About::default(), None),
         };
         // What is shipped has neither users nor a history here before it was used.
@@ -246,7 +248,10 @@ fn severity(severity: Option<Severity>) -> Markup {
 }
 
 fn used(workspace: &str, uses: &Uses) -> Markup {
-    let nothing = uses.runs.is_empty() && uses.derived.is_empty() && uses.same_lock.is_empty() && uses.images.is_empty();
+    let nothing = uses.runs.is_empty()
+        && uses.derived.is_empty()
+        && uses.same_lock.is_empty()
+        && uses.images.is_empty();
     html! {
         section #used {
             h2 { "Where used" }
@@ -307,7 +312,8 @@ fn what(change: &Change) -> Markup {
 /// What contributors may change about a version.
 fn change(visitor: &Visitor, path: &str, shown: &Shown) -> Markup {
     let version = shown.details.version.as_deref();
-    let own = shown.labels.iter().filter(|label| label.version.as_deref() == version && label.label != "latest");
+    let own =
+        shown.labels.iter().filter(|label| label.version.as_deref() == version && label.label != "latest");
     let tags = shown.details.environment.tags.iter().map(|(tag, value)| format!("{tag}={value}"));
     html! {
         section.panel #change {
@@ -369,15 +375,19 @@ pub(super) async fn sbom(
     let (form, ending, kind) = match &*format {
         "spdx" => (SbomFormat::Spdx, "spdx.json", "application/spdx+json"),
         "cyclonedx" => (SbomFormat::CycloneDx, "cdx.json", "application/vnd.cyclonedx+json"),
-        other => return Err(Problem::missing("no-such-format", format!("there is no SBOM as `{other}`")).into()),
+        other => {
+            return Err(Problem::missing("no-such-format", format!("there is no SBOM as `{other}`")).into());
+        }
     };
     let opened = page.server.workspace(&workspace).await?;
     let details = opened.workspace.version_details(&name, &version).await?;
     let lock = details.lock.ok_or_else(|| Error::NoImage(name.clone()))?;
     let image = opened.workspace.image_of_lock(&lock, None, &format!("{name}:{version}")).await?;
     let sbom = opened.workspace.sbom(&image.digest.to_string(), opened.workspace.root(), form).await?;
-    let safe: String =
-        format!("{name}-{version}").chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
+    let safe: String = format!("{name}-{version}")
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
+        .collect();
     let file = HeaderValue::try_from(format!("attachment; filename=\"{safe}.{ending}\""));
     let mut response = ([(header::CONTENT_TYPE, kind)], sbom.document).into_response();
     if let Ok(file) = file {
