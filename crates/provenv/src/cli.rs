@@ -1,5 +1,6 @@
 //! The arguments, one struct a command; help, completions and manual pages are made from these.
 
+mod audit_log;
 mod bundle;
 mod catalogue;
 mod check;
@@ -17,6 +18,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+pub use audit_log::{AuditLogCommand, AuditLogListArgs, AuditLogVerifyArgs};
 pub use bundle::{BundleCommand, BundleImportArgs};
 pub use catalogue::{
     ArchiveArgs, DeleteArgs, FilterArgs, HistoryArgs, LabelArgs, LineageArgs, ListArgs, SearchArgs,
@@ -166,6 +168,9 @@ pub enum Command {
     /// Build a registered version, and say so as a server's worker wants it
     #[command(hide = true)]
     BuildVersion(BuildVersionArgs),
+    /// Who changed what on a server: list, save, verify
+    #[command(subcommand)]
+    AuditLog(AuditLogCommand),
     /// Builds: list, show, logs
     #[command(subcommand)]
     Builds(BuildsCommand),

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, ColorChoice, Command, ImageCommand};
+use crate::cli::{AuditLogCommand, Cli, ColorChoice, Command, ImageCommand};
 use crate::commands::{Context, Failure};
 
 fn main() -> ExitCode {
@@ -53,7 +53,8 @@ impl Command {
         match self {
             Self::Submit(_) | Self::Run(_) => 125,
             // 1 is said by what was found.
-            Self::Image(ImageCommand::Verify(_) | ImageCommand::Audit(_)) => 2,
+            Self::Image(ImageCommand::Verify(_) | ImageCommand::Audit(_))
+            | Self::AuditLog(AuditLogCommand::Verify(_)) => 2,
             _ => 1,
         }
     }

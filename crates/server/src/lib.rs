@@ -6,12 +6,14 @@
 mod access;
 mod again;
 mod api;
+mod audit;
 mod database;
 mod metrics;
 mod page;
 mod problem;
 mod registry;
 mod state;
+mod unbroken;
 mod worker;
 
 use std::io;
@@ -24,7 +26,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use provenv_workspace::{Config, Door, HostingError, StopSignal};
@@ -34,9 +36,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 pub use api::description;
+pub use audit::LedgerError;
 pub use database::DatabaseError;
 
 use crate::access::Decisions;
+use crate::audit::Ledger;
 use crate::database::{Database, Role};
 use crate::problem::Problem;
 use crate::state::{Server, told_to_stop};
@@ -47,6 +51,8 @@ const GRACE: Duration = Duration::from_secs(30);
 const DEFAULT: &str = "default";
 /// The first owner.
 const OWNER: &str = "owner";
+/// Whoever starts the server, in the audit log.
+const SELF: &str = "(server)";
 
 /// How a server is run.
 #[derive(Clone, Debug)]
@@ -88,6 +94,9 @@ pub enum ServeError {
     /// Its database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// Its audit log.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// A workspace.
     #[error("the workspace `{DEFAULT}` cannot be made: {0}")]
     Workspace(String),
@@ -108,6 +117,7 @@ impl ServeError {
         match self {
             Self::Folder(_) => Some("name a folder that is yours with --root".to_owned()),
             Self::Database(error) => error.hint(),
+            Self::Ledger(error) => Some(error.hint()),
             Self::Hosting(error) => error.hint(),
             Self::Other(error) => error.hint(),
             _ => None,
@@ -126,10 +136,12 @@ pub async fn serve(
     private(&root).map_err(ServeError::Folder)?;
     let settings = Config::load().map_err(provenv_workspace::Error::from)?.server;
     let database = Database::open(&root, &settings).await?;
+    let ledger = Ledger::open(&root, &database.begin_audit_log().await?)?;
     let (tell, stopping) = watch::channel(false);
     let text = description();
     let decisions = Decisions::of(&serde_json::from_str(&text).unwrap_or_default());
-    let server = Arc::new(Server::new(root.clone(), settings, database, stopping.clone(), decisions, text));
+    let server =
+        Arc::new(Server::new(root.clone(), settings, database, ledger, stopping.clone(), decisions, text));
     let owner_token = begin(&server, options.owner_token).await?;
     let door = Door::open(&options.listen, options.tls.as_ref()).await?;
     let door_is_secure = door.is_secure();
@@ -174,13 +186,14 @@ fn private(root: &std::path::Path) -> io::Result<()> {
 /// What a server begins with: a workspace, and an owner. Gives the owner's token, if one was made.
 async fn begin(server: &Server, owner_token: bool) -> Result<Option<String>, ServeError> {
     let made = |problem: Box<Problem>| ServeError::Workspace(problem.detail);
-    server.make_workspace(DEFAULT, OWNER).await.map_err(made)?;
+    server.make_workspace(DEFAULT, SELF).await.map_err(made)?;
     let is_new = server.database.tokens(None).await?.is_empty();
     if !is_new && !owner_token {
         return Ok(None);
     }
-    server.database.set_role(OWNER, None, Some(Role::Owner)).await?;
-    Ok(Some(server.database.make_token(OWNER, "made when the server began", None).await?.secret))
+    server.database.set_role(OWNER, None, Some(Role::Owner), SELF).await?;
+    let token = server.database.make_token(OWNER, "made when the server began", None, SELF).await?;
+    Ok(Some(token.secret))
 }
 
 /// Everything that is answered.
@@ -189,6 +202,7 @@ fn app(server: &Arc<Server>, is_secure: bool) -> Router {
     let api = routes
         .route_layer(from_fn_with_state(Arc::clone(server), again::once))
         .route_layer(from_fn_with_state(Arc::clone(server), access::admit))
+        .route_layer(from_fn(unbroken::to_the_end))
         .layer(DefaultBodyLimit::max(again::MOST))
         .layer(CompressionLayer::new())
         .method_not_allowed_fallback(not_allowed)

@@ -9,16 +9,22 @@ use axum::response::{IntoResponse as _, Response};
 use provenv_workspace::Visitor;
 
 use crate::access::user;
-use crate::database::Role;
+use crate::database::{Action, Deed, Role};
 use crate::problem::{Problem, Result};
 use crate::state::Server;
+use crate::unbroken::finish;
 
 /// Answers whoever has a role in the workspace that the repository is of.
 pub(crate) async fn answer(State(server): State<Arc<Server>>, request: Request<Body>) -> Response {
-    match admitted(&server, request).await {
-        Ok(response) => response,
-        Err(problem) => refused(&problem),
-    }
+    let is_change = matches!(*request.method(), Method::PUT | Method::DELETE);
+    let answering = async move {
+        match admitted(&server, request).await {
+            Ok(response) => response,
+            Err(problem) => refused(&problem),
+        }
+    };
+    // What is recorded must not be left halfway.
+    if is_change { finish(answering).await } else { answering.await }
 }
 
 async fn admitted(server: &Server, request: Request<Body>) -> Result<Response> {
@@ -38,8 +44,28 @@ async fn admitted(server: &Server, request: Request<Body>) -> Result<Response> {
     let opened = server.workspace(name).await.map_err(|problem| {
         if problem.status == StatusCode::NOT_FOUND.as_u16() { missing() } else { problem }
     })?;
+    let action = action(request.method(), &rest);
     let visitor = Visitor { name: user, pushes: role >= Role::Contributor };
-    Ok(opened.registry.answer(request, &visitor).await)
+    let response = opened.registry.answer(request, &visitor).await;
+    if let Some(action) = action.filter(|_| response.status().is_success()) {
+        let mut deed = Deed::new(&visitor.name, action, &rest).within(name);
+        let digest = response.headers().get("docker-content-digest").and_then(|digest| digest.to_str().ok());
+        if let Some(digest) = digest {
+            deed = deed.with("digest", digest);
+        }
+        server.record(&deed).await?;
+    }
+    Ok(response)
+}
+
+/// What a request changes, if it does: blobs alone are nothing until a manifest names them.
+fn action(method: &Method, rest: &str) -> Option<Action> {
+    let kind = rest.rsplit('/').nth(1)?;
+    match (method, kind) {
+        (&Method::PUT, "manifests") => Some(Action::Push),
+        (&Method::DELETE, "manifests" | "blobs") => Some(Action::RegistryDelete),
+        _ => None,
+    }
 }
 
 /// A problem in the form that registries have.

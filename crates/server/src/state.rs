@@ -9,7 +9,8 @@ use provenv_workspace::{Mounted, OfServer, OpenOptions, ServerSettings, Silent, 
 use tokio::sync::{Notify, RwLock, Semaphore, watch};
 
 use crate::access::Decisions;
-use crate::database::Database;
+use crate::audit::Ledger;
+use crate::database::{Database, Deed};
 use crate::metrics::Metrics;
 use crate::problem::{Problem, Result};
 
@@ -27,6 +28,8 @@ pub(crate) struct Server {
     settings: ServerSettings,
     /// Who may do what, and what is to be done.
     pub database: Database,
+    /// What is signed of the audit log.
+    pub ledger: Ledger,
     /// The workspaces that were opened.
     opened: RwLock<HashMap<String, Arc<Opened>>>,
     /// Rung when a job is queued.
@@ -69,6 +72,7 @@ impl Server {
         root: PathBuf,
         settings: ServerSettings,
         database: Database,
+        ledger: Ledger,
         stopping: watch::Receiver<bool>,
         decisions: Decisions,
         description: String,
@@ -77,6 +81,7 @@ impl Server {
             root,
             settings,
             database,
+            ledger,
             opened: RwLock::default(),
             queued: Notify::new(),
             stopping,
@@ -87,6 +92,11 @@ impl Server {
             decisions,
             description,
         }
+    }
+
+    /// Writes down what was done elsewhere than in the database: after it was done, before it is answered.
+    pub async fn record(&self, deed: &Deed) -> Result<()> {
+        Ok(self.database.record(deed).await?)
     }
 
     /// The folder of a workspace.

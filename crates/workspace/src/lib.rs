@@ -2,6 +2,7 @@
 //!
 //! Front ends talk to this crate and know nothing of what lies below it.
 
+mod audit_log;
 mod auditing;
 mod base_image;
 mod build_log;
@@ -57,6 +58,7 @@ use provenv_fetch::Fetcher;
 use provenv_store::Store;
 use tokio::sync::OnceCell;
 
+pub use audit_log::{AuditLog, AuditLogCheck, AuditLogEntry, AuditLogFinding, AuditLogVerdict};
 pub use auditing::{AuditOptions, AuditReport, AuditSummary, Unchecked};
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
 pub use builds::{BuildDetails, BuildStep};
@@ -106,7 +108,8 @@ pub use record::Record;
 pub use reference::Reference;
 pub use registry::{Anonymous, RegistryOptions, RegistryServed};
 pub use remote::{
-    Login, Remote, RemoteError, RemoteJob, RemoteJobError, RemoteRun, forget_token, keep_token,
+    AuditLogFilter, Login, Remote, RemoteError, RemoteJob, RemoteJobError, RemoteRun, forget_token,
+    keep_token,
 };
 pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};

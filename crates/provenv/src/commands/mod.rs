@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod audit;
+mod audit_log;
 mod build;
 mod build_version;
 mod builds;
@@ -300,6 +301,7 @@ pub async fn execute(cli: Cli) -> Result {
         Command::Logout { url } => login::logout(&context, &url),
         Command::Serve(arguments) => serve::serve(&context, arguments).await,
         Command::BuildVersion(arguments) => build_version::build_version(&context, arguments).await,
+        Command::AuditLog(command) => audit_log::audit_log(&context, command).await,
         Command::Builds(command) => builds::builds(&context, command).await,
         Command::Runs(command) => runs::runs(&context, command).await,
         Command::Store(command) => store::store(&context, command).await,

@@ -6,6 +6,7 @@ mod client;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod audit;
 mod builds;
 mod command_line;
 mod environments;

@@ -19,7 +19,11 @@ fn operations(description: &Value) -> Vec<(String, String, String)> {
                 .replace("{version}", "1")
                 .replace("{id}", "nothing")
                 .replace("{label}", "prod")
-                .replace("{user}", "somebody");
+                .replace("{user}", "somebody")
+                .replace("{level}", "0")
+                .replace("{n}", "000")
+                .replace("{m}", "001.p")
+                .replace("{rest}", "1");
             assert!(!path.contains('{'), "{path}");
             operations.push((method.to_uppercase(), path, role));
         }

@@ -16,6 +16,7 @@ use super::environments::VersionBody;
 use super::record::named;
 use super::sent::{Asked, At, Sent, limit, tag_of};
 use crate::access::Caller;
+use crate::database::{Action, Deed};
 use crate::problem::{Problem, Result};
 use crate::state::{Opened, Server};
 
@@ -118,6 +119,16 @@ pub async fn update(
                 .hint("GET it again, and decide anew"));
         }
     }
+    let mut deed = Deed::new(&caller.user, Action::Update, &reference).within(&workspace);
+    for (name, value) in &update.tags {
+        deed = deed.with(&format!("tag {name}"), value);
+    }
+    for name in &update.remove_tags {
+        deed = deed.with(&format!("tag {name}"), "(removed)");
+    }
+    if let Some(description) = &update.description {
+        deed = deed.with("description", description);
+    }
     let update = VersionUpdate {
         description: update.description,
         tags: update.tags.into_iter().collect(),
@@ -125,6 +136,7 @@ pub async fn update(
     };
     let updated = opened.workspace.update_environment(&reference, &update, &caller.user).await;
     let updated = updated.map_err(of_change)?;
+    server.record(&deed).await?;
     tracing::info!(by = caller.user, workspace, reference, changes = updated.changes, "updated a version");
     let body = UpdatedBody { changes: updated.changes, version: updated.environment.into() };
     let tag = tag_of(&serde_json::to_vec(&body.version).map_err(|error| Problem::fault(&error))?);
@@ -165,6 +177,12 @@ pub async fn label(
     let opened = server.workspace(&workspace).await?;
     let reference = reference(&opened, &name, &to.version).await?;
     let moved = opened.workspace.label(&reference, &label, &caller.user).await.map_err(of_change)?;
+    let mut deed =
+        Deed::new(&caller.user, Action::LabelSet, &reference).within(&workspace).with("label", &label);
+    if let Some(previous) = &moved.previous {
+        deed = deed.with("previous", previous);
+    }
+    server.record(&deed).await?;
     tracing::info!(by = caller.user, workspace, reference, label, "moved a label");
     Ok(Json(moved))
 }
@@ -184,6 +202,8 @@ pub async fn unlabel(
     let opened = server.workspace(&workspace).await?;
     known(&opened, &name).await?;
     let taken = opened.workspace.unlabel(&name, &label, &caller.user).await.map_err(of_change)?;
+    let deed = Deed::new(&caller.user, Action::LabelRemove, &name).within(&workspace).with("label", &label);
+    server.record(&deed).await?;
     tracing::info!(by = caller.user, workspace, name, label, "took a label away");
     Ok(Json(taken))
 }
@@ -203,6 +223,7 @@ pub async fn archive(
     let opened = server.workspace(&workspace).await?;
     let reference = reference(&opened, &name, &version).await?;
     let archived = opened.workspace.archive_environment(&reference, &caller.user).await.map_err(of_change)?;
+    server.record(&Deed::new(&caller.user, Action::Archive, &reference).within(&workspace)).await?;
     tracing::info!(by = caller.user, workspace, reference, "archived a version");
     Ok(Json(archived))
 }
@@ -222,6 +243,7 @@ pub async fn restore(
     let opened = server.workspace(&workspace).await?;
     let reference = reference(&opened, &name, &version).await?;
     let restored = opened.workspace.restore_environment(&reference, &caller.user).await.map_err(of_change)?;
+    server.record(&Deed::new(&caller.user, Action::Restore, &reference).within(&workspace)).await?;
     tracing::info!(by = caller.user, workspace, reference, "restored a version");
     Ok(Json(restored))
 }

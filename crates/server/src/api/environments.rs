@@ -16,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::sent::{Asked, At, Many, Repeated, Sent, limit, tagged, tagged_json};
 use crate::access::Caller;
+use crate::database::{Action, Deed};
 use crate::problem::{Problem, Result};
 use crate::state::{Opened, Server};
 
@@ -328,7 +329,8 @@ pub async fn register(
     environment.version = registration.version.or(environment.version);
     let _turn = server.resolving.acquire().await.map_err(|error| Problem::fault(&error))?;
     let sent = SentEnvironment { environment, lock: registration.lock, from: registration.from };
-    let registered = apart(caller.user.clone(), opened, sent).await?;
+    let place = (workspace.clone(), opened);
+    let registered = apart(Arc::clone(&server), caller.user.clone(), place, sent).await?;
     tracing::info!(
         by = caller.user,
         workspace,
@@ -361,17 +363,40 @@ pub async fn register(
 const STACK: usize = 32 * 1024 * 1024;
 
 /// Registers on a thread of its own: resolving is work, and goes on to its end where the client goes away.
-async fn apart(user: String, opened: Arc<Opened>, sent: SentEnvironment) -> Result<Registered> {
+async fn apart(
+    server: Arc<Server>,
+    user: String,
+    (workspace, opened): (String, Arc<Opened>),
+    sent: SentEnvironment,
+) -> Result<Registered> {
     let runtime = tokio::runtime::Handle::current();
     let (tell, hear) = tokio::sync::oneshot::channel();
     let work = move || {
-        let work = opened.workspace.register_sent_with(&sent, &user);
+        let work = async {
+            let registered = opened.workspace.register_sent_with(&sent, &user).await?;
+            record(&server, &user, &workspace, &registered).await?;
+            Result::Ok(registered)
+        };
         // A client that went away hears nothing of it.
         let _ = tell.send(runtime.block_on(work));
     };
     let thread = std::thread::Builder::new().name("resolving".to_owned()).stack_size(STACK);
     thread.spawn(work).map_err(|error| Problem::fault(&error))?;
-    Ok(hear.await.map_err(|error| Problem::fault(&error))??)
+    hear.await.map_err(|error| Problem::fault(&error))?
+}
+
+/// Writes a registration down. One that a crash kept from it is written down when it is asked for again.
+async fn record(server: &Server, user: &str, workspace: &str, registered: &Registered) -> Result<()> {
+    let subject = format!("{}:{}", registered.name, registered.version);
+    if !registered.created && server.database.is_recorded(workspace, Action::Register, &subject).await? {
+        return Ok(());
+    }
+    let deed = Deed::new(user, Action::Register, subject)
+        .within(workspace)
+        .with("definition", registered.definition)
+        .with("receipt", registered.receipt)
+        .with("lock", registered.lock);
+    server.record(&deed).await
 }
 
 /// Lists the versions of an environment, newest first.

@@ -156,7 +156,7 @@ pub async fn cancel(
     At((workspace, id)): At<(String, String)>,
 ) -> Result<Json<Job>> {
     server.workspace(&workspace).await?;
-    let job = server.database.cancel_job(&workspace, &id).await?.ok_or_else(|| no_job(&id))?;
+    let job = server.database.cancel_job(&workspace, &id, &caller.user).await?.ok_or_else(|| no_job(&id))?;
     tracing::info!(by = caller.user, workspace, job = id, "asked a build to stop");
     Ok(Json(job))
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::sent::{At, Sent};
+use crate::access::Caller;
 use crate::database::Role;
 use crate::problem::{Problem, Result};
 use crate::state::Server;
@@ -59,12 +60,13 @@ pub async fn list(State(server): State<Arc<Server>>, At(workspace): At<String>) 
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn set(
     State(server): State<Arc<Server>>,
+    caller: Caller,
     At((workspace, user)): At<(String, String)>,
     Sent(new): Sent<NewRole>,
 ) -> Result<Json<Member>> {
     server.workspace(&workspace).await?;
     check_user(&user)?;
-    server.database.set_role(&user, Some(&workspace), Some(new.role)).await?;
+    server.database.set_role(&user, Some(&workspace), Some(new.role), &caller.user).await?;
     Ok(Json(Member { user, role: new.role }))
 }
 
@@ -76,10 +78,11 @@ pub async fn set(
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn remove(
     State(server): State<Arc<Server>>,
+    caller: Caller,
     At((workspace, user)): At<(String, String)>,
 ) -> Result<StatusCode> {
     server.workspace(&workspace).await?;
-    server.database.set_role(&user, Some(&workspace), None).await?;
+    server.database.set_role(&user, Some(&workspace), None, &caller.user).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

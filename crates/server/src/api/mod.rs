@@ -3,6 +3,7 @@
 #![expect(unused_qualifications, reason = "utoipa's macros write paths in full")]
 
 mod about;
+mod audit;
 mod changes;
 mod environments;
 mod jobs;
@@ -92,6 +93,18 @@ pub(crate) fn routes() -> (Router<Arc<Server>>, utoipa::openapi::OpenApi) {
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::job))
         .routes(routes!(jobs::cancel))
+        .routes(routes!(audit::key))
+        .routes(routes!(audit::checkpoint))
+        .routes(routes!(audit::entries))
+        .routes(routes!(audit::inclusion))
+        .routes(routes!(audit::consistency))
+        .routes(routes!(audit::tile))
+        .routes(routes!(audit::far_tile))
+        .routes(routes!(audit::farther_tile))
+        .routes(routes!(audit::bundle))
+        .routes(routes!(audit::far_bundle))
+        .routes(routes!(audit::farther_bundle))
+        .routes(routes!(audit::of_workspace))
         .routes(routes!(jobs::retry))
         .routes(routes!(logs::log))
         .routes(routes!(logs::events))

@@ -15,6 +15,7 @@ use super::changes::of_change;
 use super::environments::not_locked;
 use super::sent::{Asked, At, tagged_json};
 use crate::access::Caller;
+use crate::database::{Action, Deed};
 use crate::problem::{Problem, Result};
 use crate::state::Server;
 
@@ -138,6 +139,10 @@ async fn gone(
     let deleted = opened.workspace.delete_environment(reference, options, &caller.user).await;
     let deleted = deleted.map_err(of_change)?;
     if !deleted.dry_run {
+        for gone in &deleted.versions {
+            let subject = format!("{}:{}", gone.name, gone.version);
+            server.record(&Deed::new(&caller.user, Action::Delete, subject).within(workspace)).await?;
+        }
         tracing::info!(by = caller.user, workspace, reference, versions = deleted.versions.len(), "deleted");
     }
     Ok(Json(deleted))
@@ -157,6 +162,7 @@ pub async fn archive_all(
     let opened = server.workspace(&workspace).await?;
     let name = named(&name, None)?;
     let archived = opened.workspace.archive_environment(&name, &caller.user).await.map_err(of_change)?;
+    server.record(&Deed::new(&caller.user, Action::Archive, &name).within(&workspace)).await?;
     tracing::info!(by = caller.user, workspace, name, "archived an environment");
     Ok(Json(archived))
 }
@@ -175,6 +181,7 @@ pub async fn restore_all(
     let opened = server.workspace(&workspace).await?;
     let name = named(&name, None)?;
     let restored = opened.workspace.restore_environment(&name, &caller.user).await.map_err(of_change)?;
+    server.record(&Deed::new(&caller.user, Action::Restore, &name).within(&workspace)).await?;
     tracing::info!(by = caller.user, workspace, name, "restored an environment");
     Ok(Json(restored))
 }

@@ -7,13 +7,14 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use provenv_workspace::{RemoteRun, ReportedRun, RunNow};
+use provenv_workspace::{RemoteRun, ReportedRun, RunNow, RunStatus};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::changes::of_change;
 use super::sent::{Asked, At, Sent, limit};
 use crate::access::Caller;
+use crate::database::{Action, Deed};
 use crate::problem::{Problem, Result};
 use crate::state::Server;
 
@@ -94,6 +95,8 @@ pub async fn begin(
 ) -> Result<(StatusCode, Json<RemoteRun>)> {
     let opened = server.workspace(&workspace).await?;
     opened.workspace.report_run(&run, &caller.user).await.map_err(of_change)?;
+    let deed = Deed::new(&caller.user, Action::RunBegin, &run.id).within(&workspace);
+    server.record(&deed.with("environment", &run.environment)).await?;
     tracing::info!(by = caller.user, workspace, run = run.id, environment = run.environment, "a run began");
     Ok((StatusCode::CREATED, Json(opened.workspace.run_details(&run.id).await?.into())))
 }
@@ -112,6 +115,10 @@ pub async fn tell(
 ) -> Result<Json<RemoteRun>> {
     let opened = server.workspace(&workspace).await?;
     opened.workspace.hear_of_run(&id, &now, &caller.user).await.map_err(of_change)?;
+    if now.status != RunStatus::Running {
+        let deed = Deed::new(&caller.user, Action::RunEnd, &id).within(&workspace);
+        server.record(&deed.with("status", now.status.as_str())).await?;
+    }
     Ok(Json(opened.workspace.run_details(&id).await?.into()))
 }
 

@@ -82,7 +82,7 @@ pub async fn make(
             ));
         }
     };
-    let token = server.database.make_token(&user, &asked.note, expires_at).await?;
+    let token = server.database.make_token(&user, &asked.note, expires_at, &caller.user).await?;
     tracing::info!(by = caller.user, user, token = token.token.id, "made a token");
     Ok((StatusCode::CREATED, Json(token)))
 }
@@ -97,7 +97,7 @@ pub async fn revoke(
     caller: Caller,
     At(id): At<String>,
 ) -> Result<StatusCode> {
-    if !server.database.revoke(&id, whose(&caller)).await? {
+    if !server.database.revoke(&id, whose(&caller), &caller.user).await? {
         return Err(Problem::missing("token-not-found", "there is no such token"));
     }
     tracing::info!(by = caller.user, token = id, "revoked a token");

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use utoipa::ToSchema;
 
+use super::audit::{Action, Deed, append};
 use super::people::random;
 use super::{Database, Result, Row, now, parse, stamp};
 
@@ -203,8 +204,10 @@ impl Database {
         .bind(new.image.map(|_| at.clone()))
         .fetch_one(&mut *transaction)
         .await?;
+        let (job, _) = read(&row)?;
+        append(&mut transaction, &deed(new.created_by, Action::BuildAsk, &job)).await?;
         transaction.commit().await?;
-        Ok((read(&row)?.0, true))
+        Ok((job, true))
     }
 
     /// A job of a workspace.
@@ -303,6 +306,7 @@ impl Database {
         image: Option<Digest>,
         error: Option<&JobError>,
     ) -> Result<bool> {
+        let mut transaction = self.begin(&format!("job {}", claimed.job.id)).await?;
         let done = sqlx::query(
             "UPDATE jobs SET status = $1, image = $2, error = $3, ended_at = $4, lease_until = NULL
              WHERE id = $5 AND fence = $6 AND status = 'running'",
@@ -313,9 +317,19 @@ impl Database {
         .bind(now())
         .bind(&claimed.job.id)
         .bind(claimed.fence)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
-        Ok(done.rows_affected() > 0)
+        let is_ours = done.rows_affected() > 0;
+        if is_ours {
+            let worker = claimed.job.worker.as_deref().unwrap_or_default();
+            let mut deed = deed(worker, Action::BuildEnd, &claimed.job).with("status", status);
+            if let Some(image) = image {
+                deed = deed.with("image", image);
+            }
+            append(&mut transaction, &deed).await?;
+        }
+        transaction.commit().await?;
+        Ok(is_ours)
     }
 
     /// Gives a job back to be taken again, after a while where it failed for a reason that may pass.
@@ -334,21 +348,35 @@ impl Database {
         Ok(())
     }
 
-    /// Asks a job to stop: one that waits ends at once, one that runs is stopped by its worker.
-    pub async fn cancel_job(&self, workspace: &str, id: &str) -> Result<Option<Job>> {
-        sqlx::query(
+    /// Asks a job to stop: one that waits ends at once, one that runs is stopped by its worker. `by` is who asks.
+    pub async fn cancel_job(&self, workspace: &str, id: &str, by: &str) -> Result<Option<Job>> {
+        let mut transaction = self.begin(&format!("job {id}")).await?;
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
             "UPDATE jobs SET cancel_asked = 1,
                  ended_at = CASE status WHEN 'queued' THEN $1 ELSE ended_at END,
                  status = CASE status WHEN 'queued' THEN 'canceled' ELSE status END
-             WHERE workspace = $2 AND id = $3 AND status IN ('queued', 'running')",
-        )
+             WHERE workspace = $2 AND id = $3 AND status IN ('queued', 'running') AND cancel_asked = 0
+             RETURNING {COLUMNS}"
+        )))
         .bind(now())
         .bind(workspace)
         .bind(id)
-        .execute(&self.pool)
+        .fetch_optional(&mut *transaction)
         .await?;
+        if let Some(row) = row {
+            append(&mut transaction, &deed(by, Action::BuildCancel, &read(&row)?.0)).await?;
+        }
+        transaction.commit().await?;
         self.job(workspace, id).await
     }
+}
+
+/// What somebody did about a job.
+fn deed(by: &str, action: Action, job: &Job) -> Deed {
+    Deed::new(by, action, format!("{}:{}", job.environment, job.version))
+        .within(&job.workspace)
+        .with("job", &job.id)
+        .with("platform", job.platform)
 }
 
 /// Sorts by time.

@@ -4,6 +4,7 @@
 //! for both. Whoever reads and then writes what it read about begins a [turn](Database::begin).
 
 mod answers;
+mod audit;
 mod jobs;
 mod people;
 
@@ -12,6 +13,7 @@ use std::path::Path;
 use provenv_workspace::{CatalogueError, ServerSettings, Tables};
 
 pub use answers::Answered;
+pub use audit::{Action, AuditFilter, AuditRow, Deed};
 pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob};
 pub use people::{NewToken, Role, Token};
 
@@ -20,8 +22,10 @@ const FILE: &str = "server.db";
 
 /// The schemas, oldest first; the database says how many are in. They keep to what both databases take: `TEXT`, `BIGINT`,
 /// `BLOB`, times as text.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("audit.sql")];
 
+/// What queries are sent through.
+type Connection = sqlx::AnyConnection;
 /// What queries come back as.
 type Row = sqlx::any::AnyRow;
 /// A turn: what reads and then writes.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use utoipa::ToSchema;
 
+use super::audit::{Action, Deed, append};
 use super::{Database, Result, Row, now, parse, stamp};
 
 /// What every token begins with, so that scanners for secrets know one.
@@ -99,15 +100,19 @@ pub struct NewToken {
     pub token: Token,
 }
 
+/// Whoever changes who may do what waits for whoever else does.
+const TURN: &str = "people";
+
 const COLUMNS: &str = "id, user_name, prefix, note, created_at, expires_at, revoked_at, used_at";
 
 impl Database {
-    /// Makes a token for a user.
+    /// Makes a token for a user; `by` is who does.
     pub async fn make_token(
         &self,
         user: &str,
         note: &str,
         expires_at: Option<jiff::Timestamp>,
+        by: &str,
     ) -> Result<NewToken> {
         let mut bytes = [0; 38];
         random(&mut bytes).map_err(sqlx::Error::Io)?;
@@ -122,6 +127,7 @@ impl Database {
             revoked_at: None,
             used_at: None,
         };
+        let mut transaction = self.begin(TURN).await?;
         sqlx::query(
             "INSERT INTO tokens (id, user_name, digest, prefix, note, created_at, expires_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -133,8 +139,14 @@ impl Database {
         .bind(note)
         .bind(stamp(token.created_at))
         .bind(expires_at.map(stamp))
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
+        let mut deed = Deed::new(by, Action::TokenMake, user).with("token", &token.id).with("note", note);
+        if let Some(expires_at) = expires_at {
+            deed = deed.with("expires", expires_at);
+        }
+        append(&mut transaction, &deed).await?;
+        transaction.commit().await?;
         Ok(NewToken { secret, token })
     }
 
@@ -175,17 +187,27 @@ impl Database {
         rows.iter().map(read).collect()
     }
 
-    /// Ends a token; `user` says whose it must be. Says whether there was one.
-    pub async fn revoke(&self, id: &str, user: Option<&str>) -> Result<bool> {
-        let done = sqlx::query(
-            "UPDATE tokens SET revoked_at = coalesce(revoked_at, $1) WHERE id = $2 AND ($3 IS NULL OR user_name = $3)",
+    /// Ends a token; `user` says whose it must be, and `by` who ends it. Says whether there was one.
+    pub async fn revoke(&self, id: &str, user: Option<&str>, by: &str) -> Result<bool> {
+        let mut transaction = self.begin(TURN).await?;
+        let found: Option<(String, Option<String>)> = sqlx::query_as(
+            "SELECT user_name, revoked_at FROM tokens WHERE id = $1 AND ($2 IS NULL OR user_name = $2)",
         )
-        .bind(now())
         .bind(id)
         .bind(user)
-        .execute(&self.pool)
+        .fetch_optional(&mut *transaction)
         .await?;
-        Ok(done.rows_affected() > 0)
+        let Some((whose, revoked_at)) = found else { return Ok(false) };
+        if revoked_at.is_none() {
+            sqlx::query("UPDATE tokens SET revoked_at = $1 WHERE id = $2")
+                .bind(now())
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?;
+            append(&mut transaction, &Deed::new(by, Action::TokenRevoke, whose).with("token", id)).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// What somebody may in a workspace, or on the server as a whole.
@@ -203,29 +225,49 @@ impl Database {
         Ok(roles.pop())
     }
 
-    /// Gives somebody a role in a workspace, or on the server as a whole; `None` takes it away.
-    pub async fn set_role(&self, user: &str, workspace: Option<&str>, role: Option<Role>) -> Result<()> {
-        let workspace = workspace.unwrap_or(EVERYWHERE);
-        match role {
+    /// Gives somebody a role in a workspace, or on the server as a whole; `None` takes it away. `by` is who does.
+    pub async fn set_role(
+        &self,
+        user: &str,
+        workspace: Option<&str>,
+        role: Option<Role>,
+        by: &str,
+    ) -> Result<()> {
+        let place = workspace.unwrap_or(EVERYWHERE);
+        let mut transaction = self.begin(TURN).await?;
+        let done = match role {
             Some(role) => {
                 sqlx::query(
                     "INSERT INTO roles (workspace, user_name, role) VALUES ($1, $2, $3)
-                     ON CONFLICT (workspace, user_name) DO UPDATE SET role = excluded.role",
+                     ON CONFLICT (workspace, user_name) DO UPDATE SET role = excluded.role
+                     WHERE roles.role <> excluded.role",
                 )
-                .bind(workspace)
+                .bind(place)
                 .bind(user)
                 .bind(role.as_str())
-                .execute(&self.pool)
+                .execute(&mut *transaction)
                 .await?
             }
             None => {
                 sqlx::query("DELETE FROM roles WHERE workspace = $1 AND user_name = $2")
-                    .bind(workspace)
+                    .bind(place)
                     .bind(user)
-                    .execute(&self.pool)
+                    .execute(&mut *transaction)
                     .await?
             }
         };
+        if done.rows_affected() > 0 {
+            let deed = match role {
+                Some(role) => Deed::new(by, Action::RoleSet, user).with("role", role),
+                None => Deed::new(by, Action::RoleRemove, user),
+            };
+            let deed = match workspace {
+                Some(workspace) => deed.within(workspace),
+                None => deed,
+            };
+            append(&mut transaction, &deed).await?;
+        }
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -241,15 +283,21 @@ impl Database {
 
     /// Puts a workspace on record; says whether it is new.
     pub async fn add_workspace(&self, name: &str, by: &str) -> Result<bool> {
+        let mut transaction = self.begin(TURN).await?;
         let done = sqlx::query(
             "INSERT INTO workspaces (name, created_at, created_by) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
         )
         .bind(name)
         .bind(now())
         .bind(by)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
-        Ok(done.rows_affected() > 0)
+        let is_new = done.rows_affected() > 0;
+        if is_new {
+            append(&mut transaction, &Deed::new(by, Action::WorkspaceMake, name).within(name)).await?;
+        }
+        transaction.commit().await?;
+        Ok(is_new)
     }
 
     /// The names of all workspaces.

@@ -2,6 +2,7 @@
 //!
 //! Files are read here, and what they say is sent; what is shown is what the server answers.
 
+mod audit_log;
 mod events;
 mod login;
 mod record;
@@ -16,6 +17,7 @@ use url::Url;
 
 use crate::{EnvironmentDetails, EnvironmentPage, Error, Find, Include, Registered, Result};
 
+pub use audit_log::AuditLogFilter;
 pub use login::{Login, forget_token, keep_token};
 pub use record::RemoteRun;
 
