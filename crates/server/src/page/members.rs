@@ -54,7 +54,7 @@ pub(super) async fn list(
                                 form.inline method="post" action={ (own) "/remove" } {
                                     (token(&visitor))
                                     input type="hidden" name="user" value=(member.user);
-                                    button.secondary.outline.small type="submit" aria-label={ "Take the role of " (member.user) " away" } { "Take away" }
+                                    button.secondary.outline.small type="submit" aria-label={ "Take away the role of " (member.user) } { "Take away" }
                                 }
                             }
                         }
