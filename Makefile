@@ -75,6 +75,11 @@ bench-registry: build ## time pushes, pulls and `registry serve` beside skopeo, 
 	bench/registry.sh $(PROVENV)
 	bench/serve.sh $(PROVENV)
 
+.PHONY: bench-catalogue
+bench-catalogue: build ## load catalogues of 1,000 and 1,000,000 versions beside MLflow's model registry
+	$(CARGO) build --release --locked --package provenv-workspace --example versions
+	bench/catalogue.sh $(PROVENV)
+
 .PHONY: manual
 manual: build ## manual pages and completions into target/manual
 	$(PROVENV) man target/manual

@@ -21,8 +21,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 pub use audit_log::{AuditLogCommand, AuditLogListArgs, AuditLogVerifyArgs};
 pub use bundle::{BundleCommand, BundleImportArgs};
 pub use catalogue::{
-    ArchiveArgs, DeleteArgs, FilterArgs, HistoryArgs, LabelArgs, LineageArgs, ListArgs, SearchArgs,
-    UpdateArgs, UsesArgs,
+    ArchiveArgs, CopyArgs, DeleteArgs, FilterArgs, HistoryArgs, ImportArgs, LabelArgs, LineageArgs, ListArgs,
+    SearchArgs, UpdateArgs, UsesArgs,
 };
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};

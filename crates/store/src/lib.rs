@@ -32,6 +32,7 @@ mod error;
 mod gc;
 mod hold;
 mod kept;
+mod linked;
 mod lock;
 mod outside;
 mod record;

@@ -138,8 +138,8 @@ impl Workspace {
         platform: Option<Platform>,
         name: &str,
     ) -> Result<ImageDetails> {
-        let mut rows = self.catalogue.images().await?;
-        rows.retain(|row| row.lock == *lock && platform.is_none_or(|wanted| row.platform == wanted));
+        let mut rows = self.catalogue.images_by_lock(lock).await?;
+        rows.retain(|row| platform.is_none_or(|wanted| row.platform == wanted));
         rows.sort_by_key(|row| row.form != self.form());
         let row = rows.into_iter().next().ok_or_else(|| Error::NoImage(name.to_owned()))?;
         self.details_of_image(row, name).await
@@ -250,6 +250,11 @@ pub fn refuse_local(environment: &Environment) -> Result<()> {
             return Err(refused("the requirement", text));
         }
     }
+    refuse_names(environment)
+}
+
+/// Refuses a name or a version that could be taken for something else.
+pub(crate) fn refuse_names(environment: &Environment) -> Result<()> {
     for platform_text in [environment.name.as_deref(), environment.version.as_deref()].into_iter().flatten() {
         if !is_plain(platform_text) {
             return Err(Error::Arguments {

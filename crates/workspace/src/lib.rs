@@ -14,6 +14,7 @@ mod catalogue;
 mod channels;
 mod comparing;
 mod config;
+mod copying;
 mod curated;
 mod dockerfile;
 mod environments;
@@ -25,6 +26,7 @@ mod folders;
 mod hosting;
 mod housekeeping;
 mod image_file;
+mod importing;
 mod interpreter;
 mod job;
 mod lifecycle;
@@ -66,6 +68,7 @@ pub use bundling::{BundleError, Bundled, BundledImage, ImportOptions};
 pub use catalogue::{BuildStatus, CatalogueError, Resolved, RunStatus, Tables};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
 pub use config::{Config, ConfigError, ServerSettings, default_workspace, parse_size};
+pub use copying::{Copied, CopyOptions};
 pub use curated::is_curated;
 pub use dockerfile::{BuildSecret, Builder, DockerfileError, MissingEngine};
 pub use environments::{EnvironmentDetails, RegisterOptions, Registered};
@@ -79,6 +82,7 @@ pub use housekeeping::{
     CorruptBlob, CorruptState, GcImage, GcItem, GcOptions, GcSummary, KeepPolicy, ScrubSummary, StatsSummary,
     parse_age,
 };
+pub use importing::{Imported, Importer};
 pub use interpreter::TriedInterpreter;
 pub use job::Job;
 pub use lifecycle::{

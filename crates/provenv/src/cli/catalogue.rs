@@ -1,6 +1,8 @@
 //! The arguments of what `provenv env` does with the record: find, describe, label, archive, delete.
 
-use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
 use jiff::Timestamp;
 use provenv_workspace::{Kind, Term};
 
@@ -174,6 +176,44 @@ pub struct DeleteArgs {
     /// Delete
     #[arg(long, short)]
     pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv env copy digits:2 --to vision            into another workspace of the same server
+  provenv env copy digits:2 --to ~/other --name numbers
+  provenv env copy digits:2 --to https://envs.example/vision
+
+Definition, lock and receipt are the same, and so are images; between workspaces on one machine no byte is written twice.
+To another server the lock goes, from which the same image comes out there. The copy has a history of its own, which begins with
+where it came from.")]
+pub struct CopyArgs {
+    /// NAME (its newest version), NAME:VERSION or NAME@LABEL
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// The other workspace: a folder, a URL, or a name on the same server
+    #[arg(long, value_name = "WORKSPACE")]
+    pub to: String,
+    /// Its name there, if another
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Its version there, if another
+    #[arg(long)]
+    pub version: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv env import versions.jsonl
+  zstdcat versions.jsonl.zst | provenv env import -
+
+A line is {\"lock\": LOCK}, or {\"environment\": ENVIRONMENT, \"receipt\": RECEIPT}, whose receipt names the lock of a line before
+it or of the catalogue; created_at and created_by are kept. A thousand lines are one transaction, and the same file may be given
+again.")]
+pub struct ImportArgs {
+    /// The file, or `-` for standard input
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,8 @@ use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use provenv_definition::{Platform, WriteFormat};
 
 use super::catalogue::{
-    ArchiveArgs, DeleteArgs, HistoryArgs, LabelArgs, LineageArgs, ListArgs, SearchArgs, UpdateArgs, UsesArgs,
+    ArchiveArgs, CopyArgs, DeleteArgs, HistoryArgs, ImportArgs, LabelArgs, LineageArgs, ListArgs, SearchArgs,
+    UpdateArgs, UsesArgs,
 };
 use super::check::CheckArgs;
 
@@ -71,6 +72,10 @@ where they leave out what does not count for its digest.")]
     Restore(ArchiveArgs),
     /// Delete versions that nothing refers to
     Delete(DeleteArgs),
+    /// Copy a version into another workspace, with its lock and images
+    Copy(CopyArgs),
+    /// Take in many versions at once, from lines of JSON
+    Import(ImportArgs),
     /// What was changed about an environment, by whom and when
     History(HistoryArgs),
     /// Where a version is used: runs, images, environments made from it

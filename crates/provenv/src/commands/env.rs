@@ -26,6 +26,8 @@ pub async fn env(context: &Context, command: EnvCommand) -> Result {
         EnvCommand::Archive(arguments) => lifecycle::archive(context, arguments).await,
         EnvCommand::Restore(arguments) => lifecycle::restore(context, arguments).await,
         EnvCommand::Delete(arguments) => lifecycle::delete(context, arguments).await,
+        EnvCommand::Copy(arguments) => super::copy::copy(context, arguments).await,
+        EnvCommand::Import(arguments) => super::copy::import(context, arguments).await,
         EnvCommand::History(arguments) => lifecycle::history(context, arguments).await,
         EnvCommand::Uses(arguments) => super::lineage::uses(context, arguments).await,
         EnvCommand::Lineage(arguments) => super::lineage::lineage(context, arguments).await,

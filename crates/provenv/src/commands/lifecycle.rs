@@ -155,6 +155,8 @@ fn words(change: &Change) -> String {
         ChangeKind::Label => format!("label {subject}: {from} -> {to}"),
         ChangeKind::Archived => "archived".to_owned(),
         ChangeKind::Restored => "restored".to_owned(),
+        ChangeKind::Copied if change.to.is_some() => format!("copied to {to}"),
+        ChangeKind::Copied => format!("copied from {from}"),
         ChangeKind::Deleted => "deleted".to_owned(),
     }
 }

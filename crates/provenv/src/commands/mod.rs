@@ -10,6 +10,7 @@ mod capture;
 mod changes;
 mod check;
 mod completions;
+mod copy;
 mod diff;
 mod env;
 mod export;

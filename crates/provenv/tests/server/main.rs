@@ -9,6 +9,7 @@ mod support;
 mod audit;
 mod builds;
 mod command_line;
+mod copies;
 mod environments;
 mod parity;
 mod registry;

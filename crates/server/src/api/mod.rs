@@ -82,6 +82,8 @@ pub(crate) fn routes() -> (Router<Arc<Server>>, utoipa::openapi::OpenApi) {
         .routes(routes!(environments::image))
         .routes(routes!(record::told_images))
         .routes(routes!(record::uses))
+        .routes(routes!(record::copy))
+        .routes(routes!(record::import))
         .routes(routes!(record::lineage))
         .routes(routes!(record::images))
         .routes(routes!(record::image))

@@ -3,21 +3,26 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use futures::StreamExt as _;
 use provenv_definition::Digest;
-use provenv_workspace::{Archived, DeleteOptions, Deleted, Error, ImageSummary, Lineage, ToldImage, Uses};
+use provenv_workspace::{
+    Archived, Copied, CopyOptions, DeleteOptions, Deleted, Error, ImageSummary, Imported, Lineage, ToldImage,
+    Uses,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::changes::of_change;
 use super::environments::not_locked;
-use super::sent::{Asked, At, tagged_json};
+use super::sent::{Asked, At, Sent, tagged_json};
 use crate::access::Caller;
-use crate::database::{Action, Deed};
+use crate::database::{Action, Deed, Role};
 use crate::problem::{Problem, Result};
-use crate::state::Server;
+use crate::state::{Server, no_workspace};
 
 /// Whether it is only asked for.
 #[derive(Deserialize, IntoParams)]
@@ -37,6 +42,19 @@ pub struct Of {
     /// A run's identifier (or `latest`), `NAME`, `NAME:VERSION`, `NAME@LABEL`, or the digest of a receipt, lock, image or artifact.
     #[param(example = "digits:2")]
     of: String,
+}
+
+/// Where a version is copied.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CopyTo {
+    /// The workspace.
+    #[schema(example = "vision")]
+    to: String,
+    /// Its name there, if another.
+    name: Option<String>,
+    /// Its version there, if another.
+    version: Option<String>,
 }
 
 /// The images of a workspace.
@@ -146,6 +164,86 @@ async fn gone(
         tracing::info!(by = caller.user, workspace, reference, versions = deleted.versions.len(), "deleted");
     }
     Ok(Json(deleted))
+}
+
+/// Copies a version into another workspace of the server: definition, lock and receipt are the same, and so are the images, whose
+/// bytes are not written again. Whoever asks reads here and contributes there.
+#[utoipa::path(post, path = "/api/v1/workspaces/{workspace}/environments/{name}/versions/{version}/copy",
+    tag = "environments",
+    params(("workspace" = String, Path), ("name" = String, Path), ("version" = String, Path)),
+    request_body = CopyTo,
+    extensions(("x-provenv-role" = json!("reader"))),
+    responses((status = 201, body = Object, description = "The version is new there"),
+        (status = 200, body = Object, description = "It was there already"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn copy(
+    State(server): State<Arc<Server>>,
+    caller: Caller,
+    At((workspace, name, version)): At<(String, String, String)>,
+    Sent(CopyTo { to, name: new_name, version: new_version }): Sent<CopyTo>,
+) -> Result<(StatusCode, Json<Copied>)> {
+    let reference = named(&name, Some(&version))?;
+    match server.database.role(&caller.user, Some(&to)).await? {
+        None => return Err(no_workspace(&to)),
+        Some(Role::Reader) => {
+            let detail = format!("`{}` is a reader in `{to}`, and this needs a contributor", caller.user);
+            return Err(Problem::new(StatusCode::FORBIDDEN, "role-too-low", detail)
+                .hint("an owner can give another role"));
+        }
+        Some(Role::Contributor | Role::Owner) => {}
+    }
+    let (from, into) = (server.workspace(&workspace).await?, server.workspace(&to).await?);
+    let options =
+        CopyOptions { name: new_name, version: new_version, places: (workspace.clone(), to.clone()) };
+    let copied = from.workspace.copy_to(&into.workspace, &reference, &options, &caller.user).await;
+    let copied = copied.map_err(of_change)?;
+    if copied.created {
+        let (here, there) = (&copied.from, format!("{}:{}", copied.name, copied.version));
+        let gone = Deed::new(&caller.user, Action::Copy, here)
+            .within(&workspace)
+            .with("to", format!("{to}/{there}"));
+        let come = Deed::new(&caller.user, Action::Copy, &there)
+            .within(&to)
+            .with("from", format!("{workspace}/{here}"));
+        server.record(&gone.with("lock", copied.lock)).await?;
+        server.record(&come.with("lock", copied.lock)).await?;
+    }
+    tracing::info!(by = caller.user, workspace, reference, to, created = copied.created, "copied a version");
+    Ok((if copied.created { StatusCode::CREATED } else { StatusCode::OK }, Json(copied)))
+}
+
+/// Takes in many versions at once, from lines of JSON: `{"lock": …}`, and `{"environment": …, "receipt": …}`. A thousand lines
+/// are one transaction; the same lines may be sent again.
+#[utoipa::path(post, path = "/api/v1/workspaces/{workspace}/import", tag = "environments",
+    params(("workspace" = String, Path)),
+    request_body(content = String, content_type = "application/x-ndjson"),
+    extensions(("x-provenv-role" = json!("owner"))),
+    responses((status = 200, body = Object, description = "How many lines, locks and versions"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn import(
+    State(server): State<Arc<Server>>,
+    caller: Caller,
+    At(workspace): At<String>,
+    body: Body,
+) -> Result<Json<Imported>> {
+    let opened = server.workspace(&workspace).await?;
+    let mut importer = opened.workspace.importer(&caller.user);
+    let mut parts = body.into_data_stream();
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|error| Problem::bad("body-unreadable", error.to_string()))?;
+        importer.take(&part).await.map_err(of_change)?;
+    }
+    let imported = importer.finish().await.map_err(of_change)?;
+    let deed = Deed::new(&caller.user, Action::Import, &workspace).within(&workspace);
+    server.record(&deed.with("versions", imported.versions).with("created", imported.created)).await?;
+    tracing::info!(
+        by = caller.user,
+        workspace,
+        versions = imported.versions,
+        created = imported.created,
+        "imported"
+    );
+    Ok(Json(imported))
 }
 
 /// Archives an environment with all its versions, those to come included.

@@ -40,6 +40,10 @@ pub enum Action {
     Restore,
     /// A version was deleted.
     Delete,
+    /// A version was copied: from another workspace, or to one.
+    Copy,
+    /// Many versions were taken in.
+    Import,
     /// A build was asked for.
     BuildAsk,
     /// A build was asked to stop.
@@ -79,6 +83,8 @@ impl Action {
             Self::Archive => "environment.archive",
             Self::Restore => "environment.restore",
             Self::Delete => "environment.delete",
+            Self::Copy => "environment.copy",
+            Self::Import => "environment.import",
             Self::BuildAsk => "build.ask",
             Self::BuildCancel => "build.cancel",
             Self::BuildEnd => "build.end",

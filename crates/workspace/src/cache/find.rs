@@ -263,7 +263,7 @@ async fn in_time<T>(look_up: impl Future<Output = Result<T, Refused>>) -> Result
 }
 
 /// The files of a lock that no index has.
-pub(super) fn built(lock: &Lock) -> Vec<Digest> {
+pub(crate) fn built(lock: &Lock) -> Vec<Digest> {
     let mut built = Vec::new();
     for platform in lock.platforms.values() {
         for package in &platform.pypi {

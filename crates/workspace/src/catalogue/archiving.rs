@@ -8,7 +8,7 @@ use super::{Catalogue, Result, Turn};
 pub struct NameRow {
     /// Whether it is archived as a whole.
     pub archived: bool,
-    /// How many versions it has; none where all were deleted.
+    /// Whether it has versions: one or none, where all were deleted.
     pub versions: i64,
 }
 
@@ -16,7 +16,8 @@ impl Catalogue {
     /// A name; `None` where nothing was ever registered under it.
     pub async fn name(&self, name: &str) -> Result<Option<NameRow>> {
         let row: Option<(Option<String>, i64)> = sqlx::query_as(
-            "SELECT archived_at, (SELECT count(*) FROM environments WHERE environments.name = environment_names.name)
+            "SELECT archived_at, (SELECT count(*) FROM (
+                 SELECT 1 FROM environments WHERE environments.name = environment_names.name LIMIT 1) one)
              FROM environment_names WHERE name = $1",
         )
         .bind(name)

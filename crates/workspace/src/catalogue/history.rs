@@ -2,7 +2,7 @@
 
 use sqlx::Row as _;
 
-use super::{Catalogue, Connection, Result, Row, corrupt};
+use super::{Catalogue, Connection, Result, Row, Turn, corrupt};
 
 /// What a change was about: the words in the catalogue.
 pub mod change {
@@ -13,6 +13,7 @@ pub mod change {
     pub const ARCHIVED: &str = "archived";
     pub const RESTORED: &str = "restored";
     pub const DELETED: &str = "deleted";
+    pub const COPIED: &str = "copied";
 }
 
 /// A change on record.
@@ -75,6 +76,23 @@ pub(super) async fn record(connection: &mut Connection, new: &NewChange<'_>) -> 
 }
 
 impl Catalogue {
+    /// Puts on record that a version was copied: from where, or to where.
+    pub async fn note_copy(
+        &self,
+        name: &str,
+        version: &str,
+        before: Option<&str>,
+        after: Option<&str>,
+        who: &str,
+    ) -> Result<()> {
+        let mut transaction = self.begin(&Turn::Environment(name)).await?;
+        let (version, change) = (Some(version), change::COPIED);
+        let new = NewChange { name, version, change, before, after, who, ..NewChange::default() };
+        record(&mut transaction, &new).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     /// The changes to a name, or those that touch one of its versions, the newest first: at most `limit`, before the one with
     /// the number `before`.
     pub async fn history(

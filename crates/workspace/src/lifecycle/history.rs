@@ -31,6 +31,8 @@ pub enum ChangeKind {
     Archived,
     /// It was brought back.
     Restored,
+    /// It was copied: from the version in `from`, or to the one in `to`, of another workspace.
+    Copied,
     /// It was deleted; before it: its definition.
     Deleted,
 }
@@ -98,6 +100,7 @@ fn change(name: &str, row: ChangeRow) -> Change {
             change::LABEL => ChangeKind::Label,
             change::ARCHIVED => ChangeKind::Archived,
             change::RESTORED => ChangeKind::Restored,
+            change::COPIED => ChangeKind::Copied,
             _ => ChangeKind::Deleted,
         },
         subject: row.subject,

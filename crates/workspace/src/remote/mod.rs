@@ -15,7 +15,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{EnvironmentDetails, EnvironmentPage, Error, Find, Include, Registered, Result};
+use crate::{
+    Copied, CopyOptions, EnvironmentDetails, EnvironmentPage, Error, Find, Imported, Include, Registered,
+    Result,
+};
 
 pub use audit_log::AuditLogFilter;
 pub use login::{Login, forget_token, keep_token};
@@ -23,6 +26,8 @@ pub use record::RemoteRun;
 
 /// How long a connection may take to come about.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How many bytes of a file are sent at once.
+const LINES: usize = 1 << 20;
 /// How many versions are asked for at once.
 const PART: u32 = 500;
 
@@ -284,6 +289,50 @@ impl Remote {
             return Err(RemoteError::Answer { url, what }.into());
         }
         Ok(bytes)
+    }
+
+    /// Copies a version into another workspace of the server.
+    pub async fn copy(&self, reference: &str, to: &str, options: &CopyOptions) -> Result<Copied> {
+        let crate::lifecycle::Subject { name, version } = crate::lifecycle::Subject::parse(reference)?;
+        let version = version.as_deref().unwrap_or("@latest");
+        let body = serde_json::json!({ "to": to, "name": options.name, "version": options.version });
+        let path = ["environments", &name, "versions", version, "copy"];
+        self.json(self.request(Method::POST, &path).json(&body)).await
+    }
+
+    /// Sends lines to be taken in, as they are read.
+    pub async fn import(&self, mut lines: impl std::io::Read + Send + 'static) -> Result<Imported> {
+        let (tell, hear) = tokio::sync::mpsc::channel::<std::io::Result<Vec<u8>>>(2);
+        let reading = std::thread::spawn(move || {
+            loop {
+                let mut part = vec![0; LINES];
+                let read = lines.read(&mut part);
+                let is_end = !matches!(read, Ok(1..));
+                let read = read.map(|count| part[..count].to_vec());
+                // A server that says no before the end hears no more.
+                if matches!(&read, Ok(part) if part.is_empty()) || tell.blocking_send(read).is_err() || is_end
+                {
+                    return;
+                }
+            }
+        });
+        let parts = futures::stream::unfold(hear, async |mut hear| Some((hear.recv().await?, hear)));
+        let request = self.request(Method::POST, &["import"]).header("Content-Type", "application/x-ndjson");
+        let imported = self.json(request.body(reqwest::Body::wrap_stream(parts))).await;
+        // It has ended, or ends with the pipe that it waits for.
+        drop(reading);
+        imported
+    }
+
+    /// The name of the workspace that `text` is on this server: a name, or a URL of it.
+    pub fn on_same_server(&self, text: &str) -> Option<String> {
+        if Self::is_one(text) {
+            let (server, name) = split(text).ok()?;
+            return (server == self.server).then_some(name);
+        }
+        let is_name = !text.is_empty()
+            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        is_name.then(|| text.to_owned())
     }
 
     /// Asks for the image of a version.

@@ -1,0 +1,247 @@
+"""Loads the catalogue of a server, and MLflow's model registry beside it, with the same kinds of calls. See catalogue.sh."""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+MLFLOW = "mlflow==3.1.4"
+LUA = HERE / "catalogue.lua"
+
+
+def free_port():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+def call(url, token=None, body=None, method=None):
+    headers = {"Content-Type": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, headers=headers, method=method)
+    with urllib.request.urlopen(request, timeout=600) as answer:
+        return json.load(answer)
+
+
+def wrk(url, seconds, connections, kind, count, token, template, method="GET"):
+    """One load: throughput and latencies. A number that this run used is used by no other."""
+    seed = f"{time.time_ns():x}"
+    command = ["wrk", "--threads", "2", "--connections", str(connections), "--duration", f"{seconds}s", "--timeout", "60s",
+               "--latency", "--script", str(LUA), url, "--", kind, str(count), seed, token or "", template, method]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    line = next(line for line in said.splitlines() if line.startswith("RESULT "))
+    result = json.loads(line.removeprefix("RESULT "))
+    result["per_second"] = result["requests"] / result["seconds"]
+    return result
+
+
+class Server:
+    """A Provenv server with COUNT versions."""
+
+    def __init__(self, arguments, folder, postgres=None):
+        self.root = folder / "team"
+        environment = dict(os.environ, XDG_CONFIG_HOME=str(folder), XDG_DATA_HOME=str(folder))
+        environment.pop("PROVENV_WORKSPACE", None)
+        if postgres:
+            environment["PROVENV_SERVER_DATABASE"] = postgres
+        self.environment = environment
+        self.provenv = arguments.provenv
+        self.process = subprocess.Popen(
+            [self.provenv, "-o", "json", "serve", "--root", self.root, "--listen", "127.0.0.1:0", "--workers", "0"],
+            stdout=subprocess.PIPE, env=environment, text=True)
+        text = ""
+        while True:
+            line = self.process.stdout.readline()
+            if not line:
+                sys.exit("the server did not start: " + text)
+            text += line
+            try:
+                served = json.loads(text)
+                break
+            except ValueError:
+                continue
+        self.url, self.token = served["url"], served["owner_token"]
+        self.api = f"{self.url}/api/v1/workspaces/default"
+
+    def fill(self, generator, count):
+        begun = time.monotonic()
+        lines = subprocess.Popen([generator, str(count)], stdout=subprocess.PIPE)
+        environment = dict(self.environment, PROVENV_TOKEN=self.token, PROVENV_WORKSPACE=f"{self.url}/default")
+        done = subprocess.run([self.provenv, "-o", "json", "env", "import", "-"], stdin=lines.stdout, env=environment,
+                              check=True, stdout=subprocess.PIPE, text=True)
+        assert json.loads(done.stdout)["created"] == count, done.stdout
+        return time.monotonic() - begun
+
+    def memory(self):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+
+    def loads(self, count, seconds):
+        shown = call(f"{self.api}/environments/environment-000000/versions/1", self.token)
+        environment = shown["environment"]
+        environment["version"] = None
+        environment["environment_variables"] = {"NUMBER": "{NUMBER}"}
+        body = json.dumps({"environment": environment, "name": "loaded-{PLACE}"}, separators=(",", ":"))
+        digest = shown["definition_digest"]
+        names = max(1, count // 20)
+        path = "/api/v1/workspaces/default"
+        return {
+            "register a version": ("POST", 16, f"{path}/environments {body}", 1000),
+            "get a version by name": ("GET", 16, f"{path}/environments/environment-{{PLACE}}/versions/@latest", names),
+            "list 50": ("GET", 8, f"{path}/environments?limit=50&after=environment-{{PLACE}}:20", names),
+            "search by package": ("GET", 4, f"{path}/environments?limit=50&all=true&term=package%3Apackage-{{PACKAGE}}%3C1.10",
+                                  names),
+            "search by tag": ("GET", 4, f"{path}/environments?limit=50&tag=team%3Dteam-7", names),
+            "definition to image": ("GET", 16, f"{path}/definitions/{digest}", names),
+        }
+
+    def run(self, count, seconds):
+        results = {}
+        for what, (method, connections, template, places) in self.loads(count, seconds).items():
+            results[what] = wrk(self.url, seconds, connections, what, places, self.token, template, method)
+            print(f"  {what}: {results[what]}", flush=True)
+        return results
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def mlflow(folder, count, seconds, database):
+    """The like calls on MLflow: register a version, get by name, list, search by tag."""
+    venv = HERE.parent / ".cache/bench/mlflow"
+    if not (venv / "bin/mlflow").exists():
+        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+        subprocess.run([venv / "bin/pip", "install", "--quiet", MLFLOW, "psycopg2-binary"], check=True)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with open(folder / "mlflow.log", "wb") as log:
+        process = subprocess.Popen(
+            [venv / "bin/mlflow", "server", "--backend-store-uri", database, "--host", "127.0.0.1", "--port", str(port),
+             "--workers", "2", "--artifacts-destination", str(folder / "artifacts")],
+            stdout=log, stderr=log, start_new_session=True, cwd=folder)
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"{url}/health", timeout=5)
+                break
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.2)
+        api = f"{url}/api/2.0/mlflow"
+        names = max(1, count // 20)
+        begun = time.monotonic()
+        for number in range(names):
+            name = f"environment-{number:06}"
+            call(f"{api}/registered-models/create", body={"name": name, "tags": [{"key": "team", "value": f"team-{number % 50}"}]})
+            for _ in range(20):
+                call(f"{api}/model-versions/create", body={"name": name, "source": str(folder / "artifacts" / name)})
+        results = {"fill": {"seconds": time.monotonic() - begun, "versions": names * 20}}
+        body = json.dumps({"name": "environment-{PLACE}", "source": str(folder / "artifacts" / "x"), "description": "{NUMBER}"})
+        path = "/api/2.0/mlflow"
+        loads = {
+            "register a version": ("POST", 16, f"{path}/model-versions/create {body}"),
+            "get a version by name": ("GET", 16, f"{path}/registered-models/get?name=environment-{{PLACE}}"),
+            "list 50": ("GET", 8, f"{path}/registered-models/search?max_results=50"),
+            "search by tag": ("GET", 4, f"{path}/registered-models/search?max_results=50&filter=tags.team%3D%27team-7%27"),
+        }
+        for what, (method, connections, template) in loads.items():
+            results[what] = wrk(url, seconds, connections, what, names, None, template, method)
+            print(f"  mlflow, {what}: {results[what]}", flush=True)
+        return results
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait()
+
+
+def durability(path):
+    with sqlite3.connect(path) as database:
+        mode = database.execute("PRAGMA journal_mode").fetchone()[0]
+    return mode
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--provenv", required=True)
+    parser.add_argument("--generator", required=True)
+    parser.add_argument("--counts", default="1000,1000000")
+    parser.add_argument("--seconds", type=int, default=15)
+    parser.add_argument("--postgres", help="postgres://USER@HOST/DATABASE, an empty one")
+    parser.add_argument("--mlflow-count", type=int, default=1000)
+    parser.add_argument("--without-mlflow", action="store_true")
+    parser.add_argument("--runs", default=str(HERE / "runs"))
+    arguments = parser.parse_args()
+    stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H%M%SZ")
+    results = {"when": stamp, "seconds": arguments.seconds, "processors": os.cpu_count(), "provenv": {}, "mlflow": {}}
+    databases = [("sqlite", None)] + ([("postgres", arguments.postgres)] if arguments.postgres else [])
+    for database, url in databases:
+        for count in map(int, arguments.counts.split(",")):
+            folder = pathlib.Path(tempfile.mkdtemp(prefix="catalogue-"))
+            print(f"provenv, {database}, {count} versions", flush=True)
+            server = Server(arguments, folder, url)
+            try:
+                idle = server.memory()
+                filled = server.fill(arguments.generator, count)
+                loads = server.run(count, arguments.seconds)
+                loads["fill"] = {"seconds": filled, "versions": count}
+                loads["memory"] = {"idle_mib": idle, "after_mib": server.memory()}
+                results["provenv"][f"{database}, {count}"] = loads
+            finally:
+                server.stop()
+                shutil.rmtree(folder)
+    if not arguments.without_mlflow:
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="mlflow-"))
+        print(f"mlflow, sqlite, {arguments.mlflow_count} versions", flush=True)
+        path = folder / "mlflow.db"
+        results["mlflow"]["sqlite"] = mlflow(folder, arguments.mlflow_count, arguments.seconds, f"sqlite:///{path}")
+        results["mlflow"]["journal_mode"] = durability(path)
+        results["mlflow"]["version"] = MLFLOW
+        shutil.rmtree(folder)
+    out = pathlib.Path(arguments.runs) / f"{stamp}-catalogue"
+    out.mkdir(parents=True)
+    (out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    (out / "summary.md").write_text(summary(results))
+    print(out / "summary.md")
+
+
+def summary(results):
+    lines = [f"# The catalogue over HTTP, {results['when']}", "",
+             f"{results['processors']} processors, {results['seconds']} s each, wrk on the same machine. Both databases of Provenv are "
+             "durable when a request is answered: SQLite in WAL mode with synchronous = FULL, PostgreSQL as it comes. MLflow's "
+             f"SQLite is as SQLAlchemy opens it: journal mode {results['mlflow'].get('journal_mode', 'not measured')}, synchronous = "
+             "FULL, which is SQLite's default.", "",
+             "| what | where | requests/s | p50 ms | p99 ms | failed |", "|---|---|--:|--:|--:|--:|"]
+    rows = list(results["provenv"].items())
+    if "sqlite" in results["mlflow"]:
+        rows.append(("MLflow, sqlite", results["mlflow"]["sqlite"]))
+    kinds = dict.fromkeys(kind for _, loads in rows for kind in loads if kind not in ("fill", "memory"))
+    for kind in kinds:
+        for where, loads in rows:
+            if kind in loads:
+                one = loads[kind]
+                lines.append(f"| {kind} | {where} | {one['per_second']:.0f} | {one['p50_ms']:.1f} | {one['p99_ms']:.1f} | "
+                             f"{one['failed']} |")
+    lines.append("")
+    for where, loads in rows:
+        fill, memory = loads.get("fill"), loads.get("memory")
+        if fill:
+            lines.append(f"- {where}: {fill['versions']} versions taken in within {fill['seconds']:.0f} s")
+        if memory:
+            lines.append(f"- {where}: {memory['idle_mib']:.0f} MiB before, {memory['after_mib']:.0f} MiB after all of it")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

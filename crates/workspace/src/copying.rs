@@ -1,0 +1,150 @@
+//! Versions go from one workspace to another: the same definition, lock and receipt, the same images, and no byte twice.
+
+use provenv_definition::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::building::is_whole;
+use crate::catalogue::{EnvironmentRow, NewEnvironment, Same};
+use crate::environments::content_digest;
+use crate::lifecycle::Subject;
+use crate::{Error, Registered, Remote, Result, Workspace};
+
+/// What copying a version came to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Copied {
+    /// The environment's name where it is now.
+    pub name: String,
+    /// Its version there.
+    pub version: String,
+    /// Whether it is new there.
+    pub created: bool,
+    /// The version that it was copied from.
+    pub from: String,
+    /// Digest of its definition.
+    pub definition: Digest,
+    /// The receipt it points to, which is the same.
+    pub receipt: Digest,
+    /// The lock of that.
+    pub lock: Digest,
+    /// The images that are there with it.
+    pub images: Vec<Digest>,
+}
+
+/// How a version is called where it goes.
+#[derive(Clone, Debug, Default)]
+pub struct CopyOptions {
+    /// Its name there, if another.
+    pub name: Option<String>,
+    /// Its version there, if another.
+    pub version: Option<String>,
+    /// What this workspace is called in the other's history, and the other in this one's.
+    pub places: (String, String),
+}
+
+impl Workspace {
+    /// The version that is to be copied: of a name alone the newest.
+    async fn to_copy(&self, reference: &str) -> Result<EnvironmentRow> {
+        let Some(remote) = &self.upstream else { return self.registered(reference).await };
+        let Subject { name, version } = Subject::parse(reference)?;
+        self.mirrored(remote, &name, version.as_deref().unwrap_or("@latest")).await
+    }
+
+    /// Registers the version that `reference` names in a workspace on a server, with its lock. Images are made there, and come out
+    /// the same.
+    pub async fn send_to(&self, remote: &Remote, reference: &str, options: &CopyOptions) -> Result<Copied> {
+        let row = self.to_copy(reference).await?;
+        let from = format!("{}:{}", row.name, row.version);
+        let lock =
+            self.catalogue.lock_text(&row.lock).await?.ok_or_else(|| Error::NoReceipt(from.clone()))?;
+        let mut environment = row.environment;
+        environment.name = Some(options.name.clone().unwrap_or(row.name));
+        environment.version = Some(options.version.clone().unwrap_or(row.version));
+        crate::refuse_local(&environment)?;
+        let sent = serde_json::json!({ "environment": environment, "lock": lock });
+        let Registered { name, version, created, definition, receipt, lock } =
+            remote.register_as(&sent).await?;
+        Ok(Copied { name, version, created, from, definition, receipt, lock, images: Vec::new() })
+    }
+
+    /// Copies the version that `reference` names into another workspace on this machine. A version that is the same there already
+    /// stays as it is.
+    pub async fn copy_to(
+        &self,
+        other: &Self,
+        reference: &str,
+        options: &CopyOptions,
+        who: &str,
+    ) -> Result<Copied> {
+        let row = self.to_copy(reference).await?;
+        let from = format!("{}:{}", row.name, row.version);
+        let missing = || Error::NoReceipt(from.clone());
+        let lock = self.catalogue.lock(&row.lock).await?.ok_or_else(missing)?;
+        let receipt = self.catalogue.receipt(&row.receipt).await?.ok_or_else(missing)?;
+        let text = self.catalogue.receipt_text(&row.receipt).await?.ok_or_else(missing)?;
+        let _pins = (self.store.pin()?, other.store.pin()?);
+        // Files that no index has come first: without them the lock is of no use there.
+        for digest in crate::cache::built(&lock) {
+            if self.store.contains(&digest) {
+                other.store.take_from(&self.store, &digest)?;
+            }
+        }
+        other.catalogue.import_resolution(&row.environment.definition, &lock, &receipt, &text).await?;
+        let mut images = Vec::new();
+        for image in self.catalogue.images_by_lock(&row.lock).await? {
+            if !is_whole(&self.store, &image.image) {
+                continue;
+            }
+            for (digest, _) in image.image.blobs() {
+                other.store.take_from(&self.store, &digest)?;
+            }
+            other.catalogue.import_image(&row.lock, image.form, &image.image).await?;
+            if let Some(packages) = lock.platforms.get(&image.platform)
+                && let Some(told) = self.told_abouts(packages, image.platform).await?
+                && let Err(why) = other.take_abouts(packages, &told.bytes).await?
+            {
+                self.reporter.note(&format!("what is known of the image's packages is not copied: {why}"));
+            }
+            images.push(image.image.manifest);
+        }
+        let name = options.name.as_deref().unwrap_or(&row.name);
+        let version = options.version.as_deref().unwrap_or(&row.version);
+        let mut environment = row.environment.clone();
+        (environment.name, environment.version) = (Some(name.to_owned()), Some(version.to_owned()));
+        crate::hosting::refuse_names(&environment)?;
+        let (there, created) = other
+            .catalogue
+            .register(&NewEnvironment {
+                name,
+                version: Some(version),
+                content: content_digest(&environment),
+                definition: row.definition,
+                receipt: row.receipt,
+                lock: row.lock,
+                environment: &environment,
+                created_by: who,
+                from: None,
+                same: Same::ContentAndLock,
+            })
+            .await?;
+        let (here, place) = &options.places;
+        let to = format!("{}:{}", there.name, there.version);
+        if created {
+            let (before, after) = (format!("{here}/{from}"), format!("{place}/{to}"));
+            other.catalogue.note_copy(&there.name, &there.version, Some(&before), None, who).await?;
+            // What only stands for a workspace on a server has no history.
+            if self.upstream.is_none() {
+                self.catalogue.note_copy(&row.name, &row.version, None, Some(&after), who).await?;
+            }
+        }
+        Ok(Copied {
+            name: there.name,
+            version: there.version,
+            created,
+            from,
+            definition: row.definition,
+            receipt: row.receipt,
+            lock: row.lock,
+            images,
+        })
+    }
+}
