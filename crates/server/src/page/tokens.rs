@@ -101,11 +101,11 @@ async fn shown(page: &Page, visitor: &Visitor, made: Option<NewToken>) -> Result
                     @for one in &found.tokens {
                         tr {
                             th scope="row" { code { (one.prefix) "…" } @if !one.note.is_empty() { p.description { (one.note) } } }
-                            td { (one.user) }
+                            td data-label="Of" { (one.user) }
                             td { (one.state()) }
-                            td { (time(one.created_at)) }
-                            td { @match one.used_at { Some(at) => (time(at)), None => "never" } }
-                            td { @match one.expires_at { Some(at) => { (at.strftime("%-d %b %Y")) }, None => "never" } }
+                            td data-label="Made" { (time(one.created_at)) }
+                            td data-label="Last used" { @match one.used_at { Some(at) => (time(at)), None => "never" } }
+                            td data-label="Ends" { @match one.expires_at { Some(at) => { (at.strftime("%-d %b %Y")) }, None => "never" } }
                             td {
                                 @if one.holds() {
                                     form.inline method="post" action={ "/tokens/" (segment(&one.id)) "/revoke" } {
