@@ -124,6 +124,8 @@ pub struct Origins {
     pub base: Option<Place>,
     /// The images that the Dockerfile begins from, where the base is one.
     pub(crate) base_images: Vec<(String, Place)>,
+    /// The lines of the Dockerfile's instructions, and where they stand.
+    pub(crate) base_steps: Vec<(usize, Place)>,
     /// Each of [`CondaRequirements::channels`](crate::CondaRequirements::channels).
     pub channels: Vec<Place>,
     /// Each of [`CondaRequirements::packages`](crate::CondaRequirements::packages).
@@ -146,6 +148,11 @@ pub struct Origins {
 }
 
 impl Origins {
+    /// Where the instruction stands that begins at this line of the Dockerfile.
+    pub fn step(&self, line: usize) -> Option<&Place> {
+        self.base_steps.iter().find(|(begins, _)| *begins == line).map(|(_, place)| place)
+    }
+
     /// What stays true of an environment that was made by extending another one with this file's: lists have the other's
     /// items as well.
     #[must_use]

@@ -166,7 +166,8 @@ pub enum Command {
     /// Serve workspaces over HTTP, for a team
     Serve(ServeArgs),
     /// Build a registered version, and say so as a server's worker wants it
-    #[command(hide = true)]
+    // Its name is like no word that a user could mean: clap suggests hidden commands too.
+    #[command(name = "__worker", hide = true)]
     BuildVersion(BuildVersionArgs),
     /// Who changed what on a server: list, save, verify
     #[command(subcommand)]

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use console::style;
 use provenv_definition::{Diagnostic, Place, Severity, Span};
+use provenv_workspace::causes;
 use serde::Serialize;
 
 use crate::cli::OutputFormat;
 
 /// An error as a user reads it: what was being done, where in the user's file that comes from, why it failed, what to do
 /// next.
-pub fn render(error: &dyn std::error::Error, places: &[Place], hint: Option<&str>) -> String {
+pub fn render(error: &(dyn std::error::Error + 'static), places: &[Place], hint: Option<&str>) -> String {
     let said = error.to_string();
     let (headline, more) = said.split_once('\n').unwrap_or((&said, ""));
     let mut text = format!("{} {headline}\n", style("error:").red().bold());
@@ -30,27 +31,10 @@ pub fn render(error: &dyn std::error::Error, places: &[Place], hint: Option<&str
     text
 }
 
-/// Why an error came about, the nearest cause first.
-fn causes(error: &dyn std::error::Error) -> Vec<String> {
-    let mut causes = Vec::new();
-    let mut said = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let message = cause.to_string();
-        // Many errors repeat their cause in their own message.
-        if !said.contains(message.trim_end()) {
-            causes.push(message.clone());
-        }
-        said = message;
-        source = cause.source();
-    }
-    causes
-}
-
 /// An error as a program reads it: one line of JSON, or a YAML document.
 pub fn record(
     format: OutputFormat,
-    error: &dyn std::error::Error,
+    error: &(dyn std::error::Error + 'static),
     places: &[Place],
     hint: Option<&str>,
     remarks: &[Diagnostic],

@@ -149,17 +149,23 @@ impl Lines {
         change(count);
         if now.duration_since(count.said) >= SILENCE {
             count.said = now;
-            output::say(&format!(
-                "{}: {}of {} so far\n",
-                verb(phase),
-                count.amount(),
-                count.items.max(count.done)
-            ));
+            output::say(&format!("{}: {} so far\n", verb(phase), count.so_far(now)));
         }
     }
 }
 
 impl Count {
+    /// How far it is: `3 (1.5 MiB) of 7`, or what of it is known.
+    fn so_far(&self, now: Instant) -> String {
+        let (amount, items) = (self.amount(), self.items.max(self.done));
+        match (amount.is_empty(), items) {
+            (true, 0) => format!("{:.0} s", now.duration_since(self.begun).as_secs_f64()),
+            (true, items) => format!("0 of {items}"),
+            (false, 0) => amount.trim_end().to_owned(),
+            (false, items) => format!("{amount}of {items}"),
+        }
+    }
+
     /// `3 (1.5 MiB) `, as far as it is known.
     fn amount(&self) -> String {
         match (self.done, self.bytes) {

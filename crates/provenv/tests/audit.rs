@@ -171,6 +171,10 @@ fn a_database_is_fetched_once_and_then_taken_offline() {
     }
     let server = Server::start(tree);
     let url = server.at("/osv");
+    let nowhere = ["image", "audit", "environment.yaml", "--offline", "--database", "http://127.0.0.1:1/osv"];
+    let done = setup.workspace.run(nowhere);
+    assert!(done.code != 0 && done.stderr.contains("could not fetch the database"), "{}", done.stderr);
+    assert!(done.stderr.contains("--database FOLDER"), "{}", done.stderr);
     let (report, code) = setup.audit(&["--database", &url, "--only", "pypi"]);
     assert_eq!((code, ids(&report)), (0, vec![]));
     let (report, code) = setup.audit(&["--database", &url]);

@@ -46,7 +46,12 @@ fn what_one_machine_locked_another_builds_runs_and_registers() {
     assert_eq!(server.hits("/simple/leaf/"), asked, "nothing was resolved");
     let receipt = second.json(["env", "show", "tea.yaml", "--receipt"]);
     assert_eq!((&receipt["from_file"], &receipt["lock"]), (&true.into(), &locked["lock"]));
-    assert!(first.json(["env", "show", "tea.yaml", "--receipt"])["from_file"].is_null());
+    let own = first.json(["env", "show", "tea.yaml", "--receipt"]);
+    assert!(own["from_file"].is_null());
+    // Who resolved it says which indexes were asked: Debian's, and that of the Python packages.
+    let asked: Vec<&str> =
+        own["indexes"].as_array().unwrap().iter().map(|index| index["url"].as_str().unwrap()).collect();
+    assert!(asked.iter().any(|url| url.starts_with(&server.at("/simple"))), "{asked:?}");
 
     // Registered by its lock; another lock of the same definition is another version.
     let register = |lock: &str| second.json(["env", "register", "tea.yaml", "--lock", lock]);

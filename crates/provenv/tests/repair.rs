@@ -88,6 +88,15 @@ fn every_kind_of_blob_is_repaired() {
     let offline = workspace.run(["--offline", "build", "tea"]);
     assert_eq!(offline.code, 1, "{}", offline.stdout);
 
+    // And repair says that it did not ask, rather than that something is lost.
+    let (code, found) = scrub(&workspace, &["--offline", "store", "scrub", "--repair"]);
+    let state = |what: &str| {
+        let corrupt = found["corrupt"].as_array().unwrap();
+        corrupt.iter().find(|blob| blob["what"] == what).map(|blob| blob["state"].clone())
+    };
+    assert_eq!((code, state("one-1.0-py3-none-any.whl")), (1, Some(json!("moved_aside"))), "{found}");
+    assert!(!found.to_string().contains("\"lost\""), "{found}");
+
     let fetched = server.hits("/files/one-1.0-py3-none-any.whl");
     let (code, found) = scrub(&workspace, &["store", "scrub", "--repair"]);
     assert_eq!((code, found["corrupt"].as_array().unwrap().len()), (0, damaged.len()), "{found}");

@@ -151,7 +151,7 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
     let mut child = command
         .arg("--workspace")
         .arg(&folder)
-        .args(["--color", "never", "build-version", &job.environment, &job.version])
+        .args(["--color", "never", "__worker", &job.environment, &job.version])
         .args(["--platform", job.platform.as_str()])
         .current_dir(&folder)
         .stdin(Stdio::null())

@@ -216,7 +216,7 @@ impl Workspace {
         let fetcher = self.fetcher().await?;
         let ending = Path::new(url.path()).extension().and_then(|ending| ending.to_str());
         if matches!(ending, Some("zip" | "json")) {
-            return Ok(vec![fetcher.document(url).await?.path]);
+            return Ok(vec![fetcher.document(url).await.map_err(not_fetched)?.path]);
         }
         let mut files = Vec::new();
         for ecosystem in wanted {
@@ -233,16 +233,20 @@ impl Workspace {
                         break;
                     }
                     Err(error @ provenv_fetch::Error::NotFound { .. }) => missing = missing.or(Some(error)),
-                    Err(error) => return Err(error.into()),
+                    Err(error) => return Err(not_fetched(error)),
                 }
             }
             if let Some(error) = missing {
-                return Err(error.into());
+                return Err(not_fetched(error));
             }
         }
         files.dedup();
         Ok(files)
     }
+}
+
+fn not_fetched(error: provenv_fetch::Error) -> Error {
+    Error::Vulnerabilities(Box::new(error))
 }
 
 /// Where a database is.

@@ -204,6 +204,12 @@ impl Workspace {
         // Before the work: a key that cannot be used is known at once.
         let key = options.sign.as_ref().map(|key| self.signing_key(key, folder)).transpose()?;
         let cache = self.cache.as_ref().filter(|_| !self.offline);
+        if options.share && self.offline {
+            return Err(Error::Arguments {
+                message: "`--push` pushes to the shared cache, and `--offline` forbids the network: both cannot be".to_owned(),
+                hint: "leave one of them out; `provenv build … --push` pushes an image that is there without making it again".to_owned(),
+            });
+        }
         if options.share && cache.is_none() {
             return Err(Error::Arguments {
                 message: "there is no shared cache that the image could be pushed to".to_owned(),
@@ -294,7 +300,7 @@ impl Workspace {
                     Ok(reference) => Some(reference),
                     // The image is there all the same.
                     Err(error) => {
-                        let (name, why) = (cache.name(), with_causes(&error));
+                        let (name, why) = (cache.name(), crate::cache::refused(&error));
                         self.reporter.note(&format!("the image could not be put into {name}: {why}"));
                         None
                     }

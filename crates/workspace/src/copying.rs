@@ -88,7 +88,12 @@ impl Workspace {
                 other.store.take_from(&self.store, &digest)?;
             }
         }
-        other.catalogue.import_resolution(&row.environment.definition, &lock, &receipt, &text).await?;
+        // What was written here was written on the same machine; what was taken from elsewhere stays so.
+        let taken = self.catalogue.taken_from(&row.receipt).await?;
+        other
+            .catalogue
+            .import_resolution(&row.environment.definition, &lock, &receipt, &text, taken.as_ref())
+            .await?;
         let mut images = Vec::new();
         for image in self.catalogue.images_by_lock(&row.lock).await? {
             if !is_whole(&self.store, &image.image) {

@@ -26,6 +26,9 @@ pub enum Error {
     /// Downloads.
     #[error(transparent)]
     Fetch(#[from] provenv_fetch::Error),
+    /// The database that an audit asks.
+    #[error("could not fetch the database of vulnerabilities")]
+    Vulnerabilities(#[source] Box<provenv_fetch::Error>),
     /// What is wrong, and where in the user's file it comes from.
     #[error("{error}")]
     Located {
@@ -400,6 +403,10 @@ impl Error {
         match self {
             Self::Store(error) => error.hint(),
             Self::Fetch(error) => error.hint(),
+            Self::Vulnerabilities(error) => {
+                let own = "`--database FOLDER` takes OSV's exports that are on this machine (docs/how-to/sbom-and-audit.md)";
+                Some(error.hint().map_or_else(|| own.to_owned(), |hint| format!("{hint}; {own}")))
+            }
             Self::Located { error, format, .. } => error.hint_for(*format),
             Self::OnPlatform { platform, elsewhere: Some(elsewhere), .. } => Some(format!(
                 "{elsewhere} has it: leave {platform} out of `platforms`, or ask for it on {elsewhere} alone"

@@ -140,8 +140,12 @@ impl Workspace {
             self.resolve(definition, artifacts, None, &upgrade, &resolving, scripts).await?;
         self.remember_folders(&receipt.lock, &folders)?;
         if let Some(previous) = previous {
+            // What this machine has chosen itself is its own to say, though another one chose the same before.
+            let taken = self.catalogue.taken_from(&previous.receipt_digest).await?;
+            let is_told = taken.is_some_and(|from| from.signed_by.is_none());
             if previous.receipt.lock == receipt.lock
                 && previous.receipt.virtual_packages == receipt.virtual_packages
+                && (!is_told || receipt.from_file)
             {
                 return Ok(Locked { fresh: true, ..previous });
             }

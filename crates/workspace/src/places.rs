@@ -69,10 +69,13 @@ impl Error {
                 let asked = |name| definition.system_packages.iter().position(|package| package.name == name);
                 pick(error.system_package().and_then(asked).into_iter().collect(), &origins.system_packages)
             }
+            Self::Dockerfile(error) => {
+                let step = error.line().and_then(|line| origins.step(line));
+                step.or(origins.base.as_ref()).into_iter().cloned().collect()
+            }
             Self::Registry(_)
             | Self::Reference(_)
             | Self::Image(provenv_image::Error::Base(_))
-            | Self::Dockerfile(_)
             | Self::Base { .. } => origins.base.iter().cloned().collect(),
             _ => Vec::new(),
         }

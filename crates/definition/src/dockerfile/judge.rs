@@ -41,6 +41,8 @@ pub(super) type At = (usize, usize, usize);
 pub(super) struct Judged {
     /// The images that stages begin from, variables put in where their values are known.
     pub images: Vec<(String, At)>,
+    /// Every instruction.
+    pub steps: Vec<At>,
     /// The images that files are copied from or mounted of, stages apart.
     pub copied: Vec<(String, At)>,
     /// Names of images in which there are variables without a value.
@@ -68,6 +70,7 @@ pub(super) fn judge(found: &Instructions) -> Judged {
     let mut judge = Judge { escape: found.escape, strict: ours, ..Judge::default() };
     judge.judged.frontend = found.syntax.clone().filter(|_| !ours);
     for instruction in &found.list {
+        judge.judged.steps.push(instruction.place());
         judge.instruction(instruction);
         if judge.judged.problems.len() >= MAX_PROBLEMS {
             return judge.judged;

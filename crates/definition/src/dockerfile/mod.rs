@@ -32,6 +32,8 @@ pub(crate) struct DockerfileBase {
     pub base: Option<Base>,
     /// The images that its stages begin from.
     pub images: Vec<(String, Place)>,
+    /// The lines of its instructions, and where they stand in the user's file.
+    pub steps: Vec<(usize, Place)>,
     /// The Dockerfile, where it is a file.
     pub file: Option<PathBuf>,
     /// All there is to say.
@@ -45,6 +47,7 @@ pub(crate) fn read(source: &Source) -> Reading {
     read.environment.definition.base = found.base.unwrap_or_default();
     read.origins.base = found.images.first().map(|(_, place)| place.clone());
     read.origins.base_images = found.images;
+    read.origins.base_steps = found.steps;
     (read, found.diagnostics)
 }
 
@@ -397,6 +400,7 @@ fn settled(judged: Judged, place: impl Fn(At) -> Place) -> DockerfileBase {
         base: None,
         file: None,
         images: judged.images.into_iter().map(|(image, at)| (image, place(at))).collect(),
+        steps: judged.steps.into_iter().map(|at| (at.0, place(at))).collect(),
         diagnostics,
     }
 }

@@ -105,6 +105,7 @@ impl<'s> Reader<'s> {
         self.files.extend(found.file);
         self.origins.base = Some(self.place(node));
         self.origins.base_images = found.images;
+        self.origins.base_steps = found.steps;
         found.base.unwrap_or_default()
     }
 

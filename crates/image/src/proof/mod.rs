@@ -14,4 +14,4 @@ pub use artifact::{Part, Referrer};
 pub use dsse::Envelope;
 pub use key::{KeyError, KeyType, PublicKey, SigningKey};
 pub use provenance::{Disagreement, Recorded};
-pub use statement::{Provenance, Resource, Statement};
+pub use statement::{Provenance, Resource, Statement, TakenFrom};

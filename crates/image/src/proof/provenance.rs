@@ -11,7 +11,7 @@ use crate::form::{Form, Packing};
 
 use super::statement::{
     BUILD_TYPE, BuildDefinition, Builder, DOCKERFILE, ExternalParameters, InternalParameters, Metadata,
-    PREDICATE_TYPE, Provenance, Resource, RunDetails, STATEMENT_TYPE, StatedDefinition, Statement,
+    PREDICATE_TYPE, Provenance, Resource, RunDetails, STATEMENT_TYPE, StatedDefinition, Statement, TakenFrom,
     digest_set,
 };
 
@@ -43,6 +43,8 @@ pub struct Recorded<'a> {
     pub receipt: &'a Receipt,
     /// Digest of the receipt's bytes.
     pub receipt_digest: Digest,
+    /// Where the receipt was taken from, if it was not written here.
+    pub taken_from: Option<&'a TakenFrom>,
     /// Who says so.
     pub builder: &'a str,
 }
@@ -79,6 +81,7 @@ impl Recorded<'_> {
                         as_of: self.receipt.as_of,
                         virtual_packages: self.receipt.virtual_packages.clone(),
                         lock_from_file: self.receipt.from_file,
+                        lock_taken_from: self.taken_from.cloned(),
                     },
                     internal_parameters: InternalParameters {
                         assembly_epoch: self.form.map(|form| form.epoch),
@@ -292,6 +295,17 @@ impl Statement {
     pub fn lock(&self) -> Option<Digest> {
         let dependencies = &self.predicate.build_definition.resolved_dependencies;
         dependencies.iter().find(|one| one.kind() == Some("lock")).and_then(Resource::sha256)
+    }
+
+    /// The receipt that it stands for: which one says when and from what the lock was chosen. None where who built took the
+    /// receipt from elsewhere and knows of nobody who signed it.
+    pub fn receipt(&self) -> Option<Digest> {
+        let taken = self.predicate.build_definition.external_parameters.lock_taken_from.as_ref();
+        if taken.is_some_and(|from| from.signed_by.is_none()) {
+            return None;
+        }
+        let byproducts = &self.predicate.run_details.byproducts;
+        byproducts.iter().find(|one| one.name.as_deref() == Some("receipt")).and_then(Resource::sha256)
     }
 
     /// Holds it against the lock with these bytes: digest, definition, every artifact. Gives back how many artifacts there

@@ -75,6 +75,20 @@ pub struct ExternalParameters {
     /// The lock was given as a file, and which indexes it was resolved from is not known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lock_from_file: bool,
+    /// Another than the builder resolved the lock: where the receipt was taken from that says when and from which indexes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_taken_from: Option<TakenFrom>,
+}
+
+/// Where a receipt was taken from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TakenFrom {
+    /// The repository of a shared cache, the URL of a workspace on a server, or the file name of a bundle.
+    pub place: String,
+    /// The key that had signed it, and that the builder trusted; without one, whoever may write there stands for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<Digest>,
 }
 
 /// The definition, and its digest.

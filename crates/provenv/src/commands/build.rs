@@ -71,7 +71,7 @@ pub async fn build(context: &Context, arguments: BuildArgs) -> Result {
                 built.lock
             );
             if let Some(signed) = &built.signed {
-                let _ = writeln!(text, "  signed by {}", signed.key);
+                let _ = writeln!(text, "  signed by {}", signed.signer);
             }
             if let Some(reference) = &built.shared {
                 let _ = writeln!(text, "  shared    {reference}");

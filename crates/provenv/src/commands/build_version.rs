@@ -1,4 +1,4 @@
-//! `provenv build-version`: what a server's worker runs. Its result, good or bad, is one line of JSON on standard output;
+//! `provenv __worker`: what a server's worker runs. Its result, good or bad, is one line of JSON on standard output;
 //! what people want to read is on standard error, as for `build`.
 
 use provenv_workspace::{BuildOptions, causes};

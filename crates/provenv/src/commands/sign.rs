@@ -17,7 +17,7 @@ pub async fn sign(context: &Context, arguments: SignArgs) -> Result {
             let state = if signed.was_signed { "was signed by this key already" } else { "signed" };
             let mut text = format!(
                 "{} ({state})\n  key       {}\n  envelope  {}\n",
-                signed.image, signed.key, signed.envelope
+                signed.image, signed.signer, signed.envelope
             );
             if let Some(identity) = &signed.identity {
                 let _ = writeln!(text, "  as        {identity}");

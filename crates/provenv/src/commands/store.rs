@@ -89,7 +89,7 @@ fn named(item: &GcItem) -> String {
 fn scrubbed(summary: &ScrubSummary) -> String {
     let mut text = String::new();
     for blob in &summary.corrupt {
-        let _ = writeln!(text, "{}", told(blob));
+        let _ = writeln!(text, "{}", told(blob, summary.repair));
     }
     for record in &summary.records {
         let _ = writeln!(text, "record {record} had changed: removed, what it said is found out again");
@@ -105,12 +105,16 @@ fn scrubbed(summary: &ScrubSummary) -> String {
         let count = |state| summary.corrupt.iter().filter(|blob| blob.state == state).count();
         let (repaired, lost) = (count(CorruptState::Repaired), count(CorruptState::Lost));
         let _ = write!(text, ", {repaired} repaired, {lost} lost");
+        let waiting = count(CorruptState::MovedAside);
+        if waiting > 0 {
+            let _ = write!(text, ", {waiting} to be fetched");
+        }
     }
     text.push('\n');
     text
 }
 
-fn told(blob: &CorruptBlob) -> String {
+fn told(blob: &CorruptBlob, repair: bool) -> String {
     let name = match &blob.what {
         Some(what) => format!("{} ({what})", blob.digest),
         None => blob.digest.to_string(),
@@ -122,7 +126,9 @@ fn told(blob: &CorruptBlob) -> String {
     let reason = blob.reason.as_deref().unwrap_or("nothing says where it came from");
     match blob.state {
         CorruptState::MovedAside => {
-            format!("{name} had changed: moved aside, it is fetched or made again when needed{needed}")
+            // Why it was not repaired, where it was to be.
+            let why = if repair { " (not now, without the network)" } else { "" };
+            format!("{name} had changed: moved aside, it is fetched or made again when needed{why}{needed}")
         }
         CorruptState::Repaired => format!("{name} had changed: repaired, {reason}"),
         CorruptState::NotNeeded => format!("{name} had changed: moved aside, nobody needs it"),

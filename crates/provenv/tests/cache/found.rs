@@ -230,3 +230,36 @@ fn clients_take_an_image_by_the_tags_of_the_cache() {
     let manifest = fs_err::read(copy.join("manifest.json")).unwrap();
     assert_eq!(provenv_definition::Digest::of(&manifest).to_string(), built["image"]);
 }
+
+#[test]
+fn a_registry_that_wants_a_login_is_left_aside_with_the_way_to_log_in() {
+    let packages = packages();
+    let (Some(first), keeper) = (Workspace::new(), Workspace::empty()) else { return };
+    write(&first, &packages, "tea", &["leaf"]);
+    // `me`, whose password is `hunter2`.
+    let user = "me:$2b$05$abcdefghijklmnopqrstuuoXuKqgZXLiJqzfmMXDDhSFPIvxV7t8.\n";
+    let users = keeper.write("users", user).display().to_string();
+    let server = super::server::Server::start(keeper.command(), &["--htpasswd", &users]);
+    let mut command = first.command();
+    command.env("PROVENV_CACHE_REGISTRY", server.at("team/environments")).args(["build", "tea.yaml"]);
+    let done = super::Done::from(command.output().unwrap()).ok();
+    assert!(done.stderr.contains("is left aside: "), "{}", done.stderr);
+    let login = format!("`podman login {}`", server.address);
+    assert!(done.stderr.contains(&login), "{}", done.stderr);
+}
+
+#[test]
+fn a_registry_that_says_nothing_is_waited_for_only_so_long() {
+    let packages = packages();
+    let Some(first) = Workspace::new() else { return };
+    write(&first, &packages, "tea", &["leaf"]);
+    // Connections are taken by the kernel, and nobody answers.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = first.command();
+    let cache = format!("{}/team", mute.local_addr().unwrap());
+    command.env("PROVENV_CACHE_REGISTRY", &cache).args(["build", "tea.yaml"]);
+    let done = super::Done::from(command.output().unwrap()).ok();
+    let said = format!("the shared cache {cache} is left aside: it gave no answer within 20 s");
+    // It is asked for the lock, and for the image no more.
+    assert_eq!(done.stderr.matches(&said).count(), 1, "{}", done.stderr);
+}

@@ -14,6 +14,7 @@ mod doubts;
 mod found;
 mod platforms;
 mod pushes;
+mod receipts;
 mod told;
 
 use std::net::SocketAddr;

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use provenv_testing::server::{FileTree, Server};
 
 use super::engine::{Engine, by_each};
+use super::support::registry::Image;
 use super::support::{Done, Workspace, eventually, have, is_root};
 use super::{definition, runs, shell};
 
@@ -39,7 +40,9 @@ fn a_step_that_fails_is_shown_with_what_it_said_and_why(engine: &Engine) {
         assert_eq!(done.code, 1, "{}", done.stderr);
         let expected = format!("the Dockerfile failed at line 3, `{step}`: {said}");
         assert!(done.stderr.contains(&expected) && done.stderr.contains(hint), "{step}: {}", done.stderr);
-        assert!(done.stderr.contains("made.yaml:4:3"), "where it begins: {}", done.stderr);
+        // The file has the Dockerfile from its fourth line on, indented by two.
+        assert!(done.stderr.contains("made.yaml:6:3"), "where the step stands: {}", done.stderr);
+        assert!(done.stderr.contains(&format!("6 |   {step}\n")), "and what it says: {}", done.stderr);
     }
     let all = runs(&workspace);
     assert!(all.len() == 4 && all.iter().all(|build| build["status"] == "failed"), "{all:?}");
@@ -51,6 +54,7 @@ fn a_step_that_fails_is_shown_with_what_it_said_and_why(engine: &Engine) {
     );
     assert_eq!(workspace.run(["lock", "made.yaml", "--check"]).code, 1, "no lock was written");
 
+    // In a folder it is the Dockerfile's own line.
     workspace.write("app/Dockerfile", &format!("FROM {base}\nCOPY nosuch.txt /\n"));
     workspace.write("copy.yaml", "name: made\nuser_managed: true\nbuild:\n  path: app\n");
     let done = workspace.run(["lock", "copy.yaml"]);
@@ -59,6 +63,7 @@ fn a_step_that_fails_is_shown_with_what_it_said_and_why(engine: &Engine) {
         "{}",
         done.stderr
     );
+    assert!(done.stderr.contains("app/Dockerfile:2:1"), "{}", done.stderr);
 }
 
 fn secrets_in_what_steps_print_are_masked(engine: &Engine) {
@@ -163,6 +168,23 @@ fn what_cannot_be_run_is_refused_before_it_begins() {
         "{}",
         done.stderr
     );
+}
+
+#[test]
+fn an_image_of_an_environment_is_refused_as_a_base_before_any_step_runs() {
+    let server = Server::start(FileTree::new());
+    let ours = Image::new().file("opt/provenv/bin/tool", b"tool").serve(&server, "team/ours", "1", 1);
+    let workspace = Workspace::empty();
+    let text = format!(
+        "name: made\ndockerfile: |\n  FROM {ours} AS below\n  FROM below\n  RUN true\npip:\n  - leaf\n"
+    );
+    workspace.write("made.yaml", &text);
+    // No engine is needed to know it.
+    let mut command = workspace.command();
+    let done: Done = command.args(["lock", "made.yaml"]).env("PATH", "/nonexistent").output().unwrap().into();
+    assert!(done.code == 1 && done.stderr.contains("files at /opt/provenv"), "{}", done.stderr);
+    assert!(done.stderr.contains("name the image that it stands on itself"), "{}", done.stderr);
+    assert_eq!(runs(&workspace).len(), 0);
 }
 
 #[test]

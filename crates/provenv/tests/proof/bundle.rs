@@ -1,5 +1,7 @@
 //! `provenv bundle`: what one machine made, on another that has no network.
 
+use serde_json::Value;
+
 use crate::support::{Workspace, have};
 use crate::{Setup, checks, program, verify};
 
@@ -22,7 +24,14 @@ fn elsewhere_without_a_network_it_comes_out_the_same_again() {
     fs_err::copy(setup.path("tea.tar"), elsewhere.path().join("tea.tar")).unwrap();
     let imported = elsewhere.json(["--offline", "bundle", "import", "tea.tar"]);
     assert_eq!(imported["images"], exported["images"]);
-    assert_eq!(elsewhere.run(["image", "provenance", "tea:1"]).ok().stdout, statement);
+    // It says the same there, and that another machine chose it.
+    let said = elsewhere.run(["image", "provenance", "tea:1"]).ok().stdout;
+    let (mut said, statement): (Value, Value) =
+        (serde_json::from_str(&said).unwrap(), serde_json::from_str(&statement).unwrap());
+    let parameters = said["predicate"]["buildDefinition"]["externalParameters"].as_object_mut().unwrap();
+    let from = parameters.remove("lockTakenFrom").expect("it is said where it is from");
+    assert_eq!(from, serde_json::json!({ "place": "the bundle tea.tar" }));
+    assert_eq!(said, statement);
     let arguments = ["tea:1", "--rebuild", "--offline", "--key", key.to_str().unwrap()];
     let (code, verified) = verify(&elsewhere, &arguments);
     assert_eq!((code, checks(&verified, "failed").len()), (0, 0), "{verified}");
@@ -50,6 +59,9 @@ fn what_is_broken_or_no_bundle_is_refused_and_leaves_nothing_in_sight() {
     workspace.json(["bundle", "export", "environment.yaml", "--to", "tea.tar"]);
     let whole = fs_err::read(setup.path("tea.tar")).unwrap();
     let elsewhere = Workspace::empty();
+    let done = elsewhere.run(["bundle", "import", "nosuch.tar"]);
+    assert!(done.code == 1 && done.stderr.contains("there is no bundle `"), "{}", done.stderr);
+    assert!(!done.stderr.contains("export it anew"), "{}", done.stderr);
     let refused = |bytes: &[u8], why: &str| {
         fs_err::write(elsewhere.path().join("tea.tar"), bytes).unwrap();
         let done = elsewhere.run(["--offline", "bundle", "import", "tea.tar"]);

@@ -183,7 +183,7 @@ fn a_workspace_that_cannot_be() {
     2
     error: unrecognized subcommand 'biuld'
 
-      tip: some similar subcommands exist: 'build-version', 'bundle', 'builds', 'build'
+      tip: some similar subcommands exist: 'bundle', 'builds', 'build'
 
     Usage: provenv [OPTIONS] <COMMAND>
 

@@ -197,6 +197,12 @@ fn users_come_and_go_while_it_serves() {
     let token = me.get("/token").is(200).json()["token"].as_str().unwrap().to_owned();
     let by_token = server.client().with("Authorization", &format!("Bearer {token}"));
     assert_eq!((pushes(&me), pushes(&by_token)), (202, 202));
+    // A token holds as long as the password that it was given for.
+    fs_err::write(&file, USERS.replace("V7t8.", "V7t9.")).unwrap();
+    eventually("the password is another", || pushes(&me) == 401);
+    assert_eq!(pushes(&by_token), 401);
+    fs_err::write(&file, USERS).unwrap();
+    eventually("the password is that of before", || pushes(&me) == 202);
     // A file that cannot be used changes nothing.
     fs_err::write(&file, "me:hunter2\n").unwrap();
     std::thread::sleep(Duration::from_millis(1200));

@@ -4,6 +4,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use provenv_definition::Digest;
 
 use super::answer::json;
 use super::failure::{Code, Failure};
@@ -110,7 +111,7 @@ impl Access {
             return Err(Failure::new(401, Code::Unauthorized, "no such user, or another password")
                 .header(header::WWW_AUTHENTICATE, BASIC));
         };
-        let token = self.tokens.give(&who).map_err(|error| Failure::fault(&error))?;
+        let token = self.tokens.give(&who, self.seal(&who)).map_err(|error| Failure::fault(&error))?;
         let answer =
             serde_json::json!({ "token": token, "access_token": token, "expires_in": HOLDS.as_secs() });
         let mut response = json(&answer);
@@ -137,17 +138,21 @@ impl Access {
             return readers.verify(user, password).await.then(|| Who::Reader(user.to_owned()));
         }
         if scheme.eq_ignore_ascii_case("bearer") {
-            let whose = self.tokens.whose(rest.trim())?;
-            let has =
-                |users: &Option<Htpasswd>, name: &str| users.as_ref().is_some_and(|users| users.has(name));
-            let holds = match &whose {
-                Who::Anybody => true,
-                Who::Reader(name) => has(&self.readers, name),
-                Who::User(name) => has(&self.users, name),
-            };
+            let (whose, seal) = self.tokens.whose(rest.trim())?;
+            // Not of a user who is gone, or has another password now.
+            let holds = whose == Who::Anybody || (seal.is_some() && seal == self.seal(&whose));
             return holds.then_some(whose);
         }
         None
+    }
+
+    /// Of the password that a user has now.
+    fn seal(&self, who: &Who) -> Option<Digest> {
+        match who {
+            Who::Anybody => None,
+            Who::Reader(name) => self.readers.as_ref()?.seal(name),
+            Who::User(name) => self.users.as_ref()?.seal(name),
+        }
     }
 
     /// Whether there are names that may be given.

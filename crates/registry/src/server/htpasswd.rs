@@ -99,9 +99,11 @@ impl Htpasswd {
         right
     }
 
-    /// Whether there still is such a user.
-    pub(super) fn has(&self, user: &str) -> bool {
-        self.users().contains_key(user)
+    /// What changes with the user's password, and tells nothing of it; `None` where there is no such user.
+    pub(super) fn seal(&self, user: &str) -> Option<Digest> {
+        let users = self.users();
+        let hash = users.get(user)?;
+        Some(self.sum([user, hash, "seal"]))
     }
 
     /// The users of now. A file that has become unusable changes nothing, and that is said.

@@ -5,6 +5,8 @@ use std::io::{self, Read as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use provenv_definition::Digest;
+
 use super::access::Who;
 
 /// How long a token holds.
@@ -17,34 +19,41 @@ const ANONYMOUS: &str = "anonymous";
 
 /// The tokens that were given out.
 #[derive(Default)]
-pub(super) struct Tokens(Mutex<HashMap<String, (Who, Instant)>>);
+pub(super) struct Tokens(Mutex<HashMap<String, Token>>);
+
+struct Token {
+    who: Who,
+    /// Of the password that it was given for.
+    seal: Option<Digest>,
+    given: Instant,
+}
 
 impl Tokens {
-    /// A new one for a user, or the one of nobody.
-    pub fn give(&self, who: &Who) -> io::Result<String> {
+    /// A new one for a user whose password has this seal, or the one of nobody.
+    pub fn give(&self, who: &Who, seal: Option<Digest>) -> io::Result<String> {
         if *who == Who::Anybody {
             return Ok(ANONYMOUS.to_owned());
         }
         let token = random()?;
         let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if tokens.len() >= MOST {
-            tokens.retain(|_, (_, given)| given.elapsed() < HOLDS);
+            tokens.retain(|_, token| token.given.elapsed() < HOLDS);
             if tokens.len() >= MOST {
                 tokens.clear();
             }
         }
-        tokens.insert(token.clone(), (who.clone(), Instant::now()));
+        tokens.insert(token.clone(), Token { who: who.clone(), seal, given: Instant::now() });
         Ok(token)
     }
 
-    /// Whose it is; `None` where it is not one, or no longer.
-    pub fn whose(&self, token: &str) -> Option<Who> {
+    /// Whose it is, and the seal of the password that it was given for; `None` where it is not one, or no longer.
+    pub fn whose(&self, token: &str) -> Option<(Who, Option<Digest>)> {
         if token == ANONYMOUS {
-            return Some(Who::Anybody);
+            return Some((Who::Anybody, None));
         }
         let tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (who, given) = tokens.get(token)?;
-        (given.elapsed() < HOLDS).then(|| who.clone())
+        let token = tokens.get(token)?;
+        (token.given.elapsed() < HOLDS).then(|| (token.who.clone(), token.seal))
     }
 }
 

@@ -9,8 +9,8 @@ use provenv_image::about::ABOUTS_TYPE;
 use provenv_image::export::{self, BundleContents, read_bundle};
 use provenv_image::form::Form;
 use provenv_image::oci::Image;
-use provenv_image::proof::Referrer;
 use provenv_image::proof::provenance::{DEFINITION_TYPE, LOCK_TYPE, RECEIPT_TYPE};
+use provenv_image::proof::{Referrer, TakenFrom};
 use provenv_lock::{Lock, Receipt};
 
 use super::{
@@ -66,6 +66,8 @@ struct Sound {
     artifacts: usize,
     proofs: Vec<Referrer>,
     checks: Vec<Check>,
+    /// The key that was asked for and has signed the receipt.
+    signed_by: Option<Digest>,
 }
 
 impl Opened<'_> {
@@ -98,7 +100,7 @@ impl Workspace {
             if let Some(what) = sound.iter().find_map(|other| contradiction(&one, other)) {
                 return Err(opened.unsound(what));
             }
-            one.checks = self.proven(&opened, &one, folder, options).await?;
+            (one.checks, one.signed_by) = self.proven(&opened, &one, folder, options).await?;
             sound.push(one);
         }
         if sound.is_empty() {
@@ -115,6 +117,9 @@ impl Workspace {
         let (store, reporter, path) = (self.store.clone(), Arc::clone(&self.reporter), file.to_owned());
         let read = tokio::task::spawn_blocking(move || read_bundle(&store, &path, reporter.as_ref())).await?;
         let contents = read.map_err(|error| match error {
+            export::Error::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                BundleError::Missing(file.to_owned()).into()
+            }
             export::Error::Read { source, .. } => {
                 Error::from(BundleError::Unsound { file: file.to_owned(), what: source.to_string() })
             }
@@ -206,6 +211,7 @@ impl Workspace {
             artifacts: bundle.layers.iter().filter(|layer| layer.media_type == ARTIFACT_TYPE).count(),
             proofs: opened.referrers.iter().filter(is_proof).cloned().collect(),
             checks: Vec::new(),
+            signed_by: None,
         })
     }
 
@@ -247,7 +253,7 @@ impl Workspace {
         sound: &Sound,
         folder: &Path,
         options: &ImportOptions,
-    ) -> Result<Vec<Check>> {
+    ) -> Result<(Vec<Check>, Option<Digest>)> {
         let (image, platform) = (&sound.image, sound.image.platform);
         let file = || opened.file.to_owned();
         let signed = !options.keys.is_empty() || options.policy.is_some();
@@ -260,12 +266,15 @@ impl Workspace {
         let evidence = self.evidence_in(opened, sound)?;
         let shown = opened.file.display().to_string();
         let mut checks = Vec::new();
+        let mut signed_by = None;
         if signed || options.rebuild {
             let verified = self.hold(&evidence, &shown, folder, &options).await?;
             if !verified.verified {
                 let checks = verified.checks;
                 return Err(BundleError::Refused { file: file(), image: image.manifest, checks }.into());
             }
+            let signed_receipt = verified.receipt == Some(Digest::of(sound.receipt_text.as_bytes()));
+            signed_by = verified.key.filter(|_| signed_receipt);
             checks = verified.checks;
         }
         if let Some(here) = self.catalogue.image(&sound.digest, platform, sound.form).await? {
@@ -273,13 +282,13 @@ impl Workspace {
                 let (image, here) = (image.manifest, here.manifest);
                 return Err(BundleError::OtherImage { file: file(), image, here }.into());
             }
-            return Ok(checks);
+            return Ok((checks, signed_by));
         }
         let made_here = self.catalogue.was_made(&sound.digest, &image.manifest).await?;
         let is_known =
             self.catalogue.lock(&sound.digest).await?.is_some() || is_shipped(&sound.lock.definition)?;
         if !checks.is_empty() || made_here || !is_known {
-            return Ok(checks);
+            return Ok((checks, signed_by));
         }
         // Whoever locked this definition here, or has it from us, and builds it next, must get what its lock makes.
         if platform != Platform::host() || sound.form.check().is_err() {
@@ -291,7 +300,7 @@ impl Workspace {
             let (image, checks) = (image.manifest, vec![check]);
             return Err(BundleError::Refused { file: file(), image, checks }.into());
         }
-        Ok(vec![check])
+        Ok((vec![check], signed_by))
     }
 
     fn evidence_in(&self, opened: &Opened<'_>, sound: &Sound) -> Result<Evidence> {
@@ -321,8 +330,11 @@ impl Workspace {
 
     async fn take(&self, opened: &Opened<'_>, sound: Sound, options: &ImportOptions) -> Result<BundledImage> {
         let image = &sound.image;
+        // The file's name, without the folders of this machine: it goes into provenance.
+        let name = opened.file.file_name().unwrap_or_default().to_string_lossy();
+        let from = TakenFrom { place: format!("the bundle {name}"), signed_by: sound.signed_by };
         self.catalogue
-            .import_resolution(&sound.definition, &sound.lock, &sound.receipt, &sound.receipt_text)
+            .import_resolution(&sound.definition, &sound.lock, &sound.receipt, &sound.receipt_text, Some(&from))
             .await?;
         // Somebody may have built it meanwhile.
         let here = self.catalogue.import_image(&sound.digest, sound.form, image).await?;

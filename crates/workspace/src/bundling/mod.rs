@@ -70,6 +70,9 @@ pub enum BundleError {
     /// It holds no image of ours.
     #[error("`{}` is not a bundle: it holds no image with its record", .0.display())]
     Empty(PathBuf),
+    /// There is no such file.
+    #[error("there is no bundle `{}`", .0.display())]
+    Missing(PathBuf),
     /// A part of it is not what it should be.
     #[error("the bundle `{}` cannot be taken: {what}", file.display())]
     Unsound {
@@ -141,6 +144,7 @@ impl BundleError {
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Missing(_) => "check its path; `provenv bundle export ENVIRONMENT --to FILE` writes one".into(),
             Self::Empty(_) => "`provenv bundle export` writes one".into(),
             Self::Unsound { .. } => "export it anew, with the same version of provenv or an older one".into(),
             Self::Refused { .. } => "nothing of the bundle was taken; ask whoever made it".into(),

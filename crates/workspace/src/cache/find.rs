@@ -7,9 +7,9 @@ use provenv_definition::{Definition, Digest, Platform};
 use provenv_image::about::{ABOUTS_TYPE, MOST_TOLD};
 use provenv_image::form::Form;
 use provenv_image::oci::Image;
-use provenv_image::proof::Referrer;
 use provenv_image::proof::artifact::Descriptor;
 use provenv_image::proof::provenance::{LOCK_TYPE, RECEIPT_TYPE};
+use provenv_image::proof::{Referrer, TakenFrom};
 use provenv_lock::{Lock, PypiSource, Receipt};
 use provenv_registry::Repository;
 
@@ -25,6 +25,15 @@ use crate::{Error, Result, Workspace};
 /// A registry may ask for patience, or say nothing: nobody waits longer than this for a short cut.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A lock that was found, and how it was chosen.
+struct FoundLock {
+    lock: Lock,
+    receipt: Receipt,
+    /// The receipt as it was written.
+    text: String,
+    from: TakenFrom,
+}
+
 /// Why what was found is not taken.
 enum Refused {
     /// It is not what it should be.
@@ -38,6 +47,18 @@ enum Refused {
 impl<E: Into<Error>> From<E> for Refused {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
+    }
+}
+
+/// Why a registry failed, and how to log in where that is it.
+pub(crate) fn refused(error: &Error) -> String {
+    let why = with_causes(error);
+    match error {
+        Error::Registry(denied @ provenv_registry::Error::Denied { .. }) => match denied.hint() {
+            Some(hint) => format!("{why}; {hint}"),
+            None => why,
+        },
+        _ => why,
     }
 }
 
@@ -63,7 +84,7 @@ impl Workspace {
             }
             Err(Refused::Failed(error @ (Error::Registry(_) | Error::Proof(_)))) => {
                 cache.set_down();
-                let why = with_causes(&error);
+                let why = refused(&error);
                 self.reporter.note(&format!("the shared cache {name} is left aside: {why}"));
                 Ok(None)
             }
@@ -87,13 +108,15 @@ impl Workspace {
             return Ok(None);
         }
         let found = in_time(self.lock_in_cache(cache, definition, digest)).await;
-        let Some((lock, receipt, text)) = self.settled(cache, "lock", found)? else { return Ok(None) };
-        self.catalogue.import_resolution(definition, &lock, &receipt, &text).await?;
+        let Some(FoundLock { lock, receipt, text, from }) = self.settled(cache, "lock", found)? else {
+            return Ok(None);
+        };
+        self.catalogue.import_resolution(definition, &lock, &receipt, &text, Some(&from)).await?;
         self.reporter.note(&format!(
             "lock and receipt are those that {} has for this definition, chosen at {}; `provenv lock FILE --upgrade` chooses \
              anew",
             cache.name(),
-            receipt.resolved_at
+            format_args!("{:.0}", receipt.resolved_at)
         ));
         self.current_lock(digest).await
     }
@@ -103,7 +126,7 @@ impl Workspace {
         cache: &Cache,
         definition: &Definition,
         digest: &Digest,
-    ) -> Result<Option<(Lock, Receipt, String)>, Refused> {
+    ) -> Result<Option<FoundLock>, Refused> {
         let reader = cache.reader(&self.config)?;
         let Some(index) = index_of(reader, &definition_tag(digest)).await? else { return Ok(None) };
         // Any of them has the lock, which is for all platforms.
@@ -124,12 +147,13 @@ impl Workspace {
         if lock.digest() != lock_digest || receipt.lock != lock_digest || receipt.definition != *digest {
             return Err(because("lock and receipt do not belong together"));
         }
-        self.vouched(cache, &recorded.image.0, &lock_digest).await?;
+        let vouched = self.vouched(cache, &recorded.image.0, &lock_digest).await?;
         let place = cache.name();
         self.check_for(definition, &lock, Path::new(&place)).map_err(|error| because(with_causes(&error)))?;
         self.remember_built(cache, &lock, &record).await?;
         self.distrust_lock(definition, &lock).await?;
-        Ok(Some((lock, receipt, text)))
+        let signed_by = vouched.filter(|vouched| vouched.is_of(&text)).map(|vouched| vouched.key);
+        Ok(Some(FoundLock { lock, receipt, text, from: TakenFrom { place, signed_by } }))
     }
 
     /// Remembers where the files are that no index has, since they were made by running packages' code.

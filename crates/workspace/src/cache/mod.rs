@@ -31,7 +31,7 @@ use crate::proof::registry_options;
 use crate::{Error, Result};
 
 pub(crate) use bring::Need;
-pub(crate) use find::built;
+pub(crate) use find::{built, refused};
 pub(crate) use index::plain_index;
 
 /// The artifact type of the record beside an image.

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use provenv_definition::{Definition, Digest};
+use provenv_image::proof::TakenFrom;
 use provenv_lock::{Lock, Receipt};
 
 use super::holdings::index_lock;
+use super::taken::note_taken;
 use super::{Catalogue, Result, Turn, corrupt};
 
 /// What a definition resolves to.
@@ -104,19 +106,28 @@ impl Catalogue {
         Ok(receipt_digest)
     }
 
-    /// Keeps what another workspace resolved, the receipt as it was written there. It becomes the definition's current one only
-    /// where there is none.
+    /// Keeps what another workspace resolved, the receipt as it was written there, and where it was taken from, unless it was
+    /// written on this machine. It becomes the definition's current one only where there is none.
     pub async fn import_resolution(
         &self,
         definition: &Definition,
         lock: &Lock,
         receipt: &Receipt,
         receipt_text: &str,
+        from: Option<&TakenFrom>,
     ) -> Result<()> {
         let definition_body = serde_json::to_string(definition).map_err(corrupt("definition"))?;
         let lock_body = String::from_utf8(lock.to_bytes()).map_err(corrupt("lock"))?;
         let receipt_digest = Digest::of(receipt_text.as_bytes());
         let mut transaction = self.begin(&Turn::Definition(&receipt.definition)).await?;
+        let (own,): (i64,) = sqlx::query_as(
+            "SELECT COUNT(*) FROM documents WHERE digest = $1
+             AND NOT EXISTS (SELECT 1 FROM taken_receipts WHERE receipt = $1)",
+        )
+        .bind(receipt_digest.to_string())
+        .fetch_one(&mut *transaction)
+        .await?;
+        let is_own = own > 0;
         for (digest, kind, body) in [
             (&receipt.definition, "definition", definition_body.as_str()),
             (&receipt.lock, "lock", lock_body.as_str()),
@@ -128,6 +139,9 @@ impl Catalogue {
                 .bind(body)
                 .execute(&mut *transaction)
                 .await?;
+        }
+        if let Some(from) = from.filter(|_| !is_own) {
+            note_taken(&mut transaction, &receipt_digest, from).await?;
         }
         sqlx::query(
             "INSERT INTO current_receipts (definition, receipt) VALUES ($1, $2) ON CONFLICT (definition) DO NOTHING",

@@ -27,6 +27,7 @@ mod remote;
 mod runs;
 mod sqlite;
 mod tables;
+mod taken;
 mod turn;
 mod uses;
 
@@ -69,6 +70,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("lifecycle.sql"),
     include_str!("holdings.sql"),
     include_str!("reported.sql"),
+    include_str!("taken.sql"),
 ];
 
 /// What can go wrong with the catalogue.

@@ -97,7 +97,7 @@ impl Catalogue {
     }
 
     /// The receipt that chose `lock` first, with its digest and its bytes. One that resolved it goes before one that took it
-    /// over from a file.
+    /// over from a file, and one that was written here before one that was taken from elsewhere.
     pub async fn first_receipt(&self, lock: &Digest) -> Result<Option<(Digest, String, Receipt)>> {
         let rows: Vec<(String, String)> =
             sqlx::query_as("SELECT digest, body FROM documents WHERE kind = 'receipt' AND body LIKE $1")
@@ -111,8 +111,11 @@ impl Catalogue {
                 receipts.push((digest.parse().map_err(corrupt("digest"))?, body, receipt));
             }
         }
+        let taken: Vec<(String,)> =
+            sqlx::query_as("SELECT receipt FROM taken_receipts").fetch_all(&self.pool).await?;
         receipts.sort_by_key(|(digest, _, receipt): &(Digest, _, Receipt)| {
-            (receipt.from_file, receipt.resolved_at, digest.hex())
+            let is_taken = taken.iter().any(|(one,)| *one == digest.to_string());
+            (receipt.from_file, is_taken, receipt.resolved_at, digest.hex())
         });
         Ok(receipts.into_iter().next())
     }

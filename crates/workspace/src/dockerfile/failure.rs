@@ -203,6 +203,20 @@ impl DockerfileError {
         })
     }
 
+    /// The line of the Dockerfile that it is about.
+    pub(crate) fn line(&self) -> Option<usize> {
+        match self {
+            Self::Failed { line, .. } => *line,
+            Self::UnknownImage { line, .. }
+            | Self::HereDocument { line, .. }
+            | Self::MountByPath { line, .. }
+            | Self::Fetches { line }
+            | Self::NoSecret { line, .. }
+            | Self::Ssh { line } => Some(*line),
+            _ => None,
+        }
+    }
+
     /// The error for a run of `recipe` that failed.
     pub(super) fn failed(recipe: &Recipe, failed: &Failed, build: &str) -> Self {
         let step = failed.line.and_then(|line| recipe.steps.iter().find(|step| step.line == line));

@@ -13,6 +13,7 @@ mod context;
 mod engine;
 mod failure;
 mod secrets;
+mod standing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -209,6 +210,8 @@ impl Workspace {
         if let Some(frontend) = &recipe.frontend {
             return Err(DockerfileError::Frontend(frontend.clone()).into());
         }
+        let images: Vec<_> = bases.iter().zip(&from).collect();
+        self.leaves_room(definition, platform, &recipe, &images).await?;
         let secrets = secrets::asked_for(&recipe, &self.config.dockerfile.secrets)?;
         let (builder, offline) = (self.config.dockerfile.builder, self.offline);
         let (engine, recipe) = tokio::task::spawn_blocking(move || {

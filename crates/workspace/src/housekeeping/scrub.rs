@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::meaning::{Meanings, irreplaceable, names_of};
 use crate::building::Assembling;
 use crate::error::with_causes;
-use crate::{Phase, Result, Workspace};
+use crate::{Error, Phase, Result, Workspace};
 
 /// How often what is missing is looked for anew: a manifest that is back tells of blobs that nobody knew to be needed.
 const ROUNDS: usize = 3;
@@ -79,6 +79,8 @@ pub enum CorruptState {
 struct Missing {
     needed_by: BTreeMap<Digest, BTreeSet<String>>,
     reasons: BTreeMap<Digest, String>,
+    /// Those that somewhere has, and that were not asked for: the network is not to be used.
+    unasked: BTreeSet<Digest>,
     /// The locks that stand on some of them, with these.
     locks: Vec<(Digest, Platform, BTreeSet<Digest>)>,
 }
@@ -119,6 +121,7 @@ impl Workspace {
                     false => CorruptState::MovedAside,
                     true if self.store.contains(&digest) => CorruptState::Repaired,
                     true if needed_by.is_empty() => CorruptState::NotNeeded,
+                    true if missing.unasked.contains(&digest) => CorruptState::MovedAside,
                     true => CorruptState::Lost,
                 };
                 let what = meanings.name(&digest).map(str::to_owned);
@@ -242,6 +245,10 @@ impl Workspace {
             let fetched = self.fetcher().await?.artifact(&artifact.url, digest, size).await;
             let reason = match fetched {
                 Ok(_) => format!("fetched from {}", artifact.url),
+                Err(provenv_fetch::Error::Offline(_)) => {
+                    missing.unasked.insert(*digest);
+                    continue;
+                }
                 Err(error) => with_causes(&error),
             };
             missing.reasons.insert(*digest, reason);
@@ -260,6 +267,9 @@ impl Workspace {
                         missing.reasons.insert(*digest, format!("pulled from {}", base.reference));
                     }
                     Ok(()) => {}
+                    Err(Error::Registry(provenv_registry::Error::Offline { .. })) => {
+                        missing.unasked.insert(*digest);
+                    }
                     Err(error) => {
                         missing.reasons.entry(*digest).or_insert_with(|| with_causes(error));
                     }
@@ -280,18 +290,23 @@ impl Workspace {
                 if self.store.contains(&one) {
                     missing.reasons.insert(one, "made again".to_owned());
                 } else if let Err(why) = &made {
-                    missing.reasons.entry(one).or_insert_with(|| why.clone());
+                    // What it is made of is to be fetched first.
+                    if why.is_offline {
+                        missing.unasked.insert(one);
+                    }
+                    missing.reasons.entry(one).or_insert_with(|| why.text.clone());
                 }
             }
         }
         Ok(())
     }
 
-    async fn made_again(&self, digest: &Digest, lock: &Lock, platform: Platform) -> Result<(), String> {
+    async fn made_again(&self, digest: &Digest, lock: &Lock, platform: Platform) -> Result<(), NotMade> {
         if platform != Platform::host() {
-            return Err(format!("it can be made again on a machine that is {platform}"));
+            let text = format!("it can be made again on a machine that is {platform}");
+            return Err(NotMade { text, is_offline: false });
         }
-        let say = |error: crate::Error| with_causes(&error);
+        let say = |error: Error| NotMade { text: with_causes(&error), is_offline: is_offline(&error) };
         let _lease = self.image_lease(digest, platform).await.map_err(say)?;
         let mut forms = self.catalogue.forms(digest, platform).await.map_err(|error| say(error.into()))?;
         if forms.is_empty() {
@@ -301,5 +316,23 @@ impl Workspace {
             self.assemble(lock, platform, form, Assembling::Mending).await.map_err(say)?;
         }
         Ok(())
+    }
+}
+
+/// Why something could not be made again.
+struct NotMade {
+    text: String,
+    /// What it is made of is not here, and the network is not to be used.
+    is_offline: bool,
+}
+
+/// Whether something failed because the network is not to be used.
+fn is_offline(error: &Error) -> bool {
+    match error {
+        Error::Fetch(error) | Error::Image(provenv_image::Error::Fetch(error)) => {
+            matches!(error, provenv_fetch::Error::Offline(_))
+        }
+        Error::Registry(error) => matches!(error, provenv_registry::Error::Offline { .. }),
+        _ => false,
     }
 }

@@ -104,6 +104,13 @@ impl Workspace {
             .collect()
     }
 
+    /// A key as people know it: `NAME (sha256:…)` where it is one of this workspace's.
+    pub(crate) fn called(&self, id: &Digest) -> String {
+        // Keys that cannot be read are told of where they are used.
+        let known = self.keys().unwrap_or_default().into_iter().find(|key| key.id == *id);
+        known.map_or_else(|| id.to_string(), |key| format!("{} ({id})", key.name))
+    }
+
     /// A key by its name in this workspace, or the one in a file.
     pub fn key_details(&self, key: &str, folder: &Path) -> Result<KeyDetails> {
         if let Some(found) = self.keys()?.into_iter().find(|found| found.name == key) {

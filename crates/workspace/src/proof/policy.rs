@@ -74,14 +74,21 @@ impl Policy {
         // What its steps asked and took is on no record.
         let by_dockerfile = of_kind(&["base"]).any(Resource::is_of_dockerfile);
         let steps = |name, what| Check::failed(name, format!("a Dockerfile was run: {what} is not known"));
+        // What a receipt says that nobody has signed, who signs now does not know either.
+        let taken = build.external_parameters.lock_taken_from.as_ref();
+        let unsigned = taken.filter(|from| from.signed_by.is_none()).map(|from| from.place.as_str());
         let mut checks = Vec::new();
         if let Some(builders) = &self.builders {
             let id = &run.builder.id;
-            checks.push(Check::of("builder", builders.contains(id), format!("built by {id}")));
+            let good = builders.contains(id);
+            let detail = format!("built by {id}{}", unless(good, "may build", builders));
+            checks.push(Check::of("builder", good, detail));
         }
         if let Some(indexes) = &self.indexes {
             let check = if build.external_parameters.lock_from_file {
                 Check::failed("indexes", "the lock came as a file: which indexes were asked is not known")
+            } else if let Some(place) = unsigned {
+                Check::failed("indexes", not_vouched(place, "from which indexes"))
             } else if by_dockerfile {
                 steps("indexes", "which indexes its steps asked")
             } else {
@@ -115,7 +122,8 @@ impl Policy {
             };
             let good = !names.is_empty() && names.iter().all(|name| allowed(name));
             let how = if by_dockerfile { " by a Dockerfile" } else { "" };
-            checks.push(Check::of("base", good, format!("stands on {}{how}", names.join(", "))));
+            let allowed = unless(good, "may be stood on", bases);
+            checks.push(Check::of("base", good, format!("stands on {}{how}{allowed}", names.join(", "))));
         }
         if self.published_only {
             let made: Vec<String> = of_kind(&["built"]).map(shown).collect();
@@ -133,7 +141,10 @@ impl Policy {
             });
         }
         if let Some(max_age) = self.max_age {
-            checks.push(age(run.metadata.started_on, max_age, now));
+            checks.push(match unsigned {
+                Some(place) => Check::failed("age", not_vouched(place, "when")),
+                None => age(run.metadata.started_on, max_age, now),
+            });
         }
         checks
     }
@@ -153,7 +164,18 @@ fn age(chosen: Option<Timestamp>, max_age: Span, now: Timestamp) -> Check {
     };
     let seconds = now.duration_since(chosen).as_secs_f64();
     let good = seconds <= most && seconds >= -300.0;
-    Check::of("age", good, format!("its artifacts were chosen at {chosen}"))
+    Check::of(
+        "age",
+        good,
+        format!(
+            "its artifacts were chosen at {chosen:.0}{}",
+            if good { String::new() } else { format!("; at most {max_age:#} may have passed") }
+        ),
+    )
+}
+
+fn not_vouched(place: &str, what: &str) -> String {
+    format!("the lock was taken from {place}, and nobody signed {what} its artifacts were chosen")
 }
 
 fn all_below<'a>(
@@ -169,12 +191,25 @@ fn all_below<'a>(
             let detail = match &resource.name {
                 Some(name) => format!("{name} is from {uri}"),
                 None => format!("{uri} is not allowed"),
-            };
+            } + &unless(false, "is allowed, and what is below", allowed);
             return Check::failed(name, detail);
         }
         count += 1;
     }
     Check::of(name, true, format!("{count} of {count} are allowed"))
+}
+
+/// What the policy allows, where something else was found.
+fn unless(good: bool, may: &str, allowed: &[impl ToString]) -> String {
+    if good {
+        return String::new();
+    }
+    let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+    if allowed.is_empty() {
+        "; by the policy nothing is".to_owned()
+    } else {
+        format!("; by the policy {} {may}", allowed.join(", "))
+    }
 }
 
 fn shown(resource: &Resource) -> String {

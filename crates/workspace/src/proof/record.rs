@@ -4,7 +4,7 @@ use std::path::Path;
 
 use provenv_definition::{Definition, Digest, Platform, definition_digest};
 use provenv_image::proof::statement::LOCAL_BUILDER;
-use provenv_image::proof::{Part, Recorded, Statement, provenance};
+use provenv_image::proof::{Part, Recorded, Statement, TakenFrom, provenance};
 use provenv_lock::{Lock, Receipt};
 
 use super::ProofError;
@@ -21,6 +21,7 @@ pub(crate) struct Record {
     receipt: Receipt,
     receipt_digest: Digest,
     receipt_text: String,
+    taken_from: Option<TakenFrom>,
     builder: String,
 }
 
@@ -36,6 +37,7 @@ impl Record {
             lock_digest: self.origin.lock,
             receipt: &self.receipt,
             receipt_digest: self.receipt_digest,
+            taken_from: self.taken_from.as_ref(),
             builder: &self.builder,
         };
         recorded.statement()
@@ -112,8 +114,19 @@ impl Workspace {
             self.catalogue.definition(&lock.definition).await?.ok_or_else(|| gap("definition"))?;
         let (receipt_digest, receipt_text, receipt) =
             self.catalogue.first_receipt(&origin.lock).await?.ok_or_else(|| gap("receipt"))?;
+        let taken_from = self.catalogue.taken_from(&receipt_digest).await?;
         let builder = self.config.provenance.builder.as_ref();
         let builder = builder.map_or_else(|| LOCAL_BUILDER.to_owned(), ToString::to_string);
-        Ok(Record { origin, definition, lock, lock_text, receipt, receipt_digest, receipt_text, builder })
+        Ok(Record {
+            origin,
+            definition,
+            lock,
+            lock_text,
+            receipt,
+            receipt_digest,
+            receipt_text,
+            taken_from,
+            builder,
+        })
     }
 }

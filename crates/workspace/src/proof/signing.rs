@@ -23,6 +23,9 @@ pub struct Signed {
     pub image: Digest,
     /// The key that signed.
     pub key: Digest,
+    /// The same, with its name in this workspace if it has one.
+    #[serde(skip)]
+    pub signer: String,
     /// What was signed.
     pub predicate_type: String,
     /// Digest of the envelope.
@@ -120,6 +123,7 @@ impl Workspace {
         }
         Ok(Signed {
             image: image.manifest,
+            signer: self.called(&id),
             key: id,
             predicate_type: PREDICATE_TYPE.to_owned(),
             envelope: referrer.layers[0].digest,

@@ -6,7 +6,7 @@ use provenv_definition::{Definition, Digest, Platform};
 use provenv_image::oci::Image;
 use provenv_image::proof::provenance::{DEFINITION_TYPE, LOCK_TYPE};
 use provenv_image::proof::statement::{PAYLOAD_TYPE, PREDICATE_TYPE, STATEMENT_TYPE};
-use provenv_image::proof::{Envelope, PublicKey, Statement, dsse};
+use provenv_image::proof::{Envelope, PublicKey, Statement, TakenFrom, dsse};
 use provenv_lock::Lock;
 use serde::Serialize;
 
@@ -48,6 +48,12 @@ pub struct Verified {
     /// The lock it was made from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock: Option<Digest>,
+    /// The receipt that the signature stands for.
+    #[serde(skip)]
+    pub(crate) receipt: Option<Digest>,
+    /// Where the lock was taken from, where who built did not resolve it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock_taken_from: Option<TakenFrom>,
     /// What was checked, in order.
     pub checks: Vec<Check>,
 }
@@ -141,7 +147,7 @@ impl Workspace {
         if signed {
             match believe(evidence, &keys) {
                 Ok((statement, key)) => {
-                    checks.push(Check::of("signature", true, format!("by key {}", key.id())));
+                    checks.push(Check::of("signature", true, format!("by key {}", self.called(&key.id()))));
                     checks.push(Check::of("subject", true, format!("is about {}", evidence.image)));
                     believed = Some((statement, key));
                 }
@@ -153,6 +159,7 @@ impl Workspace {
         let statement = believed.as_ref().map(|(statement, _)| statement);
         if let Some(statement) = statement {
             checks.extend(self.check_lock_of(evidence, statement).await?);
+            checks.extend(self.receipt(statement));
             checks.extend(policy.check(statement, jiff::Timestamp::now()));
         }
         let lock = match statement {
@@ -172,6 +179,10 @@ impl Workspace {
             key: believed.as_ref().map(|(_, key)| key.id()),
             builder: statement.map(|statement| statement.predicate.run_details.builder.id.clone()),
             lock,
+            receipt: statement.and_then(Statement::receipt),
+            lock_taken_from: statement.and_then(|statement| {
+                statement.predicate.build_definition.external_parameters.lock_taken_from.clone()
+            }),
             checks,
         })
     }
@@ -284,6 +295,25 @@ impl Workspace {
         let image = self.assemble(&lock, evidence.platform, evidence.form, Assembling::Again).await?;
         drop(pin);
         Ok(compare(evidence, &image))
+    }
+
+    /// Who chose what the image is made of, where that was not who signs.
+    fn receipt(&self, statement: &Statement) -> Option<Check> {
+        let parameters = &statement.predicate.build_definition.external_parameters;
+        let TakenFrom { place, signed_by } = parameters.lock_taken_from.as_ref()?;
+        Some(match signed_by {
+            Some(key) => {
+                let key = self.called(key);
+                let detail = format!("was taken from {place}, signed by key {key}, which the builder trusts");
+                Check::of("receipt", true, detail)
+            }
+            None => Check::skipped(
+                "receipt",
+                format!(
+                    "was taken from {place}, where nobody had signed it: the builder did not choose the artifacts"
+                ),
+            ),
+        })
     }
 }
 

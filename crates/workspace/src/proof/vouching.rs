@@ -15,8 +15,18 @@ use crate::{Result, Workspace, user_name};
 
 /// What a trusted key has signed of an image.
 pub(crate) struct Vouched {
-    key: Digest,
+    /// The key.
+    pub key: Digest,
+    /// Digest of the receipt that it names, if it stands for when and from what the lock was chosen.
+    receipt: Option<Digest>,
     envelopes: Vec<Vec<u8>>,
+}
+
+impl Vouched {
+    /// Whether this is the receipt that was signed.
+    pub(crate) fn is_of(&self, receipt: &str) -> bool {
+        self.receipt == Some(Digest::of(receipt.as_bytes()))
+    }
 }
 
 impl Workspace {
@@ -47,7 +57,7 @@ impl Workspace {
             Envelope::from_bytes(bytes).is_ok_and(|envelope| envelope.verify(slice::from_ref(key)).is_ok())
         };
         let envelopes = evidence.of_type(dsse::ENVELOPE_TYPE).filter(is_its).map(<[u8]>::to_vec).collect();
-        Ok(Ok(Vouched { key: key.id(), envelopes }))
+        Ok(Ok(Vouched { key: key.id(), receipt: statement.receipt(), envelopes }))
     }
 
     /// Keeps what was signed with the image, so that it can be verified here and handed on.

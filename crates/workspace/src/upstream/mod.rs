@@ -12,6 +12,7 @@ mod reporting;
 use std::path::{Path, PathBuf};
 
 use provenv_definition::{Digest, Environment};
+use provenv_image::proof::TakenFrom;
 use provenv_lock::{Lock, Receipt};
 use provenv_registry::Keychain;
 
@@ -87,7 +88,8 @@ impl Workspace {
         if self.catalogue.receipt(&receipt).await?.is_none() || self.catalogue.lock(&lock).await?.is_none() {
             let lock_bytes = remote.part(&found, "lock").await?;
             let receipt_bytes = remote.part(&found, "receipt").await?;
-            self.take_in(&found.environment, &lock_bytes, receipt_bytes).await?.map_err(&unsound)?;
+            let from = TakenFrom { place: remote.url(), signed_by: None };
+            self.take_in(&found.environment, &lock_bytes, receipt_bytes, &from).await?.map_err(&unsound)?;
         }
         let EnvironmentDetails { created_at, created_by, from, archived, environment, .. } = found;
         let row = MirroredVersion {
@@ -118,6 +120,7 @@ impl Workspace {
         environment: &Environment,
         lock_bytes: &[u8],
         receipt_bytes: Vec<u8>,
+        from: &TakenFrom,
     ) -> Result<Result<(), String>> {
         let definition = &environment.definition;
         let digest = provenv_definition::definition_digest(definition);
@@ -144,7 +147,7 @@ impl Workspace {
         }
         // What it names that the definition does not is fetched as a stranger's.
         self.distrust_lock(definition, &lock).await?;
-        self.catalogue.import_resolution(definition, &lock, &receipt, &text).await?;
+        self.catalogue.import_resolution(definition, &lock, &receipt, &text, Some(from)).await?;
         Ok(Ok(()))
     }
 

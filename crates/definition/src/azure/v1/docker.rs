@@ -143,6 +143,7 @@ impl<'s> Reader<'s, '_> {
         self.read.files.extend(found.file);
         self.read.origins.base = Some(place);
         self.read.origins.base_images = found.images;
+        self.read.origins.base_steps = found.steps;
         self.read.environment.definition.base = found.base.unwrap_or_default();
     }
 
