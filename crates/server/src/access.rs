@@ -101,7 +101,7 @@ pub(crate) async fn admit(
     }
 }
 
-async fn decide(
+pub(crate) async fn decide(
     server: &Server,
     needs: Option<Needs>,
     workspace: Option<&String>,
@@ -124,23 +124,31 @@ async fn decide(
             (Some(role), _) if role >= needed => {}
             // Whether it is there is not for those who have no role in it.
             (None, Some(workspace)) => return Err(no_workspace(workspace)),
-            (_, place) => {
-                let place = place.map_or("on this server".to_owned(), |name| format!("in `{name}`"));
-                let has = role.map_or("no role".to_owned(), |role| format!("the role {role}"));
-                return Err(Problem::new(
-                    StatusCode::FORBIDDEN,
-                    "role-too-low",
-                    format!("`{user}` has {has} {place}, and this needs {needed}"),
-                )
-                .hint(if identity.scope.is_narrow() {
-                    "this token was made for less than its user may: take another"
-                } else {
-                    "an owner can give another role"
-                }));
-            }
+            (_, place) => return Err(role_too_low(&identity, role, place, needed)),
         }
     }
     Ok(Some(Caller { user, identity, role }))
+}
+
+/// Said of whoever would need another role.
+pub(crate) fn role_too_low(
+    identity: &Identity,
+    role: Option<Role>,
+    workspace: Option<&String>,
+    needed: Role,
+) -> Box<Problem> {
+    let place = workspace.map_or("on this server".to_owned(), |name| format!("in `{name}`"));
+    let has = role.map_or("no role".to_owned(), |role| format!("the role {role}"));
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "role-too-low",
+        format!("`{}` has {has} {place}, and this needs {needed}", identity.user),
+    )
+    .hint(if identity.scope.is_narrow() {
+        "this token was made for less than its user may: take another"
+    } else {
+        "an owner can give another role"
+    })
 }
 
 /// Who a request is from, by its token or session; `None` where it has none, or one that does not hold.

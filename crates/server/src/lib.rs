@@ -11,6 +11,7 @@ mod backup;
 mod database;
 mod limits;
 mod metrics;
+mod page;
 mod problem;
 mod pulls;
 mod registry;
@@ -31,7 +32,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
@@ -158,7 +159,8 @@ pub async fn serve(
     let root = server.root.clone();
     let owner_token = begin(&server, options.owner_token).await?;
     let door = Door::open(&options.listen, options.tls.as_ref()).await?;
-    let scheme = if door.is_secure() { "https" } else { "http" };
+    let door_is_secure = door.is_secure();
+    let scheme = if door_is_secure { "https" } else { "http" };
     let (address, workers) = (door.address(), options.workers);
     let about = Served { url: format!("{scheme}://{address}"), address, root, workers, owner_token };
     ready(&about).map_err(ServeError::Say)?;
@@ -172,7 +174,7 @@ pub async fn serve(
         std::future::pending::<()>().await;
     };
     let result = tokio::select! {
-        result = door.serve(app(&server), GRACE, stop) => result,
+        result = door.serve(app(&server, door_is_secure), GRACE, stop) => result,
         () = telling => Ok(()),
     };
     let _ = tell.send(true);
@@ -225,7 +227,7 @@ async fn begin(server: &Server, owner_token: bool) -> Result<Option<String>, Ser
 }
 
 /// Everything that is answered.
-fn app(server: &Arc<Server>) -> Router {
+fn app(server: &Arc<Server>, is_secure: bool) -> Router {
     let (routes, _) = api::routes();
     let api = routes
         .route_layer(from_fn_with_state(Arc::clone(server), again::once))
@@ -241,19 +243,25 @@ fn app(server: &Arc<Server>) -> Router {
         .route("/v2/", any(registry::answer))
         .route("/v2/{*rest}", any(registry::answer))
         .layer(DefaultBodyLimit::disable());
+    let page = page::routes(server, api.clone().with_state(Arc::clone(server)), is_secure);
     api.merge(registry)
+        .with_state::<()>(Arc::clone(server))
+        .merge(page)
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server has a defect")
                 .into_response()
         }))
         .layer(from_fn_with_state(Arc::clone(server), limits::around))
         .layer(from_fn_with_state(Arc::clone(server), observe))
-        .with_state(Arc::clone(server))
 }
 
-async fn nothing(uri: Uri) -> Box<Problem> {
+async fn nothing(uri: Uri, headers: HeaderMap) -> Response {
+    if page::is_browser(&headers) {
+        return page::nothing_at(uri.path());
+    }
     Problem::missing("no-such-path", format!("there is nothing at {}", uri.path()))
         .hint("GET /openapi.json describes what there is")
+        .into_response()
 }
 
 async fn not_allowed(method: Method, uri: Uri) -> Box<Problem> {

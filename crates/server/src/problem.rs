@@ -99,6 +99,13 @@ impl Problem {
         self.retry_after
     }
 
+    /// Tells whoever has the server what clients are not told.
+    pub fn log(&self) {
+        if let Some(fault) = &self.fault {
+            tracing::error!(fault, "a request failed");
+        }
+    }
+
     /// What is no client's doing: it may name files, so that clients are told nothing but that it happened.
     pub fn fault(error: &(dyn std::error::Error + 'static)) -> Box<Self> {
         let mut problem = Self::new(
@@ -129,9 +136,7 @@ fn is_of_database(error: &(dyn std::error::Error + 'static)) -> bool {
 
 impl IntoResponse for Box<Problem> {
     fn into_response(self) -> Response {
-        if let Some(fault) = &self.fault {
-            tracing::error!(fault, "a request failed");
-        }
+        self.log();
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&*self).unwrap_or_default();
         let mut response = (status, body).into_response();

@@ -9,7 +9,7 @@ use provenv_image::Asked;
 use provenv_image::export::Destination;
 use provenv_image::form::{EPOCH, Form, Packing};
 use provenv_image::oci::Image;
-use provenv_lock::{BaseLock, Lock, PlatformLock, PostLink, PypiSource};
+use provenv_lock::{Lock, PlatformLock, PostLink, PypiSource};
 use provenv_store::{Lease, Roots, Store};
 use serde::{Deserialize, Serialize};
 
@@ -580,11 +580,6 @@ impl Workspace {
         let platform_lock = lock.platforms.get(&row.platform).ok_or(Error::NoPlatform(row.platform))?;
         let log = self.catalogue.build_log(&row.lock, &row.image.manifest).await?;
         let log = log.and_then(|log| fs_err::read_to_string(self.root.join(log)).ok());
-        let base = match &platform_lock.base {
-            BaseLock::Debian { suite } => format!("debian/{suite}"),
-            BaseLock::Image(image) => format!("{} ({})", image.reference, image.manifest),
-            BaseLock::Dockerfile(made) => format!("Dockerfile ({})", made.manifest),
-        };
         Ok(ImageDetails {
             digest: row.image.manifest,
             config: row.image.config,
@@ -593,7 +588,7 @@ impl Workspace {
             epoch: row.form.epoch,
             most_layers: row.form.layers,
             size: row.image.size(),
-            base,
+            base: crate::planning::base_text(&platform_lock.base),
             python: platform_lock.python.as_ref().map(|python| python.version.clone()),
             lock: row.lock,
             definition: lock.definition,
@@ -754,7 +749,7 @@ pub(crate) fn blobs_of(image: &Image) -> Roots {
 }
 
 /// Every package of a lock, for people.
-fn packages(lock: &PlatformLock) -> Vec<PackageSummary> {
+pub(crate) fn packages(lock: &PlatformLock) -> Vec<PackageSummary> {
     let debian = lock.debian.iter().map(|package| PackageSummary {
         ecosystem: "deb".into(),
         name: package.name.clone(),

@@ -224,6 +224,23 @@ pub fn read_text(name: &str, text: &str) -> Result<ReadEnvironment> {
     }
 }
 
+/// All there is to say about the text of a file that a stranger sent, as `env check` says it, in the order of lines. What names
+/// other files is refused: what these hold is not for a stranger to see.
+pub fn check_text(name: &str, text: &str) -> Result<Vec<Diagnostic>> {
+    match read_text(name, text) {
+        Ok(_) | Err(Error::Definition(_)) => {}
+        Err(error) => return Err(error),
+    }
+    let folder = tempfile::tempdir().map_err(|source| Error::Io {
+        what: "could not make a folder to read the text in".to_owned(),
+        source,
+    })?;
+    let path = folder.path().join(name);
+    let remarks = provenv_definition::lint_str(text, &path).remarks.into_iter();
+    let own = remarks.filter(|remark| remark.file.as_ref().is_none_or(|file| *file == path));
+    Ok(own.map(|remark| Diagnostic { file: remark.file.as_ref().map(|_| name.into()), ..remark }).collect())
+}
+
 /// Refuses a definition that names what is on the machine that reads it: files, folders, variables of the environment. On a
 /// server these would be the server's own, and not for whoever sent it.
 pub fn refuse_local(environment: &Environment) -> Result<()> {

@@ -36,6 +36,7 @@ mod lock_file;
 mod locking;
 mod missing;
 mod places;
+mod planning;
 mod platforms;
 mod post_link;
 mod proof;
@@ -75,10 +76,10 @@ pub use dockerfile::{BuildSecret, Builder, DockerfileError, MissingEngine};
 pub use environments::{EnvironmentDetails, RegisterOptions, Registered};
 pub use error::{Error, causes, is_away};
 pub use exporting::ExportOptions;
-pub use finding::{EnvironmentPage, Find, Include, Kind, Term};
+pub use finding::{EnvironmentPage, Facets, Find, Include, Kind, Term};
 pub use hosting::{
-    Door, HostingError, Mounted, SentEnvironment, StopSignal, UnbuiltVersion, Visitor, end_with, read_text,
-    refuse_local,
+    Door, HostingError, Mounted, SentEnvironment, StopSignal, UnbuiltVersion, Visitor, check_text, end_with,
+    read_text, refuse_local,
 };
 pub use housekeeping::{
     CorruptBlob, CorruptState, GcImage, GcItem, GcOptions, GcSummary, KeepPolicy, ScrubSummary, StatsSummary,
@@ -97,6 +98,7 @@ pub use lineage::{
 };
 pub use lock_file::CheckedLock;
 pub use locking::{Locked, Upgraded};
+pub use planning::{Chosen, Plan, PlatformPlan};
 pub use platforms::BuiltAll;
 pub use post_link::ScriptChoice;
 pub use proof::{

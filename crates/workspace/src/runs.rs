@@ -1,6 +1,6 @@
 //! The record of runs: listed, shown, their logs.
 
-use std::io::Write;
+use std::io::{Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use provenv_definition::Digest;
@@ -75,6 +75,23 @@ impl Workspace {
     pub async fn run_log(&self, id: &str, to: &mut (dyn Write + Send)) -> Result<()> {
         let run = self.run_details(id).await?;
         copy_log(&run.folder.join("log.txt"), &format!("run {}", run.id), to)
+    }
+
+    /// The end of the log of a run, `most` bytes at most; `None` where none was kept.
+    pub async fn run_log_end(&self, id: &str, most: u64) -> Result<Option<Vec<u8>>> {
+        let run = self.run_details(id).await?;
+        let read = |mut file: fs_err::File| {
+            let from = file.metadata()?.len().saturating_sub(most);
+            file.seek(SeekFrom::Start(from))?;
+            let mut bytes = Vec::new();
+            file.take(most).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        match fs_err::File::open(run.folder.join("log.txt")).and_then(read) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).doing(|| format!("could not read the log of run {}", run.id)),
+        }
     }
 
     pub(crate) async fn details_of(&self, mut row: RunRow) -> Result<RunDetails> {

@@ -9,6 +9,7 @@ mod deleting;
 mod describing;
 mod documents;
 mod environments;
+mod facets;
 mod filling;
 mod finding;
 pub mod history;

@@ -1,5 +1,6 @@
 //! Environments are found: by name, tag, kind, creator and date, and by what is in them.
 
+mod facets;
 mod term;
 
 use std::collections::HashMap;
@@ -10,6 +11,7 @@ pub use crate::catalogue::Include;
 use crate::catalogue::{Condition, Criteria, EnvironmentRow, FoundRow};
 use crate::curated::{PREFIX, is_curated};
 use crate::{EnvironmentDetails, Error, Result, Workspace};
+pub use facets::Facets;
 pub use term::Term;
 
 /// How the packages of an environment come about.

@@ -1,0 +1,259 @@
+//! The page without a browser: who sees what, what forms are taken, what browsers are told.
+
+use super::client::{Answer, Client};
+use super::support::skip;
+use super::team::{DEFAULT, Team, post, problem};
+use serde_json::json;
+
+/// Whoever shows this token in the cookie of the page.
+fn browser(team: &Team, token: &str) -> Client {
+    team.nobody().with("Accept", "text/html").with("Cookie", &format!("provenv_session={token}"))
+}
+
+/// What forms of somebody carry, as a page of theirs has it.
+fn form_token(client: &Client) -> String {
+    let page = client.get("/tokens").is(200).text();
+    let (_, rest) = page.split_once("name=\"form_token\" value=\"").unwrap();
+    rest.split('"').next().unwrap().to_owned()
+}
+
+/// Sends a form from a page of the server.
+fn form(client: &Client, path: &str, body: &str) -> Answer {
+    let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Sec-Fetch-Site", "same-origin")];
+    client.send("POST", path, &headers, body.as_bytes())
+}
+
+#[test]
+fn a_browser_sees_a_page_and_a_program_the_api() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path());
+    let token = team.served["owner_token"].as_str().unwrap();
+    let people = team.nobody().with("Accept", "text/html,application/xhtml+xml");
+    assert_eq!(people.get("/").is(303).must("Location"), "/sign-in?next=%2F");
+    assert_eq!(browser(&team, token).get("/").is(303).must("Location"), "/w/default/environments");
+    problem(team.nobody().get("/"), 404, "no-such-path");
+    problem(team.nobody().get("/nothing"), 404, "no-such-path");
+    let page = people.get("/nothing").is(404);
+    assert!(page.must("Content-Type").starts_with("text/html"), "{page:?}");
+    // A cookie is for pages alone: the API does not know it, so no other site can use it there.
+    problem(browser(&team, token).get("/api/v1/whoami"), 401, "token-needed");
+    problem(browser(&team, token).post(&format!("{DEFAULT}/environments"), b"{}"), 401, "token-needed");
+}
+
+#[test]
+fn browsers_load_nothing_from_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path());
+    let owner = browser(&team, team.served["owner_token"].as_str().unwrap());
+    for path in
+        ["/sign-in", "/workspaces", "/w/default/environments", "/w/default/nothing", "/w/nowhere/builds"]
+    {
+        let page = owner.get(path);
+        let policy = page.must("Content-Security-Policy");
+        assert!(policy.contains("default-src 'self'") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(page.must("Cache-Control"), "no-store");
+        let text = page.text();
+        assert!(
+            !text.contains("style=\"") && !text.contains("<style") && !text.contains("<script>"),
+            "{text}"
+        );
+        let links =
+            text.split(['"', '(']).filter(|part| part.starts_with("http:") || part.starts_with("https:"));
+        assert_eq!(links.collect::<Vec<_>>(), Vec::<&str>::new(), "{path}");
+        for asset in text.split('"').filter(|part| part.starts_with("/assets/")) {
+            let asset = team.nobody().get(asset).is(200);
+            assert!(asset.must("Cache-Control").contains("immutable"), "{asset:?}");
+            assert!(!asset.text().contains("url(http"), "it loads something from elsewhere");
+        }
+    }
+    team.nobody().get("/assets/look.0000000000000000.css").is(404);
+}
+
+#[test]
+fn forms_of_other_sites_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path());
+    let owner = browser(&team, team.served["owner_token"].as_str().unwrap());
+    let ann = browser(&team, &team.token("ann", None));
+    let token = form_token(&owner);
+    assert_ne!(token, form_token(&ann));
+    let good = format!("name=vision&form_token={token}");
+    let kind = ("Content-Type", "application/x-www-form-urlencoded");
+    let host = team.nobody().address.to_string();
+    for headers in [
+        &[kind][..],
+        &[kind, ("Sec-Fetch-Site", "cross-site")],
+        &[kind, ("Sec-Fetch-Site", "same-site"), ("Origin", &format!("http://{host}"))],
+        &[kind, ("Origin", "http://evil.example")],
+        &[kind, ("Origin", "null")],
+    ] {
+        let answer = owner.send("POST", "/workspaces", headers, good.as_bytes()).is(403);
+        assert!(answer.text().contains("form-not-ours"), "{headers:?}");
+        team.nobody().send("POST", "/sign-in", headers, b"token=pvt_x").is(403);
+    }
+    let other = form_token(&ann);
+    for body in ["name=vision", "name=vision&form_token=", &format!("name=vision&form_token={other}")] {
+        form(&owner, "/workspaces", body).is(403);
+    }
+    let names =
+        || team.owner.get("/api/v1/workspaces").is(200).json()["workspaces"].as_array().unwrap().len();
+    assert_eq!(names(), 1);
+    let own = [kind, ("Origin", &*format!("http://{host}"))];
+    owner.send("POST", "/workspaces", &own, good.as_bytes()).is(303);
+    assert_eq!(names(), 2);
+    assert_eq!(form(&owner, "/workspaces", &good).is(409).text().matches("workspace-exists").count(), 1);
+}
+
+#[test]
+fn a_session_begins_with_a_token_that_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path());
+    let token = team.token("ann", None);
+    let refused = form(&team.nobody(), "/sign-in", "token=pvt_wrong").is(401);
+    assert_eq!(refused.header("Set-Cookie"), None);
+    for next in ["//evil.example", "https://evil.example/", "/%5Cevil.example"] {
+        let entered = form(&team.nobody(), "/sign-in", &format!("token={token}&next={next}")).is(303);
+        assert_eq!(entered.must("Location"), "/");
+    }
+    let entered = form(&team.nobody(), "/sign-in", &format!("token={token}&next=%2Ftokens")).is(303);
+    assert_eq!(entered.must("Location"), "/tokens");
+    let cookie = entered.must("Set-Cookie");
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+    assert!(!cookie.contains("Secure"), "there is no TLS here: {cookie}");
+    let behind = team.nobody().with("X-Forwarded-Proto", "https");
+    let entered = form(&behind, "/sign-in", &format!("token={token}")).is(303);
+    assert!(entered.must("Set-Cookie").contains("; Secure"), "{entered:?}");
+    let ann = browser(&team, &token);
+    ann.get("/tokens").is(200);
+    let id = team.with(&token).get("/api/v1/tokens").is(200).json()["tokens"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    form(&ann, &format!("/tokens/{id}/revoke"), &format!("form_token={}", form_token(&ann))).is(303);
+    assert_eq!(ann.get("/tokens").is(303).must("Location"), "/sign-in?next=%2Ftokens");
+}
+
+/// Every page that is there without anything in a workspace, and the roles that see it.
+const PAGES: [(&str, &str); 8] = [
+    ("/w/default", "reader"),
+    ("/w/default/environments", "reader"),
+    ("/w/default/environments?kind=curated", "reader"),
+    ("/w/default/builds", "reader"),
+    ("/w/default/builds?status=failed", "reader"),
+    ("/w/default/runs", "reader"),
+    ("/w/default/new", "contributor"),
+    ("/w/default/members", "owner"),
+];
+
+#[test]
+fn pages_are_for_those_who_may_see_what_is_on_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path());
+    let roles = ["reader", "contributor", "owner"];
+    let stranger = browser(&team, &team.token("stranger", None));
+    let nobody = team.nobody().with("Accept", "text/html");
+    let people = roles.map(|role| (role, browser(&team, &team.token(&format!("a-{role}"), Some(role)))));
+    for (path, needed) in PAGES {
+        assert!(
+            nobody.get(path).is(303).must("Location").starts_with("/sign-in?next=%2Fw%2Fdefault"),
+            "{path}"
+        );
+        stranger.get(path).is(404);
+        for (role, client) in &people {
+            let may = roles.iter().position(|one| one == role) >= roles.iter().position(|one| *one == needed);
+            let status = client.get(path).status;
+            let is_shown = status == 200 || (path == "/w/default" && status == 303);
+            assert!(if may { is_shown } else { status == 403 }, "{path} {role}: {status}");
+        }
+    }
+    // What a reader may not ask of the API, no form asks for them.
+    let (_, reader) = &people[0];
+    let token = form_token(reader);
+    for (path, body) in [
+        ("/workspaces", "name=x"),
+        ("/w/default/new", "text=name%3A+x&file=environment.yaml&step=plan"),
+        ("/w/default/new", "text=name%3A+x&file=environment.yaml&step=register"),
+        ("/w/default/members", "user=a-reader&role=owner"),
+        ("/w/default/members/remove", "user=a-owner"),
+        ("/w/default/builds/job-1/cancel", ""),
+        ("/w/default/environments/x/1/build", ""),
+        ("/w/default/environments/x/1/archive", ""),
+        ("/w/default/environments/x/1/label", "label=prod"),
+    ] {
+        form(reader, path, &format!("{body}&form_token={token}")).is(403);
+        form(&nobody, path, body).is(303);
+        let token = form_token(&stranger);
+        let status = form(&stranger, path, &format!("{body}&form_token={token}")).status;
+        assert!(status == 403 || status == 404, "{path}: {status}");
+    }
+}
+
+#[test]
+fn nothing_of_the_server_is_read_by_what_is_pasted() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path());
+    let owner = browser(&team, team.served["owner_token"].as_str().unwrap());
+    let token = form_token(&owner);
+    for (file, text) in [
+        ("requirements.txt", "-r /etc/passwd\n"),
+        ("requirements.txt", "-r ../../server.db\n"),
+        ("../requirements.txt", "numpy\n"),
+        ("environment.yaml", "name: x\nbuild:\n  path: /etc\n"),
+    ] {
+        for step in ["check", "plan", "register"] {
+            let body: String =
+                form_urlencoded(&[("file", file), ("text", text), ("step", step), ("form_token", &token)]);
+            let answer = form(&owner, "/w/default/new", &body);
+            assert!((400..500).contains(&answer.status), "{file} {step}: {}", answer.status);
+            assert!(!answer.text().contains("root:x"), "{}", answer.text());
+        }
+    }
+    // What is wrong is said at its line, and what was pasted is still there.
+    let body = form_urlencoded(&[
+        ("file", "requirements.txt"),
+        ("text", "six\nnumpy===<>\n<script>alert(1)</script>\n"),
+        ("step", "check"),
+        ("form_token", &token),
+    ]);
+    let page = form(&owner, "/w/default/new", &body).is(422).text();
+    assert!(page.contains("numpy===&lt;&gt;") && page.contains("remark bad"), "{page}");
+    assert!(!page.contains("<script>alert"), "{page}");
+}
+
+fn form_urlencoded(fields: &[(&str, &str)]) -> String {
+    let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect::<Vec<_>>().join("&")
+}
+
+#[test]
+fn a_page_of_what_is_not_there_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path());
+    let owner = browser(&team, team.served["owner_token"].as_str().unwrap());
+    for path in [
+        "/w/nowhere/environments",
+        "/w/default/environments/nothing",
+        "/w/default/environments/nothing/1",
+        "/w/default/environments/..%2f..%2fserver.db/1",
+        "/w/default/diff?old=nothing:1&new=nothing:2",
+        "/w/default/builds/nothing",
+        "/w/default/runs/nothing",
+        "/w/default/runs/..%2f..%2f..",
+    ] {
+        let page = owner.get(path).is(404);
+        assert!(page.must("Content-Type").starts_with("text/html"), "{path}");
+    }
+    // What was looked for and cannot be understood stays in its field.
+    let page = owner.get("/w/default/environments?q=colour:red").is(200).text();
+    assert!(page.contains("value=\"colour:red\"") && page.contains("is not known"), "{page}");
+    // Shipped ones are there, though nobody registered them.
+    let page = owner.get("/w/default/environments?kind=curated").is(200).text();
+    let Some((_, rest)) = page.split_once("href=\"/w/default/environments/") else {
+        return skip(&format!("nothing is shipped: {page}"));
+    };
+    owner.get(&format!("/w/default/environments/{}", rest.split('"').next().unwrap())).is(200);
+    let ann = post(&team.owner, "/api/v1/tokens", &json!({ "user": "ann" })).is(201).json();
+    assert!(
+        browser(&team, ann["secret"].as_str().unwrap()).get("/workspaces").is(200).text().contains("no role")
+    );
+}

@@ -1,0 +1,134 @@
+//! Two versions side by side.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::response::Html;
+use maud::{Markup, html};
+use provenv_definition::Difference;
+use provenv_workspace::{DiffOptions, EcosystemDiff, EnvironmentDiff};
+use serde::Deserialize;
+
+use super::Page;
+use super::apart::apart;
+use super::environments::reference_path;
+use super::layout::{Frame, Section, badge, trail};
+use super::refused::Result;
+use super::session::Visitor;
+use super::words::{bytes, segment, sentence};
+use crate::problem::Problem;
+
+/// Which two, each `name:version`.
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    old: String,
+    new: String,
+}
+
+pub(super) async fn show(
+    State(page): State<Arc<Page>>,
+    visitor: Visitor,
+    Path(workspace): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Html<String>> {
+    let opened = page.server.workspace(&workspace).await?;
+    let mut references = Vec::new();
+    for text in [&asked.old, &asked.new] {
+        // Looked up by the catalogue's rules first: what is not registered names no file of the server either.
+        let (name, version) = text
+            .rsplit_once(':')
+            .ok_or_else(|| Problem::bad("parameter-invalid", format!("`{text}` is not like NAME:VERSION")))?;
+        let found = opened.workspace.version_details(name, version).await?;
+        references.push(format!("{name}:{}", found.version.unwrap_or_default()));
+    }
+    let pair = references.clone();
+    // What is shipped and was not used here is locked for it.
+    let work = move || async move {
+        let workspace = &opened.workspace;
+        workspace.diff(&pair[0], &pair[1], workspace.root(), &DiffOptions::default()).await
+    };
+    let diff = apart(work).await??;
+    let list = format!("/w/{}/environments", segment(&workspace));
+    let title = format!("{} → {}", references[0], references[1]);
+    let content = html! {
+        (trail(&[(list, "Environments")], "Compare"))
+        div.page-head {
+            h1 { a href=(reference_path(&workspace, &references[0])) { (references[0]) } " → " a href=(reference_path(&workspace, &references[1])) { (references[1]) } }
+            div.actions { a role="button" class="secondary outline" href={ "?old=" (segment(&references[1])) "&new=" (segment(&references[0])) } { "Turn around" } }
+        }
+        (differences(&diff))
+    };
+    Ok(Frame::new(&title, Some(&visitor), Section::Environments).page(&content))
+}
+
+fn differences(diff: &EnvironmentDiff) -> Markup {
+    html! {
+        @if diff.is_empty() { div.notice { p { "They ask for the same, and the same was chosen." } } }
+        @for note in &diff.notes { div.notice { p { (sentence(note)) } } }
+        @if let Some(asked) = diff.asked.as_ref().filter(|asked| !asked.is_empty()) {
+            section { h2 { "Asked for" } (asked_table(asked)) }
+        }
+        @for (platform, packages) in diff.packages.iter().flatten() {
+            section {
+                h2 { "Packages for " (platform) }
+                p { "From " (packages.total.old.packages) " packages, " (bytes(packages.total.old.size)) ", to " (packages.total.new.packages) ", " (bytes(packages.total.new.size)) "." }
+                @if packages.is_empty() { p { "The same on both sides." } }
+                @for (ecosystem, changes) in &packages.ecosystems { h3 { (ecosystem) } (packages_table(ecosystem, changes)) }
+            }
+        }
+        @for (platforms, side) in [(&diff.only_old, "the first"), (&diff.only_new, "the second")] {
+            @for platform in platforms { p { "Only " (side) " was locked for " (platform) "." } }
+        }
+    }
+}
+
+fn asked_table(asked: &[Difference]) -> Markup {
+    let cell = |text: &Option<String>| html! { @match text { Some(text) => code { (text) }, None => "–" } };
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="What is asked for differently" {
+            table {
+                thead { tr { th scope="col" { "Part" } th scope="col" { "Before" } th scope="col" { "After" } th scope="col" { "Image" } } }
+                tbody {
+                    @for one in asked {
+                        tr {
+                            th scope="row" { (one.part) @if let Some(name) = &one.name { " " code { (name) } } }
+                            td { (cell(&one.old)) }
+                            td { (cell(&one.new)) }
+                            td { @if one.counts { "may change" } @else { "stays" } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn packages_table(ecosystem: &str, changes: &EcosystemDiff) -> Markup {
+    let version = |version: &str, build: &Option<String>| match build {
+        Some(build) => format!("{version} {build}"),
+        None => version.to_owned(),
+    };
+    let size = |size: u64| if size > 0 { bytes(size) } else { "–".to_owned() };
+    html! {
+        div.scroll tabindex="0" role="region" aria-label={ "Changes in " (ecosystem) } {
+            table.changes {
+                thead { tr { th scope="col" { "Package" } th scope="col" { "Change" } th scope="col" { "Before" } th scope="col" { "After" } th.number scope="col" { "Size" } } }
+                tbody {
+                    @for one in &changes.changed {
+                        tr {
+                            th scope="row" { (one.name) } td { (badge("warn", "changed")) }
+                            td { (version(&one.old_version, &one.old_build)) } td { (version(&one.new_version, &one.new_build)) }
+                            td.number { (size(one.old_size)) " → " (size(one.new_size)) }
+                        }
+                    }
+                    @for one in &changes.added {
+                        tr { th scope="row" { (one.name) } td { (badge("good", "added")) } td { "–" } td { (version(&one.version, &one.build)) } td.number { (size(one.size)) } }
+                    }
+                    @for one in &changes.removed {
+                        tr { th scope="row" { (one.name) } td { (badge("bad", "removed")) } td { (version(&one.version, &one.build)) } td { "–" } td.number { (size(one.size)) } }
+                    }
+                }
+            }
+        }
+    }
+}
