@@ -15,6 +15,8 @@ if ! cmp -s "$here/requirements.txt" "$folder/installed.txt"; then
     cp "$here/requirements.txt" "$folder/installed.txt"
 fi
 rm -rf "$folder/team"
+# Schemathesis keeps what it found in the folder that it runs in.
+cd "$folder"
 # What is asked for in passing is not to be fetched: indexes and archives are where nobody listens.
 cat > "$folder/config.toml" <<'EOF'
 [limits]
