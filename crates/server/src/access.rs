@@ -124,7 +124,7 @@ pub(crate) async fn decide(
             (Some(role), _) if role >= needed => {}
             // Whether it is there is not for those who have no role in it.
             (None, Some(workspace)) => return Err(no_workspace(workspace)),
-            (_, place) => return Err(role_too_low(&identity, role, place, needed)),
+            (_, place) => return Err(role_too_low(&user, identity.scope.is_narrow(), role, place, needed)),
         }
     }
     Ok(Some(Caller { user, identity, role }))
@@ -132,7 +132,8 @@ pub(crate) async fn decide(
 
 /// Said of whoever would need another role.
 pub(crate) fn role_too_low(
-    identity: &Identity,
+    user: &str,
+    is_narrow: bool,
     role: Option<Role>,
     workspace: Option<&String>,
     needed: Role,
@@ -142,9 +143,9 @@ pub(crate) fn role_too_low(
     Problem::new(
         StatusCode::FORBIDDEN,
         "role-too-low",
-        format!("`{}` has {has} {place}, and this needs {needed}", identity.user),
+        format!("`{user}` has {has} {place}, and this needs {needed}"),
     )
-    .hint(if identity.scope.is_narrow() {
+    .hint(if is_narrow {
         "this token was made for less than its user may: take another"
     } else {
         "an owner can give another role"

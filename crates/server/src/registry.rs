@@ -33,7 +33,8 @@ async fn admitted(server: &Server, request: Request<Body>) -> Result<Response> {
         return Err(nobody(server, request.headers()));
     };
     server.limits.request(&identity)?;
-    let rest = request.uri().path().strip_prefix("/v2").unwrap_or_default().trim_start_matches('/').to_owned();
+    let rest =
+        request.uri().path().strip_prefix("/v2").unwrap_or_default().trim_start_matches('/').to_owned();
     if rest.is_empty() && matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(
             ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], "{}").into_response()

@@ -16,8 +16,8 @@ use crate::database::{Database, Deed};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::problem::{Problem, Result};
-use crate::sign_in::{Admission, Provider};
 use crate::secrets::{Held, Secrets};
+use crate::sign_in::{Admission, Provider};
 
 /// How many definitions are resolved at once: each may run a package manager.
 const RESOLVING: usize = 2;

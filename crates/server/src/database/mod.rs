@@ -7,8 +7,8 @@ mod answers;
 mod audit;
 mod jobs;
 mod people;
-mod sessions;
 mod secrets;
+mod sessions;
 
 use std::path::Path;
 

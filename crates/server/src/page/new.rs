@@ -52,7 +52,7 @@ fn must_contribute(visitor: &Visitor) -> Result<()> {
     if visitor.may_change() {
         Ok(())
     } else {
-        Err(role_too_low(&visitor.user, visitor.role, place, Role::Contributor).into())
+        Err(role_too_low(&visitor.user, visitor.is_narrow, visitor.role, place, Role::Contributor).into())
     }
 }
 

@@ -12,6 +12,7 @@ use crate::problem::Problem;
 pub(crate) type Result<T, E = Refused> = std::result::Result<T, E>;
 
 /// Why a page is not shown.
+#[derive(Debug)]
 pub(crate) enum Refused {
     /// Nobody is signed in; afterwards they go on to this path.
     SignIn(String),

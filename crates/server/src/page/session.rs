@@ -30,6 +30,8 @@ pub(crate) struct Visitor {
     pub workspace: Option<String>,
     /// Their role in it, or on the server where it names none.
     pub role: Option<Role>,
+    /// Whether they came with a token that is for less than they may.
+    pub is_narrow: bool,
     secret: String,
 }
 
@@ -40,6 +42,11 @@ impl Visitor {
             .map_err(|error| Problem::fault(&error))?;
         value.set_sensitive(true);
         Ok(value)
+    }
+
+    /// What their cookie holds.
+    pub fn secret(&self) -> &str {
+        &self.secret
     }
 
     /// What forms of theirs carry. Whoever does not know the secret cannot know it.
@@ -83,7 +90,7 @@ pub(super) async fn visitor(
     secret: String,
     workspace: Option<String>,
 ) -> Result<Option<Visitor>> {
-    let mut visitor = Visitor { user: String::new(), workspace, role: None, secret };
+    let mut visitor = Visitor { user: String::new(), workspace, role: None, is_narrow: false, secret };
     let mut headers = HeaderMap::new();
     let Ok(authorization) = visitor.authorization() else { return Ok(None) };
     headers.insert(header::AUTHORIZATION, authorization);
@@ -91,6 +98,7 @@ pub(super) async fn visitor(
     let needs = if visitor.workspace.is_some() { Needs::Role(Role::Reader) } else { Needs::Token };
     match decide(&page.server, Some(needs), visitor.workspace.as_ref(), &headers).await {
         Ok(Some(caller)) => {
+            visitor.is_narrow = caller.identity.scope.is_narrow();
             (visitor.user, visitor.role) = (caller.user, caller.role);
             Ok(Some(visitor))
         }

@@ -20,8 +20,8 @@ pub(super) struct Next {
     next: Option<String>,
 }
 
-pub(super) async fn show(Query(next): Query<Next>) -> Html<String> {
-    form(next.next.as_deref(), None)
+pub(super) async fn show(State(page): State<Arc<Page>>, Query(next): Query<Next>) -> Html<String> {
+    form(&page, next.next.as_deref(), None)
 }
 
 /// Takes a token.
@@ -32,7 +32,7 @@ pub(super) async fn enter(State(page): State<Arc<Page>>, request: Request) -> Re
     let token = fields.text("token").unwrap_or_default().to_owned();
     if visitor(&page, token.clone(), None).await?.is_none() {
         let why = "This token does not hold: it was not made here, was revoked, or has expired.";
-        return Ok((StatusCode::UNAUTHORIZED, form(next, Some(why))).into_response());
+        return Ok((StatusCode::UNAUTHORIZED, form(&page, next, Some(why))).into_response());
     }
     let mut response = Redirect::to(&own_path(next)).into_response();
     response.headers_mut().insert(header::SET_COOKIE, cookie(Some(&token), is_secure)?);
@@ -40,6 +40,8 @@ pub(super) async fn enter(State(page): State<Arc<Page>>, request: Request) -> Re
 }
 
 pub(super) async fn leave(State(page): State<Arc<Page>>, sent: Sent) -> Result<Response> {
+    // A token stays what it is; a session is over.
+    page.server.database.end_session(sent.visitor.secret()).await?;
     let mut response = Redirect::to("/sign-in").into_response();
     response.headers_mut().insert(header::SET_COOKIE, cookie(None, page.is_secure)?);
     tracing::info!(by = sent.visitor.user, "signed out of the page");
@@ -55,17 +57,22 @@ fn own_path(next: Option<&str>) -> String {
 }
 
 /// Other ways to sign in, each a link that leads back here.
-fn other_ways() -> Markup {
-    html! {}
+fn other_ways(page: &Page, next: Option<&str>) -> Markup {
+    let next: String = form_urlencoded::byte_serialize(own_path(next).as_bytes()).collect();
+    html! {
+        @if let Some(label) = page.server.provider_label() {
+            p { a role="button" href={ "/sign-in/oidc?next=" (next) } { "Sign in with " (label) } }
+        }
+    }
 }
 
-fn form(next: Option<&str>, why: Option<&str>) -> Html<String> {
+fn form(page: &Page, next: Option<&str>, why: Option<&str>) -> Html<String> {
     let content = html! {
         div.sign-in {
             h1 { "Sign in" }
             p.lead { "The machine-learning environments of your team." }
             @if let Some(why) = why { div.notice.bad role="alert" { p { (why) } } }
-            (other_ways())
+            (other_ways(page, next))
             form method="post" action="/sign-in" {
                 @if let Some(next) = next { input type="hidden" name="next" value=(next); }
                 label for="token" { "Access token" }

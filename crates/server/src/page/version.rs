@@ -301,6 +301,10 @@ fn what(change: &Change) -> Markup {
                 ChangeKind::Description => { "description: " (change.to.as_deref().unwrap_or("taken away")) },
                 ChangeKind::Tag => { "tag " code { (subject) } ": " @match &change.to { Some(to) => { "set to " code { (to) } }, None => "taken away" } },
                 ChangeKind::Label => { "label " code { "@" (subject) } ": from " (version(&change.from)) " to " (version(&change.to)) },
+                ChangeKind::Copied => @match (&change.from, &change.to) {
+                    (Some(from), _) => { "copied from " code { (from) } },
+                    (None, to) => { "copied to " code { (to.as_deref().unwrap_or("elsewhere")) } },
+                },
                 ChangeKind::Archived => "archived",
                 ChangeKind::Restored => "restored",
                 ChangeKind::Deleted => "deleted",
