@@ -13,7 +13,7 @@ use provenv_definition::Hasher;
 
 use crate::access::Caller;
 use crate::database::{Answered, secret};
-use crate::problem::{Problem, Result};
+use crate::problem::{MEDIA_TYPE, Problem, Result};
 use crate::state::Server;
 
 /// How long a turn lasts that nobody renews: after that, whoever had it is taken for dead.
@@ -29,6 +29,10 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const LONGEST: usize = 255;
 /// The most bytes of a body, if nobody says.
 pub(crate) const MOST: usize = 4 * 1024 * 1024;
+
+/// Marks an answer that holds a secret: it is not kept.
+#[derive(Clone, Copy)]
+pub(crate) struct Secret;
 
 /// Answers a POST with a key once.
 pub(crate) async fn once(State(server): State<Arc<Server>>, request: Request<Body>, next: Next) -> Response {
@@ -140,6 +144,23 @@ async fn first(
     next: Next,
 ) -> Result<Response> {
     let (parts, body) = next.run(request).await.into_parts();
+    if parts.extensions.get::<Secret>().is_some() {
+        // That it was made is kept, and what it is is not: who did not hear it makes another.
+        let told = Problem::new(
+            StatusCode::CONFLICT,
+            "answered-before",
+            "this key was answered with a secret, which is kept nowhere",
+        )
+        .hint("look for what was made in the list, take it back, and ask with a new key");
+        let answered = Answered {
+            request: digest,
+            status: told.status,
+            media_type: MEDIA_TYPE.to_owned(),
+            body: serde_json::to_vec(&*told).unwrap_or_default(),
+        };
+        server.database.keep_answer(&caller.user, key, &answered).await?;
+        return Ok(Response::from_parts(parts, body));
+    }
     let body: Bytes = body.collect().await.map_err(|error| Problem::fault(&error))?.to_bytes();
     // What failed here may go well another time.
     if !parts.status.is_server_error() {

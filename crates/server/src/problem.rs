@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::database::DatabaseError;
 
 /// The media type of problems.
-const MEDIA_TYPE: &str = "application/problem+json";
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// When those are to ask again who came while the database was away, in seconds.
 const AGAIN_IN: u64 = 2;

@@ -103,8 +103,12 @@ async fn job(server: &Server, claimed: &Claimed) -> Result<()> {
     let ended = match build(server, claimed).await {
         Ok(ended) => ended,
         Err(error) => {
-            let error =
-                JobError { message: format!("the build could not be begun: {error}"), ..JobError::default() };
+            // Its folder, the database, a process: all of them may be there again.
+            let error = JobError {
+                message: format!("the build could not be begun: {error}"),
+                transient: true,
+                ..JobError::default()
+            };
             return fail(server, claimed, error).await;
         }
     };

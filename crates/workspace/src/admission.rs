@@ -29,6 +29,8 @@ pub struct OidcSettings {
     pub name_claim: Option<String>,
     /// The claim with a user's groups; `groups` otherwise.
     pub groups_claim: Option<String>,
+    /// Users of this server whom the first sign-in of that name may become. Others who have a role or a token here become nobody's.
+    pub adopt: Vec<String>,
     /// What the provider is called on the page.
     pub label: Option<String>,
     /// The URL that browsers see this server by, where it is not the one that they ask.

@@ -55,3 +55,23 @@ fn a_token_may_be_for_less_than_its_user() {
         "workspace-not-found",
     );
 }
+
+#[test]
+fn a_token_is_kept_nowhere_even_where_it_was_asked_for_with_a_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path());
+    let asked = json!({ "note": "ci" }).to_string();
+    let headers = [("Content-Type", "application/json"), ("Idempotency-Key", "once")];
+    let ask = || team.owner.send("POST", "/api/v1/tokens", &headers, asked.as_bytes());
+    let secret = ask().is(201).json()["secret"].as_str().unwrap().to_owned();
+    problem(ask(), 409, "answered-before");
+    let tokens = team.owner.get("/api/v1/tokens").is(200).json();
+    assert_eq!(tokens["tokens"].as_array().unwrap().len(), 2, "the owner's, and this one: {tokens}");
+    for file in walkdir::WalkDir::new(&team.root).into_iter().map(Result::unwrap) {
+        if file.file_type().is_file() {
+            let bytes = fs_err::read(file.path()).unwrap();
+            let has = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!has, "{}", file.path().display());
+        }
+    }
+}

@@ -280,6 +280,25 @@ fn the_keys_of_a_provider_may_change() {
 }
 
 #[test]
+fn nobody_becomes_a_user_who_was_here_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(issuer) = Issuer::start("provider.mjs") else { return };
+    let team = issuer.team(folder.path(), "adopt = [\"ben\"]");
+    for user in ["ann", "ben"] {
+        put(&team.owner, &format!("{DEFAULT}/members/{user}"), &json!({ "role": "owner" })).is(200);
+    }
+    let back = format!("{}/sign-in/oidc/callback", team.url());
+    let mut browser = Browser::default();
+    let shown = browser.go("GET", &format!("{}/sign-in/oidc", team.url()), "", &back);
+    let came = browser.sign_in(shown, "ann", &back);
+    problem(browser.ask("GET", &came.url, ""), 403, "name-taken");
+    assert!(browser.session(&team).is_none());
+    // One that whoever runs the server says.
+    let ben = team.with(&signed_in(&team, "ben").session(&team).unwrap());
+    assert_eq!(ben.get("/api/v1/workspaces").is(200).json()["workspaces"][0]["role"], "owner");
+}
+
+#[test]
 fn what_comes_back_must_have_gone_out() {
     let folder = tempfile::tempdir().unwrap();
     let Some(issuer) = Issuer::start("provider.mjs") else { return };

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::members::check_user;
 use super::sent::{At, Sent};
 use crate::access::Caller;
+use crate::again::Secret;
 use crate::database::{NewToken, Role, Scope, Token};
 use crate::problem::{Problem, Result};
 use crate::state::{Server, no_workspace};
@@ -62,7 +63,7 @@ pub async fn make(
     State(server): State<Arc<Server>>,
     caller: Caller,
     Sent(asked): Sent<AskedToken>,
-) -> Result<(StatusCode, Json<NewToken>)> {
+) -> Result<(StatusCode, Extension<Secret>, Json<NewToken>)> {
     let scope = scope(&server, &caller, asked.workspace, asked.role).await?;
     let user = asked.user.unwrap_or_else(|| caller.user.clone());
     if user != caller.user && caller.role != Some(Role::Owner) {
@@ -90,7 +91,7 @@ pub async fn make(
     };
     let token = server.database.make_token(&user, &asked.note, &scope, expires_at, &caller.user).await?;
     tracing::info!(by = caller.user, user, token = token.token.id, "made a token");
-    Ok((StatusCode::CREATED, Json(token)))
+    Ok((StatusCode::CREATED, Extension(Secret), Json(token)))
 }
 
 /// Revokes a token, which holds no longer.

@@ -209,18 +209,35 @@ impl Database {
         Ok(row.map(|(nonce, verifier, back, redirect)| SignIn { nonce, verifier, back, redirect }))
     }
 
-    /// The user that a subject of an issuer is. At the first sign-in that is `name`, unless somebody else is; `None` then.
-    pub async fn identify(&self, issuer: &str, subject: &str, name: &str) -> Result<Option<String>> {
-        sqlx::query(
-            "INSERT INTO identities (issuer, subject, user_name, created_at) VALUES ($1, $2, $3, $4)
-             ON CONFLICT DO NOTHING",
+    /// The user that a subject of an issuer is. At the first sign-in that is `name`, unless somebody else is; `None` then. Who has a
+    /// role or a token here and never signed in is somebody else, unless the name `may_be_adopted`.
+    pub async fn identify(
+        &self,
+        issuer: &str,
+        subject: &str,
+        name: &str,
+        may_be_adopted: bool,
+    ) -> Result<Option<String>> {
+        let mut transaction = self.begin(&format!("user {name}")).await?;
+        let (known,): (i64,) = sqlx::query_as(
+            "SELECT (SELECT COUNT(*) FROM roles WHERE user_name = $1) + (SELECT COUNT(*) FROM tokens WHERE user_name = $1)",
         )
-        .bind(issuer)
-        .bind(subject)
         .bind(name)
-        .bind(now())
-        .execute(&self.pool)
+        .fetch_one(&mut *transaction)
         .await?;
+        if known == 0 || may_be_adopted {
+            sqlx::query(
+                "INSERT INTO identities (issuer, subject, user_name, created_at) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(issuer)
+            .bind(subject)
+            .bind(name)
+            .bind(now())
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
         let row: Option<(String,)> =
             sqlx::query_as("SELECT user_name FROM identities WHERE issuer = $1 AND subject = $2")
                 .bind(issuer)

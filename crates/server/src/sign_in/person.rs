@@ -24,7 +24,7 @@ pub(super) async fn user(server: &Server, issuer: &str, claims: &Map<String, Val
         refused("name-missing", format!("the provider does not say your name: there is no claim `{claim}`"))
             .hint("`oidc.scopes` asks for more, `oidc.name_claim` names another claim")
     })?;
-    if claim == "email" && claims.get("email_verified") == Some(&Value::Bool(false)) {
+    if claim == "email" && claims.get("email_verified") != Some(&Value::Bool(true)) {
         return Err(refused(
             "name-unverified",
             format!("the provider has not verified that {name} is yours"),
@@ -35,12 +35,16 @@ pub(super) async fn user(server: &Server, issuer: &str, claims: &Map<String, Val
     if name == crate::OWNER {
         return Err(refused("name-reserved", format!("`{name}` is a name that nobody signs in by")));
     }
-    let Some(user) = server.database.identify(issuer, subject, name).await? else {
+    let may_be_adopted = settings.adopt.iter().any(|adopted| adopted == name);
+    let Some(user) = server.database.identify(issuer, subject, name, may_be_adopted).await? else {
         return Err(refused(
             "name-taken",
-            format!("`{name}` is somebody else here: the provider gave the name to another before"),
+            format!("`{name}` is somebody else here: a user of this server, or the provider gave the name to another before"),
         )
-        .hint("have the provider give you another name, or take a claim that names nobody twice (`oidc.name_claim`)"));
+        .hint(
+            "whoever runs the server may name a user that is yours in `oidc.adopt`; otherwise have the provider give you another \
+             name, or take a claim that names nobody twice (`oidc.name_claim`)",
+        ));
     };
     let claim = settings.groups_claim.as_deref().unwrap_or("groups");
     let groups: BTreeSet<&str> = match claims.get(claim) {
