@@ -43,7 +43,6 @@ pub use audit::LedgerError;
 pub use database::DatabaseError;
 pub use working::{WorkOptions, Working, work};
 
-use crate::access::Decisions;
 use crate::audit::Ledger;
 use crate::database::{Database, Role};
 use crate::problem::Problem;
@@ -182,9 +181,7 @@ async fn prepare(
     let root = fs_err::canonicalize(root).map_err(ServeError::Folder)?;
     let database = Database::open(&root, &settings).await?;
     let ledger = Ledger::open(&root, &database.begin_audit_log().await?)?;
-    let text = description();
-    let decisions = Decisions::of(&serde_json::from_str(&text).unwrap_or_default());
-    Ok(Arc::new(Server::new(root, settings, database, ledger, times, stopping, decisions, text)))
+    Ok(Arc::new(Server::new(root, settings, database, ledger, times, stopping, description())))
 }
 
 /// Whoever may read the folder could read what every workspace has.

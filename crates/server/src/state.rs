@@ -87,9 +87,9 @@ impl Server {
         ledger: Ledger,
         times: Times,
         stopping: watch::Receiver<bool>,
-        decisions: Decisions,
         description: String,
     ) -> Self {
+        let decisions = Decisions::of(&serde_json::from_str(&description).unwrap_or_default());
         Self {
             root,
             settings,

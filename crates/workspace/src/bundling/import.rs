@@ -334,7 +334,13 @@ impl Workspace {
         let name = opened.file.file_name().unwrap_or_default().to_string_lossy();
         let from = TakenFrom { place: format!("the bundle {name}"), signed_by: sound.signed_by };
         self.catalogue
-            .import_resolution(&sound.definition, &sound.lock, &sound.receipt, &sound.receipt_text, Some(&from))
+            .import_resolution(
+                &sound.definition,
+                &sound.lock,
+                &sound.receipt,
+                &sound.receipt_text,
+                Some(&from),
+            )
             .await?;
         // Somebody may have built it meanwhile.
         let here = self.catalogue.import_image(&sound.digest, sound.form, image).await?;
