@@ -50,7 +50,6 @@ pub use database::DatabaseError;
 pub use sign_in::SettingsError;
 pub use working::{WorkOptions, Working, work};
 
-use crate::access::Decisions;
 use crate::audit::Ledger;
 use crate::database::{Database, Role, Scope};
 use crate::problem::Problem;
@@ -192,16 +191,12 @@ async fn prepare(
     settings: ServerSettings,
     times: Times,
     stopping: watch::Receiver<bool>,
-    (admission, provider): (Admission, Option<Provider>),
+    people: (Admission, Option<Provider>),
 ) -> Result<Arc<Server>, ServeError> {
     let root = fs_err::canonicalize(root).map_err(ServeError::Folder)?;
     let database = Database::open(&root, &settings).await?;
     let ledger = Ledger::open(&root, &database.begin_audit_log().await?)?;
-    let text = description();
-    let decisions = Decisions::of(&serde_json::from_str(&text).unwrap_or_default());
-    Ok(Arc::new(Server::new(
-        root, settings, database, ledger, times, stopping, decisions, text, admission, provider,
-    )))
+    Ok(Arc::new(Server::new(root, settings, database, ledger, times, stopping, people)))
 }
 
 /// Whoever may read the folder could read what every workspace has.

@@ -96,12 +96,11 @@ impl Server {
         ledger: Ledger,
         times: Times,
         stopping: watch::Receiver<bool>,
-        decisions: Decisions,
-        description: String,
-        admission: Admission,
-        provider: Option<Provider>,
+        (admission, provider): (Admission, Option<Provider>),
     ) -> Self {
         let limits = Limits::new(&admission.limits);
+        let description = crate::description();
+        let decisions = Decisions::of(&serde_json::from_str(&description).unwrap_or_default());
         Self {
             secrets: Secrets::of(&root),
             root,

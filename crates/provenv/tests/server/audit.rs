@@ -340,7 +340,7 @@ fn a_log_goes_on_with_the_key_that_it_began_with() {
     let other = provenv_ledger::SigningKey::generate("provenv-server/other").unwrap();
     fs_err::write(&key, other.to_text()).unwrap();
     let done = Done::from(
-        super::support::command(&kept.root)
+        super::team::server(&kept.root)
             .args(["serve", "--listen", "127.0.0.1:0", "--root"])
             .arg(&kept.root)
             .output()

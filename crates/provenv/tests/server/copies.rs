@@ -10,6 +10,10 @@ use super::team::{Team, post, problem, put};
 
 #[test]
 fn a_copy_is_the_same_and_costs_no_bytes() {
+    // A folder that is copied to has the catalogue of whoever copies, and each of these commands one of its own.
+    if std::env::var_os("PROVENV_TEST_CATALOGUE").is_some() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let Some(team) = Team::with_base(folder.path()) else { return };
     let index = serve(&Index::new().add(Wheel::new("tea", "1")));
