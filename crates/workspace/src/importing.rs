@@ -3,12 +3,12 @@
 //! | line | what it is |
 //! |---|---|
 //! | `{"lock": {…}}` | a lock, which the lines behind it may name by its digest |
-//! | `{"environment": {…}, "receipt": {…}}` | a version: `receipt.lock` names a lock that is known. `created_at`, `created_by` are those that it had; without a version in it, it gets the next number |
+//! | `{"environment": {…}, "receipt": {…}}` | a version: `receipt.lock` names a lock that is known. `created_at`, `created_by` are those that it had (on a server, whoever sends it has registered it); without a version in it, it gets the next number |
 //!
 //! A thousand lines are one transaction: what was said to be in is in, also after a power cut.
 
 use provenv_definition::{Digest, Environment, definition_digest};
-use provenv_lock::{Lock, Receipt};
+use provenv_lock::{Lock, Places, Receipt};
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{ImportedVersion, Importing};
@@ -17,6 +17,8 @@ use crate::{Error, Result, Workspace};
 
 /// How many lines are one transaction.
 const BATCH: usize = 1000;
+/// How many bytes of lines are, where they are long.
+const MOST: usize = 64 << 20;
 /// No line is longer.
 const LONGEST: usize = 64 << 20;
 
@@ -52,8 +54,12 @@ pub struct Imported {
 pub struct Importer<'a> {
     workspace: &'a Workspace,
     who: String,
+    /// Whether the lines are of somebody who has no business with this machine.
+    is_sent: bool,
     rest: Vec<u8>,
     batch: Vec<Importing>,
+    /// The bytes of its lines.
+    bytes: usize,
     imported: Imported,
 }
 
@@ -63,10 +69,17 @@ impl Workspace {
         Importer {
             workspace: self,
             who: who.to_owned(),
+            is_sent: false,
             rest: Vec::new(),
             batch: Vec::new(),
+            bytes: 0,
             imported: Imported::default(),
         }
+    }
+
+    /// The same of lines that somebody sends: they name nothing of this machine, and all of it was registered by `who`.
+    pub fn importer_of_sent(&self, who: &str) -> Importer<'_> {
+        Importer { is_sent: true, ..self.importer(who) }
     }
 }
 
@@ -89,7 +102,7 @@ impl Importer<'_> {
                 let line = std::mem::take(&mut self.rest);
                 self.line(&line)?;
             }
-            if self.batch.len() >= BATCH {
+            if self.batch.len() >= BATCH || self.bytes >= MOST {
                 self.keep().await?;
             }
         }
@@ -101,11 +114,10 @@ impl Importer<'_> {
     }
 
     /// There is no more.
-    pub async fn finish(mut self) -> Result<Imported> {
+    pub async fn finish(&mut self) -> Result<()> {
         let line = std::mem::take(&mut self.rest);
         self.line(&line)?;
-        self.keep().await?;
-        Ok(self.imported)
+        self.keep().await
     }
 
     fn line(&mut self, line: &[u8]) -> Result<()> {
@@ -115,12 +127,21 @@ impl Importer<'_> {
         }
         let one = match serde_json::from_slice(line) {
             Ok(Line::Lock { lock }) => {
-                lock.validate().map_err(|error| self.wrong(&format!("its lock is not sound: {error}")))?;
+                let sound = lock.validate().and_then(|()| {
+                    // Nobody's variables and folders.
+                    if self.is_sent { lock.check_urls(&Places::default(), |_| false) } else { Ok(()) }
+                });
+                sound.map_err(|error| self.wrong(&format!("its lock is not sound: {error}")))?;
                 self.imported.locks += 1;
                 Importing::Lock(lock)
             }
             Ok(Line::Version { mut environment, receipt, created_at, created_by }) => {
-                crate::hosting::refuse_names(&environment)?;
+                if self.is_sent {
+                    crate::hosting::refuse_local(&environment)?;
+                } else {
+                    crate::hosting::refuse_names(&environment)?;
+                }
+                let created_by = created_by.filter(|_| !self.is_sent);
                 let definition = definition_digest(&environment.definition);
                 if receipt.definition != definition {
                     return Err(
@@ -143,12 +164,14 @@ impl Importer<'_> {
             Err(error) => return Err(self.wrong(&error.to_string())),
         };
         self.batch.push(one);
+        self.bytes += line.len();
         Ok(())
     }
 
     async fn keep(&mut self) -> Result<()> {
         let before = self.imported.lines - self.batch.len() as u64;
         let batch = std::mem::take(&mut self.batch);
+        self.bytes = 0;
         if batch.is_empty() {
             return Ok(());
         }

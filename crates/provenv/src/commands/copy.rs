@@ -87,7 +87,8 @@ pub async fn import(context: &Context, arguments: ImportArgs) -> Result {
             }
             importer.take(&part[..count]).await?;
         }
-        let imported = importer.finish().await?;
+        importer.finish().await?;
+        let imported = importer.imported().clone();
         workspace.close().await;
         imported
     };

@@ -22,6 +22,7 @@ impl Answer {
     }
 
     /// All values of a header.
+    #[allow(dead_code, reason = "the tests of the registry alone do not ask for it")]
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let found = self.headers.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())

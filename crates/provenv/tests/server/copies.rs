@@ -160,8 +160,11 @@ fn versions_come_in_by_lines() {
     assert_eq!(versions.len(), 25);
     assert_eq!(
         (&found[0]["created_by"], &found[0]["created_at"]),
-        (&json!("ann"), &json!("2020-02-03T04:05:06Z"))
+        (&json!("zoe"), &json!("2020-02-03T04:05:06Z")),
+        "whoever sends it is who has registered it"
     );
+    let found = workspace.json(["env", "list", "tea-7"]);
+    assert_eq!(found[0]["created_by"], "ann");
     let found = json(&["env", "search", "package:tea", "--tag", "number=2499"]);
     assert_eq!((&found[0]["name"], &found[0]["version"]), (&json!("tea-99"), &json!("25")));
     let shown = json(&["env", "show", "tea-99:25", "--receipt"]);
@@ -182,6 +185,8 @@ fn versions_come_in_by_lines() {
             "line 3 cannot be taken in",
         ),
         (lines[1].replace("tea-0", "../tea"), "is not a name that a server takes"),
+        (lines[0].replace("http://127.0.0.1", "http://127.0.0.1/${HOME}"), "its lock is not sound"),
+        (lines[0].replace("http://127.0.0.1", "file:///etc"), "its lock is not sound"),
         (lines[1].replace("\"2020-02-03T04:05:06Z\"", "7"), "line 3 cannot be taken in"),
     ] {
         let new = lines[1].replace("tea-0", "fresh");

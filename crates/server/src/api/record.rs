@@ -227,15 +227,29 @@ pub async fn import(
     body: Body,
 ) -> Result<Json<Imported>> {
     let opened = server.workspace(&workspace).await?;
-    let mut importer = opened.workspace.importer(&caller.user);
+    let mut importer = opened.workspace.importer_of_sent(&caller.user);
     let mut parts = body.into_data_stream();
+    let mut ended = Ok(());
     while let Some(part) = parts.next().await {
-        let part = part.map_err(|error| Problem::bad("body-unreadable", error.to_string()))?;
-        importer.take(&part).await.map_err(of_change)?;
+        let taken = match part {
+            Ok(part) => importer.take(&part).await.map_err(of_change),
+            Err(error) => Err(Problem::bad("body-unreadable", error.to_string())),
+        };
+        if taken.is_err() {
+            ended = taken;
+            break;
+        }
     }
-    let imported = importer.finish().await.map_err(of_change)?;
-    let deed = Deed::new(&caller.user, Action::Import, &workspace).within(&workspace);
-    server.record(&deed.with("versions", imported.versions).with("created", imported.created)).await?;
+    if ended.is_ok() {
+        ended = importer.finish().await.map_err(of_change);
+    }
+    // What is in is in, whatever became of the rest.
+    let imported = importer.imported().clone();
+    if ended.is_ok() || imported.created > 0 {
+        let deed = Deed::new(&caller.user, Action::Import, &workspace).within(&workspace);
+        server.record(&deed.with("versions", imported.versions).with("created", imported.created)).await?;
+    }
+    ended?;
     tracing::info!(
         by = caller.user,
         workspace,

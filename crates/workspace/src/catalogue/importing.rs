@@ -2,6 +2,7 @@
 
 use provenv_definition::{Digest, Environment};
 use provenv_lock::{Lock, Receipt};
+use serde::Deserialize;
 
 use super::environments::{NewEnvironment, Same, enter};
 use super::holdings::index_lock;
@@ -50,7 +51,8 @@ impl Catalogue {
                     index_lock(&mut transaction, &digest, lock).await?;
                 }
                 Importing::Version(version) => match take(&mut transaction, version).await {
-                    Ok(is_new) => created += u64::from(is_new),
+                    Ok(Ok(is_new)) => created += u64::from(is_new),
+                    Ok(Err(why)) => return Ok(Err((place, why))),
                     Err(
                         error @ (CatalogueError::VersionTaken { .. } | CatalogueError::VersionDeleted { .. }),
                     ) => {
@@ -68,12 +70,23 @@ impl Catalogue {
     }
 }
 
-async fn take(connection: &mut Connection, version: &ImportedVersion) -> Result<bool> {
+/// What is read of a lock to know what it is of.
+#[derive(Deserialize)]
+struct OfLock {
+    definition: Digest,
+}
+
+/// Whether it is new; or why it is not taken.
+async fn take(connection: &mut Connection, version: &ImportedVersion) -> Result<Result<bool, String>> {
     let (definition, lock) = (&version.receipt.definition, &version.receipt.lock);
-    let (_,): (i64,) = sqlx::query_as("SELECT 1 FROM documents WHERE digest = $1 AND kind = 'lock'")
+    let (body,): (String,) = sqlx::query_as("SELECT body FROM documents WHERE digest = $1 AND kind = 'lock'")
         .bind(lock.to_string())
         .fetch_one(&mut *connection)
         .await?;
+    let of: OfLock = serde_json::from_str(&body).map_err(corrupt("lock"))?;
+    if of.definition != *definition {
+        return Ok(Err(format!("its lock {lock} is of another definition than {definition}")));
+    }
     let body = serde_json::to_string(&version.environment.definition).map_err(corrupt("definition"))?;
     document(&mut *connection, definition, "definition", &body).await?;
     let text = serde_json::to_string_pretty(&version.receipt).map_err(corrupt("receipt"))?;
@@ -98,7 +111,7 @@ async fn take(connection: &mut Connection, version: &ImportedVersion) -> Result<
         from: None,
         same: Same::ContentAndLock,
     };
-    Ok(enter(connection, &new, version.created_at).await?.1)
+    Ok(Ok(enter(connection, &new, version.created_at).await?.1))
 }
 
 async fn document(connection: &mut Connection, digest: &Digest, kind: &str, body: &str) -> Result<()> {
