@@ -213,13 +213,13 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
     let mut command = Command::new(std::env::current_exe()?);
     let opened =
         server.workspace(&job.workspace).await.map_err(|problem| std::io::Error::other(problem.detail))?;
-    command.envs(opened.workspace.catalogue_variables());
     // Those of the workspace, and none of the server's own, which whoever registers could have sent to a host of theirs.
     let secrets =
         server.secrets.open(&server.database, &job.workspace).await.map_err(std::io::Error::other)?;
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_credential(&name.to_string_lossy())) {
         command.env_remove(name);
     }
+    command.envs(opened.workspace.catalogue_variables());
     command.env(HostCredentials::VARIABLE, variable(&secrets));
     if let Some(trace) = &claimed.traceparent {
         command.env("TRACEPARENT", trace);
@@ -282,19 +282,15 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
     }
 }
 
-/// A variable of the server's own process that holds credentials for somebody else than the build.
+/// A variable of the server's own process that holds, or by its name may hold, what is not for a build.
 fn is_credential(name: &str) -> bool {
+    const STARTS: [&str; 3] = ["PROVENV_SERVER_", "PROVENV_OIDC_", "AWS_"];
+    const ENDS: [&str; 4] = ["_SECRET", "_TOKEN", "_PASSWORD", "_KEY"];
     let of_index = name.starts_with("PROVENV_INDEX_") || name.starts_with("UV_INDEX_");
-    let is_half = name.ends_with("_USERNAME") || name.ends_with("_PASSWORD");
-    (of_index && is_half)
-        || matches!(
-            name,
-            "NETRC"
-                | "RATTLER_AUTH_FILE"
-                | "PROVENV_TOKEN"
-                | "PROVENV_SERVER_SECRETS_KEY"
-                | "PROVENV_SERVER_DATABASE"
-        )
+    (of_index && name.ends_with("_USERNAME"))
+        || STARTS.iter().any(|start| name.starts_with(start))
+        || ENDS.iter().any(|end| name.ends_with(end))
+        || matches!(name, "NETRC" | "RATTLER_AUTH_FILE" | "OTEL_EXPORTER_OTLP_HEADERS")
 }
 
 /// Asks a build to stop, and kills it if it does not.
@@ -323,4 +319,30 @@ fn write_line(server: &Server, claimed: &Claimed, line: &str) -> std::io::Result
     let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
     // At once, so that lines of two processes do not mix.
     log.write_all(format!("{at} {line}\n").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_credential;
+
+    #[test]
+    fn what_is_the_servers_alone_is_not_handed_to_a_build() {
+        for name in [
+            "PROVENV_OIDC_CLIENT_SECRET",
+            "PROVENV_SERVER_DATABASE",
+            "PROVENV_INDEX_A_USERNAME",
+            "UV_INDEX_A_PASSWORD",
+            "PROVENV_TOKEN",
+            "AWS_PROFILE",
+            "GITHUB_TOKEN",
+            "SIGNING_KEY",
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "NETRC",
+        ] {
+            assert!(is_credential(name), "{name}");
+        }
+        for name in ["PATH", "HOME", "TMPDIR", "HTTPS_PROXY", "SSL_CERT_FILE", "PROVENV_LOG", "TRACEPARENT"] {
+            assert!(!is_credential(name), "{name}");
+        }
+    }
 }
