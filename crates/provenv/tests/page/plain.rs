@@ -1,7 +1,6 @@
 //! The page without a browser: who sees what, what forms are taken, what browsers are told.
 
 use super::client::{Answer, Client};
-use super::support::skip;
 use super::team::{DEFAULT, Team, post, problem};
 use serde_json::json;
 
@@ -246,12 +245,6 @@ fn a_page_of_what_is_not_there_says_so() {
     // What was looked for and cannot be understood stays in its field.
     let page = owner.get("/w/default/environments?q=colour:red").is(200).text();
     assert!(page.contains("value=\"colour:red\"") && page.contains("is not known"), "{page}");
-    // Shipped ones are there, though nobody registered them.
-    let page = owner.get("/w/default/environments?kind=curated").is(200).text();
-    let Some((_, rest)) = page.split_once("href=\"/w/default/environments/") else {
-        return skip(&format!("nothing is shipped: {page}"));
-    };
-    owner.get(&format!("/w/default/environments/{}", rest.split('"').next().unwrap())).is(200);
     let ann = post(&team.owner, "/api/v1/tokens", &json!({ "user": "ann" })).is(201).json();
     assert!(
         browser(&team, ann["secret"].as_str().unwrap()).get("/workspaces").is(200).text().contains("no role")

@@ -148,7 +148,8 @@ mod tests {
     const FIRST: &str = "
         INSERT INTO workspaces VALUES ('default', '2026-07-01T09:30:00.000000Z', 'owner');
         INSERT INTO roles VALUES ('*', 'owner', 'owner');
-        INSERT INTO tokens VALUES ('t', 'owner', 'd', 'pvt_x', '', '2026-07-01T09:30:00.000000Z', NULL, NULL, NULL);";
+        INSERT INTO tokens (id, user_name, digest, prefix, note, created_at)
+            VALUES ('t', 'owner', 'd', 'pvt_x', '', '2026-07-01T09:30:00.000000Z');";
 
     #[tokio::test]
     async fn a_database_of_every_older_schema_opens() {
