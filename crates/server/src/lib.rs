@@ -20,6 +20,7 @@ mod sign_in;
 mod state;
 mod trace;
 mod unbroken;
+mod whole;
 mod worker;
 mod working;
 

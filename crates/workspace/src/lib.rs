@@ -106,7 +106,7 @@ pub use proof::{
     RemoteDetails, RemoteReferrer, Signed, Verified, VerifyOptions,
 };
 pub use provenv_compute::sandbox_main_if_asked;
-pub use provenv_fetch::{Credentials, HostCredentials, Phase, Reporter, Silent};
+pub use provenv_fetch::{Credentials, HostCredentials, Kept, Phase, Reporter, Silent, Unusable};
 pub use provenv_image::audit::{Finding, Severity};
 pub use provenv_image::form::{EPOCH, Form, Packing};
 pub use provenv_image::sbom::Format as SbomFormat;

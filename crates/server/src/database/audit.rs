@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
+use futures::TryStreamExt as _;
 use provenv_ledger::{Entry, Hash, Node, siblings};
 use sqlx::Row as _;
 
@@ -42,6 +43,8 @@ pub enum Action {
     Delete,
     /// A version was copied: from another workspace, or to one.
     Copy,
+    /// Many versions are about to be taken in.
+    ImportBegin,
     /// Many versions were taken in.
     Import,
     /// A build was asked for.
@@ -84,6 +87,7 @@ impl Action {
             Self::Restore => "environment.restore",
             Self::Delete => "environment.delete",
             Self::Copy => "environment.copy",
+            Self::ImportBegin => "environment.import-begin",
             Self::Import => "environment.import",
             Self::BuildAsk => "build.ask",
             Self::BuildCancel => "build.cancel",
@@ -191,17 +195,26 @@ impl Database {
         unsigned(size)
     }
 
-    /// Whether this was written down in a workspace.
-    pub async fn is_recorded(&self, workspace: &str, action: Action, subject: &str) -> Result<bool> {
-        let row: Option<(i64,)> = sqlx::query_as(
-            "SELECT number FROM audit_entries WHERE workspace = $1 AND action = $2 AND subject = $3 LIMIT 1",
-        )
-        .bind(workspace)
-        .bind(action.as_str())
-        .bind(subject)
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(row.is_some())
+    /// Writes down how a version came to be, and what goes with that, unless it was written down: by whoever was quicker, on
+    /// whichever server. The first of `deeds` says it; all have their places one after the other. Says whether it did.
+    pub async fn record_once(&self, deeds: &[Deed]) -> Result<bool> {
+        let Some(first) = deeds.first() else { return Ok(false) };
+        let mut transaction = self.begin("audit").await?;
+        let workspace = first.workspace.as_deref().unwrap_or_default();
+        if is_told(&mut transaction, workspace, &first.subject).await? {
+            return Ok(false);
+        }
+        for deed in deeds {
+            append(&mut transaction, deed).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Whether it was written down how a version came to be.
+    pub async fn is_recorded(&self, workspace: &str, subject: &str) -> Result<bool> {
+        let mut connection = self.pool.acquire().await?;
+        is_told(&mut connection, workspace, subject).await
     }
 
     /// Entries, the newest first.
@@ -242,6 +255,33 @@ impl Database {
         let mut connection = self.pool.acquire().await?;
         hashes(&mut connection, nodes).await
     }
+}
+
+/// The detail that tells a copy that came from one that went.
+pub const CAME_FROM: &str = "from";
+
+/// Whether an entry says how a version came to be: that it was registered, or that it was copied from elsewhere. By the index of
+/// subjects, whatever the length of the log.
+async fn is_told(connection: &mut Connection, workspace: &str, subject: &str) -> Result<bool> {
+    let mut rows = sqlx::query_as::<_, (String, String)>(
+        "SELECT action, text FROM audit_entries WHERE workspace = $1 AND action IN ($2, $3) AND subject = $4",
+    )
+    .bind(workspace)
+    .bind(Action::Register.as_str())
+    .bind(Action::Copy.as_str())
+    .bind(short(subject.to_owned()))
+    .fetch(connection);
+    while let Some((action, text)) = rows.try_next().await? {
+        if action == Action::Register.as_str() {
+            return Ok(true);
+        }
+        // What was changed by other means says nothing.
+        let entry: Option<Entry> = serde_json::from_str(&text).ok();
+        if entry.is_some_and(|entry| entry.details.contains_key(CAME_FROM)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Adds an entry to the log. The last thing that a transaction does: whoever adds another waits until it ends.
