@@ -8,6 +8,7 @@ mod again;
 mod api;
 mod audit;
 mod backup;
+mod build_variables;
 mod database;
 mod limits;
 mod metrics;

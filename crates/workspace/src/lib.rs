@@ -115,7 +115,7 @@ pub use record::Record;
 pub use reference::Reference;
 pub use registry::{Anonymous, RegistryOptions, RegistryServed};
 pub use remote::{
-    AuditLogFilter, DeviceLogin, Login, NewRemoteSecret, Remote, RemoteError, RemoteJob, RemoteJobError,
+    AuditLogFilter, DeviceLogin, Login, NewRemoteSecret, RekeyedSecrets, Remote, RemoteError, RemoteJob, RemoteJobError,
     RemoteRun, RemoteSecret, forget_token, keep_token,
 };
 pub use resolving::{Resolving, parse_as_of};
