@@ -157,10 +157,8 @@ impl HostCredentials {
         };
         let Some(host) = url.host_str() else { return Ok(None) };
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        self.find(&format!("{scheme}{host}{port}")).map_err(|why| Error::Credentials {
-            host: host.to_owned(),
-            why,
-        })
+        self.find(&format!("{scheme}{host}{port}"))
+            .map_err(|why| Error::Credentials { host: host.to_owned(), why })
     }
 }
 

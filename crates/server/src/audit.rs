@@ -142,7 +142,10 @@ impl Ledger {
 /// Whether a log of `size` entries is a continuation of the one that was signed.
 async fn continues(database: &Database, before: &Checkpoint, size: u64) -> Result<()> {
     if before.size > size {
-        return Err(damaged(&format!("it has {size} entries, and had {} when it was last signed", before.size)));
+        return Err(damaged(&format!(
+            "it has {size} entries, and had {} when it was last signed",
+            before.size
+        )));
     }
     if root_of(database, before.size).await? != before.root {
         return Err(damaged(&format!("its first {} entries are not those that were signed", before.size)));

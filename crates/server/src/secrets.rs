@@ -205,7 +205,9 @@ impl Secrets {
         }
         // Another was quicker, or it is there and empty.
         let empty = || {
-            self.failed(io::Error::other("it is empty: bring it back, or remove it where there are no secrets yet"))
+            self.failed(io::Error::other(
+                "it is empty: bring it back, or remove it where there are no secrets yet",
+            ))
         };
         self.keys()?.into_iter().next().ok_or_else(empty)
     }

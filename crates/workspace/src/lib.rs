@@ -115,8 +115,8 @@ pub use record::Record;
 pub use reference::Reference;
 pub use registry::{Anonymous, RegistryOptions, RegistryServed};
 pub use remote::{
-    AuditLogFilter, DeviceLogin, Login, NewRemoteSecret, RekeyedSecrets, Remote, RemoteError, RemoteJob, RemoteJobError,
-    RemoteRun, RemoteSecret, forget_token, keep_token,
+    AuditLogFilter, DeviceLogin, Login, NewRemoteSecret, RekeyedSecrets, Remote, RemoteError, RemoteJob,
+    RemoteJobError, RemoteRun, RemoteSecret, forget_token, keep_token,
 };
 pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};

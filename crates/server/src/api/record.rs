@@ -10,8 +10,8 @@ use axum::response::Response;
 use futures::StreamExt as _;
 use provenv_definition::Digest;
 use provenv_workspace::{
-    Archived, Copied, CopyOptions, DeleteOptions, Deleted, Error, ImageSummary, Imported, Lineage, Registered,
-    ToldImage, Uses,
+    Archived, Copied, CopyOptions, DeleteOptions, Deleted, Error, ImageSummary, Imported, Lineage,
+    Registered, ToldImage, Uses,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
