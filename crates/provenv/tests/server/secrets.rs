@@ -207,6 +207,7 @@ fn base_images_come_with_the_secret_of_their_registry() {
     let team = Team::start_with(&folder.path().join("team"), &[], "", &variables);
     let owner = team.with(team.served["owner_token"].as_str().unwrap());
     let source = Server::start(FileTree::new());
+    source.put("/v2/", b"{}".to_vec());
     let file = fs_err::read("/bin/sh").unwrap();
     let made = Image::new().file("bin/sh", &file).serve(&source, "team/shell", "1", 1);
     let base = registry.at("team/shell:1");
