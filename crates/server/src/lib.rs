@@ -10,6 +10,7 @@ mod audit;
 mod backup;
 mod build_variables;
 mod database;
+mod dump;
 mod limits;
 mod metrics;
 mod page;
@@ -49,6 +50,7 @@ pub use api::description;
 pub use audit::LedgerError;
 pub use backup::{Backup, BackupError, BackupOptions, backup, restore};
 pub use database::DatabaseError;
+pub use dump::{Dump, DumpError};
 pub use sign_in::SettingsError;
 pub use working::{WorkOptions, Working, work};
 
