@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use provenv_testing::pypi::{Index, Wheel};
-use provenv_testing::server::{FileTree, Server};
 use serde_json::{Value, json};
 
 use super::audit::python;
@@ -206,14 +205,12 @@ fn base_images_come_with_the_secret_of_their_registry() {
     let variables = [("PROVENV_BUILDER", "buildah"), ("REGISTRY_AUTH_FILE", auth.to_str().unwrap())];
     let team = Team::start_with(&folder.path().join("team"), &[], "", &variables);
     let owner = team.with(team.served["owner_token"].as_str().unwrap());
-    let source = Server::start(FileTree::new());
-    source.put("/v2/", b"{}".to_vec());
-    let file = fs_err::read("/bin/sh").unwrap();
-    let made = Image::new().file("bin/sh", &file).serve(&source, "team/shell", "1", 1);
+    let layout = folder.path().join("layout");
+    Image::new().file("bin/sh", &fs_err::read("/bin/sh").unwrap()).lay_out(&layout);
     let base = registry.at("team/shell:1");
     let mut copy = Command::new("skopeo");
-    copy.args(["copy", "--quiet", "--src-tls-verify=false", "--dest-tls-verify=false"]);
-    copy.args(["--dest-creds", "me:hunter2"]).arg(format!("docker://{made}")).arg(format!("docker://{base}"));
+    copy.args(["copy", "--quiet", "--dest-tls-verify=false", "--dest-creds", "me:hunter2"]);
+    copy.arg(format!("oci:{}", layout.display())).arg(format!("docker://{base}"));
     Done::from(copy.output().unwrap()).ok();
 
     let path = format!("{DEFAULT}/environments");
