@@ -373,8 +373,7 @@ impl Database {
         .await?;
         let is_ours = done.rows_affected() > 0;
         if is_ours {
-            let worker = claimed.job.worker.as_deref().unwrap_or_default();
-            let mut deed = deed(worker, Action::BuildEnd, &claimed.job).with("status", status);
+            let mut deed = ended(claimed, status);
             if let Some(image) = image {
                 deed = deed.with("image", image);
             }
@@ -384,12 +383,17 @@ impl Database {
         Ok(is_ours)
     }
 
-    /// Gives a job back to be taken again, after a while where something was wrong.
-    pub async fn give_back(&self, claimed: &Claimed, wait: Duration, why: Return) -> Result<()> {
-        sqlx::query(
-            "UPDATE jobs SET status = 'queued', worker = NULL, lease_until = NULL, not_before = $1,
+    /// Gives a job back to be taken again, after a while where something was wrong. One that nobody wants any more ends: says
+    /// whether it did.
+    pub async fn give_back(&self, claimed: &Claimed, wait: Duration, why: Return) -> Result<bool> {
+        let mut transaction = self.begin(&format!("job {}", claimed.job.id)).await?;
+        let row: Option<(i64,)> = sqlx::query_as(
+            "UPDATE jobs SET status = CASE cancel_asked WHEN 0 THEN 'queued' ELSE 'canceled' END,
+                             ended_at = CASE cancel_asked WHEN 0 THEN NULL ELSE $7 END,
+                             worker = CASE cancel_asked WHEN 0 THEN NULL ELSE worker END,
+                             lease_until = NULL, not_before = $1,
                              attempts = attempts - $2, failures = failures + $3, kills = kills + $4
-             WHERE id = $5 AND fence = $6 AND status = 'running'",
+             WHERE id = $5 AND fence = $6 AND status = 'running' RETURNING cancel_asked",
         )
         .bind(stamp(jiff::Timestamp::now() + wait))
         .bind(i64::from(why == Return::Stopped))
@@ -397,9 +401,15 @@ impl Database {
         .bind(i64::from(why == Return::Killed))
         .bind(&claimed.job.id)
         .bind(claimed.fence)
-        .execute(&self.pool)
+        .bind(now())
+        .fetch_optional(&mut *transaction)
         .await?;
-        Ok(())
+        let is_canceled = row.is_some_and(|(asked,)| asked != 0);
+        if is_canceled {
+            append(&mut transaction, &ended(claimed, JobStatus::Canceled)).await?;
+        }
+        transaction.commit().await?;
+        Ok(is_canceled)
     }
 
     /// Asks a job to stop: one that waits ends at once, one that runs is stopped by its worker. `by` is who asks.
@@ -423,6 +433,12 @@ impl Database {
         transaction.commit().await?;
         self.job(workspace, id).await
     }
+}
+
+/// How the worker of a job ended it.
+fn ended(claimed: &Claimed, status: JobStatus) -> Deed {
+    let worker = claimed.job.worker.as_deref().unwrap_or_default();
+    deed(worker, Action::BuildEnd, &claimed.job).with("status", status)
 }
 
 /// What somebody did about a job.
