@@ -67,7 +67,14 @@ pub(crate) async fn answer(
         let (job, is_new) = server.database.ask_job(&new).await?;
         server.queued.notify_one();
         if is_new {
-            tracing::info!(by = visitor.name, workspace, name, version, job = job.id, "a pull asked for a build");
+            tracing::info!(
+                by = visitor.name,
+                workspace,
+                name,
+                version,
+                job = job.id,
+                "a pull asked for a build"
+            );
         }
         job
     } else {

@@ -14,7 +14,9 @@ use crate::environments::unregistered;
 use crate::reference::LATEST;
 use crate::registry::allow_many_files;
 use crate::supervise::Signals;
-use crate::{EnvironmentDetails, Error, ImageDetails, RegisterOptions, Registered, Result, Workspace, has_nul};
+use crate::{
+    EnvironmentDetails, Error, ImageDetails, RegisterOptions, Registered, Result, Workspace, has_nul,
+};
 
 pub use provenv_registry::server::{Door, Mounted, ServerError as HostingError, Visitor};
 

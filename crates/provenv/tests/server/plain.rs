@@ -17,8 +17,10 @@ fn team(folder: &Path, postgres: Option<&Postgres>) -> Option<(Team, String)> {
     let root = folder.join("team");
     fill(&root.join("workspaces/default"))?;
     let url = postgres.map(Postgres::url);
-    let variables: Vec<(&str, &str)> =
-        url.iter().flat_map(|url| [("PROVENV_SERVER_DATABASE", &**url), ("PROVENV_CATALOGUE_SCHEMA", "plain")]).collect();
+    let variables: Vec<(&str, &str)> = url
+        .iter()
+        .flat_map(|url| [("PROVENV_SERVER_DATABASE", &**url), ("PROVENV_CATALOGUE_SCHEMA", "plain")])
+        .collect();
     let mut team = Team::start_with(&root, &["--workers", "0"], "", &variables);
     let token = team.served["owner_token"].as_str().unwrap().to_owned();
     team.owner = team.with(&token);
@@ -39,10 +41,18 @@ fn patch(client: &Client, path: &str, body: &serde_json::Value) -> Answer {
 
 fn no_nul_is_taken(team: &Team) {
     let owner = &team.owner;
-    for path in ["environments/%00", "environments/tea/versions/%00", "runs/%00", "jobs/%00", "jobs/a%0Ab/log"] {
+    for path in
+        ["environments/%00", "environments/tea/versions/%00", "runs/%00", "jobs/%00", "jobs/a%0Ab/log"]
+    {
         problem(owner.get(&format!("{DEFAULT}/{path}")), 400, "path-invalid");
     }
-    for query in ["environments?creator=%00", "environments?tag=a%00", "audit?by=%00", "runs?after=%00", "lineage?of=%00"] {
+    for query in [
+        "environments?creator=%00",
+        "environments?tag=a%00",
+        "audit?by=%00",
+        "runs?after=%00",
+        "lineage?of=%00",
+    ] {
         problem(owner.get(&format!("{DEFAULT}/{query}")), 400, "parameter-invalid");
     }
     problem(owner.get("/api/v1/workspaces/%00/jobs"), 400, "path-invalid");

@@ -46,7 +46,8 @@ fn a_run_begins_and_ends_once_however_often_it_is_told() {
     tell(&ann, "run-1", &json!({ "status": "running" })).is(200);
     let done = json!({ "status": "completed", "exit_code": 0 });
     let answers: Vec<Value> = std::thread::scope(|scope| {
-        let telling: Vec<_> = (0..6).map(|_| scope.spawn(|| tell(&ann, "run-1", &done).is(200).json())).collect();
+        let telling: Vec<_> =
+            (0..6).map(|_| scope.spawn(|| tell(&ann, "run-1", &done).is(200).json())).collect();
         telling.into_iter().map(|one| one.join().unwrap()).collect()
     });
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");

@@ -282,7 +282,8 @@ impl Wanted {
     fn of(headers: &HeaderMap) -> Result<Option<Self>> {
         let mut tags = Vec::new();
         for value in headers.get_all(header::IF_MATCH) {
-            let text = value.to_str().map_err(|_| Problem::bad("if-match-invalid", "`If-Match` is no text"))?;
+            let text =
+                value.to_str().map_err(|_| Problem::bad("if-match-invalid", "`If-Match` is no text"))?;
             tags.extend(text.split(',').map(|one| one.trim().to_owned()));
         }
         Ok((!tags.is_empty()).then_some(Self(tags)))

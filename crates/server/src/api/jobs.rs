@@ -68,11 +68,7 @@ pub async fn build(
     At((workspace, name, version)): At<(String, String, String)>,
     body: Bytes,
 ) -> Result<Response> {
-    let asked: AskedBuild = if body.is_empty() {
-        AskedBuild::default()
-    } else {
-        json(&body)?
-    };
+    let asked: AskedBuild = if body.is_empty() { AskedBuild::default() } else { json(&body)? };
     if !(-100..=100).contains(&asked.priority) {
         return Err(Problem::bad("priority-invalid", "a priority is from -100 to 100"));
     }

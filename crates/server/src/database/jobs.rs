@@ -482,3 +482,49 @@ fn read(row: &Row) -> Result<Job> {
         ended_at: time("ended_at")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use provenv_definition::{Digest, Platform};
+    use provenv_workspace::ServerSettings;
+
+    use super::{JobStatus, NewJob, Return};
+    use crate::database::{AuditFilter, Database};
+
+    #[tokio::test]
+    async fn what_nobody_wants_any_more_is_not_given_back_to_the_queue() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path(), &ServerSettings::default()).await.unwrap();
+        database.begin_audit_log().await.unwrap();
+        let new = NewJob {
+            workspace: "default",
+            environment: "tea",
+            version: "1",
+            lock: Digest::of(b"lock"),
+            platform: Platform::default(),
+            priority: 0,
+            created_by: "ann",
+            image: None,
+        };
+        let (job, _) = database.ask_job(&new).await.unwrap();
+        // Its worker stops: another will have it.
+        let claimed = database.claim("one").await.unwrap().unwrap();
+        assert!(!database.give_back(&claimed, Duration::ZERO, Return::Stopped).await.unwrap());
+        // Its worker fails, having not heard yet that somebody asked it to stop.
+        let claimed = database.claim("two").await.unwrap().unwrap();
+        let asked = database.cancel_job("default", &job.id, "ann").await.unwrap().unwrap();
+        assert_eq!((asked.status, asked.cancel_asked), (JobStatus::Running, true));
+        assert!(database.give_back(&claimed, Duration::ZERO, Return::Failed).await.unwrap());
+        let after = database.job("default", &job.id).await.unwrap().unwrap();
+        assert_eq!(after.status, JobStatus::Canceled);
+        assert!(after.ended_at.is_some());
+        assert!(database.claim("three").await.unwrap().is_none());
+        let ends = AuditFilter { action: Some("build.end".to_owned()), ..AuditFilter::default() };
+        assert_eq!(database.audit_entries(&ends, 10).await.unwrap().len(), 1);
+        // Whoever asks again has a new one.
+        assert!(database.ask_job(&new).await.unwrap().1);
+        database.close().await;
+    }
+}

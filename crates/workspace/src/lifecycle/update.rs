@@ -88,11 +88,14 @@ impl Workspace {
                 hint: format!("its tags: {there}"),
             });
         }
-        let changes = match self.catalogue.describe(&row.name, &row.version, &wanted, last_change, who).await? {
-            Described::Changed(changes) => changes,
-            Described::Missing => return Err(Error::NoEnvironment(format!("{}:{}", row.name, row.version))),
-            Described::Outdated => return Ok(None),
-        };
+        let changes =
+            match self.catalogue.describe(&row.name, &row.version, &wanted, last_change, who).await? {
+                Described::Changed(changes) => changes,
+                Described::Missing => {
+                    return Err(Error::NoEnvironment(format!("{}:{}", row.name, row.version)));
+                }
+                Described::Outdated => return Ok(None),
+            };
         let now = self.version(&row.name, &row.version).await?;
         Ok(Some(Updated { changes, environment: self.details(now).await? }))
     }
