@@ -1,0 +1,118 @@
+//! Every page in light and dark, wide and narrow: without serious findings of axe-core, without sideways scrolling, and
+//! without a request to anywhere else. `PROVENV_TEST_PICTURES=FOLDER` keeps a picture of each.
+
+use provenv_testing::pypi::{Index, Wheel};
+use serde_json::{Value, json};
+
+use super::browser::{Browser, Screen, axe};
+use super::flows::register;
+use super::support::{eventually, serve};
+use super::team::{DEFAULT, Team, post, put};
+
+/// A server with something on every page; the path of a build.
+fn filled(folder: &std::path::Path) -> Option<(Team, String)> {
+    let team = Team::with_base(folder)?;
+    let index =
+        serve(&Index::new().add(Wheel::new("tea", "1").requires("leaf")).add(Wheel::new("leaf", "2")));
+    register(&team, &index, "cup", &["tea"]);
+    register(&team, &index, "cup", &["tea", "leaf==2"]);
+    register(&team, &index, "a-very-long-name-of-an-environment-that-somebody-thought-of", &["leaf"]);
+    put(&team.owner, &format!("{DEFAULT}/environments/cup/labels/prod"), &json!({ "version": "1" })).is(200);
+    post(&team.owner, "/api/v1/workspaces", &json!({ "name": "vision" })).is(201);
+    team.token("ann", Some("contributor"));
+    let job = team.owner.post(&format!("{DEFAULT}/environments/cup/versions/1/build"), b"").is(202).json();
+    let id = job["id"].as_str().unwrap().to_owned();
+    eventually("the build ends", || {
+        team.owner.get(&format!("{DEFAULT}/jobs/{id}")).is(200).json()["status"] == "succeeded"
+    });
+    let done = super::support::command(&team.root.join("workspaces/default"))
+        .args(["run", "cup:1", "--", "python", "-c", "print('steeped')"])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    Some((team, id))
+}
+
+fn look(screen: Screen) {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((team, job)) = filled(folder.path()) else { return };
+    let Some(browser) = Browser::start(team.url(), screen) else { return };
+    let Some(axe) = axe() else { return };
+    let check = |browser: &Browser, name: &str| {
+        let dark = browser.script("return matchMedia('(prefers-color-scheme: dark)').matches");
+        assert_eq!(dark, screen.is_dark);
+        browser.keep_picture(&format!(
+            "{name}-{}-{}",
+            if screen.is_dark { "dark" } else { "light" },
+            if screen.is_narrow { "narrow" } else { "wide" }
+        ));
+        let over = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        assert_eq!(browser.script(over), 0, "{name} {screen:?} is wider than the screen");
+        let elsewhere = "return performance.getEntriesByType('resource').map(one => one.name).filter(name => !name.startsWith(location.origin) && !name.startsWith('data:'))";
+        assert_eq!(browser.script(elsewhere), json!([]), "{name} loads from elsewhere");
+        browser.script(&axe);
+        let found = browser.script_later(
+            "const done = arguments[arguments.length - 1];
+             axe.run().then(found => done(found.violations.filter(one => ['serious', 'critical'].includes(one.impact))
+                 .map(one => [one.id, one.nodes.map(node => node.html).slice(0, 3)])))",
+        );
+        assert_eq!(found, Value::Array(Vec::new()), "{name} {screen:?}");
+    };
+    browser.open("/sign-in");
+    check(&browser, "sign-in");
+    browser.sign_in(team.served["owner_token"].as_str().unwrap());
+    let id = team.owner.get(&format!("{DEFAULT}/runs")).is(200).json()["runs"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for (name, path) in [
+        ("workspaces", "/workspaces".to_owned()),
+        ("environments", "/w/default/environments".to_owned()),
+        ("environments-narrowed", "/w/default/environments?kind=system-managed&q=cup".to_owned()),
+        ("environments-shipped", "/w/default/environments?kind=curated".to_owned()),
+        ("environments-none", "/w/vision/environments".to_owned()),
+        ("versions", "/w/default/environments/cup".to_owned()),
+        ("version", "/w/default/environments/cup/1".to_owned()),
+        ("diff", "/w/default/diff?old=cup:1&new=cup:2".to_owned()),
+        ("builds", "/w/default/builds".to_owned()),
+        ("build", format!("/w/default/builds/{job}")),
+        ("runs", "/w/default/runs".to_owned()),
+        ("run", format!("/w/default/runs/{id}")),
+        ("members", "/w/default/members".to_owned()),
+        ("tokens", "/tokens".to_owned()),
+        ("new", "/w/default/new".to_owned()),
+        ("missing", "/w/default/environments/nothing/1".to_owned()),
+    ] {
+        browser.open(&path);
+        check(&browser, name);
+    }
+    browser.open("/w/default/new");
+    browser.fill("#text", "name: cup\npip:\n- tea===<>\n");
+    browser.follow("Check");
+    check(&browser, "checked");
+    browser.fill("#text", "name: cup\npython: \"3.11\"\n");
+    browser.follow("Check and plan");
+    browser.wait_for("section.plan", "Python");
+    check(&browser, "planned");
+}
+
+#[test]
+fn in_light_on_a_wide_screen() {
+    look(Screen::default());
+}
+
+#[test]
+fn in_dark_on_a_wide_screen() {
+    look(Screen { is_dark: true, ..Screen::default() });
+}
+
+#[test]
+fn in_light_on_a_narrow_screen() {
+    look(Screen { is_narrow: true, ..Screen::default() });
+}
+
+#[test]
+fn in_dark_on_a_narrow_screen() {
+    look(Screen { is_dark: true, is_narrow: true });
+}
