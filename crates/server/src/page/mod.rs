@@ -5,7 +5,6 @@
 //! it changes it asks of the API itself ([`ask`]), so that nothing can be done here that could not be done there. One file a
 //! page; [`layout`] has what all of them look like, [`session`] who is there.
 
-mod apart;
 mod ask;
 mod assets;
 mod builds;
@@ -48,11 +47,18 @@ pub(crate) struct Page {
     api: Router,
     /// Whether browsers come by TLS.
     is_secure: bool,
+    /// What was read of images.
+    abouts: packages::Abouts,
 }
 
 /// The routes of the page. `api` is what is asked for changes.
 pub(crate) fn routes(server: &Arc<Server>, api: Router, is_secure: bool) -> Router {
-    let page = Arc::new(Page { server: Arc::clone(server), api, is_secure });
+    let page = Arc::new(Page {
+        server: Arc::clone(server),
+        api,
+        is_secure,
+        abouts: packages::Abouts::default(),
+    });
     Router::new()
         .route("/", get(workspaces::home))
         .route("/sign-in", get(sign_in::show).post(sign_in::enter))
