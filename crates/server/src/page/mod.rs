@@ -7,6 +7,7 @@
 
 mod ask;
 mod assets;
+mod audit;
 mod builds;
 mod changes;
 mod compare;
@@ -19,6 +20,7 @@ mod new;
 mod packages;
 mod refused;
 mod runs;
+mod services;
 pub(crate) mod session;
 mod sign_in;
 mod tokens;
@@ -86,6 +88,13 @@ pub(crate) fn routes(server: &Arc<Server>, api: Router, is_secure: bool) -> Rout
         .route("/w/{workspace}/builds/{id}/events", get(builds::events))
         .route("/w/{workspace}/runs", get(runs::list))
         .route("/w/{workspace}/runs/{id}", get(runs::show))
+        .route("/w/{workspace}/services", get(services::list))
+        .route("/w/{workspace}/audit", get(audit::of_workspace))
+        .route("/w/{workspace}/audit/checkpoint", get(audit::checkpoint))
+        .route("/w/{workspace}/audit/key", get(audit::key))
+        .route("/audit-log", get(audit::of_server))
+        .route("/audit-log/checkpoint", get(audit::checkpoint))
+        .route("/audit-log/key", get(audit::key))
         .route("/w/{workspace}/members", get(members::list).post(members::set))
         .route("/w/{workspace}/members/remove", post(members::remove))
         .layer(map_response(guarded))
