@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -19,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Screen {
     pub is_dark: bool,
+    /// As wide as the narrowest telephones.
     pub is_narrow: bool,
 }
 
@@ -27,6 +30,8 @@ pub struct Browser {
     runtime: Runtime,
     client: Option<Client>,
     driver: Child,
+    /// Where the driver takes what Chromium alone understands.
+    tools: (super::client::Client, String),
     /// Where the server is.
     url: String,
     _profile: tempfile::TempDir,
@@ -34,7 +39,7 @@ pub struct Browser {
 
 impl Browser {
     /// One for the server at `url`; `None` (said aloud) where there is no Chromium.
-    pub fn start(url: &str, screen: Screen) -> Option<Self> {
+    pub fn start(url: &str) -> Option<Self> {
         if !have("chromium") || !have("chromedriver") {
             return None;
         }
@@ -47,17 +52,12 @@ impl Browser {
             .spawn()
             .unwrap();
         let port = port(&mut driver);
-        let mut options = json!({
+        let options = json!({
             "args": [
                 "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1280,900",
                 format!("--user-data-dir={}", profile.path().join("profile").display()),
-                format!("--blink-settings=preferredColorScheme={}", i32::from(!screen.is_dark)),
             ],
         });
-        if screen.is_narrow {
-            options["mobileEmulation"] =
-                json!({ "deviceMetrics": { "width": 390, "height": 844, "pixelRatio": 1.0 } });
-        }
         let capabilities = json!({ "browserName": "chrome", "goog:chromeOptions": options });
         let Value::Object(capabilities) = capabilities else { unreachable!() };
         let runtime =
@@ -69,7 +69,12 @@ impl Browser {
                 .await
         };
         let client = runtime.block_on(connect).unwrap();
-        Some(Self { runtime, client: Some(client), driver, url: url.to_owned(), _profile: profile })
+        let session = runtime.block_on(client.session_id()).unwrap().unwrap();
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+        let tools =
+            (super::client::Client::new(address), format!("/session/{session}/goog/cdp/execute"));
+        let url = url.to_owned();
+        Some(Self { runtime, client: Some(client), driver, tools, url, _profile: profile })
     }
 
     fn client(&self) -> &Client {
@@ -79,6 +84,28 @@ impl Browser {
     /// Opens a page of the server.
     pub fn open(&self, path: &str) {
         self.runtime.block_on(self.client().goto(&format!("{}{path}", self.url))).unwrap();
+    }
+
+    /// Asks what Chromium alone understands.
+    fn tool(&self, command: &str, parameters: &Value) -> Value {
+        let (client, path) = &self.tools;
+        let body = json!({ "cmd": command, "params": parameters }).to_string();
+        client.send("POST", path, &[("Content-Type", "application/json")], body.as_bytes()).is(200).json()
+            ["value"]
+            .take()
+    }
+
+    /// Looks in another way from now on.
+    pub fn look(&self, screen: Screen) {
+        let scheme = if screen.is_dark { "dark" } else { "light" };
+        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        self.tool("Emulation.setEmulatedMedia", &json!({ "features": [feature] }));
+        if screen.is_narrow {
+            let size = json!({ "width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": true });
+            self.tool("Emulation.setDeviceMetricsOverride", &size);
+        } else {
+            self.tool("Emulation.clearDeviceMetricsOverride", &json!({}));
+        }
     }
 
     /// Signs in on the page.
@@ -185,7 +212,9 @@ impl Browser {
     /// Keeps a picture of the page where `PROVENV_TEST_PICTURES` says, for people to look at.
     pub fn keep_picture(&self, name: &str) {
         let Some(folder) = std::env::var_os("PROVENV_TEST_PICTURES") else { return };
-        let picture = self.runtime.block_on(self.client().screenshot()).unwrap();
+        let whole = json!({ "format": "png", "captureBeyondViewport": true });
+        let picture = self.tool("Page.captureScreenshot", &whole)["data"].take();
+        let picture = BASE64_STANDARD.decode(picture.as_str().unwrap()).unwrap();
         fs_err::create_dir_all(&folder).unwrap();
         fs_err::write(Path::new(&folder).join(format!("{name}.png")), picture).unwrap();
     }

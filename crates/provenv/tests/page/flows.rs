@@ -4,7 +4,7 @@ use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Server;
 use serde_json::{Value, json};
 
-use super::browser::{Browser, Screen};
+use super::browser::Browser;
 use super::support::{PYTHON, definition, serve};
 use super::team::{DEFAULT, Team, post};
 
@@ -23,7 +23,7 @@ pub fn register(team: &Team, index: &Server, name: &str, packages: &[&str]) {
 fn from_a_pasted_file_to_an_image() {
     let folder = tempfile::tempdir().unwrap();
     let Some(team) = Team::with_base(folder.path()) else { return };
-    let Some(browser) = Browser::start(team.url(), Screen::default()) else { return };
+    let Some(browser) = Browser::start(team.url()) else { return };
     let index =
         serve(&Index::new().add(Wheel::new("tea", "1").requires("leaf")).add(Wheel::new("leaf", "2")));
 
@@ -93,7 +93,7 @@ fn from_a_pasted_file_to_an_image() {
 fn a_version_is_labelled_described_put_away_and_found() {
     let folder = tempfile::tempdir().unwrap();
     let Some(team) = Team::with_base(folder.path()) else { return };
-    let Some(browser) = Browser::start(team.url(), Screen::default()) else { return };
+    let Some(browser) = Browser::start(team.url()) else { return };
     let index = serve(&Index::new().add(Wheel::new("tea", "1")).add(Wheel::new("leaf", "2")));
     register(&team, &index, "cup", &["tea"]);
     register(&team, &index, "pot", &["leaf"]);
@@ -147,7 +147,7 @@ fn a_version_is_labelled_described_put_away_and_found() {
 fn a_file_is_uploaded() {
     let folder = tempfile::tempdir().unwrap();
     let Some(team) = Team::with_base(folder.path()) else { return };
-    let Some(browser) = Browser::start(team.url(), Screen::default()) else { return };
+    let Some(browser) = Browser::start(team.url()) else { return };
     let index = serve(&Index::new().add(Wheel::new("tea", "1")));
     let file = folder.path().join("requirements.txt");
     fs_err::write(&file, format!("--index-url {}\ntea\n", index.at("/simple/"))).unwrap();
@@ -167,7 +167,7 @@ fn a_file_is_uploaded() {
 fn a_build_is_stopped_and_asked_for_again() {
     let folder = tempfile::tempdir().unwrap();
     let Some(team) = Team::with_base(folder.path()) else { return };
-    let Some(browser) = Browser::start(team.url(), Screen::default()) else { return };
+    let Some(browser) = Browser::start(team.url()) else { return };
     let index = serve(&Index::new().add(Wheel::new("tea", "1")));
     register(&team, &index, "cup", &["tea"]);
     // Nobody is there to fetch it from: the build fails, waits, and would be tried again.
@@ -189,7 +189,7 @@ fn a_build_is_stopped_and_asked_for_again() {
 fn tokens_workspaces_and_members() {
     let folder = tempfile::tempdir().unwrap();
     let team = Team::start(folder.path());
-    let Some(browser) = Browser::start(team.url(), Screen::default()) else { return };
+    let Some(browser) = Browser::start(team.url()) else { return };
     browser.sign_in(token(&team));
     browser.open("/tokens");
     browser.fill("#note", "her laptop");
@@ -230,7 +230,7 @@ fn tokens_workspaces_and_members() {
 fn a_run_is_shown_with_its_log() {
     let folder = tempfile::tempdir().unwrap();
     let Some(team) = Team::with_base(folder.path()) else { return };
-    let Some(browser) = Browser::start(team.url(), Screen::default()) else { return };
+    let Some(browser) = Browser::start(team.url()) else { return };
     let index = serve(&Index::new().add(Wheel::new("tea", "1")));
     register(&team, &index, "cup", &["tea"]);
     // In the folder of the workspace, as whoever has the server may.

@@ -1,6 +1,6 @@
 //! The page by keyboard alone.
 
-use super::browser::{Browser, Screen};
+use super::browser::Browser;
 use super::team::Team;
 
 const TAB: &str = "\u{e004}";
@@ -32,7 +32,7 @@ fn tab_to(browser: &Browser, text: &str) {
 fn everything_is_reached_by_keyboard() {
     let folder = tempfile::tempdir().unwrap();
     let team = Team::start(folder.path());
-    let Some(browser) = Browser::start(team.url(), Screen::default()) else { return };
+    let Some(browser) = Browser::start(team.url()) else { return };
     browser.open("/sign-in");
     tab_to(&browser, "token");
     browser.press(team.served["owner_token"].as_str().unwrap());

@@ -2,7 +2,7 @@
 //! without a request to anywhere else. `PROVENV_TEST_PICTURES=FOLDER` keeps a picture of each.
 
 use provenv_testing::pypi::{Index, Wheel};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::browser::{Browser, Screen, axe};
 use super::flows::register;
@@ -34,33 +34,45 @@ fn filled(folder: &std::path::Path) -> Option<(Team, String)> {
     Some((team, id))
 }
 
-fn look(screen: Screen) {
-    let folder = tempfile::tempdir().unwrap();
-    let Some((team, job)) = filled(folder.path()) else { return };
-    let Some(browser) = Browser::start(team.url(), screen) else { return };
-    let Some(axe) = axe() else { return };
-    let check = |browser: &Browser, name: &str| {
+/// In which ways each page is looked at.
+const SCREENS: [(&str, Screen); 4] = [
+    ("light-wide", Screen { is_dark: false, is_narrow: false }),
+    ("dark-wide", Screen { is_dark: true, is_narrow: false }),
+    ("dark-narrow", Screen { is_dark: true, is_narrow: true }),
+    ("light-narrow", Screen { is_dark: false, is_narrow: true }),
+];
+
+/// Looks at the page that is open, in every way.
+fn check(browser: &Browser, axe: &str, name: &str) {
+    browser.script(axe);
+    let elsewhere = "return performance.getEntriesByType('resource').map(one => one.name).filter(name => !name.startsWith(location.origin) && !name.startsWith('data:'))";
+    assert_eq!(browser.script(elsewhere), json!([]), "{name} loads from elsewhere");
+    for (way, screen) in SCREENS {
+        browser.look(screen);
         let dark = browser.script("return matchMedia('(prefers-color-scheme: dark)').matches");
         assert_eq!(dark, screen.is_dark);
-        browser.keep_picture(&format!(
-            "{name}-{}-{}",
-            if screen.is_dark { "dark" } else { "light" },
-            if screen.is_narrow { "narrow" } else { "wide" }
-        ));
+        browser.keep_picture(&format!("{name}-{way}"));
         let over = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
-        assert_eq!(browser.script(over), 0, "{name} {screen:?} is wider than the screen");
-        let elsewhere = "return performance.getEntriesByType('resource').map(one => one.name).filter(name => !name.startsWith(location.origin) && !name.startsWith('data:'))";
-        assert_eq!(browser.script(elsewhere), json!([]), "{name} loads from elsewhere");
-        browser.script(&axe);
+        assert_eq!(browser.script(over), 0, "{name} is wider than the screen, {way}");
         let found = browser.script_later(
             "const done = arguments[arguments.length - 1];
              axe.run().then(found => done(found.violations.filter(one => ['serious', 'critical'].includes(one.impact))
                  .map(one => [one.id, one.nodes.map(node => node.html).slice(0, 3)])))",
         );
-        assert_eq!(found, Value::Array(Vec::new()), "{name} {screen:?}");
-    };
+        assert_eq!(found, json!([]), "{name}, {way}");
+    }
+    browser.look(Screen::default());
+}
+
+#[test]
+fn every_page_in_light_and_dark_wide_and_narrow() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((team, job)) = filled(folder.path()) else { return };
+    let Some(browser) = Browser::start(team.url()) else { return };
+    let Some(axe) = axe() else { return };
+    let check = |name: &str| check(&browser, &axe, name);
     browser.open("/sign-in");
-    check(&browser, "sign-in");
+    check("sign-in");
     browser.sign_in(team.served["owner_token"].as_str().unwrap());
     let id = team.owner.get(&format!("{DEFAULT}/runs")).is(200).json()["runs"][0]["id"]
         .as_str()
@@ -74,45 +86,29 @@ fn look(screen: Screen) {
         ("environments-none", "/w/vision/environments".to_owned()),
         ("versions", "/w/default/environments/cup".to_owned()),
         ("version", "/w/default/environments/cup/1".to_owned()),
+        ("version-shipped", "/w/default/environments/curated%2Fsklearn/1".to_owned()),
         ("diff", "/w/default/diff?old=cup:1&new=cup:2".to_owned()),
         ("builds", "/w/default/builds".to_owned()),
         ("build", format!("/w/default/builds/{job}")),
         ("runs", "/w/default/runs".to_owned()),
         ("run", format!("/w/default/runs/{id}")),
+        ("services", "/w/default/services".to_owned()),
+        ("audit", "/w/default/audit".to_owned()),
+        ("audit-of-the-server", "/audit-log".to_owned()),
         ("members", "/w/default/members".to_owned()),
         ("tokens", "/tokens".to_owned()),
         ("new", "/w/default/new".to_owned()),
         ("missing", "/w/default/environments/nothing/1".to_owned()),
     ] {
         browser.open(&path);
-        check(&browser, name);
+        check(name);
     }
     browser.open("/w/default/new");
     browser.fill("#text", "name: cup\npip:\n- tea===<>\n");
     browser.follow("Check");
-    check(&browser, "checked");
+    check("checked");
     browser.fill("#text", "name: cup\npython: \"3.11\"\n");
     browser.follow("Check and plan");
     browser.wait_for("section.plan", "Python");
-    check(&browser, "planned");
-}
-
-#[test]
-fn in_light_on_a_wide_screen() {
-    look(Screen::default());
-}
-
-#[test]
-fn in_dark_on_a_wide_screen() {
-    look(Screen { is_dark: true, ..Screen::default() });
-}
-
-#[test]
-fn in_light_on_a_narrow_screen() {
-    look(Screen { is_narrow: true, ..Screen::default() });
-}
-
-#[test]
-fn in_dark_on_a_narrow_screen() {
-    look(Screen { is_dark: true, is_narrow: true });
+    check("planned");
 }

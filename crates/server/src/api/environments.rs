@@ -318,7 +318,7 @@ pub async fn register(
     let work = move || async move {
         let registered = opened.workspace.register_sent_with(&sent, &by).await?;
         record(&on, &by, &place, &registered).await?;
-        Result::Ok(registered)
+        Ok::<_, Box<Problem>>(registered)
     };
     let registered = apart(work).await??;
     tracing::info!(

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::Page;
 use super::environments::reference_path;
 use super::layout::{Frame, Section, badge, trail};
-use super::refused::Result;
+use super::refused::{Refused, Result};
 use super::session::Visitor;
 use super::words::{bytes, segment, sentence};
 use crate::apart::apart;
@@ -52,7 +52,7 @@ pub(super) async fn show(
         if !is_locked {
             server.hold_secrets(&place, &opened).await?;
         }
-        Result::Ok(workspace.diff(&pair[0], &pair[1], workspace.root(), &options).await?)
+        Ok::<_, Refused>(workspace.diff(&pair[0], &pair[1], workspace.root(), &options).await?)
     };
     let diff = apart(work).await??;
     let list = format!("/w/{}/environments", segment(&workspace));
