@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
+use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -30,8 +32,6 @@ pub struct Browser {
     runtime: Runtime,
     client: Option<Client>,
     driver: Child,
-    /// Where the driver takes what Chromium alone understands.
-    tools: (super::client::Client, String),
     /// Where the server is.
     url: String,
     _profile: tempfile::TempDir,
@@ -69,12 +69,7 @@ impl Browser {
                 .await
         };
         let client = runtime.block_on(connect).unwrap();
-        let session = runtime.block_on(client.session_id()).unwrap().unwrap();
-        let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
-        let tools =
-            (super::client::Client::new(address), format!("/session/{session}/goog/cdp/execute"));
-        let url = url.to_owned();
-        Some(Self { runtime, client: Some(client), driver, tools, url, _profile: profile })
+        Some(Self { runtime, client: Some(client), driver, url: url.to_owned(), _profile: profile })
     }
 
     fn client(&self) -> &Client {
@@ -88,11 +83,8 @@ impl Browser {
 
     /// Asks what Chromium alone understands.
     fn tool(&self, command: &str, parameters: &Value) -> Value {
-        let (client, path) = &self.tools;
-        let body = json!({ "cmd": command, "params": parameters }).to_string();
-        client.send("POST", path, &[("Content-Type", "application/json")], body.as_bytes()).is(200).json()
-            ["value"]
-            .take()
+        let tool = Tool(json!({ "cmd": command, "params": parameters }).to_string());
+        self.runtime.block_on(self.client().issue_cmd(tool)).unwrap()
     }
 
     /// Looks in another way from now on.
@@ -221,8 +213,25 @@ impl Browser {
 
     /// Presses keys where the focus is.
     pub fn press(&self, keys: &str) {
-        let work = async { self.client().active_element().await?.send_keys(keys).await };
-        self.runtime.block_on(work).unwrap();
+        // As a keyboard does, and not as `send_keys`, which some fields take for something else.
+        let presses = keys.chars().fold(KeyActions::new("keyboard".to_owned()), |actions, value| {
+            actions.then(KeyAction::Down { value }).then(KeyAction::Up { value })
+        });
+        self.runtime.block_on(self.client().perform_actions(presses)).unwrap();
+    }
+}
+
+/// What Chromium alone understands.
+#[derive(Debug)]
+struct Tool(String);
+
+impl WebDriverCompatibleCommand for Tool {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(self.0.clone()))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What people do on the page, from end to end.
 
+use std::path::Path;
+
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Server;
 use serde_json::{Value, json};
@@ -17,6 +19,19 @@ pub fn register(team: &Team, index: &Server, name: &str, packages: &[&str]) {
     let text = definition(index, name, packages);
     let body = json!({ "file": { "name": "environment.yaml", "text": text } });
     post(&team.owner, &format!("{DEFAULT}/environments"), &body).is(201);
+}
+
+/// Runs something in `cup:1`, in the folder of the workspace, as whoever has the server may.
+pub fn submit(team: &Team, folder: &Path) {
+    let job = folder.join("job.yaml");
+    fs_err::write(&job, "environment: cup:1\ncommand: python -c 'print(\"steeped\")' && echo brewed > ${{outputs.pot}}/tea.txt\noutputs:\n  pot: {}\n").unwrap();
+    let done = super::support::command(&team.root.join("workspaces/default"))
+        .arg("submit")
+        .arg(&job)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
 #[test]
@@ -63,7 +78,7 @@ fn from_a_pasted_file_to_an_image() {
     assert!(browser.path().starts_with("/w/default/builds/job-"), "{}", browser.path());
     browser.wait_for("#status", "succeeded");
     let log = browser.text("#log");
-    assert!(log.contains("attempt 1") && log.contains("tea"), "{log}");
+    assert!(log.contains("attempt 1") && log.contains("assembling: done"), "{log}");
     let id = browser.path().rsplit('/').next().unwrap().to_owned();
     let kept = team.owner.get(&format!("{DEFAULT}/jobs/{id}/log")).is(200).text();
     assert_eq!(log.trim_end(), kept.trim_end());
@@ -233,13 +248,7 @@ fn a_run_is_shown_with_its_log() {
     let Some(browser) = Browser::start(team.url()) else { return };
     let index = serve(&Index::new().add(Wheel::new("tea", "1")));
     register(&team, &index, "cup", &["tea"]);
-    // In the folder of the workspace, as whoever has the server may.
-    let done = super::support::command(&team.root.join("workspaces/default"))
-        .args(["run", "cup:1", "--", "python", "-c", "print('steeped')"])
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    submit(&team, folder.path());
     browser.sign_in(token(&team));
     browser.open("/w/default/runs");
     browser.submit("tbody th a");

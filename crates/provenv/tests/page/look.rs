@@ -5,7 +5,7 @@ use provenv_testing::pypi::{Index, Wheel};
 use serde_json::json;
 
 use super::browser::{Browser, Screen, axe};
-use super::flows::register;
+use super::flows::{register, submit};
 use super::support::{eventually, serve};
 use super::team::{DEFAULT, Team, post, put};
 
@@ -25,12 +25,7 @@ fn filled(folder: &std::path::Path) -> Option<(Team, String)> {
     eventually("the build ends", || {
         team.owner.get(&format!("{DEFAULT}/jobs/{id}")).is(200).json()["status"] == "succeeded"
     });
-    let done = super::support::command(&team.root.join("workspaces/default"))
-        .args(["run", "cup:1", "--", "python", "-c", "print('steeped')"])
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    submit(&team, folder);
     Some((team, id))
 }
 
