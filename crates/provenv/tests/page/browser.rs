@@ -90,8 +90,12 @@ impl Browser {
     /// Looks in another way from now on.
     pub fn look(&self, screen: Screen) {
         let scheme = if screen.is_dark { "dark" } else { "light" };
-        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
-        self.tool("Emulation.setEmulatedMedia", &json!({ "features": [feature] }));
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            // Colours change at once, so that none is met on its way.
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
+        self.tool("Emulation.setEmulatedMedia", &json!({ "features": features }));
         if screen.is_narrow {
             let size = json!({ "width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": true });
             self.tool("Emulation.setDeviceMetricsOverride", &size);

@@ -37,24 +37,32 @@ const SCREENS: [(&str, Screen); 4] = [
     ("light-narrow", Screen { is_dark: false, is_narrow: true }),
 ];
 
-/// Looks at the page that is open, in every way.
-fn check(browser: &Browser, axe: &str, name: &str) {
+/// Looks at the page that is open, in every way; adds what is wrong.
+fn check(browser: &Browser, axe: &str, name: &str, wrong: &mut Vec<String>) {
     browser.script(axe);
     let elsewhere = "return performance.getEntriesByType('resource').map(one => one.name).filter(name => !name.startsWith(location.origin) && !name.startsWith('data:'))";
-    assert_eq!(browser.script(elsewhere), json!([]), "{name} loads from elsewhere");
+    let elsewhere = browser.script(elsewhere);
+    if elsewhere != json!([]) {
+        wrong.push(format!("{name} loads {elsewhere}"));
+    }
     for (way, screen) in SCREENS {
         browser.look(screen);
         let dark = browser.script("return matchMedia('(prefers-color-scheme: dark)').matches");
         assert_eq!(dark, screen.is_dark);
         browser.keep_picture(&format!("{name}-{way}"));
         let over = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
-        assert_eq!(browser.script(over), 0, "{name} is wider than the screen, {way}");
+        let over = browser.script(over);
+        if over != 0 {
+            wrong.push(format!("{name}, {way}: {over} wider than the screen"));
+        }
         let found = browser.script_later(
             "const done = arguments[arguments.length - 1];
              axe.run().then(found => done(found.violations.filter(one => ['serious', 'critical'].includes(one.impact))
                  .map(one => [one.id, one.nodes.map(node => node.html).slice(0, 3)])))",
         );
-        assert_eq!(found, json!([]), "{name}, {way}");
+        if found != json!([]) {
+            wrong.push(format!("{name}, {way}: {found}"));
+        }
     }
     browser.look(Screen::default());
 }
@@ -65,7 +73,8 @@ fn every_page_in_light_and_dark_wide_and_narrow() {
     let Some((team, job)) = filled(folder.path()) else { return };
     let Some(browser) = Browser::start(team.url()) else { return };
     let Some(axe) = axe() else { return };
-    let check = |name: &str| check(&browser, &axe, name);
+    let mut wrong = Vec::new();
+    let mut check = |name: &str| check(&browser, &axe, name, &mut wrong);
     browser.open("/sign-in");
     check("sign-in");
     browser.sign_in(team.served["owner_token"].as_str().unwrap());
@@ -106,4 +115,5 @@ fn every_page_in_light_and_dark_wide_and_narrow() {
     browser.follow("Check and plan");
     browser.wait_for("section.plan", "Python");
     check("planned");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
