@@ -6,7 +6,7 @@ PROVENV := $(or $(CARGO_TARGET_DIR),target)/release/provenv
 QUICKSTART := .cache/quickstart
 
 # Debian packages that tests drive as real peers; nothing in Provenv itself needs them.
-PEERS := curl skopeo umoci buildah podman runc containerd docker-registry git uidmap bubblewrap faketime python3 python3-venv strace postgresql
+PEERS := curl skopeo umoci buildah podman runc containerd docker-registry git uidmap bubblewrap faketime python3 python3-venv strace postgresql chromium chromium-driver
 
 .PHONY: help
 help: ## list these commands

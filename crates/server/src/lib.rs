@@ -5,6 +5,7 @@
 
 mod access;
 mod again;
+mod apart;
 mod api;
 mod audit;
 mod backup;

@@ -16,6 +16,7 @@ mod limits;
 mod once;
 mod parity;
 mod plain;
+mod plan;
 mod pulls;
 mod registry;
 mod roles;

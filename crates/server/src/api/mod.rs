@@ -9,6 +9,7 @@ mod environments;
 mod jobs;
 mod logs;
 mod members;
+mod plan;
 mod record;
 mod runs;
 mod secrets;
@@ -80,6 +81,7 @@ pub(crate) fn routes() -> (Router<Arc<Server>>, utoipa::openapi::OpenApi) {
         .routes(routes!(sign_in::list))
         .routes(routes!(sign_in::revoke))
         .routes(routes!(environments::list, environments::register))
+        .routes(routes!(plan::plan))
         .routes(routes!(environments::versions, record::delete_all))
         .routes(routes!(record::archive_all))
         .routes(routes!(record::restore_all))

@@ -70,6 +70,35 @@ pub enum Action {
 }
 
 impl Action {
+    /// All of them.
+    pub const ALL: [Self; 25] = [
+        Self::WorkspaceMake,
+        Self::RoleSet,
+        Self::RoleRemove,
+        Self::TokenMake,
+        Self::TokenRevoke,
+        Self::SignIn,
+        Self::Register,
+        Self::Update,
+        Self::LabelSet,
+        Self::LabelRemove,
+        Self::Archive,
+        Self::Restore,
+        Self::Delete,
+        Self::Copy,
+        Self::Import,
+        Self::BuildAsk,
+        Self::BuildCancel,
+        Self::BuildEnd,
+        Self::RunBegin,
+        Self::RunEnd,
+        Self::Push,
+        Self::RegistryDelete,
+        Self::SecretSet,
+        Self::SecretRemove,
+        Self::SecretRekey,
+    ];
+
     /// As it is written.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! Environments are found: by name, tag, kind, creator and date, and by what is in them.
 
 mod facets;
+mod shipped;
 mod term;
 
 use std::collections::HashMap;
@@ -9,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::catalogue::Include;
 use crate::catalogue::{Condition, Criteria, EnvironmentRow, FoundRow};
-use crate::curated::{PREFIX, is_curated};
 use crate::{EnvironmentDetails, Error, Result, Workspace};
 pub use facets::Facets;
+use shipped::asks_for_shipped;
 pub use term::Term;
 
 /// How the packages of an environment come about.
@@ -88,9 +89,8 @@ impl Workspace {
     /// A page of the environments that are looked for. Those that are shipped are among them only where their kind or one of
     /// their names is asked for.
     pub async fn find(&self, find: &Find) -> Result<EnvironmentPage> {
-        if let Some(name) = find.name.as_deref().filter(|name| is_curated(name)) {
-            let environments = self.list_curated(Some(name), find.all_versions)?;
-            return Ok(EnvironmentPage { environments, next: None });
+        if asks_for_shipped(find) {
+            return self.find_shipped(find).await;
         }
         if let Some(name) = &find.name {
             let known = self.catalogue.name(name).await?.is_some_and(|row| row.versions > 0);
@@ -204,9 +204,7 @@ fn conditions(find: &Find) -> Result<Vec<Condition>> {
     if find.since.is_some() || find.until.is_some() {
         conditions.push(Condition::Created(find.since.map(to_the_second), find.until.map(to_the_second)));
     }
-    let asks_for_shipped = find.kind == Some(Kind::Curated)
-        || find.pattern.as_deref().is_some_and(|pattern| pattern.to_lowercase().starts_with(PREFIX));
-    if !asks_for_shipped && find.name.is_none() {
+    if find.name.is_none() {
         conditions.push(Condition::NotKind(Kind::Curated.as_str().to_owned()));
     }
     Ok(conditions)

@@ -75,6 +75,14 @@ impl What {
 }
 
 impl Term {
+    /// The text that the name is to hold, where it is about the name.
+    pub(super) fn name(&self) -> Option<&str> {
+        match &self.what {
+            What::Name(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The same as the catalogue knows it.
     pub(super) async fn condition(&self, catalogue: &Catalogue) -> Result<Condition> {
         Ok(match &self.what {
