@@ -14,10 +14,12 @@ use provenv_workspace::HostCredentials;
 use serde::Deserialize;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
+use tracing::{Instrument as _, Span};
 
 use crate::database::{Claimed, JobError, JobStatus, Result, Return};
 use crate::secrets::variable;
 use crate::state::{Server, told_to_stop};
+use crate::trace;
 
 /// How often a worker says that it lives, and hears whether the job is still wanted.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -69,7 +71,8 @@ pub(crate) async fn work(server: Arc<Server>, name: String) {
     while !*stopping.borrow() {
         match server.database.claim(&name).await {
             Ok(Some(claimed)) => {
-                if let Err(error) = job(&server, &claimed).await {
+                let traced = trace::job(&claimed);
+                if let Err(error) = job(&server, &claimed).instrument(traced).await {
                     tracing::error!(job = claimed.job.id, %error, "a job could not be recorded");
                 }
                 continue;
@@ -177,6 +180,7 @@ async fn end(
     image: Option<Digest>,
     error: Option<&JobError>,
 ) -> Result<()> {
+    trace::job_ended(status.as_str(), error.map(|error| error.message.as_str()));
     if patiently(|| server.database.end_job(claimed, status, image, error)).await? {
         server.metrics.ended(status.as_str());
     }
@@ -184,6 +188,7 @@ async fn end(
 }
 
 async fn give_back(server: &Server, claimed: &Claimed, wait: Duration, why: Return) -> Result<()> {
+    trace::job_ended("queued", None);
     patiently(|| server.database.give_back(claimed, wait, why)).await
 }
 
@@ -224,6 +229,8 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
     if let Some(trace) = &claimed.traceparent {
         command.env("TRACEPARENT", trace);
     }
+    // What it does is part of what this worker does, and goes where that goes.
+    command.envs(provenv_telemetry::variables(&Span::current()));
     let mut child = command
         .arg("--workspace")
         .arg(&folder)

@@ -52,6 +52,7 @@ mod sbom;
 mod snapshot;
 mod stopping;
 mod supervise;
+mod traced;
 mod upstream;
 
 use std::path::{Path, PathBuf};
@@ -61,6 +62,8 @@ use provenv_fetch::{CredentialSources, Fetcher};
 use provenv_store::Store;
 use tokio::sync::OnceCell;
 
+use crate::traced::Traced;
+
 pub use admission::{GroupRole, LimitSettings, OidcSettings};
 pub use audit_log::{AuditLog, AuditLogCheck, AuditLogEntry, AuditLogFinding, AuditLogVerdict};
 pub use auditing::{AuditOptions, AuditReport, AuditSummary, Unchecked};
@@ -69,7 +72,7 @@ pub use builds::{BuildDetails, BuildStep};
 pub use bundling::{BundleError, Bundled, BundledImage, ImportOptions};
 pub use catalogue::{BuildStatus, CatalogueError, Resolved, RunStatus, Tables};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
-pub use config::{Config, ConfigError, ServerSettings, default_workspace, parse_size};
+pub use config::{Config, ConfigError, ServerSettings, TelemetrySettings, default_workspace, parse_size};
 pub use copying::{Copied, CopyOptions};
 pub use curated::is_curated;
 pub use dockerfile::{BuildSecret, Builder, DockerfileError, MissingEngine};
@@ -198,12 +201,17 @@ impl Workspace {
         }
         config.dockerfile.secrets = options.secrets;
         let cache = if options.no_cache_registry { None } else { cache::Cache::of(&config)? };
+        // A server's is never at its end, and items that failed would stay open with the request that they were of.
+        let reporter = match options.of_server {
+            Some(_) => options.reporter,
+            None => Traced::around(options.reporter),
+        };
         Ok(Self {
             root: options.root,
             store,
             catalogue,
             config,
-            reporter: options.reporter,
+            reporter,
             offline: options.offline,
             cache,
             upstream: None,

@@ -368,14 +368,14 @@ impl Remote {
 
     /// A request of the workspace.
     pub(crate) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
-        self.client.request(method, self.place(path)).bearer_auth(&self.token)
+        traced(self.client.request(method, self.place(path)).bearer_auth(&self.token))
     }
 
     /// One that asks for something.
     pub(crate) fn asking(&self, path: &[&str], query: &[(&str, &str)]) -> RequestBuilder {
         let mut url = self.place(path);
         url.query_pairs_mut().extend_pairs(query);
-        self.client.get(url).bearer_auth(&self.token)
+        traced(self.client.get(url).bearer_auth(&self.token))
     }
 
     fn place(&self, path: &[&str]) -> Url {
@@ -439,6 +439,14 @@ async fn problem(status: StatusCode, response: Response) -> RemoteError {
             }
         }
         Err(_) => RemoteError::Answer { url, what: status.to_string() },
+    }
+}
+
+/// Says what a request is part of.
+fn traced(request: RequestBuilder) -> RequestBuilder {
+    match provenv_telemetry::handed_on(&tracing::Span::current()) {
+        Some(parent) => request.header("traceparent", parent),
+        None => request,
     }
 }
 
