@@ -48,15 +48,23 @@ pub fn span(command: &Command, given: &ArgMatches) -> Span {
     if !provenv_telemetry::is_on() || matches!(command, Command::Serve(_) | Command::Worker(_)) {
         return Span::none();
     }
-    let mut name = "provenv".to_owned();
-    let mut rest = given;
-    while let Some((word, inner)) = rest.subcommand() {
-        name = format!("{name} {}", word.trim_start_matches('_'));
-        rest = inner;
-    }
+    let name = match command {
+        Command::BuildVersion(_) => "build process".to_owned(),
+        _ => words(given),
+    };
     let span = tracing::info_span!(target: provenv_telemetry::TARGET, "command", otel.name = name);
     provenv_telemetry::adopt_from_environment(&span);
     span
+}
+
+/// The words that name a command.
+fn words(given: &ArgMatches) -> String {
+    let (mut name, mut rest) = ("provenv".to_owned(), given);
+    while let Some((word, inner)) = rest.subcommand() {
+        name = format!("{name} {word}");
+        rest = inner;
+    }
+    name
 }
 
 /// What came of a command.

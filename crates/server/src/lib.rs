@@ -3,6 +3,9 @@
 //! A server is a folder: `workspaces/NAME/`, each a workspace as the command line has them, and `server.db` with users, roles,
 //! tokens and the queue of builds. What a workspace can do is in `provenv-workspace`; here is who may ask for it, and how.
 
+// A request holds the whole way of a resolution, each step inside of the one before.
+#![recursion_limit = "256"]
+
 mod access;
 mod again;
 mod api;

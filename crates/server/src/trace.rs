@@ -21,8 +21,7 @@ const LONGEST: usize = 128;
 
 /// The trace of the request that is being answered: our own part of it, where traces are sent.
 pub(crate) fn parent() -> Option<String> {
-    provenv_telemetry::traceparent(&Span::current())
-        .or_else(|| PARENT.try_with(Clone::clone).ok().flatten())
+    provenv_telemetry::traceparent(&Span::current()).or_else(|| PARENT.try_with(Clone::clone).ok().flatten())
 }
 
 /// The span of a request in the trace of whoever asks; none where no traces are sent. It goes inside of the log's.

@@ -23,7 +23,7 @@ use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
 pub use settings::Options;
-pub use spans::{adopt, adopt_from_environment, fail, note, traceparent, variables};
+pub use spans::{adopt, adopt_from_environment, fail, handed_on, note, traceparent, variables};
 
 use crate::sender::Sender;
 
@@ -86,8 +86,7 @@ pub fn begin(
     }
     let resource = resource.with_attribute(KeyValue::new("service.version", options.version)).build();
     // Its sampler, and how much it sends at once and when, are those of the `OTEL_*` variables.
-    let provider =
-        SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+    let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
     let _ = ENDPOINT.set(endpoint.into());
     Ok(Some(Telemetry { provider, sender }))
 }

@@ -37,9 +37,8 @@ impl Options {
     /// What this service is called, where no variable says so.
     pub(crate) fn service_name(&self) -> Option<String> {
         let is_said = set("OTEL_SERVICE_NAME").is_some()
-            || set("OTEL_RESOURCE_ATTRIBUTES").is_some_and(|all| {
-                all.split(',').any(|one| one.trim_start().starts_with("service.name="))
-            });
+            || set("OTEL_RESOURCE_ATTRIBUTES")
+                .is_some_and(|all| all.split(',').any(|one| one.trim_start().starts_with("service.name=")));
         (!is_said).then(|| self.service_name.clone().unwrap_or_else(|| self.usual_name.to_owned()))
     }
 }

@@ -190,6 +190,11 @@ impl Workspace {
     async fn open_with(options: OpenOptions, mut config: Config) -> Result<Self> {
         let store = Store::open(options.root.join("store"))?;
         let mut credentials = HostCredentials::of_environment();
+        // A server's is never at its end, and items that failed would stay open with the request that they were of.
+        let reporter = match &options.of_server {
+            Some(_) => options.reporter,
+            None => Traced::around(options.reporter),
+        };
         if let Some(server) = options.of_server {
             credentials = server.credentials.or(credentials);
             config.catalogue.schema = Some(format!("{}_{}", config.catalogue.schema(), server.schema_ending));
@@ -201,11 +206,6 @@ impl Workspace {
         }
         config.dockerfile.secrets = options.secrets;
         let cache = if options.no_cache_registry { None } else { cache::Cache::of(&config)? };
-        // A server's is never at its end, and items that failed would stay open with the request that they were of.
-        let reporter = match options.of_server {
-            Some(_) => options.reporter,
-            None => Traced::around(options.reporter),
-        };
         Ok(Self {
             root: options.root,
             store,

@@ -24,4 +24,5 @@ mod several;
 mod sign_in;
 mod stopping;
 mod team;
+mod traces;
 mod workers;
