@@ -118,8 +118,9 @@ pub use record::Record;
 pub use reference::Reference;
 pub use registry::{Anonymous, RegistryOptions, RegistryServed};
 pub use remote::{
-    AuditLogFilter, DeviceLogin, Login, NewRemoteSecret, Remote, RemoteError, RemoteJob, RemoteJobError,
-    RemoteRun, RemoteSecret, forget_token, keep_token,
+    AuditLogFilter, DeviceLogin, Login, MadeToken, NewRemoteSecret, NewRemoteToken, Remote, RemoteError,
+    RemoteJob, RemoteJobError, RemoteMember, RemoteRun, RemoteSecret, RemoteToken, RemoteWorkspace,
+    forget_token, keep_token,
 };
 pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};

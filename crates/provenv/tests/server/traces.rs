@@ -158,9 +158,9 @@ fn a_registration_and_its_build_are_one_trace() {
     let parent = format!("00-{trace}-{caller}-01");
     let told = variables.iter().copied().chain([("TRACEPARENT", parent.as_str())]);
     let mut command = team.command(folder.path(), &token);
-    run(command.envs(told.clone()).args(["env", "create", "tea.yml"])).ok();
+    run(command.envs(told.clone()).args(["env", "register", "tea.yml"])).ok();
     let mut command = team.command(folder.path(), &token);
-    run(command.envs(told).args(["builds", "start", "tea"])).ok();
+    run(command.envs(told).args(["build", "tea"])).ok();
     eventually("it is built", || {
         let jobs = team.owner.get(&format!("{DEFAULT}/jobs")).is(200).json();
         jobs["jobs"][0]["status"] == "succeeded"
@@ -183,7 +183,7 @@ fn a_registration_and_its_build_are_one_trace() {
         found.unwrap_or_else(|| panic!("{} has no parent: {names:#?}", one.span.name))
     };
     // The command, its request, and what the server did for it.
-    let create = find("provenv", "provenv env create");
+    let create = find("provenv", "provenv env register");
     assert_eq!(hex(&create.span.parent_span_id), caller);
     let registers = find("provenv-server", "POST /api/v1/workspaces/{workspace}/environments");
     assert_eq!(parent_of(registers).span.span_id, create.span.span_id);
@@ -196,7 +196,7 @@ fn a_registration_and_its_build_are_one_trace() {
     let job = find("provenv-worker", "build job");
     let asks = parent_of(job);
     assert!(asks.span.name.starts_with("POST /") && asks.span.name.ends_with("/build"), "{names:#?}");
-    assert_eq!(parent_of(asks).span.name, "provenv builds start");
+    assert_eq!(parent_of(asks).span.name, "provenv build");
     assert_eq!(job.attribute("provenv.job.status").as_deref(), Some("succeeded"));
     let process = find("provenv-worker", "build process");
     assert_eq!(parent_of(process).span.span_id, job.span.span_id);

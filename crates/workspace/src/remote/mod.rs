@@ -6,6 +6,7 @@ mod audit_log;
 mod device;
 mod events;
 mod login;
+mod people;
 mod record;
 mod secrets;
 
@@ -25,6 +26,7 @@ use crate::{
 pub use audit_log::AuditLogFilter;
 pub use device::DeviceLogin;
 pub use login::{Login, forget_token, keep_token};
+pub use people::{MadeToken, NewRemoteToken, RemoteMember, RemoteToken, RemoteWorkspace};
 pub use record::RemoteRun;
 pub use secrets::{NewRemoteSecret, RemoteSecret};
 
