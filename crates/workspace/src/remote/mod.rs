@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::error::causes;
 use crate::{
     Copied, CopyOptions, EnvironmentDetails, EnvironmentPage, Error, Find, Imported, Include, Registered,
     Result,
@@ -90,6 +91,11 @@ pub enum RemoteError {
 }
 
 /// Why a server says no, for the end of a message.
+/// Whether the server's certificate is not taken.
+fn is_of_certificate(error: &reqwest::Error) -> bool {
+    causes(error).iter().any(|cause| cause.contains("certificate"))
+}
+
 fn listed(causes: &[String]) -> String {
     causes.iter().fold(String::new(), |text, cause| text + "\n  because: " + cause)
 }
@@ -105,6 +111,11 @@ impl RemoteError {
             Self::NoToken(server) => {
                 Some(format!("`provenv login {server}` keeps a token, or give it in PROVENV_TOKEN"))
             }
+            Self::Connect { source, .. } if is_of_certificate(source) => Some(
+                "SSL_CERT_FILE names a file with the authority that signed the server's certificate, and the address is one \
+                 that the certificate is for; docs/how-to/private-authority.md says more"
+                    .to_owned(),
+            ),
             Self::Connect { .. } => Some("does it run, and is the address right?".to_owned()),
             Self::Problem { code, .. } if code == "token-needed" => {
                 Some("the token is unknown, revoked or out of time: `provenv login` takes another".to_owned())
