@@ -14,6 +14,7 @@ mod copies;
 mod environments;
 mod limits;
 mod parity;
+mod people;
 mod pulls;
 mod registry;
 mod roles;
