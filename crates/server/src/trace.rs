@@ -87,7 +87,25 @@ pub(crate) async fn within<T>(headers: &HeaderMap, answer: impl Future<Output = 
 
 /// Carries what a request is part of into another task.
 pub(crate) fn carried<T>(answer: impl Future<Output = T>) -> impl Future<Output = T> {
-    PARENT.scope(parent(), answer).in_current_span()
+    Carrier::here().carry(answer)
+}
+
+/// What a request is part of, on its way into another task or thread.
+pub(crate) struct Carrier {
+    parent: Option<String>,
+    span: Span,
+}
+
+impl Carrier {
+    /// Of the request that is being answered here.
+    pub fn here() -> Self {
+        Self { parent: parent(), span: Span::current() }
+    }
+
+    /// Does something as part of it.
+    pub fn carry<T>(self, answer: impl Future<Output = T>) -> impl Future<Output = T> {
+        PARENT.scope(self.parent, answer).instrument(self.span)
+    }
 }
 
 /// The identifier of a request: what a client says goes into logs, and so only plain words are taken.

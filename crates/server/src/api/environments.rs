@@ -19,6 +19,7 @@ use crate::access::Caller;
 use crate::database::{Action, Deed};
 use crate::problem::{Problem, Result};
 use crate::state::{Opened, Server};
+use crate::trace;
 
 /// A registered version.
 #[derive(Serialize, ToSchema)]
@@ -372,6 +373,7 @@ async fn apart(
 ) -> Result<Registered> {
     let runtime = tokio::runtime::Handle::current();
     let (tell, hear) = tokio::sync::oneshot::channel();
+    let carrier = trace::Carrier::here();
     let work = move || {
         let work = async {
             let registered = opened.workspace.register_sent_with(&sent, &user).await?;
@@ -379,7 +381,7 @@ async fn apart(
             Result::Ok(registered)
         };
         // A client that went away hears nothing of it.
-        let _ = tell.send(runtime.block_on(work));
+        let _ = tell.send(runtime.block_on(carrier.carry(work)));
     };
     let thread = std::thread::Builder::new().name("resolving".to_owned()).stack_size(STACK);
     thread.spawn(work).map_err(|error| Problem::fault(&error))?;
