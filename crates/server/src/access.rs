@@ -15,6 +15,7 @@ use base64::prelude::BASE64_STANDARD;
 use crate::database::{Identity, Role};
 use crate::problem::{Problem, Result};
 use crate::state::{Server, no_workspace};
+use crate::trace;
 
 /// What an operation wants of whoever calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +117,7 @@ pub(crate) async fn decide(
         }
     };
     let Some(identity) = user(server, headers).await? else { return Err(nobody(server, headers)) };
+    trace::caller(if identity.token.is_some() { "token" } else { "session" });
     server.limits.request(&identity)?;
     let role = server.database.role_of(&identity, workspace.map(String::as_str)).await?;
     let user = identity.user.clone();

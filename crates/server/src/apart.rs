@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use crate::problem::{Problem, Result};
+use crate::trace;
 
 /// How large the stack of such a thread may become.
 const STACK: usize = 32 * 1024 * 1024;
@@ -15,9 +16,10 @@ where
 {
     let runtime = tokio::runtime::Handle::current();
     let (tell, hear) = tokio::sync::oneshot::channel();
+    let carrier = trace::Carrier::here();
     let run = move || {
         // A client that went away hears nothing of it.
-        let _ = tell.send(runtime.block_on(work()));
+        let _ = tell.send(runtime.block_on(carrier.carry(work())));
     };
     let thread = std::thread::Builder::new().name("resolving".to_owned()).stack_size(STACK);
     thread.spawn(run).map_err(|error| Problem::fault(&error))?;

@@ -3,6 +3,9 @@
 //! A server is a folder: `workspaces/NAME/`, each a workspace as the command line has them, and `server.db` with users, roles,
 //! tokens and the queue of builds. What a workspace can do is in `provenv-workspace`; here is who may ask for it, and how.
 
+// A request holds the whole way of a resolution, each step inside of the one before.
+#![recursion_limit = "256"]
+
 mod access;
 mod again;
 mod apart;
@@ -282,8 +285,13 @@ async fn observe(State(server): State<Arc<Server>>, request: Request<Body>, next
     let id = trace::request_id(request.headers());
     let headers = request.headers().clone();
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
-    let mut response = trace::within(&headers, next.run(request)).instrument(span.clone()).await;
+    let traced = trace::span(&headers, &id, &method, pattern.as_deref());
+    let mut response = {
+        let answer = trace::within(&headers, next.run(request)).instrument(traced.clone());
+        answer.instrument(span.clone()).await
+    };
     response.headers_mut().insert(trace::REQUEST_ID, id);
+    trace::answered(&traced, response.status());
     let _entered = span.entered();
     let (status, took) = (response.status().as_u16(), begun.elapsed());
     server.metrics.answered(method.as_str(), pattern.as_deref().unwrap_or("none"), status, took);

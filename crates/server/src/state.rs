@@ -235,5 +235,7 @@ pub(crate) fn no_workspace(name: &str) -> Box<Problem> {
         "workspace-not-found",
         format!("there is no workspace `{name}` for you here"),
     )
-    .hint("GET /api/v1/workspaces lists yours; an owner gives you a role in another")
+    .hint(
+        "`provenv workspace list` (GET /api/v1/workspaces) lists yours; an owner gives you a role in another",
+    )
 }

@@ -451,6 +451,7 @@ impl Workspace {
     }
 
     /// One attempt, with a log and a record of its own.
+    #[tracing::instrument(target = "provenv_trace", skip_all, name = "assemble", fields(provenv.platform = %platform))]
     pub(crate) async fn assemble(
         &self,
         lock: &Lock,

@@ -279,6 +279,7 @@ impl Workspace {
     }
 
     /// Chooses every artifact of `definition`, for each of its platforms.
+    #[tracing::instrument(target = "provenv_trace", skip_all, name = "resolve")]
     async fn resolve(
         &self,
         definition: &Definition,
@@ -347,6 +348,7 @@ impl Workspace {
         Ok((lock, receipt))
     }
 
+    #[tracing::instrument(target = "provenv_trace", skip_all, name = "resolve platform", fields(provenv.platform = %platform))]
     async fn resolve_platform(
         &self,
         definition: &Definition,

@@ -112,6 +112,7 @@ impl Database {
 
     /// Begins a transaction that reads and then writes, when it is its turn: two with the same name wait for each other,
     /// whichever server they are of.
+    #[tracing::instrument(target = "provenv_trace", skip_all, name = "wait for the database")]
     async fn begin(&self, turn: &str) -> Result<Writing> {
         Ok(self.tables.begin(turn).await?)
     }

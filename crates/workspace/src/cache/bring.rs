@@ -58,6 +58,7 @@ impl Workspace {
 
     /// Brings the bytes of `image` here that are needed and are not: from the registry that it was found in, or made from its lock
     /// where that does not have them any more. Hold a pin on the store.
+    #[tracing::instrument(target = "provenv_trace", skip_all, name = "bring")]
     pub(crate) async fn bring(&self, image: &Image, lock: &Digest, need: Need) -> Result<()> {
         let missing = self.missing_blobs(image, need)?;
         if missing.is_empty() {

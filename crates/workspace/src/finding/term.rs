@@ -118,7 +118,9 @@ fn is_base(base: &ArtifactRow, text: &str) -> bool {
         return true;
     }
     if base.name == "debian" && base.digest.is_empty() {
-        return base.version == text || text == format!("debian:{}", base.version);
+        // As a definition has it, and as an image shows it.
+        let suite = text.strip_prefix("debian:").or_else(|| text.strip_prefix("debian/")).unwrap_or(text);
+        return base.version == suite;
     }
     let docker = base.name.strip_prefix("docker.io/");
     let short = docker.map(|name| name.strip_prefix("library/").unwrap_or(name));

@@ -208,6 +208,7 @@ impl Workspace {
     }
 
     /// The same; `untagged` where something else gives it a name.
+    #[tracing::instrument(target = "provenv_trace", skip_all, name = "push")]
     pub(crate) async fn push_as(
         &self,
         image: &Image,
