@@ -16,7 +16,8 @@ import urllib.error
 import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
-MLFLOW = "mlflow==3.1.4"
+# It does not start with SQLAlchemy 2.1.
+MLFLOW = ["mlflow==3.1.4", "sqlalchemy<2.1", "psycopg2-binary"]
 LUA = HERE / "catalogue.lua"
 
 
@@ -125,7 +126,7 @@ def mlflow(folder, count, seconds, database):
     venv = HERE.parent / ".cache/bench/mlflow"
     if not (venv / "bin/mlflow").exists():
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-        subprocess.run([venv / "bin/pip", "install", "--quiet", MLFLOW, "psycopg2-binary"], check=True)
+        subprocess.run([venv / "bin/pip", "install", "--quiet", *MLFLOW], check=True)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with open(folder / "mlflow.log", "wb") as log:
@@ -147,9 +148,9 @@ def mlflow(folder, count, seconds, database):
             name = f"environment-{number:06}"
             call(f"{api}/registered-models/create", body={"name": name, "tags": [{"key": "team", "value": f"team-{number % 50}"}]})
             for _ in range(20):
-                call(f"{api}/model-versions/create", body={"name": name, "source": str(folder / "artifacts" / name)})
+                call(f"{api}/model-versions/create", body={"name": name, "source": f"s3://models/{name}"})
         results = {"fill": {"seconds": time.monotonic() - begun, "versions": names * 20}}
-        body = json.dumps({"name": "environment-{PLACE}", "source": str(folder / "artifacts" / "x"), "description": "{NUMBER}"})
+        body = json.dumps({"name": "environment-{PLACE}", "source": "s3://models/{NUMBER}", "description": "{NUMBER}"})
         path = "/api/2.0/mlflow"
         loads = {
             "register a version": ("POST", 16, f"{path}/model-versions/create {body}"),
@@ -207,7 +208,7 @@ def main():
         path = folder / "mlflow.db"
         results["mlflow"]["sqlite"] = mlflow(folder, arguments.mlflow_count, arguments.seconds, f"sqlite:///{path}")
         results["mlflow"]["journal_mode"] = durability(path)
-        results["mlflow"]["version"] = MLFLOW
+        results["mlflow"]["version"] = MLFLOW[0]
         shutil.rmtree(folder)
     out = pathlib.Path(arguments.runs) / f"{stamp}-catalogue"
     out.mkdir(parents=True)

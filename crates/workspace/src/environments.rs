@@ -290,7 +290,7 @@ impl Workspace {
             self.note_changed_folders(definition, &locked.receipt.lock, how)?;
             (locked, Same::Content)
         };
-        let (row, created) = self
+        let entered = self
             .catalogue
             .register(&NewEnvironment {
                 name,
@@ -306,12 +306,12 @@ impl Workspace {
             })
             .await?;
         Ok(Registered {
-            name: row.name,
-            version: row.version,
-            created,
-            definition: row.definition,
-            receipt: row.receipt,
-            lock: row.lock,
+            name: entered.name,
+            version: entered.version,
+            created: entered.created,
+            definition: entered.definition,
+            receipt: entered.receipt,
+            lock: entered.lock,
         })
     }
 

@@ -1,12 +1,13 @@
 //! A query whose conditions are known only when it is asked.
 
-use super::Row;
+use super::{Connection, Row};
 
 /// A value in its place.
 #[derive(Clone, Debug)]
 enum Value {
     Text(String),
     Number(i64),
+    Nothing,
 }
 
 /// SQL with its values. Text from outside is never part of the SQL.
@@ -14,6 +15,8 @@ enum Value {
 pub(super) struct Query {
     sql: String,
     values: Vec<Value>,
+    /// Whether values are set apart by commas, and whether the next one is not the first.
+    listing: Option<bool>,
 }
 
 impl Query {
@@ -33,7 +36,25 @@ impl Query {
         self.value(Value::Number(number))
     }
 
+    /// Adds the placeholder of a text, or of nothing.
+    pub fn perhaps(&mut self, text: Option<&str>) -> &mut Self {
+        self.value(text.map_or(Value::Nothing, |text| Value::Text(text.to_owned())))
+    }
+
+    /// Adds the placeholders that `values` adds, between commas.
+    pub fn listed(&mut self, values: impl FnOnce(&mut Self)) -> &mut Self {
+        self.listing = Some(false);
+        values(self);
+        self.listing = None;
+        self
+    }
+
     fn value(&mut self, value: Value) -> &mut Self {
+        if let Some(goes_on) = &mut self.listing
+            && std::mem::replace(goes_on, true)
+        {
+            self.sql.push_str(", ");
+        }
         self.values.push(value);
         let place = format!("${}", self.values.len());
         self.push(&place)
@@ -48,14 +69,25 @@ impl Query {
     }
 
     /// All rows.
-    pub async fn rows(self, pool: &super::Pool) -> Result<Vec<Row>, sqlx::Error> {
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(self.sql));
-        for value in self.values {
-            query = match value {
-                Value::Text(text) => query.bind(text),
-                Value::Number(number) => query.bind(number),
-            };
-        }
-        query.fetch_all(pool).await
+    pub async fn rows<'e>(
+        &mut self,
+        from: impl sqlx::Executor<'e, Database = sqlx::Any>,
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        self.take().fetch_all(from).await
+    }
+
+    /// Does it.
+    pub async fn execute(&mut self, connection: &mut Connection) -> Result<(), sqlx::Error> {
+        self.take().execute(connection).await?;
+        Ok(())
+    }
+
+    fn take(&mut self) -> sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments> {
+        let Self { sql, values, .. } = std::mem::take(self);
+        values.into_iter().fold(sqlx::query(sqlx::AssertSqlSafe(sql)), |query, value| match value {
+            Value::Text(text) => query.bind(text),
+            Value::Number(number) => query.bind(number),
+            Value::Nothing => query.bind(None::<String>),
+        })
     }
 }
