@@ -327,11 +327,19 @@ pub async fn register(
     };
     environment.name = registration.name.or(environment.name);
     environment.version = registration.version.or(environment.version);
-    let _turn = server.resolving.acquire().await.map_err(|error| Problem::fault(&error))?;
     let sent = SentEnvironment { environment, lock: registration.lock, from: registration.from };
-    server.hold_secrets(&workspace, &opened).await?;
-    let place = (workspace.clone(), opened);
-    let registered = apart(Arc::clone(&server), caller.user.clone(), place, sent).await?;
+    let registered = match opened.workspace.register_known(&sent, &caller.user).await? {
+        Some(registered) => {
+            record(&server, &caller.user, &workspace, &registered).await?;
+            registered
+        }
+        None => {
+            let _turn = server.resolving.acquire().await.map_err(|error| Problem::fault(&error))?;
+            server.hold_secrets(&workspace, &opened).await?;
+            let place = (workspace.clone(), opened);
+            apart(Arc::clone(&server), caller.user.clone(), place, sent).await?
+        }
+    };
     tracing::info!(
         by = caller.user,
         workspace,
