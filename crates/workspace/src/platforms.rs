@@ -7,9 +7,9 @@ use provenv_image::base_image::INDEX_TYPE;
 use provenv_registry::{Reference, Repository};
 use serde::Serialize;
 
-use crate::catalogue::Which;
 use crate::building::{BuildOptions, Built, Target, blobs_of};
 use crate::cache::plain_index;
+use crate::catalogue::Which;
 use crate::locking::platforms_of;
 use crate::proof::registry_options;
 use crate::{Error, Result, Workspace};

@@ -214,7 +214,9 @@ fn select(query: &mut Query, criteria: &Criteria, way: Way) {
         Way::Sorted(place, key) => {
             query.push("(SELECT DISTINCT * FROM (");
             criteria.conditions[place].source(query);
-            query.push(") s) d CROSS JOIN environments e CROSS JOIN environment_names n WHERE n.name = e.name AND ");
+            query.push(
+                ") s) d CROSS JOIN environments e CROSS JOIN environment_names n WHERE n.name = e.name AND ",
+            );
             query.push(key.joined());
         }
         Way::Tag(place) => {

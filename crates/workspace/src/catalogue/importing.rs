@@ -9,7 +9,8 @@ use serde::Deserialize;
 use super::environments::{NewEnvironment, Same};
 use super::holdings::index_lock;
 use super::query::Query;
-use super::registering::{Around, Entry, enter_all, write};
+use super::registering::{Entry, enter_all};
+use super::rows::{Around, write};
 use super::{Catalogue, CatalogueError, Connection, Result, Turn, corrupt};
 use crate::importing::unknown_lock;
 
@@ -79,8 +80,7 @@ impl Catalogue {
                         let body = serde_json::to_string(&version.environment.definition);
                         documents.push((definition, "definition", body.map_err(corrupt("definition"))?));
                     }
-                    let text =
-                        serde_json::to_string_pretty(&version.receipt).map_err(corrupt("receipt"))?;
+                    let text = serde_json::to_string_pretty(&version.receipt).map_err(corrupt("receipt"))?;
                     let receipt = Digest::of(text.as_bytes());
                     if seen.insert(receipt) {
                         receipts.push((definition, receipt));
@@ -100,7 +100,9 @@ impl Catalogue {
         for (place, outcome) in places.into_iter().zip(enter_all(&mut transaction, &entries).await?) {
             match outcome {
                 Ok(entered) => created += u64::from(entered.created),
-                Err(error @ (CatalogueError::VersionTaken { .. } | CatalogueError::VersionDeleted { .. })) => {
+                Err(
+                    error @ (CatalogueError::VersionTaken { .. } | CatalogueError::VersionDeleted { .. }),
+                ) => {
                     return Ok(Err((place, error.to_string())));
                 }
                 Err(error) => return Err(error),

@@ -20,7 +20,8 @@ impl Catalogue {
     /// The images that are here, and those that only a registry has; the newest first.
     pub async fn known_images(&self, which: Which<'_>) -> Result<Vec<ImageRow>> {
         let mut query = Query::default();
-        query.push("SELECT lock, platform, epoch, compression, layers, body, created_at FROM images i WHERE ");
+        query
+            .push("SELECT lock, platform, epoch, compression, layers, body, created_at FROM images i WHERE ");
         which.condition(&mut query, "i");
         query.push(
             " UNION ALL SELECT lock, platform, epoch, compression, layers, body, found_at AS created_at FROM remote_images r

@@ -4,9 +4,12 @@ use super::{Connection, Row};
 
 /// A value in its place.
 #[derive(Clone, Debug)]
-enum Value {
+pub enum Field {
+    /// A text.
     Text(String),
+    /// A whole number.
     Number(i64),
+    /// `NULL`, where a text could be.
     Nothing,
 }
 
@@ -14,7 +17,7 @@ enum Value {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Query {
     sql: String,
-    values: Vec<Value>,
+    values: Vec<Field>,
     /// Whether values are set apart by commas, and whether the next one is not the first.
     listing: Option<bool>,
 }
@@ -28,17 +31,17 @@ impl Query {
 
     /// Adds the placeholder of a text.
     pub fn text(&mut self, text: impl Into<String>) -> &mut Self {
-        self.value(Value::Text(text.into()))
+        self.value(Field::Text(text.into()))
     }
 
     /// Adds the placeholder of a number.
     pub fn number(&mut self, number: i64) -> &mut Self {
-        self.value(Value::Number(number))
+        self.value(Field::Number(number))
     }
 
     /// Adds the placeholder of a text, or of nothing.
     pub fn perhaps(&mut self, text: Option<&str>) -> &mut Self {
-        self.value(text.map_or(Value::Nothing, |text| Value::Text(text.to_owned())))
+        self.value(text.map_or(Field::Nothing, |text| Field::Text(text.to_owned())))
     }
 
     /// Adds the placeholders that `values` adds, between commas.
@@ -49,7 +52,7 @@ impl Query {
         self
     }
 
-    fn value(&mut self, value: Value) -> &mut Self {
+    pub fn value(&mut self, value: Field) -> &mut Self {
         if let Some(goes_on) = &mut self.listing
             && std::mem::replace(goes_on, true)
         {
@@ -85,9 +88,9 @@ impl Query {
     fn take(&mut self) -> sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments> {
         let Self { sql, values, .. } = std::mem::take(self);
         values.into_iter().fold(sqlx::query(sqlx::AssertSqlSafe(sql)), |query, value| match value {
-            Value::Text(text) => query.bind(text),
-            Value::Number(number) => query.bind(number),
-            Value::Nothing => query.bind(None::<String>),
+            Field::Text(text) => query.bind(text),
+            Field::Number(number) => query.bind(number),
+            Field::Nothing => query.bind(None::<String>),
         })
     }
 }

@@ -13,12 +13,9 @@ use super::describing::kind_of;
 use super::environments::{NewEnvironment, Same};
 use super::history::change;
 use super::query::Query;
+use super::rows::{Around, parts, write};
 use super::together::AsyncWriter;
 use super::{Catalogue, CatalogueError, Connection, Result, Turn, corrupt};
-
-/// The most of a statement. What is more than a power of two is written by two statements, so that there are few of them and the
-/// database knows all.
-const MOST: usize = 32;
 
 /// A version that is registered, new or found.
 #[derive(Clone, Debug)]
@@ -105,7 +102,7 @@ impl AsyncWriter<Entry, Result<Entered>> for Catalogue {
             Err(_) => {
                 let alone = entries.iter().map(async |entry| {
                     if entry.same == Same::Never && entry.version.is_none() {
-                        return Err(sqlx::Error::WorkerCrashed.into());
+                        return Err(sqlx::Error::Io(std::io::ErrorKind::ConnectionAborted.into()).into());
                     }
                     let mut entered = self.register_all(std::slice::from_ref(entry)).await?;
                     entered.pop().unwrap_or_else(|| Err(sqlx::Error::RowNotFound.into()))
@@ -171,8 +168,7 @@ pub(super) async fn enter_all(
             .perhaps(entry.from.as_ref().map(|(_, version)| version.as_str()));
     })
     .await?;
-    let tags: Vec<_> =
-        rows.iter().flat_map(|row| row.entry.tags.iter().map(move |tag| (row, tag))).collect();
+    let tags: Vec<_> = rows.iter().flat_map(|row| row.entry.tags.iter().map(move |tag| (row, tag))).collect();
     write(connection, &tags, TAGS, |query, (row, (tag, value))| {
         query.text(&row.entry.name).text(&row.version).text(tag).text(value);
     })
@@ -192,9 +188,6 @@ pub(super) async fn enter_all(
     Ok(outcomes)
 }
 
-/// What is before and behind the rows of a statement.
-pub(super) type Around = (&'static str, &'static str);
-
 const NAMES: Around = (
     "INSERT INTO environment_names (name, last_ordinal, last_number, last_change) VALUES ",
     " ON CONFLICT (name) DO UPDATE SET last_ordinal = excluded.last_ordinal, last_number = excluded.last_number,
@@ -207,36 +200,6 @@ const ENVIRONMENTS: Around = (
 );
 const TAGS: Around = ("INSERT INTO tags (name, version, tag, value) VALUES ", "");
 const HISTORY: Around = ("INSERT INTO history (name, number, version, change, after, at, who) VALUES ", "");
-
-/// Writes rows; `values` adds those of one, without commas.
-pub(super) async fn write<T>(
-    connection: &mut Connection,
-    rows: &[T],
-    (before, behind): Around,
-    values: impl Fn(&mut Query, &T),
-) -> Result<()> {
-    for part in parts(rows) {
-        let mut query = Query::default();
-        query.push(before);
-        for (place, row) in part.iter().enumerate() {
-            query.push(if place == 0 { "(" } else { ", (" });
-            query.listed(|query| values(query, row)).push(")");
-        }
-        query.push(behind).execute(connection).await?;
-    }
-    Ok(())
-}
-
-/// `all` in parts whose sizes are powers of two.
-fn parts<T>(all: &[T]) -> impl Iterator<Item = &[T]> {
-    let mut rest = all;
-    std::iter::from_fn(move || {
-        let size = MOST.min(1 << rest.len().checked_ilog2()?);
-        let (part, behind) = rest.split_at(size);
-        rest = behind;
-        Some(part)
-    })
-}
 
 /// A version that is written.
 struct NewRow<'a> {
@@ -281,8 +244,8 @@ struct Found {
 impl Found {
     /// It, if it is the same; an error where it has the version that is asked for and is another.
     fn answer(self, entry: &Entry) -> Result<Entered> {
-        let is_same = self.content == entry.content
-            && (entry.same == Same::Content || self.entered.lock == entry.lock);
+        let is_same =
+            self.content == entry.content && (entry.same == Same::Content || self.entered.lock == entry.lock);
         if is_same {
             return Ok(self.entered);
         }
@@ -300,10 +263,7 @@ struct Numbers {
     is_changed: bool,
 }
 
-async fn names<'a>(
-    connection: &mut Connection,
-    entries: &'a [Entry],
-) -> Result<HashMap<&'a str, Numbers>> {
+async fn names<'a>(connection: &mut Connection, entries: &'a [Entry]) -> Result<HashMap<&'a str, Numbers>> {
     let mut known: HashMap<&str, Numbers> =
         entries.iter().map(|entry| (entry.name.as_str(), Numbers::default())).collect();
     let names: Vec<&str> = known.keys().copied().collect();
@@ -359,7 +319,8 @@ async fn there(connection: &mut Connection, entries: &[Entry]) -> Result<HashMap
             query.push(&format!(" ORDER BY ordinal DESC LIMIT 1) e{place}"));
         }
         for row in query.rows(&mut *connection).await? {
-            let place = usize::try_from(row.try_get::<i64, _>("place")?).ok().and_then(|place| part.get(place));
+            let place =
+                usize::try_from(row.try_get::<i64, _>("place")?).ok().and_then(|place| part.get(place));
             let Some((place, _)) = place else { continue };
             let digest = |column: &str| -> Result<Digest> {
                 row.try_get::<String, _>(column)?.parse().map_err(corrupt("digest"))

@@ -87,7 +87,11 @@ async fn take(
     for (place, (how, name)) in locks.iter().enumerate() {
         query.push(if place == 0 { "SELECT " } else { " UNION ALL SELECT " });
         // The function returns nothing, which is no value of a row.
-        query.push(how).push("(hashtextextended(").text(format!("provenv {schema} {name}")).push(", 0)) IS NULL");
+        query
+            .push(how)
+            .push("(hashtextextended(")
+            .text(format!("provenv {schema} {name}"))
+            .push(", 0)) IS NULL");
     }
     query.execute(transaction).await
 }

@@ -11,9 +11,9 @@ use provenv_store::{Roots, Store};
 use serde::Serialize;
 
 use super::{Companion, ProofError};
-use crate::catalogue::Which;
 use crate::building::{Target, is_whole};
 use crate::cache::Need;
+use crate::catalogue::Which;
 use crate::config::Config;
 use crate::{Error, Result, Workspace, user_name};
 
