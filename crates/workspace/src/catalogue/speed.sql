@@ -11,3 +11,5 @@ DROP INDEX environments_newest;
 DROP INDEX tags_value;
 CREATE INDEX tags_value ON tags (tag, value, name, version);
 CREATE INDEX builds_started ON builds (started_at);
+-- The bases that locks stand on, which are few among what they hold.
+CREATE INDEX artifacts_base ON artifacts (name) WHERE ecosystem = 'base';
