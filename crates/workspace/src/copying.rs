@@ -116,7 +116,7 @@ impl Workspace {
         let mut environment = row.environment.clone();
         (environment.name, environment.version) = (Some(name.to_owned()), Some(version.to_owned()));
         crate::hosting::refuse_names(&environment)?;
-        let (there, created) = other
+        let there = other
             .catalogue
             .register(&NewEnvironment {
                 name,
@@ -133,7 +133,7 @@ impl Workspace {
             .await?;
         let (here, place) = &options.places;
         let to = format!("{}:{}", there.name, there.version);
-        if created {
+        if there.created {
             let (before, after) = (format!("{here}/{from}"), format!("{place}/{to}"));
             other.catalogue.note_copy(&there.name, &there.version, Some(&before), None, who).await?;
             // What only stands for a workspace on a server has no history.
@@ -144,7 +144,7 @@ impl Workspace {
         Ok(Copied {
             name: there.name,
             version: there.version,
-            created,
+            created: there.created,
             from,
             definition: row.definition,
             receipt: row.receipt,

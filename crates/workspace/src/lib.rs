@@ -70,7 +70,9 @@ pub use auditing::{AuditOptions, AuditReport, AuditSummary, Unchecked};
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
 pub use builds::{BuildDetails, BuildStep};
 pub use bundling::{BundleError, Bundled, BundledImage, ImportOptions};
-pub use catalogue::{BuildStatus, CatalogueError, Resolved, RunStatus, Tables, has_nul};
+pub use catalogue::{
+    AsyncWriter, BuildStatus, CatalogueError, Field, Resolved, RunStatus, Tables, Together, has_nul, write_rows,
+};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
 pub use config::{Config, ConfigError, ServerSettings, TelemetrySettings, default_workspace, parse_size};
 pub use copying::{Copied, CopyOptions};

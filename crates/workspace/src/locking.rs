@@ -259,7 +259,7 @@ impl Workspace {
         let receipt_digest = self.catalogue.record_resolution(definition, &lock, &receipt).await?;
         let mut environment = row.environment.clone();
         environment.version = None;
-        let (new, _) = self
+        let new = self
             .catalogue
             .register(&NewEnvironment {
                 name,

@@ -311,16 +311,24 @@ pub async fn register(
     let mut environment = given(registration.environment, registration.file)?;
     environment.name = registration.name.or(environment.name);
     environment.version = registration.version.or(environment.version);
-    let _turn = server.resolving.acquire().await.map_err(|error| Problem::fault(&error))?;
     let sent = SentEnvironment { environment, lock: registration.lock, from: registration.from };
-    server.hold_secrets(&workspace, &opened).await?;
-    let (by, place, on) = (caller.user.clone(), workspace.clone(), Arc::clone(&server));
-    let work = move || async move {
-        let registered = opened.workspace.register_sent_with(&sent, &by).await?;
-        record(&on, &by, (&place, &opened), &registered).await?;
-        Ok::<_, Box<Problem>>(registered)
+    let registered = match opened.workspace.register_known(&sent, &caller.user).await? {
+        Some(registered) => {
+            record(&server, &caller.user, (&workspace, &opened), &registered).await?;
+            registered
+        }
+        None => {
+            let _turn = server.resolving.acquire().await.map_err(|error| Problem::fault(&error))?;
+            server.hold_secrets(&workspace, &opened).await?;
+            let (by, place, on) = (caller.user.clone(), workspace.clone(), Arc::clone(&server));
+            let work = move || async move {
+                let registered = opened.workspace.register_sent_with(&sent, &by).await?;
+                record(&on, &by, (&place, &opened), &registered).await?;
+                Ok::<_, Box<Problem>>(registered)
+            };
+            apart(work).await??
+        }
     };
-    let registered = apart(work).await??;
     tracing::info!(
         by = caller.user,
         workspace,

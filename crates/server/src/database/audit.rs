@@ -1,6 +1,8 @@
 //! The audit log, as rows: an entry is added in the transaction of the change that it tells of, where both are in this
 //! database. What is signed, and what is served of it, is elsewhere (`crate::audit`).
 
+mod together;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
@@ -9,6 +11,8 @@ use provenv_ledger::{Entry, Hash, Node, siblings};
 use sqlx::Row as _;
 
 use super::people::random;
+pub use together::{Deeds, Outcome};
+
 use super::{Connection, Database, DatabaseError, Result, parse};
 
 /// What was done. The names never change their meaning.
@@ -212,9 +216,8 @@ impl Database {
 
     /// Writes down what was done elsewhere than in this database.
     pub async fn record(&self, deed: &Deed) -> Result<()> {
-        let mut transaction = self.begin("audit").await?;
-        append(&mut transaction, deed).await?;
-        transaction.commit().await?;
+        let deeds = Deeds { all: vec![deed.clone()] };
+        self.deeds.write(deeds, self.clone()).await.unwrap_or(Err(sqlx::Error::WorkerCrashed.into()))?;
         Ok(())
     }
 

@@ -13,7 +13,7 @@ mod sessions;
 
 use std::path::Path;
 
-use provenv_workspace::{CatalogueError, ServerSettings, Tables};
+use provenv_workspace::{CatalogueError, ServerSettings, Tables, Together};
 
 pub use answers::Answered;
 pub use audit::{Action, AuditFilter, AuditRow, CAME_FROM, Deed};
@@ -96,13 +96,15 @@ pub(crate) type Result<T, E = DatabaseError> = std::result::Result<T, E>;
 pub struct Database {
     tables: Tables,
     pool: sqlx::AnyPool,
+    /// What is to be written down.
+    deeds: Together<audit::Deeds, audit::Outcome>,
 }
 
 impl Database {
     /// Opens the database of the server in this folder, made and migrated where needed.
     pub async fn open(root: &Path, settings: &ServerSettings) -> Result<Self> {
         let tables = Tables::open(root, FILE, MIGRATIONS, settings).await.map_err(DatabaseError::Open)?;
-        Ok(Self { pool: tables.pool.clone(), tables })
+        Ok(Self { pool: tables.pool.clone(), tables, deeds: Together::default() })
     }
 
     /// Whether other servers and workers may have it too.

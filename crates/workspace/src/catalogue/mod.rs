@@ -16,19 +16,23 @@ pub mod history;
 mod holdings;
 mod images;
 mod importing;
+mod known;
 mod labels;
 mod lineage;
 mod mirroring;
 mod postgres;
 mod proofs;
 mod query;
+mod registering;
 mod registry;
 mod remote;
+mod rows;
 mod runs;
 mod sqlite;
 mod tables;
 mod taken;
 mod texts;
+mod together;
 mod turn;
 mod uses;
 
@@ -44,14 +48,19 @@ pub use history::ChangeRow;
 pub use holdings::ArtifactRow;
 pub use images::ImageRow;
 pub use importing::{ImportedVersion, Importing};
+pub use known::Which;
 pub use lineage::RunName;
 pub use mirroring::MirroredVersion;
 pub(crate) use postgres::code as postgres_code;
 pub use proofs::Origin;
+pub use query::Field;
+pub use registering::Entered;
 pub use registry::{Refused, RepositoryVersion};
+pub use rows::write_rows;
 pub use runs::{RunRow, RunStatus};
 pub use tables::Tables;
 pub use texts::has_nul;
+pub use together::{AsyncWriter, Together};
 use turn::Turn;
 
 use crate::config::CatalogueSettings;
@@ -73,6 +82,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("holdings.sql"),
     include_str!("reported.sql"),
     include_str!("taken.sql"),
+    include_str!("speed.sql"),
 ];
 
 /// What can go wrong with the catalogue.
@@ -197,6 +207,8 @@ fn corrupt<E: std::error::Error + Send + Sync + 'static>(
 pub struct Catalogue {
     pool: Pool,
     database: Database,
+    /// Versions that are to be registered.
+    registering: Together<registering::Entry, Result<Entered>>,
 }
 
 /// What the catalogue is in. Queries are the same for all.
@@ -220,14 +232,15 @@ impl Catalogue {
         let Some(url) = &settings.url else {
             binding::check_own(root, &file)?;
             let pool = sqlite::open(&file, &SCHEMA).await?;
-            return Ok(Self { pool, database: Database::Sqlite });
+            return Ok(Self { pool, database: Database::Sqlite, registering: Together::default() });
         };
         if file.exists() {
             return Err(CatalogueError::TwoCatalogues { root: root.to_owned() });
         }
         let (pool, id) = postgres::open(url, settings.schema(), &SCHEMA).await?;
         binding::bind(root, &id)?;
-        Ok(Self { pool, database: Database::Postgres { schema: settings.schema().to_owned() } })
+        let database = Database::Postgres { schema: settings.schema().to_owned() };
+        Ok(Self { pool, database, registering: Together::default() })
     }
 
     /// Writes what is pending and closes the database.
