@@ -49,9 +49,11 @@ mod running;
 mod runs;
 mod sandbox;
 mod sbom;
+mod sharing;
 mod snapshot;
 mod stopping;
 mod supervise;
+mod upgrading;
 mod upstream;
 
 use std::path::{Path, PathBuf};
@@ -97,7 +99,7 @@ pub use lineage::{
     UsedRun, Uses,
 };
 pub use lock_file::CheckedLock;
-pub use locking::{Locked, Upgraded};
+pub use locking::Locked;
 pub use planning::{Chosen, Plan, PlatformPlan};
 pub use platforms::BuiltAll;
 pub use post_link::ScriptChoice;
@@ -122,6 +124,8 @@ pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};
 pub use runs::{OutputFile, RunDetails};
 pub use sbom::Sbom;
+pub use sharing::{SharedFrom, SharingTurn};
+pub use upgrading::{UpgradeOptions, Upgraded};
 pub use upstream::{ReportedRun, RunNow, ToldImage};
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;

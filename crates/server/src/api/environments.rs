@@ -54,6 +54,10 @@ pub struct VersionBody {
     /// The labels on it, `latest` included.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     labels: Vec<String>,
+    /// Where it is shared from, `WORKSPACE/NAME`: it is read-only here.
+    #[schema(example = "platform/digits")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared_from: Option<String>,
     /// Whether it is archived, itself or with its name.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     archived: bool,
@@ -74,6 +78,7 @@ impl From<EnvironmentDetails> for VersionBody {
             created_by: details.created_by,
             from: details.from,
             labels: details.labels,
+            shared_from: details.shared_from,
             archived: details.archived,
             environment: details.environment,
         }
@@ -330,8 +335,13 @@ pub async fn register(
     let _turn = server.resolving.acquire().await.map_err(|error| Problem::fault(&error))?;
     let sent = SentEnvironment { environment, lock: registration.lock, from: registration.from };
     server.hold_secrets(&workspace, &opened).await?;
-    let place = (workspace.clone(), opened);
-    let registered = apart(Arc::clone(&server), caller.user.clone(), place, sent).await?;
+    let (by, place, recording) = (caller.user.clone(), workspace.clone(), Arc::clone(&server));
+    let registered = apart(move || async move {
+        let registered = opened.workspace.register_sent_with(&sent, &by).await?;
+        record(&recording, &by, &place, &registered).await?;
+        Ok(registered)
+    })
+    .await?;
     tracing::info!(
         by = caller.user,
         workspace,
@@ -363,23 +373,17 @@ pub async fn register(
 /// How large the stack of a thread that resolves may become: what it does is one deep future.
 const STACK: usize = 32 * 1024 * 1024;
 
-/// Registers on a thread of its own: resolving is work, and goes on to its end where the client goes away.
-async fn apart(
-    server: Arc<Server>,
-    user: String,
-    (workspace, opened): (String, Arc<Opened>),
-    sent: SentEnvironment,
-) -> Result<Registered> {
+/// Resolves on a thread of its own: it is work, and goes on to its end where the client goes away.
+pub(super) async fn apart<T, F>(resolve: impl FnOnce() -> F + Send + 'static) -> Result<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T>>,
+{
     let runtime = tokio::runtime::Handle::current();
     let (tell, hear) = tokio::sync::oneshot::channel();
     let work = move || {
-        let work = async {
-            let registered = opened.workspace.register_sent_with(&sent, &user).await?;
-            record(&server, &user, &workspace, &registered).await?;
-            Result::Ok(registered)
-        };
         // A client that went away hears nothing of it.
-        let _ = tell.send(runtime.block_on(work));
+        let _ = tell.send(runtime.block_on(resolve()));
     };
     let thread = std::thread::Builder::new().name("resolving".to_owned()).stack_size(STACK);
     thread.spawn(work).map_err(|error| Problem::fault(&error))?;
@@ -387,7 +391,8 @@ async fn apart(
 }
 
 /// Writes a registration down. One that a crash kept from it is written down when it is asked for again.
-async fn record(server: &Server, user: &str, workspace: &str, registered: &Registered) -> Result<()> {
+pub(super) async fn record(
+    server: &Server, user: &str, workspace: &str, registered: &Registered) -> Result<()> {
     let subject = format!("{}:{}", registered.name, registered.version);
     if !registered.created && server.database.is_recorded(workspace, Action::Register, &subject).await? {
         return Ok(());

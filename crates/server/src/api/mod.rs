@@ -15,6 +15,7 @@ mod secrets;
 mod sent;
 mod sign_in;
 mod tokens;
+mod upgrades;
 mod workspaces;
 
 use std::sync::Arc;
@@ -81,6 +82,7 @@ pub(crate) fn routes() -> (Router<Arc<Server>>, utoipa::openapi::OpenApi) {
         .routes(routes!(sign_in::revoke))
         .routes(routes!(environments::list, environments::register))
         .routes(routes!(environments::versions, record::delete_all))
+        .routes(routes!(upgrades::upgrade))
         .routes(routes!(record::archive_all))
         .routes(routes!(record::restore_all))
         .routes(routes!(environments::version, changes::update, record::delete))

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use provenv_definition::{Base, Environment};
 
 use super::history::{self, NewChange, change};
+use super::sharing::must_be_own;
 use super::{Catalogue, Connection, Result, Turn, corrupt};
 use crate::curated::is_curated;
 
@@ -28,6 +29,7 @@ impl Catalogue {
         who: &str,
     ) -> Result<Option<usize>> {
         let mut transaction = self.begin(&Turn::Environment(name)).await?;
+        must_be_own(&mut transaction, name).await?;
         let body: Option<(String,)> =
             sqlx::query_as("SELECT body FROM environments WHERE name = $1 AND version = $2")
                 .bind(name)

@@ -9,6 +9,7 @@ use sqlx::Row as _;
 use super::deleting::is_deleted;
 use super::describing::{index_tags, kind_of};
 use super::history::{self, NewChange, change};
+use super::sharing::must_be_own;
 use super::{Catalogue, CatalogueError, Connection, Result, Row, Turn, corrupt};
 
 /// A registered version.
@@ -160,6 +161,7 @@ pub(super) async fn enter(
     new: &NewEnvironment<'_>,
     created_at: jiff::Timestamp,
 ) -> Result<(String, bool)> {
+    must_be_own(&mut *connection, new.name).await?;
     let wanted = new.version.map(str::to_owned);
     let same: Option<(String,)> = match &wanted {
         Some(version) => {

@@ -25,6 +25,7 @@ mod query;
 mod registry;
 mod remote;
 mod runs;
+mod sharing;
 mod sqlite;
 mod tables;
 mod taken;
@@ -49,6 +50,7 @@ pub(crate) use postgres::code as postgres_code;
 pub use proofs::Origin;
 pub use registry::{Refused, RepositoryVersion};
 pub use runs::{RunRow, RunStatus};
+pub use sharing::{Following, SharedName};
 pub use tables::Tables;
 use turn::Turn;
 
@@ -71,6 +73,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("holdings.sql"),
     include_str!("reported.sql"),
     include_str!("taken.sql"),
+    include_str!("shared.sql"),
 ];
 
 /// What can go wrong with the catalogue.
@@ -155,6 +158,20 @@ pub enum CatalogueError {
         name: String,
         /// Its version.
         version: String,
+    },
+    /// A name that another workspace shares, and that is to be changed here.
+    #[error("`{name}` is shared by {place}, and read-only here")]
+    SharedHere {
+        /// The environment.
+        name: String,
+        /// Where it is from: `WORKSPACE/NAME`.
+        place: String,
+    },
+    /// A name that has something of its own here, and is to be another workspace's.
+    #[error("`{name}` has versions of its own there, which are not those that are to be shared")]
+    NameTaken {
+        /// The environment.
+        name: String,
     },
     /// A version that was deleted, and is not given again.
     #[error("{name}:{version} was deleted, and a version that was deleted is never given again")]

@@ -8,6 +8,7 @@ mod events;
 mod login;
 mod record;
 mod secrets;
+mod upgrading;
 
 use std::time::Duration;
 
