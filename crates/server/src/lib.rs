@@ -16,6 +16,7 @@ mod problem;
 mod pulls;
 mod registry;
 mod secrets;
+mod sharing;
 mod sign_in;
 mod state;
 mod trace;
@@ -164,6 +165,7 @@ pub async fn serve(
     let about = Served { url: format!("{scheme}://{address}"), address, root, workers, owner_token };
     ready(&about).map_err(ServeError::Say)?;
     let working = working::begin(&server, workers);
+    let following = tokio::spawn(sharing::sweep(Arc::clone(&server)));
     let mut told = stopping.clone();
     let stop = async move { told_to_stop(&mut told).await };
     let telling = async {
@@ -181,6 +183,7 @@ pub async fn serve(
         // One that panicked leaves its job to its lease.
         let _ = one.await;
     }
+    let _ = following.await;
     server.close().await;
     Ok(result?)
 }

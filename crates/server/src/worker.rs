@@ -122,6 +122,11 @@ async fn job(server: &Server, claimed: &Claimed) -> Result<()> {
         Ended::Exited(status, said) => match serde_json::from_str(&said) {
             Ok(Said::Image(image)) if status.success() => {
                 tracing::info!(job = job.id, %image, "a build ended well");
+                // Before anybody hears of the end: whoever has it shared finds it there then.
+                if let Err(problem) = server.lend_image(&job.workspace, &job.environment, &job.lock).await {
+                    problem.log();
+                    tracing::warn!(job = job.id, why = problem.detail, "the image could not be lent");
+                }
                 end(server, claimed, JobStatus::Succeeded, Some(image), None).await
             }
             Ok(Said::Error(error)) => fail(server, claimed, error).await,

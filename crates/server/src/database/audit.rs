@@ -42,6 +42,10 @@ pub enum Action {
     Delete,
     /// A version was copied: from another workspace, or to one.
     Copy,
+    /// An environment is in another workspace too, or another's in this one.
+    Share,
+    /// It is so no more.
+    Unshare,
     /// Many versions were taken in.
     Import,
     /// A build was asked for.
@@ -84,6 +88,8 @@ impl Action {
             Self::Restore => "environment.restore",
             Self::Delete => "environment.delete",
             Self::Copy => "environment.copy",
+            Self::Share => "environment.share",
+            Self::Unshare => "environment.unshare",
             Self::Import => "environment.import",
             Self::BuildAsk => "build.ask",
             Self::BuildCancel => "build.cancel",

@@ -9,6 +9,7 @@ mod jobs;
 mod people;
 mod secrets;
 mod sessions;
+mod shares;
 
 use std::path::Path;
 
@@ -20,6 +21,7 @@ pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob, Return};
 pub(crate) use people::random;
 pub use people::{Identity, NewToken, Role, Scope, Token};
 pub use secrets::{SealedSecret, Secret};
+pub use shares::{Share, Sharing};
 pub use sessions::{Session, SignIn, secret};
 
 /// The file, where it is not in PostgreSQL.
@@ -33,6 +35,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sign_in.sql"),
     include_str!("secrets.sql"),
     include_str!("workers.sql"),
+    include_str!("shares.sql"),
 ];
 
 /// What queries are sent through.

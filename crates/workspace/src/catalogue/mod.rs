@@ -50,7 +50,7 @@ pub(crate) use postgres::code as postgres_code;
 pub use proofs::Origin;
 pub use registry::{Refused, RepositoryVersion};
 pub use runs::{RunRow, RunStatus};
-pub use sharing::{Following, SharedName};
+pub use sharing::Following;
 pub use tables::Tables;
 use turn::Turn;
 
