@@ -64,7 +64,8 @@ fn by_known_name<'de, D: serde::Deserializer<'de>>(
     read.into_iter()
         .map(|(name, changes)| {
             let known = NAMES.into_iter().find(|known| *known == name);
-            let unknown = || serde::de::Error::custom(format!("`{name}` is no ecosystem that this one knows"));
+            let unknown =
+                || serde::de::Error::custom(format!("`{name}` is no ecosystem that this one knows"));
             Ok((known.ok_or_else(unknown)?, changes))
         })
         .collect()

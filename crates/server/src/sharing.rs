@@ -71,12 +71,8 @@ impl Server {
             return Ok(self.database.forget_share(&share).await?);
         }
         let source = self.workspace(&share.source).await?;
-        let from = SharedFrom {
-            name: &share.name,
-            workspace: &share.source,
-            here: &share.there,
-            who: &share.by,
-        };
+        let from =
+            SharedFrom { name: &share.name, workspace: &share.source, here: &share.there, who: &share.by };
         let new = target.workspace.follow(&source.workspace, &from).await?;
         if !new.is_empty() {
             let (source, target) = (&share.source, &share.target);
@@ -98,7 +94,13 @@ impl Server {
     }
 
     /// Takes the images that the workspace has which shares this name, before anything is built here.
-    pub async fn borrow_image(&self, opened: &Opened, workspace: &str, name: &str, lock: &Digest) -> Result<()> {
+    pub async fn borrow_image(
+        &self,
+        opened: &Opened,
+        workspace: &str,
+        name: &str,
+        lock: &Digest,
+    ) -> Result<()> {
         if let Some(share) = self.database.share_into(workspace, name).await? {
             let source = self.workspace(&share.source).await?;
             opened.workspace.take_images(&source.workspace, lock).await?;

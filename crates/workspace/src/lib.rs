@@ -118,7 +118,7 @@ pub use reference::Reference;
 pub use registry::{Anonymous, RegistryOptions, RegistryServed};
 pub use remote::{
     AuditLogFilter, DeviceLogin, Login, NewRemoteSecret, Remote, RemoteError, RemoteJob, RemoteJobError,
-    RemoteRun, RemoteSecret, forget_token, keep_token,
+    RemoteRun, RemoteSecret, RemoteShare, forget_token, keep_token,
 };
 pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};

@@ -123,7 +123,9 @@ impl Workspace {
 
 /// A version, as it is called here.
 fn as_here(row: EnvironmentRow, from: &SharedFrom<'_>) -> MirroredVersion {
-    let EnvironmentRow { version, definition, receipt, lock, mut environment, created_at, created_by, .. } = row;
+    let EnvironmentRow {
+        version, definition, receipt, lock, mut environment, created_at, created_by, ..
+    } = row;
     environment.name = Some(from.here.to_owned());
     environment.version = Some(version.clone());
     // What it was made from may not be here, or be something else of that name.

@@ -45,7 +45,9 @@ impl Workspace {
         let name = match Reference::parse(environment, Path::new(".")) {
             Reference::File(_) => {
                 return Err(Error::Arguments {
-                    message: format!("`{environment}` is a file, and an upgrade moves a registered environment"),
+                    message: format!(
+                        "`{environment}` is a file, and an upgrade moves a registered environment"
+                    ),
                     hint: format!(
                         "`provenv lock {environment} --upgrade` locks a file anew; `provenv env list` shows what is registered"
                     ),
@@ -92,7 +94,8 @@ impl Workspace {
         let upgrade = if packages.is_empty() {
             Upgrade::All
         } else {
-            let unknown = packages.iter().find(|package| !old.platforms.values().any(|one| one.holds(package)));
+            let unknown =
+                packages.iter().find(|package| !old.platforms.values().any(|one| one.holds(package)));
             if let Some(package) = unknown {
                 return Err(not_held(&format!("{name}:{}", row.version), name, package, &old));
             }

@@ -33,6 +33,7 @@ mod runs;
 mod sbom;
 mod secret;
 mod serve;
+mod share;
 mod sign;
 mod store;
 mod submit;

@@ -24,11 +24,7 @@ pub async fn upgrade(context: &Context, arguments: UpgradeArgs) -> Result {
                 writeln!(text, "nothing to upgrade: {from} holds the newest packages")
             }
             None if text.is_empty() => {
-                writeln!(
-                    text,
-                    "nothing to upgrade: {from} holds the newest {}",
-                    packages.join(", ")
-                )
+                writeln!(text, "nothing to upgrade: {from} holds the newest {}", packages.join(", "))
             }
             None => writeln!(text, "nothing was changed (dry run)"),
         };

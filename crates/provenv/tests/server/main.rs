@@ -21,6 +21,7 @@ mod running;
 mod scopes;
 mod secrets;
 mod several;
+mod sharing;
 mod sign_in;
 mod stopping;
 mod team;

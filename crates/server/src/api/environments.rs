@@ -392,7 +392,11 @@ where
 
 /// Writes a registration down. One that a crash kept from it is written down when it is asked for again.
 pub(super) async fn record(
-    server: &Server, user: &str, workspace: &str, registered: &Registered) -> Result<()> {
+    server: &Server,
+    user: &str,
+    workspace: &str,
+    registered: &Registered,
+) -> Result<()> {
     let subject = format!("{}:{}", registered.name, registered.version);
     if !registered.created && server.database.is_recorded(workspace, Action::Register, &subject).await? {
         return Ok(());

@@ -212,7 +212,8 @@ pub async fn contributes(server: &Server, caller: &Caller, workspace: &str) -> R
     match server.database.role_of(&caller.identity, Some(workspace)).await? {
         None => Err(no_workspace(workspace)),
         Some(Role::Reader) => {
-            let detail = format!("`{}` is a reader in `{workspace}`, and this needs a contributor", caller.user);
+            let detail =
+                format!("`{}` is a reader in `{workspace}`, and this needs a contributor", caller.user);
             Err(Problem::new(StatusCode::FORBIDDEN, "role-too-low", detail)
                 .hint("an owner can give another role"))
         }

@@ -109,11 +109,12 @@ pub async fn share(
     }
     let opened = server.workspace(&workspace).await?;
     opened.workspace.must_be_shareable(&name).await.map_err(of_change)?;
-    let (share, is_new) = match server.database.share(&workspace, &name, &target, &there, &caller.user).await? {
-        Sharing::New(share) => (share, true),
-        Sharing::Known(share) => (share, false),
-        Sharing::Taken(other) => return Err(taken(&other)),
-    };
+    let (share, is_new) =
+        match server.database.share(&workspace, &name, &target, &there, &caller.user).await? {
+            Sharing::New(share) => (share, true),
+            Sharing::Known(share) => (share, false),
+            Sharing::Taken(other) => return Err(taken(&other)),
+        };
     server.sources.add(&workspace);
     if let Err(problem) = server.settle(&share).await {
         if is_new && problem.code == "name-taken" {

@@ -75,7 +75,13 @@ pub async fn upgrade(
         Ok(upgraded)
     })
     .await?;
-    tracing::info!(by = caller.user, workspace, name = upgraded.name, to = upgraded.to, "upgraded an environment");
+    tracing::info!(
+        by = caller.user,
+        workspace,
+        name = upgraded.name,
+        to = upgraded.to,
+        "upgraded an environment"
+    );
     let status = if upgraded.to.is_some() { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(upgraded)))
 }

@@ -21,8 +21,8 @@ pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob, Return};
 pub(crate) use people::random;
 pub use people::{Identity, NewToken, Role, Scope, Token};
 pub use secrets::{SealedSecret, Secret};
-pub use shares::{Share, Sharing};
 pub use sessions::{Session, SignIn, secret};
+pub use shares::{Share, Sharing};
 
 /// The file, where it is not in PostgreSQL.
 const FILE: &str = "server.db";

@@ -39,7 +39,14 @@ const COLUMNS: &str = "source, name, target, there, shared_by, shared_at, ended_
 
 impl Database {
     /// Shares an environment, in the name of `by`.
-    pub async fn share(&self, source: &str, name: &str, target: &str, there: &str, by: &str) -> Result<Sharing> {
+    pub async fn share(
+        &self,
+        source: &str,
+        name: &str,
+        target: &str,
+        there: &str,
+        by: &str,
+    ) -> Result<Sharing> {
         let mut transaction = self.begin("shares").await?;
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM shares
@@ -112,9 +119,10 @@ impl Database {
 
     /// Everything that is shared, and what is about to be so no more.
     pub async fn shares(&self) -> Result<Vec<Share>> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM shares ORDER BY target, there")))
-            .fetch_all(&self.pool)
-            .await?;
+        let rows =
+            sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM shares ORDER BY target, there")))
+                .fetch_all(&self.pool)
+                .await?;
         rows.iter().map(read).collect()
     }
 

@@ -58,10 +58,11 @@ impl Catalogue {
 
     /// What is known of a name that others share; `None` of one that is this workspace's own.
     pub async fn shared_name(&self, name: &str) -> Result<Option<SharedName>> {
-        let row: Option<(String, i64)> = sqlx::query_as("SELECT place, seen FROM shared_names WHERE name = $1")
-            .bind(name)
-            .fetch_optional(&self.pool)
-            .await?;
+        let row: Option<(String, i64)> =
+            sqlx::query_as("SELECT place, seen FROM shared_names WHERE name = $1")
+                .bind(name)
+                .fetch_optional(&self.pool)
+                .await?;
         Ok(row.map(|(place, seen)| SharedName { name: name.to_owned(), place, seen }))
     }
 
@@ -144,9 +145,10 @@ impl Catalogue {
         for version in versions_here(&mut transaction, name).await?.into_keys() {
             drop_version(&mut transaction, name, &version, who).await?;
         }
-        for done in
-            ["UPDATE environment_names SET archived_at = NULL WHERE name = $1", "DELETE FROM shared_names WHERE name = $1"]
-        {
+        for done in [
+            "UPDATE environment_names SET archived_at = NULL WHERE name = $1",
+            "DELETE FROM shared_names WHERE name = $1",
+        ] {
             sqlx::query(done).bind(name).execute(&mut *transaction).await?;
         }
         let before = Some(&*place);
@@ -187,7 +189,12 @@ async fn versions_here(connection: &mut Connection, name: &str) -> Result<BTreeM
 }
 
 /// Enters a version that is not here yet.
-async fn enter(connection: &mut Connection, name: &str, place: &str, version: &MirroredVersion) -> Result<()> {
+async fn enter(
+    connection: &mut Connection,
+    name: &str,
+    place: &str,
+    version: &MirroredVersion,
+) -> Result<()> {
     // One that was here before, and is shared again.
     sqlx::query("DELETE FROM deleted_versions WHERE name = $1 AND version = $2")
         .bind(name)

@@ -8,6 +8,7 @@ mod events;
 mod login;
 mod record;
 mod secrets;
+mod sharing;
 mod upgrading;
 
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub use device::DeviceLogin;
 pub use login::{Login, forget_token, keep_token};
 pub use record::RemoteRun;
 pub use secrets::{NewRemoteSecret, RemoteSecret};
+pub use sharing::RemoteShare;
 
 /// How long a connection may take to come about.
 const PATIENCE: Duration = Duration::from_secs(20);
