@@ -270,6 +270,7 @@ async fn not_allowed(method: Method, uri: Uri) -> Box<Problem> {
 /// Counts a request, and says what came of it.
 async fn observe(State(server): State<Arc<Server>>, request: Request<Body>, next: Next) -> Response {
     let begun = Instant::now();
+    let _counted = server.metrics.asked();
     let method = request.method().clone();
     let pattern = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let path = request.uri().path().to_owned();

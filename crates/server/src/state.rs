@@ -217,6 +217,11 @@ impl Server {
         Ok(opened)
     }
 
+    /// Of the catalogue of each workspace that is open: connections, those of them that nobody uses, how many there may be.
+    pub async fn catalogue_connections(&self) -> Vec<(u32, u32, u32)> {
+        self.opened.read().await.values().map(|opened| opened.workspace.connections()).collect()
+    }
+
     /// Keeps what is on its way, and closes all.
     pub async fn close(&self) {
         for (_, opened) in self.opened.write().await.drain() {

@@ -182,9 +182,7 @@ async fn end(
     image: Option<Digest>,
     error: Option<&JobError>,
 ) -> Result<()> {
-    if patiently(|| server.database.end_job(claimed, status, image, error)).await? {
-        server.metrics.ended(status.as_str());
-    }
+    patiently(|| server.database.end_job(claimed, status, image, error)).await?;
     Ok(())
 }
 

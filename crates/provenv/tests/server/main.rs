@@ -12,6 +12,7 @@ mod builds;
 mod command_line;
 mod copies;
 mod environments;
+mod kinds;
 mod limits;
 mod parity;
 mod pulls;

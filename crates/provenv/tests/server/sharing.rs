@@ -14,7 +14,7 @@ const VISION: &str = "/api/v1/workspaces/vision";
 fn deeds(team: &Team, workspace: &str) -> Vec<(String, String)> {
     let path = format!("/api/v1/workspaces/{workspace}/audit?limit=200");
     let log = team.owner.get(&path).is(200).json();
-    let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+    let text = |entry: &Value, key: &str| entry["entry"][key].as_str().unwrap_or_default().to_owned();
     let entries = log["entries"].as_array().unwrap().iter();
     entries.map(|entry| (text(entry, "action"), text(entry, "subject"))).collect()
 }

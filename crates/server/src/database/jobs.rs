@@ -289,16 +289,6 @@ impl Database {
         rows.iter().map(read).collect()
     }
 
-    /// How many jobs are in each state that is no end.
-    pub async fn waiting_jobs(&self) -> Result<Vec<(JobStatus, i64)>> {
-        let rows: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT status, count(*) FROM jobs WHERE status IN ('queued', 'running') GROUP BY status",
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter().map(|(status, count)| Ok((parse("status", status)?, count))).collect()
-    }
-
     /// Takes the next job: one that waits, or one whose worker has not been heard of for too long.
     pub async fn claim(&self, worker: &str) -> Result<Option<Claimed>> {
         let at = now();

@@ -5,6 +5,7 @@
 
 mod answers;
 mod audit;
+mod counts;
 mod jobs;
 mod people;
 mod secrets;
@@ -17,6 +18,7 @@ use provenv_workspace::{CatalogueError, ServerSettings, Tables};
 
 pub use answers::Answered;
 pub use audit::{Action, AuditFilter, AuditRow, Deed};
+pub use counts::{EndedJob, Waiting};
 pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob, Return};
 pub(crate) use people::random;
 pub use people::{Identity, NewToken, Role, Scope, Token};
@@ -36,6 +38,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("secrets.sql"),
     include_str!("workers.sql"),
     include_str!("shares.sql"),
+    include_str!("ended.sql"),
 ];
 
 /// What queries are sent through.

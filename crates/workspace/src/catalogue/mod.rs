@@ -239,6 +239,12 @@ impl Catalogue {
         Ok(Self { pool, database: Database::Postgres { schema: settings.schema().to_owned() } })
     }
 
+    /// The connections that are open, those of them that nobody uses, and how many there may be.
+    pub fn connections(&self) -> (u32, u32, u32) {
+        let idle = u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX);
+        (self.pool.size(), idle, self.pool.options().get_max_connections())
+    }
+
     /// Writes what is pending and closes the database.
     pub async fn close(&self) {
         self.pool.close().await;
