@@ -107,6 +107,9 @@ fn a_build_context() {
         let mut header = tar::Header::new_ustar();
         header.set_size(text.len() as u64);
         header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
         tar.append_data(&mut header, path, text.as_bytes()).unwrap();
     }
     server.put("/context.tar", tar.into_inner().unwrap());

@@ -89,6 +89,9 @@ fn what_is_shared_is_there_and_follows() {
     let ran =
         run(&ann, &["--workspace", &there, "run", "tea", "--", "python", "-c", "import tea; print('hot')"]);
     assert_eq!(ran.ok().stdout, "hot\n");
+    fs_err::write(folder.path().join("job.yaml"), "environment: tea:1\ncommand: python -c 'import tea'\n")
+        .unwrap();
+    run(&ann, &["--workspace", &there, "submit", "job.yaml"]).ok();
 
     // What happens here happens there.
     let more = definition(&index, "tea", &["tea"]) + "environment_variables: {CUP: '2'}\n";
