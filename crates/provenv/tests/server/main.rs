@@ -26,4 +26,5 @@ mod sharing;
 mod sign_in;
 mod stopping;
 mod team;
+mod upgrades;
 mod workers;

@@ -104,12 +104,11 @@ impl Catalogue {
         }
         let mut new = Vec::new();
         for version in versions {
-            match here.remove(&version.version) {
-                Some(known) => follow_version(&mut transaction, name, version, &known, who).await?,
-                None => {
-                    enter(&mut transaction, name, place, version).await?;
-                    new.push(version.version.clone());
-                }
+            if let Some(known) = here.remove(&version.version) {
+                follow_version(&mut transaction, name, version, &known, who).await?;
+            } else {
+                enter(&mut transaction, name, place, version).await?;
+                new.push(version.version.clone());
             }
         }
         // Whatever is left is there no more.
