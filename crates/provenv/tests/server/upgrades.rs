@@ -83,6 +83,6 @@ fn a_version_of_a_server_is_moved_as_one_of_a_folder() {
         (["upgrade", "kettle"], "there is no environment `kettle`"),
     ] {
         let done = run(&team.token("ann", None), &arguments);
-        assert!(done.code == 1 && done.stderr.contains(said), "{arguments:?}: {}", done.stderr);
+        assert!(done.code != 0 && done.stderr.contains(said), "{arguments:?}: {}", done.stderr);
     }
 }
