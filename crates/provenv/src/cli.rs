@@ -26,7 +26,7 @@ pub use backup::{BackupArgs, ServerCommand};
 pub use bundle::{BundleCommand, BundleImportArgs};
 pub use catalogue::{
     ArchiveArgs, CopyArgs, DeleteArgs, FilterArgs, HistoryArgs, ImportArgs, LabelArgs, LineageArgs, ListArgs,
-    SearchArgs, UpdateArgs, UsesArgs,
+    SearchArgs, ShareArgs, UnshareArgs, UpdateArgs, UsesArgs,
 };
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};

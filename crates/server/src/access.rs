@@ -96,7 +96,15 @@ pub(crate) async fn admit(
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
-            next.run(request).await
+            let is_change = request.method() != Method::GET && request.method() != Method::HEAD;
+            let response = next.run(request).await;
+            if let Some(workspace) = workspace
+                && is_change
+                && response.status().is_success()
+            {
+                server.follow_changes(workspace).await;
+            }
+            response
         }
         Err(problem) => problem.into_response(),
     }

@@ -23,6 +23,7 @@ mod problem;
 mod pulls;
 mod registry;
 mod secrets;
+mod sharing;
 mod sign_in;
 mod state;
 mod trace;
@@ -173,6 +174,7 @@ pub async fn serve(
     let about = Served { url: format!("{scheme}://{address}"), address, root, workers, owner_token };
     ready(&about).map_err(ServeError::Say)?;
     let working = working::begin(&server, workers);
+    let following = tokio::spawn(sharing::sweep(Arc::clone(&server)));
     let mut told = stopping.clone();
     let stop = async move { told_to_stop(&mut told).await };
     let telling = async {
@@ -190,6 +192,7 @@ pub async fn serve(
         // One that panicked leaves its job to its lease.
         let _ = one.await;
     }
+    let _ = following.await;
     server.close().await;
     Ok(result?)
 }
@@ -279,6 +282,7 @@ async fn not_allowed(method: Method, uri: Uri) -> Box<Problem> {
 /// Counts a request, and says what came of it.
 async fn observe(State(server): State<Arc<Server>>, request: Request<Body>, next: Next) -> Response {
     let begun = Instant::now();
+    let _counted = server.metrics.asked();
     let method = request.method().clone();
     let pattern = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let path = request.uri().path().to_owned();

@@ -204,6 +204,8 @@ fn kind(error: &Error) -> Option<(StatusCode, &'static str)> {
         Error::Catalogue(CatalogueError::VersionTaken { .. }) => (StatusCode::CONFLICT, "version-taken"),
         Error::Catalogue(CatalogueError::Nul { .. }) => (unprocessable, "definition-invalid"),
         Error::Catalogue(CatalogueError::VersionDeleted { .. }) => (StatusCode::CONFLICT, "version-deleted"),
+        Error::Catalogue(CatalogueError::SharedHere { .. }) => (StatusCode::CONFLICT, "shared-here"),
+        Error::Catalogue(CatalogueError::NameTaken { .. }) => (StatusCode::CONFLICT, "name-taken"),
         Error::NoLabel { .. } => (StatusCode::NOT_FOUND, "label-not-found"),
         Error::AllArchived(_) => (StatusCode::NOT_FOUND, "all-archived"),
         Error::NoEnvironment(_) | Error::NoCurated { .. } => (StatusCode::NOT_FOUND, "environment-not-found"),

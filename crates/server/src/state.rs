@@ -17,6 +17,7 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::problem::{Problem, Result};
 use crate::secrets::{Held, Secrets};
+use crate::sharing::Sources;
 use crate::sign_in::{Admission, Provider};
 
 /// How many definitions are resolved at once: each may run a package manager.
@@ -46,6 +47,8 @@ pub(crate) struct Server {
     pub resolving: Semaphore,
     /// Held by whoever compares a version with what a client saw, and then changes it.
     pub changing: tokio::sync::Mutex<()>,
+    /// The workspaces that share something.
+    pub sources: Sources,
     /// What is counted.
     pub metrics: Metrics,
     /// Who may call what.
@@ -113,6 +116,7 @@ impl Server {
             stopping,
             resolving: Semaphore::new(RESOLVING),
             changing: tokio::sync::Mutex::default(),
+            sources: Sources::default(),
             metrics: Metrics::default(),
             decisions,
             description,
@@ -211,6 +215,11 @@ impl Server {
         let opened = Arc::new(Opened { workspace, registry, held });
         all.insert(name.to_owned(), Arc::clone(&opened));
         Ok(opened)
+    }
+
+    /// Of the catalogue of each workspace that is open: connections, those of them that nobody uses, how many there may be.
+    pub async fn catalogue_connections(&self) -> Vec<(u32, u32, u32)> {
+        self.opened.read().await.values().map(|opened| opened.workspace.connections()).collect()
     }
 
     /// Keeps what is on its way, and closes all.

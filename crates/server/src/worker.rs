@@ -126,6 +126,11 @@ async fn job(server: &Server, claimed: &Claimed) -> Result<()> {
         Ended::Exited(status, said) => match serde_json::from_str(&said) {
             Ok(Said::Image(image)) if status.success() => {
                 tracing::info!(job = job.id, %image, "a build ended well");
+                // Before anybody hears of the end: whoever has it shared finds it there then.
+                if let Err(problem) = server.lend_image(&job.workspace, &job.environment, &job.lock).await {
+                    problem.log();
+                    tracing::warn!(job = job.id, why = problem.detail, "the image could not be lent");
+                }
                 end(server, claimed, JobStatus::Succeeded, Some(image), None).await
             }
             Ok(Said::Error(error)) => fail(server, claimed, error).await,
@@ -182,18 +187,13 @@ async fn end(
     error: Option<&JobError>,
 ) -> Result<()> {
     trace::job_ended(status.as_str(), error.map(|error| error.message.as_str()));
-    if patiently(|| server.database.end_job(claimed, status, image, error)).await? {
-        server.metrics.ended(status.as_str());
-    }
+    patiently(|| server.database.end_job(claimed, status, image, error)).await?;
     Ok(())
 }
 
 async fn give_back(server: &Server, claimed: &Claimed, wait: Duration, why: Return) -> Result<()> {
     trace::job_ended("queued", None);
-    if patiently(|| server.database.give_back(claimed, wait, why)).await? {
-        server.metrics.ended(JobStatus::Canceled.as_str());
-    }
-    Ok(())
+    patiently(|| server.database.give_back(claimed, wait, why)).await
 }
 
 /// Tries again while the database does not take it.

@@ -73,6 +73,9 @@ pub struct EnvironmentDetails {
     /// The labels on it, `latest` included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// Where it is shared from, `WORKSPACE/NAME`: it is read-only here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_from: Option<String>,
     /// Whether it is archived, itself or with its name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub archived: bool,
@@ -424,6 +427,7 @@ pub(crate) fn unregistered(environment: Environment) -> EnvironmentDetails {
         created_by: None,
         from: None,
         labels: Vec::new(),
+        shared_from: None,
         archived: false,
         environment,
     }

@@ -153,6 +153,11 @@ impl Workspace {
         Ok(Some(UnbuiltVersion { name, version, lock, platform }))
     }
 
+    /// The connections to the catalogue that are open, those of them that nobody uses, and how many there may be.
+    pub fn connections(&self) -> (u32, u32, u32) {
+        self.catalogue.connections()
+    }
+
     /// The bytes of a lock, as they were hashed.
     pub async fn lock_text(&self, digest: &Digest) -> Result<Option<String>> {
         Ok(self.catalogue.lock_text(digest).await?)

@@ -49,10 +49,12 @@ mod running;
 mod runs;
 mod sandbox;
 mod sbom;
+mod sharing;
 mod snapshot;
 mod stopping;
 mod supervise;
 mod traced;
+mod upgrading;
 mod upstream;
 
 use std::path::{Path, PathBuf};
@@ -102,7 +104,7 @@ pub use lineage::{
     UsedRun, Uses,
 };
 pub use lock_file::CheckedLock;
-pub use locking::{Locked, Upgraded};
+pub use locking::Locked;
 pub use planning::{Chosen, Plan, PlatformPlan};
 pub use platforms::BuiltAll;
 pub use post_link::ScriptChoice;
@@ -121,13 +123,15 @@ pub use reference::Reference;
 pub use registry::{Anonymous, RegistryOptions, RegistryServed};
 pub use remote::{
     AuditLogFilter, DeviceLogin, Login, MadeToken, NewRemoteSecret, NewRemoteToken, RekeyedSecrets, Remote,
-    RemoteError, RemoteJob, RemoteJobError, RemoteMember, RemoteRun, RemoteSecret, RemoteToken, RemoteWorkspace,
-    forget_token, keep_token,
+    RemoteError, RemoteJob, RemoteJobError, RemoteMember, RemoteRun, RemoteSecret, RemoteShare, RemoteToken,
+    RemoteWorkspace, forget_token, keep_token,
 };
 pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};
 pub use runs::{OutputFile, RunDetails};
 pub use sbom::Sbom;
+pub use sharing::{SharedFrom, SharingTurn};
+pub use upgrading::{UpgradeOptions, Upgraded};
 pub use upstream::{ReportedRun, RunNow, ToldImage};
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;

@@ -34,6 +34,7 @@ mod runs;
 mod sbom;
 mod secret;
 mod serve;
+mod share;
 mod sign;
 mod store;
 mod submit;

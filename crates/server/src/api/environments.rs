@@ -55,6 +55,10 @@ pub struct VersionBody {
     /// The labels on it, `latest` included.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     labels: Vec<String>,
+    /// Where it is shared from, `WORKSPACE/NAME`: it is read-only here.
+    #[schema(example = "platform/digits")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared_from: Option<String>,
     /// Whether it is archived, itself or with its name.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     archived: bool,
@@ -75,6 +79,7 @@ impl From<EnvironmentDetails> for VersionBody {
             created_by: details.created_by,
             from: details.from,
             labels: details.labels,
+            shared_from: details.shared_from,
             archived: details.archived,
             environment: details.environment,
         }

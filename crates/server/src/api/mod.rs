@@ -14,8 +14,10 @@ mod record;
 mod runs;
 mod secrets;
 mod sent;
+mod shares;
 mod sign_in;
 mod tokens;
+mod upgrades;
 mod workspaces;
 
 use std::sync::Arc;
@@ -83,6 +85,9 @@ pub(crate) fn routes() -> (Router<Arc<Server>>, utoipa::openapi::OpenApi) {
         .routes(routes!(environments::list, environments::register))
         .routes(routes!(plan::plan))
         .routes(routes!(environments::versions, record::delete_all))
+        .routes(routes!(upgrades::upgrade))
+        .routes(routes!(shares::list))
+        .routes(routes!(shares::share, shares::unshare))
         .routes(routes!(record::archive_all))
         .routes(routes!(record::restore_all))
         .routes(routes!(environments::version, changes::update, record::delete))

@@ -19,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::changes::of_change;
 use super::environments::{not_locked, record as record_registration};
 use super::sent::{Asked, At, Sent, tagged_json};
+use super::shares::must_not_be_shared;
 use crate::access::Caller;
 use crate::database::{Action, CAME_FROM, Deed, Role};
 use crate::problem::{Problem, Result};
@@ -153,6 +154,8 @@ async fn gone(
     options: &DryRun,
 ) -> Result<Json<Deleted>> {
     let opened = server.workspace(workspace).await?;
+    let name = reference.split([':', '@']).next().unwrap_or(reference);
+    must_not_be_shared(server, workspace, name).await?;
     let options = DeleteOptions { dry_run: options.dry_run, yes: true };
     let deleted = opened.workspace.delete_environment(reference, options, &caller.user).await;
     let deleted = deleted.map_err(of_change)?;
@@ -183,15 +186,7 @@ pub async fn copy(
     Sent(CopyTo { to, name: new_name, version: new_version }): Sent<CopyTo>,
 ) -> Result<(StatusCode, Json<Copied>)> {
     let reference = named(&name, Some(&version))?;
-    match server.database.role_of(&caller.identity, Some(&to)).await? {
-        None => return Err(no_workspace(&to)),
-        Some(Role::Reader) => {
-            let detail = format!("`{}` is a reader in `{to}`, and this needs a contributor", caller.user);
-            return Err(Problem::new(StatusCode::FORBIDDEN, "role-too-low", detail)
-                .hint("an owner can give another role"));
-        }
-        Some(Role::Contributor | Role::Owner) => {}
-    }
+    contributes(&server, &caller, &to).await?;
     let (from, into) = (server.workspace(&workspace).await?, server.workspace(&to).await?);
     let options =
         CopyOptions { name: new_name, version: new_version, places: (workspace.clone(), to.clone()) };
@@ -227,6 +222,20 @@ async fn write_down(
     let registered = Registered { name, version, created: false, definition, receipt, lock };
     let into = server.workspace(to).await?;
     record_registration(server, &caller.user, (to, &into), &registered).await
+}
+
+/// Fails unless whoever calls is at least a contributor in another workspace than the one that they call.
+pub async fn contributes(server: &Server, caller: &Caller, workspace: &str) -> Result<()> {
+    match server.database.role_of(&caller.identity, Some(workspace)).await? {
+        None => Err(no_workspace(workspace)),
+        Some(Role::Reader) => {
+            let detail =
+                format!("`{}` is a reader in `{workspace}`, and this needs a contributor", caller.user);
+            Err(Problem::new(StatusCode::FORBIDDEN, "role-too-low", detail)
+                .hint("an owner can give another role"))
+        }
+        Some(Role::Contributor | Role::Owner) => Ok(()),
+    }
 }
 
 /// Takes in many versions at once, from lines of JSON: `{"lock": …}`, and `{"environment": …, "receipt": …}`. A thousand lines

@@ -49,6 +49,10 @@ pub enum Action {
     Copy,
     /// Many versions are about to be taken in.
     ImportBegin,
+    /// An environment is in another workspace too, or another's in this one.
+    Share,
+    /// It is so no more.
+    Unshare,
     /// Many versions were taken in.
     Import,
     /// A build was asked for.
@@ -121,6 +125,8 @@ impl Action {
             Self::Delete => "environment.delete",
             Self::Copy => "environment.copy",
             Self::ImportBegin => "environment.import-begin",
+            Self::Share => "environment.share",
+            Self::Unshare => "environment.unshare",
             Self::Import => "environment.import",
             Self::BuildAsk => "build.ask",
             Self::BuildCancel => "build.cancel",

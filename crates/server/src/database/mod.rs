@@ -5,11 +5,13 @@
 
 mod answers;
 mod audit;
+mod counts;
 mod jobs;
 mod once;
 mod people;
 mod secrets;
 mod sessions;
+mod shares;
 
 use std::path::Path;
 
@@ -17,11 +19,13 @@ use provenv_workspace::{CatalogueError, ServerSettings, Tables, Together};
 
 pub use answers::Answered;
 pub use audit::{Action, AuditFilter, AuditRow, CAME_FROM, Deed};
+pub use counts::{EndedJob, Waiting};
 pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob, Return};
 pub(crate) use people::random;
 pub use people::{Identity, NewToken, Role, Scope, Token};
 pub use secrets::{SealedSecret, Secret};
 pub use sessions::{Session, SignIn, secret};
+pub use shares::{Share, Sharing};
 
 /// The file, where it is not in PostgreSQL.
 const FILE: &str = "server.db";
@@ -35,6 +39,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("secrets.sql"),
     include_str!("workers.sql"),
     include_str!("token_parents.sql"),
+    include_str!("shares.sql"),
+    include_str!("ended.sql"),
 ];
 
 /// What queries are sent through.

@@ -310,6 +310,11 @@ fn what(change: &Change) -> Markup {
                     (Some(from), _) => { "copied from " code { (from) } },
                     (None, to) => { "copied to " code { (to.as_deref().unwrap_or("elsewhere")) } },
                 },
+                ChangeKind::Shared => @match (&change.from, &change.to, &change.version) {
+                    (None, Some(to), Some(_)) => { "shared from " code { (to) } },
+                    (None, to, _) => { "shared with " code { (to.as_deref().unwrap_or("another")) } },
+                    (Some(from), _, _) => { "shared no more: " code { (from) } },
+                },
                 ChangeKind::Archived => "archived",
                 ChangeKind::Restored => "restored",
                 ChangeKind::Deleted => "deleted",

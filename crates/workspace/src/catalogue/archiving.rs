@@ -1,6 +1,7 @@
 //! Names and versions that are put away, and back.
 
 use super::history::{self, NewChange, change};
+use super::sharing::must_be_own;
 use super::{Catalogue, Result, Turn};
 
 /// What is known of a name.
@@ -36,6 +37,7 @@ impl Catalogue {
     ) -> Result<bool> {
         let at = archived.then(|| jiff::Timestamp::now().to_string());
         let mut transaction = self.begin(&Turn::Environment(name)).await?;
+        must_be_own(&mut transaction, name).await?;
         let changed = match version {
             Some(version) => sqlx::query(
                 "UPDATE environments SET archived_at = $1

@@ -6,7 +6,9 @@ use provenv_definition::{Digest, Environment};
 use provenv_lock::Receipt;
 use sqlx::Row as _;
 
-use super::{Catalogue, CatalogueError, Result, Row, corrupt, has_nul};
+use super::deleting::is_deleted;
+use super::registering::number;
+use super::{Catalogue, CatalogueError, Connection, Result, Row, corrupt, has_nul};
 
 /// A registered version.
 #[derive(Clone, Debug)]
@@ -140,6 +142,43 @@ impl Catalogue {
         .await?;
         rows.iter().map(read).collect()
     }
+}
+
+/// The place of a new version among those of its name, and the version: that which is wanted, or the number after the largest that
+/// was ever given.
+pub(super) async fn next(
+    connection: &mut Connection,
+    name: &str,
+    wanted: Option<String>,
+) -> Result<(i64, String)> {
+    if let Some(version) = &wanted
+        && is_deleted(connection, name, version).await?
+    {
+        return Err(CatalogueError::VersionDeleted { name: name.to_owned(), version: version.clone() });
+    }
+    sqlx::query(
+        "INSERT INTO environment_names (name, last_ordinal, last_number, last_change) VALUES ($1, 0, 0, 0)
+         ON CONFLICT (name) DO NOTHING",
+    )
+    .bind(name)
+    .execute(&mut *connection)
+    .await?;
+    let (ordinal, last): (i64, i64) = sqlx::query_as(
+        "UPDATE environment_names SET last_ordinal = last_ordinal + 1 WHERE name = $1
+         RETURNING last_ordinal, last_number",
+    )
+    .bind(name)
+    .fetch_one(&mut *connection)
+    .await?;
+    let version = wanted.unwrap_or_else(|| (last + 1).to_string());
+    if let Some(number) = number(&version).filter(|number| *number > last) {
+        sqlx::query("UPDATE environment_names SET last_number = $1 WHERE name = $2")
+            .bind(number)
+            .bind(name)
+            .execute(connection)
+            .await?;
+    }
+    Ok((ordinal, version))
 }
 
 /// An environment as rows hold it.

@@ -105,7 +105,9 @@ impl Catalogue {
             match outcome {
                 Ok(entered) => created += u64::from(entered.created),
                 Err(
-                    error @ (CatalogueError::VersionTaken { .. } | CatalogueError::VersionDeleted { .. }),
+                    error @ (CatalogueError::VersionTaken { .. }
+                    | CatalogueError::VersionDeleted { .. }
+                    | CatalogueError::SharedHere { .. }),
                 ) => {
                     return Ok(Err((place, error.to_string())));
                 }

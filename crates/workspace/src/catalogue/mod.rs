@@ -28,6 +28,7 @@ mod registry;
 mod remote;
 mod rows;
 mod runs;
+mod sharing;
 mod sqlite;
 mod tables;
 mod taken;
@@ -58,6 +59,7 @@ pub use registering::Entered;
 pub use registry::{Refused, RepositoryVersion};
 pub use rows::write_rows;
 pub use runs::{RunRow, RunStatus};
+pub use sharing::Following;
 pub use tables::Tables;
 pub use texts::has_nul;
 pub use together::{AsyncWriter, Together};
@@ -83,6 +85,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("reported.sql"),
     include_str!("taken.sql"),
     include_str!("speed.sql"),
+    include_str!("shared.sql"),
 ];
 
 /// What can go wrong with the catalogue.
@@ -168,6 +171,20 @@ pub enum CatalogueError {
         /// Its version.
         version: String,
     },
+    /// A name that another workspace shares, and that is to be changed here.
+    #[error("`{name}` is shared by {place}, and read-only here")]
+    SharedHere {
+        /// The environment.
+        name: String,
+        /// Where it is from: `WORKSPACE/NAME`.
+        place: String,
+    },
+    /// A name that has something of its own here, and is to be another workspace's.
+    #[error("`{name}` has versions of its own there, which are not those that are to be shared")]
+    NameTaken {
+        /// The environment.
+        name: String,
+    },
     /// A version that was deleted, and is not given again.
     #[error("{name}:{version} was deleted, and a version that was deleted is never given again")]
     VersionDeleted {
@@ -241,6 +258,12 @@ impl Catalogue {
         binding::bind(root, &id)?;
         let database = Database::Postgres { schema: settings.schema().to_owned() };
         Ok(Self { pool, database, registering: Together::default() })
+    }
+
+    /// The connections that are open, those of them that nobody uses, and how many there may be.
+    pub fn connections(&self) -> (u32, u32, u32) {
+        let idle = u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX);
+        (self.pool.size(), idle, self.pool.options().get_max_connections())
     }
 
     /// Writes what is pending and closes the database.

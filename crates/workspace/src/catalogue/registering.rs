@@ -14,6 +14,7 @@ use super::environments::{NewEnvironment, Same, body_of};
 use super::history::change;
 use super::query::Query;
 use super::rows::{Around, parts, write};
+use super::sharing::shared;
 use super::together::AsyncWriter;
 use super::{Catalogue, CatalogueError, Connection, Result, Turn, corrupt};
 
@@ -121,9 +122,14 @@ pub(super) async fn enter_all(
     let mut names = names(connection, entries).await?;
     let there = there(connection, entries).await?;
     let deleted = deleted(connection, entries).await?;
+    let elsewhere = shared(connection, names.keys().copied()).await?;
     let mut rows: Vec<NewRow<'_>> = Vec::new();
     let mut outcomes = Vec::with_capacity(entries.len());
     for (place, entry) in entries.iter().enumerate() {
+        if let Some(place) = elsewhere.get(&entry.name) {
+            outcomes.push(Err(CatalogueError::SharedHere { name: entry.name.clone(), place: place.clone() }));
+            continue;
+        }
         // Those of this transaction are newer than all that was there.
         let just_now = rows.iter().rev().find(|row| row.is_what(entry)).map(NewRow::entered);
         if let Some(found) = just_now.or_else(|| there.get(&place).cloned()) {
@@ -362,7 +368,7 @@ async fn deleted(connection: &mut Connection, entries: &[Entry]) -> Result<Vec<u
 }
 
 /// The number that a version is, if it is one that others can come after.
-fn number(version: &str) -> Option<i64> {
+pub(super) fn number(version: &str) -> Option<i64> {
     let digits = version.len() <= 18 && version.bytes().all(|byte| byte.is_ascii_digit());
     version.parse().ok().filter(|_| digits)
 }

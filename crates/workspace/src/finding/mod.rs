@@ -141,13 +141,16 @@ impl Workspace {
         for (name, version, label) in self.catalogue.labels_between(&first.row.name, &last.row.name).await? {
             labels.entry((name, version)).or_default().push(label);
         }
+        let shared: HashMap<String, String> =
+            self.catalogue.shared_names().await?.into_iter().map(|one| (one.name, one.place)).collect();
         Ok(rows
             .into_iter()
             .map(|found| {
                 let labels = labels.remove(&(found.row.name.clone(), found.row.version.clone()));
                 let latest = found.is_latest.then(|| "latest".to_owned());
                 let labels = latest.into_iter().chain(labels.into_iter().flatten()).collect();
-                details(found.row, labels, found.name_archived)
+                let shared_from = shared.get(&found.row.name).cloned();
+                EnvironmentDetails { shared_from, ..details(found.row, labels, found.name_archived) }
             })
             .collect())
     }
@@ -161,7 +164,8 @@ impl Workspace {
         labels
             .extend(others.into_iter().filter(|other| other.version == row.version).map(|other| other.label));
         let name_archived = self.catalogue.name(&row.name).await?.is_some_and(|name| name.archived);
-        Ok(details(row, labels, name_archived))
+        let shared_from = self.shared_from(&row.name).await?;
+        Ok(EnvironmentDetails { shared_from, ..details(row, labels, name_archived) })
     }
 }
 
@@ -176,6 +180,7 @@ fn details(row: EnvironmentRow, labels: Vec<String>, name_archived: bool) -> Env
         created_by: Some(row.created_by),
         from: row.from.map(|(name, version)| format!("{name}:{version}")),
         labels,
+        shared_from: None,
         archived: row.archived || name_archived,
         environment: row.environment,
     }

@@ -9,6 +9,8 @@ mod login;
 mod people;
 mod record;
 mod secrets;
+mod sharing;
+mod upgrading;
 
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ pub use login::{Login, forget_token, keep_token};
 pub use people::{MadeToken, NewRemoteToken, RemoteMember, RemoteToken, RemoteWorkspace};
 pub use record::RemoteRun;
 pub use secrets::{NewRemoteSecret, RekeyedSecrets, RemoteSecret};
+pub use sharing::RemoteShare;
 
 /// How long a connection may take to come about.
 const PATIENCE: Duration = Duration::from_secs(20);
