@@ -73,7 +73,7 @@ pub async fn upgrade(
                 record(&server, &by, (&place, &opened), &made).await?;
             }
         }
-        Result::Ok(upgraded)
+        Ok::<_, Box<Problem>>(upgraded)
     })
     .await??;
     tracing::info!(
