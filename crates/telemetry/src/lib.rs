@@ -30,7 +30,7 @@ use crate::sender::Sender;
 /// The target of the spans that traces are made of. All others are the log's, and stand before each of its lines.
 pub const TARGET: &str = "provenv_trace";
 
-/// How long the end may wait for a collector that answered until now.
+/// How long the end may wait for a collector that did not fail until now, where nobody said how long it has.
 const LAST: Duration = Duration::from_secs(2);
 /// The same for one that did not.
 const LAST_IN_VAIN: Duration = Duration::from_millis(100);
@@ -115,7 +115,8 @@ impl Telemetry {
 
     /// Sends what is left. Spans that are still open are lost.
     pub fn end(self) {
-        let longest = if self.sender.is_failing() { LAST_IN_VAIN } else { LAST };
+        let longest =
+            if self.sender.is_failing() { LAST_IN_VAIN } else { settings::timeout().unwrap_or(LAST) };
         // Whoever was not told of a collector that does not answer was told by the sender.
         let _ = self.provider.shutdown_with_timeout(longest);
     }

@@ -17,6 +17,8 @@ use crate::settings::{of_traces, timeout};
 
 /// How long a collector may take to be there at all.
 const CONNECT: Duration = Duration::from_secs(2);
+/// How long it may take to answer, where nobody says otherwise.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Sends to the collector.
 #[derive(Clone)]
@@ -74,14 +76,16 @@ impl Sender {
             Client::builder()
                 .user_agent(concat!("provenv/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(CONNECT)
-                .timeout(timeout())
+                .timeout(timeout().unwrap_or(ANSWER))
                 .redirect(reqwest::redirect::Policy::none())
         };
-        // Where the system trusts nobody, plain http works all the same.
-        let client = builder()
-            .tls_certs_merge(self.0.certificates.clone())
-            .build()
-            .or_else(|_| builder().tls_certs_only(self.0.certificates.clone()).build())?;
+        let only = || builder().tls_certs_only(self.0.certificates.clone()).build();
+        // To read whom the system trusts takes time, and where it trusts nobody plain http works all the same.
+        let client = if self.0.place.starts_with("https:") {
+            builder().tls_certs_merge(self.0.certificates.clone()).build().or_else(|_| only())?
+        } else {
+            only()?
+        };
         Ok(self.0.client.get_or_init(|| client).clone())
     }
 

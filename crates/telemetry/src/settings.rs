@@ -53,10 +53,9 @@ pub(crate) fn of_traces(what: &str) -> Option<String> {
     set(&format!("OTEL_EXPORTER_OTLP_TRACES_{what}")).or_else(|| set(&format!("OTEL_EXPORTER_OTLP_{what}")))
 }
 
-/// How long a collector has to take what is sent.
-pub(crate) fn timeout() -> Duration {
-    let said = of_traces("TIMEOUT").and_then(|value| value.trim().parse().ok());
-    Duration::from_millis(said.unwrap_or(10_000))
+/// How long a collector has to take what is sent, where it is said.
+pub(crate) fn timeout() -> Option<Duration> {
+    of_traces("TIMEOUT").and_then(|value| value.trim().parse().ok()).map(Duration::from_millis)
 }
 
 /// Says of what this program does not have that it does not, rather than to do something else.

@@ -69,6 +69,8 @@ impl Collector {
         vec![
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &self.url),
             ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20of-the-collector"),
+            // However slow this machine is.
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "60000"),
             // Not to wait for five seconds each time.
             ("OTEL_BSP_SCHEDULE_DELAY", "50"),
         ]
