@@ -173,7 +173,8 @@ fn the_audit_log_is_for_readers_and_that_of_the_server_for_its_owners() {
         team.token(&format!("user-{number}"), None);
     }
     let first = owner.get("/audit-log").is(200).text();
-    let older = first.split("href=\"").find(|link| link.starts_with("?before=")).expect("there are older ones");
+    let older =
+        first.split("href=\"").find(|link| link.starts_with("?before=")).expect("there are older ones");
     let older = older.split('"').next().unwrap();
     let second = rows(&owner.get(&format!("/audit-log{older}")).is(200).text());
     assert!(second.contains("workspace.make") && !second.contains("user-40"), "{second}");
@@ -209,11 +210,7 @@ fn what_is_shipped_is_there_before_anybody_used_it() {
         }
     }
     assert!(names.len() > 6 && names.is_sorted(), "{names:?}");
-    problem(
-        team.owner.get(&format!("{path}&after=curated%2Fnothing:1")),
-        400,
-        "parameter-invalid",
-    );
+    problem(team.owner.get(&format!("{path}&after=curated%2Fnothing:1")), 400, "parameter-invalid");
     let archived = team.owner.get(&format!("{path}&archived=only")).is(200).json();
     assert_eq!(archived["environments"], json!([]));
     owner.get("/w/default/environments/curated%2Fminimal/1").is(200);

@@ -37,7 +37,11 @@ fn a_plan_says_what_would_be_fetched_and_registers_nothing() {
 
     for (body, status, code) in [
         (json!({}), 400, "body-invalid"),
-        (json!({ "file": { "name": "requirements.txt", "text": "-r /etc/passwd\n" } }), 422, "definition-not-for-a-server"),
+        (
+            json!({ "file": { "name": "requirements.txt", "text": "-r /etc/passwd\n" } }),
+            422,
+            "definition-not-for-a-server",
+        ),
         (json!({ "file": { "name": "requirements.txt", "text": "tea===<>\n" } }), 422, "definition-invalid"),
     ] {
         problem(post(&team.owner, &path, &body), status, code);

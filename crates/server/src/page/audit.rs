@@ -139,7 +139,7 @@ async fn shown(page: &Page, visitor: &Visitor, path: &str, asked: &Asked) -> Res
 
 fn filter(asked: &Asked) -> Markup {
     html! {
-        form.row method="get" role="search" aria-label="Entries" {
+        form.row method="get" aria-label="Which entries" {
             div.field {
                 label for="by" { "By" }
                 input #by name="by" value=(asked.by) maxlength="128" placeholder="anybody" autocomplete="off" spellcheck="false";
@@ -193,9 +193,10 @@ fn row(place: Option<&str>, asked: &Asked, listed: &Listed, entry: &Entry) -> Ma
                     Some(path) => a href=(path) { (entry.subject) },
                     None => (entry.subject),
                 }
-                @if !entry.details.is_empty() {
+                @let details: Vec<_> = entry.details.iter().filter(|(_, value)| !value.is_empty()).collect();
+                @if !details.is_empty() {
                     p.description {
-                        @for (number, (name, value)) in entry.details.iter().enumerate() {
+                        @for (number, (name, value)) in details.iter().enumerate() {
                             @if number > 0 { ", " }
                             (name) " " (detail(value))
                         }
@@ -257,7 +258,7 @@ fn proof(place: Option<&str>, signed: &Result<String, Box<Said>>) -> Markup {
                     dl.facts {
                         div { dt { "Signed now" } dd { (line(1)) " entries, of all workspaces" } }
                         div { dt { "Log" } dd { (line(0)) } }
-                        div { dt { "Hash over all" } dd { code.wide { (line(2)) } } }
+                        div.wide { dt { "Hash over all" } dd { code.wide { (line(2)) } } }
                     }
                 },
                 Err(said) => (said.notice()),

@@ -55,12 +55,8 @@ pub(crate) struct Page {
 
 /// The routes of the page. `api` is what is asked for changes.
 pub(crate) fn routes(server: &Arc<Server>, api: Router, is_secure: bool) -> Router {
-    let page = Arc::new(Page {
-        server: Arc::clone(server),
-        api,
-        is_secure,
-        abouts: packages::Abouts::default(),
-    });
+    let page =
+        Arc::new(Page { server: Arc::clone(server), api, is_secure, abouts: packages::Abouts::default() });
     Router::new()
         .route("/", get(workspaces::home))
         .route("/sign-in", get(sign_in::show).post(sign_in::enter))

@@ -245,10 +245,10 @@ fn plan_section(workspace: &str, plan: &Plan) -> Markup {
                     div { dt { "Image" } dd { @match &one.image { Some(image) => { "there already: " (digest(image)) }, None => "to be built" } } }
                 }
                 @let others: Vec<_> = one.chosen.packages.iter().filter(|package| package.ecosystem != "deb").collect();
-                details {
+                @if !others.is_empty() { details {
                     summary { "Chosen (" (others.len()) " besides Debian’s)" }
                     ul.chosen { @for package in others { li { (package.name) " " span.version { (package.version) } " " span.by { (bytes(package.size)) } } } }
-                }
+                } }
             }
             @if !plan.environments.is_empty() {
                 p { "The same lock has " @for (place, other) in plan.environments.iter().enumerate().take(5) { @if place > 0 { ", " } a href=(reference_path(workspace, other)) { (other) } } "." }

@@ -29,12 +29,13 @@ pub(super) async fn list(
         }))
         section.panel {
             h2 { "Serve an environment yourself" }
-            p { "An image of this workspace runs wherever containers run. Environments with an inference server, such as "
+            p { "An image of this workspace runs wherever containers run. "
                 a href=(inference) { "curated/inference" }
-                ", answer scoring requests by themselves." }
+                " has the inference server that calls " code { "init()" } " and " code { "run()" } " of a script; so has whatever is made from it." }
             pre tabindex="0" aria-label="Commands that run an image" { code {
                 "podman login " (host) "\n"
-                "podman run " (host) "/" (workspace) "/NAME:VERSION"
+                "podman run --publish 5001:5001 --volume ./score:/score " (host) "/" (workspace) "/NAME:VERSION \\\n"
+                "    azmlinfsrv --entry_script /score/score.py"
             } }
         }
     };

@@ -39,11 +39,7 @@ struct Shown {
 }
 
 impl Shown {
-    async fn of(
-        page: &Page,
-        opened: &Opened,
-        (place, name, wanted): (&str, &str, &str),
-    ) -> Result<Self> {
+    async fn of(page: &Page, opened: &Opened, (place, name, wanted): (&str, &str, &str)) -> Result<Self> {
         let workspace = &opened.workspace;
         let details = workspace.version_details(name, wanted).await?;
         let version = details.version.clone().unwrap_or_default();

@@ -114,7 +114,11 @@ fn fits(find: &Find, details: &EnvironmentDetails) -> bool {
     // None of them can be archived.
     find.include != Include::Archived
         && find.pattern.as_deref().is_none_or(|pattern| fits_pattern(pattern, name))
-        && find.terms.iter().filter_map(|term| term.name()).all(|text| fits_pattern(&format!("*{text}*"), name))
+        && find
+            .terms
+            .iter()
+            .filter_map(|term| term.name())
+            .all(|text| fits_pattern(&format!("*{text}*"), name))
         && find.tags.iter().all(|(tag, value)| {
             tags.get(tag).is_some_and(|own| value.as_ref().is_none_or(|value| value == own))
         })
