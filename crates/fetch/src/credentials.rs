@@ -64,17 +64,28 @@ impl fmt::Debug for Authentication {
     }
 }
 
-/// Credentials by the exact host, with its port where that is not the scheme's own. Whoever gives these gives no others: no
-/// variables, files or programs are asked.
+/// Credentials that are kept for an origin and cannot be had: why, in words for whoever asks for them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(pub String);
+
+/// What [`HostCredentials`] has for an origin.
+pub type Kept = Option<std::result::Result<Credentials, Unusable>>;
+
+/// Credentials by the exact origin: scheme, host and port. Whoever gives these gives no others: no variables, files or programs
+/// are asked.
+///
+/// An origin is written `HOST` or `HOST:PORT`, which is meant with TLS, or `http://HOST:PORT`, without: nobody's password is sent
+/// in clear unless that was said.
 #[derive(Clone)]
-pub struct HostCredentials(Arc<dyn Fn(&str) -> Option<Credentials> + Send + Sync>);
+pub struct HostCredentials(Arc<dyn Fn(&str) -> Kept + Send + Sync>);
 
 impl HostCredentials {
-    /// The variable in which a server hands them to the processes of its builds: an object in JSON, by host.
+    /// The variable in which a server hands them to the processes of its builds: an object in JSON, by origin.
     pub const VARIABLE: &str = "PROVENV_CREDENTIALS";
 
-    /// Those that `find` has for a host.
-    pub fn new(find: impl Fn(&str) -> Option<Credentials> + Send + Sync + 'static) -> Self {
+    /// Those that `find` has for an origin, as [`HostCredentials::origin`] writes it.
+    pub fn new(find: impl Fn(&str) -> Kept + Send + Sync + 'static) -> Self {
         Self(Arc::new(find))
     }
 
@@ -86,6 +97,9 @@ impl HostCredentials {
             username: String,
             #[serde(default)]
             password: String,
+            /// In place of both: why they cannot be had.
+            #[serde(default)]
+            error: Option<String>,
         }
         let text = std::env::var_os(Self::VARIABLE)?;
         // Not the error's own text: it may quote a secret.
@@ -94,20 +108,57 @@ impl HostCredentials {
                 tracing::warn!("{} is not an object of hosts in JSON, and counts as empty", Self::VARIABLE);
                 HashMap::new()
             });
-        Some(Self::new(move |host| {
-            let Pair { username, password } = parsed.get(host)?;
-            Some(Credentials { username: username.clone(), password: password.clone() })
+        let parsed: HashMap<String, Pair> = parsed
+            .into_iter()
+            .map(|(origin, pair)| (Self::origin(&origin).unwrap_or(origin), pair))
+            .collect();
+        Some(Self::new(move |origin| {
+            let Pair { username, password, error } = parsed.get(origin)?;
+            if let Some(why) = error {
+                return Some(Err(Unusable(why.clone())));
+            }
+            Some(Ok(Credentials { username: username.clone(), password: password.clone() }))
         }))
     }
 
-    /// Those for `HOST` or `HOST:PORT`.
-    pub fn find(&self, host: &str) -> Option<Credentials> {
-        (self.0)(host)
+    /// An origin as it is compared, of what a user wrote: `HOST`, `HOST:PORT`, the same after `https://`, or after `http://`. In
+    /// lower case, without the port that the scheme has anyway; `None` where it is none.
+    pub fn origin(text: &str) -> Option<String> {
+        let text = text.trim().to_ascii_lowercase();
+        let (scheme, rest, usual) = match text.strip_prefix("http://") {
+            Some(rest) => ("http://", rest, "80"),
+            None => ("", text.strip_prefix("https://").unwrap_or(&text), "443"),
+        };
+        let (name, port) = match rest.rsplit_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (rest, None),
+        };
+        let is_word = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        let is_port = port.is_none_or(|port| {
+            port.parse::<u16>().is_ok_and(|number| number > 0 && number.to_string() == port)
+        });
+        if name.is_empty() || name.len() > 253 || !name.chars().all(is_word) || !is_port {
+            return None;
+        }
+        let port = port.filter(|port| *port != usual).map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("{scheme}{name}{port}"))
     }
 
-    fn find_for(&self, url: &Url) -> Option<Credentials> {
-        let host = url.host_str()?;
-        self.find(&url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+    /// Those for an origin.
+    pub fn find(&self, origin: &str) -> std::result::Result<Option<Credentials>, Unusable> {
+        (self.0)(origin).transpose()
+    }
+
+    fn find_for(&self, url: &Url) -> Result<Option<Credentials>> {
+        let scheme = match url.scheme() {
+            "https" => "",
+            "http" => "http://",
+            _ => return Ok(None),
+        };
+        let Some(host) = url.host_str() else { return Ok(None) };
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        self.find(&format!("{scheme}{host}{port}"))
+            .map_err(|why| Error::Credentials { host: host.to_owned(), why })
     }
 }
 
@@ -282,7 +333,10 @@ impl Keychain {
             (Some(token), None) if url.username().contains(VARIABLE) => Some(basic(token, String::new())),
             (username, None) if self.sources.hosts.is_some() => {
                 // Asked for each time: a secret may be set anew. It is for the very host that is asked, whoever led there.
-                let found = self.sources.hosts.as_ref().and_then(|hosts| hosts.find_for(url));
+                let found = match &self.sources.hosts {
+                    Some(hosts) => hosts.find_for(url)?,
+                    None => None,
+                };
                 let found =
                     found.filter(|found| username.as_ref().is_none_or(|name| *name == found.username));
                 let alone = || username.clone().map(|username| basic(username, String::new()));
@@ -591,18 +645,56 @@ mod tests {
 
     #[test]
     fn credentials_of_hosts_are_for_these_and_nothing_else_is_asked() {
-        let hosts = super::HostCredentials::new(|host| {
+        let hosts = HostCredentials::new(|origin| {
             let (username, password) = pair("anna", "one");
-            ["a-b.invalid", "a-b.invalid:8443"].contains(&host).then_some(Credentials { username, password })
+            let kept = ["a-b.invalid", "a-b.invalid:8443", "http://plain.invalid:8080"].contains(&origin);
+            match origin {
+                "broken.invalid" => Some(Err(Unusable("its key is gone".to_owned()))),
+                _ => kept.then_some(Ok(Credentials { username, password })),
+            }
         });
         let keychain = Keychain::new(CredentialSources::of_hosts(hosts));
         assert_eq!(find(&keychain, "https://a-b.invalid/x"), Some(pair("anna", "one")));
+        assert_eq!(find(&keychain, "https://a-b.invalid:443/x"), Some(pair("anna", "one")));
         assert_eq!(find(&keychain, "https://a-b.invalid:8443/x"), Some(pair("anna", "one")));
         assert_eq!(find(&keychain, "https://anna@a-b.invalid/x"), Some(pair("anna", "one")));
-        for url in ["https://a.b.invalid/", "https://a-b.invalid:9443/", "https://x.a-b.invalid/"] {
+        assert_eq!(find(&keychain, "http://plain.invalid:8080/x"), Some(pair("anna", "one")));
+        for url in [
+            "https://a.b.invalid/",
+            "https://a-b.invalid:9443/",
+            "https://x.a-b.invalid/",
+            // Nothing goes in clear that was not said to.
+            "http://a-b.invalid/",
+            "http://a-b.invalid:443/",
+            "http://a-b.invalid:8443/",
+            "https://plain.invalid:8080/",
+        ] {
             assert_eq!(find(&keychain, url), None, "{url}");
         }
         assert_eq!(find(&keychain, "https://ben@a-b.invalid/x"), Some(pair("ben", "")), "another user");
+        let error = keychain.find(&Url::parse("https://broken.invalid/x").unwrap(), false).unwrap_err();
+        assert!(error.to_string().contains("its key is gone"), "{error}");
+    }
+
+    #[test]
+    fn origins_are_compared_as_they_are_written() {
+        for (written, origin) in [
+            ("Packages.example", Some("packages.example")),
+            ("packages.example:443", Some("packages.example")),
+            ("packages.example:80", Some("packages.example:80")),
+            ("https://packages.example", Some("packages.example")),
+            ("http://packages.example:80", Some("http://packages.example")),
+            ("http://packages.example:443", Some("http://packages.example:443")),
+            ("http://127.0.0.1:8080", Some("http://127.0.0.1:8080")),
+            ("ftp://packages.example", None),
+            ("packages.example/simple", None),
+            ("https://", None),
+            ("packages.example:0", None),
+            ("packages.example:08", None),
+            ("ann@packages.example", None),
+        ] {
+            assert_eq!(HostCredentials::origin(written).as_deref(), origin, "{written}");
+        }
     }
 
     #[test]

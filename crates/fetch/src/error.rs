@@ -151,6 +151,14 @@ pub enum Error {
         /// The name of the variable.
         variable: String,
     },
+    /// Credentials are kept for a host, and cannot be had.
+    #[error("there are no credentials for `{host}`: {why}")]
+    Credentials {
+        /// The host.
+        host: String,
+        /// Why.
+        why: crate::Unusable,
+    },
     /// What a registry says is not what registries say.
     #[error("failed to find `{url}` in its registry: {reason}")]
     Registry {
@@ -254,6 +262,7 @@ impl Error {
                 .into(),
             Self::Offline(_) => "run once with the network".into(),
             Self::Variable { variable, .. } => format!("export {variable} before running provenv"),
+            Self::Credentials { .. } => "have whoever keeps it set it anew".into(),
             Self::GaveUp { source, .. } => return source.hint(),
             Self::Store(error) => return error.hint(),
             _ => return None,
@@ -265,6 +274,7 @@ impl Error {
         matches!(
             self,
             Self::Variable { .. }
+                | Self::Credentials { .. }
                 | Self::Client(_)
                 | Self::Certificates { .. }
                 | Self::Store(_)

@@ -138,11 +138,15 @@ impl Fetcher {
     ///
     /// Credentials in an index's URL serve for all of its origin from here on, so ask this of each index before its
     /// files are fetched. The user names `url`, as of [`Fetcher::trust`].
-    pub fn credentials(&self, url: &Url) -> Option<Credentials> {
+    ///
+    /// # Errors
+    /// Those that are kept for its host cannot be had.
+    pub fn credentials(&self, url: &Url) -> Result<Option<Credentials>> {
         self.trust(url);
-        match self.inner.keychain.find(url, false).ok().flatten()? {
-            Authentication::Basic(credentials) => Some(credentials),
-            Authentication::Bearer(_) | Authentication::PathToken(_) => None,
+        match self.inner.keychain.find(url, false) {
+            Ok(Some(Authentication::Basic(credentials))) => Ok(Some(credentials)),
+            Err(error @ Error::Credentials { .. }) => Err(error),
+            Ok(Some(Authentication::Bearer(_) | Authentication::PathToken(_)) | None) | Err(_) => Ok(None),
         }
     }
 

@@ -17,7 +17,7 @@ mod retry;
 mod tokens;
 mod transfer;
 
-pub use credentials::{CredentialSources, Credentials, HostCredentials};
+pub use credentials::{CredentialSources, Credentials, HostCredentials, Kept, Unusable};
 pub use document::Document;
 pub use error::{Error, Result};
 pub use exchange::Exchange;

@@ -157,7 +157,7 @@ async fn credentials_serve_their_own_host_and_no_other() {
     let template: Url = server.at(PATH).replace("http://", "http://anna:${SECRET}@").parse().unwrap();
     bench.fetcher.document(&template).await.unwrap();
     // The index's credentials are good for its files, which the lock names without.
-    assert!(bench.fetcher.credentials(&url).is_some());
+    assert!(bench.fetcher.credentials(&url).unwrap().is_some());
     bench.fetcher.unverified(&url).await.unwrap();
 
     server.fault(PATH, Fault::Redirect(files.at("/f/x")));

@@ -139,7 +139,7 @@ impl Client {
         Ok(Self {
             http: http.map_err(|error| unreachable(chain(&error)))?,
             origin,
-            login: how.keychain.login(reference)?,
+            login: how.keychain.login(reference, plain)?,
             repository: reference.repository().to_owned(),
             plain,
             scopes: [own].into_iter().chain(others).collect(),

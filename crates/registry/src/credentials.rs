@@ -101,13 +101,20 @@ impl Keychain {
         self
     }
 
-    /// The login for `reference`, if there is one: that of the longest name that contains it.
-    pub(crate) fn login(&self, reference: &Reference) -> Result<Option<Login>, Error> {
+    /// The login for `reference`, if there is one: that of the longest name that contains it. `plain`: it is to be spoken to
+    /// without TLS, which credentials of hosts are only for where that was said.
+    pub(crate) fn login(&self, reference: &Reference, plain: bool) -> Result<Option<Login>, Error> {
         if let Some((_, login)) = self.given.iter().find(|(registry, _)| registry == reference.registry()) {
             return Ok(Some(login.clone()));
         }
         if let Some(hosts) = &self.hosts {
-            let found = hosts.find(reference.registry());
+            let scheme = if plain { "http://" } else { "https://" };
+            let written = format!("{scheme}{}", reference.registry());
+            let Some(origin) = HostCredentials::origin(&written) else { return Ok(None) };
+            let found = hosts.find(&origin).map_err(|why| Error::Unusable {
+                registry: reference.registry().to_owned(),
+                why: why.to_string(),
+            })?;
             return Ok(found.map(|found| Login { username: found.username, password: found.password }));
         }
         for path in &self.files {
@@ -253,7 +260,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
         fs_err::write(&path, r#"{"auths": {"a.invalid": {"auth": ["hunter2"]}}}"#).unwrap();
-        let error = Keychain::of_files(vec![path]).login(&"a.invalid/x".parse().unwrap()).unwrap_err();
+        let error = Keychain::of_files(vec![path]).login(&"a.invalid/x".parse().unwrap(), false).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
 

@@ -26,6 +26,14 @@ pub enum Error {
         /// Whether credentials were sent.
         authenticated: bool,
     },
+    /// Credentials are kept for the registry, and cannot be had.
+    #[error("there are no credentials for `{registry}`: {why}")]
+    Unusable {
+        /// The registry's host.
+        registry: String,
+        /// Why.
+        why: String,
+    },
     /// The registry cannot be reached, or the connection broke, after several tries.
     #[error("failed to {act} `{registry}`: {reason}")]
     Connection {
@@ -185,6 +193,7 @@ impl Error {
             Self::Incomplete { .. } => {
                 "it lost a layer, or others collect or push there now: push again".to_owned()
             }
+            Self::Unusable { .. } => "have whoever keeps it set it anew".to_owned(),
             Self::AuthFile { .. } | Self::Helper { .. } => "log in again to write it anew".to_owned(),
             Self::Missing { .. } => {
                 "check the image's name and tag; a tag may have been taken away, and a private image may need a login"

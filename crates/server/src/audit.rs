@@ -1,15 +1,15 @@
 //! What the server says of its audit log: signed checkpoints, hashes and proofs. The log itself is in the database.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use axum::http::StatusCode;
-use fs_err::os::unix::fs::OpenOptionsExt as _;
 use provenv_ledger::{Checkpoint, Hash, Node, PublicKey, Range, SigningKey, hash_of, nodes_of, open, sign};
 use tokio::sync::Mutex;
 
 use crate::database::Database;
 use crate::problem::{Problem, Result};
+use crate::whole;
 
 /// The file with the key that checkpoints are signed with, for its owner alone.
 const KEY: &str = "audit.key";
@@ -74,12 +74,11 @@ impl Ledger {
                 let new = SigningKey::generate(origin);
                 let new = new.map_err(|source| LedgerError::Key { file: file.clone(), source })?;
                 let text = new.to_text() + "\n";
-                match write_new(&file, text.as_bytes()) {
+                match whole::make(&file, text.as_bytes()) {
+                    Ok(true) => Ok(text),
                     // Another server of this folder was quicker.
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                        fs_err::read_to_string(&file)
-                    }
-                    done => done.map(|()| text),
+                    Ok(false) => fs_err::read_to_string(&file),
+                    Err(error) => Err(error),
                 }
                 .map_err(LedgerError::File)?
             }
@@ -102,32 +101,30 @@ impl Ledger {
     /// What the log is now, signed. A log that does not continue what was signed before is not signed again.
     pub async fn checkpoint(&self, database: &Database) -> Result<(Checkpoint, String)> {
         let mut signed = self.signed.lock().await;
-        // Before the size is read: another server may sign a larger log meanwhile.
-        let before = self.before()?;
-        let size = database.audit_size().await?;
-        if let Some(signed) = signed.as_ref().filter(|(checkpoint, _)| checkpoint.size == size) {
-            return Ok(signed.clone());
-        }
-        let root = root_of(database, size).await?;
-        let checkpoint = Checkpoint { origin: self.key().name().to_owned(), size, root };
-        if let Some(before) = before {
-            if before.size > size {
-                return Err(damaged(&format!(
-                    "it has {size} entries, and had {} when it was last signed",
-                    before.size
-                )));
+        loop {
+            // Before the size is read: another server may sign a larger log meanwhile.
+            let before = self.before()?;
+            let size = database.audit_size().await?;
+            if let Some(signed) = signed.as_ref().filter(|(checkpoint, _)| checkpoint.size == size) {
+                return Ok(signed.clone());
             }
-            if root_of(database, before.size).await? != before.root {
-                return Err(damaged(&format!(
-                    "its first {} entries are not those that were signed",
-                    before.size
-                )));
+            let root = root_of(database, size).await?;
+            if let Some(before) = &before {
+                continues(database, before, size).await?;
             }
+            let checkpoint = Checkpoint { origin: self.key().name().to_owned(), size, root };
+            let note = sign(&checkpoint.to_string(), &self.key);
+            // What is remembered never becomes less: a log that is cut later would pass for whole.
+            let turn = database.turn("checkpoint").await?;
+            if self.before()? != before {
+                drop(turn);
+                continue;
+            }
+            whole::replace(&self.last, note.as_bytes()).map_err(|error| Problem::fault(&error))?;
+            drop(turn);
+            *signed = Some((checkpoint.clone(), note.clone()));
+            return Ok((checkpoint, note));
         }
-        let note = sign(&checkpoint.to_string(), &self.key);
-        replace(&self.last, note.as_bytes()).map_err(|error| Problem::fault(&error))?;
-        *signed = Some((checkpoint.clone(), note.clone()));
-        Ok((checkpoint, note))
     }
 
     /// What was signed last, by any server of this folder.
@@ -140,6 +137,20 @@ impl Ledger {
         let text = open(&note, std::slice::from_ref(self.key())).ok().and_then(|text| text.parse().ok());
         text.map(Some).ok_or_else(|| damaged(&format!("`{LAST}` is not what this server signed")))
     }
+}
+
+/// Whether a log of `size` entries is a continuation of the one that was signed.
+async fn continues(database: &Database, before: &Checkpoint, size: u64) -> Result<()> {
+    if before.size > size {
+        return Err(damaged(&format!(
+            "it has {size} entries, and had {} when it was last signed",
+            before.size
+        )));
+    }
+    if root_of(database, before.size).await? != before.root {
+        return Err(damaged(&format!("its first {} entries are not those that were signed", before.size)));
+    }
+    Ok(())
 }
 
 /// The hash over the first entries.
@@ -168,20 +179,4 @@ pub(crate) fn damaged(why: &str) -> Box<Problem> {
         format!("the audit log was changed by other means than this server: {why}"),
     )
     .hint("`provenv audit-log verify` tells which entries; compare with a back-up")
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fs_err::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// Puts a file in the place of another at once.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    let mut file =
-        fs_err::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs_err::rename(&beside, path)
 }

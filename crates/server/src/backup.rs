@@ -16,10 +16,14 @@ use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnectOptions;
 use walkdir::WalkDir;
 
+use crate::dump::{self, Dump, DumpError};
+
 /// Says that a folder is a whole copy: written last.
 const MANIFEST: &str = "backup.json";
-/// The form of a copy.
-const FORMAT: u32 = 1;
+/// The form of a copy: an older Provenv would make a server without its database of the second.
+const FORMAT: u32 = 2;
+/// The form of one without a database of PostgreSQL.
+const WITHOUT_DUMP: u32 = 1;
 /// The file with the keys of secrets, whose lines are those of before and after.
 const SECRETS_KEY: &str = "secrets.key";
 /// What of a store is made again, or is of processes that run.
@@ -57,6 +61,9 @@ pub struct Backup {
     pub linked: u64,
     /// Whether databases are in PostgreSQL, and not in it.
     pub databases_elsewhere: bool,
+    /// What is in it of PostgreSQL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<Dump>,
 }
 
 /// Why there is no copy, or nothing was made of one.
@@ -87,9 +94,9 @@ pub enum BackupError {
         /// Which.
         provenv: String,
     },
-    /// The databases are not in the folder.
-    #[error("the databases of this server are in PostgreSQL")]
-    Postgres,
+    /// A database in PostgreSQL.
+    #[error(transparent)]
+    Postgres(#[from] DumpError),
     /// A database.
     #[error("the database {} could not be copied", file.display())]
     Database {
@@ -126,15 +133,12 @@ impl BackupError {
             Self::NoServer(_) => Some("name the folder that `provenv serve --root` was given".to_owned()),
             Self::Within(_) => Some("name a folder elsewhere, best on another disk".to_owned()),
             Self::Taken(_) => Some("name a folder that is not there yet".to_owned()),
-            Self::NoBackup { .. } => {
-                Some("name a folder that `provenv server backup` made; one that it was stopped at is none".to_owned())
-            }
-            Self::Newer { .. } => Some("use the newer provenv for it".to_owned()),
-            Self::Postgres => Some(
-                "first copy the database with `pg_dump --format=custom`, then the folder with --files-only: all that the database \
-                 names is in the folder then"
+            Self::NoBackup { .. } => Some(
+                "name a folder that `provenv server backup` made; one that it was stopped at is none"
                     .to_owned(),
             ),
+            Self::Newer { .. } => Some("use the newer provenv for it".to_owned()),
+            Self::Postgres(error) => error.hint(),
             Self::Damaged { .. } => Some("bring the database from an older back-up".to_owned()),
             Self::Database { .. } | Self::Io { .. } | Self::Settings(_) => None,
         }
@@ -153,10 +157,8 @@ pub async fn backup(options: &BackupOptions) -> Result<Backup> {
         fs_err::canonicalize(&options.root).map_err(|_| BackupError::NoServer(options.root.clone()))?;
     let config = Config::load()?;
     let is_elsewhere = config.server.database.is_some() || config.catalogue.url.is_some();
-    if is_elsewhere && !options.files_only {
-        return Err(BackupError::Postgres);
-    }
-    if !root.join("workspaces").is_dir() || (!is_elsewhere && !root.join("server.db").is_file()) {
+    let has_own = root.join("server.db").is_file();
+    if !root.join("workspaces").is_dir() || (!is_elsewhere && !has_own) {
         return Err(BackupError::NoServer(options.root.clone()));
     }
     if !is_free(&options.to) {
@@ -183,9 +185,21 @@ pub async fn backup(options: &BackupOptions) -> Result<Backup> {
     copying.file(Path::new("audit.checkpoint"))?;
     let keys_before = copying.keys()?;
     let mut databases = Vec::new();
-    if !is_elsewhere {
+    if has_own {
         copying.database(Path::new("server.db")).await?;
         databases.push(PathBuf::from("server.db"));
+    }
+    let mut postgres = None;
+    if is_elsewhere && !options.files_only {
+        let folders = copying.workspaces()?;
+        let folders: Vec<String> =
+            folders.into_iter().map(|name| name.to_string_lossy().into_owned()).collect();
+        let file = stage.path().join(dump::FILE);
+        postgres = Some(dump::dump(&config, &folders, &file).await?);
+        let bytes = doing(fs_err::metadata(&file), "could not read the copy")?.len();
+        copying.count(Path::new(dump::FILE), bytes);
+    }
+    if !is_elsewhere {
         for name in copying.workspaces()? {
             let file = Path::new("workspaces").join(name).join("catalogue.db");
             if root.join(&file).is_file() {
@@ -198,14 +212,15 @@ pub async fn backup(options: &BackupOptions) -> Result<Backup> {
     copying.rest()?;
     let Copying { files, bytes, linked, .. } = copying;
     let backup = Backup {
-        format: FORMAT,
+        format: if postgres.is_some() { FORMAT } else { WITHOUT_DUMP },
         provenv: env!("CARGO_PKG_VERSION").to_owned(),
         begun_at,
         databases,
         files,
         bytes,
         linked,
-        databases_elsewhere: is_elsewhere,
+        databases_elsewhere: is_elsewhere && postgres.is_none(),
+        postgres,
     };
     let text = doing(
         serde_json::to_vec_pretty(&backup).map_err(io::Error::other),
@@ -216,8 +231,9 @@ pub async fn backup(options: &BackupOptions) -> Result<Backup> {
     Ok(backup)
 }
 
-/// Makes a server's folder of a copy. `root` must not be there, or be empty.
-pub fn restore(from: &Path, root: &Path) -> Result<Backup> {
+/// Makes a server's folder of a copy. `root` must not be there, or be empty; a database of PostgreSQL goes into the one that the
+/// settings name, which must be empty, too.
+pub async fn restore(from: &Path, root: &Path) -> Result<Backup> {
     let no_backup = |source| BackupError::NoBackup { root: from.to_owned(), source };
     let text = fs_err::read(from.join(MANIFEST)).map_err(no_backup)?;
     let backup: Backup = serde_json::from_slice(&text).map_err(|error| no_backup(error.into()))?;
@@ -235,16 +251,21 @@ pub fn restore(from: &Path, root: &Path) -> Result<Backup> {
         // The copy stays as it is, whatever becomes of the folder.
         link: false,
         apart: false,
-        done: BTreeSet::from([PathBuf::from(MANIFEST)]),
+        done: BTreeSet::from([PathBuf::from(MANIFEST), PathBuf::from(dump::FILE)]),
         files: 0,
         bytes: 0,
         linked: 0,
     };
     copying.rest()?;
-    if copying.files != backup.files {
-        let (found, files) = (copying.files, backup.files);
+    let found = copying.files + u64::from(backup.postgres.is_some());
+    if found != backup.files {
+        let files = backup.files;
         let source = io::Error::other(format!("it has {found} files, and had {files}"));
         return Err(no_backup(source));
+    }
+    if let Some(dumped) = &backup.postgres {
+        // Last of what may go wrong: it is all in place, or nothing of it.
+        dump::restore(&Config::load()?, dumped, &from.join(dump::FILE)).await?;
     }
     stage.put(root)?;
     Ok(backup)

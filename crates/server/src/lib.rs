@@ -8,7 +8,9 @@ mod again;
 mod api;
 mod audit;
 mod backup;
+mod build_variables;
 mod database;
+mod dump;
 mod limits;
 mod metrics;
 mod page;
@@ -20,6 +22,7 @@ mod sign_in;
 mod state;
 mod trace;
 mod unbroken;
+mod whole;
 mod worker;
 mod working;
 
@@ -47,6 +50,7 @@ pub use api::description;
 pub use audit::LedgerError;
 pub use backup::{Backup, BackupError, BackupOptions, backup, restore};
 pub use database::DatabaseError;
+pub use dump::{Dump, DumpError};
 pub use sign_in::SettingsError;
 pub use working::{WorkOptions, Working, work};
 

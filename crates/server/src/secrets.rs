@@ -1,11 +1,15 @@
 //! Credentials for indexes and registries, per workspace. They are sealed with AES-256-GCM; the key is a file of the server's
 //! folder, so that the database alone, or a copy of it, gives nothing away.
 //!
-//! What is sealed is bound to workspace, name and host: a row that was moved to another does not open.
+//! What is sealed is bound to workspace, name and origin: a row that was moved to another does not open.
+//!
+//! Whoever seals reads the keys, writes them and commits in one turn of the database, so that servers that share both do not take
+//! keys away from each other. The file is written before the commit, and holds every key that a row names: whatever stops this,
+//! each secret opens.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -13,12 +17,12 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use fs_err::os::unix::fs::OpenOptionsExt as _;
 use provenv_definition::Digest;
-use provenv_workspace::{Credentials, HostCredentials};
+use provenv_workspace::{Credentials, HostCredentials, Kept, Unusable};
 use serde::{Deserialize, Serialize};
 
 use crate::database::{Database, DatabaseError, SealedSecret};
+use crate::whole;
 
 /// The file with the keys, where the settings name no other: the first seals, the others still open.
 const FILE: &str = "secrets.key";
@@ -36,24 +40,26 @@ pub(crate) enum SecretsError {
         /// Why.
         source: io::Error,
     },
-    /// A secret that no key here opens.
-    #[error(
-        "the secret `{name}` of `{workspace}` cannot be opened: it was changed, or its key `{key_id}` is not here"
-    )]
-    Sealed {
-        /// The workspace.
-        workspace: String,
-        /// The secret.
-        name: String,
-        /// The key.
-        key_id: String,
-    },
     /// The system gave no random numbers.
     #[error("nothing can be sealed here")]
     Random,
     /// The database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+}
+
+/// How often rows and keys are read again, where keys were made anew between.
+const READINGS: usize = 5;
+
+/// What a workspace's secrets are, by origin: of those that do not open, why.
+pub(crate) type Opened = HashMap<String, Result<Credentials, Unusable>>;
+
+/// What became of sealing everything anew.
+pub(crate) struct Resealed {
+    /// How many were.
+    pub secrets: usize,
+    /// Those that do not open, and are as they were: `WORKSPACE/NAME`.
+    pub unopened: Vec<String>,
 }
 
 /// What is sealed. Not `Debug`.
@@ -80,6 +86,11 @@ impl Key {
         Ok(Self::of(bytes))
     }
 
+    /// As it is kept.
+    fn line(&self) -> String {
+        hex::encode(self.bytes) + "\n"
+    }
+
     fn cipher(&self) -> Result<RandomizedNonceKey, SecretsError> {
         RandomizedNonceKey::new(&AES_256_GCM, &self.bytes).map_err(|_| SecretsError::Random)
     }
@@ -97,63 +108,90 @@ impl Secrets {
         Self { file: named.map_or_else(|| root.join(FILE), PathBuf::from) }
     }
 
-    /// Seals credentials for a host.
-    pub fn seal(
-        &self,
-        (workspace, name, host): (&str, &str, &str),
-        credentials: &Credentials,
-    ) -> Result<SealedSecret, SecretsError> {
-        let content =
-            Content { username: credentials.username.clone(), password: credentials.password.clone() };
-        let text = serde_json::to_vec(&content).map_err(|_| SecretsError::Random)?;
-        seal(&self.newest()?, (workspace, name, host), text)
-    }
-
-    /// What a workspace's secrets are, by host.
-    pub async fn open(
+    /// Seals credentials for an origin and keeps them. Gives the name of another secret for it, if there is one, and keeps nothing
+    /// then.
+    pub async fn set(
         &self,
         database: &Database,
-        workspace: &str,
-    ) -> Result<HashMap<String, Credentials>, SecretsError> {
-        let sealed = database.sealed_secrets(workspace).await?;
-        if sealed.is_empty() {
-            return Ok(HashMap::new());
-        }
-        // Read each time: another server may have changed it.
-        let keys = self.keys()?;
-        let opened = sealed.into_iter().map(|secret| {
-            let broken = || SecretsError::Sealed {
-                workspace: secret.workspace.clone(),
-                name: secret.name.clone(),
-                key_id: secret.key_id.clone(),
-            };
-            let text = open(&keys, &secret).ok_or_else(broken)?;
-            let Content { username, password } = serde_json::from_slice(&text).map_err(|_| broken())?;
-            Ok((secret.host, Credentials { username, password }))
-        });
-        opened.collect()
+        (workspace, name, origin): (&str, &str, &str),
+        credentials: Credentials,
+        by: &str,
+    ) -> Result<Option<String>, SecretsError> {
+        let content = Content { username: credentials.username, password: credentials.password };
+        let text = serde_json::to_vec(&content).map_err(|_| SecretsError::Random)?;
+        let place = (workspace, name, origin);
+        database.set_secret(place, by, || seal(&self.newest()?, place, text)).await
     }
 
-    /// Makes a new key, and seals everything with it. The old key is in the file until all is done, so that whatever stops
-    /// this, every secret opens.
-    pub async fn rekey(&self, database: &Database, by: &str) -> Result<usize, SecretsError> {
-        let old = self.keys()?;
+    /// What a workspace's secrets are. One that does not open is no reason to withhold the others.
+    pub async fn open(&self, database: &Database, workspace: &str) -> Result<Opened, SecretsError> {
+        let mut readings = 0;
+        loop {
+            let sealed = database.sealed_secrets(workspace).await?;
+            if sealed.is_empty() {
+                return Ok(HashMap::new());
+            }
+            // Read each time: another server may have changed it. After the rows: the keys that they name stay there until
+            // the second `rekey` from now.
+            let keys = self.keys()?;
+            let is_known = |secret: &SealedSecret| keys.iter().any(|key| key.id == secret.key_id);
+            readings += 1;
+            if readings < READINGS && !sealed.iter().all(is_known) {
+                continue;
+            }
+            let opened = sealed.into_iter().map(|secret| {
+                let found = opened(&keys, &secret).ok_or_else(|| {
+                    tracing::error!(
+                        workspace,
+                        name = secret.name,
+                        key = secret.key_id,
+                        "a secret cannot be opened: it was changed, or its key is not here"
+                    );
+                    Unusable(format!(
+                        "the secret `{}` of the workspace cannot be opened: it was changed, or its key `{}` is not on this server",
+                        secret.name, secret.key_id
+                    ))
+                });
+                (secret.host, found)
+            });
+            return Ok(opened.collect());
+        }
+    }
+
+    /// Makes a new key, and seals everything with it. What does not open stays as it is, and the key that it names, too.
+    pub async fn rekey(&self, database: &Database, by: &str) -> Result<Resealed, SecretsError> {
+        let mut unopened = Vec::new();
+        let count = database.reseal_secrets(by, |secrets| self.reseal(secrets, &mut unopened)).await?;
+        Ok(Resealed { secrets: count, unopened })
+    }
+
+    fn reseal(
+        &self,
+        secrets: &[SealedSecret],
+        unopened: &mut Vec<String>,
+    ) -> Result<Vec<SealedSecret>, SecretsError> {
+        let mut keys = self.keys()?;
+        // Those that rows name, and the one that was the newest: who reads just now may have rows from before, and the commit
+        // may fail. They go with the next new key, if no row names them then.
+        let mut place = 0;
+        keys.retain(|key| {
+            place += 1;
+            place == 1 || secrets.iter().any(|secret| secret.key_id == key.id)
+        });
+        let mut resealed = Vec::with_capacity(secrets.len());
         let new = Key::generate()?;
-        let mut all = vec![Key::of(new.bytes)];
-        all.extend(old);
-        self.write(&all)?;
-        let count = database
-            .reseal_secrets(by, |secret| {
-                let text = open(&all, secret).ok_or_else(|| SecretsError::Sealed {
-                    workspace: secret.workspace.clone(),
-                    name: secret.name.clone(),
-                    key_id: secret.key_id.clone(),
-                })?;
-                seal(&new, (&secret.workspace, &secret.name, &secret.host), text)
-            })
-            .await?;
-        self.write(&[new])?;
-        Ok(count)
+        for secret in secrets {
+            match open(&keys, secret) {
+                Some(text) => {
+                    resealed.push(seal(&new, (&secret.workspace, &secret.name, &secret.host), text)?);
+                }
+                None => unopened.push(format!("{}/{}", secret.workspace, secret.name)),
+            }
+        }
+        keys.insert(0, new);
+        let text: String = keys.iter().map(Key::line).collect();
+        whole::replace(&self.file, text.as_bytes()).map_err(|source| self.failed(source))?;
+        Ok(resealed)
     }
 
     /// The key that seals, made where there is none.
@@ -162,34 +200,32 @@ impl Secrets {
             return Ok(key);
         }
         let key = Key::generate()?;
-        let failed = |source| SecretsError::File { file: self.file.clone(), source };
-        let options = fs_err::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.file);
-        match options {
-            Ok(mut file) => {
-                writeln!(file, "{}", hex::encode(key.bytes)).map_err(failed)?;
-                file.sync_all().map_err(failed)?;
-                Ok(key)
-            }
-            // Another was quicker.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let gone = || failed(io::Error::other("it holds no key"));
-                self.keys()?.into_iter().next().ok_or_else(gone)
-            }
-            Err(error) => Err(failed(error)),
+        if whole::make(&self.file, key.line().as_bytes()).map_err(|source| self.failed(source))? {
+            return Ok(key);
         }
+        // Another was quicker, or it is there and empty.
+        let empty = || {
+            self.failed(io::Error::other(
+                "it is empty: bring it back, or remove it where there are no secrets yet",
+            ))
+        };
+        self.keys()?.into_iter().next().ok_or_else(empty)
+    }
+
+    fn failed(&self, source: io::Error) -> SecretsError {
+        SecretsError::File { file: self.file.clone(), source }
     }
 
     fn keys(&self) -> Result<Vec<Key>, SecretsError> {
-        let failed = |source| SecretsError::File { file: self.file.clone(), source };
         let text = match fs_err::read_to_string(&self.file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(self.failed(error)),
         };
         let key = |line: &str| {
             let mut bytes = [0; 32];
             hex::decode_to_slice(line.trim(), &mut bytes).map_err(|_| {
-                failed(io::Error::new(
+                self.failed(io::Error::new(
                     io::ErrorKind::InvalidData,
                     "a line is not a key of 64 hexadecimal digits",
                 ))
@@ -197,22 +233,6 @@ impl Secrets {
             Ok(Key::of(bytes))
         };
         text.lines().filter(|line| !line.trim().is_empty()).map(key).collect()
-    }
-
-    fn write(&self, keys: &[Key]) -> Result<(), SecretsError> {
-        let failed = |source| SecretsError::File { file: self.file.clone(), source };
-        let beside = self.file.with_extension(format!("{}.new", std::process::id()));
-        let text: String = keys.iter().map(|key| hex::encode(key.bytes) + "\n").collect();
-        let mut file = fs_err::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)
-            .map_err(failed)?;
-        file.write_all(text.as_bytes()).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
-        fs_err::rename(&beside, &self.file).map_err(failed)
     }
 }
 
@@ -254,21 +274,27 @@ fn open(keys: &[Key], secret: &SealedSecret) -> Option<Vec<u8>> {
     Some(text.to_vec())
 }
 
+/// The same as credentials.
+fn opened(keys: &[Key], secret: &SealedSecret) -> Option<Credentials> {
+    let Content { username, password } = serde_json::from_slice(&open(keys, secret)?).ok()?;
+    Some(Credentials { username, password })
+}
+
 /// The secrets of a workspace that is open: what was read last. Cheap to clone; clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct Held(Arc<RwLock<HashMap<String, Credentials>>>);
+pub(crate) struct Held(Arc<RwLock<Opened>>);
 
 impl Held {
     /// These instead of those.
-    pub fn replace(&self, with: HashMap<String, Credentials>) {
+    pub fn replace(&self, with: Opened) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = with;
     }
 
-    /// For whoever asks by host.
-    pub fn by_host(&self) -> HostCredentials {
+    /// For whoever asks by origin.
+    pub fn by_origin(&self) -> HostCredentials {
         let held = Arc::clone(&self.0);
-        HostCredentials::new(move |host| {
-            held.read().unwrap_or_else(PoisonError::into_inner).get(host).cloned()
+        HostCredentials::new(move |origin| -> Kept {
+            held.read().unwrap_or_else(PoisonError::into_inner).get(origin).cloned()
         })
     }
 }
@@ -279,16 +305,27 @@ impl fmt::Debug for Held {
     }
 }
 
+/// What a build's process is told of an origin.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Told<'a> {
+    Content { username: &'a str, password: &'a str },
+    Unusable { error: &'a str },
+}
+
 /// The variable by which a build's process gets them, and nothing else. It is empty where there are none.
-pub(crate) fn variable(secrets: &HashMap<String, Credentials>) -> String {
-    let content: HashMap<&str, Content> = secrets
+pub(crate) fn variable(secrets: &Opened) -> String {
+    let told: HashMap<&str, Told<'_>> = secrets
         .iter()
-        .map(|(host, credentials)| {
-            let Credentials { username, password } = credentials.clone();
-            (host.as_str(), Content { username, password })
+        .map(|(origin, found)| {
+            let told = match found {
+                Ok(Credentials { username, password }) => Told::Content { username, password },
+                Err(Unusable(why)) => Told::Unusable { error: why },
+            };
+            (origin.as_str(), told)
         })
         .collect();
-    serde_json::to_string(&content).unwrap_or_else(|_| "{}".to_owned())
+    serde_json::to_string(&told).unwrap_or_else(|_| "{}".to_owned())
 }
 
 #[cfg(test)]

@@ -193,7 +193,7 @@ impl Server {
             secrets: Vec::new(),
             of_server: Some(OfServer {
                 schema_ending: name.replace('-', "_"),
-                credentials: Some(held.by_host()),
+                credentials: Some(held.by_origin()),
                 database: self.settings.database.clone(),
             }),
         })

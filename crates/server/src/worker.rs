@@ -15,6 +15,7 @@ use serde::Deserialize;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
+use crate::build_variables::is_for_builds;
 use crate::database::{Claimed, JobError, JobStatus, Result, Return};
 use crate::secrets::variable;
 use crate::state::{Server, told_to_stop};
@@ -216,9 +217,8 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
     // Those of the workspace, and none of the server's own, which whoever registers could have sent to a host of theirs.
     let secrets =
         server.secrets.open(&server.database, &job.workspace).await.map_err(std::io::Error::other)?;
-    for (name, _) in std::env::vars_os().filter(|(name, _)| is_credential(&name.to_string_lossy())) {
-        command.env_remove(name);
-    }
+    command.env_clear();
+    command.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_for_builds)));
     command.envs(opened.workspace.catalogue_variables());
     command.env(HostCredentials::VARIABLE, variable(&secrets));
     if let Some(trace) = &claimed.traceparent {
@@ -282,17 +282,6 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
     }
 }
 
-/// A variable of the server's own process that holds, or by its name may hold, what is not for a build.
-fn is_credential(name: &str) -> bool {
-    const STARTS: [&str; 3] = ["PROVENV_SERVER_", "PROVENV_OIDC_", "AWS_"];
-    const ENDS: [&str; 4] = ["_SECRET", "_TOKEN", "_PASSWORD", "_KEY"];
-    let of_index = name.starts_with("PROVENV_INDEX_") || name.starts_with("UV_INDEX_");
-    (of_index && name.ends_with("_USERNAME"))
-        || STARTS.iter().any(|start| name.starts_with(start))
-        || ENDS.iter().any(|end| name.ends_with(end))
-        || matches!(name, "NETRC" | "RATTLER_AUTH_FILE" | "OTEL_EXPORTER_OTLP_HEADERS")
-}
-
 /// Asks a build to stop, and kills it if it does not.
 async fn stop(child: &mut Child) -> std::io::Result<()> {
     if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
@@ -319,30 +308,4 @@ fn write_line(server: &Server, claimed: &Claimed, line: &str) -> std::io::Result
     let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
     // At once, so that lines of two processes do not mix.
     log.write_all(format!("{at} {line}\n").as_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_credential;
-
-    #[test]
-    fn what_is_the_servers_alone_is_not_handed_to_a_build() {
-        for name in [
-            "PROVENV_OIDC_CLIENT_SECRET",
-            "PROVENV_SERVER_DATABASE",
-            "PROVENV_INDEX_A_USERNAME",
-            "UV_INDEX_A_PASSWORD",
-            "PROVENV_TOKEN",
-            "AWS_PROFILE",
-            "GITHUB_TOKEN",
-            "SIGNING_KEY",
-            "OTEL_EXPORTER_OTLP_HEADERS",
-            "NETRC",
-        ] {
-            assert!(is_credential(name), "{name}");
-        }
-        for name in ["PATH", "HOME", "TMPDIR", "HTTPS_PROXY", "SSL_CERT_FILE", "PROVENV_LOG", "TRACEPARENT"] {
-            assert!(!is_credential(name), "{name}");
-        }
-    }
 }

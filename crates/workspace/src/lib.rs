@@ -108,7 +108,7 @@ pub use proof::{
     RemoteDetails, RemoteReferrer, Signed, Verified, VerifyOptions,
 };
 pub use provenv_compute::sandbox_main_if_asked;
-pub use provenv_fetch::{Credentials, HostCredentials, Phase, Reporter, Silent};
+pub use provenv_fetch::{Credentials, HostCredentials, Kept, Phase, Reporter, Silent, Unusable};
 pub use provenv_image::audit::{Finding, Severity};
 pub use provenv_image::form::{EPOCH, Form, Packing};
 pub use provenv_image::sbom::Format as SbomFormat;
@@ -117,8 +117,8 @@ pub use record::Record;
 pub use reference::Reference;
 pub use registry::{Anonymous, RegistryOptions, RegistryServed};
 pub use remote::{
-    AuditLogFilter, DeviceLogin, Login, NewRemoteSecret, Remote, RemoteError, RemoteJob, RemoteJobError,
-    RemoteRun, RemoteSecret, forget_token, keep_token,
+    AuditLogFilter, DeviceLogin, Login, NewRemoteSecret, RekeyedSecrets, Remote, RemoteError, RemoteJob,
+    RemoteJobError, RemoteRun, RemoteSecret, forget_token, keep_token,
 };
 pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};

@@ -111,7 +111,7 @@ impl Request {
         if url.scheme() == "file" {
             self.mount_local(&local_path(url)?);
         } else {
-            expanded = self.environment.with_credentials(&expanded, fetcher.credentials(url).as_ref());
+            expanded = self.environment.with_credentials(&expanded, fetcher.credentials(url)?.as_ref());
         }
         self.indexes.push(safe);
         self.environment.settings_mut().index.push(Index { url: expanded, default });
@@ -128,7 +128,7 @@ impl Request {
             let expanded =
                 Url::parse(&expanded).map_err(|error| super::Error::url(&link.to_string(), error))?;
             self.indexes.push(link.clone());
-            self.environment.with_credentials(bare(&expanded).as_str(), fetcher.credentials(url).as_ref())
+            self.environment.with_credentials(bare(&expanded).as_str(), fetcher.credentials(url)?.as_ref())
         };
         self.environment.settings_mut().find_links.push(location);
         Ok(())
@@ -197,14 +197,14 @@ impl Request {
                 let mut location = url.clone();
                 let _ = location.set_username("");
                 let _ = location.set_password(None);
-                if let Some(credentials) = fetcher.credentials(&url) {
+                if let Some(credentials) = fetcher.credentials(&url)? {
                     self.environment.set_git(&url, &credentials);
                 }
                 let location = self.environment.expand(&shown(location), host, &safe)?;
                 Ok((format!("git+{location}"), place))
             }
             _ => {
-                let Some(credentials) = fetcher.credentials(&url) else {
+                let Some(credentials) = fetcher.credentials(&url)? else {
                     return Ok((expanded, place));
                 };
                 let mut location = url.clone();

@@ -11,7 +11,10 @@ pub enum ServerCommand {
     /// Make a server's folder of a back-up
     #[command(after_help = "Example:
   provenv server restore /backup/monday --root /srv/provenv
-  provenv serve --root /srv/provenv")]
+  provenv serve --root /srv/provenv
+
+What was in PostgreSQL goes by `pg_restore` into the database that `server.database` or PROVENV_SERVER_DATABASE names, which must
+be empty: all of it or nothing.")]
     Restore {
         /// The folder that `backup` made; it stays as it is
         #[arg(value_hint = ValueHint::DirPath)]
@@ -29,7 +32,8 @@ pub enum ServerCommand {
 
 What was there when it began is in it: users, roles and tokens, the audit log, builds and their logs, every workspace with its
 catalogue and store, and the server's keys. So it is as secret as the server's folder. What is made again when it is
-needed (unpacked layers, caches) is left out. Databases in PostgreSQL are copied by its own tools, before the folder.")]
+needed (unpacked layers, caches) is left out. What the server has in PostgreSQL is copied by `pg_dump`, which must be of the
+database's version or newer (Debian: postgresql-client).")]
 pub struct BackupArgs {
     /// The folder of the copy, which must not be there or be empty
     #[arg(value_hint = ValueHint::DirPath)]
@@ -40,7 +44,7 @@ pub struct BackupArgs {
     /// Link blobs, which never change, instead of copying them: quick and small, but no help where the disk fails
     #[arg(long)]
     pub link: bool,
-    /// Leave databases to the tools of PostgreSQL
+    /// Leave out what is in PostgreSQL: copy it yourself, before the folder
     #[arg(long)]
     pub files_only: bool,
 }

@@ -22,7 +22,7 @@ pub async fn server(context: &Context, command: ServerCommand) -> Result {
         }
         ServerCommand::Restore { from, root } => {
             let here = here()?;
-            let restored = provenv_server::restore(&here.join(from), &here.join(&root))?;
+            let restored = provenv_server::restore(&here.join(from), &here.join(&root)).await?;
             context.show(&restored, |restored| {
                 let root = root.display();
                 format!("{root}\n{}  next      provenv serve --root {root}\n", text(restored))
@@ -34,7 +34,11 @@ pub async fn server(context: &Context, command: ServerCommand) -> Result {
 fn text(backup: &Backup) -> String {
     let Backup { begun_at, files, linked, databases, .. } = backup;
     let size = crate::output::bytes(backup.bytes);
-    let elsewhere = if backup.databases_elsewhere { " (PostgreSQL's are not in it)" } else { "" };
+    let elsewhere = match &backup.postgres {
+        Some(dump) => format!(" and {} schemas of PostgreSQL", dump.schemas.len()),
+        None if backup.databases_elsewhere => " (PostgreSQL's are not in it)".to_owned(),
+        None => String::new(),
+    };
     format!(
         "  as of     {begun_at}\n  files     {files}, {size}, of which {linked} are links\n  databases {}{elsewhere}\n",
         databases.len()

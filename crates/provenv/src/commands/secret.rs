@@ -1,5 +1,6 @@
 //! `provenv secret`.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Read as _};
 use std::process::ExitCode;
 
@@ -41,9 +42,14 @@ pub async fn secret(context: &Context, command: SecretCommand) -> Result {
             Ok(ExitCode::SUCCESS)
         }
         SecretCommand::Rekey => {
-            let count = server.rekey_secrets().await?;
-            context.show(&serde_json::json!({ "secrets": count }), |_| {
-                format!("{count} secrets have a new key\n")
+            let done = server.rekey_secrets().await?;
+            context.show(&done, |done| {
+                let mut text = format!("{} secrets have a new key\n", done.secrets);
+                for name in &done.unopened {
+                    // Fails for no text.
+                    let _ = writeln!(text, "{name} cannot be opened, and is to be set anew");
+                }
+                text
             })
         }
     }

@@ -106,7 +106,8 @@ impl Clients {
         rows.iter().map(|row| row["version"].as_str().unwrap().parse().unwrap()).collect()
     }
 
-    fn jobs(&self, server: usize) -> Vec<Value> {
+    /// All jobs that a server lists.
+    pub fn jobs(&self, server: usize) -> Vec<Value> {
         self.pages(server, &format!("{DEFAULT}/jobs"), "jobs")
     }
 

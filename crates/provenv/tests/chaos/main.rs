@@ -1,5 +1,6 @@
 //! Two servers and three workers on one PostgreSQL, all of which are killed and started again at random, while many register
-//! and build. Then nothing that was answered is lost, nothing is there twice, and each definition has one image.
+//! and build. Then nothing that was answered is lost, nothing is there twice, each definition has one image, and the audit log is
+//! whole and says each of it once.
 //!
 //! | variable | |
 //! |---|---|
@@ -18,6 +19,7 @@ mod support;
 mod team;
 
 mod clients;
+mod ledger;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,4 +103,5 @@ fn check(
         assert_eq!(made.len(), 1, "definition {definition} has several locks or images: {made:?}");
     }
     clients.check_jobs(world.servers());
+    ledger::check(world, &answered, &clients.jobs(0));
 }

@@ -1,7 +1,7 @@
 //! What is killed: servers, workers, the database.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub struct World {
     /// The packages.
     pub index: Server,
     postgres: Postgres,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -60,12 +60,22 @@ impl World {
             doors: Arc::new(Mutex::new(doors)),
             index,
             postgres,
-            _folder: folder,
+            folder,
         })
     }
 
     pub fn servers(&self) -> usize {
         self.servers.len()
+    }
+
+    /// The command line of the owner, in the folder of the test.
+    pub fn command(&self) -> Command {
+        self.servers[0].command(self.folder.path(), &self.token)
+    }
+
+    /// The folder of the test.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
     }
 
     /// What was killed, in order.

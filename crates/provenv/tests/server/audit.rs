@@ -239,7 +239,7 @@ impl Kept {
 }
 
 /// Runs statements of Python's on a database.
-fn python(change: &str, database: &Path) {
+pub fn python(change: &str, database: &Path) {
     let script = format!(
         "import base64, hashlib, sqlite3, sys\n\
          base = sqlite3.connect(sys.argv[1])\n\

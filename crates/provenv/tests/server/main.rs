@@ -13,6 +13,7 @@ mod command_line;
 mod copies;
 mod environments;
 mod limits;
+mod once;
 mod parity;
 mod pulls;
 mod registry;

@@ -1,14 +1,16 @@
 //! Credentials that a server keeps: sent to the host that they are for, shown nowhere.
 
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use provenv_testing::pypi::{Index, Wheel};
 use serde_json::{Value, json};
 
+use super::audit::python;
 use super::builds::{ended, register};
 use super::client::Client;
-use super::support::{Done, definition, serve};
+use super::support::registry::{Image, Registry};
+use super::support::{Done, definition, have, serve, skip};
 use super::team::{DEFAULT, Team, post, problem, put};
 
 const SECRET: &str = "hunter2-never-shown";
@@ -34,7 +36,7 @@ fn an_index_gets_the_secret_that_is_for_it_and_nobody_sees_it() {
     let Some(mut team) = Team::with_base(folder.path()) else { return };
     let index = serve(&Index::new().add(Wheel::new("tea", "1")));
     index.require_auth("ann", SECRET);
-    let host = index.address().to_string();
+    let host = format!("http://{}", index.address());
     let ann = team.user("ann", Some("contributor"));
     let text = definition(&index, "tea", &["tea"]);
     let body = json!({ "file": { "name": "environment.yaml", "text": text } });
@@ -42,6 +44,10 @@ fn an_index_gets_the_secret_that_is_for_it_and_nobody_sees_it() {
     problem(post(&ann, &path, &body), 422, "cannot-be-resolved");
 
     problem(set(&ann, "index", &host), 403, "role-too-low");
+    // Nothing goes in clear that was not said to.
+    set(&team.owner, "index", &index.address().to_string()).is(204);
+    problem(post(&ann, &path, &body), 422, "cannot-be-resolved");
+    assert!(index.requests().iter().all(|request| request.header("authorization").is_none()));
     set(&team.owner, "index", &host).is(204);
     let version = register(&ann, &text);
     let job = ended(&ann, &ann.post(&format!("{version}/build"), b"").is(202).json());
@@ -57,7 +63,7 @@ fn an_index_gets_the_secret_that_is_for_it_and_nobody_sees_it() {
     let reader = team.user("ben", Some("reader"));
     problem(reader.get(&format!("{DEFAULT}/secrets")), 403, "role-too-low");
     let log = team.owner.get("/audit/entries?action=secret.set").is(200).json();
-    assert_eq!(log["entries"].as_array().unwrap().len(), 1);
+    assert_eq!(log["entries"].as_array().unwrap().len(), 2);
     for told in [listed, log, job, ann.get(&version).is(200).json()] {
         assert!(!told.to_string().contains(SECRET), "{told}");
     }
@@ -65,7 +71,7 @@ fn an_index_gets_the_secret_that_is_for_it_and_nobody_sees_it() {
 
     // One secret a host, and each name of its own.
     problem(set(&team.owner, "other", &host), 409, "secret-host-taken");
-    for (name, host) in [("index", "https://a.example"), ("index", "a.example/x"), ("index", "a.example:0")] {
+    for (name, host) in [("index", "ftp://a.example"), ("index", "a.example/x"), ("index", "a.example:0")] {
         problem(set(&team.owner, name, host), 400, "host-invalid");
     }
     problem(set(&team.owner, "a%20b", "a.example"), 400, "secret-name-invalid");
@@ -75,7 +81,11 @@ fn an_index_gets_the_secret_that_is_for_it_and_nobody_sees_it() {
     let key = fs_err::read_to_string(team.root.join("secrets.key")).unwrap();
     assert_eq!(team.owner.post("/api/v1/secrets/rekey", b"").is(200).json(), json!({ "secrets": 1 }));
     let new = fs_err::read_to_string(team.root.join("secrets.key")).unwrap();
-    assert!(new != key && new.lines().count() == 1, "{} lines", new.lines().count());
+    // The one before stays for those who read while it was made, and goes with the next.
+    assert!(new.lines().count() == 2 && new.ends_with(&key), "{} lines", new.lines().count());
+    assert_eq!(team.owner.post("/api/v1/secrets/rekey", b"").is(200).json(), json!({ "secrets": 1 }));
+    let newest = fs_err::read_to_string(team.root.join("secrets.key")).unwrap();
+    assert!(newest.lines().count() == 2 && !newest.contains(&key));
     let token = team.served["owner_token"].as_str().unwrap().to_owned();
     team.kill();
     let team = Team::start_again(&team.root, &[], &token);
@@ -142,4 +152,85 @@ fn the_command_line_sets_lists_and_removes_secrets() {
     assert!(run(&["list"], "").ok().stdout.contains("no secrets yet"));
     let empty = run(&["set", "index", "--host", "packages.example"], "");
     assert!(empty.code != 0 && empty.stderr.contains("empty"), "{}", empty.stderr);
+}
+
+#[test]
+fn a_secret_that_does_not_open_fails_its_own_host_alone() {
+    if std::env::var_os("PROVENV_TEST_CATALOGUE").is_some() {
+        return skip("the database is no file here");
+    }
+    if !have("python3") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let Some(team) = Team::with_base(folder.path()) else { return };
+    let [good, bad] = ["tea", "mate"].map(|name| {
+        let index = serve(&Index::new().add(Wheel::new(name, "1")));
+        index.require_auth("ann", SECRET);
+        index
+    });
+    for (name, index) in [("good", &good), ("bad", &bad)] {
+        set(&team.owner, name, &format!("http://{}", index.address())).is(204);
+    }
+    let change = "do(\"UPDATE secrets SET key_id = 'gone' WHERE name = 'bad'\")";
+    python(change, &team.root.join("server.db"));
+
+    let version = register(&team.owner, &definition(&good, "tea", &["tea"]));
+    let job = ended(&team.owner, &team.owner.post(&format!("{version}/build"), b"").is(202).json());
+    assert_eq!(job["status"], "succeeded", "{job}");
+    let body = json!({ "file": { "name": "e.yaml", "text": definition(&bad, "mate", &["mate"]) } });
+    let path = format!("{DEFAULT}/environments");
+    let refused = problem(post(&team.owner, &path, &body), 422, "cannot-be-resolved");
+    let said = refused.to_string();
+    assert!(said.contains("the secret `bad`") && said.contains("`gone`"), "{said}");
+    assert!(!said.contains(SECRET), "{said}");
+
+    // A new key for all that opens; the other is named.
+    let done = team.owner.post("/api/v1/secrets/rekey", b"").is(200).json();
+    assert_eq!(done, json!({ "secrets": 1, "unopened": ["default/bad"] }));
+    register(&team.owner, &definition(&good, "coffee", &["tea>=1"]));
+    set(&team.owner, "bad", &format!("http://{}", bad.address())).is(204);
+    register(&team.owner, &definition(&bad, "mate", &["mate"]));
+}
+
+#[test]
+fn base_images_come_with_the_secret_of_their_registry() {
+    if !have("skopeo") || !have("buildah") {
+        return;
+    }
+    let Some(registry) = Registry::start(true) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    // What the server's own user could do is for nobody who registers.
+    let auth = registry.auth_file();
+    let variables = [("PROVENV_BUILDER", "buildah"), ("REGISTRY_AUTH_FILE", auth.to_str().unwrap())];
+    let team = Team::start_with(&folder.path().join("team"), &[], "", &variables);
+    let owner = team.with(team.served["owner_token"].as_str().unwrap());
+    let layout = folder.path().join("layout");
+    Image::new().file("bin/sh", &fs_err::read("/bin/sh").unwrap()).lay_out(&layout);
+    let base = registry.at("team/shell:1");
+    let mut copy = Command::new("skopeo");
+    copy.args(["copy", "--quiet", "--dest-tls-verify=false", "--dest-creds", "me:hunter2"]);
+    copy.arg(format!("oci:{}", layout.display())).arg(format!("docker://{base}"));
+    Done::from(copy.output().unwrap()).ok();
+
+    let path = format!("{DEFAULT}/environments");
+    let of_image = format!("name: on-image\nuser_managed: true\nimage: {base}\n");
+    let of_dockerfile =
+        format!("name: made\nuser_managed: true\ndockerfile: |\n  FROM {base}\n  ENV GREETING=hello\n");
+    let body = |text: &str| json!({ "file": { "name": "e.yaml", "text": text } });
+    for text in [&of_image, &of_dockerfile] {
+        let refused = post(&owner, &path, &body(text));
+        assert!(refused.status == 422 || refused.status == 400, "{} {}", refused.status, refused.text());
+        assert!(refused.text().contains("refused access"), "{}", refused.text());
+    }
+    let secret =
+        json!({ "host": format!("http://{}", registry.host()), "username": "me", "password": "hunter2" });
+    put(&owner, &format!("{DEFAULT}/secrets/registry"), &secret).is(204);
+    for text in [&of_image, &of_dockerfile] {
+        let version = register(&owner, text);
+        // What a build brings, in a process of its own.
+        let job = ended(&owner, &owner.post(&format!("{version}/build"), b"").is(202).json());
+        assert_eq!(job["status"], "succeeded", "{job}");
+    }
+    assert!(!is_in_files(&team.root, "hunter2"), "it is in a file");
 }

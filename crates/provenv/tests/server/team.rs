@@ -86,10 +86,15 @@ impl Team {
 
     /// The token of a user with a role in the default workspace, if one is named.
     pub fn token(&self, user: &str, role: Option<&str>) -> String {
-        let made = post(&self.owner, "/api/v1/tokens", &json!({ "user": user })).is(201).json();
+        self.token_by(&self.owner, user, role)
+    }
+
+    /// The same by an owner whose client is another.
+    pub fn token_by(&self, owner: &Client, user: &str, role: Option<&str>) -> String {
+        let made = post(owner, "/api/v1/tokens", &json!({ "user": user })).is(201).json();
         if let Some(role) = role {
             let path = format!("{DEFAULT}/members/{user}");
-            put(&self.owner, &path, &json!({ "role": role })).is(200);
+            put(owner, &path, &json!({ "role": role })).is(200);
         }
         made["secret"].as_str().unwrap().to_owned()
     }

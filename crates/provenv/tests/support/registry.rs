@@ -1,7 +1,7 @@
 //! A real registry: Debian's `docker-registry`.
 
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -144,27 +144,49 @@ impl Image {
 
     /// Serves it at `server` as `NAME:TAG`, its one layer as often as it says; the reference.
     pub fn serve(self, server: &Server, name: &str, tag: &str, layers: usize) -> String {
+        let (blobs, manifest) = self.parts(layers);
         let put = |what: &str, named: &str, bytes: &[u8]| {
             server.put(&format!("/v2/{name}/{what}/{named}"), bytes.to_vec());
         };
+        for blob in blobs {
+            put("blobs", &Digest::of(&blob).to_string(), &blob);
+        }
+        for named in [tag, &Digest::of(manifest.as_bytes()).to_string()] {
+            put("manifests", named, manifest.as_bytes());
+        }
+        format!("{}/{name}:{tag}", server.address())
+    }
+
+    /// Writes it into a folder as an OCI layout, which other programs read.
+    pub fn lay_out(self, folder: &Path) {
+        let (mut blobs, manifest) = self.parts(1);
+        let of_blobs = folder.join("blobs/sha256");
+        fs_err::create_dir_all(&of_blobs).unwrap();
+        let index = serde_json::json!({ "schemaVersion": 2, "manifests": [{
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": Digest::of(manifest.as_bytes()), "size": manifest.len() }] });
+        fs_err::write(folder.join("index.json"), index.to_string()).unwrap();
+        fs_err::write(folder.join("oci-layout"), r#"{"imageLayoutVersion": "1.0.0"}"#).unwrap();
+        blobs.push(manifest.into_bytes());
+        for blob in blobs {
+            fs_err::write(of_blobs.join(Digest::of(&blob).hex().to_string()), blob).unwrap();
+        }
+    }
+
+    /// Its layer and its configuration, and the manifest.
+    fn parts(self, layers: usize) -> (Vec<Vec<u8>>, String) {
         let layer = self.tar.into_inner().unwrap();
         let digest = Digest::of(&layer);
-        put("blobs", &digest.to_string(), &layer);
         let config = serde_json::json!({ "architecture": "amd64", "os": "linux", "config": self.config,
             "rootfs": { "type": "layers", "diff_ids": vec![digest; layers] } });
         let config = config.to_string();
-        put("blobs", &Digest::of(config.as_bytes()).to_string(), config.as_bytes());
         let descriptor = serde_json::json!({ "mediaType": "application/vnd.oci.image.layer.v1.tar",
             "digest": digest, "size": layer.len() });
         let manifest = serde_json::json!({ "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": vec![descriptor; layers],
             "config": { "mediaType": "application/vnd.oci.image.config.v1+json",
                         "digest": Digest::of(config.as_bytes()), "size": config.len() } });
-        let manifest = manifest.to_string();
-        for named in [tag, &Digest::of(manifest.as_bytes()).to_string()] {
-            put("manifests", named, manifest.as_bytes());
-        }
-        format!("{}/{name}:{tag}", server.address())
+        (vec![layer, config.into_bytes()], manifest.to_string())
     }
 }
 

@@ -330,7 +330,7 @@ pub async fn register(
     let sent = SentEnvironment { environment, lock: registration.lock, from: registration.from };
     let registered = match opened.workspace.register_known(&sent, &caller.user).await? {
         Some(registered) => {
-            record(&server, &caller.user, &workspace, &registered).await?;
+            record(&server, &caller.user, (&workspace, &opened), &registered).await?;
             registered
         }
         None => {
@@ -383,7 +383,7 @@ async fn apart(
     let work = move || {
         let work = async {
             let registered = opened.workspace.register_sent_with(&sent, &user).await?;
-            record(&server, &user, &workspace, &registered).await?;
+            record(&server, &user, (&workspace, &opened), &registered).await?;
             Result::Ok(registered)
         };
         // A client that went away hears nothing of it.
@@ -394,18 +394,34 @@ async fn apart(
     hear.await.map_err(|error| Problem::fault(&error))?
 }
 
-/// Writes a registration down. One that a crash kept from it is written down when it is asked for again.
-async fn record(server: &Server, user: &str, workspace: &str, registered: &Registered) -> Result<()> {
+/// Writes a registration down, once however many ask for it at once. One that a crash kept from it is written down by whoever
+/// finds it next, as what the one did who made it.
+pub async fn record(
+    server: &Server,
+    user: &str,
+    (workspace, opened): (&str, &Opened),
+    registered: &Registered,
+) -> Result<()> {
     let subject = format!("{}:{}", registered.name, registered.version);
-    if !registered.created && server.database.is_recorded(workspace, Action::Register, &subject).await? {
+    let found_by = (!registered.created).then_some(user);
+    // Most often it is there, and nobody has to wait for a turn to see it.
+    if found_by.is_some() && server.database.is_recorded(workspace, &subject).await? {
         return Ok(());
     }
-    let deed = Deed::new(user, Action::Register, subject)
+    let by = match found_by {
+        None => Some(user.to_owned()),
+        Some(_) => opened.workspace.version_details(&registered.name, &registered.version).await?.created_by,
+    };
+    let mut deed = Deed::new(by.as_deref().unwrap_or(user), Action::Register, subject)
         .within(workspace)
         .with("definition", registered.definition)
         .with("receipt", registered.receipt)
         .with("lock", registered.lock);
-    server.record(&deed).await
+    if let Some(finder) = found_by.filter(|finder| by.as_deref() != Some(finder)) {
+        deed = deed.with("found_by", finder);
+    }
+    server.database.record_once(&[deed]).await?;
+    Ok(())
 }
 
 /// Lists the versions of an environment, newest first.

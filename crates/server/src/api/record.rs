@@ -10,17 +10,17 @@ use axum::response::Response;
 use futures::StreamExt as _;
 use provenv_definition::Digest;
 use provenv_workspace::{
-    Archived, Copied, CopyOptions, DeleteOptions, Deleted, Error, ImageSummary, Imported, Lineage, ToldImage,
-    Uses,
+    Archived, Copied, CopyOptions, DeleteOptions, Deleted, Error, ImageSummary, Imported, Lineage,
+    Registered, ToldImage, Uses,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::changes::of_change;
-use super::environments::not_locked;
+use super::environments::{not_locked, record as record_registration};
 use super::sent::{Asked, At, Sent, tagged_json};
 use crate::access::Caller;
-use crate::database::{Action, Deed, Role};
+use crate::database::{Action, CAME_FROM, Deed, Role};
 use crate::problem::{Problem, Result};
 use crate::state::{Server, no_workspace};
 
@@ -197,19 +197,36 @@ pub async fn copy(
         CopyOptions { name: new_name, version: new_version, places: (workspace.clone(), to.clone()) };
     let copied = from.workspace.copy_to(&into.workspace, &reference, &options, &caller.user).await;
     let copied = copied.map_err(of_change)?;
-    if copied.created {
-        let (here, there) = (&copied.from, format!("{}:{}", copied.name, copied.version));
-        let gone = Deed::new(&caller.user, Action::Copy, here)
-            .within(&workspace)
-            .with("to", format!("{to}/{there}"));
-        let come = Deed::new(&caller.user, Action::Copy, &there)
-            .within(&to)
-            .with("from", format!("{workspace}/{here}"));
-        server.record(&gone.with("lock", copied.lock)).await?;
-        server.record(&come.with("lock", copied.lock)).await?;
-    }
+    write_down(&server, &caller, (&workspace, &to), &copied).await?;
     tracing::info!(by = caller.user, workspace, reference, to, created = copied.created, "copied a version");
     Ok((if copied.created { StatusCode::CREATED } else { StatusCode::OK }, Json(copied)))
+}
+
+/// Writes a copy down, in both workspaces and once. Of one that was there before it is written down that it is there, where nobody
+/// did so before a crash.
+async fn write_down(
+    server: &Server,
+    caller: &Caller,
+    (workspace, to): (&str, &str),
+    copied: &Copied,
+) -> Result<()> {
+    let (here, there) = (&copied.from, format!("{}:{}", copied.name, copied.version));
+    if copied.created {
+        let come = Deed::new(&caller.user, Action::Copy, &there)
+            .within(to)
+            .with(CAME_FROM, format!("{workspace}/{here}"))
+            .with("lock", copied.lock);
+        let gone = Deed::new(&caller.user, Action::Copy, here)
+            .within(workspace)
+            .with("to", format!("{to}/{there}"))
+            .with("lock", copied.lock);
+        server.database.record_once(&[come, gone]).await?;
+        return Ok(());
+    }
+    let Copied { name, version, definition, receipt, lock, .. } = copied.clone();
+    let registered = Registered { name, version, created: false, definition, receipt, lock };
+    let into = server.workspace(to).await?;
+    record_registration(server, &caller.user, (to, &into), &registered).await
 }
 
 /// Takes in many versions at once, from lines of JSON: `{"lock": …}`, and `{"environment": …, "receipt": …}`. A thousand lines
@@ -227,6 +244,9 @@ pub async fn import(
     body: Body,
 ) -> Result<Json<Imported>> {
     let opened = server.workspace(&workspace).await?;
+    // Before anything is in: whatever stops this, nothing is there that the log says nothing of.
+    let begun = Deed::new(&caller.user, Action::ImportBegin, &workspace).within(&workspace);
+    server.record(&begun).await?;
     let mut importer = opened.workspace.importer_of_sent(&caller.user);
     let mut parts = body.into_data_stream();
     let mut ended = Ok(());

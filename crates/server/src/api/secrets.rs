@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use provenv_workspace::Credentials;
+use provenv_workspace::{Credentials, HostCredentials};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,7 +13,7 @@ use super::sent::{At, Sent};
 use crate::access::Caller;
 use crate::database::Secret;
 use crate::problem::{Problem, Result};
-use crate::secrets::SecretsError;
+use crate::secrets::{Resealed, SecretsError};
 use crate::state::Server;
 
 /// Secrets, without what is secret of them.
@@ -27,8 +27,8 @@ pub struct SecretList {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewSecret {
-    /// The one host that it is sent to, with its port where that is not the usual one.
-    #[schema(example = "packages.example", max_length = 260)]
+    /// The one host that it is sent to, with its port where that is not the usual one: by TLS, unless `http://` stands before it.
+    #[schema(example = "packages.example", max_length = 270)]
     host: String,
     /// The user; tokens often need none.
     #[serde(default)]
@@ -44,6 +44,9 @@ pub struct NewSecret {
 pub struct Rekeyed {
     /// How many secrets were sealed anew.
     secrets: usize,
+    /// Those that were not, because they do not open: `WORKSPACE/NAME`. They are to be set anew.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unopened: Vec<String>,
 }
 
 /// Lists the secrets of a workspace.
@@ -75,9 +78,11 @@ pub async fn set(
         return Err(Problem::bad("secret-name-invalid", "that is no name of a secret")
             .hint("take letters, digits and `.`, `_`, `-`, at most 100"));
     }
-    let host = host(&new.host).ok_or_else(|| {
-        Problem::bad("host-invalid", "that is no host of an index or a registry")
-            .hint("write packages.example or packages.example:8443, without https:// and path")
+    let host = HostCredentials::origin(&new.host).ok_or_else(|| {
+        Problem::bad("host-invalid", "that is no host of an index or a registry").hint(
+            "write packages.example or packages.example:8443, without a path; http:// before it, if it has no TLS and the \
+             password may go in clear",
+        )
     })?;
     let is_line = |text: &str| !text.chars().any(char::is_control);
     if new.password.is_empty()
@@ -92,8 +97,8 @@ pub async fn set(
         ));
     }
     let credentials = Credentials { username: new.username, password: new.password };
-    let sealed = server.secrets.seal((&workspace, &name, &host), &credentials)?;
-    if let Some(other) = server.database.set_secret(&sealed, &caller.user).await? {
+    let place = (&*workspace, &*name, &*host);
+    if let Some(other) = server.secrets.set(&server.database, place, credentials, &caller.user).await? {
         let detail = format!("the secret `{other}` is for {host} already");
         return Err(Problem::new(StatusCode::CONFLICT, "secret-host-taken", detail)
             .hint("set that one, or remove it first"));
@@ -127,26 +132,9 @@ pub async fn remove(
     responses((status = 200, body = Rekeyed),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn rekey(State(server): State<Arc<Server>>, caller: Caller) -> Result<Json<Rekeyed>> {
-    // One at a time: each writes the file with the keys.
-    let _turn = server.changing.lock().await;
-    let secrets = server.secrets.rekey(&server.database, &caller.user).await?;
-    tracing::info!(by = caller.user, secrets, "made a new key for the secrets");
-    Ok(Json(Rekeyed { secrets }))
-}
-
-/// A host, as it is compared: in lower case, with its port where one is given.
-fn host(text: &str) -> Option<String> {
-    let text = text.trim().to_ascii_lowercase();
-    let (name, port) = match text.rsplit_once(':') {
-        Some((name, port)) => (name, Some(port)),
-        None => (&*text, None),
-    };
-    let is_word = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    let is_port = port
-        .is_none_or(|port| port.parse::<u16>().is_ok_and(|number| number > 0 && number.to_string() == port));
-    let fits = !name.is_empty() && name.len() <= 253 && name.chars().all(is_word) && is_port;
-    // What a URL leaves out is left out here.
-    fits.then(|| text.strip_suffix(":443").unwrap_or(&text).to_owned())
+    let Resealed { secrets, unopened } = server.secrets.rekey(&server.database, &caller.user).await?;
+    tracing::info!(by = caller.user, secrets, ?unopened, "made a new key for the secrets");
+    Ok(Json(Rekeyed { secrets, unopened }))
 }
 
 impl From<SecretsError> for Box<Problem> {

@@ -15,7 +15,7 @@ use std::path::Path;
 use provenv_workspace::{CatalogueError, ServerSettings, Tables, Together};
 
 pub use answers::Answered;
-pub use audit::{Action, AuditFilter, AuditRow, Deed};
+pub use audit::{Action, AuditFilter, AuditRow, CAME_FROM, Deed};
 pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob, Return};
 pub(crate) use people::random;
 pub use people::{Identity, NewToken, Role, Scope, Token};
@@ -114,6 +114,11 @@ impl Database {
     /// whichever server they are of.
     async fn begin(&self, turn: &str) -> Result<Writing> {
         Ok(self.tables.begin(turn).await?)
+    }
+
+    /// Begins a turn of this name with nothing to write: whoever else begins one waits until it is dropped.
+    pub async fn turn(&self, name: &str) -> Result<impl Send + use<>> {
+        self.begin(name).await
     }
 
     /// Whether it answers.

@@ -26,7 +26,7 @@ pub use audit_log::AuditLogFilter;
 pub use device::DeviceLogin;
 pub use login::{Login, forget_token, keep_token};
 pub use record::RemoteRun;
-pub use secrets::{NewRemoteSecret, RemoteSecret};
+pub use secrets::{NewRemoteSecret, RekeyedSecrets, RemoteSecret};
 
 /// How long a connection may take to come about.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -9,7 +9,7 @@ use crate::Result;
 /// A secret to be set. Not `Debug`.
 #[derive(Serialize)]
 pub struct NewRemoteSecret {
-    /// The host that it is sent to.
+    /// The host that it is sent to; after `http://` where that is to be without TLS.
     pub host: String,
     /// The user.
     pub username: String,
@@ -28,6 +28,16 @@ pub struct RemoteSecret {
     pub created_at: jiff::Timestamp,
     /// By whom.
     pub created_by: String,
+}
+
+/// What became of sealing all secrets of a server anew.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RekeyedSecrets {
+    /// How many were.
+    pub secrets: usize,
+    /// Those that do not open, `WORKSPACE/NAME`, and are to be set anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unopened: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -54,11 +64,10 @@ impl Remote {
         Ok(())
     }
 
-    /// Has all secrets of the server sealed with a new key; says how many there are.
-    pub async fn rekey_secrets(&self) -> Result<usize> {
+    /// Has all secrets of the server sealed with a new key.
+    pub async fn rekey_secrets(&self) -> Result<RekeyedSecrets> {
         let url = self.server.join("api/v1/secrets/rekey");
         let url = url.map_err(|_| RemoteError::Url(self.server.to_string()))?;
-        let done: Secrets<usize> = self.json(self.client.post(url).bearer_auth(&self.token)).await?;
-        Ok(done.secrets)
+        self.json(self.client.post(url).bearer_auth(&self.token)).await
     }
 }

@@ -62,9 +62,9 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// Who pulls where as whom.
+    /// Who pulls where as whom. On a server nobody pulls as whoever runs it: with the credentials that it keeps, or as nobody.
     pub(crate) fn keychain(&self) -> Keychain {
-        let keychain = Keychain::of_user();
+        let keychain = self.credentials.clone().map_or_else(Keychain::of_user, Keychain::of_hosts);
         match &self.upstream {
             Some(remote) => keychain.with_login(&remote.registry(), "provenv", remote.token()),
             None => keychain,
