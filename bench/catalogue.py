@@ -170,7 +170,7 @@ class Server:
         names = max(1, count // 20)
         path = "/api/v1/workspaces/default"
         return {
-            "register a version": ("POST", 16, f"{path}/environments {body}", 1000),
+            "register a version": ("POST", 64, f"{path}/environments {body}", 1000),
             "get a version by name": ("GET", 16, f"{path}/environments/environment-{{PLACE}}/versions/@latest", names),
             "list 50": ("GET", 8, f"{path}/environments?limit=50&after=environment-{{PLACE}}:20", names),
             "search by package": ("GET", 2, f"{path}/environments?limit=50&all=true&term=package%3Apackage-{{PACKAGE}}%3C1.10",
@@ -228,7 +228,7 @@ def mlflow(folder, count, seconds, database):
         body = json.dumps({"name": "environment-{PLACE}", "source": "s3://models/{NUMBER}", "description": "{NUMBER}"})
         path = "/api/2.0/mlflow"
         loads = {
-            "register a version": ("POST", 16, f"{path}/model-versions/create {body}"),
+            "register a version": ("POST", 64, f"{path}/model-versions/create {body}"),
             "get a version by name": ("GET", 16, f"{path}/registered-models/get?name=environment-{{PLACE}}"),
             "list 50": ("GET", 8, f"{path}/registered-models/search?max_results=50"),
             "search by tag": ("GET", 4, f"{path}/registered-models/search?max_results=50&filter=tags.team%3D%27team-2%27"),

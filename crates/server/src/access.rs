@@ -124,10 +124,21 @@ pub(crate) async fn decide(
             return Err(Problem::new(StatusCode::FORBIDDEN, "not-decided", "nobody may call this"));
         }
     };
-    let Some(identity) = user(server, headers).await? else { return Err(nobody(server, headers)) };
+    let place = workspace.map(String::as_str);
+    let known = match token(headers) {
+        Some(token) => server.database.caller(&token, place).await?,
+        None => None,
+    };
+    let (identity, role) = if let Some(known) = known {
+        known
+    } else {
+        // A session, if anything.
+        let Some(identity) = user(server, headers).await? else { return Err(nobody(server, headers)) };
+        let role = server.database.role_of(&identity, place).await?;
+        (identity, role)
+    };
     trace::caller(if identity.token.is_some() { "token" } else { "session" });
     server.limits.request(&identity)?;
-    let role = server.database.role_of(&identity, workspace.map(String::as_str)).await?;
     let user = identity.user.clone();
     if let Some(needed) = needed {
         match (role, workspace) {

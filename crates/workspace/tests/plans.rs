@@ -105,7 +105,8 @@ async fn faults(database: &sqlx::SqlitePool, statement: &str) -> Vec<String> {
         }
         // In order, until there is enough: but not to be put into another order then.
         let is_sorted = steps.iter().any(|(other, step)| {
-            let another = ["ORDER BY", "GROUP BY", "DISTINCT"].map(|what| format!("USE TEMP B-TREE FOR {what}"));
+            let another =
+                ["ORDER BY", "GROUP BY", "DISTINCT"].map(|what| format!("USE TEMP B-TREE FOR {what}"));
             other == parent && another.contains(step)
         });
         if is_sorted || !step.contains(" USING ") || !statement.contains("LIMIT") {

@@ -3,9 +3,9 @@
 use super::query::{Field, Query};
 use super::{Connection, Result};
 
-/// The most of a statement. What is more than a power of two is written by two statements, so that there are few of them and the
-/// database knows all.
-const MOST: usize = 32;
+/// How many there are in a statement: few numbers, so that there are few statements and the database knows all; and such that what
+/// is asked for at once needs two of them.
+const SIZES: &[usize] = &[32, 24, 16, 12, 8, 6, 4, 3, 2, 1];
 
 /// What is before and behind the rows of a statement.
 pub type Around = (&'static str, &'static str);
@@ -43,11 +43,11 @@ pub(super) async fn write<T>(
     Ok(())
 }
 
-/// `all` in parts whose sizes are powers of two.
+/// `all` in parts of such sizes.
 pub(super) fn parts<T>(all: &[T]) -> impl Iterator<Item = &[T]> {
     let mut rest = all;
     std::iter::from_fn(move || {
-        let size = MOST.min(1 << rest.len().checked_ilog2()?);
+        let size = *SIZES.iter().find(|size| **size <= rest.len())?;
         let (part, behind) = rest.split_at(size);
         rest = behind;
         Some(part)

@@ -158,12 +158,13 @@ impl Workspace {
     /// A version, as it is shown.
     pub(crate) async fn details(&self, row: EnvironmentRow) -> Result<EnvironmentDetails> {
         let mut labels = Vec::new();
-        let newest = self.catalogue.environment(&row.name, None).await?;
-        labels.extend(newest.filter(|newest| newest.version == row.version).map(|_| "latest".to_owned()));
+        let name = self.catalogue.name(&row.name).await?;
+        let name_archived = name.as_ref().is_some_and(|name| name.archived);
+        let newest = name.and_then(|name| name.newest).filter(|_| !name_archived);
+        labels.extend(newest.filter(|newest| *newest == row.version).map(|_| "latest".to_owned()));
         let others = self.catalogue.labels(&row.name).await?;
         labels
             .extend(others.into_iter().filter(|other| other.version == row.version).map(|other| other.label));
-        let name_archived = self.catalogue.name(&row.name).await?.is_some_and(|name| name.archived);
         let shared_from = self.shared_from(&row.name).await?;
         Ok(EnvironmentDetails { shared_from, ..details(row, labels, name_archived) })
     }

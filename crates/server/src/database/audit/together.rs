@@ -1,18 +1,20 @@
 //! Entries of many who ask at once are added in one transaction: it is the end of it that takes time, and all wait for one head.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures::future::join_all;
 use provenv_ledger::{Entry, Hash, Node, siblings};
 use provenv_workspace::{AsyncWriter, Field, write_rows};
 
-use super::{Deed, hashes, signed, unguessable, unsigned};
+use super::{Deed, hashes, signed, told, unguessable, unsigned};
 use crate::database::{Connection, Database, DatabaseError, Result};
 
 /// Deeds that are written down one after the other, or not at all.
 #[derive(Clone, Debug)]
 pub struct Deeds {
     pub all: Vec<Deed>,
+    /// Whether they are written down only if nothing says yet how the subject of the first came to be.
+    pub once: bool,
 }
 
 /// Whether they were written down.
@@ -54,12 +56,40 @@ impl AsyncWriter<Deeds, Outcome> for Database {
 impl Database {
     async fn write_down(&self, items: &[Deeds]) -> Result<Vec<bool>, Failed> {
         let mut transaction = self.begin("audit").await?;
-        let wanted: Vec<&Deed> = items.iter().flat_map(|deeds| &deeds.all).collect();
+        let firsts: Vec<(usize, (&str, &str))> = items
+            .iter()
+            .enumerate()
+            .filter(|(_, deeds)| deeds.once)
+            .filter_map(|(place, deeds)| {
+                let first = deeds.all.first()?;
+                Some((place, (first.workspace.as_deref().unwrap_or_default(), first.subject.as_str())))
+            })
+            .collect();
+        let (places, versions): (Vec<usize>, Vec<_>) = firsts.into_iter().unzip();
+        let known = told(&mut transaction, &versions).await?;
+        let mut outcomes = vec![true; items.len()];
+        let mut seen = HashSet::new();
+        for (number, (place, version)) in places.into_iter().zip(versions).enumerate() {
+            // Of two in this transaction the first tells it.
+            outcomes[place] = seen.insert(version) && !known.contains(&number);
+        }
+        let wanted: Vec<&Deed> = items
+            .iter()
+            .zip(&outcomes)
+            .filter(|(_, wanted)| **wanted)
+            .flat_map(|(deeds, _)| &deeds.all)
+            .collect();
         if !wanted.is_empty() {
             append_all(&mut transaction, &wanted).await?;
             transaction.commit().await.map_err(|error| Failed { error: error.into(), is_open: true })?;
         }
-        Ok(vec![true; items.len()])
+        Ok(outcomes)
+    }
+
+    /// Writes deeds down with those of others.
+    pub(super) async fn add(&self, deeds: Deeds) -> Outcome {
+        let outcome = self.deeds.write(deeds, self.clone()).await;
+        outcome.unwrap_or_else(|| Err(sqlx::Error::WorkerCrashed.into()))
     }
 }
 
