@@ -18,6 +18,7 @@ mod dump;
 mod limits;
 mod metrics;
 mod page;
+mod patience;
 mod plain;
 mod problem;
 mod pulls;
@@ -62,6 +63,7 @@ pub use working::{WorkOptions, Working, work};
 
 use crate::audit::Ledger;
 use crate::database::{Database, Role, Scope};
+use crate::patience::{Beginning, patiently};
 use crate::problem::Problem;
 use crate::sign_in::{Admission, Provider};
 use crate::state::{Server, Times, told_to_stop};
@@ -164,9 +166,17 @@ pub async fn serve(
     let (tell, stopping) = watch::channel(false);
     let times = Times { pull: options.pull_wait, patience: Duration::ZERO };
     let people = sign_in::configure(options.tls.is_some())?;
-    let server = prepare(&options.root, settings, times, stopping.clone(), people).await?;
+    let beginning = async {
+        let server = prepare(&options.root, settings, times, stopping.clone(), people).await?;
+        let owner_token = begin(&server, options.owner_token).await?;
+        Ok::<_, ServeError>((server, owner_token))
+    };
+    let (server, owner_token) = tokio::select! {
+        begun = beginning => begun?,
+        // It waits for its database, and need not.
+        () = signal.next() => return Ok(()),
+    };
     let root = server.root.clone();
-    let owner_token = begin(&server, options.owner_token).await?;
     let door = Door::open(&options.listen, options.tls.as_ref()).await?;
     let door_is_secure = door.is_secure();
     let scheme = if door_is_secure { "https" } else { "http" };
@@ -206,8 +216,13 @@ async fn prepare(
     people: (Admission, Option<Provider>),
 ) -> Result<Arc<Server>, ServeError> {
     let root = fs_err::canonicalize(root).map_err(ServeError::Folder)?;
-    let database = Database::open(&root, &settings).await?;
-    let ledger = Ledger::open(&root, &database.begin_audit_log().await?)?;
+    let (database, origin) = patiently(|| async {
+        let database = Database::open(&root, &settings).await?;
+        let origin = database.begin_audit_log().await?;
+        Ok((database, origin))
+    })
+    .await?;
+    let ledger = Ledger::open(&root, &origin)?;
     Ok(Arc::new(Server::new(root, settings, database, ledger, times, stopping, people)))
 }
 
@@ -219,17 +234,22 @@ fn private(root: &Path) -> io::Result<()> {
 
 /// What a server begins with: a workspace, and an owner. Gives the owner's token, if one was made.
 async fn begin(server: &Server, owner_token: bool) -> Result<Option<String>, ServeError> {
-    let made = |problem: Box<Problem>| ServeError::Workspace(problem.detail);
-    server.make_workspace(DEFAULT, SELF).await.map_err(made)?;
-    let is_new = server.database.tokens(None).await?.is_empty();
+    let made = |problem: Box<Problem>| Beginning::of(&problem, ServeError::Workspace);
+    let is_new = patiently(|| async {
+        server.make_workspace(DEFAULT, SELF).await.map_err(made)?;
+        Ok(server.database.tokens(None).await?.is_empty())
+    })
+    .await?;
     if !is_new && !owner_token {
         return Ok(None);
     }
-    server.database.set_role(OWNER, None, Some(Role::Owner), SELF).await?;
-    let token = server
-        .database
-        .make_token(OWNER, "made when the server began", &Scope::default(), None, SELF)
-        .await?;
+    // One that was made, and of which the database could not say so, is nobody's.
+    let token = patiently(|| async {
+        server.database.set_role(OWNER, None, Some(Role::Owner), SELF).await?;
+        let note = "made when the server began";
+        Ok(server.database.make_token(OWNER, note, &Scope::default(), None, SELF).await?)
+    })
+    .await?;
     Ok(Some(token.secret))
 }
 
