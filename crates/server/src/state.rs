@@ -45,8 +45,6 @@ pub(crate) struct Server {
     pub stopping: watch::Receiver<bool>,
     /// Held by whoever resolves a definition.
     pub resolving: Semaphore,
-    /// Held by whoever compares a version with what a client saw, and then changes it.
-    pub changing: tokio::sync::Mutex<()>,
     /// The workspaces that share something.
     pub sources: Sources,
     /// What is counted.
@@ -115,7 +113,6 @@ impl Server {
             times,
             stopping,
             resolving: Semaphore::new(RESOLVING),
-            changing: tokio::sync::Mutex::default(),
             sources: Sources::default(),
             metrics: Metrics::default(),
             decisions,
