@@ -54,7 +54,9 @@ impl Catalogue {
                     Ok(Ok(is_new)) => created += u64::from(is_new),
                     Ok(Err(why)) => return Ok(Err((place, why))),
                     Err(
-                        error @ (CatalogueError::VersionTaken { .. } | CatalogueError::VersionDeleted { .. }),
+                        error @ (CatalogueError::VersionTaken { .. }
+                        | CatalogueError::VersionDeleted { .. }
+                        | CatalogueError::Nul { .. }),
                     ) => {
                         return Ok(Err((place, error.to_string())));
                     }
