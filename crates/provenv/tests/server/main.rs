@@ -13,6 +13,7 @@ mod command_line;
 mod copies;
 mod environments;
 mod limits;
+mod made_up;
 mod parity;
 mod plain;
 mod pulls;
