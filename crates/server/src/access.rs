@@ -65,6 +65,22 @@ pub(crate) struct Caller {
     pub role: Option<Role>,
 }
 
+impl Caller {
+    /// Whose tokens and sessions are this one's business: `None` for all.
+    pub fn whose(&self) -> Option<&str> {
+        (self.role != Some(Role::Owner)).then_some(&*self.user)
+    }
+
+    /// Refuses a token that is for less than its user may: nobody ends what may more than they may.
+    pub fn must_be_whole(&self, what: &str) -> Result<()> {
+        if !self.identity.scope.is_narrow() {
+            return Ok(());
+        }
+        let detail = format!("a token that was made for less than its user may {what}");
+        Err(Problem::new(StatusCode::FORBIDDEN, "role-too-low", detail))
+    }
+}
+
 impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Caller {
     type Rejection = Box<Problem>;
 

@@ -15,6 +15,7 @@ mod environments;
 mod kinds;
 mod limits;
 mod once;
+mod made_up;
 mod parity;
 mod people;
 mod plain;

@@ -300,12 +300,7 @@ pub async fn archive_all(
     caller: Caller,
     At((workspace, name)): At<(String, String)>,
 ) -> Result<Json<Archived>> {
-    let opened = server.workspace(&workspace).await?;
-    let name = named(&name, None)?;
-    let archived = opened.workspace.archive_environment(&name, &caller.user).await.map_err(of_change)?;
-    server.record(&Deed::new(&caller.user, Action::Archive, &name).within(&workspace)).await?;
-    tracing::info!(by = caller.user, workspace, name, "archived an environment");
-    Ok(Json(archived))
+    set_archived(&server, &caller, &workspace, &named(&name, None)?, true).await
 }
 
 /// Brings an archived environment back. Versions that were archived themselves stay so.
@@ -319,12 +314,27 @@ pub async fn restore_all(
     caller: Caller,
     At((workspace, name)): At<(String, String)>,
 ) -> Result<Json<Archived>> {
-    let opened = server.workspace(&workspace).await?;
-    let name = named(&name, None)?;
-    let restored = opened.workspace.restore_environment(&name, &caller.user).await.map_err(of_change)?;
-    server.record(&Deed::new(&caller.user, Action::Restore, &name).within(&workspace)).await?;
-    tracing::info!(by = caller.user, workspace, name, "restored an environment");
-    Ok(Json(restored))
+    set_archived(&server, &caller, &workspace, &named(&name, None)?, false).await
+}
+
+/// Archives what a reference names, or brings it back.
+pub async fn set_archived(
+    server: &Server,
+    caller: &Caller,
+    workspace: &str,
+    reference: &str,
+    is_archived: bool,
+) -> Result<Json<Archived>> {
+    let opened = server.workspace(workspace).await?;
+    let (action, done) = if is_archived {
+        (Action::Archive, opened.workspace.archive_environment(reference, &caller.user).await)
+    } else {
+        (Action::Restore, opened.workspace.restore_environment(reference, &caller.user).await)
+    };
+    let archived = done.map_err(of_change)?;
+    server.record(&Deed::new(&caller.user, action, reference).within(workspace)).await?;
+    tracing::info!(by = caller.user, workspace, reference, is_archived, "archived or restored");
+    Ok(Json(archived))
 }
 
 /// Where a version is used: labels, runs, images, versions made from it, versions with the same lock.
