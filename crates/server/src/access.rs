@@ -117,7 +117,7 @@ pub(crate) async fn decide(
         }
     };
     let Some(identity) = user(server, headers).await? else { return Err(nobody(server, headers)) };
-    trace::caller(if identity.token.is_some() { "token" } else { "session" });
+    trace::caller(if headers.contains_key(header::AUTHORIZATION) { "token" } else { "session" });
     server.limits.request(&identity)?;
     let role = server.database.role_of(&identity, workspace.map(String::as_str)).await?;
     let user = identity.user.clone();

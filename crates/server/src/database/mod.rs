@@ -14,6 +14,9 @@ mod sessions;
 use std::path::Path;
 
 use provenv_workspace::{CatalogueError, ServerSettings, Tables};
+use tracing::Instrument as _;
+
+use crate::trace;
 
 pub use answers::Answered;
 pub use audit::{Action, AuditFilter, AuditRow, Deed};
@@ -112,9 +115,8 @@ impl Database {
 
     /// Begins a transaction that reads and then writes, when it is its turn: two with the same name wait for each other,
     /// whichever server they are of.
-    #[tracing::instrument(target = "provenv_trace", skip_all, name = "wait for the database")]
     async fn begin(&self, turn: &str) -> Result<Writing> {
-        Ok(self.tables.begin(turn).await?)
+        Ok(self.tables.begin(turn).instrument(trace::part("wait for the database")).await?)
     }
 
     /// Whether it answers.
