@@ -121,9 +121,7 @@ fn set_logging(verbose: u8, format: LogFormat, telemetry: Option<&Telemetry>) {
     use tracing_subscriber::util::SubscriberInitExt as _;
     use tracing_subscriber::{EnvFilter, fmt, registry};
     let level = match verbose {
-        0 if format == LogFormat::Json => {
-            "provenv=warn,provenv_server=info,provenv_registry=warn,provenv_workspace=warn"
-        }
+        0 if format == LogFormat::Json => "provenv_server=info,provenv_registry=warn,provenv_workspace=warn",
         0 => "off",
         1 => {
             "provenv=debug,provenv_workspace=debug,provenv_image=debug,provenv_lock=debug,provenv_fetch=debug,provenv_store=debug,provenv_compute=debug,provenv_registry=debug,provenv_server=debug"

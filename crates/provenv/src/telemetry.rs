@@ -29,7 +29,8 @@ pub fn begin(cli: &Cli, runtime: &Handle) -> Option<Telemetry> {
     let format = cli.command.log_format();
     let tell = move |what: &str| match format {
         _ if is_silent => {}
-        LogFormat::Json => tracing::warn!("{what}"),
+        // As the server says what is about all of it, so that whoever hears the one hears the other.
+        LogFormat::Json => tracing::warn!(target: "provenv_server", "{what}"),
         LogFormat::Text => output::say(&format!("warning: {what}\n")),
     };
     match provenv_telemetry::begin(&options, runtime, tell) {

@@ -153,7 +153,7 @@ pub(crate) async fn decide(
         let role = server.database.role_of(&identity, place).await?;
         (identity, role)
     };
-    trace::caller(if identity.token.is_some() { "token" } else { "session" });
+    trace::caller(if headers.contains_key(header::AUTHORIZATION) { "token" } else { "session" });
     server.limits.request(&identity)?;
     let user = identity.user.clone();
     if let Some(needed) = needed {

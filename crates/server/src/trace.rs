@@ -50,6 +50,14 @@ pub(crate) fn answered(span: &Span, status: StatusCode) {
     }
 }
 
+/// A part of what is traced here; none where nothing is, so that what the server does by itself is no trace of its own.
+pub(crate) fn part(name: &'static str) -> Span {
+    match provenv_telemetry::traceparent(&Span::current()) {
+        Some(_) => tracing::info_span!(target: provenv_telemetry::TARGET, "part", otel.name = name),
+        None => Span::none(),
+    }
+}
+
 /// The span of one attempt at a job, in the trace of whoever asked for it.
 pub(crate) fn job(claimed: &Claimed) -> Span {
     let job = &claimed.job;

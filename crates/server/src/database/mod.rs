@@ -16,6 +16,9 @@ mod shares;
 use std::path::Path;
 
 use provenv_workspace::{CatalogueError, ServerSettings, Tables, Together};
+use tracing::Instrument as _;
+
+use crate::trace;
 
 pub use answers::Answered;
 pub use audit::{Action, AuditFilter, AuditRow, CAME_FROM, Deed};
@@ -120,9 +123,8 @@ impl Database {
 
     /// Begins a transaction that reads and then writes, when it is its turn: two with the same name wait for each other,
     /// whichever server they are of.
-    #[tracing::instrument(target = "provenv_trace", skip_all, name = "wait for the database")]
     async fn begin(&self, turn: &str) -> Result<Writing> {
-        Ok(self.tables.begin(turn).await?)
+        Ok(self.tables.begin(turn).instrument(trace::part("wait for the database")).await?)
     }
 
     /// Begins a turn of this name with nothing to write: whoever else begins one waits until it is dropped.
