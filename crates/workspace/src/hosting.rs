@@ -14,7 +14,9 @@ use crate::environments::{checked, unregistered};
 use crate::reference::LATEST;
 use crate::registry::allow_many_files;
 use crate::supervise::Signals;
-use crate::{EnvironmentDetails, Error, ImageDetails, RegisterOptions, Registered, Result, Workspace};
+use crate::{
+    EnvironmentDetails, Error, ImageDetails, RegisterOptions, Registered, Result, Workspace, has_nul,
+};
 
 pub use provenv_registry::server::{Door, Mounted, ServerError as HostingError, Visitor};
 
@@ -80,6 +82,12 @@ impl Workspace {
     /// Refuses what no stranger may send; gives what it is made from.
     async fn admitted(&self, sent: &SentEnvironment) -> Result<Option<(String, String)>> {
         refuse_local(&sent.environment)?;
+        if sent.lock.as_ref().is_some_and(|text| has_nul(text.as_bytes())) {
+            return Err(Error::Arguments {
+                message: "a text in the lock has the character U+0000".to_owned(),
+                hint: "send the lock as `provenv lock` wrote it".to_owned(),
+            });
+        }
         match sent.from.as_deref() {
             Some(from) => Ok(Some(self.made_from(from).await?)),
             None => Ok(None),

@@ -6,6 +6,7 @@
 mod answers;
 mod audit;
 mod jobs;
+mod once;
 mod people;
 mod secrets;
 mod sessions;
@@ -33,6 +34,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sign_in.sql"),
     include_str!("secrets.sql"),
     include_str!("workers.sql"),
+    include_str!("token_parents.sql"),
 ];
 
 /// What queries are sent through.

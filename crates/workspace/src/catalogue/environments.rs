@@ -6,7 +6,7 @@ use provenv_definition::{Digest, Environment};
 use provenv_lock::Receipt;
 use sqlx::Row as _;
 
-use super::{Catalogue, Result, Row, corrupt};
+use super::{Catalogue, CatalogueError, Result, Row, corrupt, has_nul};
 
 /// A registered version.
 #[derive(Clone, Debug)]
@@ -140,6 +140,15 @@ impl Catalogue {
         .await?;
         rows.iter().map(read).collect()
     }
+}
+
+/// An environment as rows hold it.
+pub(super) fn body_of(name: &str, environment: &Environment) -> Result<String> {
+    let body = serde_json::to_string(environment).map_err(corrupt("environment"))?;
+    if has_nul(body.as_bytes()) {
+        return Err(CatalogueError::Nul { name: name.to_owned() });
+    }
+    Ok(body)
 }
 
 pub(super) fn read(row: &Row) -> Result<EnvironmentRow> {

@@ -86,7 +86,11 @@ impl Catalogue {
                         receipts.push((definition, receipt));
                         documents.push((receipt, "receipt", text));
                     }
-                    versions.push((place, version.entry(receipt)?));
+                    match version.entry(receipt) {
+                        Ok(entry) => versions.push((place, entry)),
+                        Err(error @ CatalogueError::Nul { .. }) => return Ok(Err((place, error.to_string()))),
+                        Err(error) => return Err(error),
+                    }
                 }
             }
         }

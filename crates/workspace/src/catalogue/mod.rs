@@ -31,6 +31,7 @@ mod runs;
 mod sqlite;
 mod tables;
 mod taken;
+mod texts;
 mod together;
 mod turn;
 mod uses;
@@ -39,7 +40,7 @@ use std::path::{Path, PathBuf};
 
 pub use builds::{BuildRow, BuildStatus};
 pub use deleting::{Deletion, References};
-pub use describing::Description;
+pub use describing::{Described, Description};
 pub use documents::Resolved;
 pub use environments::{EnvironmentRow, NewEnvironment, Same};
 pub use finding::{Condition, Criteria, FoundRow, Include};
@@ -58,6 +59,7 @@ pub use registry::{Refused, RepositoryVersion};
 pub use rows::write_rows;
 pub use runs::{RunRow, RunStatus};
 pub use tables::Tables;
+pub use texts::has_nul;
 pub use together::{AsyncWriter, Together};
 use turn::Turn;
 
@@ -173,6 +175,12 @@ pub enum CatalogueError {
         name: String,
         /// Its version.
         version: String,
+    },
+    /// A text that not every database keeps.
+    #[error("a text of `{name}` has the character U+0000 in it, which a catalogue does not keep")]
+    Nul {
+        /// The environment.
+        name: String,
     },
 }
 

@@ -10,7 +10,7 @@ use provenv_definition::Digest;
 use sqlx::Row as _;
 
 use super::describing::kind_of;
-use super::environments::{NewEnvironment, Same};
+use super::environments::{NewEnvironment, Same, body_of};
 use super::history::change;
 use super::query::Query;
 use super::rows::{Around, parts, write};
@@ -63,7 +63,7 @@ impl Entry {
             definition: new.definition,
             receipt: new.receipt,
             lock: new.lock,
-            body: serde_json::to_string(new.environment).map_err(corrupt("environment"))?,
+            body: body_of(new.name, new.environment)?,
             kind: kind_of(new.name, new.environment),
             tags: tags.map(|(tag, value)| (tag.clone(), value.clone())).collect(),
             created_at: created_at.to_string(),
