@@ -88,7 +88,9 @@ impl Catalogue {
                     }
                     match version.entry(receipt) {
                         Ok(entry) => versions.push((place, entry)),
-                        Err(error @ CatalogueError::Nul { .. }) => return Ok(Err((place, error.to_string()))),
+                        Err(error @ CatalogueError::Nul { .. }) => {
+                            return Ok(Err((place, error.to_string())));
+                        }
                         Err(error) => return Err(error),
                     }
                 }
