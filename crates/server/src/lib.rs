@@ -13,6 +13,7 @@ mod limits;
 mod metrics;
 mod page;
 mod patience;
+mod plain;
 mod problem;
 mod pulls;
 mod registry;
@@ -251,6 +252,8 @@ fn app(server: &Arc<Server>, is_secure: bool) -> Router {
         .route_layer(from_fn_with_state(Arc::clone(server), again::once))
         .route_layer(from_fn_with_state(Arc::clone(server), access::admit))
         .route_layer(from_fn(unbroken::to_the_end))
+        // For the page, too, which asks the API itself.
+        .route_layer(from_fn(plain::only))
         .layer(DefaultBodyLimit::max(server.body()))
         .layer(CompressionLayer::new())
         .method_not_allowed_fallback(not_allowed)
@@ -269,6 +272,7 @@ fn app(server: &Arc<Server>, is_secure: bool) -> Router {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server has a defect")
                 .into_response()
         }))
+        .layer(from_fn(plain::only))
         .layer(from_fn_with_state(Arc::clone(server), limits::around))
         .layer(from_fn_with_state(Arc::clone(server), observe))
 }

@@ -202,6 +202,7 @@ fn kind(error: &Error) -> Option<(StatusCode, &'static str)> {
         Error::Fetch(_) => (StatusCode::BAD_GATEWAY, "cannot-be-fetched"),
         Error::Unsupported(_) => (unprocessable, "not-supported"),
         Error::Catalogue(CatalogueError::VersionTaken { .. }) => (StatusCode::CONFLICT, "version-taken"),
+        Error::Catalogue(CatalogueError::Nul { .. }) => (unprocessable, "definition-invalid"),
         Error::Catalogue(CatalogueError::VersionDeleted { .. }) => (StatusCode::CONFLICT, "version-deleted"),
         Error::Catalogue(CatalogueError::SharedHere { .. }) => (StatusCode::CONFLICT, "shared-here"),
         Error::Catalogue(CatalogueError::NameTaken { .. }) => (StatusCode::CONFLICT, "name-taken"),
@@ -211,6 +212,7 @@ fn kind(error: &Error) -> Option<(StatusCode, &'static str)> {
         Error::NoVersion { .. } => (StatusCode::NOT_FOUND, "version-not-found"),
         Error::StillNeeded { .. } => (StatusCode::CONFLICT, "still-needed"),
         Error::NoRun(_) => (StatusCode::NOT_FOUND, "run-not-found"),
+        Error::RunEnded(_) => (StatusCode::CONFLICT, "run-ended"),
         Error::NoLineage(_) => (StatusCode::NOT_FOUND, "nothing-found"),
         Error::NotALock { .. }
         | Error::InvalidLock { .. }

@@ -1,4 +1,4 @@
-//! Pulls of what is not built yet: the build is asked for, and the pull waits.
+//! Pulls of what is not built yet: a contributor's asks for the build and waits for it, a reader's waits for one that was asked for.
 //!
 //! HTTP has no way to say "still at it" that clients of registries heed, and whatever stands between cuts what is silent for
 //! a minute. So a pull waits in legs: after each it is sent to the same place again (307), which clients follow, ten times at
@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use provenv_workspace::{UnbuiltVersion, Visitor};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::database::{Job, JobStatus, NewJob};
@@ -24,8 +24,8 @@ const LEG: Duration = Duration::from_secs(25);
 const LEGS: u32 = 10;
 /// How often a job is looked at.
 const PACE: Duration = Duration::from_millis(300);
-/// Builds that somebody waits for come before others.
-const PRIORITY: i64 = 10;
+/// A pull is in no more of a hurry than whoever asks for a build.
+const PRIORITY: i64 = 0;
 /// How long a failure is told before a pull asks for the build anew.
 const REMEMBERED: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 /// When those who were told to come back are to do so, in seconds.
@@ -49,24 +49,40 @@ pub(crate) async fn answer(
     let last = server.database.last_job(workspace, &lock, platform).await?;
     let is_fresh =
         |job: &Job| job.ended_at.is_some_and(|at| jiff::Timestamp::now().duration_since(at) < REMEMBERED);
-    if let Some(job) = last.filter(|job| job.status == JobStatus::Failed && is_fresh(job)) {
-        return Ok(Some(failed(&job)));
+    if let Some(job) = last.as_ref().filter(|job| job.status == JobStatus::Failed && is_fresh(job)) {
+        return Ok(Some(failed(job)));
     }
-    let new = NewJob {
-        workspace,
-        environment: &name,
-        version: &version,
-        lock,
-        platform,
-        priority: PRIORITY,
-        created_by: &visitor.name,
-        image: None,
+    // Builds are for contributors to ask for; whoever reads waits for one that somebody asked for.
+    let mut job = if visitor.pushes {
+        let new = NewJob {
+            workspace,
+            environment: &name,
+            version: &version,
+            lock,
+            platform,
+            priority: PRIORITY,
+            created_by: &visitor.name,
+            image: None,
+        };
+        let (job, is_new) = server.database.ask_job(&new).await?;
+        server.queued.notify_one();
+        if is_new {
+            tracing::info!(
+                by = visitor.name,
+                workspace,
+                name,
+                version,
+                job = job.id,
+                "a pull asked for a build"
+            );
+        }
+        job
+    } else {
+        match last.filter(|job| !job.status.is_end()) {
+            Some(job) => job,
+            None => return Ok(Some(not_asked_for(&name, &version))),
+        }
     };
-    let (mut job, is_new) = server.database.ask_job(&new).await?;
-    server.queued.notify_one();
-    if is_new {
-        tracing::info!(by = visitor.name, workspace, name, version, job = job.id, "a pull asked for a build");
-    }
     let leg = (server.times.pull / LEGS).min(LEG);
     let until = Instant::now() + leg;
     let mut stopping = server.stopping.clone();
@@ -113,7 +129,7 @@ fn waiting(asked: &Parts, job: &Job, patience: Duration) -> Response {
         }
     }
     let message = format!("it is being built, as {}: come back later", job.id);
-    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", &message, job);
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", &message, &of_job(job));
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(COME_BACK));
     response
 }
@@ -122,11 +138,21 @@ fn waiting(asked: &Parts, job: &Job, patience: Duration) -> Response {
 fn failed(job: &Job) -> Response {
     let why = job.error.as_ref().map(|error| error.message.as_str()).unwrap_or_default();
     let message = format!("its build {} failed: {why}", job.id);
-    refusal(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", &message, job)
+    refusal(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", &message, &of_job(job))
 }
 
-fn refusal(status: StatusCode, code: &str, message: &str, job: &Job) -> Response {
-    let detail = json!({ "job": job.id, "status": job.status });
+/// Says to whoever only reads that nobody has asked for the build.
+fn not_asked_for(name: &str, version: &str) -> Response {
+    let message = format!("{name}:{version} is registered and not built, and a reader's pull builds nothing");
+    let hint = "a contributor asks for it: `provenv build`, or a pull of theirs";
+    refusal(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", &message, &json!({ "reason": hint }))
+}
+
+fn of_job(job: &Job) -> Value {
+    json!({ "job": job.id, "status": job.status })
+}
+
+fn refusal(status: StatusCode, code: &str, message: &str, detail: &Value) -> Response {
     let body = json!({ "errors": [{ "code": code, "message": message, "detail": detail }] }).to_string();
     (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }

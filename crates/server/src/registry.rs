@@ -131,7 +131,7 @@ fn action(method: &Method, rest: &str) -> Option<Action> {
 }
 
 /// A problem in the form that registries have.
-fn refused(problem: &Problem) -> Response {
+pub(crate) fn refused(problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let code = match status {
         StatusCode::UNAUTHORIZED => "UNAUTHORIZED",

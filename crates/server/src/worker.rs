@@ -187,7 +187,10 @@ async fn end(
 }
 
 async fn give_back(server: &Server, claimed: &Claimed, wait: Duration, why: Return) -> Result<()> {
-    patiently(|| server.database.give_back(claimed, wait, why)).await
+    if patiently(|| server.database.give_back(claimed, wait, why)).await? {
+        server.metrics.ended(JobStatus::Canceled.as_str());
+    }
+    Ok(())
 }
 
 /// Tries again while the database does not take it.

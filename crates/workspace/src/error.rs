@@ -278,6 +278,9 @@ pub enum Error {
     /// No such run.
     #[error("there is no run `{0}` in this workspace")]
     NoRun(String),
+    /// A run that ended, and was told otherwise.
+    #[error("the run `{0}` has ended, and was told to have ended otherwise or to go on")]
+    RunEnded(String),
     /// Nothing that has a lineage.
     #[error("there is no run, environment, receipt, lock, image or artifact `{0}` in this workspace")]
     NoLineage(String),
@@ -494,6 +497,7 @@ impl Error {
             Self::NoLock { reference, .. } => Some(format!("`provenv lock {reference}` writes it")),
             Self::NoReceipt(_) => Some("`provenv lock` locks it".into()),
             Self::NoRun(_) => Some("`provenv runs list` shows the runs".into()),
+            Self::RunEnded(id) => Some(format!("`provenv runs show {id}` says how it ended")),
             Self::NoLineage(_) => Some(
                 "give a run's identifier, NAME:VERSION, or a digest in full: `sha256:` and 64 digits".into(),
             ),
@@ -533,6 +537,7 @@ fn catalogue_hint(error: &CatalogueError) -> Option<String> {
             ));
         }
         CatalogueError::NameTaken { .. } => "share it under another name: --name NAME",
+        CatalogueError::Nul { .. } => "take the character out of its description, tags or variables",
         CatalogueError::Newer { .. } => "use the newer provenv for this workspace",
         CatalogueError::Setting { .. } => {
             "`catalogue.url` or PROVENV_CATALOGUE is like postgres://USER@HOST:PORT/DATABASE, what is special in it \

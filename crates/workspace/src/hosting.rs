@@ -14,7 +14,9 @@ use crate::environments::unregistered;
 use crate::reference::LATEST;
 use crate::registry::allow_many_files;
 use crate::supervise::Signals;
-use crate::{EnvironmentDetails, Error, ImageDetails, RegisterOptions, Registered, Result, Workspace};
+use crate::{
+    EnvironmentDetails, Error, ImageDetails, RegisterOptions, Registered, Result, Workspace, has_nul,
+};
 
 pub use provenv_registry::server::{Door, Mounted, ServerError as HostingError, Visitor};
 
@@ -56,6 +58,12 @@ impl Workspace {
     pub async fn register_sent_with(&self, sent: &SentEnvironment, who: &str) -> Result<Registered> {
         let SentEnvironment { environment, lock, from } = sent;
         refuse_local(environment)?;
+        if lock.as_ref().is_some_and(|text| has_nul(text.as_bytes())) {
+            return Err(Error::Arguments {
+                message: "a text in the lock has the character U+0000".to_owned(),
+                hint: "send the lock as `provenv lock` wrote it".to_owned(),
+            });
+        }
         let from = match from.as_deref() {
             Some(from) => Some(self.made_from(from).await?),
             None => None,

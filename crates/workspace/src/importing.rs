@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{ImportedVersion, Importing};
 use crate::environments::content_digest;
-use crate::{Error, Result, Workspace};
+use crate::{Error, Result, Workspace, has_nul};
 
 /// How many lines are one transaction.
 const BATCH: usize = 1000;
@@ -124,6 +124,9 @@ impl Importer<'_> {
         self.imported.lines += 1;
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(());
+        }
+        if has_nul(line) {
+            return Err(self.wrong("a text in it has the character U+0000"));
         }
         let one = match serde_json::from_slice(line) {
             Ok(Line::Lock { lock }) => {

@@ -69,7 +69,7 @@ pub use auditing::{AuditOptions, AuditReport, AuditSummary, Unchecked};
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
 pub use builds::{BuildDetails, BuildStep};
 pub use bundling::{BundleError, Bundled, BundledImage, ImportOptions};
-pub use catalogue::{BuildStatus, CatalogueError, Resolved, RunStatus, Tables};
+pub use catalogue::{BuildStatus, CatalogueError, Resolved, RunStatus, Tables, has_nul};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
 pub use config::{Config, ConfigError, ServerSettings, default_workspace, parse_size};
 pub use copying::{Copied, CopyOptions};

@@ -1,19 +1,27 @@
 //! How much a server takes.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 
+use provenv_testing::pypi::{Index, Wheel};
 use serde_json::json;
 
+use super::builds::register;
 use super::client::Client;
+use super::support::{definition, eventually, fill, serve};
 use super::team::{DEFAULT, Team, post, problem};
 
 /// A server with these limits.
 pub fn limited(folder: &Path, limits: &str) -> Team {
+    limited_with(folder, limits, &[])
+}
+
+fn limited_with(folder: &Path, limits: &str, arguments: &[&str]) -> Team {
     let config = folder.join("config.toml");
     fs_err::write(&config, format!("[limits]\n{limits}")).unwrap();
     let variables = [("PROVENV_CONFIG", config.to_str().unwrap())];
-    let mut team = Team::start_with(&folder.join("team"), &[], "", &variables);
+    let mut team = Team::start_with(&folder.join("team"), arguments, "", &variables);
     let token = team.served["owner_token"].as_str().unwrap().to_owned();
     team.owner = team.with(&token);
     team
@@ -95,4 +103,81 @@ fn bodies_and_headers_have_an_end() {
     let mut bytes = [0; 12];
     let _ = connection.read(&mut bytes);
     team.owner.get("/api/v1/whoami").is(200);
+}
+
+/// Whether a log that somebody follows is being answered, and with what.
+fn follow(client: &Client, path: &str) -> (TcpStream, u16) {
+    let mut connection = BufReader::new(client.begin("GET", path, &[]));
+    let mut head = String::new();
+    connection.read_line(&mut head).unwrap();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (connection.into_inner(), status.unwrap_or_else(|| panic!("{head}")))
+}
+
+#[test]
+fn a_user_follows_so_many_logs_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("team");
+    let Some(()) = fill(&root.join("workspaces/default")) else { return };
+    let team = limited_with(folder.path(), "streams = 2\n", &["--workers", "0"]);
+    let index = serve(&Index::new().add(Wheel::new("tea", "1")));
+    let version = register(&team.owner, &definition(&index, "tea", &["tea"]));
+    // Nobody builds it, so that its log goes on.
+    let job = team.owner.post(&format!("{version}/build"), b"").is(202).json();
+    let events = format!("{DEFAULT}/jobs/{}/events", job["id"].as_str().unwrap());
+    let (ann, ben) = (team.user("ann", Some("reader")), team.user("ben", Some("reader")));
+    let (one, status) = follow(&ann, &events);
+    assert_eq!(status, 200);
+    let (two, status) = follow(&ann, &events);
+    assert_eq!(status, 200);
+    let refused = ann.get(&events);
+    assert!(refused.must("Retry-After").parse::<u64>().unwrap() > 0);
+    problem(refused, 429, "too-many-streams");
+    // Others have their own, and what is not followed is not counted.
+    assert_eq!(follow(&ben, &events).1, 200);
+    ann.get(&version).is(200);
+    // Whoever goes away gives their place back.
+    drop(one);
+    let mut three = None;
+    eventually("a place is free", || {
+        let (connection, status) = follow(&ann, &events);
+        three = Some(connection);
+        status == 200
+    });
+    drop((two, three));
+}
+
+#[test]
+fn a_user_has_so_many_requests_answered_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("team");
+    let Some(()) = fill(&root.join("workspaces/default")) else { return };
+    let team = limited_with(folder.path(), "concurrent = 2\n", &["--workers", "0"]);
+    let (ann, ben) = (team.user("ann", Some("contributor")), team.user("ben", Some("reader")));
+    // A body that does not come to its end is a request that is being answered.
+    let begin = || {
+        let headers = [("Content-Type", "application/json"), ("Content-Length", "100")];
+        ann.begin("POST", &format!("{DEFAULT}/environments"), &headers)
+    };
+    let (one, two) = (begin(), begin());
+    let mut refused = None;
+    eventually("both are being answered", || {
+        let answer = ann.get("/api/v1/whoami");
+        let is_refused = answer.status == 429;
+        refused = Some(answer);
+        is_refused
+    });
+    let refused = refused.unwrap();
+    assert!(refused.must("Retry-After").parse::<u64>().unwrap() > 0);
+    problem(refused, 429, "too-many-at-once");
+    ben.get("/api/v1/whoami").is(200);
+    team.nobody().get("/healthz").is(200);
+    // One that ends, and one that goes away, leave their places.
+    drop(one);
+    eventually("a place is free", || ann.get("/api/v1/whoami").status == 200);
+    drop(two);
+    eventually("both are free", || {
+        let both = (begin(), ann.get("/api/v1/whoami").status);
+        both.1 == 200
+    });
 }

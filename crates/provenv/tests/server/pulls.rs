@@ -32,9 +32,14 @@ fn a_pull_asks_for_the_build_and_is_told_when_to_come_back() {
     let Some(team) = start(folder.path(), "1") else { return };
     let index = serve(&Index::new().add(Wheel::new("tea", "1")));
     register(&team.owner, &definition(&index, "tea", &["tea"]));
-    let reader = team.user("ben", Some("reader"));
+    let (reader, ann) = (team.user("ben", Some("reader")), team.user("ann", Some("contributor")));
     let path = "/v2/default/tea/manifests/1";
-    // A client goes where it is sent, until there is no more patience.
+    // Whoever only reads has nothing built, and hears who may.
+    let answer = reader.get(path).fails(404, "MANIFEST_UNKNOWN");
+    assert!(answer.text().contains("contributor"), "{}", answer.text());
+    assert_eq!(jobs(&team), [] as [Value; 0]);
+    assert_eq!(ann.head(path).status, 307);
+    // They wait with those who asked. A client goes where it is sent, until there is no more patience.
     let mut place = path.to_owned();
     let mut legs = 0;
     let last = loop {
@@ -53,7 +58,7 @@ fn a_pull_asks_for_the_build_and_is_told_when_to_come_back() {
     assert_eq!(reader.head(path).status, 307);
     let waiting = jobs(&team);
     assert_eq!(waiting.len(), 1, "{waiting:?}");
-    assert_eq!((&waiting[0]["created_by"], &waiting[0]["priority"]), (&json!("ben"), &json!(10)));
+    assert_eq!((&waiting[0]["created_by"], &waiting[0]["priority"]), (&json!("ann"), &json!(0)));
     // Nothing is built for what is not there, or not for them.
     for (client, path) in [
         (&reader, "/v2/default/tea/manifests/7"),
@@ -124,7 +129,7 @@ fn skopeo_and_podman_wait_for_the_build() {
     for name in ["tea", "cup"] {
         register(&team.owner, &definition(&index, name, &[name]));
     }
-    let credentials = format!("ann:{}", team.token("ann", Some("reader")));
+    let credentials = format!("ann:{}", team.token("ann", Some("contributor")));
     let address = team.owner.address.to_string();
     let client = |program: &str, arguments: &[&str]| {
         let mut command = Command::new(program);

@@ -1,7 +1,8 @@
 //! Tokens that may less than their user.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::client::Client;
 use super::team::{DEFAULT, Team, post, problem, put};
 
 #[test]
@@ -54,6 +55,59 @@ fn a_token_may_be_for_less_than_its_user() {
         404,
         "workspace-not-found",
     );
+}
+
+#[test]
+fn a_token_with_an_end_makes_none_that_outlives_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path());
+    let ann = team.user("ann", Some("owner"));
+    let make = |client: &Client, asked: Value| {
+        let made = post(client, "/api/v1/tokens", &asked).is(201).json();
+        (team.with(made["secret"].as_str().unwrap()), made)
+    };
+    let (week, made) = make(&ann, json!({ "expires_in_days": 7 }));
+    // To the microsecond, as it is kept.
+    let listed = ann.get("/api/v1/tokens").is(200).json();
+    let end = &listed["tokens"].as_array().unwrap().iter().find(|one| one["id"] == made["id"]).unwrap()["expires_at"];
+    // As long as it, if nobody says how long; shorter, if somebody does; never longer.
+    let (child, of_child) = make(&week, json!({ "note": "child" }));
+    assert_eq!(of_child["expires_at"], *end);
+    let (day, of_day) = make(&week, json!({ "expires_in_days": 1 }));
+    assert!(of_day["expires_at"].as_str().unwrap() < end.as_str().unwrap(), "{of_day}");
+    problem(post(&week, "/api/v1/tokens", &json!({ "expires_in_days": 8 })), 403, "expiry-too-late");
+    problem(post(&day, "/api/v1/tokens", &json!({ "expires_in_days": 2 })), 403, "expiry-too-late");
+    let (grandchild, _) = make(&child, json!({ "role": "reader" }));
+    // One for less, without an end: what it makes is for less as well, and ends with it.
+    let (less, of_less) = make(&ann, json!({ "role": "contributor" }));
+    let (lesser, _) = make(&less, json!({ "role": "reader" }));
+    // What is for all that somebody may, and for ever, is not tied to what made it.
+    let (other, _) = make(&ann, json!({ "note": "other" }));
+
+    let all = [&week, &child, &day, &grandchild, &less, &lesser, &other];
+    let hold = |hold: [bool; 7]| {
+        for (client, holds) in all.into_iter().zip(hold) {
+            let answer = client.get("/api/v1/whoami");
+            assert_eq!(answer.status, if holds { 200 } else { 401 }, "{}", answer.text());
+        }
+    };
+    hold([true; 7]);
+    let revoke =
+        |made: &Value| ann.delete(&format!("/api/v1/tokens/{}", made["id"].as_str().unwrap())).is(204);
+    revoke(&of_child);
+    hold([true, false, true, false, true, true, true]);
+    revoke(&made);
+    hold([false, false, false, false, true, true, true]);
+    revoke(&of_less);
+    hold([false, false, false, false, false, false, true]);
+    // Each end is written down, with what it came of.
+    let entries = team.owner.get("/audit/entries?action=token.revoke").is(200).json();
+    let entries = entries["entries"].as_array().unwrap().clone();
+    assert_eq!(entries.len(), 6, "{entries:?}");
+    let with_child = |entry: &&Value| entry["entry"]["details"]["parent"] == of_child["id"];
+    assert_eq!(entries.iter().filter(with_child).count(), 1, "{entries:?}");
+    let own = |entry: &&Value| entry["entry"]["details"]["token"] == of_less["id"];
+    assert_eq!(entries.iter().filter(own).count(), 1, "{entries:?}");
 }
 
 #[test]

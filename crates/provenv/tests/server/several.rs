@@ -1,13 +1,16 @@
 //! Several servers on one PostgreSQL and one folder.
 
+use std::sync::Barrier;
+
 use nix::sys::signal::Signal;
 use provenv_testing::pypi::{Index, Wheel};
 use serde_json::json;
 
 use super::builds::{ended, register};
+use super::client::{Answer, Client};
 use super::support::postgres::Postgres;
 use super::support::{Done, definition, fill, serve};
-use super::team::{DEFAULT, Team, post, put, server};
+use super::team::{DEFAULT, Team, post, problem, put, server};
 
 #[test]
 fn what_one_server_knows_all_know() {
@@ -52,6 +55,107 @@ fn what_one_server_knows_all_know() {
     );
     let schemas: Vec<&str> = schemas.lines().collect();
     assert_eq!(schemas, ["provenv__server", "provenv_default", "provenv_vision"]);
+}
+
+/// Asks both servers at once, several times each.
+fn at_once<T: Send>(clients: &[Client], ask: impl Fn(usize, &Client) -> T + Sync) -> Vec<T> {
+    let begin = Barrier::new(clients.len());
+    std::thread::scope(|scope| {
+        let (begin, ask) = (&begin, &ask);
+        let asking = clients.iter().enumerate().map(|(number, client)| {
+            scope.spawn(move || {
+                begin.wait();
+                ask(number, client)
+            })
+        });
+        let asking: Vec<_> = asking.collect();
+        asking.into_iter().map(|one| one.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn what_is_asked_of_two_servers_at_once_is_done_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("team");
+    let Some(()) = fill(&root.join("workspaces/default")) else { return };
+    let Some(postgres) = Postgres::start() else { return };
+    let url = postgres.url();
+    let variables = [("PROVENV_SERVER_DATABASE", &*url), ("PROVENV_CATALOGUE_SCHEMA", "provenv")];
+    let first = Team::start_with(&root, &["--workers", "0"], "", &variables);
+    let token = first.served["owner_token"].as_str().unwrap().to_owned();
+    let second = Team::start_with(&root, &["--workers", "0"], &token, &variables);
+    let clients: Vec<Client> = (0..6).map(|number| [&first, &second][number % 2].with(&token)).collect();
+    let (owner, other) = (&clients[0], &clients[1]);
+    let json_headers = [("Content-Type", "application/json")];
+
+    // One tag, many changes: one is made, and the others hear that they come too late.
+    let index = serve(&Index::new().add(Wheel::new("tea", "1")));
+    let version = register(owner, &definition(&index, "tea", &["tea"]));
+    for round in 0..6 {
+        let tag = owner.get(&version).is(200).must("ETag").to_owned();
+        let answers = at_once(&clients, |number, client| {
+            let change = json!({ "tags": { "cup": format!("{round}-{number}") } }).to_string();
+            client.with("If-Match", &tag).send("PATCH", &version, &json_headers, change.as_bytes())
+        });
+        let (made, late): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+        assert_eq!(made.len(), 1, "{:?}", late.iter().map(Answer::text).collect::<Vec<_>>());
+        for answer in late {
+            problem(answer, 412, "changed-meanwhile");
+        }
+        // What was made is what is there, with the tag that came along.
+        let now = other.get(&version).is(200);
+        assert_eq!(now.must("ETag"), made[0].must("ETag"));
+        assert_eq!(now.json()["environment"]["tags"], made[0].json()["environment"]["tags"]);
+    }
+    let history = owner.get(&format!("{DEFAULT}/environments/tea/history?limit=500")).is(200).json();
+    let changes = history["changes"].as_array().unwrap();
+    assert_eq!(changes.iter().filter(|change| change["change"] == "tag").count(), 6, "{changes:?}");
+    // What happens to another version says nothing about this one.
+    let tag = owner.get(&version).is(200).must("ETag").to_owned();
+    let with_variable = definition(&index, "tea", &["tea"]) + "environment_variables: { CUP: big }\n";
+    let later = register(owner, &with_variable);
+    post(owner, &format!("{later}/archive"), &json!({})).is(200);
+    let change = json!({ "description": "hot" }).to_string();
+    let weak = other.with("If-Match", &format!("\"other\", W/{tag}"));
+    problem(weak.send("PATCH", &version, &json_headers, change.as_bytes()), 412, "changed-meanwhile");
+    let strong = other.with("If-Match", "\"other\"").with("If-Match", &tag);
+    strong.send("PATCH", &version, &json_headers, change.as_bytes()).is(200);
+    other.with("If-Match", "*").send("PATCH", &version, &json_headers, change.as_bytes()).is(200);
+
+    // One key, one token, whichever server was asked: the others hear that it was made.
+    for round in 0..4 {
+        let note = format!("key {round}");
+        let answers = at_once(&clients, |_, client| {
+            post(&client.with("Idempotency-Key", &note), "/api/v1/tokens", &json!({ "note": note })).status
+        });
+        assert_eq!(answers.iter().filter(|status| **status == 201).count(), 1, "{answers:?}");
+        assert!(answers.iter().all(|status| matches!(status, 201 | 409)), "{answers:?}");
+        let tokens = other.get("/api/v1/tokens").is(200).json();
+        let made = tokens["tokens"].as_array().unwrap().iter().filter(|token| token["note"] == *note);
+        assert_eq!(made.count(), 1, "{tokens}");
+    }
+    // One key, one answer.
+    let answers = at_once(&clients, |_, client| {
+        let client = client.with("Idempotency-Key", "a workspace");
+        let answer = post(&client, "/api/v1/workspaces", &json!({ "name": "vision" }));
+        (answer.status, answer.text())
+    });
+    assert!(answers.iter().all(|answer| *answer == answers[0] && answer.0 == 201), "{answers:?}");
+
+    // A role that one took away is gone at the other at once, and so is a token.
+    let made = post(owner, "/api/v1/tokens", &json!({ "user": "ann" })).is(201).json();
+    let ann = second.with(made["secret"].as_str().unwrap());
+    let member = format!("{DEFAULT}/members/ann");
+    for _ in 0..3 {
+        put(owner, &member, &json!({ "role": "contributor" })).is(200);
+        ann.post(&format!("{version}/build"), b"").is(202);
+        put(owner, &member, &json!({ "role": "reader" })).is(200);
+        problem(ann.post(&format!("{version}/build"), b""), 403, "role-too-low");
+        owner.delete(&member).is(204);
+        problem(ann.get(&version), 404, "workspace-not-found");
+    }
+    owner.delete(&format!("/api/v1/tokens/{}", made["id"].as_str().unwrap())).is(204);
+    problem(ann.get("/api/v1/whoami"), 401, "token-needed");
 }
 
 #[test]

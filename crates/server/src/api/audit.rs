@@ -11,7 +11,7 @@ use provenv_ledger::{Entry, Hash, Node, Range, Tile};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::sent::{Asked, At, limit, tagged};
+use super::sent::{Asked, At, Whole, limit, tagged};
 use crate::audit::{damaged, over};
 use crate::database::{AuditFilter, AuditRow};
 use crate::problem::{Problem, Result};
@@ -55,7 +55,8 @@ pub struct Filter {
     #[param(example = "environment.register")]
     action: Option<String>,
     /// The `next` of the part before.
-    before: Option<u64>,
+    #[param(value_type = Option<u64>, maximum = 9_223_372_036_854_775_807_i64)]
+    before: Option<Whole>,
     /// At most so many, 1 to 500; 50 if not said.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
@@ -169,7 +170,8 @@ pub async fn of_workspace(
 
 async fn list(server: &Server, workspace: Option<String>, filter: Filter) -> Result<Json<AuditEntries>> {
     let limit = limit(filter.limit)?;
-    let filter = AuditFilter { workspace, by: filter.by, action: filter.action, before: filter.before };
+    let before = filter.before.map(|before| before.0);
+    let filter = AuditFilter { workspace, by: filter.by, action: filter.action, before };
     let rows = server.database.audit_entries(&filter, limit).await?;
     let nodes: Vec<Node> = rows.iter().rev().map(|row| Node { level: 0, place: row.number }).collect();
     let hashes = server.database.audit_nodes(&nodes).await?;

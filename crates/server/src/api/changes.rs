@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::environments::VersionBody;
 use super::record::named;
-use super::sent::{Asked, At, Sent, limit, tag_of};
+use super::sent::{Asked, At, Sent, limit, tag_of, to_json};
 use crate::access::Caller;
 use crate::database::{Action, Deed};
 use crate::problem::{Problem, Result};
@@ -107,18 +107,7 @@ pub async fn update(
     Sent(update): Sent<Update>,
 ) -> Result<Response> {
     let opened = server.workspace(&workspace).await?;
-    // From the comparison to the change.
-    let _turn = server.changing.lock().await;
     let reference = reference(&opened, &name, &version).await?;
-    if let Some(wanted) = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok()) {
-        let now = VersionBody::from(opened.workspace.version_details(&name, &version).await?);
-        let tag = tag_of(&serde_json::to_vec(&now).map_err(|error| Problem::fault(&error))?);
-        if wanted.trim() != "*" && !wanted.split(',').any(|one| one.trim() == tag) {
-            let detail = format!("`{reference}` was changed since it was shown with that tag");
-            return Err(Problem::new(StatusCode::PRECONDITION_FAILED, "changed-meanwhile", detail)
-                .hint("GET it again, and decide anew"));
-        }
-    }
     let mut deed = Deed::new(&caller.user, Action::Update, &reference).within(&workspace);
     for (name, value) in &update.tags {
         deed = deed.with(&format!("tag {name}"), value);
@@ -134,12 +123,29 @@ pub async fn update(
         tags: update.tags.into_iter().collect(),
         remove_tags: update.remove_tags,
     };
-    let updated = opened.workspace.update_environment(&reference, &update, &caller.user).await;
+    let updated = match Wanted::of(&headers)? {
+        None => opened.workspace.update_environment(&reference, &update, &caller.user).await,
+        Some(wanted) => loop {
+            // The number first: whatever changes after it is noticed by the catalogue, and compared again.
+            let last_change = opened.workspace.last_change(&name).await?;
+            let now = VersionBody::from(opened.workspace.version_details(&name, &version).await?);
+            if !wanted.is(&tag_of(&to_json(&now)?)) {
+                let detail = format!("`{reference}` was changed since it was shown with that tag");
+                return Err(Problem::new(StatusCode::PRECONDITION_FAILED, "changed-meanwhile", detail)
+                    .hint("GET it again, and decide anew"));
+            }
+            let (workspace, who) = (&opened.workspace, &caller.user);
+            let done = workspace.update_environment_since(&reference, &update, last_change, who).await;
+            if let Some(done) = done.transpose() {
+                break done;
+            }
+        },
+    };
     let updated = updated.map_err(of_change)?;
     server.record(&deed).await?;
     tracing::info!(by = caller.user, workspace, reference, changes = updated.changes, "updated a version");
     let body = UpdatedBody { changes: updated.changes, version: updated.environment.into() };
-    let tag = tag_of(&serde_json::to_vec(&body.version).map_err(|error| Problem::fault(&error))?);
+    let tag = tag_of(&to_json(&body.version)?);
     let mut response = Json(body).into_response();
     if let Ok(tag) = HeaderValue::try_from(tag) {
         response.headers_mut().insert(header::ETAG, tag);
@@ -267,6 +273,25 @@ pub async fn history(
     let next =
         (changes.len() == limit as usize).then(|| changes.last().map(|change| change.number)).flatten();
     Ok(Json(History { changes, next }))
+}
+
+/// What `If-Match` says: any of these tags, or whatever there is.
+struct Wanted(Vec<String>);
+
+impl Wanted {
+    fn of(headers: &HeaderMap) -> Result<Option<Self>> {
+        let mut tags = Vec::new();
+        for value in headers.get_all(header::IF_MATCH) {
+            let text =
+                value.to_str().map_err(|_| Problem::bad("if-match-invalid", "`If-Match` is no text"))?;
+            tags.extend(text.split(',').map(|one| one.trim().to_owned()));
+        }
+        Ok((!tags.is_empty()).then_some(Self(tags)))
+    }
+
+    fn is(&self, tag: &str) -> bool {
+        self.0.iter().any(|one| one == "*" || one == tag)
+    }
 }
 
 /// A version as use cases name it. It is looked up first, by the catalogue's rules: what is not registered names nothing.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::environments::not_locked;
-use super::sent::{Asked, At, limit};
+use super::sent::{Asked, At, json, limit};
 use crate::access::Caller;
 use crate::database::{Job, JobStatus, NewJob};
 use crate::problem::{Problem, Result};
@@ -68,12 +68,7 @@ pub async fn build(
     At((workspace, name, version)): At<(String, String, String)>,
     body: Bytes,
 ) -> Result<Response> {
-    let asked: AskedBuild = if body.is_empty() {
-        AskedBuild::default()
-    } else {
-        let parsed = serde_json::from_slice(&body);
-        parsed.map_err(|error| Problem::bad("body-invalid", format!("the body cannot be used: {error}")))?
-    };
+    let asked: AskedBuild = if body.is_empty() { AskedBuild::default() } else { json(&body)? };
     if !(-100..=100).contains(&asked.priority) {
         return Err(Problem::bad("priority-invalid", "a priority is from -100 to 100"));
     }

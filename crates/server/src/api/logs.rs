@@ -7,16 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::{Stream, StreamExt as _, stream};
-use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use utoipa::IntoParams;
 
 use super::jobs::find_job;
-use super::sent::{Asked, At};
+use super::sent::{Asked, At, From, text};
 use crate::access::Caller;
 use crate::database::Job;
 use crate::limits::Slot;
@@ -29,15 +27,6 @@ const PART: u64 = 256 * 1024;
 const PACE: Duration = Duration::from_millis(200);
 /// Where the part that was asked for ends.
 const OFFSET: HeaderName = HeaderName::from_static("x-provenv-next-offset");
-
-/// Where to begin.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct From {
-    /// How many bytes to leave out; none, if not said.
-    offset: Option<u64>,
-}
 
 /// A part of the log, from an offset on. The header `X-Provenv-Next-Offset` says where the next part begins.
 #[utoipa::path(get, path = "/api/v1/workspaces/{workspace}/jobs/{id}/log", tag = "builds",
@@ -52,11 +41,10 @@ pub async fn log(
     Asked(from): Asked<From>,
 ) -> Result<Response> {
     let job = find_job(&server, &workspace, &id).await?;
-    let offset = from.offset.unwrap_or(0);
+    let offset = from.offset.0;
     let bytes = read(path(&server, &job), offset).await.map_err(|error| Problem::fault(&error))?;
-    let next = offset + bytes.len() as u64;
-    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    Ok(([(header::CONTENT_TYPE, kind), (OFFSET, HeaderValue::from(next))], bytes).into_response())
+    let next = HeaderValue::from(offset + bytes.len() as u64);
+    Ok(([(OFFSET, next)], text(bytes)).into_response())
 }
 
 /// The log as it is written, as server-sent events: `line`s, whose identifiers are offsets, and at the end one `job` with the
@@ -78,9 +66,10 @@ pub async fn events(
     let offset = match headers.get("last-event-id") {
         Some(value) => {
             let offset = value.to_str().ok().and_then(|text| text.parse().ok());
+            let offset = offset.filter(|offset| i64::try_from(*offset).is_ok());
             offset.ok_or_else(|| Problem::bad("offset-invalid", "`Last-Event-ID` is no offset of a log"))?
         }
-        None => from.offset.unwrap_or(0),
+        None => from.offset.0,
     };
     let slot = server.limits.follow(&caller.user)?;
     let following = Following { path: path(&server, &job), server, job, offset, is_over: false, _slot: slot };
@@ -162,8 +151,12 @@ async fn read(path: PathBuf, offset: u64) -> io::Result<Vec<u8>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    file.seek(io::SeekFrom::Start(offset)).await?;
     let mut bytes = Vec::new();
+    // No file system takes every number as a place in a file.
+    if offset >= file.metadata().await?.len() {
+        return Ok(bytes);
+    }
+    file.seek(io::SeekFrom::Start(offset)).await?;
     file.take(PART).read_to_end(&mut bytes).await?;
     Ok(bytes)
 }

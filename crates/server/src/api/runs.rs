@@ -5,16 +5,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use provenv_workspace::{RemoteRun, ReportedRun, RunNow, RunStatus};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::changes::of_change;
-use super::sent::{Asked, At, Sent, limit};
+use super::sent::{Asked, At, From, Sent, limit, text};
 use crate::access::Caller;
-use crate::database::{Action, Deed};
+use crate::database::Action;
 use crate::problem::{Problem, Result};
 use crate::state::Server;
 
@@ -38,16 +38,6 @@ pub struct Part {
     /// At most so many, 1 to 500; 50 if not said.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
-}
-
-/// Where to begin.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct From {
-    /// How many bytes come before; none, if not said.
-    #[serde(default)]
-    offset: u64,
 }
 
 /// Lists runs, newest first.
@@ -81,7 +71,7 @@ pub async fn run(
     Ok(Json(opened.workspace.run_details(&id).await?.into()))
 }
 
-/// Says that a run begins on a machine elsewhere.
+/// Says that a run begins on a machine elsewhere. The same may be said again, where the answer was not heard.
 #[utoipa::path(post, path = "/api/v1/workspaces/{workspace}/runs", tag = "runs",
     params(("workspace" = String, Path)), request_body = Object,
     extensions(("x-provenv-role" = json!("contributor"))),
@@ -94,18 +84,21 @@ pub async fn begin(
     Sent(run): Sent<ReportedRun>,
 ) -> Result<(StatusCode, Json<RemoteRun>)> {
     let opened = server.workspace(&workspace).await?;
-    opened.workspace.report_run(&run, &caller.user).await.map_err(of_change)?;
-    let deed = Deed::new(&caller.user, Action::RunBegin, &run.id).within(&workspace);
-    server.record(&deed.with("environment", &run.environment)).await?;
-    tracing::info!(by = caller.user, workspace, run = run.id, environment = run.environment, "a run began");
+    let is_new = opened.workspace.report_run(&run, &caller.user).await.map_err(of_change)?;
+    let (id, environment) = (&run.id, &run.environment);
+    let begun = (&*workspace, Action::RunBegin, &**id);
+    server.database.record_first(&caller.user, begun, ("environment", environment)).await?;
+    tracing::info!(by = caller.user, workspace, run = id, environment, is_new, "a run began");
     Ok((StatusCode::CREATED, Json(opened.workspace.run_details(&run.id).await?.into())))
 }
 
-/// Says that a run goes on, at least every five minutes, or how it ended. Only whoever began it does.
+/// Says that a run goes on, at least every five minutes, or how it ended, which it does once. Only whoever began it does.
 #[utoipa::path(patch, path = "/api/v1/workspaces/{workspace}/runs/{id}", tag = "runs",
     params(("workspace" = String, Path), ("id" = String, Path)), request_body = Object,
     extensions(("x-provenv-role" = json!("contributor"))),
     responses((status = 200, body = Object),
+        (status = 409, description = "It ended, and otherwise than is told now", body = Problem,
+            content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn tell(
     State(server): State<Arc<Server>>,
@@ -116,8 +109,8 @@ pub async fn tell(
     let opened = server.workspace(&workspace).await?;
     opened.workspace.hear_of_run(&id, &now, &caller.user).await.map_err(of_change)?;
     if now.status != RunStatus::Running {
-        let deed = Deed::new(&caller.user, Action::RunEnd, &id).within(&workspace);
-        server.record(&deed.with("status", now.status.as_str())).await?;
+        let ended = (&*workspace, Action::RunEnd, &*id);
+        server.database.record_first(&caller.user, ended, ("status", now.status.as_str())).await?;
     }
     Ok(Json(opened.workspace.run_details(&id).await?.into()))
 }
@@ -134,17 +127,16 @@ pub async fn log(
     Asked(from): Asked<From>,
 ) -> Result<Response> {
     let opened = server.workspace(&workspace).await?;
-    let part = opened.workspace.run_log_part(&id, from.offset).await?;
-    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    Ok(([(header::CONTENT_TYPE, kind)], part).into_response())
+    Ok(text(opened.workspace.run_log_part(&id, from.offset.0).await?))
 }
 
-/// Keeps a part of a run's log. Only whoever began the run does.
+/// Keeps a part of a run's log, while it runs. Only whoever began the run does.
 #[utoipa::path(put, path = "/api/v1/workspaces/{workspace}/runs/{id}/log", tag = "runs",
     params(("workspace" = String, Path), ("id" = String, Path), From),
     request_body(content = String, content_type = "application/octet-stream"),
     extensions(("x-provenv-role" = json!("contributor"))),
     responses((status = 204),
+        (status = 409, description = "It ended", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn keep_log(
     State(server): State<Arc<Server>>,
@@ -154,6 +146,6 @@ pub async fn keep_log(
     part: Bytes,
 ) -> Result<StatusCode> {
     let opened = server.workspace(&workspace).await?;
-    opened.workspace.keep_run_log(&id, from.offset, &part, &caller.user).await.map_err(of_change)?;
+    opened.workspace.keep_run_log(&id, from.offset.0, &part, &caller.user).await.map_err(of_change)?;
     Ok(StatusCode::NO_CONTENT)
 }

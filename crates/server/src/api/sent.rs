@@ -1,13 +1,15 @@
 //! What clients send, taken apart; what is wrong with it is said as a problem.
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use provenv_definition::Digest;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use provenv_workspace::has_nul;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::IntoParams;
 
 use crate::problem::{Problem, Result};
 
@@ -36,12 +38,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
             };
             Problem::new(rejection.status(), code, rejection.body_text())
         })?;
-        let parsed = serde_json::from_slice(&bytes);
-        Ok(Self(
-            parsed
-                .map_err(|error| Problem::bad("body-invalid", format!("the body cannot be used: {error}")))?,
-        ))
+        Ok(Self(json(&bytes)?))
     }
+}
+
+/// A body in JSON, taken apart.
+pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    let parsed = serde_json::from_slice(body);
+    let parsed =
+        parsed.map_err(|error| Problem::bad("body-invalid", format!("the body cannot be used: {error}")))?;
+    if has_nul(body) {
+        return Err(Problem::bad("body-invalid", "a text in the body has the character U+0000")
+            .hint("take it out: not every database keeps it"));
+    }
+    Ok(parsed)
 }
 
 /// Parameters of the query.
@@ -107,6 +117,37 @@ pub fn limit(asked: Option<u32>) -> Result<u32> {
     }
 }
 
+/// A number or a place that databases and files can have: below 2^63. Descriptions say so with `maximum`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Whole(pub u64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u64::deserialize(deserializer)?;
+        if i64::try_from(number).is_err() {
+            return Err(D::Error::custom(format!("{number} is more than {}", i64::MAX)));
+        }
+        Ok(Self(number))
+    }
+}
+
+/// Where a part of a log begins.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct From {
+    /// How many bytes come before; none, if not said.
+    #[param(value_type = Option<u64>, maximum = 9_223_372_036_854_775_807_i64)]
+    #[serde(default)]
+    pub offset: Whole,
+}
+
+/// Text as it stands: a part of a log.
+pub fn text(part: impl Into<Body>) -> Response {
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    ([(header::CONTENT_TYPE, kind)], part.into()).into_response()
+}
+
 /// The tag of a text.
 pub fn tag_of(body: &[u8]) -> String {
     format!("\"{}\"", Digest::of(body).hex())
@@ -133,6 +174,10 @@ pub fn tagged(headers: &HeaderMap, body: Vec<u8>, kind: &'static str, never_chan
 
 /// A value in JSON, with its tag.
 pub fn tagged_json(headers: &HeaderMap, value: &impl Serialize) -> Result<Response> {
-    let body = serde_json::to_vec(value).map_err(|error| Problem::fault(&error))?;
-    Ok(tagged(headers, body, "application/json", false))
+    Ok(tagged(headers, to_json(value)?, "application/json", false))
+}
+
+/// A value in JSON, as it is sent and as its tag is of.
+pub fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|error| Problem::fault(&error))
 }

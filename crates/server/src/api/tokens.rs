@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::members::check_user;
 use super::sent::{At, Sent};
-use crate::access::Caller;
+use crate::access::{Caller, unauthorized};
 use crate::again::Secret;
 use crate::database::{NewToken, Role, Scope, Token};
 use crate::problem::{Problem, Result};
@@ -34,7 +34,7 @@ pub struct AskedToken {
     #[serde(default)]
     #[schema(example = "laptop", max_length = 200)]
     note: String,
-    /// After how many days it ends by itself; never, if not said.
+    /// After how many days it ends by itself; if not said, never, or with the token that it is asked with.
     #[schema(minimum = 1, maximum = 3650)]
     expires_in_days: Option<u32>,
     /// The workspace that it is to be for alone.
@@ -54,7 +54,8 @@ pub async fn list(State(server): State<Arc<Server>>, caller: Caller) -> Result<J
     Ok(Json(Tokens { tokens }))
 }
 
-/// Makes a token. Its secret is in the answer, and nowhere after that.
+/// Makes a token. Its secret is in the answer, and nowhere after that. Asked for with a token that is for less than its user, or for
+/// a while, it is for no more and no longer, and ends when that one is revoked.
 #[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", request_body = AskedToken,
     extensions(("x-provenv-role" = json!("user"))),
     responses((status = 201, body = NewToken),
@@ -77,19 +78,20 @@ pub async fn make(
     if asked.note.chars().count() > 200 {
         return Err(Problem::bad("note-too-long", "the note has more than 200 characters"));
     }
-    let expires_at = match asked.expires_in_days {
+    // A session that the provider began is nobody's token.
+    let parent = match &caller.identity.token {
+        Some(id) => Some(server.database.token(id).await?.ok_or_else(unauthorized)?),
         None => None,
-        Some(days @ 1..=3650) => {
-            Some(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * i64::from(days)))
-        }
-        Some(days) => {
-            return Err(Problem::bad(
-                "expiry-invalid",
-                format!("a token holds 1 to 3650 days, and not {days}"),
-            ));
-        }
     };
-    let token = server.database.make_token(&user, &asked.note, &scope, expires_at, &caller.user).await?;
+    let expires_at = expiry(asked.expires_in_days, parent.as_ref().and_then(|parent| parent.expires_at))?;
+    let (database, by) = (&server.database, &caller.user);
+    let token = match &parent {
+        Some(parent) => {
+            let made = database.make_token_with(parent, (&user, &asked.note), &scope, expires_at, by).await?;
+            made.ok_or_else(unauthorized)?
+        }
+        None => database.make_token(&user, &asked.note, &scope, expires_at, by).await?,
+    };
     tracing::info!(by = caller.user, user, token = token.token.id, "made a token");
     Ok((StatusCode::CREATED, Extension(Secret), Json(token)))
 }
@@ -117,6 +119,22 @@ pub async fn revoke(
     }
     tracing::info!(by = caller.user, token = id, "revoked a token");
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// When a token is to end: no later than the one that it is asked with.
+fn expiry(days: Option<u32>, most: Option<jiff::Timestamp>) -> Result<Option<jiff::Timestamp>> {
+    let Some(days) = days else { return Ok(most) };
+    if !(1..=3650).contains(&days) {
+        let detail = format!("a token holds 1 to 3650 days, and not {days}");
+        return Err(Problem::bad("expiry-invalid", detail));
+    }
+    let wanted = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * i64::from(days));
+    if let Some(most) = most.filter(|most| wanted > *most) {
+        let detail = format!("a token that ends at {most:.0} makes none that ends later");
+        return Err(Problem::new(StatusCode::FORBIDDEN, "expiry-too-late", detail)
+            .hint("leave the days out, and it ends at the same time; or ask with another token"));
+    }
+    Ok(Some(wanted))
 }
 
 /// What a token is to be for. It may not be more than what it is asked with.

@@ -363,8 +363,7 @@ impl Database {
         .await?;
         let is_ours = done.rows_affected() > 0;
         if is_ours {
-            let worker = claimed.job.worker.as_deref().unwrap_or_default();
-            let mut deed = deed(worker, Action::BuildEnd, &claimed.job).with("status", status);
+            let mut deed = ended(claimed, status);
             if let Some(image) = image {
                 deed = deed.with("image", image);
             }
@@ -374,12 +373,17 @@ impl Database {
         Ok(is_ours)
     }
 
-    /// Gives a job back to be taken again, after a while where something was wrong.
-    pub async fn give_back(&self, claimed: &Claimed, wait: Duration, why: Return) -> Result<()> {
-        sqlx::query(
-            "UPDATE jobs SET status = 'queued', worker = NULL, lease_until = NULL, not_before = $1,
+    /// Gives a job back to be taken again, after a while where something was wrong. One that nobody wants any more ends: says
+    /// whether it did.
+    pub async fn give_back(&self, claimed: &Claimed, wait: Duration, why: Return) -> Result<bool> {
+        let mut transaction = self.begin(&format!("job {}", claimed.job.id)).await?;
+        let row: Option<(i64,)> = sqlx::query_as(
+            "UPDATE jobs SET status = CASE cancel_asked WHEN 0 THEN 'queued' ELSE 'canceled' END,
+                             ended_at = CASE cancel_asked WHEN 0 THEN NULL ELSE $7 END,
+                             worker = CASE cancel_asked WHEN 0 THEN NULL ELSE worker END,
+                             lease_until = NULL, not_before = $1,
                              attempts = attempts - $2, failures = failures + $3, kills = kills + $4
-             WHERE id = $5 AND fence = $6 AND status = 'running'",
+             WHERE id = $5 AND fence = $6 AND status = 'running' RETURNING cancel_asked",
         )
         .bind(stamp(jiff::Timestamp::now() + wait))
         .bind(i64::from(why == Return::Stopped))
@@ -387,9 +391,15 @@ impl Database {
         .bind(i64::from(why == Return::Killed))
         .bind(&claimed.job.id)
         .bind(claimed.fence)
-        .execute(&self.pool)
+        .bind(now())
+        .fetch_optional(&mut *transaction)
         .await?;
-        Ok(())
+        let is_canceled = row.is_some_and(|(asked,)| asked != 0);
+        if is_canceled {
+            append(&mut transaction, &ended(claimed, JobStatus::Canceled)).await?;
+        }
+        transaction.commit().await?;
+        Ok(is_canceled)
     }
 
     /// Asks a job to stop: one that waits ends at once, one that runs is stopped by its worker. `by` is who asks.
@@ -413,6 +423,12 @@ impl Database {
         transaction.commit().await?;
         self.job(workspace, id).await
     }
+}
+
+/// How the worker of a job ended it.
+fn ended(claimed: &Claimed, status: JobStatus) -> Deed {
+    let worker = claimed.job.worker.as_deref().unwrap_or_default();
+    deed(worker, Action::BuildEnd, &claimed.job).with("status", status)
 }
 
 /// What somebody did about a job.
@@ -455,4 +471,50 @@ fn read(row: &Row) -> Result<Job> {
         started_at: time("started_at")?,
         ended_at: time("ended_at")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use provenv_definition::{Digest, Platform};
+    use provenv_workspace::ServerSettings;
+
+    use super::{JobStatus, NewJob, Return};
+    use crate::database::{AuditFilter, Database};
+
+    #[tokio::test]
+    async fn what_nobody_wants_any_more_is_not_given_back_to_the_queue() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path(), &ServerSettings::default()).await.unwrap();
+        database.begin_audit_log().await.unwrap();
+        let new = NewJob {
+            workspace: "default",
+            environment: "tea",
+            version: "1",
+            lock: Digest::of(b"lock"),
+            platform: Platform::default(),
+            priority: 0,
+            created_by: "ann",
+            image: None,
+        };
+        let (job, _) = database.ask_job(&new).await.unwrap();
+        // Its worker stops: another will have it.
+        let claimed = database.claim("one").await.unwrap().unwrap();
+        assert!(!database.give_back(&claimed, Duration::ZERO, Return::Stopped).await.unwrap());
+        // Its worker fails, having not heard yet that somebody asked it to stop.
+        let claimed = database.claim("two").await.unwrap().unwrap();
+        let asked = database.cancel_job("default", &job.id, "ann").await.unwrap().unwrap();
+        assert_eq!((asked.status, asked.cancel_asked), (JobStatus::Running, true));
+        assert!(database.give_back(&claimed, Duration::ZERO, Return::Failed).await.unwrap());
+        let after = database.job("default", &job.id).await.unwrap().unwrap();
+        assert_eq!(after.status, JobStatus::Canceled);
+        assert!(after.ended_at.is_some());
+        assert!(database.claim("three").await.unwrap().is_none());
+        let ends = AuditFilter { action: Some("build.end".to_owned()), ..AuditFilter::default() };
+        assert_eq!(database.audit_entries(&ends, 10).await.unwrap().len(), 1);
+        // Whoever asks again has a new one.
+        assert!(database.ask_job(&new).await.unwrap().1);
+        database.close().await;
+    }
 }

@@ -7,6 +7,7 @@ mod answers;
 mod audit;
 mod counts;
 mod jobs;
+mod once;
 mod people;
 mod secrets;
 mod sessions;
@@ -37,6 +38,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sign_in.sql"),
     include_str!("secrets.sql"),
     include_str!("workers.sql"),
+    include_str!("token_parents.sql"),
     include_str!("shares.sql"),
     include_str!("ended.sql"),
 ];

@@ -13,7 +13,7 @@ use sqlx::Row as _;
 use utoipa::ToSchema;
 
 use super::audit::{Action, Deed, append};
-use super::{Database, Result, Row, now, parse, stamp};
+use super::{Connection, Database, Result, Row, now, parse, stamp};
 
 /// What every token begins with, so that scanners for secrets know one.
 const MARK: &str = "pvt_";
@@ -139,6 +139,13 @@ const TURN: &str = "people";
 const COLUMNS: &str =
     "id, user_name, prefix, note, workspace, role, created_at, expires_at, revoked_at, used_at";
 
+impl Token {
+    /// Whether it is for less than its user may, or for a while.
+    fn is_limited(&self) -> bool {
+        self.workspace.is_some() || self.role.is_some() || self.expires_at.is_some()
+    }
+}
+
 impl Database {
     /// Makes a token for a user; `by` is who does.
     pub async fn make_token(
@@ -149,50 +156,47 @@ impl Database {
         expires_at: Option<jiff::Timestamp>,
         by: &str,
     ) -> Result<NewToken> {
-        let mut bytes = [0; 38];
-        random(&mut bytes).map_err(sqlx::Error::Io)?;
-        let secret = format!("{MARK}{}", BASE64_URL_SAFE_NO_PAD.encode(&bytes[..32]));
-        let token = Token {
-            id: hex::encode(&bytes[32..]),
-            user: user.to_owned(),
-            prefix: secret[..SHOWN].to_owned(),
-            note: note.to_owned(),
-            workspace: scope.workspace.clone(),
-            role: scope.role,
-            created_at: jiff::Timestamp::now(),
-            expires_at,
-            revoked_at: None,
-            used_at: None,
-        };
         let mut transaction = self.begin(TURN).await?;
-        sqlx::query(
-            "INSERT INTO tokens (id, user_name, digest, prefix, note, created_at, expires_at, workspace, role)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        )
-        .bind(&token.id)
-        .bind(user)
-        .bind(Digest::of(secret.as_bytes()).hex())
-        .bind(&token.prefix)
-        .bind(note)
-        .bind(stamp(token.created_at))
-        .bind(expires_at.map(stamp))
-        .bind(&scope.workspace)
-        .bind(scope.role.map(Role::as_str))
-        .execute(&mut *transaction)
-        .await?;
-        let mut deed = Deed::new(by, Action::TokenMake, user).with("token", &token.id).with("note", note);
-        if let Some(expires_at) = expires_at {
-            deed = deed.with("expires", expires_at);
-        }
-        if let Some(workspace) = &scope.workspace {
-            deed = deed.with("workspace", workspace);
-        }
-        if let Some(role) = scope.role {
-            deed = deed.with("role", role);
-        }
-        append(&mut transaction, &deed).await?;
+        let new = enter(&mut transaction, (user, note), scope, expires_at, (by, None)).await?;
         transaction.commit().await?;
-        Ok(NewToken { secret, token })
+        Ok(new)
+    }
+
+    /// The same with another token, which may be for less than its user or for a while: then the new one ends with it. `None` where
+    /// it has ended itself.
+    pub async fn make_token_with(
+        &self,
+        parent: &Token,
+        (user, note): (&str, &str),
+        scope: &Scope,
+        expires_at: Option<jiff::Timestamp>,
+        by: &str,
+    ) -> Result<Option<NewToken>> {
+        let mut transaction = self.begin(TURN).await?;
+        // In this turn nobody else ends it.
+        let holds: Option<(String,)> = sqlx::query_as(
+            "SELECT id FROM tokens WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
+        )
+        .bind(&parent.id)
+        .bind(now())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if holds.is_none() {
+            return Ok(None);
+        }
+        let parent = parent.is_limited().then_some(&*parent.id);
+        let new = enter(&mut transaction, (user, note), scope, expires_at, (by, parent)).await?;
+        transaction.commit().await?;
+        Ok(Some(new))
+    }
+
+    /// A token by its identifier.
+    pub async fn token(&self, id: &str) -> Result<Option<Token>> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM tokens WHERE id = $1")))
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(read).transpose()
     }
 
     /// Whose token it is, if it holds.
@@ -234,7 +238,7 @@ impl Database {
         rows.iter().map(read).collect()
     }
 
-    /// Ends a token; `user` says whose it must be, and `by` who ends it. Says whether there was one.
+    /// Ends a token, and those that end with it; `user` says whose it must be, and `by` who ends it. Says whether there was one.
     pub async fn revoke(&self, id: &str, user: Option<&str>, by: &str) -> Result<bool> {
         let mut transaction = self.begin(TURN).await?;
         let found: Option<(String, Option<String>)> = sqlx::query_as(
@@ -246,12 +250,21 @@ impl Database {
         .await?;
         let Some((whose, revoked_at)) = found else { return Ok(false) };
         if revoked_at.is_none() {
-            sqlx::query("UPDATE tokens SET revoked_at = $1 WHERE id = $2")
-                .bind(now())
-                .bind(id)
-                .execute(&mut *transaction)
-                .await?;
-            append(&mut transaction, &Deed::new(by, Action::TokenRevoke, whose).with("token", id)).await?;
+            end(&mut transaction, id, Deed::new(by, Action::TokenRevoke, whose)).await?;
+        }
+        // What was made with it, and with that: one that ended by itself has none that goes on.
+        let mut ended = vec![id.to_owned()];
+        while let Some(parent) = ended.pop() {
+            let children: Vec<(String, String)> =
+                sqlx::query_as("SELECT id, user_name FROM tokens WHERE parent = $1 AND revoked_at IS NULL")
+                    .bind(&parent)
+                    .fetch_all(&mut *transaction)
+                    .await?;
+            for (child, whose) in children {
+                let deed = Deed::new(by, Action::TokenRevoke, whose).with("parent", &parent);
+                end(&mut transaction, &child, deed).await?;
+                ended.push(child);
+            }
         }
         transaction.commit().await?;
         Ok(true)
@@ -373,6 +386,72 @@ impl Database {
             sqlx::query_as("SELECT name FROM workspaces ORDER BY name").fetch_all(&self.pool).await?;
         Ok(rows.into_iter().map(|(name,)| name).collect())
     }
+}
+
+/// Ends a token.
+async fn end(connection: &mut Connection, id: &str, deed: Deed) -> Result<()> {
+    sqlx::query("UPDATE tokens SET revoked_at = $1 WHERE id = $2")
+        .bind(now())
+        .bind(id)
+        .execute(&mut *connection)
+        .await?;
+    append(connection, &deed.with("token", id)).await
+}
+
+/// Enters a new token. `by` made it, with the token `parent` where it ends with that.
+async fn enter(
+    connection: &mut Connection,
+    (user, note): (&str, &str),
+    scope: &Scope,
+    expires_at: Option<jiff::Timestamp>,
+    (by, parent): (&str, Option<&str>),
+) -> Result<NewToken> {
+    let mut bytes = [0; 38];
+    random(&mut bytes).map_err(sqlx::Error::Io)?;
+    let secret = format!("{MARK}{}", BASE64_URL_SAFE_NO_PAD.encode(&bytes[..32]));
+    let token = Token {
+        id: hex::encode(&bytes[32..]),
+        user: user.to_owned(),
+        prefix: secret[..SHOWN].to_owned(),
+        note: note.to_owned(),
+        workspace: scope.workspace.clone(),
+        role: scope.role,
+        created_at: jiff::Timestamp::now(),
+        expires_at,
+        revoked_at: None,
+        used_at: None,
+    };
+    sqlx::query(
+        "INSERT INTO tokens (id, user_name, digest, prefix, note, created_at, expires_at, workspace, role, parent)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(&token.id)
+    .bind(user)
+    .bind(Digest::of(secret.as_bytes()).hex())
+    .bind(&token.prefix)
+    .bind(note)
+    .bind(stamp(token.created_at))
+    .bind(expires_at.map(stamp))
+    .bind(&scope.workspace)
+    .bind(scope.role.map(Role::as_str))
+    .bind(parent)
+    .execute(&mut *connection)
+    .await?;
+    let mut deed = Deed::new(by, Action::TokenMake, user).with("token", &token.id).with("note", note);
+    if let Some(expires_at) = expires_at {
+        deed = deed.with("expires", expires_at);
+    }
+    if let Some(workspace) = &scope.workspace {
+        deed = deed.with("workspace", workspace);
+    }
+    if let Some(role) = scope.role {
+        deed = deed.with("role", role);
+    }
+    if let Some(parent) = parent {
+        deed = deed.with("parent", parent);
+    }
+    append(connection, &deed).await?;
+    Ok(NewToken { secret, token })
 }
 
 fn read(row: &Row) -> Result<Token> {

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use provenv_definition::{Base, Environment};
 
+use super::environments::body_of;
 use super::history::{self, NewChange, change};
 use super::sharing::must_be_own;
 use super::{Catalogue, Connection, Result, Turn, corrupt};
@@ -19,24 +20,42 @@ pub struct Description {
     pub remove_tags: Vec<String>,
 }
 
+/// What became of such a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Described {
+    /// It was made; so many things are other than before.
+    Changed(usize),
+    /// There is no such version.
+    Missing,
+    /// Something about the name was changed meanwhile, and nothing was done.
+    Outdated,
+}
+
 impl Catalogue {
-    /// Changes what may change about a version. Says how many changes there were; `None` where there is no such version.
+    /// Changes what may change about a version. With the number of the last change to the name, only where there was no other
+    /// since: whoever compared what they read before is not too late then, on whatever server.
     pub async fn describe(
         &self,
         name: &str,
         version: &str,
         wanted: &Description,
+        last_change: Option<i64>,
         who: &str,
-    ) -> Result<Option<usize>> {
+    ) -> Result<Described> {
         let mut transaction = self.begin(&Turn::Environment(name)).await?;
         must_be_own(&mut transaction, name).await?;
+        if let Some(expected) = last_change
+            && history::last_change(&mut transaction, name).await? != expected
+        {
+            return Ok(Described::Outdated);
+        }
         let body: Option<(String,)> =
             sqlx::query_as("SELECT body FROM environments WHERE name = $1 AND version = $2")
                 .bind(name)
                 .bind(version)
                 .fetch_optional(&mut *transaction)
                 .await?;
-        let Some((body,)) = body else { return Ok(None) };
+        let Some((body,)) = body else { return Ok(Described::Missing) };
         let old: Environment = serde_json::from_str(&body).map_err(corrupt("environment"))?;
         let mut new = old.clone();
         if let Some(description) = &wanted.description {
@@ -48,8 +67,9 @@ impl Catalogue {
         new.tags.extend(wanted.tags.clone());
         let changes = differences(&old, &new);
         if changes.is_empty() {
-            return Ok(Some(0));
+            return Ok(Described::Changed(0));
         }
+        let body = body_of(name, &new)?;
         for (word, subject, before, after) in &changes {
             let change = NewChange {
                 name,
@@ -63,7 +83,7 @@ impl Catalogue {
             history::record(&mut transaction, &change).await?;
         }
         sqlx::query("UPDATE environments SET body = $1 WHERE name = $2 AND version = $3")
-            .bind(serde_json::to_string(&new).map_err(corrupt("environment"))?)
+            .bind(body)
             .bind(name)
             .bind(version)
             .execute(&mut *transaction)
@@ -76,7 +96,7 @@ impl Catalogue {
         index_tags(&mut transaction, name, version, &new.tags).await?;
         let count = changes.len();
         transaction.commit().await?;
-        Ok(Some(count))
+        Ok(Described::Changed(count))
     }
 }
 

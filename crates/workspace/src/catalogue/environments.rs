@@ -10,7 +10,7 @@ use super::deleting::is_deleted;
 use super::describing::{index_tags, kind_of};
 use super::history::{self, NewChange, change};
 use super::sharing::must_be_own;
-use super::{Catalogue, CatalogueError, Connection, Result, Row, Turn, corrupt};
+use super::{Catalogue, CatalogueError, Connection, Result, Row, Turn, corrupt, has_nul};
 
 /// A registered version.
 #[derive(Clone, Debug)]
@@ -155,6 +155,15 @@ impl Catalogue {
     }
 }
 
+/// An environment as rows hold it.
+pub(super) fn body_of(name: &str, environment: &Environment) -> Result<String> {
+    let body = serde_json::to_string(environment).map_err(corrupt("environment"))?;
+    if has_nul(body.as_bytes()) {
+        return Err(CatalogueError::Nul { name: name.to_owned() });
+    }
+    Ok(body)
+}
+
 /// Registers `new` in a transaction, or finds the version that has the same content. Gives the version, and whether it is new.
 pub(super) async fn enter(
     connection: &mut Connection,
@@ -205,8 +214,8 @@ pub(super) async fn enter(
     let version = if let Some((version,)) = same {
         version
     } else {
+        let body = body_of(new.name, new.environment)?;
         let (ordinal, version) = next(&mut *connection, new.name, wanted).await?;
-        let body = serde_json::to_string(new.environment).map_err(corrupt("environment"))?;
         sqlx::query(
             "INSERT INTO environments
              (name, version, ordinal, content, definition, receipt, lock, body, created_at, created_by,

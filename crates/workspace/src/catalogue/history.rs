@@ -76,7 +76,21 @@ pub(super) async fn record(connection: &mut Connection, new: &NewChange<'_>) -> 
     Ok(())
 }
 
+/// The number of the last change to a name; 0 where there was none.
+pub(super) async fn last_change(connection: &mut Connection, name: &str) -> Result<i64> {
+    let row: Option<(i64,)> = sqlx::query_as("SELECT last_change FROM environment_names WHERE name = $1")
+        .bind(name)
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.map_or(0, |(number,)| number))
+}
+
 impl Catalogue {
+    /// The number of the last change to a name. Whatever is shown of its versions and may change is a change that is counted.
+    pub async fn last_change(&self, name: &str) -> Result<i64> {
+        last_change(&mut *self.pool.acquire().await?, name).await
+    }
+
     /// Puts on record that a version was copied: from where, or to where.
     pub async fn note_copy(
         &self,

@@ -56,7 +56,8 @@ impl Catalogue {
                     Err(
                         error @ (CatalogueError::VersionTaken { .. }
                         | CatalogueError::VersionDeleted { .. }
-                        | CatalogueError::SharedHere { .. }),
+                        | CatalogueError::SharedHere { .. }
+                        | CatalogueError::Nul { .. }),
                     ) => {
                         return Ok(Err((place, error.to_string())));
                     }

@@ -1,40 +1,23 @@
 //! Versions of another workspace, as they are there; and runs that another machine tells of.
 
-use provenv_definition::{Digest, Environment};
+use provenv_definition::Digest;
 
 use super::runs::{RunRow, read};
-use super::{Catalogue, ImageRow, Result, Turn, corrupt};
+use super::{Catalogue, EnvironmentRow, ImageRow, Result, Turn, corrupt};
 
 /// A version of another workspace.
 #[derive(Clone, Debug)]
 pub struct MirroredVersion {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
+    /// As it is there: registered when, by whom, made from what.
+    pub row: EnvironmentRow,
     /// Digest of all that is immutable in it.
     pub content: Digest,
-    /// Digest of its definition.
-    pub definition: Digest,
-    /// The receipt it points to.
-    pub receipt: Digest,
-    /// The lock of that receipt.
-    pub lock: Digest,
-    /// The environment itself.
-    pub environment: Environment,
-    /// When it was registered there.
-    pub created_at: jiff::Timestamp,
-    /// By whom.
-    pub created_by: String,
-    /// Whether it is archived.
-    pub archived: bool,
-    /// The version that it was made from.
-    pub from: Option<(String, String)>,
 }
 
 impl Catalogue {
     /// Keeps a version as it is elsewhere, over what was known of it. Its place among others says nothing here.
-    pub async fn mirror(&self, version: &MirroredVersion) -> Result<()> {
+    pub async fn mirror(&self, mirrored: &MirroredVersion) -> Result<()> {
+        let version = &mirrored.row;
         let body = serde_json::to_string(&version.environment).map_err(corrupt("environment"))?;
         let archived = version.archived.then(|| version.created_at.to_string());
         let mut transaction = self.begin(&Turn::Environment(&version.name)).await?;
@@ -52,7 +35,7 @@ impl Catalogue {
         )
         .bind(&version.name)
         .bind(&version.version)
-        .bind(version.content.to_string())
+        .bind(mirrored.content.to_string())
         .bind(version.definition.to_string())
         .bind(version.receipt.to_string())
         .bind(version.lock.to_string())
@@ -80,37 +63,16 @@ impl Catalogue {
         rows.iter().map(super::images::read).collect()
     }
 
-    /// Records a run that somebody tells of. Says whether it is new.
-    pub async fn begin_reported_run(&self, run: &RunRow, who: &str) -> Result<bool> {
+    /// Records that a run that somebody tells of goes on. Says whether it does.
+    pub async fn hear_of_run(&self, id: &str) -> Result<bool> {
         let done = sqlx::query(
-            "INSERT INTO runs (id, name, environment, version, receipt, manifest, body, status, started_at, reported_by,
-                               heard_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING",
+            "UPDATE runs SET heard_at = $1 WHERE id = $2 AND reported_by IS NOT NULL AND status = 'running'",
         )
-        .bind(&run.id)
-        .bind(&run.name)
-        .bind(&run.environment)
-        .bind(&run.version)
-        .bind(run.receipt.to_string())
-        .bind(run.manifest.to_string())
-        .bind(&run.body)
-        .bind(run.status.as_str())
-        .bind(run.started_at.to_string())
-        .bind(who)
         .bind(jiff::Timestamp::now().to_string())
+        .bind(id)
         .execute(&self.pool)
         .await?;
         Ok(done.rows_affected() > 0)
-    }
-
-    /// Records that a run that somebody tells of goes on.
-    pub async fn hear_of_run(&self, id: &str) -> Result<()> {
-        sqlx::query("UPDATE runs SET heard_at = $1 WHERE id = $2 AND reported_by IS NOT NULL")
-            .bind(jiff::Timestamp::now().to_string())
-            .bind(id)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
     }
 
     /// Who tells of a run, and when they last did; `None` where it runs here.

@@ -29,6 +29,7 @@ mod sharing;
 mod sqlite;
 mod tables;
 mod taken;
+mod texts;
 mod turn;
 mod uses;
 
@@ -36,7 +37,7 @@ use std::path::{Path, PathBuf};
 
 pub use builds::{BuildRow, BuildStatus};
 pub use deleting::{Deletion, References};
-pub use describing::Description;
+pub use describing::{Described, Description};
 pub use documents::Resolved;
 pub use environments::{EnvironmentRow, NewEnvironment, Same};
 pub use finding::{Condition, Criteria, FoundRow, Include};
@@ -52,6 +53,7 @@ pub use registry::{Refused, RepositoryVersion};
 pub use runs::{RunRow, RunStatus};
 pub use sharing::Following;
 pub use tables::Tables;
+pub use texts::has_nul;
 use turn::Turn;
 
 use crate::config::CatalogueSettings;
@@ -180,6 +182,12 @@ pub enum CatalogueError {
         name: String,
         /// Its version.
         version: String,
+    },
+    /// A text that not every database keeps.
+    #[error("a text of `{name}` has the character U+0000 in it, which a catalogue does not keep")]
+    Nul {
+        /// The environment.
+        name: String,
     },
 }
 

@@ -80,10 +80,21 @@ pub(super) const COLUMNS: &str =
 impl Catalogue {
     /// Records a new run.
     pub async fn begin_run(&self, run: &RunRow) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO runs (id, name, environment, version, receipt, manifest, body, status, started_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        )
+        self.enter_run(run, None, "").await?;
+        Ok(())
+    }
+
+    /// Records a run that somebody tells of. Says whether it is new.
+    pub async fn begin_reported_run(&self, run: &RunRow, who: &str) -> Result<bool> {
+        self.enter_run(run, Some(who), "ON CONFLICT (id) DO NOTHING").await
+    }
+
+    async fn enter_run(&self, run: &RunRow, who: Option<&str>, conflict: &'static str) -> Result<bool> {
+        let done = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "INSERT INTO runs (id, name, environment, version, receipt, manifest, body, status, started_at, reported_by,
+                               heard_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) {conflict}"
+        )))
         .bind(&run.id)
         .bind(&run.name)
         .bind(&run.environment)
@@ -93,28 +104,33 @@ impl Catalogue {
         .bind(&run.body)
         .bind(run.status.as_str())
         .bind(run.started_at.to_string())
+        .bind(who)
+        .bind(who.map(|_| jiff::Timestamp::now().to_string()))
         .execute(&self.pool)
         .await?;
-        Ok(())
+        Ok(done.rows_affected() > 0)
     }
 
-    /// Records how a run ended.
+    /// Records how a run ended, which it does once: says whether it did now.
     pub async fn end_run(
         &self,
         id: &str,
         status: RunStatus,
         exit_code: Option<i32>,
         error: Option<&str>,
-    ) -> Result<()> {
-        sqlx::query("UPDATE runs SET status = $1, exit_code = $2, error = $3, ended_at = $4 WHERE id = $5")
-            .bind(status.as_str())
-            .bind(exit_code)
-            .bind(error)
-            .bind(jiff::Timestamp::now().to_string())
-            .bind(id)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
+    ) -> Result<bool> {
+        let done = sqlx::query(
+            "UPDATE runs SET status = $1, exit_code = $2, error = $3, ended_at = $4
+             WHERE id = $5 AND status = 'running'",
+        )
+        .bind(status.as_str())
+        .bind(exit_code)
+        .bind(error)
+        .bind(jiff::Timestamp::now().to_string())
+        .bind(id)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
     }
 
     /// A run by its identifier.

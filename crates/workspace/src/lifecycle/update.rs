@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::Description;
+use crate::catalogue::{Described, Description};
 use crate::{EnvironmentDetails, Error, Result, Workspace};
 
 /// How a version's description and tags are to change.
@@ -34,6 +34,34 @@ impl Workspace {
         update: &VersionUpdate,
         who: &str,
     ) -> Result<Updated> {
+        let updated = self.update_if(reference, update, None, who).await?;
+        updated.ok_or_else(|| Error::NoEnvironment(reference.to_owned()))
+    }
+
+    /// The same, if the last change to the name still is the one with this number; `None` where there was another since, and
+    /// nothing is done.
+    pub async fn update_environment_since(
+        &self,
+        reference: &str,
+        update: &VersionUpdate,
+        last_change: i64,
+        who: &str,
+    ) -> Result<Option<Updated>> {
+        self.update_if(reference, update, Some(last_change), who).await
+    }
+
+    /// The number of the last change to a name, for those who read something of it and then change it.
+    pub async fn last_change(&self, name: &str) -> Result<i64> {
+        Ok(self.catalogue.last_change(name).await?)
+    }
+
+    async fn update_if(
+        &self,
+        reference: &str,
+        update: &VersionUpdate,
+        last_change: Option<i64>,
+        who: &str,
+    ) -> Result<Option<Updated>> {
         if update.description.is_none() && update.tags.is_empty() && update.remove_tags.is_empty() {
             return Err(Error::Arguments {
                 message: "nothing is to be changed".to_owned(),
@@ -60,10 +88,15 @@ impl Workspace {
                 hint: format!("its tags: {there}"),
             });
         }
-        let gone = || Error::NoEnvironment(format!("{}:{}", row.name, row.version));
         let changes =
-            self.catalogue.describe(&row.name, &row.version, &wanted, who).await?.ok_or_else(gone)?;
+            match self.catalogue.describe(&row.name, &row.version, &wanted, last_change, who).await? {
+                Described::Changed(changes) => changes,
+                Described::Missing => {
+                    return Err(Error::NoEnvironment(format!("{}:{}", row.name, row.version)));
+                }
+                Described::Outdated => return Ok(None),
+            };
         let now = self.version(&row.name, &row.version).await?;
-        Ok(Updated { changes, environment: self.details(now).await? })
+        Ok(Some(Updated { changes, environment: self.details(now).await? }))
     }
 }

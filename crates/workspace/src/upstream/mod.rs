@@ -92,10 +92,10 @@ impl Workspace {
             self.take_in(&found.environment, &lock_bytes, receipt_bytes, &from).await?.map_err(&unsound)?;
         }
         let EnvironmentDetails { created_at, created_by, from, archived, environment, .. } = found;
-        let row = MirroredVersion {
+        let content = content_digest(&environment);
+        let row = EnvironmentRow {
             name: name.to_owned(),
             version: version.clone(),
-            content: content_digest(&environment),
             definition: found.definition_digest,
             receipt,
             lock,
@@ -108,7 +108,7 @@ impl Workspace {
                 .and_then(|from| from.rsplit_once(':'))
                 .map(|(name, version)| (name.to_owned(), version.to_owned())),
         };
-        self.catalogue.mirror(&row).await?;
+        self.catalogue.mirror(&MirroredVersion { row, content }).await?;
         self.mirror_images(remote, name, &version, &lock).await?;
         let gone = || Error::NoEnvironment(format!("{name}:{version}"));
         self.catalogue.environment(name, Some(&version)).await?.ok_or_else(gone)

@@ -130,8 +130,8 @@ async fn send_log(remote: &Remote, id: &str, log: &Path) -> Result<()> {
 
 /// What happens on the server.
 impl Workspace {
-    /// Puts a run on record that begins on another machine. The same once more changes nothing.
-    pub async fn report_run(&self, run: &ReportedRun, who: &str) -> Result<()> {
+    /// Puts a run on record that begins on another machine; says whether it is new. The same once more changes nothing.
+    pub async fn report_run(&self, run: &ReportedRun, who: &str) -> Result<bool> {
         let is_sound = !run.id.is_empty()
             && run.id.len() <= 100
             && run.id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
@@ -160,32 +160,43 @@ impl Workspace {
             ended_at: None,
         };
         if self.catalogue.begin_reported_run(&row, who).await? {
-            return Ok(());
+            return Ok(true);
         }
         let there = self.catalogue.run(&row.id).await?;
         let is_same = there.is_some_and(|there| {
             (there.environment, there.version, there.manifest) == (row.environment, row.version, row.manifest)
         });
-        if is_same { Ok(()) } else { Err(refused("there is another run with this identifier")) }
+        if is_same && self.catalogue.reporter(&row.id).await?.is_some_and(|(by, _)| by == who) {
+            return Ok(false);
+        }
+        Err(refused("there is another run with this identifier"))
     }
 
-    /// Hears how far such a run is, from whoever reported it.
+    /// Hears how far such a run is, from whoever reported it. It ends once: the same end may be told again, and nothing else may be
+    /// told after it.
     pub async fn hear_of_run(&self, id: &str, now: &RunNow, who: &str) -> Result<()> {
         self.reported_by(id, who).await?;
         if now.status == RunStatus::Running {
-            self.catalogue.hear_of_run(id).await?;
-        } else {
-            self.catalogue.end_run(id, now.status, now.exit_code, now.error.as_deref()).await?;
+            return if self.catalogue.hear_of_run(id).await? { Ok(()) } else { Err(ended(id)) };
         }
-        Ok(())
+        if self.catalogue.end_run(id, now.status, now.exit_code, now.error.as_deref()).await? {
+            return Ok(());
+        }
+        let there = self.catalogue.run(id).await?.ok_or_else(|| Error::NoRun(id.to_owned()))?;
+        let is_same = (there.status, there.exit_code, there.error)
+            == (now.status, now.exit_code.map(i64::from), now.error.clone());
+        if is_same { Ok(()) } else { Err(ended(id)) }
     }
 
     /// Keeps a part of the log of such a run, which begins at `offset`.
     pub async fn keep_run_log(&self, id: &str, offset: u64, part: &[u8], who: &str) -> Result<()> {
         use std::io::Write as _;
         self.reported_by(id, who).await?;
-        if offset + part.len() as u64 > MOST {
+        if offset.saturating_add(part.len() as u64) > MOST {
             return Err(refused("a log of a run is kept up to 256 MiB"));
+        }
+        if !self.catalogue.hear_of_run(id).await? {
+            return Err(ended(id));
         }
         let folder = self.root.join("runs").join(id);
         let writing = || format!("could not keep the log of run {id}");
@@ -198,7 +209,6 @@ impl Workspace {
         }
         file.set_len(offset).doing(writing)?;
         file.seek(SeekFrom::Start(offset)).and_then(|_| file.write_all(part)).doing(writing)?;
-        self.catalogue.hear_of_run(id).await?;
         Ok(())
     }
 
@@ -242,6 +252,10 @@ impl Workspace {
             file => file.doing(reading)?,
         };
         let mut part = Vec::new();
+        // No file system takes every number as a place in a file.
+        if offset >= file.metadata().doing(reading)?.len() {
+            return Ok(part);
+        }
         file.seek(SeekFrom::Start(offset)).doing(reading)?;
         file.take(PART).read_to_end(&mut part).doing(reading)?;
         Ok(part)
@@ -254,6 +268,10 @@ impl From<RunDetails> for RemoteRun {
         let (started_at, ended_at) = (run.started_at, run.ended_at);
         Self { id, name, status, exit_code, error, environment, receipt, image, job, started_at, ended_at }
     }
+}
+
+fn ended(id: &str) -> Error {
+    Error::RunEnded(id.to_owned())
 }
 
 fn refused(message: &str) -> Error {
