@@ -6,6 +6,7 @@
 //!
 //! Without a collector nothing of it runs. One that does not answer is told of once, and the work never waits for it.
 
+mod open;
 mod sender;
 mod settings;
 mod spans;
@@ -25,6 +26,7 @@ use tracing_subscriber::registry::LookupSpan;
 pub use settings::Options;
 pub use spans::{adopt, adopt_from_environment, fail, handed_on, note, traceparent, variables};
 
+use crate::open::Open;
 use crate::sender::Sender;
 
 /// The target of the spans that traces are made of. All others are the log's, and stand before each of its lines.
@@ -59,6 +61,7 @@ pub enum TelemetryError {
 pub struct Telemetry {
     provider: SdkTracerProvider,
     sender: Sender,
+    open: Open,
 }
 
 /// Begins to send traces, if a collector is named.
@@ -88,7 +91,7 @@ pub fn begin(
     // Its sampler, and how much it sends at once and when, are those of the `OTEL_*` variables.
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
     let _ = ENDPOINT.set(endpoint.into());
-    Ok(Some(Telemetry { provider, sender }))
+    Ok(Some(Telemetry { provider, sender, open: Open::default() }))
 }
 
 /// Whether traces are sent.
@@ -110,6 +113,7 @@ impl Telemetry {
             .with_tracked_inactivity(false)
             .with_level(false)
             .with_target(false)
+            .and_then(self.open.clone())
             .with_filter(filter_fn(|of| of.is_span() && of.target() == TARGET))
     }
 
@@ -117,6 +121,8 @@ impl Telemetry {
     pub fn end(self) {
         let longest =
             if self.sender.is_failing() { LAST_IN_VAIN } else { settings::timeout().unwrap_or(LAST) };
+        // A thread that answered a moment ago may hold the span that it answered in.
+        self.open.wait(longest);
         // Whoever was not told of a collector that does not answer was told by the sender.
         let _ = self.provider.shutdown_with_timeout(longest);
     }
