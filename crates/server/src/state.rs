@@ -44,8 +44,6 @@ pub(crate) struct Server {
     pub stopping: watch::Receiver<bool>,
     /// Held by whoever resolves a definition.
     pub resolving: Semaphore,
-    /// Held by whoever compares a version with what a client saw, and then changes it.
-    pub changing: tokio::sync::Mutex<()>,
     /// What is counted.
     pub metrics: Metrics,
     /// Who may call what.
@@ -112,7 +110,6 @@ impl Server {
             times,
             stopping,
             resolving: Semaphore::new(RESOLVING),
-            changing: tokio::sync::Mutex::default(),
             metrics: Metrics::default(),
             decisions,
             description,
