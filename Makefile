@@ -6,7 +6,7 @@ PROVENV := $(or $(CARGO_TARGET_DIR),target)/release/provenv
 QUICKSTART := .cache/quickstart
 
 # Debian packages that tests drive as real peers; nothing in Provenv itself needs them.
-PEERS := curl skopeo umoci buildah podman runc containerd docker-registry git uidmap bubblewrap faketime python3 python3-venv strace postgresql
+PEERS := curl skopeo umoci buildah podman runc containerd docker-registry git uidmap bubblewrap faketime python3 python3-venv strace postgresql chromium chromium-driver
 
 .PHONY: help
 help: ## list these commands
@@ -43,8 +43,10 @@ EXAMPLES ?= 100
 SEED ?= 1
 
 .PHONY: test-schemathesis
-test-schemathesis: build ## made-up requests to a server, as nobody and with every role: EXAMPLES=100 SEED=1
-	tests/schemathesis/run.sh $(PROVENV) target/schemathesis $(EXAMPLES) $(SEED)
+test-schemathesis: build ## made-up requests to a server, as nobody and with every role, on both databases: EXAMPLES=100 SEED=1
+	DATABASE=sqlite tests/schemathesis/run.sh $(PROVENV) target/schemathesis $(EXAMPLES) $(SEED)
+	DATABASE=postgresql tests/schemathesis/run.sh $(PROVENV) target/schemathesis $(EXAMPLES) $(SEED)
+
 # How many registrations, of how many definitions, and how often something is killed; PROVENV_CHAOS_SEED says what.
 REGISTRATIONS ?= 500
 DEFINITIONS ?= 50

@@ -17,6 +17,20 @@ pub enum Phase {
     Checking,
 }
 
+impl Phase {
+    /// What is done, in logs and traces.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Resolving => "resolve",
+            Self::Fetching => "fetch",
+            Self::Assembling => "assemble",
+            Self::Unpacking => "unpack",
+            Self::Publishing => "publish",
+            Self::Checking => "check",
+        }
+    }
+}
+
 /// Hears of progress. Every method may be called from any thread, at any rate.
 pub trait Reporter: Send + Sync {
     /// `phase` will deal with `items` more things, `bytes` more bytes in all (0 where unknown).

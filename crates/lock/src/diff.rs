@@ -3,21 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use provenv_definition::{Digest, LockedArtifacts, LockedFile, LockedPypi, LockedSource, Platform};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{BaseLock, PlatformLock, PostLink};
 
 /// What changed between two locks of one platform, per ecosystem. Ecosystems without a change are left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockDiff {
     /// By name: `base`, `debian`, `conda`, `post_link`, `python` or `pypi`.
+    #[serde(deserialize_with = "by_known_name")]
     pub ecosystems: BTreeMap<&'static str, EcosystemDiff>,
     /// All packages of the two locks, also of ecosystems without a change.
     pub total: Totals,
 }
 
 /// What changed in one ecosystem; all lists are sorted by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EcosystemDiff {
     /// Only in the new lock.
     pub added: Vec<PackageVersion>,
@@ -27,12 +28,12 @@ pub struct EcosystemDiff {
     pub changed: Vec<PackageChange>,
     /// All packages of this ecosystem; `None` for the base, the Python inside it and what became of scripts, which are no
     /// artifacts.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<Totals>,
 }
 
 /// How much there is on either side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// In the old lock.
     pub old: Amount,
@@ -41,15 +42,33 @@ pub struct Totals {
 }
 
 /// A number of packages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Amount {
     /// How many.
     pub packages: usize,
     /// Bytes of their artifacts, as far as the indexes said.
     pub size: u64,
     /// Of how many no index said the size.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub unsized_packages: usize,
+}
+
+/// All names of what a difference tells of.
+const NAMES: [&str; 6] = ["base", "debian", "conda", "post_link", "python", "pypi"];
+
+/// Reads what another process has compared. A name of its own is a newer one's, and an error.
+fn by_known_name<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<&'static str, EcosystemDiff>, D::Error> {
+    let read = BTreeMap::<String, EcosystemDiff>::deserialize(deserializer)?;
+    read.into_iter()
+        .map(|(name, changes)| {
+            let known = NAMES.into_iter().find(|known| *known == name);
+            let unknown =
+                || serde::de::Error::custom(format!("`{name}` is no ecosystem that this one knows"));
+            Ok((known.ok_or_else(unknown)?, changes))
+        })
+        .collect()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -58,21 +77,21 @@ fn is_zero(number: &usize) -> bool {
 }
 
 /// A package as one lock has it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageVersion {
     /// The ecosystem's name of it.
     pub name: String,
     /// Its version.
     pub version: String,
     /// The build of that version, where the ecosystem has such a thing: conda's `py311h24aa872_0`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,
     /// Bytes of its artifact, 0 where the index does not say.
     pub size: u64,
 }
 
 /// A package as both locks have it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageChange {
     /// The ecosystem's name of it.
     pub name: String,
@@ -81,10 +100,10 @@ pub struct PackageChange {
     /// Its version now; the same where only the build or the bytes differ.
     pub new_version: String,
     /// The build of that version before.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_build: Option<String>,
     /// The build of that version now.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_build: Option<String>,
     /// Bytes of its artifact before.
     pub old_size: u64,

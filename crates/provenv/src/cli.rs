@@ -7,6 +7,7 @@ mod catalogue;
 mod check;
 mod env;
 mod locking;
+mod people;
 mod proof;
 mod registry;
 mod secret;
@@ -25,11 +26,12 @@ pub use backup::{BackupArgs, ServerCommand};
 pub use bundle::{BundleCommand, BundleImportArgs};
 pub use catalogue::{
     ArchiveArgs, CopyArgs, DeleteArgs, FilterArgs, HistoryArgs, ImportArgs, LabelArgs, LineageArgs, ListArgs,
-    SearchArgs, UpdateArgs, UsesArgs,
+    SearchArgs, ShareArgs, UnshareArgs, UpdateArgs, UsesArgs,
 };
 pub use check::{CheckArgs, Deny, ReportFormat};
 pub use env::{CaptureArgs, DiffArgs, EnvCommand, ExportArgs, RegisterArgs};
 pub use locking::{BuildArgs, LockArgs, Platforms, UpgradeArgs};
+pub use people::{MemberCommand, TokenCommand, TokenCreateArgs, WorkspaceCommand};
 pub use proof::{AuditArgs, Ecosystem, SbomArgs};
 pub use registry::{RegistryCommand, RegistryServeArgs};
 pub use secret::{SecretCommand, SecretSetArgs};
@@ -173,6 +175,15 @@ pub enum Command {
     /// A server's folder: back it up while it runs, restore it
     #[command(subcommand)]
     Server(ServerCommand),
+    /// Tokens of a server: make, list, revoke
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Who has which role in a workspace on a server: list, set, remove
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// The workspaces of a server: list, make
+    #[command(subcommand)]
+    Workspace(WorkspaceCommand),
     /// Credentials that a server keeps for its workspaces: set, list, remove
     #[command(subcommand)]
     Secret(SecretCommand),

@@ -5,11 +5,15 @@ mod commands;
 mod errors;
 mod output;
 mod progress;
+mod telemetry;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _};
+use tracing::Instrument as _;
+
+use provenv_telemetry::Telemetry;
 
 use crate::cli::{AuditLogCommand, Cli, ColorChoice, Command, ImageCommand, LogFormat};
 use crate::commands::{Context, Failure};
@@ -18,9 +22,9 @@ fn main() -> ExitCode {
     // A sandbox begins as a copy of this program; nothing may come before this.
     provenv_workspace::sandbox_main_if_asked();
     set_panic_message();
-    let cli = Cli::parse();
+    let given = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&given).unwrap_or_else(|error| error.exit());
     set_colors(cli.global.color);
-    set_logging(cli.global.verbose, cli.command.log_format());
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -28,9 +32,17 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let telemetry = telemetry::begin(&cli, runtime.handle());
+    set_logging(cli.global.verbose, cli.command.log_format(), telemetry.as_ref());
     let own_failure = cli.command.own_failure();
     let (format, quiet) = (cli.global.output, cli.global.quiet);
-    let result = runtime.block_on(commands::execute(cli));
+    let span = telemetry::span(&cli.command, &given);
+    let result = runtime.block_on(commands::execute(cli).instrument(span.clone()));
+    telemetry::ended(&span, result.is_ok());
+    drop(span);
+    if let Some(telemetry) = telemetry {
+        telemetry.end();
+    }
     // Downloads that nobody waits for any more must not hold the exit up.
     runtime.shutdown_background();
     match result {
@@ -103,8 +115,11 @@ fn set_colors(choice: ColorChoice) {
     }
 }
 
-fn set_logging(verbose: u8, format: LogFormat) {
-    use tracing_subscriber::EnvFilter;
+fn set_logging(verbose: u8, format: LogFormat, telemetry: Option<&Telemetry>) {
+    use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+    use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    use tracing_subscriber::{EnvFilter, fmt, registry};
     let level = match verbose {
         0 if format == LogFormat::Json => "provenv_server=info,provenv_registry=warn,provenv_workspace=warn",
         0 => "off",
@@ -114,14 +129,16 @@ fn set_logging(verbose: u8, format: LogFormat) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("PROVENV_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .log_internal_errors(false);
-    match format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).without_time().init(),
-        LogFormat::Json => log.json().init(),
-    }
+    // Spans for traces would stand before every line.
+    let filter = filter.and(filter_fn(|of| of.target() != provenv_telemetry::TARGET));
+    let log = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let log = match format {
+        LogFormat::Text => {
+            log.with_ansi(std::io::stderr().is_terminal()).without_time().with_filter(filter).boxed()
+        }
+        LogFormat::Json => log.json().with_filter(filter).boxed(),
+    };
+    registry().with(log).with(telemetry.map(Telemetry::layer)).init();
 }
 
 /// What commands share.

@@ -15,6 +15,7 @@ use base64::prelude::BASE64_STANDARD;
 use crate::database::{Identity, Role};
 use crate::problem::{Problem, Result};
 use crate::state::{Server, no_workspace};
+use crate::trace;
 
 /// What an operation wants of whoever calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +65,22 @@ pub(crate) struct Caller {
     pub role: Option<Role>,
 }
 
+impl Caller {
+    /// Whose tokens and sessions are this one's business: `None` for all.
+    pub fn whose(&self) -> Option<&str> {
+        (self.role != Some(Role::Owner)).then_some(&*self.user)
+    }
+
+    /// Refuses a token that is for less than its user may: nobody ends what may more than they may.
+    pub fn must_be_whole(&self, what: &str) -> Result<()> {
+        if !self.identity.scope.is_narrow() {
+            return Ok(());
+        }
+        let detail = format!("a token that was made for less than its user may {what}");
+        Err(Problem::new(StatusCode::FORBIDDEN, "role-too-low", detail))
+    }
+}
+
 impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Caller {
     type Rejection = Box<Problem>;
 
@@ -95,7 +112,15 @@ pub(crate) async fn admit(
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
-            next.run(request).await
+            let is_change = request.method() != Method::GET && request.method() != Method::HEAD;
+            let response = next.run(request).await;
+            if let Some(workspace) = workspace
+                && is_change
+                && response.status().is_success()
+            {
+                server.follow_changes(workspace).await;
+            }
+            response
         }
         Err(problem) => problem.into_response(),
     }
@@ -115,9 +140,21 @@ pub(crate) async fn decide(
             return Err(Problem::new(StatusCode::FORBIDDEN, "not-decided", "nobody may call this"));
         }
     };
-    let Some(identity) = user(server, headers).await? else { return Err(nobody(server, headers)) };
+    let place = workspace.map(String::as_str);
+    let known = match token(headers) {
+        Some(token) => server.database.caller(&token, place).await?,
+        None => None,
+    };
+    let (identity, role) = if let Some(known) = known {
+        known
+    } else {
+        // A session, if anything.
+        let Some(identity) = user(server, headers).await? else { return Err(nobody(server, headers)) };
+        let role = server.database.role_of(&identity, place).await?;
+        (identity, role)
+    };
+    trace::caller(if headers.contains_key(header::AUTHORIZATION) { "token" } else { "session" });
     server.limits.request(&identity)?;
-    let role = server.database.role_of(&identity, workspace.map(String::as_str)).await?;
     let user = identity.user.clone();
     if let Some(needed) = needed {
         match (role, workspace) {

@@ -3,8 +3,12 @@
 //! A server is a folder: `workspaces/NAME/`, each a workspace as the command line has them, and `server.db` with users, roles,
 //! tokens and the queue of builds. What a workspace can do is in `provenv-workspace`; here is who may ask for it, and how.
 
+// A request holds the whole way of a resolution, each step inside of the one before.
+#![recursion_limit = "256"]
+
 mod access;
 mod again;
+mod apart;
 mod api;
 mod audit;
 mod backup;
@@ -14,11 +18,13 @@ mod dump;
 mod limits;
 mod metrics;
 mod page;
+mod patience;
 mod plain;
 mod problem;
 mod pulls;
 mod registry;
 mod secrets;
+mod sharing;
 mod sign_in;
 mod state;
 mod trace;
@@ -57,6 +63,7 @@ pub use working::{WorkOptions, Working, work};
 
 use crate::audit::Ledger;
 use crate::database::{Database, Role, Scope};
+use crate::patience::{Beginning, patiently};
 use crate::problem::Problem;
 use crate::sign_in::{Admission, Provider};
 use crate::state::{Server, Times, told_to_stop};
@@ -159,9 +166,17 @@ pub async fn serve(
     let (tell, stopping) = watch::channel(false);
     let times = Times { pull: options.pull_wait, patience: Duration::ZERO };
     let people = sign_in::configure(options.tls.is_some())?;
-    let server = prepare(&options.root, settings, times, stopping.clone(), people).await?;
+    let beginning = async {
+        let server = prepare(&options.root, settings, times, stopping.clone(), people).await?;
+        let owner_token = begin(&server, options.owner_token).await?;
+        Ok::<_, ServeError>((server, owner_token))
+    };
+    let (server, owner_token) = tokio::select! {
+        begun = beginning => begun?,
+        // It waits for its database, and need not.
+        () = signal.next() => return Ok(()),
+    };
     let root = server.root.clone();
-    let owner_token = begin(&server, options.owner_token).await?;
     let door = Door::open(&options.listen, options.tls.as_ref()).await?;
     let door_is_secure = door.is_secure();
     let scheme = if door_is_secure { "https" } else { "http" };
@@ -169,6 +184,7 @@ pub async fn serve(
     let about = Served { url: format!("{scheme}://{address}"), address, root, workers, owner_token };
     ready(&about).map_err(ServeError::Say)?;
     let working = working::begin(&server, workers);
+    let following = tokio::spawn(sharing::sweep(Arc::clone(&server)));
     let mut told = stopping.clone();
     let stop = async move { told_to_stop(&mut told).await };
     let telling = async {
@@ -186,6 +202,7 @@ pub async fn serve(
         // One that panicked leaves its job to its lease.
         let _ = one.await;
     }
+    let _ = following.await;
     server.close().await;
     Ok(result?)
 }
@@ -199,8 +216,13 @@ async fn prepare(
     people: (Admission, Option<Provider>),
 ) -> Result<Arc<Server>, ServeError> {
     let root = fs_err::canonicalize(root).map_err(ServeError::Folder)?;
-    let database = Database::open(&root, &settings).await?;
-    let ledger = Ledger::open(&root, &database.begin_audit_log().await?)?;
+    let (database, origin) = patiently(|| async {
+        let database = Database::open(&root, &settings).await?;
+        let origin = database.begin_audit_log().await?;
+        Ok((database, origin))
+    })
+    .await?;
+    let ledger = Ledger::open(&root, &origin)?;
     Ok(Arc::new(Server::new(root, settings, database, ledger, times, stopping, people)))
 }
 
@@ -212,17 +234,22 @@ fn private(root: &Path) -> io::Result<()> {
 
 /// What a server begins with: a workspace, and an owner. Gives the owner's token, if one was made.
 async fn begin(server: &Server, owner_token: bool) -> Result<Option<String>, ServeError> {
-    let made = |problem: Box<Problem>| ServeError::Workspace(problem.detail);
-    server.make_workspace(DEFAULT, SELF).await.map_err(made)?;
-    let is_new = server.database.tokens(None).await?.is_empty();
+    let made = |problem: Box<Problem>| Beginning::of(&problem, ServeError::Workspace);
+    let is_new = patiently(|| async {
+        server.make_workspace(DEFAULT, SELF).await.map_err(made)?;
+        Ok(server.database.tokens(None).await?.is_empty())
+    })
+    .await?;
     if !is_new && !owner_token {
         return Ok(None);
     }
-    server.database.set_role(OWNER, None, Some(Role::Owner), SELF).await?;
-    let token = server
-        .database
-        .make_token(OWNER, "made when the server began", &Scope::default(), None, SELF)
-        .await?;
+    // One that was made, and of which the database could not say so, is nobody's.
+    let token = patiently(|| async {
+        server.database.set_role(OWNER, None, Some(Role::Owner), SELF).await?;
+        let note = "made when the server began";
+        Ok(server.database.make_token(OWNER, note, &Scope::default(), None, SELF).await?)
+    })
+    .await?;
     Ok(Some(token.secret))
 }
 
@@ -275,14 +302,20 @@ async fn not_allowed(method: Method, uri: Uri) -> Box<Problem> {
 /// Counts a request, and says what came of it.
 async fn observe(State(server): State<Arc<Server>>, request: Request<Body>, next: Next) -> Response {
     let begun = Instant::now();
+    let _counted = server.metrics.asked();
     let method = request.method().clone();
     let pattern = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let path = request.uri().path().to_owned();
     let id = trace::request_id(request.headers());
     let headers = request.headers().clone();
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
-    let mut response = trace::within(&headers, next.run(request)).instrument(span.clone()).await;
+    let traced = trace::span(&headers, &id, &method, pattern.as_deref());
+    let mut response = {
+        let answer = trace::within(&headers, next.run(request)).instrument(traced.clone());
+        answer.instrument(span.clone()).await
+    };
     response.headers_mut().insert(trace::REQUEST_ID, id);
+    trace::answered(&traced, response.status());
     let _entered = span.entered();
     let (status, took) = (response.status().as_u16(), begun.elapsed());
     server.metrics.answered(method.as_str(), pattern.as_deref().unwrap_or("none"), status, took);

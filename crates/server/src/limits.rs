@@ -1,4 +1,5 @@
-//! How much is taken, and from whom: rates, requests at once, headers. What is too much is answered with 429 and `Retry-After`.
+//! How much is taken, and from whom: rates, requests at once, headers. What is too much is answered with 429 and `Retry-After`. Which
+//! proxies are believed is said here as well.
 //!
 //! Tokens cannot be guessed, so that the limit on failed sign-ins protects the log and the database, and no account: a token that
 //! holds is let in whatever else comes from its address. Each server counts what it is asked itself.
@@ -24,6 +25,8 @@ use crate::state::Server;
 
 /// How many keys a limiter knows before it forgets those that it need not know.
 const KNOWN: usize = 10_000;
+/// Set by a proxy: how it was spoken to.
+pub(crate) const FORWARDED_PROTO: &str = "x-forwarded-proto";
 /// The most bytes of headers, if nobody says.
 const HEADERS: u64 = 32 * 1024;
 
@@ -98,6 +101,11 @@ impl Limits {
         })
     }
 
+    /// Whether a request comes from a proxy that is trusted.
+    fn is_trusted(&self, peer: Option<SocketAddr>) -> bool {
+        peer.is_some_and(|peer| self.proxies.contains(&peer.ip().to_canonical()))
+    }
+
     /// Where a request comes from: the connection's end, or whom a proxy that is trusted speaks for.
     fn origin(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Option<IpAddr> {
         let mut address = peer?.ip().to_canonical();
@@ -135,7 +143,7 @@ pub(crate) fn carried<T>(answer: impl Future<Output = T>) -> impl Future<Output 
 /// Around every request: notes where it comes from, and refuses headers that are too long.
 pub(crate) async fn around(
     State(server): State<Arc<Server>>,
-    request: Request<Body>,
+    mut request: Request<Body>,
     next: Next,
 ) -> Response {
     let limits = &server.limits;
@@ -148,6 +156,10 @@ pub(crate) async fn around(
     }
     let peer = request.extensions().get::<axum::extract::ConnectInfo<SocketAddr>>().map(|peer| peer.0);
     let origin = limits.origin(peer, request.headers());
+    // Said by anybody else it says nothing: nobody behind this sees it then.
+    if !limits.is_trusted(peer) {
+        request.headers_mut().remove(FORWARDED_PROTO);
+    }
     FROM.scope(origin, next.run(request)).await
 }
 

@@ -3,6 +3,7 @@
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use nix::errno::Errno;
 use provenv_definition::Diagnostic;
 use provenv_workspace::{CatalogueError, Error, causes};
 use serde::Serialize;
@@ -122,6 +123,14 @@ impl Problem {
             )
             .hint("ask again; with the same Idempotency-Key nothing is done twice");
             problem.retry_after = Some(AGAIN_IN);
+        } else if is_of_machine(error) {
+            problem = Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "machine-busy",
+                "the server's machine has no more threads, memory or open files for a moment",
+            )
+            .hint("ask again; with the same Idempotency-Key nothing is done twice");
+            problem.retry_after = Some(AGAIN_IN);
         }
         problem.fault = Some(std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": "));
         problem
@@ -132,6 +141,16 @@ impl Problem {
 fn is_of_database(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source())
         .any(|error| error.downcast_ref().is_some_and(provenv_workspace::is_away))
+}
+
+/// Whether it is nothing but a machine that has too much to do.
+fn is_of_machine(error: &(dyn std::error::Error + 'static)) -> bool {
+    let is_busy = |error: &std::io::Error| {
+        let errno = error.raw_os_error().map(Errno::from_raw);
+        matches!(errno, Some(Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE))
+    };
+    std::iter::successors(Some(error), |error| error.source())
+        .any(|error| error.downcast_ref().is_some_and(is_busy))
 }
 
 impl IntoResponse for Box<Problem> {
@@ -204,6 +223,8 @@ fn kind(error: &Error) -> Option<(StatusCode, &'static str)> {
         Error::Catalogue(CatalogueError::VersionTaken { .. }) => (StatusCode::CONFLICT, "version-taken"),
         Error::Catalogue(CatalogueError::Nul { .. }) => (unprocessable, "definition-invalid"),
         Error::Catalogue(CatalogueError::VersionDeleted { .. }) => (StatusCode::CONFLICT, "version-deleted"),
+        Error::Catalogue(CatalogueError::SharedHere { .. }) => (StatusCode::CONFLICT, "shared-here"),
+        Error::Catalogue(CatalogueError::NameTaken { .. }) => (StatusCode::CONFLICT, "name-taken"),
         Error::NoLabel { .. } => (StatusCode::NOT_FOUND, "label-not-found"),
         Error::AllArchived(_) => (StatusCode::NOT_FOUND, "all-archived"),
         Error::NoEnvironment(_) | Error::NoCurated { .. } => (StatusCode::NOT_FOUND, "environment-not-found"),
@@ -222,4 +243,27 @@ fn kind(error: &Error) -> Option<(StatusCode, &'static str)> {
         Error::NoPlatform(_) => (StatusCode::NOT_FOUND, "platform-not-locked"),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+
+    use nix::errno::Errno;
+
+    use super::Problem;
+
+    #[test]
+    fn what_passes_by_itself_is_asked_for_again() {
+        let told = |error: &(dyn std::error::Error + 'static)| {
+            let problem = Problem::fault(error);
+            (problem.status, problem.code, problem.wait().is_some())
+        };
+        let no_threads = Error::from_raw_os_error(Errno::EAGAIN as i32);
+        assert_eq!(told(&no_threads), (503, "machine-busy", true));
+        let hidden = provenv_workspace::Error::Io { what: "could not begin".to_owned(), source: no_threads };
+        assert_eq!(told(&hidden), (503, "machine-busy", true));
+        assert_eq!(told(&Error::from_raw_os_error(Errno::EACCES as i32)), (500, "internal", false));
+        assert_eq!(told(&sqlx::Error::PoolTimedOut), (503, "database-away", true));
+    }
 }

@@ -17,6 +17,7 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::problem::{Problem, Result};
 use crate::secrets::{Held, Secrets};
+use crate::sharing::Sources;
 use crate::sign_in::{Admission, Provider};
 
 /// How many definitions are resolved at once: each may run a package manager.
@@ -44,6 +45,8 @@ pub(crate) struct Server {
     pub stopping: watch::Receiver<bool>,
     /// Held by whoever resolves a definition.
     pub resolving: Semaphore,
+    /// The workspaces that share something.
+    pub sources: Sources,
     /// What is counted.
     pub metrics: Metrics,
     /// Who may call what.
@@ -110,6 +113,7 @@ impl Server {
             times,
             stopping,
             resolving: Semaphore::new(RESOLVING),
+            sources: Sources::default(),
             metrics: Metrics::default(),
             decisions,
             description,
@@ -210,6 +214,11 @@ impl Server {
         Ok(opened)
     }
 
+    /// Of the catalogue of each workspace that is open: connections, those of them that nobody uses, how many there may be.
+    pub async fn catalogue_connections(&self) -> Vec<(u32, u32, u32)> {
+        self.opened.read().await.values().map(|opened| opened.workspace.connections()).collect()
+    }
+
     /// Keeps what is on its way, and closes all.
     pub async fn close(&self) {
         for (_, opened) in self.opened.write().await.drain() {
@@ -232,5 +241,7 @@ pub(crate) fn no_workspace(name: &str) -> Box<Problem> {
         "workspace-not-found",
         format!("there is no workspace `{name}` for you here"),
     )
-    .hint("GET /api/v1/workspaces lists yours; an owner gives you a role in another")
+    .hint(
+        "`provenv workspace list` (GET /api/v1/workspaces) lists yours; an owner gives you a role in another",
+    )
 }

@@ -3,11 +3,10 @@
 //! Each has an identifier, `X-Request-Id`: the client's, or a new one. It is in the answer and in every line of the log that
 //! is about the request. `traceparent` (W3C Trace Context) of a client is handed on to the build that it asked for.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use tracing::{Instrument as _, Span};
 
-use tracing::Instrument as _;
-
-use crate::database::random;
+use crate::database::{Claimed, random};
 
 tokio::task_local! {
     /// The trace that the request is part of.
@@ -20,9 +19,72 @@ const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The longest identifier that is taken from a client.
 const LONGEST: usize = 128;
 
-/// The trace of the request that is being answered.
+/// The trace of the request that is being answered: our own part of it, where traces are sent.
 pub(crate) fn parent() -> Option<String> {
-    PARENT.try_with(Clone::clone).ok().flatten()
+    provenv_telemetry::traceparent(&Span::current()).or_else(|| PARENT.try_with(Clone::clone).ok().flatten())
+}
+
+/// The span of a request in the trace of whoever asks; none where no traces are sent. It goes inside of the log's.
+pub(crate) fn span(headers: &HeaderMap, id: &HeaderValue, method: &Method, route: Option<&str>) -> Span {
+    if !provenv_telemetry::is_on() {
+        return Span::none();
+    }
+    // Named by the route: by the path there would be as many names as there are environments.
+    let name = route.map_or_else(|| method.to_string(), |route| format!("{method} {route}"));
+    let span = tracing::info_span!(
+        target: provenv_telemetry::TARGET, "request", otel.name = name, otel.kind = "server",
+        http.request.method = %method, http.route = route, provenv.request_id = id.to_str().unwrap_or_default()
+    );
+    if let Some(parent) = headers.get(TRACE_PARENT).and_then(|value| value.to_str().ok()) {
+        provenv_telemetry::adopt(&span, parent);
+    }
+    span
+}
+
+/// What came of a request.
+pub(crate) fn answered(span: &Span, status: StatusCode) {
+    provenv_telemetry::note(span, "http.response.status_code", i64::from(status.as_u16()));
+    // What a client did wrong is no failure of the server.
+    if status.is_server_error() {
+        provenv_telemetry::fail(span, status.canonical_reason().unwrap_or_default());
+    }
+}
+
+/// A part of what is traced here; none where nothing is, so that what the server does by itself is no trace of its own.
+pub(crate) fn part(name: &'static str) -> Span {
+    match provenv_telemetry::traceparent(&Span::current()) {
+        Some(_) => tracing::info_span!(target: provenv_telemetry::TARGET, "part", otel.name = name),
+        None => Span::none(),
+    }
+}
+
+/// The span of one attempt at a job, in the trace of whoever asked for it.
+pub(crate) fn job(claimed: &Claimed) -> Span {
+    let job = &claimed.job;
+    let span = tracing::info_span!(
+        target: provenv_telemetry::TARGET, "job", otel.name = "build job", otel.kind = "consumer",
+        provenv.job = job.id, provenv.attempt = job.attempts, provenv.workspace = job.workspace,
+        provenv.environment = job.environment, provenv.version = job.version, provenv.platform = %job.platform,
+        provenv.worker = job.worker
+    );
+    if let Some(parent) = &claimed.traceparent {
+        provenv_telemetry::adopt(&span, parent);
+    }
+    span
+}
+
+/// What came of an attempt at a job.
+pub(crate) fn job_ended(status: &'static str, error: Option<&str>) {
+    let span = Span::current();
+    provenv_telemetry::note(&span, "provenv.job.status", status);
+    if let Some(error) = error {
+        provenv_telemetry::fail(&span, error);
+    }
+}
+
+/// What a caller came with: nobody learns from traces who it was.
+pub(crate) fn caller(kind: &'static str) {
+    provenv_telemetry::note(&Span::current(), "provenv.caller", kind);
 }
 
 /// Answers a request as part of its trace.
@@ -33,7 +95,25 @@ pub(crate) async fn within<T>(headers: &HeaderMap, answer: impl Future<Output = 
 
 /// Carries what a request is part of into another task.
 pub(crate) fn carried<T>(answer: impl Future<Output = T>) -> impl Future<Output = T> {
-    PARENT.scope(parent(), answer).in_current_span()
+    Carrier::here().carry(answer)
+}
+
+/// What a request is part of, on its way into another task or thread.
+pub(crate) struct Carrier {
+    parent: Option<String>,
+    span: Span,
+}
+
+impl Carrier {
+    /// Of the request that is being answered here.
+    pub fn here() -> Self {
+        Self { parent: parent(), span: Span::current() }
+    }
+
+    /// Does something as part of it.
+    pub fn carry<T>(self, answer: impl Future<Output = T>) -> impl Future<Output = T> {
+        PARENT.scope(self.parent, answer).instrument(self.span)
+    }
 }
 
 /// The identifier of a request: what a client says goes into logs, and so only plain words are taken.

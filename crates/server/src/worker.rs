@@ -14,11 +14,13 @@ use provenv_workspace::HostCredentials;
 use serde::Deserialize;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
+use tracing::{Instrument as _, Span};
 
 use crate::build_variables::is_for_builds;
 use crate::database::{Claimed, JobError, JobStatus, Result, Return};
 use crate::secrets::variable;
 use crate::state::{Server, told_to_stop};
+use crate::trace;
 
 /// How often a worker says that it lives, and hears whether the job is still wanted.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -70,7 +72,8 @@ pub(crate) async fn work(server: Arc<Server>, name: String) {
     while !*stopping.borrow() {
         match server.database.claim(&name).await {
             Ok(Some(claimed)) => {
-                if let Err(error) = job(&server, &claimed).await {
+                let traced = trace::job(&claimed);
+                if let Err(error) = job(&server, &claimed).instrument(traced).await {
                     tracing::error!(job = claimed.job.id, %error, "a job could not be recorded");
                 }
                 continue;
@@ -123,6 +126,11 @@ async fn job(server: &Server, claimed: &Claimed) -> Result<()> {
         Ended::Exited(status, said) => match serde_json::from_str(&said) {
             Ok(Said::Image(image)) if status.success() => {
                 tracing::info!(job = job.id, %image, "a build ended well");
+                // Before anybody hears of the end: whoever has it shared finds it there then.
+                if let Err(problem) = server.lend_image(&job.workspace, &job.environment, &job.lock).await {
+                    problem.log();
+                    tracing::warn!(job = job.id, why = problem.detail, "the image could not be lent");
+                }
                 end(server, claimed, JobStatus::Succeeded, Some(image), None).await
             }
             Ok(Said::Error(error)) => fail(server, claimed, error).await,
@@ -178,17 +186,14 @@ async fn end(
     image: Option<Digest>,
     error: Option<&JobError>,
 ) -> Result<()> {
-    if patiently(|| server.database.end_job(claimed, status, image, error)).await? {
-        server.metrics.ended(status.as_str());
-    }
+    trace::job_ended(status.as_str(), error.map(|error| error.message.as_str()));
+    patiently(|| server.database.end_job(claimed, status, image, error)).await?;
     Ok(())
 }
 
 async fn give_back(server: &Server, claimed: &Claimed, wait: Duration, why: Return) -> Result<()> {
-    if patiently(|| server.database.give_back(claimed, wait, why)).await? {
-        server.metrics.ended(JobStatus::Canceled.as_str());
-    }
-    Ok(())
+    trace::job_ended("queued", None);
+    patiently(|| server.database.give_back(claimed, wait, why)).await
 }
 
 /// Tries again while the database does not take it.
@@ -227,6 +232,8 @@ async fn build(server: &Server, claimed: &Claimed) -> std::io::Result<Ended> {
     if let Some(trace) = &claimed.traceparent {
         command.env("TRACEPARENT", trace);
     }
+    // What it does is part of what this worker does, and goes where that goes.
+    command.envs(provenv_telemetry::variables(&Span::current()));
     let mut child = command
         .arg("--workspace")
         .arg(&folder)

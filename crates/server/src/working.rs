@@ -48,7 +48,11 @@ pub async fn work(
     settings.database = options.database.or(settings.database);
     let (tell, stopping) = watch::channel(false);
     let times = Times { pull: Duration::ZERO, patience: options.patience };
-    let server = prepare(&options.root, settings, times, stopping, (Admission::nobody(), None)).await?;
+    let server = tokio::select! {
+        prepared = prepare(&options.root, settings, times, stopping, (Admission::nobody(), None)) => prepared?,
+        // It waits for its database, and need not.
+        () = signal.next() => return Ok(()),
+    };
     let about = Working { root: server.root.clone(), workers: options.workers, name: name() };
     ready(&about).map_err(ServeError::Say)?;
     let working = begin(&server, options.workers);

@@ -80,7 +80,7 @@ pub struct LimitSettings {
     /// The most bytes of a request's headers; 32 KiB otherwise.
     #[serde(deserialize_with = "size")]
     pub headers: Option<u64>,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<IpAddr>,
 }
 

@@ -33,7 +33,7 @@ impl Reporter for BuildLog {
     }
 
     fn begin(&self, phase: Phase, item: &str) {
-        self.line(&format!("{} {item}", word(phase)));
+        self.line(&format!("{} {item}", phase.word()));
         self.next.begin(phase, item);
     }
 
@@ -42,7 +42,7 @@ impl Reporter for BuildLog {
     }
 
     fn end(&self, phase: Phase, item: &str) {
-        self.line(&format!("{} {item}: done", word(phase)));
+        self.line(&format!("{} {item}: done", phase.word()));
         self.next.end(phase, item);
     }
 
@@ -54,16 +54,5 @@ impl Reporter for BuildLog {
     fn output(&self, line: &str) {
         self.line(&format!("| {line}"));
         self.next.output(line);
-    }
-}
-
-fn word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Resolving => "resolve",
-        Phase::Fetching => "fetch",
-        Phase::Assembling => "assemble",
-        Phase::Unpacking => "unpack",
-        Phase::Publishing => "publish",
-        Phase::Checking => "check",
     }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::build_log::BuildLog;
 use crate::cache::Need;
-use crate::catalogue::ImageRow;
+use crate::catalogue::{ImageRow, Which};
 use crate::environments::Given;
 use crate::error::{IoContext, with_causes};
 use crate::locking::{Locked, platforms_of};
@@ -451,6 +451,7 @@ impl Workspace {
     }
 
     /// One attempt, with a log and a record of its own.
+    #[tracing::instrument(target = "provenv_trace", skip_all, name = "assemble", fields(provenv.platform = %platform))]
     pub(crate) async fn assemble(
         &self,
         lock: &Lock,
@@ -564,9 +565,8 @@ impl Workspace {
                 let definition = provenv_definition::definition_digest(&given.environment.definition);
                 self.catalogue.current_receipt(&definition).await?.ok_or_else(missing)?.1.lock
             };
-            let rows = self.all_images().await?;
             // In the form that the settings want, if it was made in that; else the one that was made last.
-            let mut rows: Vec<ImageRow> = rows.into_iter().filter(|row| row.lock == lock).collect();
+            let mut rows = self.catalogue.known_images(Which::Lock(&lock)).await?;
             rows.sort_by_key(|row| row.form != self.form());
             rows.into_iter().next().ok_or_else(missing)?
         };
@@ -613,18 +613,13 @@ impl Workspace {
     /// The image with a digest that begins so, if `reference` can be the beginning of one.
     pub(crate) async fn image_of_digest(&self, reference: &str) -> Result<Option<ImageRow>> {
         let Some(digits) = digits_of(reference) else { return Ok(None) };
-        let rows = self.all_images().await?;
-        Ok(rows.into_iter().find(|row| row.image.manifest.hex().starts_with(digits)))
+        let rows = self.catalogue.known_images(Which::Digits(digits)).await?;
+        Ok(rows.into_iter().next())
     }
 
     /// The registered versions that point to a lock, as `name:version`.
     pub(crate) async fn names_of_lock(&self, lock: &Digest) -> Result<Vec<String>> {
-        let rows = self.catalogue.environments(None).await?;
-        Ok(rows
-            .iter()
-            .filter(|row| row.lock == *lock)
-            .map(|row| format!("{}:{}", row.name, row.version))
-            .collect())
+        Ok(self.catalogue.names_of(Some(lock), None).await?)
     }
 }
 

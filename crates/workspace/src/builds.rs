@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use provenv_definition::{Digest, Platform};
 use serde::Serialize;
 
-use crate::catalogue::{BuildRow, BuildStatus, EnvironmentRow};
+use crate::catalogue::{BuildRow, BuildStatus};
 use crate::error::IoContext as _;
 use crate::runs::copy_log;
 use crate::{Error, Result, Workspace};
@@ -73,11 +73,10 @@ pub(crate) fn is_a_process(id: &str, what: &str, hint: &str) -> Error {
 impl Workspace {
     /// Builds, newest first.
     pub async fn builds(&self, limit: u32) -> Result<Vec<BuildDetails>> {
-        let environments = self.catalogue.environments(None).await?;
         let rows = self.catalogue.builds(limit).await?;
         let mut builds = Vec::with_capacity(rows.len());
         for row in rows {
-            builds.push(self.build_of(row, &environments).await?);
+            builds.push(self.build_of(row).await?);
         }
         Ok(builds)
     }
@@ -89,7 +88,7 @@ impl Workspace {
             id => self.catalogue.build(id).await?,
         };
         let row = row.ok_or_else(|| Error::NoBuild(id.to_owned()))?;
-        self.build_of(row, &self.catalogue.environments(None).await?).await
+        self.build_of(row).await
     }
 
     /// Writes the log of a build to `to`.
@@ -122,7 +121,7 @@ impl Workspace {
         }
     }
 
-    async fn build_of(&self, mut row: BuildRow, environments: &[EnvironmentRow]) -> Result<BuildDetails> {
+    async fn build_of(&self, mut row: BuildRow) -> Result<BuildDetails> {
         let mut lost = false;
         if row.status == BuildStatus::Running
             && let Ok(Some(_lease)) = self.store.try_lock("build", &row.id)
@@ -131,9 +130,7 @@ impl Workspace {
             row = self.catalogue.build(&row.id).await?.unwrap_or(row);
             lost = row.status == BuildStatus::Running;
         }
-        let names = environments.iter().filter(|environment| {
-            row.lock == Some(environment.lock) || row.definition == Some(environment.definition)
-        });
+        let environments = self.catalogue.names_of(row.lock.as_ref(), row.definition.as_ref()).await?;
         Ok(BuildDetails {
             step: if row.definition.is_some() { BuildStep::Dockerfile } else { BuildStep::Packages },
             status: if lost { BuildStatus::Lost } else { row.status },
@@ -142,7 +139,7 @@ impl Workspace {
             lock: row.lock,
             definition: row.definition,
             image: row.manifest,
-            environments: names.map(|row| format!("{}:{}", row.name, row.version)).collect(),
+            environments,
             started_at: row.started_at,
             ended_at: row.ended_at,
             log: self.root.join(row.log),

@@ -47,6 +47,18 @@ pub struct Config {
     pub limits: LimitSettings,
     /// Where a server has what it has beside its workspaces.
     pub server: ServerSettings,
+    /// Where traces go.
+    pub telemetry: TelemetrySettings,
+}
+
+/// `[telemetry]`. The `OTEL_*` variables come before it. Not `Debug`: a collector's URL may hold a password.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetrySettings {
+    /// The collector, as in `OTEL_EXPORTER_OTLP_ENDPOINT`; no traces otherwise.
+    pub endpoint: Option<String>,
+    /// What this is called there; `provenv`, `provenv-server` and `provenv-worker` otherwise.
+    pub service_name: Option<String>,
 }
 
 /// `[catalogue]`. Not `Debug`: the URL may hold a password.

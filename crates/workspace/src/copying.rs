@@ -77,46 +77,15 @@ impl Workspace {
     ) -> Result<Copied> {
         let row = self.to_copy(reference).await?;
         let from = format!("{}:{}", row.name, row.version);
-        let missing = || Error::NoReceipt(from.clone());
-        let lock = self.catalogue.lock(&row.lock).await?.ok_or_else(missing)?;
-        let receipt = self.catalogue.receipt(&row.receipt).await?.ok_or_else(missing)?;
-        let text = self.catalogue.receipt_text(&row.receipt).await?.ok_or_else(missing)?;
-        let _pins = (self.store.pin()?, other.store.pin()?);
-        // Files that no index has come first: without them the lock is of no use there.
-        for digest in crate::cache::built(&lock) {
-            if self.store.contains(&digest) {
-                other.store.take_from(&self.store, &digest)?;
-            }
-        }
-        // What was written here was written on the same machine; what was taken from elsewhere stays so.
-        let taken = self.catalogue.taken_from(&row.receipt).await?;
-        other
-            .catalogue
-            .import_resolution(&row.environment.definition, &lock, &receipt, &text, taken.as_ref())
-            .await?;
-        let mut images = Vec::new();
-        for image in self.catalogue.images_by_lock(&row.lock).await? {
-            if !is_whole(&self.store, &image.image) {
-                continue;
-            }
-            for (digest, _) in image.image.blobs() {
-                other.store.take_from(&self.store, &digest)?;
-            }
-            other.catalogue.import_image(&row.lock, image.form, &image.image).await?;
-            if let Some(packages) = lock.platforms.get(&image.platform)
-                && let Some(told) = self.told_abouts(packages, image.platform).await?
-                && let Err(why) = other.take_abouts(packages, &told.bytes).await?
-            {
-                self.reporter.note(&format!("what is known of the image's packages is not copied: {why}"));
-            }
-            images.push(image.image.manifest);
-        }
+        let pins = (self.store.pin()?, other.store.pin()?);
+        other.take_resolution(self, &row).await?;
+        let images = other.take_images(self, &row.lock).await?;
         let name = options.name.as_deref().unwrap_or(&row.name);
         let version = options.version.as_deref().unwrap_or(&row.version);
         let mut environment = row.environment.clone();
         (environment.name, environment.version) = (Some(name.to_owned()), Some(version.to_owned()));
         crate::hosting::refuse_names(&environment)?;
-        let (there, created) = other
+        let there = other
             .catalogue
             .register(&NewEnvironment {
                 name,
@@ -131,9 +100,10 @@ impl Workspace {
                 same: Same::ContentAndLock,
             })
             .await?;
+        drop(pins);
         let (here, place) = &options.places;
         let to = format!("{}:{}", there.name, there.version);
-        if created {
+        if there.created {
             let (before, after) = (format!("{here}/{from}"), format!("{place}/{to}"));
             other.catalogue.note_copy(&there.name, &there.version, Some(&before), None, who).await?;
             // What only stands for a workspace on a server has no history.
@@ -144,12 +114,57 @@ impl Workspace {
         Ok(Copied {
             name: there.name,
             version: there.version,
-            created,
+            created: there.created,
             from,
             definition: row.definition,
             receipt: row.receipt,
             lock: row.lock,
             images,
         })
+    }
+
+    /// Takes what a version of another workspace on this machine resolved to: its definition, its lock, its receipt, and the files
+    /// that the lock names and no index has. Both stores are pinned.
+    pub(crate) async fn take_resolution(&self, other: &Self, row: &EnvironmentRow) -> Result<()> {
+        let missing = || Error::NoReceipt(format!("{}:{}", row.name, row.version));
+        let lock = other.catalogue.lock(&row.lock).await?.ok_or_else(missing)?;
+        let receipt = other.catalogue.receipt(&row.receipt).await?.ok_or_else(missing)?;
+        let text = other.catalogue.receipt_text(&row.receipt).await?.ok_or_else(missing)?;
+        // Files that no index has come first: without them the lock is of no use here.
+        for digest in crate::cache::built(&lock) {
+            if other.store.contains(&digest) {
+                self.store.take_from(&other.store, &digest)?;
+            }
+        }
+        // What was written there was written on the same machine; what was taken from elsewhere stays so.
+        let taken = other.catalogue.taken_from(&row.receipt).await?;
+        self.catalogue
+            .import_resolution(&row.environment.definition, &lock, &receipt, &text, taken.as_ref())
+            .await?;
+        Ok(())
+    }
+
+    /// Takes the images that a lock has in another workspace on this machine; the lock is here already. Gives all that are there.
+    pub async fn take_images(&self, other: &Self, lock: &Digest) -> Result<Vec<Digest>> {
+        let Some(whole) = self.catalogue.lock(lock).await? else { return Ok(Vec::new()) };
+        let _pins = (other.store.pin()?, self.store.pin()?);
+        let mut images = Vec::new();
+        for image in other.catalogue.images_by_lock(lock).await? {
+            if !is_whole(&other.store, &image.image) {
+                continue;
+            }
+            for (digest, _) in image.image.blobs() {
+                self.store.take_from(&other.store, &digest)?;
+            }
+            self.catalogue.import_image(lock, image.form, &image.image).await?;
+            if let Some(packages) = whole.platforms.get(&image.platform)
+                && let Some(told) = other.told_abouts(packages, image.platform).await?
+                && let Err(why) = self.take_abouts(packages, &told.bytes).await?
+            {
+                self.reporter.note(&format!("what is known of the image's packages is not copied: {why}"));
+            }
+            images.push(image.image.manifest);
+        }
+        Ok(images)
     }
 }

@@ -88,7 +88,8 @@ impl Curated {
         self.lock.map(|text| Lock::from_bytes(text.as_bytes())).transpose().map_err(invalid)
     }
 
-    fn number(&self) -> u64 {
+    /// Its version as a number.
+    pub fn number(&self) -> u64 {
         self.version.parse().unwrap_or(0)
     }
 }

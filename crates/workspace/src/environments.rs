@@ -73,6 +73,9 @@ pub struct EnvironmentDetails {
     /// The labels on it, `latest` included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// Where it is shared from, `WORKSPACE/NAME`: it is read-only here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_from: Option<String>,
     /// Whether it is archived, itself or with its name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub archived: bool,
@@ -253,12 +256,7 @@ impl Workspace {
         artifacts: Option<&LockedArtifacts>,
         options: &RegisterOptions<'_>,
     ) -> Result<Registered> {
-        let name = environment.name.as_deref().ok_or(Error::NoName)?;
-        let mut problems = provenv_definition::check_at(environment, origins);
-        problems.retain(Diagnostic::is_error);
-        if !problems.is_empty() {
-            return Err(Error::Definition(problems));
-        }
+        let name = checked(environment, origins)?;
         self.enter(name, environment, artifacts, options).await
     }
 
@@ -280,6 +278,12 @@ impl Workspace {
         if let Some(remote) = &self.upstream {
             return self.enter_upstream(remote, environment, artifacts, options).await;
         }
+        if options.sent_lock.is_none()
+            && options.lock.is_none()
+            && let Some(registered) = self.enter_known(name, environment, options).await?
+        {
+            return Ok(registered);
+        }
         let (locked, same) = if let Some(text) = options.sent_lock {
             (self.adopt_text(&environment.definition, text).await?, Same::ContentAndLock)
         } else if let Some(file) = options.lock {
@@ -290,15 +294,43 @@ impl Workspace {
             self.note_changed_folders(definition, &locked.receipt.lock, how)?;
             (locked, Same::Content)
         };
-        let (row, created) = self
+        let resolution = (locked.definition, locked.receipt_digest, locked.receipt.lock);
+        self.enter_locked(name, environment, options, resolution, same).await
+    }
+
+    /// Registers what has a lock here already. Nothing is resolved, and the lock is not even read.
+    pub(crate) async fn enter_known(
+        &self,
+        name: &str,
+        environment: &Environment,
+        options: &RegisterOptions<'_>,
+    ) -> Result<Option<Registered>> {
+        let definition = definition_digest(&environment.definition);
+        let Some((receipt_digest, receipt)) = self.catalogue.current_receipt(&definition).await? else {
+            return Ok(None);
+        };
+        self.note_changed_folders(&environment.definition, &receipt.lock, "provenv lock FILE --upgrade")?;
+        let resolution = (definition, receipt_digest, receipt.lock);
+        self.enter_locked(name, environment, options, resolution, Same::Content).await.map(Some)
+    }
+
+    async fn enter_locked(
+        &self,
+        name: &str,
+        environment: &Environment,
+        options: &RegisterOptions<'_>,
+        (definition, receipt, lock): (Digest, Digest, Digest),
+        same: Same,
+    ) -> Result<Registered> {
+        let entered = self
             .catalogue
             .register(&NewEnvironment {
                 name,
                 version: environment.version.as_deref(),
                 content: content_digest(environment),
-                definition: locked.definition,
-                receipt: locked.receipt_digest,
-                lock: locked.receipt.lock,
+                definition,
+                receipt,
+                lock,
                 environment,
                 created_by: &options.who.map_or_else(user_name, str::to_owned),
                 from: options.from.as_ref().map(|(name, version)| (name.as_str(), version.as_str())),
@@ -306,12 +338,12 @@ impl Workspace {
             })
             .await?;
         Ok(Registered {
-            name: row.name,
-            version: row.version,
-            created,
-            definition: row.definition,
-            receipt: row.receipt,
-            lock: row.lock,
+            name: entered.name,
+            version: entered.version,
+            created: entered.created,
+            definition: entered.definition,
+            receipt: entered.receipt,
+            lock: entered.lock,
         })
     }
 
@@ -362,6 +394,14 @@ impl Workspace {
     }
 }
 
+/// The name of an environment that can be registered.
+pub(crate) fn checked<'a>(environment: &'a Environment, origins: &Origins) -> Result<&'a str> {
+    let name = environment.name.as_deref().ok_or(Error::NoName)?;
+    let mut problems = provenv_definition::check_at(environment, origins);
+    problems.retain(Diagnostic::is_error);
+    if problems.is_empty() { Ok(name) } else { Err(Error::Definition(problems)) }
+}
+
 /// A lock of ours has what was chosen, and not what was asked for.
 fn is_no_lock(path: &Path) -> Result<()> {
     if !matches!(read_if_lock(path), Ok(Some(_))) {
@@ -387,6 +427,7 @@ pub(crate) fn unregistered(environment: Environment) -> EnvironmentDetails {
         created_by: None,
         from: None,
         labels: Vec::new(),
+        shared_from: None,
         archived: false,
         environment,
     }

@@ -532,6 +532,12 @@ fn catalogue_hint(error: &CatalogueError) -> Option<String> {
             "choose another version, or leave `version` out to get the next number"
         }
         CatalogueError::Nul { .. } => "take the character out of its description, tags or variables",
+        CatalogueError::SharedHere { name, place } => {
+            return Some(format!(
+                "change it in {place}, or take a copy that is your own: `provenv env copy {name} --to WORKSPACE --name NAME`"
+            ));
+        }
+        CatalogueError::NameTaken { .. } => "share it under another name: --name NAME",
         CatalogueError::Newer { .. } => "use the newer provenv for this workspace",
         CatalogueError::Setting { .. } => {
             "`catalogue.url` or PROVENV_CATALOGUE is like postgres://USER@HOST:PORT/DATABASE, what is special in it \

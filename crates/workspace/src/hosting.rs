@@ -10,7 +10,7 @@ use provenv_definition::{
 
 use crate::catalogue::Resolved;
 use crate::curated::{Curated, is_curated};
-use crate::environments::unregistered;
+use crate::environments::{checked, unregistered};
 use crate::reference::LATEST;
 use crate::registry::allow_many_files;
 use crate::supervise::Signals;
@@ -56,18 +56,8 @@ impl Workspace {
 
     /// The same with what may come along.
     pub async fn register_sent_with(&self, sent: &SentEnvironment, who: &str) -> Result<Registered> {
-        let SentEnvironment { environment, lock, from } = sent;
-        refuse_local(environment)?;
-        if lock.as_ref().is_some_and(|text| has_nul(text.as_bytes())) {
-            return Err(Error::Arguments {
-                message: "a text in the lock has the character U+0000".to_owned(),
-                hint: "send the lock as `provenv lock` wrote it".to_owned(),
-            });
-        }
-        let from = match from.as_deref() {
-            Some(from) => Some(self.made_from(from).await?),
-            None => None,
-        };
+        let SentEnvironment { environment, lock, .. } = sent;
+        let from = self.admitted(sent).await?;
         let options = RegisterOptions {
             who: Some(who),
             sent_lock: lock.as_deref(),
@@ -75,6 +65,33 @@ impl Workspace {
             ..RegisterOptions::default()
         };
         self.register_with(environment, &Origins::default(), None, &options).await
+    }
+
+    /// The same of what was locked here before, which takes no longer than writing it down; `None` where it is to be locked first.
+    pub async fn register_known(&self, sent: &SentEnvironment, who: &str) -> Result<Option<Registered>> {
+        let environment = &sent.environment;
+        if sent.lock.is_some() {
+            return Ok(None);
+        }
+        let from = self.admitted(sent).await?;
+        let name = checked(environment, &Origins::default())?;
+        let options = RegisterOptions { who: Some(who), from, ..RegisterOptions::default() };
+        self.enter_known(name, environment, &options).await
+    }
+
+    /// Refuses what no stranger may send; gives what it is made from.
+    async fn admitted(&self, sent: &SentEnvironment) -> Result<Option<(String, String)>> {
+        refuse_local(&sent.environment)?;
+        if sent.lock.as_ref().is_some_and(|text| has_nul(text.as_bytes())) {
+            return Err(Error::Arguments {
+                message: "a text in the lock has the character U+0000".to_owned(),
+                hint: "send the lock as `provenv lock` wrote it".to_owned(),
+            });
+        }
+        match sent.from.as_deref() {
+            Some(from) => Ok(Some(self.made_from(from).await?)),
+            None => Ok(None),
+        }
     }
 
     /// The version that somebody says an environment is made from, if there is one.
@@ -134,6 +151,11 @@ impl Workspace {
         let here = platforms.iter().find(|platform| **platform == Platform::host());
         let platform = here.or(platforms.first()).copied().unwrap_or_default();
         Ok(Some(UnbuiltVersion { name, version, lock, platform }))
+    }
+
+    /// The connections to the catalogue that are open, those of them that nobody uses, and how many there may be.
+    pub fn connections(&self) -> (u32, u32, u32) {
+        self.catalogue.connections()
     }
 
     /// The bytes of a lock, as they were hashed.

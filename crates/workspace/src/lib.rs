@@ -49,9 +49,12 @@ mod running;
 mod runs;
 mod sandbox;
 mod sbom;
+mod sharing;
 mod snapshot;
 mod stopping;
 mod supervise;
+mod traced;
+mod upgrading;
 mod upstream;
 
 use std::path::{Path, PathBuf};
@@ -61,15 +64,20 @@ use provenv_fetch::{CredentialSources, Fetcher};
 use provenv_store::Store;
 use tokio::sync::OnceCell;
 
+use crate::traced::Traced;
+
 pub use admission::{GroupRole, LimitSettings, OidcSettings};
 pub use audit_log::{AuditLog, AuditLogCheck, AuditLogEntry, AuditLogFinding, AuditLogVerdict};
 pub use auditing::{AuditOptions, AuditReport, AuditSummary, Unchecked};
 pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary, PackageSummary};
 pub use builds::{BuildDetails, BuildStep};
 pub use bundling::{BundleError, Bundled, BundledImage, ImportOptions};
-pub use catalogue::{BuildStatus, CatalogueError, Resolved, RunStatus, Tables, has_nul};
+pub use catalogue::{
+    AsyncWriter, BuildStatus, CatalogueError, Field, Resolved, RunStatus, Tables, Together, has_nul,
+    write_rows,
+};
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
-pub use config::{Config, ConfigError, ServerSettings, default_workspace, parse_size};
+pub use config::{Config, ConfigError, ServerSettings, TelemetrySettings, default_workspace, parse_size};
 pub use copying::{Copied, CopyOptions};
 pub use curated::is_curated;
 pub use dockerfile::{BuildSecret, Builder, DockerfileError, MissingEngine};
@@ -97,7 +105,7 @@ pub use lineage::{
     UsedRun, Uses,
 };
 pub use lock_file::CheckedLock;
-pub use locking::{Locked, Upgraded};
+pub use locking::Locked;
 pub use planning::{Chosen, Plan, PlatformPlan};
 pub use platforms::BuiltAll;
 pub use post_link::ScriptChoice;
@@ -115,13 +123,16 @@ pub use record::Record;
 pub use reference::Reference;
 pub use registry::{Anonymous, RegistryOptions, RegistryServed};
 pub use remote::{
-    AuditLogFilter, DeviceLogin, Login, NewRemoteSecret, RekeyedSecrets, Remote, RemoteError, RemoteJob,
-    RemoteJobError, RemoteRun, RemoteSecret, forget_token, keep_token,
+    AuditLogFilter, DeviceLogin, Login, MadeToken, NewRemoteSecret, NewRemoteToken, RekeyedSecrets, Remote,
+    RemoteError, RemoteJob, RemoteJobError, RemoteMember, RemoteRun, RemoteSecret, RemoteShare, RemoteToken,
+    RemoteWorkspace, forget_token, keep_token,
 };
 pub use resolving::{Resolving, parse_as_of};
 pub use running::{Finished, RunOptions, SubmitOptions};
 pub use runs::{OutputFile, RunDetails};
 pub use sbom::Sbom;
+pub use sharing::{SharedFrom, SharingTurn};
+pub use upgrading::{UpgradeOptions, Upgraded};
 pub use upstream::{ReportedRun, RunNow, ToldImage};
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -187,6 +198,11 @@ impl Workspace {
     async fn open_with(options: OpenOptions, mut config: Config) -> Result<Self> {
         let store = Store::open(options.root.join("store"))?;
         let mut credentials = HostCredentials::of_environment();
+        // A server's is never at its end, and items that failed would stay open with the request that they were of.
+        let reporter = match &options.of_server {
+            Some(_) => options.reporter,
+            None => Traced::around(options.reporter),
+        };
         if let Some(server) = options.of_server {
             credentials = server.credentials.or(credentials);
             config.catalogue.schema = Some(format!("{}_{}", config.catalogue.schema(), server.schema_ending));
@@ -203,7 +219,7 @@ impl Workspace {
             store,
             catalogue,
             config,
-            reporter: options.reporter,
+            reporter,
             offline: options.offline,
             cache,
             upstream: None,

@@ -5,19 +5,15 @@ use std::path::Path;
 
 use provenv_definition::{
     Base, CondaRequirement, CondaRequirements, Definition, Diagnostic, Digest, LockedArtifacts, Platform,
-    definition_digest, nearest,
+    definition_digest,
 };
 use provenv_lock::conda::{CondaConfig, Question, Target};
 use provenv_lock::debian::Archive;
-use provenv_lock::diff::LockDiff;
 use provenv_lock::{BaseLock, IndexState, Lock, PlatformLock, Receipt, ToolVersion, Upgrade};
-use serde::Serialize;
 
-use crate::catalogue::{NewEnvironment, Same};
-use crate::environments::content_digest;
 use crate::post_link::{ScriptChoice, Scripts};
 use crate::sandbox::BaseSandbox;
-use crate::{Error, Phase, Reference, Resolving, Result, Workspace, folders, user_name};
+use crate::{Error, Phase, Resolving, Result, Workspace, folders};
 
 /// A definition with the lock it resolves to in this workspace.
 #[derive(Clone, Debug)]
@@ -32,19 +28,6 @@ pub struct Locked {
     pub lock: Lock,
     /// Whether it was resolved just now.
     pub fresh: bool,
-}
-
-/// What an upgrade would change, or did.
-#[derive(Clone, Debug, Serialize)]
-pub struct Upgraded {
-    /// The environment.
-    pub name: String,
-    /// The version it starts from.
-    pub from: String,
-    /// The version that was registered; `None` in a dry run, or when nothing changes.
-    pub to: Option<String>,
-    /// What changes, per platform.
-    pub changes: BTreeMap<Platform, LockDiff>,
 }
 
 impl Locked {
@@ -163,123 +146,9 @@ impl Workspace {
         Ok(Some(Locked { definition: *definition, receipt_digest, receipt, lock, fresh: false }))
     }
 
-    /// Resolves `environment` again: `packages` only, or everything. Registers the next version unless it is a dry run
-    /// or nothing changes. What the target has is what it had, unless `resolving` says something of it.
-    pub async fn upgrade(
-        &self,
-        name: &str,
-        packages: &[String],
-        dry_run: bool,
-        resolving: &Resolving,
-    ) -> Result<Upgraded> {
-        let bare = match Reference::parse(name, Path::new(".")) {
-            Reference::File(_) => {
-                return Err(Error::Arguments {
-                    message: format!("`{name}` is a file, and an upgrade moves a registered environment"),
-                    hint: format!(
-                        "`provenv lock {name} --upgrade` locks a file anew; `provenv env list` shows what is registered"
-                    ),
-                });
-            }
-            Reference::Curated { name, .. } => {
-                return Err(Error::Arguments {
-                    message: format!("`{name}` is shipped, and its versions never change"),
-                    hint: format!(
-                        "register one of your own that can be upgraded: `provenv env register --from {name} --name NAME`"
-                    ),
-                });
-            }
-            Reference::Registered { name, .. } => name,
-        };
-        if bare != name {
-            return Err(Error::Arguments {
-                message: format!("an upgrade starts from the newest version, not from `{name}`"),
-                hint: format!("give the name alone: `provenv upgrade {bare}`"),
-            });
-        }
-        if resolving.as_of.is_some() && !packages.is_empty() {
-            return Err(Error::Arguments {
-                message: "the packages that are not named would not stay as they are with --as-of, which rules out what is \
-                          newer"
-                    .to_owned(),
-                hint: format!("`provenv upgrade {name} --as-of …` without package names moves everything"),
-            });
-        }
-        // Of two at once, the second starts from what the first registered.
-        let _lease = self.store.lock_async("upgrade", &Digest::of(name.as_bytes()).hex()).await?;
-        let row = self.newest(name).await?;
-        let old =
-            self.catalogue.lock(&row.lock).await?.ok_or_else(|| Error::NoEnvironment(name.to_owned()))?;
-        let definition = &row.environment.definition;
-        let upgrade = if packages.is_empty() {
-            Upgrade::All
-        } else {
-            for package in packages {
-                let known = old.platforms.values().any(|platform| platform.holds(package));
-                if !known {
-                    let held = old.platforms.values().flat_map(|platform| {
-                        let debian = platform.debian.iter().map(|package| package.name.as_str());
-                        let conda = platform.conda.iter().map(|package| package.name.as_str());
-                        debian.chain(conda).chain(platform.pypi.iter().map(|package| package.name.as_str()))
-                    });
-                    return Err(Error::Arguments {
-                        message: format!("{name}:{} does not hold `{package}`", row.version),
-                        hint: match nearest(package, held) {
-                            Some(meant) => format!("did you mean `{meant}`?"),
-                            None => format!("`provenv lock {name} --file -` shows what it holds"),
-                        },
-                    });
-                }
-            }
-            Upgrade::Packages(packages.iter().cloned().collect())
-        };
-        let folders = folders::states(definition);
-        let mut resolving = resolving.clone();
-        if resolving.virtual_packages.is_empty()
-            && let Some(receipt) = self.catalogue.receipt(&row.receipt).await?
-        {
-            resolving.virtual_packages = receipt.virtual_packages;
-        }
-        let scripts = Scripts { choice: None, before: Some(&old) };
-        let (lock, mut receipt) =
-            self.resolve(definition, None, Some(&old), &upgrade, &resolving, scripts).await?;
-        let changes: BTreeMap<Platform, LockDiff> = lock
-            .platforms
-            .iter()
-            .filter_map(|(platform, new)| {
-                Some((*platform, provenv_lock::diff::diff(old.platforms.get(platform)?, new)))
-            })
-            .collect();
-        let mut upgraded = Upgraded { name: name.to_owned(), from: row.version.clone(), to: None, changes };
-        if dry_run || lock.holds_the_same(&old) {
-            return Ok(upgraded);
-        }
-        self.remember_folders(&receipt.lock, &folders)?;
-        receipt.previous = Some(row.receipt);
-        let receipt_digest = self.catalogue.record_resolution(definition, &lock, &receipt).await?;
-        let mut environment = row.environment.clone();
-        environment.version = None;
-        let (new, _) = self
-            .catalogue
-            .register(&NewEnvironment {
-                name,
-                version: None,
-                content: content_digest(&environment),
-                definition: receipt.definition,
-                receipt: receipt_digest,
-                lock: receipt.lock,
-                environment: &environment,
-                created_by: &user_name(),
-                from: None,
-                same: Same::Never,
-            })
-            .await?;
-        upgraded.to = Some(new.version);
-        Ok(upgraded)
-    }
-
     /// Chooses every artifact of `definition`, for each of its platforms.
-    async fn resolve(
+    #[tracing::instrument(target = "provenv_trace", skip_all, name = "resolve")]
+    pub(crate) async fn resolve(
         &self,
         definition: &Definition,
         artifacts: Option<&LockedArtifacts>,
@@ -347,6 +216,7 @@ impl Workspace {
         Ok((lock, receipt))
     }
 
+    #[tracing::instrument(target = "provenv_trace", skip_all, name = "resolve platform", fields(provenv.platform = %platform))]
     async fn resolve_platform(
         &self,
         definition: &Definition,

@@ -2,14 +2,14 @@
 
 use provenv_definition::{Digest, Environment, Platform};
 use provenv_lock::{BaseLock, PlatformLock};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::building::packages;
 use crate::hosting::refuse_local;
 use crate::{Error, PackageSummary, Result, Workspace};
 
 /// What building a definition would come to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
     /// Digest of the definition.
     pub definition: Digest,
@@ -24,7 +24,7 @@ pub struct Plan {
 }
 
 /// What there is to do for one platform.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PlatformPlan {
     /// The platform.
     pub platform: Platform,
@@ -39,7 +39,7 @@ pub struct PlatformPlan {
 }
 
 /// What a lock holds for one platform, for people.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Chosen {
     /// What it stands on.
     pub base: String,

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::building::{BuildOptions, Built, Target, blobs_of};
 use crate::cache::plain_index;
+use crate::catalogue::Which;
 use crate::locking::platforms_of;
 use crate::proof::registry_options;
 use crate::{Error, Result, Workspace};
@@ -58,8 +59,8 @@ impl Workspace {
         let mut whole = Vec::with_capacity(images.len());
         for built in &images {
             // Nobody needs the layers who sends them nowhere.
-            let rows = self.all_images().await?.into_iter();
-            let image = rows.map(|row| row.image).find(|image| image.manifest == built.image);
+            let rows = self.catalogue.known_images(Which::Digits(&built.image.hex())).await?;
+            let image = rows.into_iter().map(|row| row.image).next();
             whole.push(image.ok_or_else(|| Error::NoImage(built.image.to_string()))?);
         }
         let index = plain_index(&whole.iter().collect::<Vec<_>>());

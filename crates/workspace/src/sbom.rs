@@ -18,6 +18,8 @@ pub struct Sbom {
     pub document: Vec<u8>,
     /// How many things are in it.
     pub components: usize,
+    /// How many packages were never read here: where it is more than none, the document may say more later.
+    pub unread: usize,
 }
 
 impl Workspace {
@@ -30,6 +32,7 @@ impl Workspace {
             lock: made.origin.lock,
             document: bill.write(format),
             components: bill.components().count(),
+            unread: bill.unread(),
         })
     }
 }

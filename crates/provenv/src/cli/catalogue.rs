@@ -204,6 +204,39 @@ pub struct CopyArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
+  provenv env share digits --with vision
+  provenv env share digits --with vision --name numbers
+
+All versions, those to come included, are in the other workspace too, with their labels and images; no byte is written twice.
+Nobody changes them there: what happens here, happens there. Whoever shares owns here and contributes there.")]
+pub struct ShareArgs {
+    /// The environment's name
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// The other workspace: its name on the same server, or its URL
+    #[arg(long, value_name = "WORKSPACE")]
+    pub with: String,
+    /// Its name there, if another
+    #[arg(long)]
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  provenv env unshare digits --with vision
+
+What the other workspace has of it goes, but for versions that something there refers to, such as a run: those stay, archived.")]
+pub struct UnshareArgs {
+    /// The environment's name
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// The other workspace
+    #[arg(long, value_name = "WORKSPACE")]
+    pub with: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
   provenv env import versions.jsonl
   zstdcat versions.jsonl.zst | provenv env import -
 

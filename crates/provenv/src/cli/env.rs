@@ -9,7 +9,7 @@ use provenv_definition::{Platform, WriteFormat};
 
 use super::catalogue::{
     ArchiveArgs, CopyArgs, DeleteArgs, HistoryArgs, ImportArgs, LabelArgs, LineageArgs, ListArgs, SearchArgs,
-    UpdateArgs, UsesArgs,
+    ShareArgs, UnshareArgs, UpdateArgs, UsesArgs,
 };
 use super::check::CheckArgs;
 
@@ -74,6 +74,15 @@ where they leave out what does not count for its digest.")]
     Delete(DeleteArgs),
     /// Copy a version into another workspace, with its lock and images
     Copy(CopyArgs),
+    /// Share an environment with another workspace of the server: it is there too, and follows
+    Share(ShareArgs),
+    /// Share an environment no more
+    Unshare(UnshareArgs),
+    /// What this workspace of a server shares with others, and others with it
+    #[command(after_help = "Examples:
+  provenv env shares
+  provenv env shares -o json")]
+    Shares,
     /// Take in many versions at once, from lines of JSON
     Import(ImportArgs),
     /// What was changed about an environment, by whom and when

@@ -27,6 +27,9 @@ pub async fn env(context: &Context, command: EnvCommand) -> Result {
         EnvCommand::Restore(arguments) => lifecycle::restore(context, arguments).await,
         EnvCommand::Delete(arguments) => lifecycle::delete(context, arguments).await,
         EnvCommand::Copy(arguments) => super::copy::copy(context, arguments).await,
+        EnvCommand::Share(arguments) => super::share::share(context, arguments).await,
+        EnvCommand::Unshare(arguments) => super::share::unshare(context, arguments).await,
+        EnvCommand::Shares => super::share::shares(context).await,
         EnvCommand::Import(arguments) => super::copy::import(context, arguments).await,
         EnvCommand::History(arguments) => lifecycle::history(context, arguments).await,
         EnvCommand::Uses(arguments) => super::lineage::uses(context, arguments).await,
@@ -121,6 +124,9 @@ fn details_text(details: &EnvironmentDetails) -> String {
     }
     if let Some(from) = &details.from {
         line("made from", from);
+    }
+    if let Some(place) = &details.shared_from {
+        line("shared from", &format!("{place} (read-only here)"));
     }
     if !details.labels.is_empty() {
         line("labels", &details.labels.join(", "));

@@ -157,6 +157,11 @@ fn words(change: &Change) -> String {
         ChangeKind::Restored => "restored".to_owned(),
         ChangeKind::Copied if change.to.is_some() => format!("copied to {to}"),
         ChangeKind::Copied => format!("copied from {from}"),
+        ChangeKind::Shared => match (&change.from, &change.to, &change.version) {
+            (None, _, Some(_)) => format!("shared from {to}"),
+            (None, _, None) => format!("shared with {to}"),
+            (Some(_), ..) => format!("shared no more: {from}"),
+        },
         ChangeKind::Deleted => "deleted".to_owned(),
     }
 }

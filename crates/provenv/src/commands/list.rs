@@ -100,7 +100,9 @@ fn table(environments: &[EnvironmentDetails]) -> Table {
         Table::new(["NAME", "VERSION", "LABELS", "DEFINITION", "REGISTERED", "BY", "DESCRIPTION"]);
     for details in environments {
         let archived = details.archived.then(|| "(archived)".to_owned());
-        let labels: Vec<String> = archived.into_iter().chain(details.labels.iter().cloned()).collect();
+        let shared = details.shared_from.as_ref().map(|place| format!("(shared from {place})"));
+        let marks = archived.into_iter().chain(shared);
+        let labels: Vec<String> = marks.chain(details.labels.iter().cloned()).collect();
         table.row([
             details.name.clone().unwrap_or_default(),
             details.version.clone().unwrap_or_default(),

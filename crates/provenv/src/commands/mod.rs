@@ -23,6 +23,7 @@ mod list;
 mod lock;
 mod login;
 mod only_here;
+mod people;
 mod provenance;
 mod push;
 mod referrers;
@@ -33,6 +34,7 @@ mod runs;
 mod sbom;
 mod secret;
 mod serve;
+mod share;
 mod sign;
 mod store;
 mod submit;
@@ -157,6 +159,11 @@ impl Context {
         let named = self.named_workspace();
         let url = named.as_deref().and_then(Path::to_str).filter(|text| Remote::is_one(text));
         Ok(url.map(Remote::open).transpose()?)
+    }
+
+    /// Whether the workspace that was asked for is on a server.
+    fn names_a_server(&self) -> bool {
+        self.named_workspace().as_deref().and_then(Path::to_str).is_some_and(Remote::is_one)
     }
 
     /// What was said of the workspace.
@@ -287,7 +294,8 @@ fn no_working_folder(source: std::io::Error) -> Failure {
 /// Does what the arguments say.
 pub async fn execute(cli: Cli) -> Result {
     let context = crate::context(&cli);
-    if context.remote()?.is_some() {
+    // Asked of the name alone: whoever is about to log in has no token yet.
+    if context.names_a_server() {
         only_here::refuse(&cli.command)?;
     }
     let result = match cli.command {
@@ -307,6 +315,9 @@ pub async fn execute(cli: Cli) -> Result {
         Command::Worker(arguments) => worker::worker(&context, arguments).await,
         Command::BuildVersion(arguments) => build_version::build_version(&context, arguments).await,
         Command::Server(command) => backup::server(&context, command).await,
+        Command::Token(command) => people::token(&context, command).await,
+        Command::Member(command) => people::member(&context, command).await,
+        Command::Workspace(command) => people::workspace(&context, command).await,
         Command::Secret(command) => secret::secret(&context, command).await,
         Command::AuditLog(command) => audit_log::audit_log(&context, command).await,
         Command::Builds(command) => builds::builds(&context, command).await,

@@ -36,12 +36,6 @@ const TABLE: &[OnlyHere] = &[
         why: "the signature would stay in the copy on this machine",
         hint: "push the image to a registry, and sign it there from a folder",
     },
-    OnlyHere {
-        command: "upgrade",
-        why: "a server resolves what it registers, and upgrades nothing by itself yet",
-        hint: "`provenv env export NAME --format provenv --to FILE`, `provenv lock FILE --upgrade` in a folder, then `provenv env \
-               register FILE --lock LOCK`",
-    },
 ];
 
 /// Refuses what is not for a server.
@@ -52,7 +46,6 @@ pub fn refuse(command: &Command) -> Result<(), Error> {
         Command::Key(_) => "key",
         Command::Bundle(_) => "bundle",
         Command::Image(ImageCommand::Sign(_)) => "image sign",
-        Command::Upgrade(_) => "upgrade",
         _ => return Ok(()),
     };
     let found = TABLE.iter().find(|one| one.command == name);

@@ -11,13 +11,12 @@ mod failures;
 mod policies;
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use engine::{Engine, by_each};
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::{FileTree, Server};
 use serde_json::Value;
-use support::registry::{Image, Registry};
+use support::registry::{Image, Registry, shell};
 use support::{Workspace, serve};
 
 by_each!(
@@ -26,26 +25,6 @@ by_each!(
     packages_go_on_top_of_what_steps_made,
     stages_and_images_that_are_copied_from_are_pinned_too,
 );
-
-/// An image with a shell and some programs of this machine: enough for steps, and quick.
-fn shell(server: &Server) -> String {
-    let mut image = Image::new();
-    let mut libraries = Vec::new();
-    for program in ["sh", "cat", "ls", "mkdir", "sleep", "date", "env"] {
-        let path = format!("/bin/{program}");
-        image = image.file(&format!("bin/{program}"), &fs_err::read(&path).unwrap());
-        let output = Command::new("ldd").arg(&path).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        libraries.extend(text.split_whitespace().filter(|word| word.starts_with("/lib")).map(str::to_owned));
-    }
-    libraries.sort();
-    libraries.dedup();
-    for library in libraries {
-        image = image.file(library.trim_start_matches('/'), &fs_err::read(&library).unwrap());
-    }
-    let config = serde_json::json!({ "Env": ["PATH=/bin"], "Cmd": ["sh"] });
-    image.config(config).serve(server, "team/shell", "1", 1)
-}
 
 /// A definition of a Dockerfile in a text.
 fn definition(dockerfile: &str) -> String {

@@ -9,4 +9,8 @@ mod support;
 #[allow(dead_code, reason = "the server's tests use the rest")]
 mod team;
 
+mod browser;
+mod flows;
+mod keyboard;
+mod look;
 mod plain;

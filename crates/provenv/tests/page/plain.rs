@@ -119,9 +119,10 @@ fn a_session_begins_with_a_token_that_holds() {
     let cookie = entered.must("Set-Cookie");
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
     assert!(!cookie.contains("Secure"), "there is no TLS here: {cookie}");
+    // Only a proxy that the settings name speaks for browsers.
     let behind = team.nobody().with("X-Forwarded-Proto", "https");
     let entered = form(&behind, "/sign-in", &format!("token={token}")).is(303);
-    assert!(entered.must("Set-Cookie").contains("; Secure"), "{entered:?}");
+    assert!(!entered.must("Set-Cookie").contains("Secure"), "{entered:?}");
     let ann = browser(&team, &token);
     ann.get("/tokens").is(200);
     let id = team.with(&token).get("/api/v1/tokens").is(200).json()["tokens"][0]["id"]
@@ -132,14 +133,99 @@ fn a_session_begins_with_a_token_that_holds() {
     assert_eq!(ann.get("/tokens").is(303).must("Location"), "/sign-in?next=%2Ftokens");
 }
 
+#[test]
+fn a_proxy_that_is_trusted_says_how_browsers_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.toml");
+    fs_err::write(&config, "[limits]\ntrusted_proxies = [\"127.0.0.1\"]\n").unwrap();
+    let variables = [("PROVENV_CONFIG", config.to_str().unwrap())];
+    let team = Team::start_with(&folder.path().join("team"), &[], "", &variables);
+    let enter = format!("token={}", team.served["owner_token"].as_str().unwrap());
+    for (said, is_secure) in [(Some("https"), true), (Some("http"), false), (None, false)] {
+        let client = said.map_or(team.nobody(), |said| team.nobody().with("X-Forwarded-Proto", said));
+        let cookie = form(&client, "/sign-in", &enter).is(303).must("Set-Cookie").to_owned();
+        assert_eq!(cookie.contains("; Secure"), is_secure, "{said:?}: {cookie}");
+    }
+}
+
+#[test]
+fn the_audit_log_is_for_readers_and_that_of_the_server_for_its_owners() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path());
+    let owner = browser(&team, team.served["owner_token"].as_str().unwrap());
+    let ann = browser(&team, &team.token("ann", Some("owner")));
+    post(&team.owner, "/api/v1/workspaces", &json!({ "name": "vision" })).is(201);
+    // Of her own workspace, and of no other.
+    let rows = |page: &str| page.split_once("<tbody>").unwrap().1.to_owned();
+    let log = rows(&ann.get("/w/default/audit").is(200).text());
+    assert!(log.contains("role.set") && log.contains("workspace.make"), "{log}");
+    assert!(!log.contains("token.make") && !log.contains("vision"), "{log}");
+    ann.get("/w/vision/audit").is(404);
+    ann.get("/audit-log").is(403);
+    let all = owner.get("/audit-log").is(200).text();
+    assert!(all.contains("token.make") && all.contains("/w/vision/audit"), "{all}");
+    // By who and what, and a part at a time.
+    let made = owner.get("/audit-log?action=workspace.make&by=owner").is(200).text();
+    let made = rows(&made);
+    assert!(made.contains("vision") && !made.contains("token.make"), "{made}");
+    assert!(owner.get("/audit-log?by=nobody").is(200).text().contains("Show all entries"));
+    for number in 0..50 {
+        team.token(&format!("user-{number}"), None);
+    }
+    let first = owner.get("/audit-log").is(200).text();
+    let older =
+        first.split("href=\"").find(|link| link.starts_with("?before=")).expect("there are older ones");
+    let older = older.split('"').next().unwrap();
+    let second = rows(&owner.get(&format!("/audit-log{older}")).is(200).text());
+    assert!(second.contains("workspace.make") && !second.contains("user-40"), "{second}");
+    // What proves it is what the API gives.
+    let checkpoint = ann.get("/w/default/audit/checkpoint").is(200);
+    assert!(checkpoint.must("Content-Disposition").contains("checkpoint.txt"));
+    assert_eq!(checkpoint.text(), team.owner.get("/audit/checkpoint").is(200).text());
+    assert_eq!(ann.get("/w/default/audit/key").is(200).text(), team.owner.get("/audit/key").is(200).text());
+    let root = checkpoint.text().lines().nth(2).unwrap().to_owned();
+    assert!(ann.get("/w/default/audit").is(200).text().contains(&root), "{root}");
+    team.nobody().with("Accept", "text/html").get("/audit-log").is(303);
+}
+
+#[test]
+fn what_is_shipped_is_there_before_anybody_used_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path());
+    let owner = browser(&team, team.served["owner_token"].as_str().unwrap());
+    let page = owner.get("/w/default/environments?kind=curated").is(200).text();
+    assert!(page.contains("curated/minimal") && page.contains("curated/spark"), "{page}");
+    let narrowed = owner.get("/w/default/environments?kind=curated&q=torch").is(200).text();
+    assert!(narrowed.contains("curated/pytorch-cpu") && !narrowed.contains("curated/minimal"), "{narrowed}");
+    // The API lists the same, in parts.
+    let path = format!("{DEFAULT}/environments?kind=curated&limit=3");
+    let (mut names, mut after) = (Vec::new(), String::new());
+    loop {
+        let part = team.owner.get(&format!("{path}{after}")).is(200).json();
+        let part_names = part["environments"].as_array().unwrap().iter();
+        names.extend(part_names.map(|one| one["name"].as_str().unwrap().to_owned()));
+        match part["next"].as_str() {
+            Some(next) => after = format!("&after={}", next.replace('/', "%2F")),
+            None => break,
+        }
+    }
+    assert!(names.len() > 6 && names.is_sorted(), "{names:?}");
+    problem(team.owner.get(&format!("{path}&after=curated%2Fnothing:1")), 400, "parameter-invalid");
+    let archived = team.owner.get(&format!("{path}&archived=only")).is(200).json();
+    assert_eq!(archived["environments"], json!([]));
+    owner.get("/w/default/environments/curated%2Fminimal/1").is(200);
+}
+
 /// Every page that is there without anything in a workspace, and the roles that see it.
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 10] = [
     ("/w/default", "reader"),
     ("/w/default/environments", "reader"),
     ("/w/default/environments?kind=curated", "reader"),
     ("/w/default/builds", "reader"),
     ("/w/default/builds?status=failed", "reader"),
     ("/w/default/runs", "reader"),
+    ("/w/default/services", "reader"),
+    ("/w/default/audit", "reader"),
     ("/w/default/new", "contributor"),
     ("/w/default/members", "owner"),
 ];

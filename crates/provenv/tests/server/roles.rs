@@ -20,6 +20,7 @@ fn operations(description: &Value) -> Vec<(String, String, String)> {
                 .replace("{version}", "1")
                 .replace("{id}", "nothing")
                 .replace("{label}", "prod")
+                .replace("{target}", "elsewhere")
                 .replace("{user}", "somebody")
                 .replace("{level}", "0")
                 .replace("{n}", "000")

@@ -16,7 +16,15 @@ fn it_says_how_it_is() {
     let metrics = team.owner.get("/metrics").is(200).text();
     for line in [
         "provenv_http_requests_total{method=\"GET\",path=\"/api/v1/workspaces/{workspace}/environments\",status=\"200\"} 1",
+        "provenv_http_request_duration_seconds_count{method=\"GET\",path=\"/api/v1/workspaces/{workspace}/environments\"} 1",
+        "provenv_http_requests_in_flight 1",
         "provenv_jobs{status=\"queued\"} 0",
+        "provenv_jobs{status=\"running\"} 0",
+        "provenv_job_oldest_wait_seconds 0.0",
+        "provenv_database_connections{database=\"server\",state=\"used\"} ",
+        "provenv_database_connections{database=\"catalogues\",state=\"most\"} ",
+        "process_resident_memory_bytes ",
+        "process_open_fds ",
     ] {
         assert!(metrics.contains(line), "{line}:\n{metrics}");
     }

@@ -182,3 +182,40 @@ fn a_folder_is_served_with_its_own_database_alone() {
     let said = refused(&[("PROVENV_SERVER_DATABASE", "mysql://user:secret@host/team")]);
     assert!(said.contains("postgres://"), "{said}");
 }
+
+#[test]
+fn a_server_and_a_worker_wait_for_a_database_that_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("team");
+    let Some(mut postgres) = Postgres::start() else { return };
+    let url = postgres.url();
+    let variables = [("PROVENV_SERVER_DATABASE", &*url)];
+    let mut first = Team::start_with(&root, &["--workers", "0"], "", &variables);
+    let token = first.served["owner_token"].as_str().unwrap().to_owned();
+    first.kill();
+    postgres.kill();
+    // Both begin while nobody answers, and have not ended when it is back.
+    let begin = |arguments: &[&str]| {
+        let mut command = server(&root);
+        command.envs(variables).args(arguments).arg("--root").arg(&root);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        command.spawn().unwrap()
+    };
+    let mut waiting = [begin(&["worker"]), begin(&["serve", "--listen", "127.0.0.1:0"])];
+    // They are told to stop as at any other time.
+    let mut told = begin(&["worker"]);
+    std::thread::scope(|scope| {
+        let starting = scope.spawn(|| Team::start_with(&root, &["--workers", "0"], &token, &variables));
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(told.id().cast_signed()), Signal::SIGTERM).unwrap();
+        // Before it listens for signals one ends it too; either way it does not wait.
+        told.wait().unwrap();
+        postgres.run();
+        let team = starting.join().unwrap();
+        team.owner.get(&format!("{DEFAULT}/environments")).is(200);
+    });
+    for child in &mut waiting {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended by itself");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

@@ -56,11 +56,8 @@ pub async fn readyz(State(server): State<Arc<Server>>) -> Result<Json<Well>> {
     responses((status = 200, body = String, content_type = "application/openmetrics-text"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn metrics(State(server): State<Arc<Server>>) -> Result<Response> {
-    let waiting = server.database.waiting_jobs().await?;
-    for status in ["queued", "running"] {
-        let count = waiting.iter().find(|(found, _)| found.as_str() == status).map_or(0, |(_, count)| *count);
-        server.metrics.waiting(status, count);
-    }
+    server.metrics.look(&server.database).await?;
+    server.metrics.catalogues(server.catalogue_connections().await);
     let text = server.metrics.text().map_err(|error| Problem::fault(&error))?;
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::environments::VersionBody;
-use super::record::named;
+use super::record::{named, set_archived};
 use super::sent::{Asked, At, Sent, limit, tag_of, to_json};
 use crate::access::Caller;
 use crate::database::{Action, Deed};
@@ -228,10 +228,7 @@ pub async fn archive(
 ) -> Result<Json<Archived>> {
     let opened = server.workspace(&workspace).await?;
     let reference = reference(&opened, &name, &version).await?;
-    let archived = opened.workspace.archive_environment(&reference, &caller.user).await.map_err(of_change)?;
-    server.record(&Deed::new(&caller.user, Action::Archive, &reference).within(&workspace)).await?;
-    tracing::info!(by = caller.user, workspace, reference, "archived a version");
-    Ok(Json(archived))
+    set_archived(&server, &caller, &workspace, &reference, true).await
 }
 
 /// Brings an archived version back.
@@ -248,10 +245,7 @@ pub async fn restore(
 ) -> Result<Json<Archived>> {
     let opened = server.workspace(&workspace).await?;
     let reference = reference(&opened, &name, &version).await?;
-    let restored = opened.workspace.restore_environment(&reference, &caller.user).await.map_err(of_change)?;
-    server.record(&Deed::new(&caller.user, Action::Restore, &reference).within(&workspace)).await?;
-    tracing::info!(by = caller.user, workspace, reference, "restored a version");
-    Ok(Json(restored))
+    set_archived(&server, &caller, &workspace, &reference, false).await
 }
 
 /// Who changed what about an environment, and when, the newest first.

@@ -16,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::sent::{Asked, At, Many, Repeated, Sent, limit, tagged, tagged_json};
 use crate::access::Caller;
+use crate::apart::apart;
 use crate::database::{Action, Deed};
 use crate::problem::{Problem, Result};
 use crate::state::{Opened, Server};
@@ -54,6 +55,10 @@ pub struct VersionBody {
     /// The labels on it, `latest` included.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     labels: Vec<String>,
+    /// Where it is shared from, `WORKSPACE/NAME`: it is read-only here.
+    #[schema(example = "platform/digits")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared_from: Option<String>,
     /// Whether it is archived, itself or with its name.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     archived: bool,
@@ -74,6 +79,7 @@ impl From<EnvironmentDetails> for VersionBody {
             created_by: details.created_by,
             from: details.from,
             labels: details.labels,
+            shared_from: details.shared_from,
             archived: details.archived,
             environment: details.environment,
         }
@@ -307,31 +313,27 @@ pub async fn register(
     Sent(registration): Sent<Registration>,
 ) -> Result<Response> {
     let opened = server.workspace(&workspace).await?;
-    let mut environment = match (registration.environment, registration.file) {
-        (Some(environment), None) => environment,
-        (None, Some(file)) => {
-            let read = read_text(&file.name, &file.text)?;
-            if read.locked.is_some() {
-                return Err(Problem::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "definition-not-for-a-server",
-                    format!("`{}` is the lock of another tool", file.name),
-                )
-                .hint("send the definition that it was made of"));
-            }
-            read.environment
-        }
-        _ => {
-            return Err(Problem::bad("body-invalid", "give either `environment` or `file`"));
-        }
-    };
+    let mut environment = given(registration.environment, registration.file)?;
     environment.name = registration.name.or(environment.name);
     environment.version = registration.version.or(environment.version);
-    let _turn = server.resolving.acquire().await.map_err(|error| Problem::fault(&error))?;
     let sent = SentEnvironment { environment, lock: registration.lock, from: registration.from };
-    server.hold_secrets(&workspace, &opened).await?;
-    let place = (workspace.clone(), opened);
-    let registered = apart(Arc::clone(&server), caller.user.clone(), place, sent).await?;
+    let registered = match opened.workspace.register_known(&sent, &caller.user).await? {
+        Some(registered) => {
+            record(&server, &caller.user, (&workspace, &opened), &registered).await?;
+            registered
+        }
+        None => {
+            let _turn = server.resolving.acquire().await.map_err(|error| Problem::fault(&error))?;
+            server.hold_secrets(&workspace, &opened).await?;
+            let (by, place, on) = (caller.user.clone(), workspace.clone(), Arc::clone(&server));
+            let work = move || async move {
+                let registered = opened.workspace.register_sent_with(&sent, &by).await?;
+                record(&on, &by, (&place, &opened), &registered).await?;
+                Ok::<_, Box<Problem>>(registered)
+            };
+            apart(work).await??
+        }
+    };
     tracing::info!(
         by = caller.user,
         workspace,
@@ -360,30 +362,24 @@ pub async fn register(
     Ok(response)
 }
 
-/// How large the stack of a thread that resolves may become: what it does is one deep future.
-const STACK: usize = 32 * 1024 * 1024;
-
-/// Registers on a thread of its own: resolving is work, and goes on to its end where the client goes away.
-async fn apart(
-    server: Arc<Server>,
-    user: String,
-    (workspace, opened): (String, Arc<Opened>),
-    sent: SentEnvironment,
-) -> Result<Registered> {
-    let runtime = tokio::runtime::Handle::current();
-    let (tell, hear) = tokio::sync::oneshot::channel();
-    let work = move || {
-        let work = async {
-            let registered = opened.workspace.register_sent_with(&sent, &user).await?;
-            record(&server, &user, (&workspace, &opened), &registered).await?;
-            Result::Ok(registered)
-        };
-        // A client that went away hears nothing of it.
-        let _ = tell.send(runtime.block_on(work));
-    };
-    let thread = std::thread::Builder::new().name("resolving".to_owned()).stack_size(STACK);
-    thread.spawn(work).map_err(|error| Problem::fault(&error))?;
-    hear.await.map_err(|error| Problem::fault(&error))?
+/// The environment that was sent, in either form.
+pub fn given(environment: Option<Environment>, file: Option<SentFile>) -> Result<Environment> {
+    match (environment, file) {
+        (Some(environment), None) => Ok(environment),
+        (None, Some(file)) => {
+            let read = read_text(&file.name, &file.text)?;
+            if read.locked.is_some() {
+                return Err(Problem::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "definition-not-for-a-server",
+                    format!("`{}` is the lock of another tool", file.name),
+                )
+                .hint("send the definition that it was made of"));
+            }
+            Ok(read.environment)
+        }
+        _ => Err(Problem::bad("body-invalid", "give either `environment` or `file`")),
+    }
 }
 
 /// Writes a registration down, once however many ask for it at once. One that a crash kept from it is written down by whoever

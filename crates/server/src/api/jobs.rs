@@ -85,6 +85,7 @@ pub async fn build(
         ));
     }
     let version = found.version.unwrap_or(version);
+    server.borrow_image(&opened, &workspace, &name, &lock).await?;
     let (job, is_new) = server
         .database
         .ask_job(&NewJob {
@@ -170,6 +171,7 @@ pub async fn retry(
 ) -> Result<(StatusCode, Json<Job>)> {
     let opened = server.workspace(&workspace).await?;
     let old = find_job(&server, &workspace, &id).await?;
+    server.borrow_image(&opened, &workspace, &old.environment, &old.lock).await?;
     let (job, _) = server
         .database
         .ask_job(&NewJob {

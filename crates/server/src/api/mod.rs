@@ -9,12 +9,15 @@ mod environments;
 mod jobs;
 mod logs;
 mod members;
+mod plan;
 mod record;
 mod runs;
 mod secrets;
 mod sent;
+mod shares;
 mod sign_in;
 mod tokens;
+mod upgrades;
 mod workspaces;
 
 use std::sync::Arc;
@@ -80,7 +83,11 @@ pub(crate) fn routes() -> (Router<Arc<Server>>, utoipa::openapi::OpenApi) {
         .routes(routes!(sign_in::list))
         .routes(routes!(sign_in::revoke))
         .routes(routes!(environments::list, environments::register))
+        .routes(routes!(plan::plan))
         .routes(routes!(environments::versions, record::delete_all))
+        .routes(routes!(upgrades::upgrade))
+        .routes(routes!(shares::list))
+        .routes(routes!(shares::share, shares::unshare))
         .routes(routes!(record::archive_all))
         .routes(routes!(record::restore_all))
         .routes(routes!(environments::version, changes::update, record::delete))

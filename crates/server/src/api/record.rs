@@ -19,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::changes::of_change;
 use super::environments::{not_locked, record as record_registration};
 use super::sent::{Asked, At, Sent, tagged_json};
+use super::shares::must_not_be_shared;
 use crate::access::Caller;
 use crate::database::{Action, CAME_FROM, Deed, Role};
 use crate::problem::{Problem, Result};
@@ -153,6 +154,8 @@ async fn gone(
     options: &DryRun,
 ) -> Result<Json<Deleted>> {
     let opened = server.workspace(workspace).await?;
+    let name = reference.split([':', '@']).next().unwrap_or(reference);
+    must_not_be_shared(server, workspace, name).await?;
     let options = DeleteOptions { dry_run: options.dry_run, yes: true };
     let deleted = opened.workspace.delete_environment(reference, options, &caller.user).await;
     let deleted = deleted.map_err(of_change)?;
@@ -183,15 +186,7 @@ pub async fn copy(
     Sent(CopyTo { to, name: new_name, version: new_version }): Sent<CopyTo>,
 ) -> Result<(StatusCode, Json<Copied>)> {
     let reference = named(&name, Some(&version))?;
-    match server.database.role_of(&caller.identity, Some(&to)).await? {
-        None => return Err(no_workspace(&to)),
-        Some(Role::Reader) => {
-            let detail = format!("`{}` is a reader in `{to}`, and this needs a contributor", caller.user);
-            return Err(Problem::new(StatusCode::FORBIDDEN, "role-too-low", detail)
-                .hint("an owner can give another role"));
-        }
-        Some(Role::Contributor | Role::Owner) => {}
-    }
+    contributes(&server, &caller, &to).await?;
     let (from, into) = (server.workspace(&workspace).await?, server.workspace(&to).await?);
     let options =
         CopyOptions { name: new_name, version: new_version, places: (workspace.clone(), to.clone()) };
@@ -227,6 +222,20 @@ async fn write_down(
     let registered = Registered { name, version, created: false, definition, receipt, lock };
     let into = server.workspace(to).await?;
     record_registration(server, &caller.user, (to, &into), &registered).await
+}
+
+/// Fails unless whoever calls is at least a contributor in another workspace than the one that they call.
+pub async fn contributes(server: &Server, caller: &Caller, workspace: &str) -> Result<()> {
+    match server.database.role_of(&caller.identity, Some(workspace)).await? {
+        None => Err(no_workspace(workspace)),
+        Some(Role::Reader) => {
+            let detail =
+                format!("`{}` is a reader in `{workspace}`, and this needs a contributor", caller.user);
+            Err(Problem::new(StatusCode::FORBIDDEN, "role-too-low", detail)
+                .hint("an owner can give another role"))
+        }
+        Some(Role::Contributor | Role::Owner) => Ok(()),
+    }
 }
 
 /// Takes in many versions at once, from lines of JSON: `{"lock": …}`, and `{"environment": …, "receipt": …}`. A thousand lines
@@ -291,12 +300,7 @@ pub async fn archive_all(
     caller: Caller,
     At((workspace, name)): At<(String, String)>,
 ) -> Result<Json<Archived>> {
-    let opened = server.workspace(&workspace).await?;
-    let name = named(&name, None)?;
-    let archived = opened.workspace.archive_environment(&name, &caller.user).await.map_err(of_change)?;
-    server.record(&Deed::new(&caller.user, Action::Archive, &name).within(&workspace)).await?;
-    tracing::info!(by = caller.user, workspace, name, "archived an environment");
-    Ok(Json(archived))
+    set_archived(&server, &caller, &workspace, &named(&name, None)?, true).await
 }
 
 /// Brings an archived environment back. Versions that were archived themselves stay so.
@@ -310,12 +314,27 @@ pub async fn restore_all(
     caller: Caller,
     At((workspace, name)): At<(String, String)>,
 ) -> Result<Json<Archived>> {
-    let opened = server.workspace(&workspace).await?;
-    let name = named(&name, None)?;
-    let restored = opened.workspace.restore_environment(&name, &caller.user).await.map_err(of_change)?;
-    server.record(&Deed::new(&caller.user, Action::Restore, &name).within(&workspace)).await?;
-    tracing::info!(by = caller.user, workspace, name, "restored an environment");
-    Ok(Json(restored))
+    set_archived(&server, &caller, &workspace, &named(&name, None)?, false).await
+}
+
+/// Archives what a reference names, or brings it back.
+pub async fn set_archived(
+    server: &Server,
+    caller: &Caller,
+    workspace: &str,
+    reference: &str,
+    is_archived: bool,
+) -> Result<Json<Archived>> {
+    let opened = server.workspace(workspace).await?;
+    let (action, done) = if is_archived {
+        (Action::Archive, opened.workspace.archive_environment(reference, &caller.user).await)
+    } else {
+        (Action::Restore, opened.workspace.restore_environment(reference, &caller.user).await)
+    };
+    let archived = done.map_err(of_change)?;
+    server.record(&Deed::new(&caller.user, action, reference).within(workspace)).await?;
+    tracing::info!(by = caller.user, workspace, reference, is_archived, "archived or restored");
+    Ok(Json(archived))
 }
 
 /// Where a version is used: labels, runs, images, versions made from it, versions with the same lock.

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::sent::{Asked, At, Sent};
 use crate::access::{Caller, token};
-use crate::database::{NewToken, Role, Session};
+use crate::database::{NewToken, Session};
 use crate::problem::{Problem, Result};
 use crate::sign_in::browser::{self, CameBack, SESSION, cookie};
 use crate::sign_in::device::{self, DeviceSignIn};
@@ -141,7 +141,7 @@ pub async fn sign_out(State(server): State<Arc<Server>>, headers: HeaderMap) -> 
     responses((status = 200, body = Sessions),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn list(State(server): State<Arc<Server>>, caller: Caller) -> Result<Json<Sessions>> {
-    Ok(Json(Sessions { sessions: server.database.sessions(whose(&caller)).await? }))
+    Ok(Json(Sessions { sessions: server.database.sessions(caller.whose()).await? }))
 }
 
 /// Ends a session.
@@ -154,21 +154,10 @@ pub async fn revoke(
     caller: Caller,
     At(id): At<String>,
 ) -> Result<StatusCode> {
-    if caller.identity.scope.is_narrow() {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "role-too-low",
-            "a token that was made for less than its user may ends no session",
-        ));
-    }
-    if !server.database.revoke_session(&id, whose(&caller)).await? {
+    caller.must_be_whole("ends no session")?;
+    if !server.database.revoke_session(&id, caller.whose()).await? {
         return Err(Problem::missing("session-not-found", "there is no such session"));
     }
     tracing::info!(by = caller.user, session = id, "ended a session");
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Whose sessions are somebody's business.
-fn whose(caller: &Caller) -> Option<&str> {
-    (caller.role != Some(Role::Owner)).then_some(&*caller.user)
 }

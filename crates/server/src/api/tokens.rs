@@ -50,7 +50,7 @@ pub struct AskedToken {
     responses((status = 200, body = Tokens),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn list(State(server): State<Arc<Server>>, caller: Caller) -> Result<Json<Tokens>> {
-    let tokens = server.database.tokens(whose(&caller)).await?;
+    let tokens = server.database.tokens(caller.whose()).await?;
     Ok(Json(Tokens { tokens }))
 }
 
@@ -107,14 +107,10 @@ pub async fn revoke(
     At(id): At<String>,
 ) -> Result<StatusCode> {
     // Nobody ends what may more than they may: but each token can end itself.
-    if caller.identity.scope.is_narrow() && caller.identity.token.as_deref() != Some(&*id) {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "role-too-low",
-            "a token that was made for less than its user may ends none but itself",
-        ));
+    if caller.identity.token.as_deref() != Some(&*id) {
+        caller.must_be_whole("ends none but itself")?;
     }
-    if !server.database.revoke(&id, whose(&caller), &caller.user).await? {
+    if !server.database.revoke(&id, caller.whose(), &caller.user).await? {
         return Err(Problem::missing("token-not-found", "there is no such token"));
     }
     tracing::info!(by = caller.user, token = id, "revoked a token");
@@ -163,9 +159,4 @@ async fn scope(
         server.workspace(name).await?;
     }
     Ok(Scope { workspace, role })
-}
-
-/// Whose tokens are somebody's business.
-fn whose(caller: &Caller) -> Option<&str> {
-    (caller.role != Some(Role::Owner)).then_some(&*caller.user)
 }

@@ -1,7 +1,9 @@
 //! The audit log, as rows: an entry is added in the transaction of the change that it tells of, where both are in this
 //! database. What is signed, and what is served of it, is elsewhere (`crate::audit`).
 
-use std::collections::{BTreeMap, HashMap};
+mod together;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 
 use futures::TryStreamExt as _;
@@ -9,6 +11,8 @@ use provenv_ledger::{Entry, Hash, Node, siblings};
 use sqlx::Row as _;
 
 use super::people::random;
+pub use together::{Deeds, Outcome};
+
 use super::{Connection, Database, DatabaseError, Result, parse};
 
 /// What was done. The names never change their meaning.
@@ -45,6 +49,10 @@ pub enum Action {
     Copy,
     /// Many versions are about to be taken in.
     ImportBegin,
+    /// An environment is in another workspace too, or another's in this one.
+    Share,
+    /// It is so no more.
+    Unshare,
     /// Many versions were taken in.
     Import,
     /// A build was asked for.
@@ -70,6 +78,35 @@ pub enum Action {
 }
 
 impl Action {
+    /// All of them.
+    pub const ALL: [Self; 25] = [
+        Self::WorkspaceMake,
+        Self::RoleSet,
+        Self::RoleRemove,
+        Self::TokenMake,
+        Self::TokenRevoke,
+        Self::SignIn,
+        Self::Register,
+        Self::Update,
+        Self::LabelSet,
+        Self::LabelRemove,
+        Self::Archive,
+        Self::Restore,
+        Self::Delete,
+        Self::Copy,
+        Self::Import,
+        Self::BuildAsk,
+        Self::BuildCancel,
+        Self::BuildEnd,
+        Self::RunBegin,
+        Self::RunEnd,
+        Self::Push,
+        Self::RegistryDelete,
+        Self::SecretSet,
+        Self::SecretRemove,
+        Self::SecretRekey,
+    ];
+
     /// As it is written.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -88,6 +125,8 @@ impl Action {
             Self::Delete => "environment.delete",
             Self::Copy => "environment.copy",
             Self::ImportBegin => "environment.import-begin",
+            Self::Share => "environment.share",
+            Self::Unshare => "environment.unshare",
             Self::Import => "environment.import",
             Self::BuildAsk => "build.ask",
             Self::BuildCancel => "build.cancel",
@@ -183,9 +222,7 @@ impl Database {
 
     /// Writes down what was done elsewhere than in this database.
     pub async fn record(&self, deed: &Deed) -> Result<()> {
-        let mut transaction = self.begin("audit").await?;
-        append(&mut transaction, deed).await?;
-        transaction.commit().await?;
+        self.add(Deeds { all: vec![deed.clone()], once: false }).await?;
         Ok(())
     }
 
@@ -198,23 +235,14 @@ impl Database {
     /// Writes down how a version came to be, and what goes with that, unless it was written down: by whoever was quicker, on
     /// whichever server. The first of `deeds` says it; all have their places one after the other. Says whether it did.
     pub async fn record_once(&self, deeds: &[Deed]) -> Result<bool> {
-        let Some(first) = deeds.first() else { return Ok(false) };
-        let mut transaction = self.begin("audit").await?;
-        let workspace = first.workspace.as_deref().unwrap_or_default();
-        if is_told(&mut transaction, workspace, &first.subject).await? {
-            return Ok(false);
-        }
-        for deed in deeds {
-            append(&mut transaction, deed).await?;
-        }
-        transaction.commit().await?;
-        Ok(true)
+        self.add(Deeds { all: deeds.to_vec(), once: true }).await
     }
 
     /// Whether it was written down how a version came to be.
     pub async fn is_recorded(&self, workspace: &str, subject: &str) -> Result<bool> {
         let mut connection = self.pool.acquire().await?;
-        is_told(&mut connection, workspace, subject).await
+        let subject = short(subject.to_owned());
+        Ok(!told(&mut connection, &[(workspace, &subject)]).await?.is_empty())
     }
 
     /// Entries, the newest first.
@@ -260,28 +288,42 @@ impl Database {
 /// The detail that tells a copy that came from one that went.
 pub const CAME_FROM: &str = "from";
 
-/// Whether an entry says how a version came to be: that it was registered, or that it was copied from elsewhere. By the index of
-/// subjects, whatever the length of the log.
-async fn is_told(connection: &mut Connection, workspace: &str, subject: &str) -> Result<bool> {
-    let mut rows = sqlx::query_as::<_, (String, String)>(
-        "SELECT action, text FROM audit_entries WHERE workspace = $1 AND action IN ($2, $3) AND subject = $4",
-    )
-    .bind(workspace)
-    .bind(Action::Register.as_str())
-    .bind(Action::Copy.as_str())
-    .bind(short(subject.to_owned()))
-    .fetch(connection);
-    while let Some((action, text)) = rows.try_next().await? {
-        if action == Action::Register.as_str() {
-            return Ok(true);
-        }
+/// Of which of these versions, by workspace and subject, an entry says how they came to be: that they were registered, or that they
+/// were copied from elsewhere. By the index of subjects, whatever the length of the log.
+async fn told(connection: &mut Connection, versions: &[(&str, &str)]) -> Result<HashSet<usize>> {
+    if versions.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let mut text = String::new();
+    for place in 0..versions.len() {
+        let union = if place == 0 { "" } else { " UNION ALL " };
+        let _ = write!(
+            text,
+            "{union}SELECT CAST({place} AS BIGINT), action, text FROM audit_entries
+             WHERE workspace = ${} AND action IN ($1, $2) AND subject = ${}",
+            2 * place + 3,
+            2 * place + 4,
+        );
+    }
+    let mut query = sqlx::query_as(sqlx::AssertSqlSafe(text));
+    query = query.bind(Action::Register.as_str()).bind(Action::Copy.as_str());
+    for (workspace, subject) in versions {
+        query = query.bind(workspace.to_string()).bind(subject.to_string());
+    }
+    let mut rows = query.fetch(connection);
+    let mut told = HashSet::new();
+    while let Some((place, action, text)) = rows.try_next().await? {
+        let (place, action, text): (i64, String, String) = (place, action, text);
         // What was changed by other means says nothing.
-        let entry: Option<Entry> = serde_json::from_str(&text).ok();
-        if entry.is_some_and(|entry| entry.details.contains_key(CAME_FROM)) {
-            return Ok(true);
+        let came = || {
+            let entry: Option<Entry> = serde_json::from_str(&text).ok();
+            entry.is_some_and(|entry| entry.details.contains_key(CAME_FROM))
+        };
+        if action == Action::Register.as_str() || came() {
+            told.extend(usize::try_from(place));
         }
     }
-    Ok(false)
+    Ok(told)
 }
 
 /// Adds an entry to the log. The last thing that a transaction does: whoever adds another waits until it ends.

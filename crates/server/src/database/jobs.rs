@@ -289,16 +289,6 @@ impl Database {
         rows.iter().map(read).collect()
     }
 
-    /// How many jobs are in each state that is no end.
-    pub async fn waiting_jobs(&self) -> Result<Vec<(JobStatus, i64)>> {
-        let rows: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT status, count(*) FROM jobs WHERE status IN ('queued', 'running') GROUP BY status",
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter().map(|(status, count)| Ok((parse("status", status)?, count))).collect()
-    }
-
     /// Takes the next job: one that waits, or one whose worker has not been heard of for too long.
     pub async fn claim(&self, worker: &str) -> Result<Option<Claimed>> {
         let at = now();
@@ -385,7 +375,7 @@ impl Database {
 
     /// Gives a job back to be taken again, after a while where something was wrong. One that nobody wants any more ends: says
     /// whether it did.
-    pub async fn give_back(&self, claimed: &Claimed, wait: Duration, why: Return) -> Result<bool> {
+    pub async fn give_back(&self, claimed: &Claimed, wait: Duration, why: Return) -> Result<()> {
         let mut transaction = self.begin(&format!("job {}", claimed.job.id)).await?;
         let row: Option<(i64,)> = sqlx::query_as(
             "UPDATE jobs SET status = CASE cancel_asked WHEN 0 THEN 'queued' ELSE 'canceled' END,
@@ -404,12 +394,11 @@ impl Database {
         .bind(now())
         .fetch_optional(&mut *transaction)
         .await?;
-        let is_canceled = row.is_some_and(|(asked,)| asked != 0);
-        if is_canceled {
+        if row.is_some_and(|(asked,)| asked != 0) {
             append(&mut transaction, &ended(claimed, JobStatus::Canceled)).await?;
         }
         transaction.commit().await?;
-        Ok(is_canceled)
+        Ok(())
     }
 
     /// Asks a job to stop: one that waits ends at once, one that runs is stopped by its worker. `by` is who asks.
@@ -511,12 +500,12 @@ mod tests {
         let (job, _) = database.ask_job(&new).await.unwrap();
         // Its worker stops: another will have it.
         let claimed = database.claim("one").await.unwrap().unwrap();
-        assert!(!database.give_back(&claimed, Duration::ZERO, Return::Stopped).await.unwrap());
+        database.give_back(&claimed, Duration::ZERO, Return::Stopped).await.unwrap();
         // Its worker fails, having not heard yet that somebody asked it to stop.
         let claimed = database.claim("two").await.unwrap().unwrap();
         let asked = database.cancel_job("default", &job.id, "ann").await.unwrap().unwrap();
         assert_eq!((asked.status, asked.cancel_asked), (JobStatus::Running, true));
-        assert!(database.give_back(&claimed, Duration::ZERO, Return::Failed).await.unwrap());
+        database.give_back(&claimed, Duration::ZERO, Return::Failed).await.unwrap();
         let after = database.job("default", &job.id).await.unwrap().unwrap();
         assert_eq!(after.status, JobStatus::Canceled);
         assert!(after.ended_at.is_some());

@@ -5,23 +5,30 @@
 
 mod answers;
 mod audit;
+mod counts;
 mod jobs;
 mod once;
 mod people;
 mod secrets;
 mod sessions;
+mod shares;
 
 use std::path::Path;
 
-use provenv_workspace::{CatalogueError, ServerSettings, Tables};
+use provenv_workspace::{CatalogueError, ServerSettings, Tables, Together};
+use tracing::Instrument as _;
+
+use crate::trace;
 
 pub use answers::Answered;
 pub use audit::{Action, AuditFilter, AuditRow, CAME_FROM, Deed};
+pub use counts::{EndedJob, Waiting};
 pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob, Return};
 pub(crate) use people::random;
 pub use people::{Identity, NewToken, Role, Scope, Token};
 pub use secrets::{SealedSecret, Secret};
 pub use sessions::{Session, SignIn, secret};
+pub use shares::{Share, Sharing};
 
 /// The file, where it is not in PostgreSQL.
 const FILE: &str = "server.db";
@@ -35,6 +42,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("secrets.sql"),
     include_str!("workers.sql"),
     include_str!("token_parents.sql"),
+    include_str!("shares.sql"),
+    include_str!("ended.sql"),
 ];
 
 /// What queries are sent through.
@@ -96,13 +105,15 @@ pub(crate) type Result<T, E = DatabaseError> = std::result::Result<T, E>;
 pub struct Database {
     tables: Tables,
     pool: sqlx::AnyPool,
+    /// What is to be written down.
+    deeds: Together<audit::Deeds, audit::Outcome>,
 }
 
 impl Database {
     /// Opens the database of the server in this folder, made and migrated where needed.
     pub async fn open(root: &Path, settings: &ServerSettings) -> Result<Self> {
         let tables = Tables::open(root, FILE, MIGRATIONS, settings).await.map_err(DatabaseError::Open)?;
-        Ok(Self { pool: tables.pool.clone(), tables })
+        Ok(Self { pool: tables.pool.clone(), tables, deeds: Together::default() })
     }
 
     /// Whether other servers and workers may have it too.
@@ -113,7 +124,7 @@ impl Database {
     /// Begins a transaction that reads and then writes, when it is its turn: two with the same name wait for each other,
     /// whichever server they are of.
     async fn begin(&self, turn: &str) -> Result<Writing> {
-        Ok(self.tables.begin(turn).await?)
+        Ok(self.tables.begin(turn).instrument(trace::part("wait for the database")).await?)
     }
 
     /// Begins a turn of this name with nothing to write: whoever else begins one waits until it is dropped.

@@ -76,6 +76,14 @@ impl Scope {
     pub fn is_narrow(&self) -> bool {
         self.workspace.is_some() || self.role.is_some()
     }
+
+    /// What is left of a role in a workspace, or on the server as a whole.
+    fn limit(&self, role: Option<Role>, workspace: Option<&str>) -> Option<Role> {
+        if self.workspace.is_some() && self.workspace.as_deref() != workspace {
+            return None;
+        }
+        role.map(|role| self.role.map_or(role, |most| role.min(most)))
+    }
 }
 
 /// Whoever sent a request.
@@ -201,19 +209,35 @@ impl Database {
 
     /// Whose token it is, if it holds.
     pub async fn user_of(&self, secret: &str) -> Result<Option<Identity>> {
-        type Row = (String, String, Option<String>, Option<String>, Option<String>);
+        Ok(self.caller(secret, None).await?.map(|(identity, _)| identity))
+    }
+
+    /// Whose token it is, if it holds, and what they may with it in a workspace, or on the server as a whole. By one statement, as it
+    /// is asked for with every request, and kept nowhere: what is revoked here ends at once on all servers.
+    pub async fn caller(
+        &self,
+        secret: &str,
+        workspace: Option<&str>,
+    ) -> Result<Option<(Identity, Option<Role>)>> {
         if !secret.starts_with(MARK) {
             return Ok(None);
         }
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT id, user_name, used_at, workspace, role FROM tokens
-             WHERE digest = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
+        let row = sqlx::query(
+            "SELECT id, user_name, used_at, workspace, role,
+                 (SELECT max(CASE r.role WHEN 'owner' THEN 3 WHEN 'contributor' THEN 2 ELSE 1 END) FROM roles r
+                  WHERE r.user_name = tokens.user_name AND r.workspace IN ($3, $4)) AS given,
+                 (SELECT max(CASE g.role WHEN 'owner' THEN 3 WHEN 'contributor' THEN 2 ELSE 1 END) FROM group_roles g
+                  WHERE g.user_name = tokens.user_name AND g.workspace IN ($3, $4)) AS by_groups
+             FROM tokens WHERE digest = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
         )
         .bind(Digest::of(secret.as_bytes()).hex())
         .bind(now())
+        .bind(EVERYWHERE)
+        .bind(workspace.unwrap_or(EVERYWHERE))
         .fetch_optional(&self.pool)
         .await?;
-        let Some((id, user, used_at, workspace, role)) = row else { return Ok(None) };
+        let Some(row) = row else { return Ok(None) };
+        let (id, used_at): (String, Option<String>) = (row.try_get("id")?, row.try_get("used_at")?);
         // A write for each request would cost more than all else; to the minute is enough to find forgotten tokens.
         let stale = stamp(jiff::Timestamp::now() - jiff::SignedDuration::from_mins(1));
         if used_at.is_none_or(|used| used < stale) {
@@ -223,8 +247,23 @@ impl Database {
                 .execute(&self.pool)
                 .await?;
         }
+        let role: Option<String> = row.try_get("role")?;
         let role = role.map(|role| parse("role", role)).transpose()?;
-        Ok(Some(Identity { user, token: Some(id), scope: Scope { workspace, role } }))
+        let identity = Identity {
+            user: row.try_get("user_name")?,
+            token: Some(id),
+            scope: Scope { workspace: row.try_get("workspace")?, role },
+        };
+        let (given, by_groups): (Option<i64>, Option<i64>) =
+            (row.try_get("given")?, row.try_get("by_groups")?);
+        let has = match given.max(by_groups) {
+            None => None,
+            Some(1) => Some(Role::Reader),
+            Some(2) => Some(Role::Contributor),
+            Some(_) => Some(Role::Owner),
+        };
+        let has = identity.scope.limit(has, workspace);
+        Ok(Some((identity, has)))
     }
 
     /// The tokens of a user, or of all, newest first.
@@ -272,12 +311,7 @@ impl Database {
 
     /// What whoever sent a request may in a workspace, or on the server as a whole.
     pub async fn role_of(&self, identity: &Identity, workspace: Option<&str>) -> Result<Option<Role>> {
-        let Scope { workspace: only, role: most } = &identity.scope;
-        if only.is_some() && only.as_deref() != workspace {
-            return Ok(None);
-        }
-        let role = self.role(&identity.user, workspace).await?;
-        Ok(role.map(|role| most.map_or(role, |most| role.min(most))))
+        Ok(identity.scope.limit(self.role(&identity.user, workspace).await?, workspace))
     }
 
     /// What a user may in a workspace, or on the server as a whole, given or by groups.

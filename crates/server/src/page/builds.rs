@@ -161,7 +161,7 @@ pub(super) async fn show(
             }
             @if job.attempts > 1 { div { dt { "Attempts" } dd { (job.attempts) } } }
             @if let Some(worker) = &job.worker { div { dt { "Worker" } dd { (worker) } } }
-            @if let Some(image) = &job.image { div { dt { "Image" } dd { code.wide { (image) } } } }
+            @if let Some(image) = &job.image { div.wide { dt { "Image" } dd { code.wide { (image) } } } }
         }
         @if let Some(error) = &job.error {
             div.notice.bad role="alert" {

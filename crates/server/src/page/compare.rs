@@ -10,12 +10,12 @@ use provenv_workspace::{DiffOptions, EcosystemDiff, EnvironmentDiff};
 use serde::Deserialize;
 
 use super::Page;
-use super::apart::apart;
 use super::environments::reference_path;
 use super::layout::{Frame, Section, badge, trail};
-use super::refused::Result;
+use super::refused::{Refused, Result};
 use super::session::Visitor;
 use super::words::{bytes, segment, sentence};
+use crate::apart::apart;
 use crate::problem::Problem;
 
 /// Which two, each `name:version`.
@@ -32,20 +32,27 @@ pub(super) async fn show(
     Query(asked): Query<Asked>,
 ) -> Result<Html<String>> {
     let opened = page.server.workspace(&workspace).await?;
-    let mut references = Vec::new();
+    let (mut references, mut is_locked) = (Vec::new(), true);
     for text in [&asked.old, &asked.new] {
         // Looked up by the catalogue's rules first: what is not registered names no file of the server either.
         let (name, version) = text
             .rsplit_once(':')
             .ok_or_else(|| Problem::bad("parameter-invalid", format!("`{text}` is not like NAME:VERSION")))?;
         let found = opened.workspace.version_details(name, version).await?;
+        is_locked &= found.lock.is_some();
         references.push(format!("{name}:{}", found.version.unwrap_or_default()));
     }
-    let pair = references.clone();
-    // What is shipped and was not used here is locked for it.
+    // What is shipped and was not used here is locked for it, where whoever asks may have something locked.
+    let options = DiffOptions { asked: !is_locked && !visitor.may_change(), ..DiffOptions::default() };
+    let (pair, server, place) = (references.clone(), Arc::clone(&page.server), workspace.clone());
     let work = move || async move {
         let workspace = &opened.workspace;
-        workspace.diff(&pair[0], &pair[1], workspace.root(), &DiffOptions::default()).await
+        let turn = if is_locked || options.asked { None } else { Some(server.resolving.acquire().await) };
+        let _turn = turn.transpose().map_err(|error| Problem::fault(&error))?;
+        if !is_locked {
+            server.hold_secrets(&place, &opened).await?;
+        }
+        Ok::<_, Refused>(workspace.diff(&pair[0], &pair[1], workspace.root(), &options).await?)
     };
     let diff = apart(work).await??;
     let list = format!("/w/{}/environments", segment(&workspace));
@@ -55,6 +62,9 @@ pub(super) async fn show(
         div.page-head {
             h1 { a href=(reference_path(&workspace, &references[0])) { (references[0]) } " → " a href=(reference_path(&workspace, &references[1])) { (references[1]) } }
             div.actions { a role="button" class="secondary outline" href={ "?old=" (segment(&references[1])) "&new=" (segment(&references[0])) } { "Turn around" } }
+        }
+        @if options.asked {
+            div.notice { p { "What is shipped and was not used here has no lock here, so that only what they ask for is compared." } }
         }
         (differences(&diff))
     };

@@ -201,7 +201,7 @@ fn narrow(asked: &Asked, facets: &Facets) -> Markup {
             h2 { "More" }
             ul {
                 @let is_on = asked.kind == "curated";
-                (link(is_on, asked.with(|other| other.kind = if is_on { String::new() } else { "curated".to_owned() }), "shipped with Provenv", None))
+                (link(is_on, asked.with(|other| other.kind = if is_on { String::new() } else { "curated".to_owned() }), "shipped with Provenv", i64::try_from(facets.shipped).ok()))
                 @let is_on = asked.archived == "only";
                 (link(is_on, asked.with(|other| other.archived = if is_on { String::new() } else { "only".to_owned() }), "archived", None))
             }

@@ -16,6 +16,8 @@ pub(super) enum Section {
     New,
     Builds,
     Runs,
+    Services,
+    Audit,
     Members,
 }
 
@@ -95,6 +97,8 @@ impl<'a> Frame<'a> {
                 (entry(Section::Environments, "environments", "Environments"))
                 (entry(Section::Builds, "builds", "Builds"))
                 (entry(Section::Runs, "runs", "Runs"))
+                (entry(Section::Services, "services", "Services"))
+                (entry(Section::Audit, "audit", "Audit"))
                 @if visitor.is_owner() { (entry(Section::Members, "members", "Members")) }
                 @if visitor.may_change() { (entry(Section::New, "new", "New")) }
             }
@@ -106,6 +110,8 @@ impl<'a> Frame<'a> {
             nav.account aria-label="Account" {
                 a href="/workspaces" { "Workspaces" }
                 a href="/tokens" { "Tokens" }
+                // Where no workspace is named, the role is that on the server.
+                @if visitor.workspace.is_none() && visitor.is_owner() { a href="/audit-log" { "Audit log" } }
                 form method="post" action="/sign-out" {
                     (token(visitor))
                     button.link type="submit" title={ "Signed in as " (visitor.user) } { "Sign out " (visitor.user) }

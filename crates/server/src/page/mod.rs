@@ -5,9 +5,9 @@
 //! it changes it asks of the API itself ([`ask`]), so that nothing can be done here that could not be done there. One file a
 //! page; [`layout`] has what all of them look like, [`session`] who is there.
 
-mod apart;
 mod ask;
 mod assets;
+mod audit;
 mod builds;
 mod changes;
 mod compare;
@@ -20,6 +20,7 @@ mod new;
 mod packages;
 mod refused;
 mod runs;
+mod services;
 pub(crate) mod session;
 mod sign_in;
 mod tokens;
@@ -48,11 +49,14 @@ pub(crate) struct Page {
     api: Router,
     /// Whether browsers come by TLS.
     is_secure: bool,
+    /// What was read of images.
+    abouts: packages::Abouts,
 }
 
 /// The routes of the page. `api` is what is asked for changes.
 pub(crate) fn routes(server: &Arc<Server>, api: Router, is_secure: bool) -> Router {
-    let page = Arc::new(Page { server: Arc::clone(server), api, is_secure });
+    let page =
+        Arc::new(Page { server: Arc::clone(server), api, is_secure, abouts: packages::Abouts::default() });
     Router::new()
         .route("/", get(workspaces::home))
         .route("/sign-in", get(sign_in::show).post(sign_in::enter))
@@ -80,6 +84,13 @@ pub(crate) fn routes(server: &Arc<Server>, api: Router, is_secure: bool) -> Rout
         .route("/w/{workspace}/builds/{id}/events", get(builds::events))
         .route("/w/{workspace}/runs", get(runs::list))
         .route("/w/{workspace}/runs/{id}", get(runs::show))
+        .route("/w/{workspace}/services", get(services::list))
+        .route("/w/{workspace}/audit", get(audit::of_workspace))
+        .route("/w/{workspace}/audit/checkpoint", get(audit::checkpoint))
+        .route("/w/{workspace}/audit/key", get(audit::key))
+        .route("/audit-log", get(audit::of_server))
+        .route("/audit-log/checkpoint", get(audit::checkpoint))
+        .route("/audit-log/key", get(audit::key))
         .route("/w/{workspace}/members", get(members::list).post(members::set))
         .route("/w/{workspace}/members/remove", post(members::remove))
         .layer(map_response(guarded))

@@ -7,13 +7,12 @@ use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use maud::{Markup, html};
-use provenv_definition::{Diagnostic, Environment};
-use provenv_workspace::{Error, Plan, check_text, read_text};
+use provenv_definition::Diagnostic;
+use provenv_workspace::{Plan, check_text};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Page;
-use super::apart::apart;
 use super::environments::{reference_path, version_path};
 use super::form::{Fields, Sent};
 use super::layout::{Frame, Section, badge, token};
@@ -22,8 +21,6 @@ use super::session::Visitor;
 use super::words::{bytes, count, digest, segment, sentence};
 use crate::access::role_too_low;
 use crate::database::Role;
-use crate::problem::Problem;
-use crate::state::Opened;
 
 /// So many lines of a text are shown with remarks.
 const MOST_LINES: usize = 5000;
@@ -86,8 +83,10 @@ pub(super) async fn sent(
         Some("plan") => {
             draft.check();
             if !draft.is_wrong() && draft.said.is_none() {
-                let opened = page.server.workspace(&workspace).await?;
-                draft.make_plan(&page, opened).await?;
+                match draft.plan(&page, &sent.visitor, &workspace).await {
+                    Ok(plan) => draft.plan = Some(plan),
+                    Err(refused) => draft.fail(refused),
+                }
             }
         }
         _ => draft.check(),
@@ -135,32 +134,23 @@ impl Draft {
         self.remarks.iter().flatten().any(Diagnostic::is_error)
     }
 
-    fn environment(&self) -> Result<Environment, Error> {
-        let mut environment = read_text(&self.file, &self.text)?.environment;
-        if !self.name.is_empty() {
-            environment.name = Some(self.name.clone());
-        }
-        Ok(environment)
-    }
-
-    async fn make_plan(&mut self, page: &Page, opened: Arc<Opened>) -> Result<()> {
-        match self.environment() {
-            Ok(environment) => match plan(page, opened, environment).await {
-                Ok(plan) => self.plan = Some(plan),
-                Err(refused) => self.fail(refused),
-            },
-            Err(error) => self.fail(error.into()),
-        }
-        Ok(())
-    }
-
-    async fn register(&self, page: &Page, visitor: &Visitor, workspace: &str) -> Result<Registered> {
+    /// What is sent of it to the API.
+    fn body(&self) -> Value {
         let mut body = json!({ "file": { "name": self.file, "text": self.text } });
         if !self.name.is_empty() {
             body["name"] = self.name.as_str().into();
         }
+        body
+    }
+
+    async fn plan(&self, page: &Page, visitor: &Visitor, workspace: &str) -> Result<Plan> {
+        let path = format!("/api/v1/workspaces/{}/plan", segment(workspace));
+        page.ask_for(visitor, Method::POST, &path, Some(&self.body())).await
+    }
+
+    async fn register(&self, page: &Page, visitor: &Visitor, workspace: &str) -> Result<Registered> {
         let path = format!("/api/v1/workspaces/{}/environments", segment(workspace));
-        page.ask_for(visitor, Method::POST, &path, Some(&body)).await
+        page.ask_for(visitor, Method::POST, &path, Some(&self.body())).await
     }
 
     fn page(&self, visitor: &Visitor) -> Html<String> {
@@ -255,10 +245,10 @@ fn plan_section(workspace: &str, plan: &Plan) -> Markup {
                     div { dt { "Image" } dd { @match &one.image { Some(image) => { "there already: " (digest(image)) }, None => "to be built" } } }
                 }
                 @let others: Vec<_> = one.chosen.packages.iter().filter(|package| package.ecosystem != "deb").collect();
-                details {
+                @if !others.is_empty() { details {
                     summary { "Chosen (" (others.len()) " besides Debian’s)" }
                     ul.chosen { @for package in others { li { (package.name) " " span.version { (package.version) } " " span.by { (bytes(package.size)) } } } }
-                }
+                } }
             }
             @if !plan.environments.is_empty() {
                 p { "The same lock has " @for (place, other) in plan.environments.iter().enumerate().take(5) { @if place > 0 { ", " } a href=(reference_path(workspace, other)) { (other) } } "." }
@@ -281,10 +271,4 @@ fn help() -> Markup {
             p { "A server has neither your files nor your variables: what the text names beside itself must be a URL." }
         }
     }
-}
-
-/// Plans, in turn with all others who resolve.
-async fn plan(page: &Page, opened: Arc<Opened>, environment: Environment) -> Result<Plan> {
-    let _turn = page.server.resolving.acquire().await.map_err(|error| Problem::fault(&error))?;
-    Ok(apart(move || async move { opened.workspace.plan_sent(&environment).await }).await??)
 }

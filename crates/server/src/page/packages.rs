@@ -1,6 +1,7 @@
 //! The packages of a version: sizes from the lock, licences and who needs whom from the image's bill of materials.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use maud::{Markup, html};
 use provenv_definition::{Digest, Platform};
@@ -19,6 +20,52 @@ pub(super) struct About {
     licences: HashMap<(String, String), String>,
     /// Which needs which, by names; those of Debian left out.
     pub needs: Vec<(String, String)>,
+}
+
+/// What the images that were looked at last say of their packages: making a bill of materials costs as much as its packages are
+/// many, and an image's never changes once every package in it was read.
+#[derive(Default)]
+pub(super) struct Abouts(Mutex<Vec<(Key, Arc<About>)>>);
+
+/// A workspace and an image in it.
+type Key = (String, Digest);
+
+/// So many are kept.
+const KEPT: usize = 64;
+
+impl Abouts {
+    /// What the bill of materials of an image says of its packages.
+    pub async fn of(&self, place: &str, workspace: &Workspace, image: &Digest) -> Result<Arc<About>> {
+        let key = (place.to_owned(), *image);
+        if let Some(about) = self.known(&key) {
+            return Ok(about);
+        }
+        let (about, is_whole) = read(workspace, image).await?;
+        let about = Arc::new(about);
+        if is_whole {
+            self.keep(key, Arc::clone(&about));
+        }
+        Ok(about)
+    }
+
+    /// One that is kept; it becomes the last to be forgotten.
+    fn known(&self, key: &Key) -> Option<Arc<About>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = kept.iter().position(|(other, _)| other == key)?;
+        let found = kept.remove(place);
+        let about = Arc::clone(&found.1);
+        kept.push(found);
+        Some(about)
+    }
+
+    fn keep(&self, key: Key, about: Arc<About>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(other, _)| *other != key);
+        if kept.len() == KEPT {
+            kept.remove(0);
+        }
+        kept.push((key, about));
+    }
 }
 
 /// The part of an SPDX document that is read here.
@@ -57,8 +104,8 @@ struct Relationship {
     related_spdx_element: String,
 }
 
-/// What the bill of materials of an image says of its packages.
-pub(super) async fn abouts(workspace: &Workspace, image: &Digest) -> Result<About> {
+/// What the bill of materials of an image says of its packages, and whether it will never say more.
+async fn read(workspace: &Workspace, image: &Digest) -> Result<(About, bool)> {
     let sbom = workspace.sbom(&image.to_string(), workspace.root(), SbomFormat::Spdx).await?;
     let document: Document =
         serde_json::from_slice(&sbom.document).map_err(|error| Problem::fault(&error))?;
@@ -90,7 +137,7 @@ pub(super) async fn abouts(workspace: &Workspace, image: &Digest) -> Result<Abou
             Some(((package.name, package.version_info.unwrap_or_default()), licence))
         })
         .collect();
-    Ok(About { licences, needs })
+    Ok((About { licences, needs }, sbom.unread == 0))
 }
 
 impl About {
@@ -146,5 +193,25 @@ fn table(label: &str, packages: &[&provenv_workspace::PackageSummary], about: &A
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_looked_at_for_long_is_forgotten() {
+        let abouts = Abouts::default();
+        let key = |number: usize| ("default".to_owned(), Digest::of(number.to_string().as_bytes()));
+        for number in 0..KEPT {
+            abouts.keep(key(number), Arc::default());
+        }
+        assert!(abouts.known(&key(0)).is_some());
+        abouts.keep(key(KEPT), Arc::default());
+        assert!(abouts.known(&key(1)).is_none(), "the one that was looked at first");
+        assert!(abouts.known(&key(0)).is_some() && abouts.known(&key(KEPT)).is_some());
+        let elsewhere = ("vision".to_owned(), key(0).1);
+        assert!(abouts.known(&elsewhere).is_none(), "of another workspace");
     }
 }

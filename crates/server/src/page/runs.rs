@@ -41,7 +41,7 @@ pub(super) async fn list(
     let content = html! {
         div.page-head { h1 { "Runs" } }
         @if runs.is_empty() {
-            (empty("Nothing was run in this workspace yet.", &html! { p { code { "provenv run" } " and " code { "provenv submit" } " keep what they ran here." } }))
+            (empty("Nothing was run in this workspace yet.", &html! { p { code { "provenv submit" } " keeps what it ran, with its log and its outputs." } }))
         } @else {
             table.list {
                 thead { tr { th scope="col" { "Run" } th scope="col" { "Status" } th scope="col" { "Environment" } th scope="col" { "Took" } th scope="col" { "Begun" } } }

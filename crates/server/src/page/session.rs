@@ -15,6 +15,7 @@ use super::Page;
 use super::refused::{Refused, Result};
 use crate::access::{Needs, decide};
 use crate::database::Role;
+use crate::limits::FORWARDED_PROTO;
 use crate::problem::Problem;
 
 /// The cookie with the secret.
@@ -132,10 +133,9 @@ pub(crate) fn cookie(secret: Option<&str>, is_secure: bool) -> Result<HeaderValu
     Ok(value)
 }
 
-/// Whether a browser is spoken to by TLS, here or by a proxy before this server. Whoever claims it without is the only one that
-/// their cookie does not come back from.
+/// Whether a browser is spoken to by TLS, here or by a proxy that is trusted: what others say of it was taken away before.
 pub(super) fn is_secure(page: &Page, headers: &HeaderMap) -> bool {
-    page.is_secure || headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")
+    page.is_secure || headers.get(FORWARDED_PROTO).is_some_and(|scheme| scheme == "https")
 }
 
 /// Whether a form was sent by a page of ours, as far as the browser says so.

@@ -46,8 +46,12 @@ pub(super) fn figure(packages: &[PackageSummary]) -> Markup {
                     svg x=(part(area.x, WIDTH)) y=(part(area.y, HEIGHT)) width=(part(area.width, WIDTH)) height=(part(area.height, HEIGHT)) {
                         title { (item.name) ", " (bytes(item.size)) }
                         rect class=(item.class) width="100%" height="100%" rx="3" {}
-                        @if area.width > 34.0 && area.height > 20.0 { text x="7" y="18" { (item.name) } }
-                        @if area.width > 60.0 && area.height > 40.0 { text.size x="7" y="35" { (bytes(item.size)) } }
+                        @if area.height > 22.0 {
+                            // Not a text of SVG, which would be cut where the area ends.
+                            foreignObject width="100%" height="100%" {
+                                p { span { (item.name) } @if area.height > 40.0 { span.size { (bytes(item.size)) } } }
+                            }
+                        }
                     }
                 }
             }

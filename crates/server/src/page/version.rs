@@ -15,7 +15,7 @@ use provenv_workspace::{
 use super::Page;
 use super::environments::{kind, reference_path, version_path};
 use super::layout::{Frame, Section, badge, button, token, trail};
-use super::packages::{About, abouts};
+use super::packages::About;
 use super::refused::Result;
 use super::session::Visitor;
 use super::words::{bytes, count, digest, segment, time};
@@ -31,7 +31,7 @@ struct Shown {
     details: EnvironmentDetails,
     chosen: Vec<(Platform, Chosen)>,
     image: Option<ImageDetails>,
-    about: About,
+    about: Arc<About>,
     audit: Option<AuditReport>,
     uses: Option<Uses>,
     labels: Vec<Label>,
@@ -39,7 +39,7 @@ struct Shown {
 }
 
 impl Shown {
-    async fn of(opened: &Opened, name: &str, wanted: &str) -> Result<Self> {
+    async fn of(page: &Page, opened: &Opened, (place, name, wanted): (&str, &str, &str)) -> Result<Self> {
         let workspace = &opened.workspace;
         let details = workspace.version_details(name, wanted).await?;
         let version = details.version.clone().unwrap_or_default();
@@ -58,9 +58,10 @@ impl Shown {
         };
         let (about, audit) = match &image {
             Some(image) => {
-                (abouts(workspace, &image.digest).await?, last_audit(workspace, &image.digest).await?)
+                let about = page.abouts.of(place, workspace, &image.digest).await?;
+                (about, last_audit(workspace, &image.digest).await?)
             }
-            None => (About::default(), None),
+            None => (Arc::default(), None),
         };
         // What is shipped has neither users nor a history here before it was used.
         let on_record = details.receipt.is_some() && !is_curated(name);
@@ -92,7 +93,7 @@ pub(super) async fn show(
     Path((workspace, name, wanted)): Path<(String, String, String)>,
 ) -> Result<Html<String>> {
     let opened = page.server.workspace(&workspace).await?;
-    let shown = Shown::of(&opened, &name, &wanted).await?;
+    let shown = Shown::of(&page, &opened, (&workspace, &name, &wanted)).await?;
     let version = shown.details.version.clone().unwrap_or_else(|| wanted.clone());
     let path = version_path(&workspace, &name, &version);
     let title = format!("{name} {version}");
@@ -304,6 +305,11 @@ fn what(change: &Change) -> Markup {
                 ChangeKind::Copied => @match (&change.from, &change.to) {
                     (Some(from), _) => { "copied from " code { (from) } },
                     (None, to) => { "copied to " code { (to.as_deref().unwrap_or("elsewhere")) } },
+                },
+                ChangeKind::Shared => @match (&change.from, &change.to, &change.version) {
+                    (None, Some(to), Some(_)) => { "shared from " code { (to) } },
+                    (None, to, _) => { "shared with " code { (to.as_deref().unwrap_or("another")) } },
+                    (Some(from), _, _) => { "shared no more: " code { (from) } },
                 },
                 ChangeKind::Archived => "archived",
                 ChangeKind::Restored => "restored",

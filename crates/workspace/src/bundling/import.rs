@@ -390,7 +390,7 @@ impl Workspace {
             from: None,
             same: Same::ContentAndLock,
         };
-        let (row, _) = self.catalogue.register(&new).await?;
+        let row = self.catalogue.register(&new).await?;
         Ok(format!("{}:{}", row.name, row.version))
     }
 

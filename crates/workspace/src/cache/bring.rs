@@ -52,12 +52,12 @@ impl Workspace {
 
     /// Whether a registry is known to have an image.
     pub(crate) async fn is_remote(&self, image: &Image) -> Result<bool> {
-        let remote = self.catalogue.remote_images().await?;
-        Ok(remote.iter().any(|remote| remote.image.manifest == image.manifest))
+        Ok(self.catalogue.is_in_a_registry(&image.manifest).await?)
     }
 
     /// Brings the bytes of `image` here that are needed and are not: from the registry that it was found in, or made from its lock
     /// where that does not have them any more. Hold a pin on the store.
+    #[tracing::instrument(target = "provenv_trace", skip_all, name = "bring")]
     pub(crate) async fn bring(&self, image: &Image, lock: &Digest, need: Need) -> Result<()> {
         let missing = self.missing_blobs(image, need)?;
         if missing.is_empty() {

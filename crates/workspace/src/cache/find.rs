@@ -101,6 +101,7 @@ impl Workspace {
     }
 
     /// The lock that the shared cache has for `definition`, taken over as the current one.
+    #[tracing::instrument(target = "provenv_trace", skip_all, name = "look up a lock")]
     pub(crate) async fn find_lock(&self, definition: &Definition, digest: &Digest) -> Result<Option<Locked>> {
         let Some(cache) = self.asked_cache() else { return Ok(None) };
         // Of a folder on another machine, the definition says no more than its name.
@@ -176,6 +177,7 @@ impl Workspace {
     }
 
     /// The image of `lock` that the shared cache has, without the bytes of its layers.
+    #[tracing::instrument(target = "provenv_trace", skip_all, name = "look up an image")]
     pub(crate) async fn find_image(
         &self,
         lock: &Digest,

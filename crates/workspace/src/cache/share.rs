@@ -21,6 +21,7 @@ const ROUNDS: u32 = 5;
 impl Workspace {
     /// Pushes an image to the shared cache, with its lock and receipt; gives back where it is. One that is there is not pushed.
     /// Hold a pin on the store.
+    #[tracing::instrument(target = "provenv_trace", skip_all, name = "push to the shared cache")]
     pub(crate) async fn share(&self, cache: &Cache, locked: &Locked, image: &Image) -> Result<String> {
         let name = cache.name();
         let lock = &locked.receipt.lock;

@@ -1,6 +1,7 @@
 //! Names and versions that are put away, and back.
 
 use super::history::{self, NewChange, change};
+use super::sharing::must_be_own;
 use super::{Catalogue, Result, Turn};
 
 /// What is known of a name.
@@ -10,20 +11,28 @@ pub struct NameRow {
     pub archived: bool,
     /// Whether it has versions: one or none, where all were deleted.
     pub versions: i64,
+    /// Its newest version that is not archived itself.
+    pub newest: Option<String>,
 }
 
 impl Catalogue {
     /// A name; `None` where nothing was ever registered under it.
     pub async fn name(&self, name: &str) -> Result<Option<NameRow>> {
-        let row: Option<(Option<String>, i64)> = sqlx::query_as(
+        let row: Option<(Option<String>, i64, Option<String>)> = sqlx::query_as(
             "SELECT archived_at, (SELECT count(*) FROM (
-                 SELECT 1 FROM environments WHERE environments.name = environment_names.name LIMIT 1) one)
+                 SELECT 1 FROM environments WHERE environments.name = environment_names.name LIMIT 1) one), (
+                 SELECT version FROM environments x WHERE x.name = environment_names.name AND x.archived_at IS NULL
+                 ORDER BY x.ordinal DESC LIMIT 1)
              FROM environment_names WHERE name = $1",
         )
         .bind(name)
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.map(|(archived_at, versions)| NameRow { archived: archived_at.is_some(), versions }))
+        Ok(row.map(|(archived_at, versions, newest)| NameRow {
+            archived: archived_at.is_some(),
+            versions,
+            newest,
+        }))
     }
 
     /// Archives or restores a name, or one of its versions. Says whether that was a change.
@@ -36,6 +45,7 @@ impl Catalogue {
     ) -> Result<bool> {
         let at = archived.then(|| jiff::Timestamp::now().to_string());
         let mut transaction = self.begin(&Turn::Environment(name)).await?;
+        must_be_own(&mut transaction, name).await?;
         let changed = match version {
             Some(version) => sqlx::query(
                 "UPDATE environments SET archived_at = $1

@@ -3,6 +3,7 @@
 use provenv_definition::Digest;
 
 use super::history::{self, NewChange, change};
+use super::sharing::must_be_own;
 use super::{Catalogue, Connection, Result, Turn, corrupt};
 
 /// What refers to a version.
@@ -45,6 +46,7 @@ impl Catalogue {
         who: &str,
     ) -> Result<Vec<(String, Deletion)>> {
         let mut transaction = self.begin(&Turn::Everything).await?;
+        must_be_own(&mut transaction, name).await?;
         let mut outcomes = Vec::new();
         for version in versions {
             let row: Option<(String, i64, String)> = sqlx::query_as(
@@ -61,32 +63,7 @@ impl Catalogue {
                 outcomes.push((version.clone(), Deletion::Needed(needed)));
                 continue;
             }
-            let now = jiff::Timestamp::now().to_string();
-            sqlx::query(
-                "INSERT INTO deleted_versions (name, version, ordinal, deleted_at, deleted_by) VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(name)
-            .bind(version)
-            .bind(ordinal)
-            .bind(now)
-            .bind(who)
-            .execute(&mut *transaction)
-            .await?;
-            for gone in [
-                "DELETE FROM tags WHERE name = $1 AND version = $2",
-                "DELETE FROM environments WHERE name = $1 AND version = $2",
-            ] {
-                sqlx::query(gone).bind(name).bind(version).execute(&mut *transaction).await?;
-            }
-            let new = NewChange {
-                name,
-                version: Some(version),
-                change: change::DELETED,
-                before: Some(&definition),
-                who,
-                ..NewChange::default()
-            };
-            history::record(&mut transaction, &new).await?;
+            forget(&mut transaction, name, version, ordinal, &definition, who).await?;
             outcomes.push((version.clone(), Deletion::Done));
         }
         let all_done = outcomes.iter().all(|(_, outcome)| *outcome == Deletion::Done);
@@ -114,7 +91,43 @@ pub(super) async fn is_deleted(connection: &mut Connection, name: &str, version:
     Ok(row.is_some())
 }
 
-async fn references(
+/// Takes a version away that nothing refers to, and keeps that it was there.
+pub(super) async fn forget(
+    connection: &mut Connection,
+    name: &str,
+    version: &str,
+    ordinal: i64,
+    definition: &str,
+    who: &str,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO deleted_versions (name, version, ordinal, deleted_at, deleted_by) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(name)
+    .bind(version)
+    .bind(ordinal)
+    .bind(jiff::Timestamp::now().to_string())
+    .bind(who)
+    .execute(&mut *connection)
+    .await?;
+    for gone in [
+        "DELETE FROM tags WHERE name = $1 AND version = $2",
+        "DELETE FROM environments WHERE name = $1 AND version = $2",
+    ] {
+        sqlx::query(gone).bind(name).bind(version).execute(&mut *connection).await?;
+    }
+    let new = NewChange {
+        name,
+        version: Some(version),
+        change: change::DELETED,
+        before: Some(definition),
+        who,
+        ..NewChange::default()
+    };
+    history::record(connection, &new).await
+}
+
+pub(super) async fn references(
     connection: &mut Connection,
     name: &str,
     version: &str,

@@ -5,6 +5,7 @@ use provenv_definition::{Base, Environment};
 
 use super::environments::body_of;
 use super::history::{self, NewChange, change};
+use super::sharing::must_be_own;
 use super::{Catalogue, Connection, Result, Turn, corrupt};
 use crate::curated::is_curated;
 
@@ -42,6 +43,7 @@ impl Catalogue {
         who: &str,
     ) -> Result<Described> {
         let mut transaction = self.begin(&Turn::Environment(name)).await?;
+        must_be_own(&mut transaction, name).await?;
         if let Some(expected) = last_change
             && history::last_change(&mut transaction, name).await? != expected
         {

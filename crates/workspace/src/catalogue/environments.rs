@@ -7,9 +7,8 @@ use provenv_lock::Receipt;
 use sqlx::Row as _;
 
 use super::deleting::is_deleted;
-use super::describing::{index_tags, kind_of};
-use super::history::{self, NewChange, change};
-use super::{Catalogue, CatalogueError, Connection, Result, Row, Turn, corrupt, has_nul};
+use super::registering::number;
+use super::{Catalogue, CatalogueError, Connection, Result, Row, corrupt, has_nul};
 
 /// A registered version.
 #[derive(Clone, Debug)]
@@ -75,15 +74,6 @@ pub enum Same {
 pub(super) const COLUMNS: &str = "name, version, definition, receipt, lock, body, created_at, created_by, archived_at, from_name, from_version";
 
 impl Catalogue {
-    /// Registers `new`, or finds the version that has the same content. Says whether it is new.
-    pub async fn register(&self, new: &NewEnvironment<'_>) -> Result<(EnvironmentRow, bool)> {
-        let mut transaction = self.begin(&Turn::Environment(new.name)).await?;
-        let (version, created) = enter(&mut transaction, new, jiff::Timestamp::now()).await?;
-        transaction.commit().await?;
-        let row = self.environment(new.name, Some(&version)).await?.ok_or(sqlx::Error::RowNotFound)?;
-        Ok((row, created))
-    }
-
     /// A version by name; `None` gives the newest that is not archived.
     pub async fn environment(&self, name: &str, version: Option<&str>) -> Result<Option<EnvironmentRow>> {
         let row = match version {
@@ -154,103 +144,6 @@ impl Catalogue {
     }
 }
 
-/// An environment as rows hold it.
-pub(super) fn body_of(name: &str, environment: &Environment) -> Result<String> {
-    let body = serde_json::to_string(environment).map_err(corrupt("environment"))?;
-    if has_nul(body.as_bytes()) {
-        return Err(CatalogueError::Nul { name: name.to_owned() });
-    }
-    Ok(body)
-}
-
-/// Registers `new` in a transaction, or finds the version that has the same content. Gives the version, and whether it is new.
-pub(super) async fn enter(
-    connection: &mut Connection,
-    new: &NewEnvironment<'_>,
-    created_at: jiff::Timestamp,
-) -> Result<(String, bool)> {
-    let wanted = new.version.map(str::to_owned);
-    let same: Option<(String,)> = match &wanted {
-        Some(version) => {
-            let there: Option<(String, String)> =
-                sqlx::query_as("SELECT content, lock FROM environments WHERE name = $1 AND version = $2")
-                    .bind(new.name)
-                    .bind(version)
-                    .fetch_optional(&mut *connection)
-                    .await?;
-            match there {
-                Some((content, lock))
-                    if content == new.content.to_string()
-                        && (new.same == Same::Content || lock == new.lock.to_string()) =>
-                {
-                    Some((version.clone(),))
-                }
-                Some(_) => {
-                    return Err(CatalogueError::VersionTaken {
-                        name: new.name.to_owned(),
-                        version: version.clone(),
-                    });
-                }
-                None => None,
-            }
-        }
-        None if new.same == Same::Never => None,
-        None => {
-            let lock = (new.same == Same::ContentAndLock).then(|| new.lock.to_string());
-            sqlx::query_as(
-                "SELECT version FROM environments WHERE name = $1 AND content = $2 AND ($3 IS NULL OR lock = $3)
-                 ORDER BY ordinal DESC LIMIT 1",
-            )
-            .bind(new.name)
-            .bind(new.content.to_string())
-            .bind(lock)
-            .fetch_optional(&mut *connection)
-            .await?
-        }
-    };
-    let created = same.is_none();
-    let version = if let Some((version,)) = same {
-        version
-    } else {
-        let body = body_of(new.name, new.environment)?;
-        let (ordinal, version) = next(&mut *connection, new.name, wanted).await?;
-        sqlx::query(
-            "INSERT INTO environments
-             (name, version, ordinal, content, definition, receipt, lock, body, created_at, created_by,
-              kind, from_name, from_version)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-        )
-        .bind(new.name)
-        .bind(&version)
-        .bind(ordinal)
-        .bind(new.content.to_string())
-        .bind(new.definition.to_string())
-        .bind(new.receipt.to_string())
-        .bind(new.lock.to_string())
-        .bind(body)
-        .bind(created_at.to_string())
-        .bind(new.created_by)
-        .bind(kind_of(new.name, new.environment))
-        .bind(new.from.map(|(name, _)| name))
-        .bind(new.from.map(|(_, version)| version))
-        .execute(&mut *connection)
-        .await?;
-        index_tags(&mut *connection, new.name, &version, &new.environment.tags).await?;
-        let definition = new.definition.to_string();
-        let registered = NewChange {
-            name: new.name,
-            version: Some(&version),
-            change: change::REGISTERED,
-            after: Some(&definition),
-            who: new.created_by,
-            ..NewChange::default()
-        };
-        history::record(&mut *connection, &registered).await?;
-        version
-    };
-    Ok((version, created))
-}
-
 /// The place of a new version among those of its name, and the version: that which is wanted, or the number after the largest that
 /// was ever given.
 pub(super) async fn next(
@@ -288,10 +181,13 @@ pub(super) async fn next(
     Ok((ordinal, version))
 }
 
-/// The number that a version is, if it is one that others can come after.
-fn number(version: &str) -> Option<i64> {
-    let digits = version.len() <= 18 && version.bytes().all(|byte| byte.is_ascii_digit());
-    version.parse().ok().filter(|_| digits)
+/// An environment as rows hold it.
+pub(super) fn body_of(name: &str, environment: &Environment) -> Result<String> {
+    let body = serde_json::to_string(environment).map_err(corrupt("environment"))?;
+    if has_nul(body.as_bytes()) {
+        return Err(CatalogueError::Nul { name: name.to_owned() });
+    }
+    Ok(body)
 }
 
 pub(super) fn read(row: &Row) -> Result<EnvironmentRow> {

@@ -29,7 +29,7 @@ impl Catalogue {
             "SELECT t.tag, t.value, count(DISTINCT t.name) AS names FROM (
                  SELECT name, version FROM environments
                  WHERE archived_at IS NULL AND kind <> 'curated' ORDER BY created_at DESC LIMIT $1
-             ) newest JOIN tags t ON t.name = newest.name AND t.version = newest.version
+             ) newest CROSS JOIN tags t WHERE t.name = newest.name AND t.version = newest.version
              GROUP BY t.tag, t.value ORDER BY names DESC, t.tag, t.value LIMIT $2",
         )
         .bind(COUNTED)

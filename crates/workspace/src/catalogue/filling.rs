@@ -92,7 +92,7 @@ async fn audits(connection: &mut Connection) -> Result<()> {
 mod tests {
     use provenv_definition::{Definition, Environment};
 
-    use crate::catalogue::{Catalogue, Condition, Criteria, MIGRATIONS, Turn};
+    use crate::catalogue::{Catalogue, Condition, Criteria, MIGRATIONS, NewEnvironment, Same};
     use crate::config::CatalogueSettings;
 
     #[tokio::test]
@@ -146,8 +146,21 @@ mod tests {
         let history = catalogue.history("tea", None, None, 10).await.unwrap();
         let numbers: Vec<_> = history.iter().map(|change| (change.number, change.who.as_str())).collect();
         assert_eq!(numbers, [4, 3, 2, 1].map(|number| (number, "somebody")));
-        let mut connection = catalogue.begin(&Turn::Environment("tea")).await.unwrap();
-        let next = crate::catalogue::environments::next(&mut connection, "tea", None).await.unwrap();
-        assert_eq!(next, (5, "10".to_owned()));
+        let digest = provenv_definition::Digest::of(b"something");
+        let new = NewEnvironment {
+            name: "tea",
+            version: None,
+            content: provenv_definition::Digest::of(b"another"),
+            definition: digest,
+            receipt: digest,
+            lock: digest,
+            environment: &Environment::default(),
+            created_by: "somebody",
+            from: None,
+            same: Same::Content,
+        };
+        let entered = catalogue.register(&new).await.unwrap();
+        assert_eq!((entered.version.as_str(), entered.created), ("10", true));
+        assert_eq!(catalogue.place("tea", "10").await.unwrap(), Some(5));
     }
 }

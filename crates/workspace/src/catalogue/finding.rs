@@ -3,6 +3,7 @@
 //! A page is cut from the versions in the order of their names. Where a condition holds for few of them, these are looked up by
 //! its index and sorted; where all conditions hold for many, versions are read in order until the page is full. Both are quick
 //! at a million versions, the wrong one of the two is not; so the rows of each condition are counted first, up to [`FEW`].
+//! Those of a tag need neither, as its index has them in the order of their names. Only of what is on the page all is read.
 
 use sqlx::Row as _;
 
@@ -11,7 +12,7 @@ use super::query::Query;
 use super::{Catalogue, Result};
 
 /// Up to so many rows are looked up and sorted.
-const FEW: i64 = 20_000;
+const FEW: i64 = 10_000;
 
 /// Which of archived and other versions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -187,69 +188,90 @@ impl Key {
     }
 }
 
+/// How versions are come by.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// By the index of the condition at this place, and sorted.
+    Sorted(usize, Key),
+    /// By the tag at this place, whose index has them in order.
+    Tag(usize),
+    /// All of them are read in order.
+    InOrder,
+}
+
+/// Selects name and ordinal of what is on a page.
+fn select(query: &mut Query, criteria: &Criteria, way: Way) {
+    let newest_alone = !criteria.all_versions;
+    query.push("SELECT e.name AS name, e.ordinal AS ordinal FROM ");
+    // By whose name it is ordered.
+    let by = match way {
+        Way::Sorted(..) => "e",
+        Way::Tag(_) => "t",
+        Way::InOrder if newest_alone => "n",
+        Way::InOrder => "e",
+    };
+    match way {
+        Way::Sorted(place, key) => {
+            query.push("(SELECT DISTINCT * FROM (");
+            criteria.conditions[place].source(query);
+            query.push(
+                ") s) d CROSS JOIN environments e CROSS JOIN environment_names n WHERE n.name = e.name AND ",
+            );
+            query.push(key.joined());
+        }
+        Way::Tag(place) => {
+            query.push(
+                "tags t CROSS JOIN environments e CROSS JOIN environment_names n
+                 WHERE e.name = t.name AND e.version = t.version AND n.name = t.name",
+            );
+            if let Condition::Tag(tag, Some(value)) = &criteria.conditions[place] {
+                query.push(" AND t.tag = ").text(tag).push(" AND t.value = ").text(value);
+            }
+        }
+        Way::InOrder if newest_alone => {
+            query.push("environment_names n CROSS JOIN environments e WHERE e.name = n.name");
+        }
+        Way::InOrder => {
+            query.push("environments e CROSS JOIN environment_names n WHERE n.name = e.name");
+        }
+    }
+    if let Some(name) = &criteria.name {
+        query.push(" AND ").push(by).push(".name = ").text(name);
+    }
+    query.push(match criteria.include {
+        Include::Active => " AND n.archived_at IS NULL AND e.archived_at IS NULL",
+        Include::Archived => " AND (n.archived_at IS NOT NULL OR e.archived_at IS NOT NULL)",
+        Include::All => "",
+    });
+    if newest_alone {
+        query.push(" AND e.ordinal = (SELECT x.ordinal FROM environments x WHERE x.name = e.name").push(
+            match criteria.include {
+                Include::Active => " AND x.archived_at IS NULL",
+                Include::Archived => " AND (n.archived_at IS NOT NULL OR x.archived_at IS NOT NULL)",
+                Include::All => "",
+            },
+        );
+        query.push(" ORDER BY x.ordinal DESC LIMIT 1)");
+    }
+    for (place, condition) in criteria.conditions.iter().enumerate() {
+        if !matches!(way, Way::Sorted(known, _) | Way::Tag(known) if known == place) {
+            condition.test(query);
+        }
+    }
+    if let Some((name, ordinal)) = &criteria.after {
+        query.push(" AND ").push(by).push(".name >= ").text(name);
+        query.push(" AND (e.name > ").text(name).push(" OR e.ordinal < ").number(*ordinal).push(")");
+    }
+    query.push(" ORDER BY ").push(by).push(".name, e.ordinal DESC");
+    if let Some(limit) = criteria.limit {
+        query.push(" LIMIT ").number(i64::from(limit));
+    }
+}
+
 impl Catalogue {
     /// The versions that are wanted, by name and the newest first within one.
     pub async fn find(&self, criteria: &Criteria) -> Result<Vec<FoundRow>> {
-        let columns = COLUMNS.split(", ").map(|column| format!("e.{column}")).collect::<Vec<_>>().join(", ");
-        let mut query = Query::default();
-        query.push("SELECT ").push(&columns).push(
-            ", n.archived_at AS name_archived_at, (
-                 SELECT x.version FROM environments x WHERE x.name = e.name AND x.archived_at IS NULL
-                 ORDER BY x.ordinal DESC LIMIT 1
-             ) AS latest FROM ",
-        );
-        let driver = if criteria.name.is_some() { None } else { self.most_selective(criteria).await? };
-        let mut by = "e";
-        match driver {
-            Some((place, key)) => {
-                query.push("(SELECT DISTINCT * FROM (");
-                criteria.conditions[place].source(&mut query);
-                // A cross join tells SQLite the order; PostgreSQL knows it by its statistics.
-                query.push(
-                    ") s) d CROSS JOIN environments e CROSS JOIN environment_names n WHERE n.name = e.name AND ",
-                );
-                query.push(key.joined());
-            }
-            None if criteria.all_versions => {
-                query.push("environments e CROSS JOIN environment_names n WHERE n.name = e.name");
-            }
-            None => {
-                by = "n";
-                query.push("environment_names n CROSS JOIN environments e WHERE e.name = n.name");
-            }
-        }
-        if let Some(name) = &criteria.name {
-            query.push(" AND ").push(by).push(".name = ").text(name);
-        }
-        query.push(match criteria.include {
-            Include::Active => " AND n.archived_at IS NULL AND e.archived_at IS NULL",
-            Include::Archived => " AND (n.archived_at IS NOT NULL OR e.archived_at IS NOT NULL)",
-            Include::All => "",
-        });
-        if !criteria.all_versions {
-            query.push(" AND e.ordinal = (SELECT x.ordinal FROM environments x WHERE x.name = e.name").push(
-                match criteria.include {
-                    Include::Active => " AND x.archived_at IS NULL",
-                    Include::Archived => " AND (n.archived_at IS NOT NULL OR x.archived_at IS NOT NULL)",
-                    Include::All => "",
-                },
-            );
-            query.push(" ORDER BY x.ordinal DESC LIMIT 1)");
-        }
-        for (place, condition) in criteria.conditions.iter().enumerate() {
-            if driver.is_none_or(|(driver, _)| driver != place) {
-                condition.test(&mut query);
-            }
-        }
-        if let Some((name, ordinal)) = &criteria.after {
-            query.push(" AND ").push(by).push(".name >= ").text(name);
-            query.push(" AND (e.name > ").text(name).push(" OR e.ordinal < ").number(*ordinal).push(")");
-        }
-        query.push(" ORDER BY ").push(by).push(".name, e.ordinal DESC");
-        if let Some(limit) = criteria.limit {
-            query.push(" LIMIT ").number(i64::from(limit));
-        }
-        let rows = query.rows(&self.pool).await?;
+        let rows = self.page(criteria).await?.rows(&self.pool).await?;
         rows.iter()
             .map(|row| {
                 let found = read(row)?;
@@ -261,21 +283,51 @@ impl Catalogue {
             .collect()
     }
 
-    /// The condition that holds for the fewest versions, if these are few.
-    async fn most_selective(&self, criteria: &Criteria) -> Result<Option<(usize, Key)>> {
+    /// The query that gives all of what is on a page.
+    async fn page(&self, criteria: &Criteria) -> Result<Query> {
+        let columns = COLUMNS.split(", ").map(|column| format!("e.{column}")).collect::<Vec<_>>().join(", ");
+        let way = if criteria.name.is_some() { Way::InOrder } else { self.way(criteria).await? };
+        let mut query = Query::default();
+        query.push("SELECT ").push(&columns).push(
+            ", n.archived_at AS name_archived_at, (
+                 SELECT x.version FROM environments x WHERE x.name = e.name AND x.archived_at IS NULL
+                 ORDER BY x.ordinal DESC LIMIT 1
+             ) AS latest FROM (",
+        );
+        select(&mut query, criteria, way);
+        // A cross join tells SQLite the order; PostgreSQL knows it by its statistics.
+        query.push(
+            ") k CROSS JOIN environments e CROSS JOIN environment_names n
+             WHERE e.name = k.name AND e.ordinal = k.ordinal AND n.name = k.name ORDER BY k.name, k.ordinal DESC",
+        );
+        Ok(query)
+    }
+
+    /// How the versions are best come by.
+    async fn way(&self, criteria: &Criteria) -> Result<Way> {
         let mut best: Option<(i64, usize, Key)> = None;
         for (place, condition) in criteria.conditions.iter().enumerate() {
             let mut query = Query::default();
             query.push("SELECT count(*) AS rows FROM (SELECT 1 FROM (");
             let Some(key) = condition.source(&mut query) else { continue };
-            query.push(") s LIMIT ").number(FEW + 1).push(") c");
+            query.push(") s");
+            if matches!(key, Key::Lock) {
+                // Many versions may have one lock.
+                query.push(" CROSS JOIN environments e WHERE e.lock = s.lock");
+            }
+            query.push(" LIMIT ").number(FEW + 1).push(") c");
             let rows = query.rows(&self.pool).await?;
             let count: i64 = rows.first().map(|row| row.try_get("rows")).transpose()?.unwrap_or(0);
             if count <= FEW && best.is_none_or(|(least, ..)| count < least) {
                 best = Some((count, place, key));
             }
         }
-        Ok(best.map(|(_, place, key)| (place, key)))
+        let is_in_order = |condition: &Condition| matches!(condition, Condition::Tag(_, Some(_)));
+        Ok(match best {
+            Some((_, place, _)) if is_in_order(&criteria.conditions[place]) => Way::Tag(place),
+            Some((_, place, key)) => Way::Sorted(place, key),
+            None => criteria.conditions.iter().position(is_in_order).map_or(Way::InOrder, Way::Tag),
+        })
     }
 
     /// The place of a version among those of its name, though it was deleted since.

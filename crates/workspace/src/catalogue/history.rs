@@ -14,6 +14,7 @@ pub mod change {
     pub const RESTORED: &str = "restored";
     pub const DELETED: &str = "deleted";
     pub const COPIED: &str = "copied";
+    pub const SHARED: &str = "shared";
 }
 
 /// A change on record.

@@ -1,8 +1,13 @@
 //! What locks hold, by package, artifact and base; and what audits found in their images.
 
+use std::collections::BTreeSet;
+
 use provenv_definition::Digest;
 use provenv_lock::{Held, Lock};
+use sqlx::Row as _;
 
+use super::query::Query;
+use super::rows::{parts, write};
 use super::{Catalogue, Connection, Result};
 use crate::auditing::AuditReport;
 
@@ -46,16 +51,13 @@ pub(super) async fn index_lock(connection: &mut Connection, digest: &Digest, loc
             break number;
         }
     };
-    for held in lock.held() {
-        let artifact = artifact_number(connection, &held).await?;
-        sqlx::query(
-            "INSERT INTO holdings (artifact, lock) VALUES ($1, $2) ON CONFLICT (artifact, lock) DO NOTHING",
-        )
-        .bind(artifact)
-        .bind(number)
-        .execute(&mut *connection)
-        .await?;
-    }
+    let artifacts = artifact_numbers(connection, &lock.held()).await?;
+    let around =
+        ("INSERT INTO holdings (artifact, lock) VALUES ", " ON CONFLICT (artifact, lock) DO NOTHING");
+    write(connection, &artifacts, around, |query, artifact| {
+        query.number(*artifact).number(number);
+    })
+    .await?;
     Ok(())
 }
 
@@ -67,33 +69,67 @@ async fn lock_number(connection: &mut Connection, digest: &str) -> Result<Option
     Ok(row.map(|(id,)| id))
 }
 
-async fn artifact_number(connection: &mut Connection, held: &Held) -> Result<i64> {
-    let digest = held.digest.as_ref().map(Digest::to_string).unwrap_or_default();
+/// What tells one from another: name, ecosystem, version, digest.
+type Artifact = (String, String, String, String);
+
+/// The numbers of artifacts, which they are given where they have none.
+async fn artifact_numbers(connection: &mut Connection, held: &BTreeSet<Held>) -> Result<Vec<i64>> {
+    let artifact = |held: &Held| {
+        let digest = held.digest.as_ref().map(Digest::to_string).unwrap_or_default();
+        (held.name.clone(), held.ecosystem.to_owned(), held.version.clone(), digest)
+    };
+    let mut unknown: BTreeSet<Artifact> = held.iter().map(artifact).collect();
+    let mut numbers = Vec::with_capacity(unknown.len());
     loop {
-        let row: Option<(i64,)> = sqlx::query_as(
-            "SELECT id FROM artifacts WHERE name = $1 AND ecosystem = $2 AND version = $3 AND digest = $4",
-        )
-        .bind(&held.name)
-        .bind(held.ecosystem)
-        .bind(&held.version)
-        .bind(&digest)
-        .fetch_optional(&mut *connection)
-        .await?;
-        if let Some((id,)) = row {
-            return Ok(id);
+        for (id, artifact) in known(connection, &unknown).await? {
+            unknown.remove(&artifact);
+            numbers.push(id);
         }
-        sqlx::query(
-            "INSERT INTO artifacts (id, name, ecosystem, version, digest)
-             SELECT coalesce(max(id), 0) + 1, $1, $2, $3, $4 FROM artifacts WHERE 1 = 1
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(&held.name)
-        .bind(held.ecosystem)
-        .bind(&held.version)
-        .bind(&digest)
-        .execute(&mut *connection)
-        .await?;
+        if unknown.is_empty() {
+            return Ok(numbers);
+        }
+        // Of two that take the same numbers at once, one finds that it has none, and takes the next.
+        let fresh: Vec<&Artifact> = unknown.iter().collect();
+        for part in parts(&fresh) {
+            let mut query = Query::default();
+            query.push("INSERT INTO artifacts (id, name, ecosystem, version, digest) VALUES ");
+            for (place, (name, ecosystem, version, digest)) in (1..).zip(part) {
+                query.push(if place == 1 { "(" } else { ", (" });
+                query.push("(SELECT coalesce(max(id), 0) FROM artifacts) + ").number(place);
+                query.push(", ").listed(|query| {
+                    query.text(name).text(ecosystem).text(version).text(digest);
+                });
+                query.push(")");
+            }
+            query.push(" ON CONFLICT DO NOTHING").execute(connection).await?;
+        }
     }
+}
+
+/// Those of them that have a number, with it.
+async fn known(connection: &mut Connection, wanted: &BTreeSet<Artifact>) -> Result<Vec<(i64, Artifact)>> {
+    let wanted: Vec<&Artifact> = wanted.iter().collect();
+    let mut found = Vec::new();
+    for part in parts(&wanted) {
+        let mut query = Query::default();
+        for (place, (name, ecosystem, version, digest)) in part.iter().enumerate() {
+            // Each by the index.
+            query.push(if place == 0 { "" } else { " UNION ALL " });
+            query.push("SELECT id, name, ecosystem, version, digest FROM artifacts WHERE name = ").text(name);
+            query.push(" AND ecosystem = ").text(ecosystem).push(" AND version = ").text(version);
+            query.push(" AND digest = ").text(digest);
+        }
+        for row in query.rows(&mut *connection).await? {
+            let artifact = (
+                row.try_get("name")?,
+                row.try_get("ecosystem")?,
+                row.try_get("version")?,
+                row.try_get("digest")?,
+            );
+            found.push((row.try_get("id")?, artifact));
+        }
+    }
+    Ok(found)
 }
 
 /// Enters what an audit found, by every name that it has.

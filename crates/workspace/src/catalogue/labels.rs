@@ -1,6 +1,7 @@
 //! Labels: names that move from version to version.
 
 use super::history::{self, NewChange, change};
+use super::sharing::must_be_own;
 use super::{Catalogue, Result, Turn, corrupt};
 
 /// A label, and where it is.
@@ -53,6 +54,7 @@ impl Catalogue {
         who: &str,
     ) -> Result<Option<String>> {
         let mut transaction = self.begin(&Turn::Environment(name)).await?;
+        must_be_own(&mut transaction, name).await?;
         let before: Option<(String,)> =
             sqlx::query_as("SELECT version FROM labels WHERE name = $1 AND label = $2")
                 .bind(name)
@@ -92,6 +94,7 @@ impl Catalogue {
     /// Takes a label away. Says where it was; `None` where there was none.
     pub async fn remove_label(&self, name: &str, label: &str, who: &str) -> Result<Option<String>> {
         let mut transaction = self.begin(&Turn::Environment(name)).await?;
+        must_be_own(&mut transaction, name).await?;
         let there: Option<(String,)> =
             sqlx::query_as("DELETE FROM labels WHERE name = $1 AND label = $2 RETURNING version")
                 .bind(name)

@@ -16,19 +16,24 @@ pub mod history;
 mod holdings;
 mod images;
 mod importing;
+mod known;
 mod labels;
 mod lineage;
 mod mirroring;
 mod postgres;
 mod proofs;
 mod query;
+mod registering;
 mod registry;
 mod remote;
+mod rows;
 mod runs;
+mod sharing;
 mod sqlite;
 mod tables;
 mod taken;
 mod texts;
+mod together;
 mod turn;
 mod uses;
 
@@ -44,14 +49,20 @@ pub use history::ChangeRow;
 pub use holdings::ArtifactRow;
 pub use images::ImageRow;
 pub use importing::{ImportedVersion, Importing};
+pub use known::Which;
 pub use lineage::RunName;
 pub use mirroring::MirroredVersion;
 pub(crate) use postgres::code as postgres_code;
 pub use proofs::Origin;
+pub use query::Field;
+pub use registering::Entered;
 pub use registry::{Refused, RepositoryVersion};
+pub use rows::write_rows;
 pub use runs::{RunRow, RunStatus};
+pub use sharing::Following;
 pub use tables::Tables;
 pub use texts::has_nul;
+pub use together::{AsyncWriter, Together};
 use turn::Turn;
 
 use crate::config::CatalogueSettings;
@@ -73,6 +84,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("holdings.sql"),
     include_str!("reported.sql"),
     include_str!("taken.sql"),
+    include_str!("speed.sql"),
+    include_str!("shared.sql"),
 ];
 
 /// What can go wrong with the catalogue.
@@ -158,6 +171,20 @@ pub enum CatalogueError {
         /// Its version.
         version: String,
     },
+    /// A name that another workspace shares, and that is to be changed here.
+    #[error("`{name}` is shared by {place}, and read-only here")]
+    SharedHere {
+        /// The environment.
+        name: String,
+        /// Where it is from: `WORKSPACE/NAME`.
+        place: String,
+    },
+    /// A name that has something of its own here, and is to be another workspace's.
+    #[error("`{name}` has versions of its own there, which are not those that are to be shared")]
+    NameTaken {
+        /// The environment.
+        name: String,
+    },
     /// A version that was deleted, and is not given again.
     #[error("{name}:{version} was deleted, and a version that was deleted is never given again")]
     VersionDeleted {
@@ -197,6 +224,8 @@ fn corrupt<E: std::error::Error + Send + Sync + 'static>(
 pub struct Catalogue {
     pool: Pool,
     database: Database,
+    /// Versions that are to be registered.
+    registering: Together<registering::Entry, Result<Entered>>,
 }
 
 /// What the catalogue is in. Queries are the same for all.
@@ -220,14 +249,21 @@ impl Catalogue {
         let Some(url) = &settings.url else {
             binding::check_own(root, &file)?;
             let pool = sqlite::open(&file, &SCHEMA).await?;
-            return Ok(Self { pool, database: Database::Sqlite });
+            return Ok(Self { pool, database: Database::Sqlite, registering: Together::default() });
         };
         if file.exists() {
             return Err(CatalogueError::TwoCatalogues { root: root.to_owned() });
         }
         let (pool, id) = postgres::open(url, settings.schema(), &SCHEMA).await?;
         binding::bind(root, &id)?;
-        Ok(Self { pool, database: Database::Postgres { schema: settings.schema().to_owned() } })
+        let database = Database::Postgres { schema: settings.schema().to_owned() };
+        Ok(Self { pool, database, registering: Together::default() })
+    }
+
+    /// The connections that are open, those of them that nobody uses, and how many there may be.
+    pub fn connections(&self) -> (u32, u32, u32) {
+        let idle = u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX);
+        (self.pool.size(), idle, self.pool.options().get_max_connections())
     }
 
     /// Writes what is pending and closes the database.

@@ -44,7 +44,8 @@ pub(super) async fn open(url: &str, schema: &str, tables: &Schema) -> Result<(An
         schema: schema.to_owned(),
         source,
     };
-    let enter = AssertSqlSafe(format!("SET search_path TO \"{schema}\"")).into_sql_str();
+    // Compiling a statement that reads a page takes longer than the page.
+    let enter = AssertSqlSafe(format!("SET search_path TO \"{schema}\"; SET jit TO off")).into_sql_str();
 
     // A pool would try for a while to connect, and say only that it took too long.
     let connecting = tokio::time::timeout(PATIENCE, options.connect());

@@ -129,6 +129,7 @@ impl Workspace {
 
     /// Runs the Dockerfile of `definition`: on the images and the context of `pinned`, if there are such. One that was run before
     /// is not run, unless it is to be run `again`.
+    #[tracing::instrument(target = "provenv_trace", skip_all, name = "dockerfile", fields(provenv.platform = %platform))]
     async fn run_dockerfile(
         &self,
         definition: &Definition,

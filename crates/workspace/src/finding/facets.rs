@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::curated::Curated;
 use crate::{Result, Workspace};
 
 /// What can be chosen from, each with how many names have it, the most first.
@@ -13,6 +14,8 @@ pub struct Facets {
     pub creators: Vec<(String, i64)>,
     /// Tags with their values.
     pub tags: Vec<((String, String), i64)>,
+    /// How many are shipped.
+    pub shipped: usize,
 }
 
 impl Workspace {
@@ -23,6 +26,7 @@ impl Workspace {
             kinds: self.catalogue.facet("kind").await?,
             creators: self.catalogue.facet("created_by").await?,
             tags: self.catalogue.tag_facet().await?,
+            shipped: Curated::list(None, false).len(),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Environments are found: by name, tag, kind, creator and date, and by what is in them.
 
 mod facets;
+mod shipped;
 mod term;
 
 use std::collections::HashMap;
@@ -9,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::catalogue::Include;
 use crate::catalogue::{Condition, Criteria, EnvironmentRow, FoundRow};
-use crate::curated::{PREFIX, is_curated};
 use crate::{EnvironmentDetails, Error, Result, Workspace};
 pub use facets::Facets;
+use shipped::asks_for_shipped;
 pub use term::Term;
 
 /// How the packages of an environment come about.
@@ -88,9 +89,8 @@ impl Workspace {
     /// A page of the environments that are looked for. Those that are shipped are among them only where their kind or one of
     /// their names is asked for.
     pub async fn find(&self, find: &Find) -> Result<EnvironmentPage> {
-        if let Some(name) = find.name.as_deref().filter(|name| is_curated(name)) {
-            let environments = self.list_curated(Some(name), find.all_versions)?;
-            return Ok(EnvironmentPage { environments, next: None });
+        if asks_for_shipped(find) {
+            return self.find_shipped(find).await;
         }
         if let Some(name) = &find.name {
             let known = self.catalogue.name(name).await?.is_some_and(|row| row.versions > 0);
@@ -141,13 +141,16 @@ impl Workspace {
         for (name, version, label) in self.catalogue.labels_between(&first.row.name, &last.row.name).await? {
             labels.entry((name, version)).or_default().push(label);
         }
+        let shared: HashMap<String, String> =
+            self.catalogue.shared_names().await?.into_iter().map(|one| (one.name, one.place)).collect();
         Ok(rows
             .into_iter()
             .map(|found| {
                 let labels = labels.remove(&(found.row.name.clone(), found.row.version.clone()));
                 let latest = found.is_latest.then(|| "latest".to_owned());
                 let labels = latest.into_iter().chain(labels.into_iter().flatten()).collect();
-                details(found.row, labels, found.name_archived)
+                let shared_from = shared.get(&found.row.name).cloned();
+                EnvironmentDetails { shared_from, ..details(found.row, labels, found.name_archived) }
             })
             .collect())
     }
@@ -155,13 +158,15 @@ impl Workspace {
     /// A version, as it is shown.
     pub(crate) async fn details(&self, row: EnvironmentRow) -> Result<EnvironmentDetails> {
         let mut labels = Vec::new();
-        let newest = self.catalogue.environment(&row.name, None).await?;
-        labels.extend(newest.filter(|newest| newest.version == row.version).map(|_| "latest".to_owned()));
+        let name = self.catalogue.name(&row.name).await?;
+        let name_archived = name.as_ref().is_some_and(|name| name.archived);
+        let newest = name.and_then(|name| name.newest).filter(|_| !name_archived);
+        labels.extend(newest.filter(|newest| *newest == row.version).map(|_| "latest".to_owned()));
         let others = self.catalogue.labels(&row.name).await?;
         labels
             .extend(others.into_iter().filter(|other| other.version == row.version).map(|other| other.label));
-        let name_archived = self.catalogue.name(&row.name).await?.is_some_and(|name| name.archived);
-        Ok(details(row, labels, name_archived))
+        let shared_from = self.shared_from(&row.name).await?;
+        Ok(EnvironmentDetails { shared_from, ..details(row, labels, name_archived) })
     }
 }
 
@@ -176,6 +181,7 @@ fn details(row: EnvironmentRow, labels: Vec<String>, name_archived: bool) -> Env
         created_by: Some(row.created_by),
         from: row.from.map(|(name, version)| format!("{name}:{version}")),
         labels,
+        shared_from: None,
         archived: row.archived || name_archived,
         environment: row.environment,
     }
@@ -204,9 +210,7 @@ fn conditions(find: &Find) -> Result<Vec<Condition>> {
     if find.since.is_some() || find.until.is_some() {
         conditions.push(Condition::Created(find.since.map(to_the_second), find.until.map(to_the_second)));
     }
-    let asks_for_shipped = find.kind == Some(Kind::Curated)
-        || find.pattern.as_deref().is_some_and(|pattern| pattern.to_lowercase().starts_with(PREFIX));
-    if !asks_for_shipped && find.name.is_none() {
+    if find.name.is_none() {
         conditions.push(Condition::NotKind(Kind::Curated.as_str().to_owned()));
     }
     Ok(conditions)

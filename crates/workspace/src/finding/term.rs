@@ -75,6 +75,14 @@ impl What {
 }
 
 impl Term {
+    /// The text that the name is to hold, where it is about the name.
+    pub(super) fn name(&self) -> Option<&str> {
+        match &self.what {
+            What::Name(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The same as the catalogue knows it.
     pub(super) async fn condition(&self, catalogue: &Catalogue) -> Result<Condition> {
         Ok(match &self.what {
@@ -110,7 +118,9 @@ fn is_base(base: &ArtifactRow, text: &str) -> bool {
         return true;
     }
     if base.name == "debian" && base.digest.is_empty() {
-        return base.version == text || text == format!("debian:{}", base.version);
+        // As a definition has it, and as an image shows it.
+        let suite = text.strip_prefix("debian:").or_else(|| text.strip_prefix("debian/")).unwrap_or(text);
+        return base.version == suite;
     }
     let docker = base.name.strip_prefix("docker.io/");
     let short = docker.map(|name| name.strip_prefix("library/").unwrap_or(name));

@@ -33,6 +33,9 @@ pub enum ChangeKind {
     Restored,
     /// It was copied: from the version in `from`, or to the one in `to`, of another workspace.
     Copied,
+    /// It is shared: by the workspace in `to` of what is shared with this one, or with the one in `to` of what is this one's own; or
+    /// it is so no more, with the one in `from`.
+    Shared,
     /// It was deleted; before it: its definition.
     Deleted,
 }
@@ -101,6 +104,7 @@ fn change(name: &str, row: ChangeRow) -> Change {
             change::ARCHIVED => ChangeKind::Archived,
             change::RESTORED => ChangeKind::Restored,
             change::COPIED => ChangeKind::Copied,
+            change::SHARED => ChangeKind::Shared,
             _ => ChangeKind::Deleted,
         },
         subject: row.subject,

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::{Companion, ProofError};
 use crate::building::{Target, is_whole};
 use crate::cache::Need;
+use crate::catalogue::Which;
 use crate::config::Config;
 use crate::{Error, Result, Workspace, user_name};
 
@@ -161,9 +162,8 @@ impl Workspace {
 
     /// The image with this manifest, all of whose bytes are here; those that only a registry has are brought.
     pub(crate) async fn whole_image(&self, manifest: &Digest) -> Result<Image> {
-        let rows = self.all_images().await?;
-        let row = rows.into_iter().find(|row| row.image.manifest == *manifest);
-        let row = row.ok_or(ProofError::Collected(*manifest))?;
+        let rows = self.catalogue.known_images(Which::Digits(&manifest.hex())).await?;
+        let row = rows.into_iter().next().ok_or(ProofError::Collected(*manifest))?;
         if !is_whole(&self.store, &row.image) {
             if !self.is_remote(&row.image).await? {
                 return Err(ProofError::Collected(*manifest).into());
@@ -208,6 +208,7 @@ impl Workspace {
     }
 
     /// The same; `untagged` where something else gives it a name.
+    #[tracing::instrument(target = "provenv_trace", skip_all, name = "push")]
     pub(crate) async fn push_as(
         &self,
         image: &Image,

@@ -6,8 +6,11 @@ mod audit_log;
 mod device;
 mod events;
 mod login;
+mod people;
 mod record;
 mod secrets;
+mod sharing;
+mod upgrading;
 
 use std::time::Duration;
 
@@ -17,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::error::causes;
 use crate::{
     Copied, CopyOptions, EnvironmentDetails, EnvironmentPage, Error, Find, Imported, Include, Registered,
     Result,
@@ -25,8 +29,10 @@ use crate::{
 pub use audit_log::AuditLogFilter;
 pub use device::DeviceLogin;
 pub use login::{Login, forget_token, keep_token};
+pub use people::{MadeToken, NewRemoteToken, RemoteMember, RemoteToken, RemoteWorkspace};
 pub use record::RemoteRun;
 pub use secrets::{NewRemoteSecret, RekeyedSecrets, RemoteSecret};
+pub use sharing::RemoteShare;
 
 /// How long a connection may take to come about.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -88,6 +94,11 @@ pub enum RemoteError {
 }
 
 /// Why a server says no, for the end of a message.
+/// Whether the server's certificate is not taken.
+fn is_of_certificate(error: &reqwest::Error) -> bool {
+    causes(error).iter().any(|cause| cause.contains("certificate"))
+}
+
 fn listed(causes: &[String]) -> String {
     causes.iter().fold(String::new(), |text, cause| text + "\n  because: " + cause)
 }
@@ -103,6 +114,11 @@ impl RemoteError {
             Self::NoToken(server) => {
                 Some(format!("`provenv login {server}` keeps a token, or give it in PROVENV_TOKEN"))
             }
+            Self::Connect { source, .. } if is_of_certificate(source) => Some(
+                "SSL_CERT_FILE names a file with the authority that signed the server's certificate, and the address is one \
+                 that the certificate is for; docs/how-to/private-authority.md says more"
+                    .to_owned(),
+            ),
             Self::Connect { .. } => Some("does it run, and is the address right?".to_owned()),
             Self::Problem { code, .. } if code == "token-needed" => {
                 Some("the token is unknown, revoked or out of time: `provenv login` takes another".to_owned())
@@ -368,14 +384,14 @@ impl Remote {
 
     /// A request of the workspace.
     pub(crate) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
-        self.client.request(method, self.place(path)).bearer_auth(&self.token)
+        traced(self.client.request(method, self.place(path)).bearer_auth(&self.token))
     }
 
     /// One that asks for something.
     pub(crate) fn asking(&self, path: &[&str], query: &[(&str, &str)]) -> RequestBuilder {
         let mut url = self.place(path);
         url.query_pairs_mut().extend_pairs(query);
-        self.client.get(url).bearer_auth(&self.token)
+        traced(self.client.get(url).bearer_auth(&self.token))
     }
 
     fn place(&self, path: &[&str]) -> Url {
@@ -439,6 +455,14 @@ async fn problem(status: StatusCode, response: Response) -> RemoteError {
             }
         }
         Err(_) => RemoteError::Answer { url, what: status.to_string() },
+    }
+}
+
+/// Says what a request is part of.
+fn traced(request: RequestBuilder) -> RequestBuilder {
+    match provenv_telemetry::handed_on(&tracing::Span::current()) {
+        Some(parent) => request.header("traceparent", parent),
+        None => request,
     }
 }
 
