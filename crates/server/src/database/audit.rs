@@ -79,7 +79,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::WorkspaceMake,
         Self::RoleSet,
         Self::RoleRemove,
@@ -94,6 +94,9 @@ impl Action {
         Self::Restore,
         Self::Delete,
         Self::Copy,
+        Self::ImportBegin,
+        Self::Share,
+        Self::Unshare,
         Self::Import,
         Self::BuildAsk,
         Self::BuildCancel,

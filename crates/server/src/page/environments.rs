@@ -242,6 +242,7 @@ fn table(workspace: &str, environments: &[EnvironmentDetails], with_names: bool)
                                 span.version { (version) }
                             }
                             @for label in details.labels.iter().filter(|label| !with_names || *label != "latest") { " " (badge("label", &format!("@{label}"))) }
+                            @if let Some(place) = &details.shared_from { " " (badge("plain", &format!("shared from {place}"))) }
                             @if details.archived { " " (badge("warn", "archived")) }
                             @if let Some(description) = &details.environment.description { p.description { (description) } }
                         }

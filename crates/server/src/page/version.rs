@@ -112,6 +112,7 @@ pub(super) async fn show(
                     @for (tag, value) in &details.environment.tags {
                         (badge("plain", &if value.is_empty() { tag.clone() } else { format!("{tag}={value}") })) " "
                     }
+                    @if let Some(place) = &details.shared_from { (badge("plain", &format!("shared from {place}"))) " " }
                     @if details.archived { (badge("warn", "archived")) }
                 }
                 @if let Some(description) = &details.environment.description { p.lead { (description) } }
