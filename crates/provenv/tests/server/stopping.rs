@@ -1,13 +1,15 @@
 //! A server that is told to stop while it is asked for things.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use nix::sys::signal::Signal;
+use provenv_definition::Digest;
 use provenv_testing::pypi::{Index, Wheel};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::client::{Answer, read};
+use super::builds::{ended, register};
+use super::client::{Answer, read, with_digest};
 use super::support::{definition, eventually, serve};
 use super::team::{DEFAULT, Team};
 
@@ -48,6 +50,84 @@ fn no_request_that_was_accepted_is_lost() {
     for answer in answers {
         after.owner.get(answer.must("Location")).is(200);
     }
+}
+
+#[test]
+fn whoever_follows_a_build_is_let_go_and_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mut team) = Team::with_base(folder.path()) else { return };
+    let token = team.served["owner_token"].as_str().unwrap().to_owned();
+    // One that builds nothing takes over: the build waits for as long as somebody follows it.
+    team.signal(Signal::SIGTERM);
+    assert_eq!(team.wait().0, Some(0));
+    let mut idle = Team::start_again(&team.root, &["--workers", "0"], &token);
+    let index = serve(&Index::new().add(Wheel::new("tea", "1")));
+    let version = register(&idle.owner, &definition(&index, "tea", &["tea"]));
+    let job = idle.owner.post(&format!("{version}/build"), b"").is(202).json();
+    let path = format!("{DEFAULT}/jobs/{}", job["id"].as_str().unwrap());
+    let mut following = idle.owner.begin("GET", &format!("{path}/events"), &[]);
+    let mut said = [0; 12];
+    following.read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"HTTP/1.1 200");
+    idle.signal(Signal::SIGTERM);
+    // The stream ends as streams do, and not in the middle; nobody waits for the end of the build.
+    let mut rest = String::new();
+    following.read_to_string(&mut rest).unwrap();
+    assert!(rest.ends_with("0\r\n\r\n") && !rest.contains("event: job"), "{rest}");
+    assert_eq!(idle.wait().0, Some(0));
+
+    let after = Team::start_again(&team.root, &[], &token);
+    let mut whole = String::new();
+    after.owner.begin("GET", &format!("{path}/events"), &[]).read_to_string(&mut whole).unwrap();
+    let lines: Vec<&str> = whole.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    let (end, heard) = lines.split_last().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(end).unwrap()["status"], "succeeded", "{whole}");
+    let log = after.owner.get(&format!("{path}/log")).is(200).text();
+    assert_eq!(heard.iter().map(|line| format!("{line}\n")).collect::<String>(), log);
+}
+
+#[test]
+fn an_upload_that_is_under_way_is_taken_and_goes_on_after_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut team = Team::start(folder.path());
+    let token = team.served["owner_token"].as_str().unwrap().to_owned();
+    let bytes: Vec<u8> = (0..400_000u32).flat_map(u32::to_le_bytes).collect();
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    let begun = team.owner.post("/v2/default/tea/blobs/uploads/", b"").is(202);
+    let location = begun.must("Location").to_owned();
+    let length = first.len().to_string();
+    let mut pushing = team.owner.begin("PATCH", &location, &[("Content-Length", &length)]);
+    pushing.write_all(&first[..first.len() / 2]).unwrap();
+    // Connections are taken in their order: this one comes after it.
+    team.owner.get("/healthz").is(200);
+    team.signal(Signal::SIGTERM);
+    pushing.write_all(&first[first.len() / 2..]).unwrap();
+    let taken = read(pushing, "PATCH").is(202);
+    assert_eq!(taken.must("Range"), format!("0-{}", first.len() - 1));
+    assert_eq!(team.wait().0, Some(0));
+
+    let after = Team::start_again(&team.root, &[], &token);
+    let status = after.owner.get(&location).is(204);
+    assert_eq!(status.must("Range"), format!("0-{}", first.len() - 1));
+    let digest = Digest::of(&bytes);
+    after.owner.send("PUT", &with_digest(&location, &digest), &[], second).is(201);
+    assert!(after.owner.get(&format!("/v2/default/tea/blobs/{digest}")).is(200).body == bytes);
+}
+
+#[test]
+fn a_build_that_waits_is_built_by_the_next_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mut team) = Team::with_base(folder.path()) else { return };
+    let token = team.served["owner_token"].as_str().unwrap().to_owned();
+    let index = serve(&Index::new().add(Wheel::new("tea", "1")));
+    let version = register(&team.owner, &definition(&index, "tea", &["tea"]));
+    let job = team.owner.post(&format!("{version}/build"), b"").is(202).json();
+    // It waits, or has begun: either way it is given back, or done.
+    team.signal(Signal::SIGTERM);
+    assert_eq!(team.wait().0, Some(0));
+    let after = Team::start_again(&team.root, &[], &token);
+    let job = ended(&after.owner, &job);
+    assert_eq!(job["status"], "succeeded", "{job}");
 }
 
 #[test]

@@ -166,3 +166,28 @@ fn a_folder_that_is_none_is_refused() {
     assert!(done.stderr.contains("nothing") && done.stderr.contains("--root"), "{}", done.stderr);
     assert!(!root.exists());
 }
+
+#[test]
+fn what_is_more_urgent_is_built_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((team, _index, version)) = begin(folder.path()) else { return };
+    let index = serve(&Index::new().add(Wheel::new("cup", "1")).add(Wheel::new("pot", "1")));
+    let ask = |version: &str, priority: i64| {
+        let body = serde_json::json!({ "priority": priority });
+        super::team::post(&team.owner, &format!("{version}/build"), &body).is(202).json()
+    };
+    let other = |name: &str| register(&team.owner, &definition(&index, name, &[name]));
+    let (usual, urgent) = (ask(&version, 0), ask(&other("cup"), 10));
+    // One that is asked for again with more urgency has that.
+    let late = other("pot");
+    ask(&late, -5);
+    let late = ask(&late, 20);
+    assert_eq!(late["priority"], 20, "{late}");
+    let _worker = Worker::start(&team.root, &["--workers", "1"], &[]);
+    let began = [&late, &urgent, &usual].map(|job| {
+        let job = ended(&team.owner, job);
+        assert_eq!(job["status"], "succeeded", "{job}");
+        job["started_at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap()
+    });
+    assert!(began.is_sorted(), "{began:?}");
+}
