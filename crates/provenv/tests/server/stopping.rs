@@ -148,8 +148,7 @@ fn a_request_has_a_name_in_its_answer_and_in_the_log() {
     let (code, log) = team.wait();
     assert_eq!(code, Some(0), "{log}");
     // Each line is an object, with the request that it is about.
-    let lines: Vec<Value> =
-        log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     for (id, path, status) in [("order-66", "/healthz", 200), (&own, "/nothing", 404)] {
         let found =
             lines.iter().find(|line| line["span"]["id"] == *id).unwrap_or_else(|| panic!("{id}:\n{log}"));
