@@ -39,6 +39,9 @@ pub enum DumpError {
     /// No database is named.
     #[error("the back-up has a database of PostgreSQL, and none is named to put it in")]
     Nowhere,
+    /// Something that the server must have is not there.
+    #[error("the database has no schema `{0}`")]
+    Missing(String),
     /// It is not empty.
     #[error("the database has the schema `{0}` already")]
     Taken(String),
@@ -80,6 +83,9 @@ impl DumpError {
                 "`server.database` or PROVENV_SERVER_DATABASE is like postgres://USER@HOST:PORT/DATABASE"
             }
             Self::Nowhere => "name an empty one by `server.database` or PROVENV_SERVER_DATABASE",
+            Self::Missing(_) => {
+                "run it with the settings that the server has: PROVENV_CATALOGUE_SCHEMA and its databases, and the folder with --root"
+            }
             Self::Taken(_) => "name an empty database: nothing in it is overwritten",
             Self::Prefix { .. } => "set `catalogue.schema` or PROVENV_CATALOGUE_SCHEMA to what it was",
             Self::NoProgram(_) => {
@@ -126,12 +132,12 @@ pub(crate) async fn dump(config: &Config, folders: &[String], file: &Path) -> Re
         folders.to_vec()
     };
     wanted.extend(names.iter().map(|name| schema(&prefix, name)));
-    let mut schemas = Vec::new();
-    for schema in wanted {
-        if is_there(&mut snapshot, &schema).await? {
-            schemas.push(schema);
+    for schema in &wanted {
+        if !is_there(&mut snapshot, schema).await? {
+            return Err(DumpError::Missing(schema.clone()));
         }
     }
+    let schemas = wanted;
     let (id,): (String,) = sqlx::query_as("SELECT pg_export_snapshot()").fetch_one(&mut *snapshot).await?;
     let mut command = access.command("pg_dump");
     command.args(["--format=custom", "--no-owner", "--no-privileges", "--strict-names"]);

@@ -221,7 +221,9 @@ fn kind(error: &Error) -> Option<(StatusCode, &'static str)> {
         Error::Fetch(_) => (StatusCode::BAD_GATEWAY, "cannot-be-fetched"),
         Error::Unsupported(_) => (unprocessable, "not-supported"),
         Error::Catalogue(CatalogueError::VersionTaken { .. }) => (StatusCode::CONFLICT, "version-taken"),
-        Error::Catalogue(CatalogueError::Nul { .. }) => (unprocessable, "definition-invalid"),
+        Error::Catalogue(CatalogueError::Nul { .. } | CatalogueError::LongTag { .. }) => {
+            (unprocessable, "definition-invalid")
+        }
         Error::Catalogue(CatalogueError::VersionDeleted { .. }) => (StatusCode::CONFLICT, "version-deleted"),
         Error::Catalogue(CatalogueError::SharedHere { .. }) => (StatusCode::CONFLICT, "shared-here"),
         Error::Catalogue(CatalogueError::NameTaken { .. }) => (StatusCode::CONFLICT, "name-taken"),

@@ -17,22 +17,33 @@ const PACE: Duration = Duration::from_secs(2);
 
 /// The workspaces that share something, as far as this process knows: the others' changes need no look at the database.
 #[derive(Default)]
-pub(crate) struct Sources(RwLock<HashSet<String>>);
+pub(crate) struct Sources(RwLock<Known>);
+
+#[derive(Default)]
+struct Known {
+    all: HashSet<String>,
+    /// Those added since all were read the last time: what was read then may be older.
+    added: HashSet<String>,
+}
 
 impl Sources {
     fn replace(&self, shares: &[Share]) {
-        let all = shares.iter().map(|share| share.source.clone()).collect();
-        // Whoever panicked while writing left a set all the same.
-        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = all;
+        // Whoever panicked while writing left sets all the same.
+        let mut known = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.all = shares.iter().map(|share| share.source.clone()).collect();
+        let added = std::mem::take(&mut known.added);
+        known.all.extend(added);
     }
 
     /// A workspace shares something since now.
     pub fn add(&self, workspace: &str) {
-        self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(workspace.to_owned());
+        let mut known = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.all.insert(workspace.to_owned());
+        known.added.insert(workspace.to_owned());
     }
 
     fn has(&self, workspace: &str) -> bool {
-        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).contains(workspace)
+        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).all.contains(workspace)
     }
 }
 

@@ -26,6 +26,8 @@ use crate::trace;
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How often the queue is looked at when nobody rings.
 const PACE: Duration = Duration::from_secs(1);
+/// How long the workspaces that share an environment may take to get its image: less than a lease lasts.
+const LENDING: Duration = Duration::from_secs(8);
 /// How long a build may take to stop before it is killed.
 const GRACE: Duration = Duration::from_secs(6);
 /// How often a job may fail for a reason that may pass, before it is given up.
@@ -126,10 +128,16 @@ async fn job(server: &Server, claimed: &Claimed) -> Result<()> {
         Ended::Exited(status, said) => match serde_json::from_str(&said) {
             Ok(Said::Image(image)) if status.success() => {
                 tracing::info!(job = job.id, %image, "a build ended well");
-                // Before anybody hears of the end: whoever has it shared finds it there then.
-                if let Err(problem) = server.lend_image(&job.workspace, &job.environment, &job.lock).await {
-                    problem.log();
-                    tracing::warn!(job = job.id, why = problem.detail, "the image could not be lent");
+                // Before anybody hears of the end: whoever has it shared finds it there then. It takes no longer than the job is
+                // this worker's; who needs the image and has it not takes it then.
+                let lending = server.lend_image(&job.workspace, &job.environment, &job.lock);
+                match tokio::time::timeout(LENDING, lending).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(problem)) => {
+                        problem.log();
+                        tracing::warn!(job = job.id, why = problem.detail, "the image could not be lent");
+                    }
+                    Err(_) => tracing::warn!(job = job.id, "the image could not be lent in time"),
                 }
                 end(server, claimed, JobStatus::Succeeded, Some(image), None).await
             }

@@ -70,6 +70,18 @@ impl Store {
         Ok(SharedPin { store: self.clone(), _file: wait(&self.gc_lock(), Mode::Shared)? })
     }
 
+    /// Does the same and lets the thread do something else meanwhile.
+    pub async fn pin_async(&self) -> Result<SharedPin> {
+        let mut pause = Duration::from_millis(1);
+        loop {
+            if let Some(file) = attempt(&self.gc_lock(), Mode::Shared)? {
+                return Ok(SharedPin { store: self.clone(), _file: file });
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(32));
+        }
+    }
+
     pub(crate) fn gc_lock(&self) -> std::path::PathBuf {
         // Kinds and keys cannot begin with a dot, so these never clash with a lease.
         self.root().join("locks/.gc")

@@ -77,7 +77,7 @@ impl Workspace {
     ) -> Result<Copied> {
         let row = self.to_copy(reference).await?;
         let from = format!("{}:{}", row.name, row.version);
-        let pins = (self.store.pin()?, other.store.pin()?);
+        let pins = (self.store.pin_async().await?, other.store.pin_async().await?);
         other.take_resolution(self, &row).await?;
         let images = other.take_images(self, &row.lock).await?;
         let name = options.name.as_deref().unwrap_or(&row.name);
@@ -147,7 +147,7 @@ impl Workspace {
     /// Takes the images that a lock has in another workspace on this machine; the lock is here already. Gives all that are there.
     pub async fn take_images(&self, other: &Self, lock: &Digest) -> Result<Vec<Digest>> {
         let Some(whole) = self.catalogue.lock(lock).await? else { return Ok(Vec::new()) };
-        let _pins = (other.store.pin()?, self.store.pin()?);
+        let _pins = (other.store.pin_async().await?, self.store.pin_async().await?);
         let mut images = Vec::new();
         for image in other.catalogue.images_by_lock(lock).await? {
             if !is_whole(&other.store, &image.image) {

@@ -531,6 +531,7 @@ fn catalogue_hint(error: &CatalogueError) -> Option<String> {
         CatalogueError::VersionDeleted { .. } => {
             "choose another version, or leave `version` out to get the next number"
         }
+        CatalogueError::LongTag { .. } => "shorten it; a description may be long",
         CatalogueError::Nul { .. } => "take the character out of its description, tags or variables",
         CatalogueError::SharedHere { name, place } => {
             return Some(format!(

@@ -73,7 +73,7 @@ impl Workspace {
         let mut rows = source.catalogue.environments(Some(from.name)).await?;
         rows.reverse();
         let here: HashSet<String> = self.catalogue.versions(from.here, u32::MAX).await?.into_iter().collect();
-        let pins = (source.store.pin()?, self.store.pin()?);
+        let pins = (source.store.pin_async().await?, self.store.pin_async().await?);
         for row in rows.iter().filter(|row| !here.contains(&row.version)) {
             self.take_resolution(source, row).await?;
             self.take_images(source, &row.lock).await?;

@@ -224,15 +224,16 @@ pub struct ShareArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   provenv env unshare digits --with vision
+  provenv env unshare digits               # another workspace's, that is shared with this one
 
 What the other workspace has of it goes, but for versions that something there refers to, such as a run: those stay, archived.")]
 pub struct UnshareArgs {
     /// The environment's name
     #[arg(value_name = "ENV")]
     pub environment: String,
-    /// The other workspace
+    /// The workspace that it is shared with; none, where it is another's and shared with this one
     #[arg(long, value_name = "WORKSPACE")]
-    pub with: String,
+    pub with: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -23,8 +23,16 @@ pub async fn share(context: &Context, arguments: ShareArgs) -> Result {
 
 pub async fn unshare(context: &Context, arguments: UnshareArgs) -> Result {
     let UnshareArgs { environment, with } = arguments;
-    server(context)?.unshare(&environment, &with).await?;
-    context.say(&format!("{environment} is not shared with {with} any more"));
+    match with {
+        Some(with) => {
+            server(context)?.unshare(&environment, &with).await?;
+            context.say(&format!("{environment} is not shared with {with} any more"));
+        }
+        None => {
+            server(context)?.decline_share(&environment).await?;
+            context.say(&format!("{environment} is not shared with this workspace any more"));
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -172,6 +172,8 @@ fn what_may_change_changes_with_a_history() {
         ann.send("PATCH", &version, &headers, body.to_string().as_bytes())
     };
     let seen = ann.get(&version).is(200).must("ETag").to_owned();
+    let long = "x".repeat(513);
+    problem(patch(&seen, &json!({ "tags": { "team": long } })), 422, "definition-invalid");
     let changed = patch(&seen, &json!({ "description": "green", "tags": { "team": "leaves" } })).is(200);
     assert_eq!(changed.json()["environment"]["description"], "green");
     problem(patch(&seen, &json!({ "description": "black" })), 412, "changed-meanwhile");

@@ -140,6 +140,11 @@ fn what_is_shared_is_there_and_follows() {
         taken.stderr
     );
     assert!(in_vision(&["env", "show", "pot"])["shared_from"].is_null());
+    // Not even where it is the same there, having been copied: it is theirs.
+    json(&owner, &["env", "copy", "pot:1", "--to", &there, "--name", "mug"]);
+    let taken = run(&owner, &["env", "share", "pot", "--with", "vision", "--name", "mug"]);
+    assert!(taken.code != 0, "{}", taken.stdout);
+    assert!(in_vision(&["env", "show", "mug:1"])["shared_from"].is_null());
     json(&owner, &["env", "share", "pot", "--with", "vision", "--name", "kettle"]);
     assert_eq!(in_vision(&["env", "show", "kettle:1"])["shared_from"], "default/pot");
 
@@ -151,6 +156,16 @@ fn what_is_shared_is_there_and_follows() {
     assert_eq!((&kept["archived"], &kept["shared_from"]), (&json!(true), &Value::Null), "{kept}");
     problem(team.owner.get(&gone), 404, "version-not-found");
     assert_eq!(in_vision(&["env", "shares"]).as_array().unwrap().len(), 1, "the kettle is left");
+    // Whoever owns there ends it, too; a contributor does not.
+    let decline = ["--workspace", &there, "env", "unshare", "kettle"];
+    assert!(run(&ann, &decline).stderr.contains("this needs owner"));
+    run(&owner, &decline).ok();
+    assert!(run(&owner, &decline).stderr.contains("not shared from another workspace"));
+    problem(
+        team.owner.get(&format!("{VISION}/environments/kettle/versions/1")),
+        404,
+        "environment-not-found",
+    );
     // Then it can be deleted here, and registered there.
     json(&owner, &["env", "label", "tea", "prod", "--remove"]);
     team.owner.delete(&format!("{DEFAULT}/environments/tea/versions/2")).is(200);

@@ -87,6 +87,7 @@ pub(crate) fn routes() -> (Router<Arc<Server>>, utoipa::openapi::OpenApi) {
         .routes(routes!(environments::versions, record::delete_all))
         .routes(routes!(upgrades::upgrade))
         .routes(routes!(shares::list))
+        .routes(routes!(shares::decline))
         .routes(routes!(shares::share, shares::unshare))
         .routes(routes!(record::archive_all))
         .routes(routes!(record::restore_all))

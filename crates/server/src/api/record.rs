@@ -193,6 +193,7 @@ pub async fn copy(
     let copied = from.workspace.copy_to(&into.workspace, &reference, &options, &caller.user).await;
     let copied = copied.map_err(of_change)?;
     write_down(&server, &caller, (&workspace, &to), &copied).await?;
+    server.follow_changes(&to).await;
     tracing::info!(by = caller.user, workspace, reference, to, created = copied.created, "copied a version");
     Ok((if copied.created { StatusCode::CREATED } else { StatusCode::OK }, Json(copied)))
 }

@@ -116,16 +116,20 @@ pub async fn share(
             Sharing::Taken(other) => return Err(taken(&other)),
         };
     server.sources.add(&workspace);
+    let place = format!("{target}/{there}");
+    if is_new {
+        opened.workspace.note_share(&name, &place, false, &caller.user).await?;
+    }
     if let Err(problem) = server.settle(&share).await {
         if is_new && problem.code == "name-taken" {
             // Nothing of it is there.
             server.database.end_share(&workspace, &name, &target, &caller.user).await?;
+            opened.workspace.note_share(&name, &place, true, &caller.user).await?;
             server.database.forget_share(&Share { ended_by: Some(caller.user), ..share }).await?;
         }
         return Err(problem);
     }
     if is_new {
-        opened.workspace.note_share(&name, &format!("{target}/{there}"), false, &caller.user).await?;
         tracing::info!(by = caller.user, workspace, name, target, there, "shared an environment");
     }
     Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(share.into())))
@@ -143,17 +147,49 @@ pub async fn unshare(
     caller: Caller,
     At((workspace, name, target)): At<(String, String, String)>,
 ) -> Result<StatusCode> {
-    let opened = server.workspace(&workspace).await?;
-    let ended = server.database.end_share(&workspace, &name, &target, &caller.user).await?;
-    let share = ended.ok_or_else(|| {
-        Problem::missing("share-not-found", format!("`{name}` is not shared with a workspace `{target}`"))
-            .hint("GET …/shares lists what is")
-    })?;
-    server.settle(&share).await?;
+    server.workspace(&workspace).await?;
+    let missing = format!("`{name}` is not shared with a workspace `{target}`");
+    end(&server, &caller, (&workspace, &name, &target), missing).await
+}
+
+/// Ends that another workspace shares an environment with this one, as whoever owns that one can. What is here of it goes, but for
+/// versions that something here refers to, such as a run: those stay, archived.
+#[utoipa::path(delete, path = "/api/v1/workspaces/{workspace}/shares/{name}", tag = "environments",
+    params(("workspace" = String, Path), ("name" = String, Path, description = "The environment, as it is called here")),
+    extensions(("x-provenv-role" = json!("owner"))),
+    responses((status = 204, description = "It is shared no more"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn decline(
+    State(server): State<Arc<Server>>,
+    caller: Caller,
+    At((workspace, name)): At<(String, String)>,
+) -> Result<StatusCode> {
+    server.workspace(&workspace).await?;
+    let missing = format!("`{name}` is not shared from another workspace");
+    match server.database.share_into(&workspace, &name).await? {
+        Some(share) => end(&server, &caller, (&share.source, &share.name, &workspace), missing).await,
+        None => Err(not_shared(missing)),
+    }
+}
+
+/// Ends what is shared: an environment of a workspace with another.
+async fn end(
+    server: &Server,
+    caller: &Caller,
+    (source, name, target): (&str, &str, &str),
+    missing: String,
+) -> Result<StatusCode> {
+    let ended = server.database.end_share(source, name, target, &caller.user).await?;
+    let share = ended.ok_or_else(|| not_shared(missing))?;
     let place = format!("{}/{}", share.target, share.there);
-    opened.workspace.note_share(&name, &place, true, &caller.user).await?;
-    tracing::info!(by = caller.user, workspace, name, target, "shares an environment no more");
+    server.workspace(source).await?.workspace.note_share(name, &place, true, &caller.user).await?;
+    server.settle(&share).await?;
+    tracing::info!(by = caller.user, source, name, target, "an environment is shared no more");
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn not_shared(detail: String) -> Box<Problem> {
+    Problem::missing("share-not-found", detail).hint("GET …/shares lists what is")
 }
 
 /// Said where the name there is another's, or what is to be shared is there under another.

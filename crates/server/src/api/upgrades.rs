@@ -65,11 +65,14 @@ pub async fn upgrade(
     let (server, by, place) = (Arc::clone(&server), caller.user.clone(), workspace.clone());
     let upgraded = apart(move || async move {
         let upgraded = opened.workspace.upgrade_registered(&name, &options).await.map_err(of_change)?;
-        if let Some(to) = &upgraded.to {
-            let new = opened.workspace.version_details(&name, to).await?;
+        if !options.dry_run {
+            // Where nothing changed now, the version that is there may be one that an upgrade made before and that was not written down.
+            let created = upgraded.to.is_some();
+            let version = upgraded.to.clone().unwrap_or_else(|| upgraded.from.clone());
+            let new = opened.workspace.version_details(&name, &version).await?;
             if let (Some(receipt), Some(lock)) = (new.receipt, new.lock) {
-                let (version, definition) = (to.clone(), new.definition_digest);
-                let made = Registered { name, version, created: true, definition, receipt, lock };
+                let definition = new.definition_digest;
+                let made = Registered { name, version, created, definition, receipt, lock };
                 record(&server, &by, (&place, &opened), &made).await?;
             }
         }

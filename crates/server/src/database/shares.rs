@@ -31,7 +31,7 @@ pub enum Sharing {
     New(Share),
     /// It was already.
     Known(Share),
-    /// The name there is another's, or this one is there under another.
+    /// The name there is another's or shared from there, or this one is another's or there under another name.
     Taken(Share),
 }
 
@@ -50,7 +50,8 @@ impl Database {
         let mut transaction = self.begin("shares").await?;
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM shares
-             WHERE (target = $1 AND there = $2) OR (source = $3 AND name = $4 AND target = $1)"
+             WHERE (target = $1 AND there = $2) OR (source = $3 AND name = $4 AND target = $1)
+                OR (source = $1 AND name = $2) OR (target = $3 AND there = $4)"
         )))
         .bind(target)
         .bind(there)

@@ -181,11 +181,21 @@ pub(super) async fn next(
     Ok((ordinal, version))
 }
 
+/// How long a tag may be, and its value, in bytes.
+const LONGEST_TAG: usize = 512;
+
 /// An environment as rows hold it.
 pub(super) fn body_of(name: &str, environment: &Environment) -> Result<String> {
     let body = serde_json::to_string(environment).map_err(corrupt("environment"))?;
     if has_nul(body.as_bytes()) {
         return Err(CatalogueError::Nul { name: name.to_owned() });
+    }
+    // An entry of an index in PostgreSQL has room for 2704 bytes, and one of tags holds a name and a version besides.
+    let is_too_long = |text: &String| text.len() > LONGEST_TAG;
+    if let Some((tag, _)) =
+        environment.tags.iter().find(|(tag, value)| is_too_long(tag) || is_too_long(value))
+    {
+        return Err(CatalogueError::LongTag { name: name.to_owned(), tag: tag.chars().take(40).collect() });
     }
     Ok(body)
 }

@@ -88,7 +88,7 @@ impl Catalogue {
                     }
                     match version.entry(receipt) {
                         Ok(entry) => versions.push((place, entry)),
-                        Err(error @ CatalogueError::Nul { .. }) => {
+                        Err(error @ (CatalogueError::Nul { .. } | CatalogueError::LongTag { .. })) => {
                             return Ok(Err((place, error.to_string())));
                         }
                         Err(error) => return Err(error),

@@ -193,6 +193,14 @@ pub enum CatalogueError {
         /// Its version.
         version: String,
     },
+    /// A tag that is longer than a catalogue finds tags by.
+    #[error("the tag `{tag}` of `{name}`, or its value, is longer than 512 bytes")]
+    LongTag {
+        /// The environment.
+        name: String,
+        /// How the tag begins.
+        tag: String,
+    },
     /// A text that not every database keeps.
     #[error("a text of `{name}` has the character U+0000 in it, which a catalogue does not keep")]
     Nul {

@@ -80,8 +80,8 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Makes a name here what it is where it is shared from. What is here of it already must be the same there. Gives the versions
-    /// that are new.
+    /// Makes a name here what it is where it is shared from. Of what is here of it already all must have come by being shared before,
+    /// and be the same there: versions of this workspace's own are nobody else's to change. Gives the versions that are new.
     pub async fn follow(&self, wanted: &Following<'_>) -> Result<Vec<String>> {
         let Following { name, place, versions, who, .. } = *wanted;
         let mut transaction = self.begin(&Turn::Environment(name)).await?;
@@ -94,7 +94,7 @@ impl Catalogue {
                     && there.row.lock.to_string() == here.lock
             })
         };
-        if !is_marked && !here.iter().all(is_same) {
+        if !is_marked && (has_own(&mut transaction, name).await? || !here.iter().all(is_same)) {
             return Err(CatalogueError::NameTaken { name: name.to_owned() });
         }
         let mut new = Vec::new();
@@ -168,6 +168,19 @@ pub(super) async fn must_be_own(connection: &mut Connection, name: &str) -> Resu
         Some(place) => Err(CatalogueError::SharedHere { name: name.to_owned(), place }),
         None => Ok(()),
     }
+}
+
+/// Whether a version of this name is here that did not come by being shared.
+async fn has_own(connection: &mut Connection, name: &str) -> Result<bool> {
+    let row: Option<(String,)> = sqlx::query_as(
+        "SELECT e.version FROM environments e WHERE e.name = $1 AND NOT EXISTS
+             (SELECT 1 FROM history h WHERE h.name = e.name AND h.version = e.version AND h.change = $2) LIMIT 1",
+    )
+    .bind(name)
+    .bind(change::SHARED)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.is_some())
 }
 
 /// Where those of these names are shared from that are another workspace's.

@@ -164,6 +164,10 @@ impl OwnImages {
         let versions = self.versions(repository).await?;
         let Some(first) = versions.first() else { return Ok(None) };
         let name = &first.name;
+        if let Some(shared) = self.catalogue.shared_name(name).await? {
+            let place = shared.place;
+            return Ok(Some(format!("`{name}` is shared from {place}, and read-only here")));
+        }
         if tag == LATEST {
             return Ok(Some(format!("`{LATEST}` is the newest version of the environment `{name}`")));
         }

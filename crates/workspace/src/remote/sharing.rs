@@ -39,6 +39,12 @@ impl Remote {
         Ok(())
     }
 
+    /// Ends that another workspace shares a name with this one.
+    pub async fn decline_share(&self, name: &str) -> Result<()> {
+        self.send(self.request(Method::DELETE, &["shares", &whole(name)?])).await?;
+        Ok(())
+    }
+
     /// What the workspace shares with others, and others with it.
     pub async fn shares(&self) -> Result<Vec<RemoteShare>> {
         #[derive(Deserialize)]
