@@ -188,6 +188,9 @@ impl Context {
             None => default_workspace().ok_or(Error::NoHome)?,
         };
         let remote = self.remote()?;
+        if remote.is_none() {
+            refuse_address(&root)?;
+        }
         let root = std::path::absolute(root).map_err(no_working_folder)?;
         let offline = self.global.offline
             || std::env::var("PROVENV_OFFLINE")
@@ -337,4 +340,20 @@ pub async fn execute(cli: Cli) -> Result {
 /// A script's exit code as ours.
 fn exit_code(code: i32) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+/// Refuses `HOST:PORT/NAME` as a folder that is yet to be made: what was meant is a server.
+fn refuse_address(root: &Path) -> Result<()> {
+    let Some(text) = root.to_str().filter(|text| !text.starts_with(['/', '.'])) else { return Ok(()) };
+    let host = text.split('/').next().unwrap_or(text);
+    let is_address =
+        host.split_once(':').is_some_and(|(name, port)| !name.is_empty() && port.parse::<u16>().is_ok());
+    if !is_address || root.exists() {
+        return Ok(());
+    }
+    Err(Error::Arguments {
+        message: format!("`{text}` is no folder, and like the address of a server"),
+        hint: format!("write https://{text}, or http://{text}; a new folder of that name is ./{text}"),
+    }
+    .into())
 }

@@ -197,5 +197,5 @@ pub async fn find_job(server: &Server, workspace: &str, id: &str) -> Result<Job>
 
 fn no_job(id: &str) -> Box<Problem> {
     Problem::missing("job-not-found", format!("there is no build `{id}` in this workspace"))
-        .hint("GET …/jobs lists them")
+        .hint("`provenv builds list`, or GET …/jobs, lists them")
 }

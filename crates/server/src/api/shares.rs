@@ -189,7 +189,7 @@ async fn end(
 }
 
 fn not_shared(detail: String) -> Box<Problem> {
-    Problem::missing("share-not-found", detail).hint("GET …/shares lists what is")
+    Problem::missing("share-not-found", detail).hint("`provenv env shares`, or GET …/shares, lists what is")
 }
 
 /// Said where the name there is another's, or what is to be shared is there under another.

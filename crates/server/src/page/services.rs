@@ -11,7 +11,7 @@ use super::Page;
 use super::environments::version_path;
 use super::layout::{Frame, Section, empty};
 use super::refused::Result;
-use super::session::Visitor;
+use super::session::{Visitor, is_secure};
 
 pub(super) async fn list(
     State(page): State<Arc<Page>>,
@@ -21,6 +21,8 @@ pub(super) async fn list(
 ) -> Result<Html<String>> {
     page.server.workspace(&workspace).await?;
     let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("HOST");
+    // Engines speak TLS unless they are told not to.
+    let plain = if is_secure(&page, &headers) { "" } else { "--tls-verify=false " };
     let inference = version_path(&workspace, "curated/inference", "@latest");
     let content = html! {
         div.page-head { h1 { "Services" } }
@@ -33,8 +35,8 @@ pub(super) async fn list(
                 a href=(inference) { "curated/inference" }
                 " has the inference server that calls " code { "init()" } " and " code { "run()" } " of a script; so has whatever is made from it." }
             pre tabindex="0" aria-label="Commands that run an image" { code {
-                "podman login " (host) "\n"
-                "podman run --publish 5001:5001 --volume ./score:/score " (host) "/" (workspace) "/NAME:VERSION \\\n"
+                "podman login " (plain) (host) "\n"
+                "podman run " (plain) "--publish 5001:5001 --volume ./score:/score " (host) "/" (workspace) "/NAME:VERSION \\\n"
                 "    azmlinfsrv --entry_script /score/score.py"
             } }
         }

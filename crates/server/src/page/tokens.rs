@@ -32,6 +32,8 @@ struct Token {
     expires_at: Option<jiff::Timestamp>,
     revoked_at: Option<jiff::Timestamp>,
     used_at: Option<jiff::Timestamp>,
+    workspace: Option<String>,
+    role: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +45,13 @@ struct NewToken {
 impl Token {
     fn holds(&self) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| end > jiff::Timestamp::now())
+    }
+
+    /// What it is for, where that is less than all that its user may.
+    fn limits(&self) -> String {
+        let parts = [self.workspace.as_deref(), self.role.as_deref()];
+        let said: Vec<&str> = parts.into_iter().flatten().collect();
+        if said.is_empty() { "all that they may".to_owned() } else { said.join(", ") }
     }
 
     fn state(&self) -> Markup {
@@ -70,6 +79,11 @@ pub(super) async fn make(State(page): State<Arc<Page>>, sent: Sent) -> Result<Ht
             .map_err(|_| Problem::bad("expiry-invalid", format!("`{days}` is no number of days")))?;
         body["expires_in_days"] = days.into();
     }
+    for part in ["workspace", "role"] {
+        if let Some(text) = sent.fields.text(part) {
+            body[part] = text.into();
+        }
+    }
     let made = page.ask_for(&sent.visitor, Method::POST, "/api/v1/tokens", Some(&body)).await?;
     shown(&page, &sent.visitor, Some(made)).await
 }
@@ -96,12 +110,13 @@ async fn shown(page: &Page, visitor: &Visitor, made: Option<NewToken>) -> Result
         @if found.tokens.is_empty() { (empty("There are no tokens.", &html! {})) }
         @else {
             table.list {
-                thead { tr { th scope="col" { "Token" } th scope="col" { "Of" } th scope="col" { "State" } th scope="col" { "Made" } th scope="col" { "Last used" } th scope="col" { "Ends" } th scope="col" { span.hidden { "Revoke" } } } }
+                thead { tr { th scope="col" { "Token" } th scope="col" { "Of" } th scope="col" { "For" } th scope="col" { "State" } th scope="col" { "Made" } th scope="col" { "Last used" } th scope="col" { "Ends" } th scope="col" { span.hidden { "Revoke" } } } }
                 tbody {
                     @for one in &found.tokens {
                         tr {
                             th scope="row" { code { (one.prefix) "…" } @if !one.note.is_empty() { p.description { (one.note) } } }
                             td data-label="Of" { (one.user) }
+                            td data-label="For" { (one.limits()) }
                             td { (one.state()) }
                             td data-label="Made" { (time(one.created_at)) }
                             td data-label="Last used" { @match one.used_at { Some(at) => (time(at)), None => "never" } }
@@ -128,6 +143,8 @@ async fn shown(page: &Page, visitor: &Visitor, made: Option<NewToken>) -> Result
                     div.field { label for="user" { "Whose it is" } input #user name="user" maxlength="128" placeholder=(visitor.user) autocomplete="off" spellcheck="false"; }
                 }
                 div.field.narrow { label for="days" { "Days" } input #days type="number" name="days" min="1" max="3650" value="90" aria-describedby="days-help"; }
+                div.field { label for="workspace" { "For one workspace" } input #workspace name="workspace" maxlength="128" placeholder="all" autocomplete="off" spellcheck="false"; }
+                div.field { label for="role" { "No more than" } select #role name="role" { option value="" { "all that they may" } option value="reader" { "reader" } option value="contributor" { "contributor" } } }
                 button type="submit" { "Make it" }
             }
             p.hint #days-help { "Without a number of days it holds until it is revoked." }

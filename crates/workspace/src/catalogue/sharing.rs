@@ -102,7 +102,8 @@ impl Catalogue {
             if let Some(known) = here.remove(&version.row.version) {
                 follow_version(&mut transaction, name, version, &known, who).await?;
             } else {
-                enter(&mut transaction, name, place, version).await?;
+                let by = if is_marked { &version.row.created_by } else { who };
+                enter(&mut transaction, name, place, version, by).await?;
                 new.push(version.row.version.clone());
             }
         }
@@ -110,7 +111,8 @@ impl Catalogue {
         for version in here.into_keys() {
             drop_version(&mut transaction, name, &version, who).await?;
         }
-        follow_labels(&mut transaction, name, wanted.labels, who).await?;
+        // The labels that come with a share are its maker's deed; whoever moves one later is named by the other workspace.
+        follow_labels(&mut transaction, name, wanted.labels, who, is_marked).await?;
         let at = wanted.archived.then(|| jiff::Timestamp::now().to_string());
         sqlx::query("UPDATE environment_names SET archived_at = $1 WHERE name = $2")
             .bind(at)
@@ -223,6 +225,7 @@ async fn enter(
     name: &str,
     place: &str,
     version: &MirroredVersion,
+    who: &str,
 ) -> Result<()> {
     // One that was here before, and is shared again.
     sqlx::query("DELETE FROM deleted_versions WHERE name = $1 AND version = $2")
@@ -261,7 +264,7 @@ async fn enter(
         version: Some(&version.row.version),
         change: change::SHARED,
         after: Some(&before),
-        who: &version.row.created_by,
+        who,
         ..NewChange::default()
     };
     history::record(connection, &new).await
@@ -319,6 +322,7 @@ async fn follow_labels(
     name: &str,
     wanted: &BTreeMap<String, (String, String)>,
     who: &str,
+    is_marked: bool,
 ) -> Result<()> {
     let rows: Vec<(String, String)> = sqlx::query_as("SELECT label, version FROM labels WHERE name = $1")
         .bind(name)
@@ -356,7 +360,7 @@ async fn follow_labels(
             subject: Some(label),
             before,
             after: after.map(|(version, _)| version.as_str()),
-            who: after.map_or(who, |(_, by)| by),
+            who: after.filter(|_| is_marked).map_or(who, |(_, by)| by),
         };
         history::record(&mut *connection, &new).await?;
     }

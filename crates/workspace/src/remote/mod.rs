@@ -121,7 +121,14 @@ impl RemoteError {
             ),
             Self::Connect { .. } => Some("does it run, and is the address right?".to_owned()),
             Self::Problem { code, .. } if code == "token-needed" => {
-                Some("the token is unknown, revoked or out of time: `provenv login` takes another".to_owned())
+                let taken = std::env::var_os("PROVENV_TOKEN").is_some_and(|token| !token.is_empty());
+                Some(if taken {
+                    "the token in PROVENV_TOKEN is unknown, revoked or out of time; without that variable the one of `provenv login` is \
+                     taken"
+                        .to_owned()
+                } else {
+                    "the token is unknown, revoked or out of time: `provenv login` takes another".to_owned()
+                })
             }
             Self::Problem { hint, .. } => hint.clone(),
             Self::Answer { .. } | Self::Tokens { .. } => None,
