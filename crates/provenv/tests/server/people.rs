@@ -37,6 +37,10 @@ fn whoever_names_a_server_may_log_in_and_do_what_needs_none() {
     run(as_stranger(), &["env", "list"], "").ok();
     run(as_stranger(), &["logout", team.url()], "").ok();
     run(as_stranger(), &["logout", team.url()], "").ok();
+    // An address without a scheme is no new folder.
+    let bare = team.url().strip_prefix("http://").unwrap();
+    let refused = run(as_stranger(), &["--workspace", bare, "env", "list"], "");
+    assert!(refused.stderr.contains(&format!("or http://{bare}")), "{}", refused.stderr);
 }
 
 #[test]
