@@ -31,12 +31,12 @@ ROUNDS ?= 30
 
 .PHONY: test-schedules
 test-schedules: ## random schedules on one store, with kill -9: SCHEDULES=10 of ROUNDS=30, some minutes each
-	PROVENV_SCHEDULES=$(SCHEDULES) PROVENV_SCHEDULE_ROUNDS=$(ROUNDS) $(CARGO) test --release --locked --package provenv --test schedules -- --nocapture
+	PROVENV_SCHEDULES=$(SCHEDULES) PROVENV_SCHEDULE_ROUNDS=$(ROUNDS) $(CARGO) test --release --locked --package provenv --test all schedules:: -- --nocapture
 
 .PHONY: test-postgres
 test-postgres: ## tests of the front door with their catalogues in PostgreSQL: CATALOGUE=postgres://USER@HOST/DATABASE
 	PROVENV_TEST_CATALOGUE=$(CATALOGUE) $(CARGO) test --release --locked --package provenv --no-fail-fast \
-		--test front_door --test lifecycle --test builds --test collection --test locks --test proof --test registry --test server
+		--test all -- front_door:: lifecycle:: builds:: collection:: locks:: proof:: registry:: server::
 
 # How many requests Schemathesis makes up for each operation and role; SEED makes up others.
 EXAMPLES ?= 100
@@ -56,7 +56,7 @@ KILLS ?= 100
 chaos: ## kill servers, workers and the database while 500 register and build, some minutes
 	PROVENV_CHAOS_SEED=$${PROVENV_CHAOS_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')} PROVENV_CHAOS_REGISTRATIONS=$(REGISTRATIONS) \
 		PROVENV_CHAOS_DEFINITIONS=$(DEFINITIONS) PROVENV_CHAOS_KILLS=$(KILLS) \
-		$(CARGO) test --release --locked --package provenv --test chaos -- --nocapture
+		$(CARGO) test --release --locked --package provenv --test all chaos:: -- --nocapture
 
 .PHONY: test-tools
 test-tools: ## install what tests drive (Debian, as root)

@@ -1,11 +1,10 @@
 //! Channels that ask for credentials, lead elsewhere or break, as py-rattler meets them.
 
-mod support;
-
 use provenv_channel::{Channel, Package};
 use provenv_testing::server::{Fault, FileTree, Server};
 use serde_json::{Value, json};
-use support::{Peer, names};
+
+use crate::support::{Peer, names};
 
 /// What makes a server ask for credentials.
 type Requirement = fn(&Server);

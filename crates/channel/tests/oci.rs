@@ -1,12 +1,11 @@
 //! A channel in an OCI registry, as py-rattler finds it.
 
-mod support;
-
 use provenv_channel::{Channel, Package};
 use provenv_testing::proxy::Proxy;
 use provenv_testing::server::{FileTree, Server};
 use provenv_testing::tls::Front;
-use support::{Peer, names};
+
+use crate::support::{Peer, names};
 
 #[test]
 fn rattler_finds_index_shards_and_packages() {

@@ -1,11 +1,9 @@
 //! The real channel is one: py-rattler solves and installs from it, and what is installed works wherever it lies.
 
-mod support;
-
 use std::path::Path;
 use std::process::{Command, Output};
 
-use support::{Peer, names};
+use crate::support::{Peer, names};
 
 fn python(prefix: &Path, code: &str) -> Output {
     Command::new(prefix.join("bin/python")).env_clear().args(["-c", code]).output().unwrap()

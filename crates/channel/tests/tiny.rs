@@ -1,7 +1,5 @@
 //! The tiny channel is what clients of conda take for a real one: py-rattler reads each form of its index, solves, and installs.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +8,8 @@ use provenv_channel::{Channel, Package};
 use provenv_testing::server::{FileTree, Server};
 use rattler_conda_types::{Shard, ShardedRepodata};
 use serde_json::Value;
-use support::{Peer, names};
+
+use crate::support::{Peer, names};
 
 fn python() -> Package {
     Package::new("python", "3.11.2")

@@ -1,12 +1,11 @@
 //! What a command in a container sees, may do, and leaves.
 
-mod support;
-
 use std::os::unix::fs::MetadataExt;
 
 use fs_err as fs;
 use provenv_compute::{Mount, Writable};
-use support::{User, eventually, texts};
+
+use crate::support::{User, eventually, texts};
 
 #[test]
 fn the_exit_code_is_the_commands() {

@@ -1,7 +1,5 @@
 //! What is done where the kernel forbids what is wanted, and that it is said aloud.
 
-mod support;
-
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -9,7 +7,8 @@ use std::process::{Command, Output};
 
 use fs_err as fs;
 use provenv_compute::{Container, Isolation, Mount};
-use support::{NOBODY, User, eventually, texts};
+
+use crate::support::{NOBODY, User, eventually, texts};
 
 /// The driver where no user namespace may be made, as root with all rights, or as root without any.
 fn without_user_namespaces(user: &User, container: &Container, rights: bool) -> Option<Output> {

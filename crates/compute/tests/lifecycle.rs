@@ -1,7 +1,5 @@
 //! How containers start, are talked to, and end, whatever happens to those around them.
 
-mod support;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -12,7 +10,8 @@ use fs_err as fs;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use provenv_compute::{Container, Isolation, Limits, Mount, Running, Signal, Streams};
-use support::{User, driver, eventually, texts};
+
+use crate::support::{User, driver, eventually, texts};
 
 /// Every process of this machine whose command line holds the text.
 fn processes_with(text: &str) -> Vec<i32> {
@@ -269,7 +268,7 @@ fn an_interactive_shell_has_job_control() {
 fn a_program_without_the_hook_is_found_out() {
     let user = User::me();
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_without_a_hook", "--include-ignored", "--nocapture"])
+        .args(["--exact", "lifecycle::child_without_a_hook", "--include-ignored", "--nocapture"])
         .env("TEST_ROOT", user.root())
         .env("TEST_STORE", user.path().join("store"))
         .output()

@@ -1,11 +1,10 @@
 //! Limits hold, by control groups or by what stands in for them, and it is said which.
 
-mod support;
-
 use std::path::Path;
 
 use provenv_compute::Limits;
-use support::{User, texts};
+
+use crate::support::{User, texts};
 
 const MIB: u64 = 1 << 20;
 

@@ -1,8 +1,5 @@
 //! The real azureml-core: what it saves is read, and what is written it loads as the same environment.
 
-mod generated;
-mod peers;
-
 use std::path::Path;
 use std::process::Command;
 
@@ -10,6 +7,9 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use provenv_definition::{Base, CondaSpec, Environment, Requirement, WriteFormat, Written, read, write};
 use serde_json::{Value, json};
+
+use crate::generated;
+use crate::peers;
 
 /// Runs the script; `None` where azureml-core cannot be had.
 fn azureml(command: &str, folder: &Path) -> Option<String> {

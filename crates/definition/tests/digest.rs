@@ -2,8 +2,6 @@
 
 #![allow(clippy::format_push_string, reason = "short in tests")]
 
-mod support;
-
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -11,6 +9,8 @@ use provenv_definition::{
     Base, Definition, Digest, PipRequirement, Platform, Requirement, Suite, canonical_bytes,
     definition_digest, read_str,
 };
+
+use crate::support;
 
 fn definition(text: &str, file: &str) -> Definition {
     let path = Path::new("/project").join(file);

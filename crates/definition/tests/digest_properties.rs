@@ -1,8 +1,6 @@
 //! What counts for the digest and what does not, over every field there is: definitions as JSON are taken apart
 //! without naming their fields, so that a field of tomorrow is tried as well, or fails a test until it is.
 
-mod support;
-
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -10,7 +8,8 @@ use provenv_definition::{
     Base, Definition, Environment, InferenceConfig, Route, canonical_bytes, read_str, write_native,
 };
 use serde_json::{Value, json};
-use support::{bases, definition, digest, from_json, full, paths};
+
+use crate::support::{bases, definition, digest, from_json, full, paths};
 
 /// Lists whose order does not count, nor how often an item occurs.
 const SETS: &[&str] = &[

@@ -1,8 +1,6 @@
 //! `docs/reference/digest.md` can be implemented: `digest_spec.py` does it in another language, and makes the same
 //! bytes of every vector and of definitions that nobody thought of. Skipped where there is no `python3`.
 
-mod support;
-
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,6 +8,8 @@ use std::process::{Command, Stdio};
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use provenv_definition::{Definition, canonical_bytes, definition_digest, read_str};
+
+use crate::support;
 
 /// What the implementation in Python makes of `definitions`, a line each; `None` where there is no Python.
 fn in_python(definitions: &[Definition]) -> Option<Vec<String>> {

@@ -1,6 +1,6 @@
 //! The pages of codes say what the table of codes says, and their examples are true.
 //!
-//! `PROVENV_BLESS=1 cargo test -p provenv-definition --test docs` writes the pages again.
+//! `PROVENV_BLESS=1 cargo test -p provenv-definition --test all docs::` writes the pages again.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference")
 }
 
-const BLESS: &str = "write it with `PROVENV_BLESS=1 cargo test -p provenv-definition --test docs`";
+const BLESS: &str = "write it with `PROVENV_BLESS=1 cargo test -p provenv-definition --test all docs::`";
 
 #[test]
 fn every_code_has_its_page_and_no_page_lacks_a_code() {

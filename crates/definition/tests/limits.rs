@@ -1,16 +1,13 @@
 //! A megabyte that means harm is read or refused before anybody waits for it. Here, where code is slow, the bound is
 //! wide; `cargo run --release -p provenv-definition --example reading_time` says what takes more than a second.
 
-#[path = "support/nasty.rs"]
-mod nasty;
-#[path = "support/processor_time.rs"]
-mod processor_time;
-
 use std::path::Path;
 use std::time::Duration;
 
-use processor_time::processor_time;
 use provenv_definition::{definition_digest, read_str, write_native};
+
+use crate::support::nasty;
+use crate::support::processor_time::processor_time;
 
 fn within_bounds(file: &str) {
     let mut slow = Vec::new();

@@ -1,10 +1,9 @@
 //! What fuzzing found once: each file of `regressions/NAME/` is read as if it were called `NAME`, and whatever must hold
 //! of any input holds of it.
 
-#[path = "support/invariants.rs"]
-mod invariants;
-
 use std::path::{Path, PathBuf};
+
+use crate::support::invariants;
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let mut entries: Vec<_> = fs_err::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

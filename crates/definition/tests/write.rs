@@ -1,7 +1,5 @@
 //! What is written in a format reads back as the same definition, or the writer has said what is lost.
 
-mod generated;
-
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -10,6 +8,8 @@ use provenv_definition::{
     Base, CondaRequirements, Definition, Environment, PipRequirements, Platform, RPackages, ReadEnvironment,
     SparkPackages, WriteError, WriteFormat, Written, definition_digest, read, read_str, write,
 };
+
+use crate::generated;
 
 /// The formats that a definition can be written in.
 const FORMATS: [WriteFormat; 6] = [

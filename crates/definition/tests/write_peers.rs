@@ -1,8 +1,5 @@
 //! Every requirement that is written is one in the eyes of `packaging` and of uv.
 
-mod generated;
-mod peers;
-
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,6 +7,9 @@ use std::process::{Command, Stdio};
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use provenv_definition::{Requirement, read_str, write_requirements};
+
+use crate::generated;
+use crate::peers;
 
 fn feed(command: &mut Command, text: &str) -> (bool, String) {
     let mut child =

@@ -1,13 +1,12 @@
 //! Artifacts and unverified bytes from a server that misbehaves.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Bench, Totals, bytes, chain, options, url};
 use provenv_definition::{Digest, SafeUrl};
 use provenv_fetch::{CredentialSources, Error, Options};
 use provenv_testing::server::{Fault, FileTree, Server};
+
+use crate::common::{Bench, Totals, bytes, chain, options, url};
 
 const PATH: &str = "/files/a-1.0+x.whl";
 

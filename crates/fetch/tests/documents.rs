@@ -1,12 +1,11 @@
 //! Documents, their validators, and working offline.
 
-mod common;
-
-use common::{Bench, options};
 use provenv_definition::Digest;
 use provenv_fetch::{CredentialSources, Error, Options};
 use provenv_testing::server::{Fault, FileTree, Server};
 use url::Url;
+
+use crate::common::{Bench, options};
 
 const PATH: &str = "/simple/a/";
 
@@ -103,7 +102,7 @@ async fn no_secret_reaches_the_disk_or_a_message() {
     drop(server);
     let gone = bench.again(Options { retries: 0, ..options() }).document(&url).await.unwrap_err();
     for error in [refused, missing, gone] {
-        let text = format!("{error}{error:?}{:?}{}", error.hint(), common::chain(&error));
+        let text = format!("{error}{error:?}{:?}{}", error.hint(), crate::common::chain(&error));
         assert!(!text.contains("hunter2") && !text.contains("anna"), "{text}");
     }
     let mut files = 0;

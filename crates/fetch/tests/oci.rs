@@ -1,13 +1,12 @@
 //! Files of a channel in a registry that gives tokens.
 
-mod common;
-
-use common::{Bench, chain};
 use provenv_definition::{Digest, SafeUrl};
 use provenv_fetch::{Error, Exchange};
 use provenv_testing::server::{Fault, FileTree, Server};
 use reqwest::Method;
 use reqwest::header::HeaderMap;
+
+use crate::common::{Bench, chain};
 
 const CONTENTS: [&str; 3] = ["one", "two", "three"];
 
@@ -102,7 +101,7 @@ async fn broken_manifests_and_tokens_are_tried_again() {
             server.fault(path, fault);
         }
     }
-    let bench = Bench::with(provenv_fetch::Options { retries: 8, ..common::options() });
+    let bench = Bench::with(provenv_fetch::Options { retries: 8, ..crate::common::options() });
     // Each of the two makes no sense once, which is believed the second time.
     let error = fetch(&bench, &server, 0).await.unwrap_err();
     assert!(matches!(error, Error::Registry { .. }), "{error:?}");

@@ -1,18 +1,17 @@
 //! Several processes, sudden death, a full disk, proxies and missing certificates.
 
-mod common;
-
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Bench, bytes, options, url};
 use provenv_definition::Digest;
 use provenv_fetch::{Fetcher, Options, Silent};
 use provenv_store::Store;
 use provenv_testing::server::{Fault, FileTree, Server};
 use tempfile::TempDir;
+
+use crate::common::{Bench, bytes, options, url};
 
 /// The URL a child fetches; set in children only.
 const CHILD_URL: &str = "PROVENV_TEST_URL";
@@ -48,7 +47,7 @@ fn fetch_in_a_child() {
 
 fn child(program: &mut Command, url: &str, store: &Path) -> Child {
     program
-        .args(["--exact", "fetch_in_a_child", "--nocapture"])
+        .args(["--exact", "processes::fetch_in_a_child", "--nocapture"])
         .env(CHILD_URL, url)
         .env(CHILD_STORE, store)
         .stdout(Stdio::null())

@@ -102,7 +102,7 @@ async fn the_same_packages_in_the_same_versions_as_apt() {
     }
 }
 
-/// `cargo test -p provenv-lock --test debian_host -- --ignored --nocapture` prints what a resolution takes.
+/// `cargo test -p provenv-lock --test all debian_host:: -- --ignored --nocapture` prints what a resolution takes.
 #[tokio::test]
 #[ignore = "prints times instead of judging"]
 async fn times() {

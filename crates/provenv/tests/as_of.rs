@@ -1,10 +1,9 @@
 //! `--as-of` for packages of pip: what counts is when an index says that a file was uploaded.
 
-mod support;
-
 use provenv_testing::pypi::{Index, Pages, Wheel};
 use serde_json::Value;
-use support::{Workspace, definition, serve};
+
+use crate::support::{Workspace, definition, serve};
 
 /// A package and what it needs, each of which has a newer version.
 fn index() -> Index {

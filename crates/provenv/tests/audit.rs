@@ -1,14 +1,13 @@
 //! Audits through the front door: what is found, what is not, and what stays on record.
 
-mod support;
-
 use std::io::Write as _;
 
 use provenv_channel::{Channel, Package};
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::{FileTree, Server};
 use serde_json::{Value, json};
-use support::{Workspace, definition, serve};
+
+use crate::support::{Workspace, definition, serve};
 
 /// A record as OSV writes it.
 fn record(id: &str, ecosystem: &str, package: &str, events: &Value) -> Value {

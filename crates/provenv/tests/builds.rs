@@ -1,14 +1,13 @@
 //! The record of builds: those that arrived, those that failed, those that were killed; each with its log.
 
-mod support;
-
 use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Fault;
-use support::{Workspace, definition, eventually, serve};
+
+use crate::support::{Workspace, definition, eventually, serve};
 
 const WHEEL: &str = "/files/tea-1.0-py3-none-any.whl";
 

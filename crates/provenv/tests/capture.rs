@@ -1,11 +1,10 @@
 //! Folders and environments on disk, by the real binary.
 
-mod support;
-
 use std::path::Path;
 
 use provenv_testing::pypi::{Index, Wheel};
-use support::{Workspace, definition, serve};
+
+use crate::support::{Workspace, definition, serve};
 
 /// A virtual environment on paper, with one package that somebody asked for.
 fn venv(workspace: &Workspace, folder: &str) {
@@ -59,7 +58,7 @@ fn what_is_active_is_taken_where_nothing_is_named() {
             command.env_remove(name);
         }
         command.env("HOME", workspace.path()).envs(variables.iter().copied());
-        support::Done::from(command.args(["env", "capture"]).args(arguments).output().unwrap())
+        crate::support::Done::from(command.args(["env", "capture"]).args(arguments).output().unwrap())
     };
     let (env, sums, root) = (
         workspace.path().join("env"),
@@ -86,14 +85,14 @@ fn what_is_active_is_taken_where_nothing_is_named() {
 #[test]
 fn a_python_is_asked_where_its_packages_are() {
     let workspace = Workspace::empty();
-    if !support::have("python3") {
+    if !crate::support::have("python3") {
         return;
     }
     let mut venv = std::process::Command::new("python3");
     venv.args(["-m", "venv", "--without-pip", "real"]).current_dir(workspace.path());
     let made = venv.output().unwrap();
     if !made.status.success() {
-        return support::skip("python3 has no venv");
+        return crate::support::skip("python3 has no venv");
     }
     // What stands in the working folder must not answer in its place.
     workspace.write("json.py", "raise SystemExit('asked the wrong module')\n");
@@ -125,7 +124,7 @@ fn a_folder_stands_for_the_file_in_it_that_says_most() {
         .current_dir(workspace.path().join("project"))
         .args(["env", "check", "."])
         .output();
-    let here = support::Done::from(here.unwrap()).ok();
+    let here = crate::support::Done::from(here.unwrap()).ok();
     assert!(here.stdout.contains("--> environment.yaml"), "{}", here.stdout);
     assert!(here.stdout.contains("e.g. `./requirements.txt`"), "{}", here.stdout);
 

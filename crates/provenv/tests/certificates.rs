@@ -1,11 +1,10 @@
 //! An index whose certificate comes from an authority of the user's own: uv in the sandbox and our own fetching trust what
 //! the host trusts.
 
-mod support;
-
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::tls::Front;
-use support::{Done, PYTHON, Workspace, serve};
+
+use crate::support::{Done, PYTHON, Workspace, serve};
 
 #[test]
 fn an_authority_of_ones_own_is_trusted_where_it_is_named_and_nowhere_else() {
@@ -20,8 +19,8 @@ fn an_authority_of_ones_own_is_trusted_where_it_is_named_and_nowhere_else() {
         let definition = workspace.write(&format!("{name}.yaml"), &text(name));
         // Each in a workspace of its own, so that nothing is there from the one before.
         let root = workspace.path().join(name);
-        support::fill(&root).unwrap();
-        let mut command = support::command(&root);
+        crate::support::fill(&root).unwrap();
+        let mut command = crate::support::command(&root);
         for other in ["SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"] {
             command.env_remove(other);
         }
@@ -42,7 +41,7 @@ fn an_authority_of_ones_own_is_trusted_where_it_is_named_and_nowhere_else() {
     }
 
     // Our own fetching says it too: here for a mirror of Debian's.
-    let mut command = support::command(&workspace.path().join("mirror"));
+    let mut command = crate::support::command(&workspace.path().join("mirror"));
     command
         .env("PROVENV_DEBIAN_MIRROR", &front.url)
         .args(["build", "-q"])

@@ -1,13 +1,11 @@
 //! `provenv env check` through the front door: formats, filters, exit codes, mending.
 
-mod support;
-
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use support::{Done, Workspace};
+use crate::support::{Done, Workspace};
 
 fn check(workspace: &Workspace, arguments: &[&str]) -> Done {
     workspace.run([&["env", "check"], arguments].concat())

@@ -1,14 +1,13 @@
 //! Garbage collection beside living runs and builds: what they use stays, all else goes, and nobody waits for a run.
 
-mod support;
-
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::{Fault, Server};
-use support::{Done, Workspace, definition, eventually, serve};
+
+use crate::support::{Done, Workspace, definition, eventually, serve};
 
 const PACKAGES: [&str; 3] = ["one", "two", "three"];
 

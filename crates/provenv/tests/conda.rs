@@ -1,13 +1,12 @@
 //! Environments of conda packages, from the definition to a command that runs.
 
-mod support;
-
 use std::process::Command;
 
 use provenv_channel::{Channel, Package, real};
 use provenv_testing::server::{FileTree, Server};
 use serde_json::Value;
-use support::{Done, Workspace};
+
+use crate::support::{Done, Workspace};
 
 /// An environment file of `channel`.
 fn environment(channel: &str, packages: &[&str]) -> String {

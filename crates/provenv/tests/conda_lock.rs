@@ -1,13 +1,12 @@
 //! Locking definitions with conda packages, from the command line: what is asked beside the definition is kept, and what
 //! cannot be had is said at the user's own lines.
 
-mod support;
-
 use provenv_channel::{Channel, Package};
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::{FileTree, Server};
 use serde_json::Value;
-use support::{Done, Workspace};
+
+use crate::support::{Done, Workspace};
 
 fn channel() -> Channel {
     Channel::new("small")

@@ -1,7 +1,5 @@
 //! pip on top of conda, through the front door: conda's real Python, packages of both, in one image.
 
-mod support;
-
 use std::fmt::Write as _;
 
 use provenv_channel::{Channel, Package, RealChannel};
@@ -9,7 +7,7 @@ use provenv_testing::pypi::{Index, Sdist, Wheel};
 use provenv_testing::server::{Fault, Server};
 use serde_json::Value;
 
-use support::{Done, Workspace, serve};
+use crate::support::{Done, Workspace, serve};
 
 /// A server with the real channel, one of tiny packages, and a package index.
 struct Places(Server);

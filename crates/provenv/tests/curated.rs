@@ -1,9 +1,8 @@
 //! Curated environments: shipped, read-only, used as they are or as a beginning.
 
-mod support;
-
 use provenv_testing::pypi::{Index, Wheel};
-use support::{Done, Workspace, serve, skip};
+
+use crate::support::{Done, Workspace, serve, skip};
 
 #[test]
 fn they_are_listed_shown_and_nobody_elses_to_name() {

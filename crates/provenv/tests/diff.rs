@@ -1,9 +1,8 @@
 //! `provenv env diff`: what two environments ask for, and their packages; by name, file, lock, image and export.
 
-mod support;
-
 use provenv_testing::pypi::{Index, Wheel};
-use support::{Workspace, definition, serve};
+
+use crate::support::{Workspace, definition, serve};
 
 const OLD: &str = "name: tea\ndescription: green\npython: \"3.11\"\nsystem_packages: [git]\nconda_file: {channels: [a, b], dependencies: [numpy=1.26, scipy]}\npip: [requests>=2, gone]\nenvironment_variables: {API_TOKEN: hunter1, CUPS: '3'}\ntags: {team: a}\n";
 const NEW: &str = "name: pot\ndescription: black\npython: \"3.12\"\nsystem_packages: [git=1:2.39]\nconda_file: {channels: [b, a], dependencies: [numpy=2, scipy]}\npip: [requests>=2.1, new]\nenvironment_variables: {API_TOKEN: hunter2, CUPS: '4'}\ntags: {team: b}\n";

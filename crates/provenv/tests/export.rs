@@ -2,13 +2,12 @@
 
 #[path = "../../definition/tests/peers/mod.rs"]
 mod peers;
-mod support;
-
 use std::path::Path;
 use std::process::Command;
 
 use provenv_testing::pypi::{Index, Wheel};
-use support::{Workspace, definition, serve};
+
+use crate::support::{Workspace, definition, serve};
 
 const ENVIRONMENT: &str = "\
 name: digits

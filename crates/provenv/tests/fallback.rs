@@ -1,12 +1,11 @@
 //! A machine that allows no namespaces: jobs run as plain processes, said aloud, and keep what they make.
 
-mod support;
-
 use std::path::Path;
 use std::process::Command;
 
 use provenv_testing::pypi::{Index, Sdist, Wheel};
-use support::{Done, Workspace, command, definition, fill, serve, skip};
+
+use crate::support::{Done, Workspace, command, definition, fill, serve, skip};
 
 /// The binary where no user namespace may be made, without the rights that would do without; `None` where this cannot be
 /// arranged.

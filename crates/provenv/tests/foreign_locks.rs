@@ -1,13 +1,12 @@
 //! Locks of other tools become ours: what they chose is taken over, and no index is asked what else there is.
 
-mod support;
-
 use std::fmt::Write as _;
 
 use provenv_definition::Digest;
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Server;
-use support::{Workspace, serve};
+
+use crate::support::{Workspace, serve};
 
 fn leaf(version: &str) -> Wheel {
     Wheel::new("leaf", version).file("leaf/__init__.py", format!("KIND = '{version}'\n").into_bytes())
@@ -117,7 +116,7 @@ fn a_lock_without_urls_is_looked_up_by_its_hashes() {
     workspace.write("poetry.lock", &poetry_lock(&server));
     let mut command = workspace.command();
     command.env("PROVENV_PYPI_INDEX", server.at("/simple/"));
-    support::Done::from(command.args(["build", "poetry.lock"]).output().unwrap()).ok();
+    crate::support::Done::from(command.args(["build", "poetry.lock"]).output().unwrap()).ok();
     assert_eq!(packages(&workspace, "poetry.lock"), ["leaf 1.0", "tea 1.0"]);
 }
 

@@ -1,9 +1,8 @@
 //! What a user does first: the real binary, real packages of Debian, a real Python in a real sandbox.
 
-mod support;
-
 use provenv_testing::pypi::{Index, Sdist, Wheel};
-use support::{Done, PYTHON, Workspace, definition, serve};
+
+use crate::support::{Done, PYTHON, Workspace, definition, serve};
 
 fn index() -> Index {
     Index::new()

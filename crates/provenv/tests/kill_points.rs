@@ -1,15 +1,14 @@
 //! Death at each step of writing: strace kills the process right before its nth call of a kind, for one n after the other. What
 //! random moments seldom hit, these do.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use provenv_definition::Digest;
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Server;
-use support::{Done, Workspace, command, definition, eventually, have, serve, skip};
+
+use crate::support::{Done, Workspace, command, definition, eventually, have, serve, skip};
 
 /// What makes things seen, durable or gone.
 const CALLS: [&str; 3] =

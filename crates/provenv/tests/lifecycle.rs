@@ -1,8 +1,6 @@
 //! What becomes of registered versions: described, labelled, archived, restored, deleted, and found.
 
-mod support;
-
-use support::{PYTHON, Workspace};
+use crate::support::{PYTHON, Workspace};
 
 /// Versions of one name that differ in a variable, and so share a lock.
 fn register(workspace: &Workspace, name: &str, values: &[&str]) {

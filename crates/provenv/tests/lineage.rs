@@ -1,12 +1,11 @@
 //! Versions are found by what is in them, and say where they are used and where they come from.
 
-mod support;
-
 use provenv_channel::{Channel, Package};
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::{FileTree, Server};
 use serde_json::{Value, json};
-use support::{Workspace, definition, serve};
+
+use crate::support::{Workspace, definition, serve};
 
 fn names(listed: &Value) -> Vec<String> {
     let name =

@@ -1,12 +1,11 @@
 //! Locks as files: what one machine locked is built, run and registered on another, exactly, and nothing is resolved there.
 
-mod support;
-
 use std::process::{Child, Stdio};
 
 use provenv_testing::pypi::{Index, Sdist, Wheel};
 use provenv_testing::server::{Fault, Server};
-use support::{Done, Workspace, definition, serve};
+
+use crate::support::{Done, Workspace, definition, serve};
 
 fn index() -> Index {
     Index::new().add(Wheel::new("leaf", "1.0").file("leaf/__init__.py", "KIND = 'green'\n"))

@@ -1,11 +1,10 @@
 //! What Provenv says and how: notes on missing libraries, progress in logs, results for scripts, errors for programs.
 
-mod support;
-
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Server;
 use serde_json::Value;
-use support::{Workspace, definition, serve};
+
+use crate::support::{Workspace, definition, serve};
 
 /// An index with a package whose object needs a library that no base has, and one that brings its own.
 fn index() -> Server {
@@ -166,7 +165,7 @@ fn a_working_folder_that_is_gone_is_said() {
         .current_dir(workspace.path())
         .env("PROVENV_WORKSPACE", workspace.root())
         .output();
-    let done = support::Done::from(output.unwrap());
+    let done = crate::support::Done::from(output.unwrap());
     assert_eq!(done.code, 1);
     assert!(done.stderr.starts_with("error: the working folder cannot be used\n"), "{}", done.stderr);
     assert!(done.stderr.contains("hint: was it removed"), "{}", done.stderr);

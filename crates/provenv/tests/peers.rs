@@ -3,8 +3,6 @@
 //!
 //! A peer that is not installed is skipped, and the test says so; `PROVENV_TEST_PEERS=required` makes that a failure.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,7 +12,8 @@ use std::process::{Child, Command, Stdio};
 use provenv_definition::Digest;
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Server;
-use support::{Done, Workspace, definition, eventually, have, is_root, serve};
+
+use crate::support::{Done, Workspace, definition, eventually, have, is_root, serve};
 
 /// Everything that installing a wheel can mean.
 fn index() -> Index {
@@ -284,7 +283,7 @@ fn a_push_killed_at_any_moment_can_be_done_again() {
     if !have("skopeo") {
         return;
     }
-    setup.workspace.write("plain.yaml", &format!("name: plain\npython: \"{}\"\n", support::PYTHON));
+    setup.workspace.write("plain.yaml", &format!("name: plain\npython: \"{}\"\n", crate::support::PYTHON));
     let plain = setup.workspace.json(["build", "plain.yaml"])["image"].as_str().unwrap().to_owned();
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
@@ -336,7 +335,7 @@ fn a_push_killed_at_any_moment_can_be_done_again() {
 #[test]
 fn site_packages_are_what_uv_lays_down() {
     let Some(setup) = Setup::new() else { return };
-    let python = support::PYTHON;
+    let python = crate::support::PYTHON;
     setup.workspace.write("plain.yaml", &format!("name: plain\npython: \"{python}\"\n"));
     let tool =
         fs_err::read_dir(setup.workspace.root().join("store/trees/tool")).unwrap().next().unwrap().unwrap();

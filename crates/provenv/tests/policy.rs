@@ -1,13 +1,12 @@
 //! What a collection leaves by policy: images that were used of late, and registered versions unless it is told otherwise.
 
-mod support;
-
 use std::process::Command;
 
 use provenv_testing::pypi::{Index, Sdist, Wheel};
 use provenv_testing::server::Server;
 use serde_json::{Value, json};
-use support::{Done, Workspace, command, definition, have, serve};
+
+use crate::support::{Done, Workspace, command, definition, have, serve};
 
 fn index() -> Index {
     ["one", "two", "three"].iter().fold(Index::new(), |index, name| {

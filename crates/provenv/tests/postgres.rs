@@ -1,14 +1,13 @@
 //! The catalogue in PostgreSQL: the same commands, many processes at once, and a server that goes away.
 
-mod support;
-
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Server;
-use support::postgres::{PASSWORD, Postgres};
-use support::{Done, Workspace, definition, eventually, serve};
+
+use crate::support::postgres::{PASSWORD, Postgres};
+use crate::support::{Done, Workspace, definition, eventually, serve};
 
 fn index() -> Index {
     Index::new().add(Wheel::new("tea", "1.0").file("tea/__init__.py", "print('poured')\n"))

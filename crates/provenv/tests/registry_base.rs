@@ -1,13 +1,12 @@
 //! Bases from registries: real images in a real registry, packages on top of them, and a second machine.
 
-mod support;
-
 use provenv_channel::{Channel, Package};
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::{FileTree, Server};
 use serde_json::{Value, json};
-use support::registry::{Image, Registry};
-use support::{Done, PYTHON, Workspace, serve};
+
+use crate::support::registry::{Image, Registry};
+use crate::support::{Done, PYTHON, Workspace, serve};
 
 /// A small Debian with a Python, pushed as `base:1` from a workspace of its own; the reference.
 fn push_base(workspace: &Workspace, registry: &Registry, tag: &str, packages: &str) -> String {

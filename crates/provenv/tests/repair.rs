@@ -1,7 +1,5 @@
 //! A bit that flips on disk is found, never used, and mended from where the bytes came.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +7,8 @@ use std::path::{Path, PathBuf};
 use provenv_definition::Digest;
 use provenv_testing::pypi::{Index, Wheel};
 use serde_json::{Value, json};
-use support::{Done, PYTHON, Workspace, definition, serve};
+
+use crate::support::{Done, PYTHON, Workspace, definition, serve};
 
 fn wheel(name: &str) -> Wheel {
     let mut random = fastrand::Rng::with_seed(name.len() as u64);

@@ -1,8 +1,6 @@
 //! The same definition and indexes give the same lock, and the same lock gives the same image, bit for bit, with
 //! everything else varied that can be.
 
-mod support;
-
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -10,7 +8,8 @@ use std::process::Command;
 
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Server;
-use support::{Done, Workspace, command, definition, fill, fill_cold, have, is_root, serve, skip};
+
+use crate::support::{Done, Workspace, command, definition, fill, fill_cold, have, is_root, serve, skip};
 
 /// A module with what makes a compiler's output depend on chance: sets among the constants, strings that are interned or
 /// not, equal constants in several places, names in many scopes.

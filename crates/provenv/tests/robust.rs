@@ -1,8 +1,6 @@
 //! What happens when a process dies, many work at once, the disk is full or the network fails: nothing half-made is used,
 //! nothing is done twice without need, and the message says what happened.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -14,7 +12,8 @@ use nix::unistd::Pid;
 use provenv_definition::Digest;
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::{Fault, Server};
-use support::{Done, Workspace, command, definition, eventually, have, is_root, serve, skip};
+
+use crate::support::{Done, Workspace, command, definition, eventually, have, is_root, serve, skip};
 
 const PACKAGES: [&str; 4] = ["one", "two", "three", "four"];
 

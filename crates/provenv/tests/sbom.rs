@@ -1,7 +1,5 @@
 //! Bills of materials through the front door: against the published schemas, the lock, and what syft sees in the image.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,8 +8,9 @@ use provenv_channel::{Channel, Package};
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Server;
 use serde_json::Value;
-use support::registry::Registry;
-use support::{Done, Workspace, definition, have, serve, skip};
+
+use crate::support::registry::Registry;
+use crate::support::{Done, Workspace, definition, have, serve, skip};
 
 /// Wheels that name their licence in every way there is.
 fn index() -> Index {

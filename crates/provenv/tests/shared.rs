@@ -1,7 +1,5 @@
 //! A workspace that the members of a group share, with the modes that the umask gives.
 
-mod support;
-
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,7 +7,8 @@ use std::time::Duration;
 
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Fault;
-use support::{Done, Workspace, command, definition, eventually, have, is_root, serve, skip};
+
+use crate::support::{Done, Workspace, command, definition, eventually, have, is_root, serve, skip};
 
 const GROUP: &str = "54320";
 

@@ -1,9 +1,8 @@
 //! User-managed environments: nothing is installed but the base, and commands find the interpreter that its user names.
 
-mod support;
-
 use provenv_testing::pypi::{Index, Wheel};
-use support::{Workspace, serve};
+
+use crate::support::{Workspace, serve};
 
 const MANAGED: &str = "name: own\nuser_managed: true\nbase: debian/bookworm\n";
 

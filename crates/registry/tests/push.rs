@@ -1,14 +1,13 @@
 //! Pushes to a real registry.
 
-mod common;
-
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Server, image, options};
 use provenv_fetch::Silent;
 use provenv_registry::{Elsewhere, Error, push, resolve};
 use provenv_store::Store;
+
+use crate::common::{Server, image, options};
 
 fn store(server: &Server) -> Store {
     Store::open(server.folder.path().join("store")).unwrap()

@@ -1,17 +1,16 @@
 //! What other processes, sudden death and a full disk do to a store.
 
-mod common;
-
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{bytes, child, child_folder, child_in_namespace, leftovers};
 use provenv_definition::Digest;
 use provenv_store::{Roots, Store};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
+
+use crate::common::{bytes, child, child_folder, child_in_namespace, leftovers};
 
 #[derive(Serialize, Deserialize)]
 struct Fact {
@@ -80,7 +79,7 @@ fn killed_at_any_moment_nothing_half_made_is_seen() {
     let root = folder.path().join("store");
     for round in 0..40_u64 {
         let mut children: Vec<_> = (0..2)
-            .map(|_| child("killed_at_any_moment_nothing_half_made_is_seen", &root).spawn().unwrap())
+            .map(|_| child("crash::killed_at_any_moment_nothing_half_made_is_seen", &root).spawn().unwrap())
             .collect();
         std::thread::sleep(Duration::from_millis(10 + round * 37 % 90));
         for child in &mut children {
@@ -110,7 +109,7 @@ fn twenty_processes_put_the_same_blob_at_once() {
     }
     let folder = TempDir::new().unwrap();
     let mut children: Vec<_> = (0..20)
-        .map(|_| child("twenty_processes_put_the_same_blob_at_once", folder.path()).spawn().unwrap())
+        .map(|_| child("crash::twenty_processes_put_the_same_blob_at_once", folder.path()).spawn().unwrap())
         .collect();
     fs_err::write(folder.path().join("go"), "").unwrap();
     for child in &mut children {
@@ -140,7 +139,7 @@ fn a_lease_ends_with_its_process() {
         std::thread::sleep(Duration::from_mins(10));
     }
     let folder = TempDir::new().unwrap();
-    let mut holder = child("a_lease_ends_with_its_process", folder.path()).spawn().unwrap();
+    let mut holder = child("crash::a_lease_ends_with_its_process", folder.path()).spawn().unwrap();
     let wait_for = |name: &str| {
         let begin = Instant::now();
         while !folder.path().join(name).exists() {
@@ -208,7 +207,8 @@ fn a_full_disk_says_so_and_nothing_is_left() {
         return fill_a_disk(&folder);
     }
     let folder = TempDir::new().unwrap();
-    let Some(mut command) = child_in_namespace("a_full_disk_says_so_and_nothing_is_left", folder.path())
+    let Some(mut command) =
+        child_in_namespace("crash::a_full_disk_says_so_and_nothing_is_left", folder.path())
     else {
         eprintln!("skipped: this machine permits no mount namespace");
         return;

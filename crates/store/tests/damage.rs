@@ -1,16 +1,15 @@
 //! What a disk does to bytes that lie on it, and what the dead leave elsewhere.
 
-mod common;
-
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{bytes, child, child_folder};
 use provenv_definition::Digest;
 use provenv_store::{Error, Store};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
+
+use crate::common::{bytes, child, child_folder};
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Fact {
@@ -118,7 +117,8 @@ fn what_the_dead_had_in_the_making_elsewhere_goes() {
         names.sort_unstable();
         names
     };
-    let mut maker = child("what_the_dead_had_in_the_making_elsewhere_goes", folder.path()).spawn().unwrap();
+    let mut maker =
+        child("damage::what_the_dead_had_in_the_making_elsewhere_goes", folder.path()).spawn().unwrap();
     let begun = Instant::now();
     while !folder.path().join("noted").exists() {
         assert!(begun.elapsed() < Duration::from_mins(1));

@@ -1,15 +1,15 @@
 //! What one process sees: blobs, records, trees, locks, formats.
 
-mod common;
-
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
+use std::process::Stdio;
 
-use common::{child, child_folder, leftovers};
 use provenv_definition::Digest;
 use provenv_store::{Error, Item, Roots, Store};
 use tempfile::TempDir;
+
+use crate::common::{child, child_folder, leftovers};
 
 fn store() -> (TempDir, Store) {
     let folder = TempDir::new().unwrap();
@@ -41,7 +41,7 @@ fn staged_bytes_of_any_sizes_arrive_in_order() {
     for (seed, length) in
         [1, 127 * 1024, 1024, 3, 128 * 1024, 0, 300_000, 131_071, 1, 9_000_000].into_iter().enumerate()
     {
-        let piece = common::bytes(seed as u64, length);
+        let piece = crate::common::bytes(seed as u64, length);
         staged.write_all(&piece).unwrap();
         expected.extend(piece);
     }
@@ -78,7 +78,7 @@ fn what_is_not_committed_or_not_expected_leaves_nothing() {
 fn a_staged_blob_can_begin_again() {
     let (_folder, store) = store();
     let mut staged = store.stage().unwrap();
-    staged.write_all(&common::bytes(1, 500_000)).unwrap();
+    staged.write_all(&crate::common::bytes(1, 500_000)).unwrap();
     staged.restart().unwrap();
     staged.write_all(b"again").unwrap();
     assert_eq!(staged.commit().unwrap().digest, Digest::of(b"again"));
@@ -227,8 +227,8 @@ fn waiting_for_a_lease_can_be_given_up() {
 #[test]
 fn scrub_moves_corrupt_blobs_aside() {
     let (_folder, store) = store();
-    let good = store.put(&common::bytes(1, 1_000_000)).unwrap();
-    let bad = store.put(&common::bytes(2, 600_000)).unwrap();
+    let good = store.put(&crate::common::bytes(1, 1_000_000)).unwrap();
+    let bad = store.put(&crate::common::bytes(2, 600_000)).unwrap();
     let path = store.path(&bad);
     let mut bytes = fs_err::read(&path).unwrap();
     bytes[300_000] ^= 1;
@@ -297,8 +297,12 @@ fn as_ordinary_user(test: &str, folder: &TempDir) {
     if nix::unistd::geteuid().is_root() {
         command.uid(65534).gid(65534);
     }
-    match command.status() {
-        Ok(status) => assert!(status.success(), "{test} failed as an ordinary user"),
+    match command.stdout(Stdio::piped()).output() {
+        Ok(output) => {
+            assert!(output.status.success(), "{test} failed as an ordinary user");
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(said.contains("1 passed"), "there is no test {test}: {said}");
+        }
         Err(error) => eprintln!("skipped: an ordinary user cannot run the test binary: {error}"),
     }
 }
@@ -331,7 +335,7 @@ fn trees_with_read_only_folders_are_removed_by_an_ordinary_user() {
         return;
     }
     as_ordinary_user(
-        "trees_with_read_only_folders_are_removed_by_an_ordinary_user",
+        "store::trees_with_read_only_folders_are_removed_by_an_ordinary_user",
         &TempDir::new().unwrap(),
     );
 }
@@ -352,7 +356,7 @@ fn a_store_of_somebody_else_is_refused_with_a_hint() {
         fs_err::create_dir_all(folder.path().join(path)).unwrap();
         fs_err::set_permissions(folder.path().join(path), std::fs::Permissions::from_mode(0o555)).unwrap();
     }
-    as_ordinary_user("a_store_of_somebody_else_is_refused_with_a_hint", &folder);
+    as_ordinary_user("store::a_store_of_somebody_else_is_refused_with_a_hint", &folder);
     drop(store);
     for path in ["store/tmp", "store/locks", "closed"] {
         fs_err::set_permissions(folder.path().join(path), std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,6 +1,4 @@
 //! py-rattler, the peer that reads what this crate writes.
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -1,6 +1,4 @@
 //! A root made of the host's own programs, and containers on it run by this user or by nobody.
-#![allow(dead_code)] // Each test file uses its part.
-
 use std::collections::BTreeSet;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;

@@ -1,7 +1,5 @@
 //! Environments of every kind, made at random.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::path::Path;
 
 use indexmap::IndexMap;

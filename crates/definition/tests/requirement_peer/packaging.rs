@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use provenv_definition::Requirement;
 use serde_json::{Value, json};
 
-use super::{corpus, peers};
+use super::corpus;
+use crate::peers;
 
 /// The lines that are a requirement and nothing else: no options, paths, URLs or continuations, which are pip's own.
 fn lines() -> Vec<String> {

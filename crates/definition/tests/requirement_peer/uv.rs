@@ -11,7 +11,8 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use provenv_definition::{Marker, MarkerEnvironment, Platform, Requirement, read_str};
 
-use super::{corpus, peers};
+use super::corpus;
+use crate::peers;
 
 /// What one of the two makes of a line.
 #[derive(Clone, Debug)]

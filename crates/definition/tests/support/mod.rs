@@ -1,6 +1,8 @@
 //! Definitions in which everything occurs, and how to take them apart.
 
-#![allow(dead_code, reason = "each test uses a part of it")]
+pub mod invariants;
+pub mod nasty;
+pub mod processor_time;
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};

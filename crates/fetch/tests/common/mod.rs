@@ -1,7 +1,5 @@
 //! What the tests of fetching share.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use provenv_definition::{Digest, Platform};
 use provenv_lock::conda::Error;
 use provenv_lock::{Lock, Upgrade};
 
-use crate::support::{Place, asked, lock, shown, small};
+use super::support::{Place, asked, lock, shown, small};
 
 #[test]
 fn what_is_needed_comes_along_and_the_newest_is_taken() {

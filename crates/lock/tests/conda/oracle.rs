@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use provenv_channel::{python_with, skip};
 use serde_json::{Value, json};
 
-use crate::support::{Asked, Place, asked};
+use super::support::{Asked, Place, asked};
 
 const SPECS: &str = include_str!("ml-specs.txt");
 
@@ -66,7 +66,7 @@ fn real_environments_are_solved_as_py_rattler_does() {
         };
         match (place.resolve(&question), theirs.get("chosen")) {
             (Ok(ours), Some(theirs)) => {
-                let mut ours = crate::support::shown(&ours);
+                let mut ours = crate::conda::support::shown(&ours);
                 ours.sort();
                 if json!(ours) != *theirs {
                     differing.push(format!("{specs:?}:\n ours   {ours:?}\n theirs {theirs}"));

@@ -4,7 +4,7 @@ use provenv_channel::{Channel, Package};
 use provenv_lock::conda::Error;
 use serde_json::Value;
 
-use crate::support::{Asked, Place, asked, small};
+use super::support::{Asked, Place, asked, small};
 
 #[test]
 fn a_package_that_nobody_has_is_named_with_what_may_be_meant() {

@@ -11,8 +11,8 @@ use provenv_fetch::CredentialSources;
 use provenv_lock::conda::Error;
 use serde_json::json;
 
-use crate::serving::fetch;
-use crate::support::{Place, asked, shown, small};
+use super::serving::fetch;
+use super::support::{Place, asked, shown, small};
 
 /// `me`, whose password is `hunter2`.
 const HTPASSWD: &str = "me:$2b$05$abcdefghijklmnopqrstuuoXuKqgZXLiJqzfmMXDDhSFPIvxV7t8.\n";

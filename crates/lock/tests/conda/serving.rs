@@ -5,7 +5,7 @@ use provenv_fetch::{CredentialSources, Fetcher};
 use provenv_lock::conda::{CondaResolution, Error};
 use provenv_testing::server::{Fault, FileTree, Server};
 
-use crate::support::{Place, asked, shown, small};
+use super::support::{Place, asked, shown, small};
 
 const CHOSEN: [&str; 2] = ["library 2.0 0", "program 1.0 0"];
 

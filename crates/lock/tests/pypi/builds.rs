@@ -5,7 +5,7 @@ use provenv_lock::pypi::Error;
 use provenv_lock::{PypiPackage, PypiSource};
 use provenv_testing::pypi::{Index, Sdist, Wheel};
 
-use crate::support::{Machine, pip};
+use super::support::{Machine, pip};
 use crate::{golden, golden_error};
 
 fn builds(machine: &Machine) -> usize {

@@ -4,8 +4,8 @@ use provenv_lock::pypi::Error;
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Fault;
 
+use super::support::{Machine, pip};
 use crate::golden_error;
-use crate::support::{Machine, pip};
 
 #[tokio::test]
 async fn versions_conflict() {

@@ -4,8 +4,8 @@ use provenv_lock::pypi::Error;
 use provenv_testing::pypi::{Index, Pages, Sdist, Wheel};
 use provenv_testing::server::{FileTree, Server};
 
+use super::support::{Machine, pip};
 use crate::golden;
-use crate::support::{Machine, pip};
 
 #[tokio::test]
 async fn old_index_pages_serve_as_well() {
@@ -37,7 +37,7 @@ async fn find_links_need_no_index() {
         vec![machine.url("links,%20here").parse().unwrap(), server.at("/simple/b/").parse().unwrap()];
     let packages = machine.resolve(&asked).await;
     let text = serde_json::to_string_pretty(&packages).unwrap().replace(&server.url, "[links]");
-    crate::support::settings(&machine).bind(|| insta::assert_snapshot!(text));
+    crate::pypi::support::settings(&machine).bind(|| insta::assert_snapshot!(text));
     assert_eq!(machine.server.total_hits(), 0);
 }
 

@@ -5,7 +5,7 @@ use provenv_lock::PypiSource;
 use provenv_lock::pypi::Error;
 use provenv_testing::pypi::{Index, Sdist, Wheel};
 
-use crate::support::{Machine, pip, requirement};
+use super::support::{Machine, pip, requirement};
 use crate::{golden, golden_error};
 
 fn index() -> Index {

@@ -5,7 +5,7 @@ use provenv_lock::pypi::{Distribution, Error, Installed, installed};
 use provenv_lock::{Artifact, CondaPackage, Upgrade};
 use provenv_testing::pypi::{Index, Sdist, Wheel};
 
-use crate::support::{Machine, pip};
+use super::support::{Machine, pip};
 use crate::{golden, golden_error};
 
 fn package(name: &str, version: &str, depends: &[&str]) -> CondaPackage {
@@ -263,9 +263,9 @@ async fn constraints_contradict_conda_only_where_it_matters() {
         .add(Wheel::new("other", "1.0"));
     let Some(machine) = machine(index).await else { return };
     let mut asked = pip(&["other"]);
-    asked.constraints = vec![crate::support::requirement("numpy<1.21")];
+    asked.constraints = vec![crate::pypi::support::requirement("numpy<1.21")];
     assert_eq!(names(&machine.resolve(&asked).await), ["other 1.0"]);
-    asked.requirements.push(crate::support::requirement("user"));
+    asked.requirements.push(crate::pypi::support::requirement("user"));
     let error = machine.fail(&asked).await;
     assert!(matches!(&error, Error::Clash { .. }), "{error:?}");
     assert!(error.to_string().contains("numpy<1.21"), "{error}");

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use provenv_testing::pypi::{Index, Sdist, Wheel};
 use provenv_testing::server::{FileTree, Server};
 
-use crate::support::{Machine, pip};
+use super::support::{Machine, pip};
 
 const SECRET: &str = "hunter2";
 const VARIABLES: &[(&str, &str)] = &[

@@ -276,7 +276,7 @@ pub fn settings(machine: &Machine) -> insta::Settings {
 macro_rules! golden {
     ($machine:expr, $packages:expr) => {{
         let text = serde_json::to_string_pretty(&$packages).unwrap();
-        $crate::support::settings(&$machine).bind(|| insta::assert_snapshot!(text));
+        $crate::pypi::support::settings(&$machine).bind(|| insta::assert_snapshot!(text));
     }};
 }
 
@@ -286,6 +286,6 @@ macro_rules! golden_error {
     ($machine:expr, $error:expr) => {{
         let error = $error;
         let text = format!("{error}\nhint: {}", error.hint().unwrap_or_default());
-        $crate::support::settings(&$machine).bind(|| insta::assert_snapshot!(text));
+        $crate::pypi::support::settings(&$machine).bind(|| insta::assert_snapshot!(text));
     }};
 }

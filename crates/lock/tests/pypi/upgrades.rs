@@ -5,7 +5,7 @@ use provenv_lock::{PypiPackage, Upgrade};
 use provenv_testing::pypi::{Index, Sdist, Wheel};
 use provenv_testing::server::{FileTree, Server};
 
-use crate::support::{Machine, lock, pip};
+use super::support::{Machine, lock, pip};
 
 fn versions(packages: &[PypiPackage]) -> Vec<String> {
     packages.iter().map(|package| format!("{} {}", package.name, package.version)).collect()

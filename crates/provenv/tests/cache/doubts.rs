@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::client::INDEX;
-use super::support::Workspace;
 use super::{Done, Shared, packages, write};
+use crate::registry::client::INDEX;
+use crate::support::Workspace;
 
 fn tag(kind: &str, built: &Value, of: &str) -> String {
     format!("{kind}-{}", built[of].as_str().unwrap().replace("sha256:", ""))

@@ -1,7 +1,7 @@
 //! What one workspace built and pushed, another finds.
 
-use super::support::Workspace;
 use super::{Shared, layer_bytes, packages, write};
+use crate::support::Workspace;
 
 /// Nothing is asked of Debian's archive: nobody is there.
 const NOWHERE: &str = "http://127.0.0.1:1/debian";
@@ -216,7 +216,7 @@ fn an_image_that_the_registry_lost_is_made_here() {
 fn clients_take_an_image_by_the_tags_of_the_cache() {
     let (shared, packages) = (Shared::own(), packages());
     let Some(workspace) = Workspace::new() else { return };
-    if !super::support::have("skopeo") {
+    if !crate::support::have("skopeo") {
         return;
     }
     write(&workspace, &packages, "tea", &["leaf"]);
@@ -239,7 +239,7 @@ fn a_registry_that_wants_a_login_is_left_aside_with_the_way_to_log_in() {
     // `me`, whose password is `hunter2`.
     let user = "me:$2b$05$abcdefghijklmnopqrstuuoXuKqgZXLiJqzfmMXDDhSFPIvxV7t8.\n";
     let users = keeper.write("users", user).display().to_string();
-    let server = super::server::Server::start(keeper.command(), &["--htpasswd", &users]);
+    let server = crate::registry::server::Server::start(keeper.command(), &["--htpasswd", &users]);
     let mut command = first.command();
     command.env("PROVENV_CACHE_REGISTRY", server.at("team/environments")).args(["build", "tea.yaml"]);
     let done = super::Done::from(command.output().unwrap()).ok();

@@ -4,9 +4,9 @@
 use provenv_definition::Digest;
 use serde_json::{Value, json};
 
-use super::client::{Client, IMAGE, INDEX};
-use super::support::{Workspace, definition};
 use super::{Shared, packages};
+use crate::registry::client::{Client, IMAGE, INDEX};
+use crate::support::{Workspace, definition};
 
 const CACHE: &str = "team/environments";
 
@@ -103,7 +103,7 @@ fn one_name_is_made_of_what_each_platform_pushed() {
     // Who pulls takes the right one.
     let shown = Workspace::empty().json(["image", "referrers", &name]);
     assert_eq!(shown["platforms"], json!({ "linux/amd64": built["image"], "linux/arm64": arm }));
-    if super::support::have("skopeo") {
+    if crate::support::have("skopeo") {
         for (architecture, digest) in [("amd64", built["image"].as_str().unwrap()), ("arm64", &arm)] {
             let copy = workspace.path().join(architecture);
             let mut skopeo = std::process::Command::new("skopeo");

@@ -2,8 +2,8 @@
 
 use provenv_testing::pypi::{Index, Wheel};
 
-use super::support::{Workspace, serve};
 use super::{Packages, Shared, noise, write};
+use crate::support::{Workspace, serve};
 
 /// A package whose layer is worth going on with.
 fn heavy() -> Packages {
@@ -91,7 +91,7 @@ fn what_another_repository_lost_is_sent() {
     let Some(workspace) = Workspace::new() else { return };
     write(&workspace, &packages, "heavy", &["heavy"]);
     workspace.json(["build", "heavy.yaml"]);
-    let (_store, server) = super::server::served();
+    let (_store, server) = crate::registry::server::served();
     let first = workspace.json(["image", "push", "heavy.yaml", &server.at("one:1")]);
     let client = server.client();
     let digest = first["image"].as_str().unwrap();

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::support::{Done, Workspace};
 use super::{Shared, packages, write};
+use crate::support::{Done, Workspace};
 
 fn check<'a>(verified: &'a Value, name: &str) -> Option<&'a Value> {
     verified["checks"].as_array().unwrap().iter().find(|check| check["name"] == name)

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::support::Workspace;
 use super::{Done, Shared, packages, write};
+use crate::support::Workspace;
 
 /// Vulnerabilities of a Debian source package whose binary packages have other names.
 fn database(workspace: &Workspace) {

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::client::{Answer, Client};
-use super::support::definition;
-use super::team::DEFAULT;
 use super::world::World;
+use crate::registry::client::{Answer, Client};
+use crate::server::team::DEFAULT;
+use crate::support::definition;
 
 /// How many names the versions are of.
 const NAMES: u64 = 5;

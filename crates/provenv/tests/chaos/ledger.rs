@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::support::{Done, command};
 use super::world::World;
+use crate::support::{Done, command};
 
 /// The log is whole, to somebody who has nothing but a copy and the key; it has one entry of each version's registration, and one
 /// of each build's end.

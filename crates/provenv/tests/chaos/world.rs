@@ -8,10 +8,10 @@ use std::time::Duration;
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Server;
 
-use super::client::Client;
-use super::support::postgres::Postgres;
-use super::support::{fill, serve};
-use super::team::{Team, server};
+use crate::registry::client::Client;
+use crate::server::team::{Team, server};
+use crate::support::postgres::Postgres;
+use crate::support::{fill, serve};
 
 const SERVERS: usize = 2;
 const WORKERS: usize = 3;

@@ -3,9 +3,9 @@
 use provenv_testing::server::{FileTree, Server};
 
 use super::engine::Engine;
-use super::support::docker::Docker;
-use super::support::{Workspace, have};
 use super::{definition, shell};
+use crate::support::docker::Docker;
+use crate::support::{Workspace, have};
 
 #[test]
 fn it_is_taken_where_only_it_knows_the_dockerfile() {

@@ -6,8 +6,8 @@ use std::process::Command;
 use provenv_testing::server::{FileTree, Server};
 
 use super::engine::{Engine, by_each};
-use super::support::have;
 use super::{made, runs, shell};
+use crate::support::have;
 
 by_each!(
     a_folder_is_sent_as_docker_would_send_it,

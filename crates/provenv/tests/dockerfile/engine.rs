@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::support::docker::Docker;
-use super::support::{Workspace, have};
+use crate::support::docker::Docker;
+use crate::support::{Workspace, have};
 
 /// An engine that is here.
 pub enum Engine {
@@ -66,7 +66,7 @@ macro_rules! by_each {
         mod by_buildah {
             $(#[test]
             fn $name() {
-                if let Some(engine) = crate::engine::Engine::buildah() {
+                if let Some(engine) = crate::dockerfile::engine::Engine::buildah() {
                     super::$name(&engine);
                 }
             })+
@@ -75,7 +75,7 @@ macro_rules! by_each {
         mod by_buildkit {
             $(#[test]
             fn $name() {
-                if let Some(engine) = crate::engine::Engine::buildkit() {
+                if let Some(engine) = crate::dockerfile::engine::Engine::buildkit() {
                     super::$name(&engine);
                 }
             })+

@@ -6,9 +6,9 @@ use std::process::Stdio;
 use provenv_testing::server::{FileTree, Server};
 
 use super::engine::{Engine, by_each};
-use super::support::registry::Image;
-use super::support::{Done, Workspace, eventually, have, is_root};
 use super::{definition, runs, shell};
+use crate::support::registry::Image;
+use crate::support::{Done, Workspace, eventually, have, is_root};
 
 by_each!(
     a_step_that_fails_is_shown_with_what_it_said_and_why,

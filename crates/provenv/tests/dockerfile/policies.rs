@@ -3,8 +3,8 @@
 use provenv_testing::server::{FileTree, Server};
 
 use super::engine::{Engine, by_each};
-use super::support::registry::Image;
 use super::{definition, shell};
+use crate::support::registry::Image;
 
 by_each!(steps_are_no_published_artifacts_and_the_images_they_take_from_are_bases);
 

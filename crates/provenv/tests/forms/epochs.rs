@@ -1,6 +1,6 @@
 //! Images of older assembly epochs, and what the configuration of the newest says.
 
-use crate::{Setup, rebuilt};
+use super::{Setup, rebuilt};
 
 #[test]
 fn the_image_of_an_older_provenv_is_made_again_bit_for_bit() {

@@ -1,8 +1,8 @@
 //! eStargz layers, read by a reader of our own that was written from `docs/estargz.md` of containerd's stargz snapshotter: it runs
 //! in the environment itself, so no Python of the host's is needed.
 
+use super::{Setup, rebuilt};
 use crate::support::{have, is_root};
-use crate::{Setup, rebuilt};
 
 #[test]
 fn every_file_can_be_had_and_checked_by_itself() {

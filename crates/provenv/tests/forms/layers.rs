@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use crate::support::{Workspace, definition, serve};
-use crate::{Setup, rebuilt};
 use provenv_testing::pypi::{Index, Wheel};
+
+use super::{Setup, rebuilt};
+use crate::support::{Workspace, definition, serve};
 
 fn layers(workspace: &Workspace, image: &Value) -> Vec<String> {
     let shown = workspace.json(["image", "show", image.as_str().unwrap()]);

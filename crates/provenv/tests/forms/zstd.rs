@@ -1,7 +1,7 @@
 //! Layers of zstd frames.
 
+use super::{Setup, rebuilt};
 use crate::support::{Done, have, is_root};
-use crate::{Setup, rebuilt};
 
 #[test]
 fn the_same_tars_in_fewer_bytes_and_another_image() {

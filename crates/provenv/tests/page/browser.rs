@@ -14,7 +14,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::support::have;
+use crate::support::have;
 
 /// How long something may take until it is there.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -272,7 +272,7 @@ pub fn axe() -> Option<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/install-axe.sh");
     let done = Command::new(script).arg(folder.join("axe")).output().unwrap();
     if !done.status.success() {
-        super::support::skip(&format!("no axe-core: {}", String::from_utf8_lossy(&done.stderr)));
+        crate::support::skip(&format!("no axe-core: {}", String::from_utf8_lossy(&done.stderr)));
         return None;
     }
     Some(fs_err::read_to_string(folder.join("axe/axe.min.js")).unwrap())

@@ -7,8 +7,8 @@ use provenv_testing::server::Server;
 use serde_json::{Value, json};
 
 use super::browser::Browser;
-use super::support::{PYTHON, definition, serve};
-use super::team::{DEFAULT, Team, post};
+use crate::server::team::{DEFAULT, Team, post};
+use crate::support::{PYTHON, definition, serve};
 
 fn token(team: &Team) -> &str {
     team.served["owner_token"].as_str().unwrap()
@@ -25,7 +25,7 @@ pub fn register(team: &Team, index: &Server, name: &str, packages: &[&str]) {
 pub fn submit(team: &Team, folder: &Path) {
     let job = folder.join("job.yaml");
     fs_err::write(&job, "environment: cup:1\ncommand: python -c 'print(\"steeped\")' && echo brewed > ${{outputs.pot}}/tea.txt\noutputs:\n  pot: {}\n").unwrap();
-    let done = super::support::command(&team.root.join("workspaces/default"))
+    let done = crate::support::command(&team.root.join("workspaces/default"))
         .arg("submit")
         .arg(&job)
         .current_dir(folder)

@@ -1,7 +1,7 @@
 //! The page by keyboard alone.
 
 use super::browser::Browser;
-use super::team::Team;
+use crate::server::team::Team;
 
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::browser::{Browser, Screen, axe};
 use super::flows::{register, submit};
-use super::support::{eventually, serve};
-use super::team::{DEFAULT, Team, post, put};
+use crate::server::team::{DEFAULT, Team, post, put};
+use crate::support::{eventually, serve};
 
 /// A server with something on every page; the path of a build.
 fn filled(folder: &std::path::Path) -> Option<(Team, String)> {

@@ -1,8 +1,9 @@
 //! The page without a browser: who sees what, what forms are taken, what browsers are told.
 
-use super::client::{Answer, Client};
-use super::team::{DEFAULT, Team, post, problem};
 use serde_json::json;
+
+use crate::registry::client::{Answer, Client};
+use crate::server::team::{DEFAULT, Team, post, problem};
 
 /// Whoever shows this token in the cookie of the page.
 fn browser(team: &Team, token: &str) -> Client {

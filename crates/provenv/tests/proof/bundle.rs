@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::{Setup, checks, program, verify};
 use crate::support::{Workspace, have};
-use crate::{Setup, checks, program, verify};
 
 #[test]
 fn elsewhere_without_a_network_it_comes_out_the_same_again() {

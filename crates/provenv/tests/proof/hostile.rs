@@ -8,8 +8,8 @@ use provenv_definition::Digest;
 use provenv_testing::pypi::{Index, Wheel};
 use serde_json::{Value, json};
 
+use super::{IN_TOTO, LOCK, Layout, Setup, checks, verify};
 use crate::support::{Done, Workspace, definition, serve};
-use crate::{IN_TOTO, LOCK, Layout, Setup, checks, verify};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const BUNDLE: &str = "application/vnd.provenv.bundle.v1+json";

@@ -2,8 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use super::{Setup, program};
 use crate::support::{Done, Workspace, have};
-use crate::{Setup, program};
 
 #[test]
 fn a_private_key_is_its_owners_and_openssl_reads_both_halves() {
@@ -71,7 +71,7 @@ fn what_an_old_key_signed_is_not_believed_once_it_is_taken_away() {
     workspace.json(["key", "new", "next"]);
     fs_err::rename(workspace.root().join("keys/release.pub"), setup.path("release.pub")).unwrap();
     let (code, verified) = setup.verify(&["environment.yaml"]);
-    assert_eq!((code, crate::checks(&verified, "failed")), (1, vec!["signature".to_owned()]), "{verified}");
+    assert_eq!((code, super::checks(&verified, "failed")), (1, vec!["signature".to_owned()]), "{verified}");
     workspace.json(["image", "sign", "environment.yaml", "--key", "next"]);
     assert_eq!(setup.verify(&["environment.yaml"]).0, 0);
     // Both signatures are there, for whoever trusts either.

@@ -6,8 +6,8 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use super::{Setup, payload, program, signed_bytes};
 use crate::support::{Done, have, skip};
-use crate::{Setup, payload, program, signed_bytes};
 
 #[test]
 fn openssl_verifies_the_same_bytes() {
@@ -23,7 +23,7 @@ fn openssl_verifies_the_same_bytes() {
     let layout = setup.layout("image");
     let index = layout.index();
     let entries = index["manifests"].as_array().unwrap().iter();
-    let attestations: Vec<_> = entries.filter(|entry| entry["artifactType"] == crate::IN_TOTO).collect();
+    let attestations: Vec<_> = entries.filter(|entry| entry["artifactType"] == super::IN_TOTO).collect();
     assert_eq!(attestations.len(), 2);
     let mut verified = 0;
     for attestation in attestations {

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
+use super::{DSSE, IN_TOTO, LOCK, RECORD, Setup, checks, verify};
 use crate::support::{Workspace, have};
-use crate::{DSSE, IN_TOTO, LOCK, RECORD, Setup, checks, verify};
 
 #[test]
 fn signed_provenance_is_believed_here_and_in_a_layout_elsewhere() {
@@ -57,7 +57,7 @@ fn a_tampered_payload_lock_or_layer_is_refused_though_all_digests_fit() {
 
     let payload = setup.layout("payload");
     let mut envelope = payload.envelope();
-    let text = String::from_utf8(crate::payload(&envelope)).unwrap();
+    let text = String::from_utf8(super::payload(&envelope)).unwrap();
     let other = text.replace("tea-1.0-py3-none-any.whl", "tea-6.6-py3-none-any.whl");
     assert_ne!(other, text);
     envelope["payload"] = Value::String(BASE64_STANDARD.encode(other));
@@ -194,7 +194,7 @@ fn made_again_it_is_the_same_and_else_the_layer_is_named() {
     // Elsewhere, from what is attached to it.
     let Some(elsewhere) = Workspace::new() else { return };
     let good = setup.layout("good");
-    let place = |layout: &crate::Layout| format!("oci:{}:1", layout.0.display());
+    let place = |layout: &super::Layout| format!("oci:{}:1", layout.0.display());
     let key = setup.workspace.root().join("keys/release.pub");
     let (code, verified) = verify(&elsewhere, &[&place(&good), "--rebuild", "--key", key.to_str().unwrap()]);
     assert_eq!((code, checks(&verified, "failed").len()), (0, 0), "{verified}");
@@ -212,7 +212,7 @@ fn made_again_it_is_the_same_and_else_the_layer_is_named() {
 /// The envelope of a payload, signed by openssl with the workspace's key.
 fn signed_by_openssl(setup: &Setup, kind: &str, payload: &[u8]) -> Value {
     let mut envelope = serde_json::json!({ "payloadType": kind, "payload": BASE64_STANDARD.encode(payload) });
-    fs_err::write(setup.path("to-sign"), crate::signed_bytes(&envelope)).unwrap();
+    fs_err::write(setup.path("to-sign"), super::signed_bytes(&envelope)).unwrap();
     let key = setup.workspace.root().join("keys/release.key");
     let arguments = [
         "pkeyutl",
@@ -225,7 +225,7 @@ fn signed_by_openssl(setup: &Setup, kind: &str, payload: &[u8]) -> Value {
         "-inkey",
         key.to_str().unwrap(),
     ];
-    crate::program(&setup.workspace, "openssl", &arguments).ok();
+    super::program(&setup.workspace, "openssl", &arguments).ok();
     let signature = BASE64_STANDARD.encode(fs_err::read(setup.path("signature")).unwrap());
     envelope["signatures"] = serde_json::json!([{ "keyid": "", "sig": signature }]);
     envelope
@@ -238,7 +238,7 @@ fn what_a_trusted_key_signs_must_still_be_of_the_right_kind_and_fit_the_lock() {
     }
     let Some(setup) = Setup::signed() else { return };
     let layout = setup.layout("image");
-    let payload = crate::payload(&layout.envelope());
+    let payload = super::payload(&layout.envelope());
     let verified = |kind: &str, change: &dyn Fn(&mut Value)| {
         let mut statement: Value = serde_json::from_slice(&payload).unwrap();
         change(&mut statement);

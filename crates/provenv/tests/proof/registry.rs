@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
+use super::{IN_TOTO, RECORD, Setup, checks, program, verify};
 use crate::support::{Done, Workspace, eventually, have};
-use crate::{IN_TOTO, RECORD, Setup, checks, program, verify};
 
 /// Debian's docker-registry.
 struct Registry {

@@ -3,8 +3,8 @@
 use provenv_testing::pypi::{Index, Wheel};
 use serde_json::Value;
 
+use super::{Setup, payload};
 use crate::support::{Done, Workspace, serve};
-use crate::{Setup, payload};
 
 fn statement(workspace: &Workspace, image: &str) -> String {
     workspace.run(["image", "provenance", image]).ok().stdout

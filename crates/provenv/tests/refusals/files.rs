@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use super::support::{Done, Workspace, have, is_root};
 use super::{build, refusal, regex_escape};
+use crate::support::{Done, Workspace, have, is_root};
 
 // ---- files
 

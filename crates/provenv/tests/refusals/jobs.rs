@@ -1,7 +1,7 @@
 //! Jobs that are wrong.
 
-use super::support::Workspace;
 use super::{refusal, regex_escape};
+use crate::support::Workspace;
 
 #[test]
 fn a_job_is_wrong() {

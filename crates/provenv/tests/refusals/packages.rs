@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 use std::process::Command;
 
-use super::support::{Done, PYTHON, Workspace, definition, serve};
 use super::{build, index, refusal, regex_escape, with_packages};
+use crate::support::{Done, PYTHON, Workspace, definition, serve};
 
 #[test]
 fn packages_that_cannot_be_had_are_explained() {

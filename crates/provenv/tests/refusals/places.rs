@@ -1,7 +1,7 @@
 //! Names, destinations and workspaces that are not there or cannot be.
 
-use super::support::{Done, Workspace};
 use super::{refusal, regex_escape};
+use crate::support::{Done, Workspace};
 
 // ---- names
 

@@ -7,7 +7,7 @@ use provenv_testing::tls::Front;
 
 use super::client::Client;
 use super::server::Server;
-use super::support::{Workspace, eventually};
+use crate::support::{Workspace, eventually};
 
 /// `me`, whose password is `hunter2`, as `htpasswd -B` writes it.
 pub const USERS: &str = "me:$2b$05$abcdefghijklmnopqrstuuoXuKqgZXLiJqzfmMXDDhSFPIvxV7t8.\n";
@@ -236,7 +236,7 @@ fn what_cannot_be_served_is_said_with_a_way_out() {
     ] {
         let mut command = workspace.command();
         let done =
-            super::support::Done::from(command.args(["registry", "serve"]).args(arguments).output().unwrap());
+            crate::support::Done::from(command.args(["registry", "serve"]).args(arguments).output().unwrap());
         assert_eq!(done.code, code, "{arguments:?}: {}", done.stderr);
         for word in words {
             assert!(done.stderr.contains(word), "{arguments:?}: {}", done.stderr);
@@ -255,14 +255,14 @@ fn tls_is_spoken_where_a_certificate_is_given() {
     let authority = workspace.write("authority.pem", &pair.authority);
     let server = serve(&workspace, &["--tls-cert", "registry.pem", "--tls-key", "registry.key"]);
     assert!(server.url.starts_with("https://127.0.0.1:"), "{}", server.url);
-    if !super::support::have("curl") {
+    if !crate::support::have("curl") {
         return;
     }
     let curl = |arguments: &[&str]| {
         let url = format!("https://localhost:{}{PULL}", server.address.port());
         let mut command = std::process::Command::new("curl");
         command.args(["--silent", "--show-error", "--fail", "--noproxy", "*"]).args(arguments).arg(url);
-        super::support::Done::from(command.output().unwrap())
+        crate::support::Done::from(command.output().unwrap())
     };
     let pulled = curl(&["--cacert", authority.to_str().unwrap()]).ok();
     assert!(pulled.stdout.contains("schemaVersion"), "{}", pulled.stdout);

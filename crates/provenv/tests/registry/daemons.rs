@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::access::with_users;
 use super::peers::{peer, real_image};
 use super::server::{Server, served};
-use super::support::{Done, Workspace, have, is_root};
+use crate::support::{Done, Workspace, have, is_root};
 
 /// A daemon, which is told to stop when dropped.
 struct Daemon {

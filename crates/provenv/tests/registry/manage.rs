@@ -102,13 +102,13 @@ fn a_blob_that_no_manifest_came_for_goes_after_a_day() {
     client.image("tea", "1", "leaves");
     let stale = client.blob("tea", b"nobody came for it");
     // A day goes by for the collection: it takes its time from the clock.
-    if !super::support::have("faketime") {
+    if !crate::support::have("faketime") {
         return;
     }
     let mut command = std::process::Command::new("faketime");
     command.args(["+25 hours", env!("CARGO_BIN_EXE_provenv"), "store", "gc"]);
     command.env("PROVENV_WORKSPACE", workspace.root()).env("XDG_CONFIG_HOME", "/nonexistent");
-    let done: super::support::Done = command.output().unwrap().into();
+    let done: crate::support::Done = command.output().unwrap().into();
     done.ok();
     client.get(&format!("/v2/tea/blobs/{stale}")).fails(404, "BLOB_UNKNOWN");
     client.get("/v2/tea/manifests/1").is(200);

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::client::{IMAGE, descriptor, image, read, with_digest};
 use super::server::{Server, in_the_making, served};
-use super::support::{Workspace, command, eventually, is_root, skip};
+use crate::support::{Workspace, command, eventually, is_root, skip};
 
 /// The most memory that a process ever had, in MiB.
 fn peak(id: u32) -> u64 {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::client::{IMAGE, descriptor, image};
 use super::server::Server;
-use super::support::{Workspace, definition, serve};
+use crate::support::{Workspace, definition, serve};
 
 /// A workspace with `Tea:1` built, and `Tea:2` registered and not built.
 fn workspace() -> Option<(Workspace, provenv_testing::server::Server, String)> {

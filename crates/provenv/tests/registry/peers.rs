@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::access::with_users;
 use super::client::{Client, IMAGE};
 use super::server::{Server, served};
-use super::support::{Done, Workspace, definition, have, is_root, serve};
+use crate::support::{Done, Workspace, definition, have, is_root, serve};
 
 /// Runs a peer in the test's folder, with no credentials but those it is given.
 pub fn peer(workspace: &Workspace, program: &str, arguments: &[&str]) -> Done {

@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::client::Client;
-use super::support::{Workspace, command};
+use crate::support::{Workspace, command};
 
 /// A server that runs. It is told to stop when dropped.
 pub struct Server {

@@ -7,7 +7,7 @@ use provenv_definition::Digest;
 
 use super::client::{Client, IMAGE, image, read, with_digest};
 use super::server::{Server, blobs, in_the_making, served};
-use super::support::{Workspace, eventually};
+use crate::support::{Workspace, eventually};
 
 /// Several pieces of what is written at once.
 fn large() -> Vec<u8> {

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use provenv_definition::Digest;
 use serde_json::Value;
 
-use crate::client::Client;
-use crate::steps::{Kind, Outcome, Step};
+use super::steps::{Kind, Outcome, Step};
+use super::world::{World, name_of, package_of};
+use crate::registry::client::Client;
 use crate::support::Done;
-use crate::world::{World, name_of, package_of};
 
 /// Larger blobs are looked at only where they lie: they come from the base, and are the same all the time.
 const SMALL: u64 = 1 << 20;

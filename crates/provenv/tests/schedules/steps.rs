@@ -5,9 +5,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::client::Client;
+use super::world::{World, files, package_of};
+use crate::registry::client::Client;
 use crate::support::Done;
-use crate::world::{World, files, package_of};
 
 #[derive(Clone, Debug)]
 pub enum Kind {
@@ -116,7 +116,7 @@ impl Step {
             Kind::Scrub => command.args(["store", "scrub"]),
             Kind::Pull(repository) => {
                 let (client, repository) = (Client::new(host(world)), repository.clone());
-                return Running::Pull(std::thread::spawn(move || crate::checks::pull(&client, &repository)));
+                return Running::Pull(std::thread::spawn(move || super::checks::pull(&client, &repository)));
             }
         };
         Running::Process(start(command), self.kill)

@@ -7,8 +7,8 @@ use std::time::Duration;
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Server as Packages;
 
-use crate::server::Server;
-use crate::steps::{Kind, Outcome, Step};
+use super::steps::{Kind, Outcome, Step};
+use crate::registry::server::Server;
 use crate::support::{PYTHON, Workspace, definition, serve};
 
 /// The packages, by number.

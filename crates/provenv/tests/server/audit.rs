@@ -8,8 +8,8 @@ use provenv_ledger::{Hash, PublicKey, check_consistency, check_inclusion, open, 
 use provenv_testing::pypi::{Index, Wheel};
 use serde_json::{Value, json};
 
-use super::support::{Done, definition, serve, skip};
 use super::team::{DEFAULT, Team, post, problem, put};
+use crate::support::{Done, definition, serve, skip};
 
 /// What the entries say, oldest first: who, what, to what.
 fn said(entries: &Value) -> Vec<(String, String, String)> {
@@ -129,7 +129,7 @@ fn readers_see_their_workspace_and_can_check_all() {
     );
     assert!(verdict["size"].as_u64().unwrap() > 2, "{verdict}");
     let refused =
-        Done::from(super::support::command(folder.path()).args(["audit-log", "list"]).output().unwrap());
+        Done::from(crate::support::command(folder.path()).args(["audit-log", "list"]).output().unwrap());
     assert!(refused.code != 0 && refused.stderr.contains("has no audit log"), "{}", refused.stderr);
 }
 
@@ -311,7 +311,7 @@ fn whoever_changes_the_log_is_found_out() {
 
     // What was saved is checked without a server, and a file can be changed, too.
     let offline = |log: &str| -> Done {
-        let mut command = super::support::command(Path::new("/nonexistent"));
+        let mut command = crate::support::command(Path::new("/nonexistent"));
         command.current_dir(kept.folder.path()).args(["audit-log", "verify", "--key", "key", log]);
         command.output().unwrap().into()
     };

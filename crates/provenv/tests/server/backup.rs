@@ -7,9 +7,9 @@ use provenv_testing::pypi::{Index, Wheel};
 use serde_json::json;
 
 use super::builds::{ended, register};
-use super::support::postgres::Postgres;
-use super::support::{Done, command, definition, eventually, fill, have, serve, skip};
 use super::team::{DEFAULT, Team, post, put};
+use crate::support::postgres::Postgres;
+use crate::support::{Done, command, definition, eventually, fill, have, serve, skip};
 
 fn run(arguments: &[&Path]) -> Done {
     command(Path::new("/nonexistent")).arg("server").args(arguments).output().unwrap().into()

@@ -6,9 +6,9 @@ use nix::sys::signal::Signal;
 use provenv_testing::pypi::{Index, Wheel};
 use serde_json::{Value, json};
 
-use super::client::Client;
-use super::support::{definition, eventually, serve};
 use super::team::{DEFAULT, Team, post, problem};
+use crate::registry::client::Client;
+use crate::support::{definition, eventually, serve};
 
 /// Registers `tea`, whose packages are at `index`; the path of its version.
 pub fn register(client: &Client, text: &str) -> String {
@@ -57,7 +57,7 @@ fn a_build_is_one_job_however_many_ask() {
     assert!(image["packages"].as_array().unwrap().iter().any(|package| package["name"] == "tea"));
     // The folder is a workspace as any, where its catalogue is in it.
     if std::env::var_os("PROVENV_TEST_CATALOGUE").is_none() {
-        let builds = super::support::command(&team.root.join("workspaces/default"))
+        let builds = crate::support::command(&team.root.join("workspaces/default"))
             .args(["-o", "json", "builds", "list"])
             .output()
             .unwrap();

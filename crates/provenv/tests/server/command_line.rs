@@ -7,8 +7,8 @@ use std::process::Stdio;
 use provenv_definition::Digest;
 use provenv_testing::pypi::{Index, Wheel};
 
-use super::support::{Done, command, definition, serve};
 use super::team::Team;
+use crate::support::{Done, command, definition, serve};
 
 #[test]
 fn a_workspace_on_a_server_is_used_as_one_in_a_folder() {

@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 use provenv_testing::pypi::{Index, Wheel};
 use serde_json::{Value, json};
 
-use super::support::{Done, Workspace, command, definition, serve};
 use super::team::{Team, post, problem, put};
+use crate::support::{Done, Workspace, command, definition, serve};
 
 #[test]
 fn a_copy_is_the_same_and_costs_no_bytes() {

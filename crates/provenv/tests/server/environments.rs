@@ -4,8 +4,8 @@ use provenv_definition::Digest;
 use provenv_testing::pypi::{Index, Wheel};
 use serde_json::json;
 
-use super::support::{definition, serve};
 use super::team::{DEFAULT, Team, post, problem};
+use crate::support::{definition, serve};
 
 #[test]
 fn a_version_is_registered_once_and_shown_with_its_lock() {

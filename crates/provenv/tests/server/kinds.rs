@@ -6,10 +6,10 @@ use provenv_testing::server::{FileTree, Server};
 use serde_json::Value;
 
 use super::builds::{ended, register};
-use super::support::registry::shell;
-use super::support::{fill, have};
 use super::team::{DEFAULT, Team};
 use super::workers::Worker;
+use crate::support::registry::shell;
+use crate::support::{fill, have};
 
 /// A server that builds nothing, and a worker.
 struct Place {

@@ -8,9 +8,9 @@ use provenv_testing::pypi::{Index, Wheel};
 use serde_json::json;
 
 use super::builds::register;
-use super::client::Client;
-use super::support::{definition, eventually, fill, serve};
 use super::team::{DEFAULT, Team, post, problem};
+use crate::registry::client::Client;
+use crate::support::{definition, eventually, fill, serve};
 
 /// A server with these limits.
 pub fn limited(folder: &Path, limits: &str) -> Team {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::support::{Done, skip};
+use crate::support::{Done, skip};
 
 #[test]
 fn made_up_requests_are_answered_as_the_description_says() {

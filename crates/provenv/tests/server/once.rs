@@ -6,10 +6,10 @@ use nix::sys::signal::Signal;
 use provenv_testing::pypi::{Index, Wheel};
 use serde_json::{Value, json};
 
-use super::client::Client;
-use super::support::postgres::Postgres;
-use super::support::{Done, command, definition, fill, serve, skip};
 use super::team::{DEFAULT, Team, post, put};
+use crate::registry::client::Client;
+use crate::support::postgres::Postgres;
+use crate::support::{Done, command, definition, fill, serve, skip};
 
 /// Who registered or copied what, of how many entries: all of one workspace.
 fn told(owner: &Client, workspace: &str) -> BTreeMap<String, Vec<(String, String)>> {

@@ -7,8 +7,8 @@ use std::process::Command;
 use provenv_testing::pypi::{Index, Wheel};
 use serde_json::{Value, json};
 
-use super::support::{Done, Workspace, definition, serve};
 use super::team::Team;
+use crate::support::{Done, Workspace, definition, serve};
 
 /// What differs between two workspaces in which the same was done: times, users, what has a time in it, and where things are.
 const OWN: &[&str] = &[

@@ -2,8 +2,8 @@
 
 use std::process::{Command, Stdio};
 
-use super::support::Done;
 use super::team::Team;
+use crate::support::Done;
 
 fn run(mut command: Command, arguments: &[&str], input: &str) -> Done {
     let mut child = command
@@ -89,7 +89,7 @@ fn an_owner_lets_people_in_and_out() {
     own(&owner, &["member", "remove", "ann"]).ok();
     assert_eq!(own(&ann, &["env", "list"]).code, 1);
     // In a folder there is nobody to let in.
-    let here = super::support::command(&folder.path().join("own"));
+    let here = crate::support::command(&folder.path().join("own"));
     let refused = run(here, &["member", "list"], "");
     assert!(refused.stderr.contains("name a server with --workspace"), "{}", refused.stderr);
     assert!(!folder.path().join("own").exists(), "a folder was made");

@@ -7,10 +7,10 @@ use provenv_testing::pypi::{Index, Wheel};
 use serde_json::json;
 
 use super::builds::register;
-use super::client::{Answer, Client};
-use super::support::postgres::Postgres;
-use super::support::{definition, fill, serve};
 use super::team::{DEFAULT, Team, post, problem, put};
+use crate::registry::client::{Answer, Client};
+use crate::support::postgres::Postgres;
+use crate::support::{definition, fill, serve};
 
 /// A team with a version, its job and a run; in PostgreSQL where that is given.
 fn team(folder: &Path, postgres: Option<&Postgres>) -> Option<(Team, String)> {

@@ -3,8 +3,8 @@
 use provenv_testing::pypi::{Index, Wheel};
 use serde_json::json;
 
-use super::support::{PYTHON, definition, serve};
 use super::team::{DEFAULT, Team, post, problem};
+use crate::support::{PYTHON, definition, serve};
 
 #[test]
 fn a_plan_says_what_would_be_fetched_and_registers_nothing() {

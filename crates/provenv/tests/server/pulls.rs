@@ -7,9 +7,9 @@ use provenv_testing::pypi::{Index, Wheel};
 use serde_json::{Value, json};
 
 use super::builds::register;
-use super::support::{Done, definition, eventually, fill, have, serve};
 use super::team::{DEFAULT, Team, post};
 use super::workers::Worker;
+use crate::support::{Done, definition, eventually, fill, have, serve};
 
 /// A server that builds nothing itself, with the base in its store.
 fn start(folder: &Path, wait: &str) -> Option<Team> {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::client::Client;
 use super::limits::limited;
 use super::team::{DEFAULT, Team, post, problem, put};
+use crate::registry::client::Client;
 
 /// Every operation: method, path with names in its places, and who may call it.
 fn operations(description: &Value) -> Vec<(String, String, String)> {

@@ -3,8 +3,8 @@
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::support::{Done, command};
 use super::team::{DEFAULT, Team, problem};
+use crate::support::{Done, command};
 
 #[test]
 fn it_says_how_it_is() {

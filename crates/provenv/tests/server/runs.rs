@@ -5,9 +5,9 @@ use provenv_testing::pypi::{Index, Wheel};
 use serde_json::{Value, json};
 
 use super::builds::register;
-use super::client::{Answer, Client};
-use super::support::{definition, serve};
 use super::team::{DEFAULT, Team, post, problem};
+use crate::registry::client::{Answer, Client};
+use crate::support::{definition, serve};
 
 fn tell(client: &Client, id: &str, now: &Value) -> Answer {
     let path = format!("{DEFAULT}/runs/{id}");

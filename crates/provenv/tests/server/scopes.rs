@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::client::Client;
 use super::team::{DEFAULT, Team, post, problem, put};
+use crate::registry::client::Client;
 
 #[test]
 fn a_token_may_be_for_less_than_its_user() {

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::audit::python;
 use super::builds::{ended, register};
-use super::client::Client;
-use super::support::registry::{Image, Registry};
-use super::support::{Done, definition, have, serve, skip};
 use super::team::{DEFAULT, Team, post, problem, put};
+use crate::registry::client::Client;
+use crate::support::registry::{Image, Registry};
+use crate::support::{Done, definition, have, serve, skip};
 
 const SECRET: &str = "hunter2-never-shown";
 
@@ -25,7 +25,7 @@ fn is_in_files(root: &std::path::Path, text: &str) -> bool {
     )
 }
 
-fn set(client: &Client, name: &str, host: &str) -> super::client::Answer {
+fn set(client: &Client, name: &str, host: &str) -> crate::registry::client::Answer {
     let body = json!({ "host": host, "username": "ann", "password": SECRET });
     put(client, &format!("{DEFAULT}/secrets/{name}"), &body)
 }

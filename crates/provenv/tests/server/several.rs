@@ -7,10 +7,10 @@ use provenv_testing::pypi::{Index, Wheel};
 use serde_json::json;
 
 use super::builds::{ended, register};
-use super::client::{Answer, Client};
-use super::support::postgres::Postgres;
-use super::support::{Done, definition, fill, serve};
 use super::team::{DEFAULT, Team, post, problem, put, server};
+use crate::registry::client::{Answer, Client};
+use crate::support::postgres::Postgres;
+use crate::support::{Done, definition, fill, serve};
 
 #[test]
 fn what_one_server_knows_all_know() {

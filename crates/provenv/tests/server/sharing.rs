@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 use provenv_testing::pypi::{Index, Wheel};
 use serde_json::{Value, json};
 
-use super::support::{Done, definition, eventually, serve};
 use super::team::{DEFAULT, Team, post, problem, put};
+use crate::support::{Done, definition, eventually, serve};
 
 const VISION: &str = "/api/v1/workspaces/vision";
 
@@ -196,7 +196,7 @@ fn a_share_that_a_crash_left_half_done_is_finished() {
     if std::env::var_os("PROVENV_TEST_CATALOGUE").is_none() {
         let text = definition(&index, "tea", &["tea"]) + "environment_variables: {CUP: '2'}\n";
         fs_err::write(folder.path().join("environment.yaml"), text).unwrap();
-        let done = super::support::command(&team.root.join("workspaces/default"))
+        let done = crate::support::command(&team.root.join("workspaces/default"))
             .current_dir(folder.path())
             .args(["env", "register", "environment.yaml"])
             .output()

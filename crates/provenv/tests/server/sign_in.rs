@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::client::{Answer, Client};
-use super::support::{Done, command, skip};
 use super::team::{DEFAULT, Team, post, problem, put};
+use crate::registry::client::{Answer, Client};
+use crate::support::{Done, command, skip};
 
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_mins(1);

@@ -9,9 +9,9 @@ use provenv_testing::pypi::{Index, Wheel};
 use serde_json::{Value, json};
 
 use super::builds::{ended, register};
-use super::client::{Answer, read, with_digest};
-use super::support::{definition, eventually, serve};
 use super::team::{DEFAULT, Team};
+use crate::registry::client::{Answer, read, with_digest};
+use crate::support::{definition, eventually, serve};
 
 /// How many register at once: more than are resolved at once, so that some wait for their turn.
 const MANY: usize = 6;

@@ -8,8 +8,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use super::client::{Answer, Client};
-use super::support::{command, fill};
+use crate::registry::client::{Answer, Client};
+use crate::support::{command, fill};
 
 /// Where the API's workspaces are.
 pub const DEFAULT: &str = "/api/v1/workspaces/default";

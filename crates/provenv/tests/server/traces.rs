@@ -14,9 +14,9 @@ use opentelemetry_proto::tonic::trace::v1::{Span, status};
 use prost::Message as _;
 use provenv_testing::pypi::{Index, Wheel};
 
-use super::support::{Done, definition, eventually, serve};
 use super::team::{DEFAULT, Team};
 use super::workers::Worker;
+use crate::support::{Done, definition, eventually, serve};
 
 /// What a collector may ask for.
 const PASS: &str = "Bearer of-the-collector";
@@ -239,7 +239,7 @@ fn the_settings_may_name_the_collector_and_variables_put_it_aside() {
     let text = format!("[telemetry]\nendpoint = \"{}\"\nservice_name = \"laptop\"\n", collector.url);
     fs_err::write(&settings, text).unwrap();
     let list = |variables: &[(&str, &str)]| {
-        let mut command = super::support::command(&folder.path().join("workspace"));
+        let mut command = crate::support::command(&folder.path().join("workspace"));
         command.env("PROVENV_CONFIG", &settings).envs(collector.variables().into_iter().skip(1));
         run(command.envs(variables.iter().copied()).args(["env", "list"])).ok()
     };

@@ -4,8 +4,8 @@ use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Fault;
 use serde_json::{Value, json};
 
-use super::support::{Done, definition, serve};
 use super::team::{DEFAULT, Team, post, problem};
+use crate::support::{Done, definition, serve};
 
 #[test]
 fn a_version_of_a_server_is_moved_as_one_of_a_folder() {

@@ -10,8 +10,8 @@ use provenv_testing::pypi::{Index, Wheel};
 use serde_json::Value;
 
 use super::builds::{ended, register};
-use super::support::{Done, definition, eventually, serve};
 use super::team::{DEFAULT, Team, server};
+use crate::support::{Done, definition, eventually, serve};
 
 /// A worker that has begun. It is killed when dropped.
 pub struct Worker(Child);

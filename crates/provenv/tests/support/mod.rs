@@ -1,5 +1,4 @@
 //! What tests of the front door share: the binary, workspaces that begin with a base, a local package index.
-#![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod docker;
 pub mod postgres;

@@ -1,7 +1,5 @@
 //! What the tests of the store share: children that run one function of the same test binary.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
-
 use std::path::Path;
 use std::process::{Command, Stdio};
 

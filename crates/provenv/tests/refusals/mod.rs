@@ -1,11 +1,9 @@
 //! What is refused, in the words that a user reads: what was being done, why it failed, where, and what to do next.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 use provenv_testing::pypi::{Index, Sdist, Wheel};
 use provenv_testing::server::Server;
-use support::{Done, Workspace, definition};
+
+use crate::support::{Done, Workspace, definition};
 
 macro_rules! assert_refusal {
     ($workspace:expr, $done:expr, @$snapshot:literal) => {

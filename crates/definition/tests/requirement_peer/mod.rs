@@ -2,8 +2,6 @@
 //! refused, but for what the tables beside the tests explain.
 
 mod packaging;
-#[path = "../peers/mod.rs"]
-mod peers;
 mod uv;
 
 use std::path::Path;

@@ -10,16 +10,6 @@
 //!
 //! A seed gives the same steps again; the moments at which processes meet are the machine's.
 
-#[path = "../support/mod.rs"]
-mod support;
-
-#[path = "../registry/client.rs"]
-#[allow(dead_code, reason = "the tests of the registry use all of it")]
-mod client;
-#[path = "../registry/server.rs"]
-#[allow(dead_code, reason = "the tests of the registry use all of it")]
-mod server;
-
 mod checks;
 mod steps;
 mod world;

@@ -1,9 +1,6 @@
 //! What images are like: `build --compression`, `--layers`, `--epoch`, the settings for them, and what skopeo, umoci, podman and
 //! buildah make of the result. eStargz layers are read by a reader written from the format's specification.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod epochs;
 mod estargz;
 mod layers;
@@ -15,7 +12,8 @@ use std::process::Command;
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Server;
 use serde_json::Value;
-use support::{Done, Workspace, definition, serve};
+
+use crate::support::{Done, Workspace, definition, serve};
 
 /// A workspace with a definition of two wheels: a library that is some gzip members of its own, and one of small files.
 struct Setup {

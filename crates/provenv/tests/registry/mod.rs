@@ -3,11 +3,8 @@
 //!
 //! A peer that is not installed is skipped, and the test says so; `PROVENV_TEST_PEERS=required` makes that a failure.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod access;
-mod client;
+pub mod client;
 mod daemons;
 mod discovery;
 mod manage;
@@ -16,5 +13,5 @@ mod own;
 mod peers;
 mod pull;
 mod push;
-mod server;
+pub mod server;
 mod uploads;

@@ -1,9 +1,6 @@
 //! Dockerfiles: run by a real buildah and by a real BuildKit on images of a registry, their results pinned, packages on top of
 //! them.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod buildkit;
 mod contexts;
 mod engine;
@@ -16,8 +13,9 @@ use engine::{Engine, by_each};
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::{FileTree, Server};
 use serde_json::Value;
-use support::registry::{Image, Registry, shell};
-use support::{Workspace, serve};
+
+use crate::support::registry::{Image, Registry, shell};
+use crate::support::{Workspace, serve};
 
 by_each!(
     a_dockerfile_is_run_once_and_what_it_made_is_pinned,

@@ -1,9 +1,6 @@
 //! Keys, provenance, signatures, and `image verify`, with openssl, securesystemslib, in-toto's own reader, skopeo and a real
 //! registry as peers.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod bundle;
 mod hostile;
 mod keys;
@@ -20,7 +17,8 @@ use base64::prelude::BASE64_STANDARD;
 use provenv_testing::pypi::{Index, Wheel};
 use provenv_testing::server::Server;
 use serde_json::Value;
-use support::{Done, Workspace, definition, serve};
+
+use crate::support::{Done, Workspace, definition, serve};
 
 /// A workspace with an image of one wheel.
 struct Setup {

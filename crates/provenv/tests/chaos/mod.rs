@@ -9,15 +9,6 @@
 //! | `PROVENV_CHAOS_DEFINITIONS` | of how many definitions, 10 by default; `make chaos` has 50 |
 //! | `PROVENV_CHAOS_KILLS` | how many are killed at the most, 6 by default; `make chaos` has 60 |
 
-#[path = "../registry/client.rs"]
-#[allow(dead_code, reason = "the registry's tests use the rest")]
-mod client;
-#[path = "../support/mod.rs"]
-mod support;
-#[path = "../server/team.rs"]
-#[allow(dead_code, reason = "the server's tests use the rest")]
-mod team;
-
 mod clients;
 mod ledger;
 mod world;

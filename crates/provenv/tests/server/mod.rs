@@ -1,11 +1,5 @@
 //! `provenv serve`: the real binary, in the eyes of clients.
 
-#[path = "../registry/client.rs"]
-#[allow(dead_code, reason = "the registry's tests use the rest")]
-mod client;
-#[path = "../support/mod.rs"]
-mod support;
-
 mod audit;
 mod backup;
 mod builds;
@@ -31,7 +25,7 @@ mod several;
 mod sharing;
 mod sign_in;
 mod stopping;
-mod team;
+pub mod team;
 mod traces;
 mod upgrades;
 mod workers;

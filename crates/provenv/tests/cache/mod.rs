@@ -1,15 +1,6 @@
 //! Registries as the image cache of a team, and pushes to them: two workspaces with a real registry between them, our own and
 //! Debian's, and a wire that the tests listen to and cut.
 
-#[path = "../registry/client.rs"]
-#[allow(dead_code, reason = "these tests use a part")]
-mod client;
-#[path = "../registry/server.rs"]
-#[allow(dead_code, reason = "these tests use a part")]
-mod server;
-#[path = "../support/mod.rs"]
-mod support;
-
 mod doubts;
 mod found;
 mod platforms;
@@ -25,9 +16,9 @@ use provenv_testing::server::Server as Packages;
 use provenv_testing::tap::Tap;
 use serde_json::Value;
 
-use server::Server;
-use support::registry::Registry;
-use support::{Done, Workspace, definition, serve};
+use crate::registry::server::Server;
+use crate::support::registry::Registry;
+use crate::support::{Done, Workspace, definition, serve};
 
 /// A registry with a wire before it.
 struct Shared {
@@ -40,7 +31,7 @@ struct Shared {
 impl Shared {
     /// `provenv registry serve`.
     fn own() -> Self {
-        let (workspace, server) = server::served();
+        let (workspace, server) = crate::registry::server::served();
         Self { tap: Tap::to(server.address), own: Some((workspace, server)), _peer: None }
     }
 

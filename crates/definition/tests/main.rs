@@ -1,0 +1,36 @@
+//! Tests of the front door: what is read, checked, written, and what its digest is.
+
+mod azure;
+mod azure_peer;
+mod capture;
+mod checks;
+mod conda;
+mod conda_corpus;
+mod conda_prefix;
+mod conda_spec;
+mod corpus;
+mod corpus_summary;
+mod digest;
+mod digest_properties;
+mod digest_spec;
+mod dockerfile;
+mod docs;
+mod folders;
+mod generated;
+mod limits;
+mod lint;
+mod lint_corpus;
+mod locks;
+mod mlflow;
+mod native;
+mod own_samples;
+mod peers;
+mod python_projects;
+mod regressions;
+mod requirement_peer;
+mod requirements;
+mod robustness;
+mod support;
+mod write;
+mod write_locks;
+mod write_peers;

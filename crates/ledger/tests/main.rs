@@ -1,0 +1,4 @@
+//! The ledger, by vectors and by properties.
+
+mod properties;
+mod vectors;

@@ -1,0 +1,5 @@
+//! Images to and from registries, real ones and such as misbehave.
+
+mod common;
+mod pull;
+mod push;
