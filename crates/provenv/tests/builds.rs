@@ -69,6 +69,14 @@ fn every_build_is_on_record_with_its_log() {
     let shown = workspace.run(["builds", "show", failed["id"].as_str().unwrap()]).ok().stdout;
     assert!(shown.contains("failed") && shown.contains("404"), "{shown}");
 
+    // What has ended is not stopped, and nobody is told that it was.
+    for (build, how) in [(&builds[0]["id"], "succeeded"), (&lost["id"], "lost"), (&failed["id"], "failed")] {
+        let late = workspace.run(["builds", "cancel", build.as_str().unwrap()]);
+        assert_eq!(late.code, 1, "{}", late.stderr);
+        let said = format!("it ended before ({how})");
+        assert!(late.stderr.contains(&said) && late.stderr.contains("builds show"), "{}", late.stderr);
+    }
+
     let unknown = workspace.run(["builds", "logs", "build-1"]);
     assert_eq!(unknown.code, 1);
     assert!(

@@ -42,7 +42,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
@@ -264,15 +264,15 @@ fn app(server: &Arc<Server>, is_secure: bool) -> Router {
         .route_layer(from_fn(plain::only))
         .layer(DefaultBodyLimit::max(server.body()))
         .layer(CompressionLayer::new())
-        .method_not_allowed_fallback(not_allowed)
-        .fallback(nothing);
+        .method_not_allowed_fallback(not_allowed);
     // Not compressed: layers are, and their digests are of the bytes as they stand.
     let registry = Router::new()
         .route("/v2", any(registry::answer))
         .route("/v2/", any(registry::answer))
         .route("/v2/{*rest}", any(registry::answer))
         .layer(DefaultBodyLimit::disable());
-    let page = page::routes(server, api.clone().with_state(Arc::clone(server)), is_secure);
+    let asked = api.clone().fallback(page::nothing).with_state(Arc::clone(server));
+    let page = page::routes(server, asked, is_secure);
     api.merge(registry)
         .with_state::<()>(Arc::clone(server))
         .merge(page)
@@ -283,15 +283,6 @@ fn app(server: &Arc<Server>, is_secure: bool) -> Router {
         .layer(from_fn(plain::only))
         .layer(from_fn_with_state(Arc::clone(server), limits::around))
         .layer(from_fn_with_state(Arc::clone(server), observe))
-}
-
-async fn nothing(uri: Uri, headers: HeaderMap) -> Response {
-    if page::is_browser(&headers) {
-        return page::nothing_at(uri.path());
-    }
-    Problem::missing("no-such-path", format!("there is nothing at {}", uri.path()))
-        .hint("GET /openapi.json describes what there is")
-        .into_response()
 }
 
 async fn not_allowed(method: Method, uri: Uri) -> Box<Problem> {

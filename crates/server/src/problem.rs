@@ -4,9 +4,9 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use nix::errno::Errno;
-use provenv_definition::Diagnostic;
-use provenv_workspace::{CatalogueError, Error, causes};
-use serde::Serialize;
+use provenv_definition::{Diagnostic, Place};
+use provenv_workspace::{CatalogueError, Error, Part, causes};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::database::DatabaseError;
@@ -46,12 +46,47 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Object>)]
     pub remarks: Vec<Diagnostic>,
+    /// The parts of the definition that it is about, such as `{"requirement": 2}`: positions from 0 in `pip.requirements`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<serde_json::Value>)]
+    pub concerns: Vec<Part>,
+    /// Where these stand in the text that was sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<TextPlace>,
+    /// The name that may have been meant, where nothing has the one that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<String>,
     /// After how many seconds to ask again.
     #[serde(skip)]
     retry_after: Option<u64>,
     /// What whoever has the server is told, and clients are not.
     #[serde(skip)]
     fault: Option<String>,
+}
+
+/// A place in a text that was sent.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TextPlace {
+    /// The name that the text was sent with.
+    #[schema(example = "requirements.txt")]
+    pub file: String,
+    /// The line, from 1.
+    #[schema(example = 2)]
+    pub line: usize,
+    /// The column in characters, from 1.
+    #[schema(example = 1)]
+    pub column: usize,
+    /// The line's text, secrets masked.
+    #[schema(example = "scikit-learn==99")]
+    pub text: Option<String>,
+}
+
+impl From<&Place> for TextPlace {
+    fn from(place: &Place) -> Self {
+        // The folder that it was read in was made for it.
+        let file = place.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Self { file, line: place.span.line, column: place.span.column, text: place.line_text.clone() }
+    }
 }
 
 pub(crate) type Result<T, E = Box<Problem>> = std::result::Result<T, E>;
@@ -68,6 +103,9 @@ impl Problem {
             causes: Vec::new(),
             hint: None,
             remarks: Vec::new(),
+            concerns: Vec::new(),
+            places: Vec::new(),
+            nearest: None,
             retry_after: None,
             fault: None,
         })
@@ -197,8 +235,14 @@ impl From<Error> for Box<Problem> {
         let mut problem = Problem::new(status, code, error.to_string());
         problem.causes = causes(&error);
         problem.hint = hint;
-        if let Error::Definition(remarks) = error {
-            problem.remarks = remarks;
+        match error {
+            Error::Definition(remarks) => problem.remarks = remarks,
+            Error::Located { parts, places, .. } => {
+                problem.concerns = parts;
+                problem.places = places.iter().map(TextPlace::from).collect();
+            }
+            Error::NoEnvironment(_, nearest) => problem.nearest = nearest,
+            _ => {}
         }
         problem
     }
@@ -229,7 +273,9 @@ fn kind(error: &Error) -> Option<(StatusCode, &'static str)> {
         Error::Catalogue(CatalogueError::NameTaken { .. }) => (StatusCode::CONFLICT, "name-taken"),
         Error::NoLabel { .. } => (StatusCode::NOT_FOUND, "label-not-found"),
         Error::AllArchived(_) => (StatusCode::NOT_FOUND, "all-archived"),
-        Error::NoEnvironment(_) | Error::NoCurated { .. } => (StatusCode::NOT_FOUND, "environment-not-found"),
+        Error::NoEnvironment(..) | Error::NoCurated { .. } => {
+            (StatusCode::NOT_FOUND, "environment-not-found")
+        }
         Error::NoVersion { .. } => (StatusCode::NOT_FOUND, "version-not-found"),
         Error::StillNeeded { .. } => (StatusCode::CONFLICT, "still-needed"),
         Error::NoRun(_) => (StatusCode::NOT_FOUND, "run-not-found"),

@@ -139,3 +139,20 @@ pub(crate) async fn sweep(server: Arc<Server>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Sources;
+
+    #[test]
+    fn what_was_added_outlives_what_was_read_before() {
+        let sources = Sources::default();
+        sources.add("default");
+        // Read before it was added, and told after.
+        sources.replace(&[]);
+        assert!(sources.has("default"));
+        // What is read from then on says whether it still is so.
+        sources.replace(&[]);
+        assert!(!sources.has("default"));
+    }
+}

@@ -556,7 +556,7 @@ impl Workspace {
             return Err(missing());
         } else {
             let given = self.given(reference, folder).await.map_err(|error| match error {
-                Error::NoEnvironment(_) if digits_of(reference).is_some() => missing(),
+                Error::NoEnvironment(..) if digits_of(reference).is_some() => missing(),
                 error => error,
             })?;
             let lock = if let Some(row) = &given.row {

@@ -160,7 +160,9 @@ impl Workspace {
                     Err(error) => {
                         let Some(path) = Reference::folder(reference, folder) else {
                             return Err(match error {
-                                Error::NoEnvironment(_) => Error::NoEnvironment(reference.to_owned()),
+                                Error::NoEnvironment(_, nearest) => {
+                                    Error::NoEnvironment(reference.to_owned(), nearest)
+                                }
                                 error => error,
                             });
                         };
@@ -189,7 +191,7 @@ impl Workspace {
     /// A registered version, and nothing else that may have its name.
     pub(crate) async fn given_version(&self, name: &str, version: &str) -> Result<Given> {
         let row = self.catalogue.environment(name, Some(version)).await?;
-        let row = row.ok_or_else(|| Error::NoEnvironment(format!("{name}:{version}")))?;
+        let row = row.ok_or_else(|| Error::NoEnvironment(format!("{name}:{version}"), None))?;
         Ok(Given {
             environment: row.environment.clone(),
             row: Some(row),
@@ -224,7 +226,7 @@ impl Workspace {
         };
         let how = format!("provenv upgrade {}", row.name);
         self.note_changed_folders(&given.environment.definition, &row.lock, &how)?;
-        let missing = || Error::NoEnvironment(format!("{}:{}", row.name, row.version));
+        let missing = || Error::NoEnvironment(format!("{}:{}", row.name, row.version), None);
         Ok(Locked {
             definition: row.definition,
             receipt_digest: row.receipt,

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use provenv_definition::{Diagnostic, Digest, Format, Place, Platform};
 
-use crate::catalogue::{CatalogueError, postgres_code};
+use crate::catalogue::{BuildStatus, CatalogueError, postgres_code};
 use crate::config::ConfigError;
 use crate::dockerfile::DockerfileError;
+use crate::places::Part;
 
 /// An error of a use case.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +33,9 @@ pub enum Error {
     /// What is wrong, and where in the user's file it comes from.
     #[error("{error}")]
     Located {
-        /// The places, if it is about any.
+        /// The parts of the definition that it is about, if it is about any.
+        parts: Vec<Part>,
+        /// Where they stand in the user's file.
         places: Vec<Place>,
         /// What else is to be said of the file: it may be why.
         warnings: Vec<Diagnostic>,
@@ -206,9 +209,9 @@ pub enum Error {
     /// A definition that nobody has locked here.
     #[error("`{0}` was never locked in this workspace")]
     NoReceipt(String),
-    /// No such environment.
+    /// No such environment; and the name that may be meant.
     #[error("there is no environment `{0}` in this workspace")]
-    NoEnvironment(String),
+    NoEnvironment(String, Option<String>),
     /// No such curated environment.
     #[error("there is no curated environment `{name}`")]
     NoCurated {
@@ -287,6 +290,14 @@ pub enum Error {
     /// No such build.
     #[error("there is no build `{0}` in this workspace")]
     NoBuild(String),
+    /// A build that was to be stopped.
+    #[error("the build `{id}` is not stopped: it ended before ({status})")]
+    BuildEnded {
+        /// It.
+        id: String,
+        /// How it ended.
+        status: BuildStatus,
+    },
     /// No such image.
     #[error("there is no image `{0}` in this workspace")]
     NoImage(String),
@@ -380,8 +391,10 @@ impl Error {
 
     /// Whether the same may go well another time: a server that did not answer, a connection that broke.
     pub fn is_transient(&self) -> bool {
-        if let Self::Fetch(error) = self {
-            return error.is_transient();
+        match self {
+            Self::Fetch(error) => return error.is_transient(),
+            Self::Located { error, .. } | Self::OnPlatform { error, .. } => return error.is_transient(),
+            _ => {}
         }
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
@@ -453,12 +466,12 @@ impl Error {
             Self::Bundle(error) => error.hint(),
             Self::Policy(_) => Some("docs/how-to/sign-and-verify.md says what a policy may hold".into()),
             Self::Catalogue(error) => catalogue_hint(error),
-            Self::NoEnvironment(_) => {
-                Some("`provenv env list` shows what is registered; a file is given as a path, e.g. ./environment.yaml".into())
-            }
+            Self::NoEnvironment(_, nearest) => Some(
+                meant(nearest.as_deref())
+                    + "`provenv env list` shows what is registered; a file is given as a path, e.g. ./environment.yaml",
+            ),
             Self::NoCurated { nearest, .. } => {
-                let meant = nearest.as_ref().map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
-                Some(meant + "`provenv env list --curated` shows them")
+                Some(meant(nearest.as_deref()) + "`provenv env list --curated` shows them")
             }
             Self::InvalidLock { .. } => {
                 Some("`provenv lock` writes it anew; docs/reference/lock.md says what is checked".into())
@@ -502,6 +515,7 @@ impl Error {
                 "give a run's identifier, NAME:VERSION, or a digest in full: `sha256:` and 64 digits".into(),
             ),
             Self::NoBuild(_) => Some("`provenv builds list` shows the builds".into()),
+            Self::BuildEnded { id, .. } => Some(format!("`provenv builds show {id}` says what came of it")),
             Self::NoImage(_) => Some("`provenv image list` shows the images".into()),
             Self::NoAudit(reference) => Some(format!("`provenv image audit {reference}` does")),
             Self::Audit(error) => error.hint().map(str::to_owned),
@@ -521,6 +535,11 @@ impl Error {
             | Self::Task(_) => None,
         }
     }
+}
+
+/// Asks whether another name was meant, for the beginning of a hint.
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default()
 }
 
 fn catalogue_hint(error: &CatalogueError) -> Option<String> {

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use provenv_definition::{
-    Base, CondaChannel, ContextLocation, Diagnostic, Digest, Environment, Origins, Platform, ReadEnvironment,
-    SafeUrl,
+    Base, CondaChannel, ContextLocation, Diagnostic, Digest, Environment, Format, Origins, Platform,
+    ReadEnvironment, SafeUrl,
 };
 
 use crate::catalogue::Resolved;
@@ -29,6 +29,10 @@ pub struct SentEnvironment {
     pub lock: Option<String>,
     /// The version that it is made from, `name:version`.
     pub from: Option<String>,
+    /// Where its parts stand in the text that it was read from, if it was.
+    pub origins: Origins,
+    /// The format of that.
+    pub format: Option<Format>,
 }
 
 /// The signals that end a server. From the moment it is made they end nothing else: builds leave them alone.
@@ -56,7 +60,7 @@ impl Workspace {
 
     /// The same with what may come along.
     pub async fn register_sent_with(&self, sent: &SentEnvironment, who: &str) -> Result<Registered> {
-        let SentEnvironment { environment, lock, .. } = sent;
+        let SentEnvironment { environment, lock, origins, format, .. } = sent;
         let from = self.admitted(sent).await?;
         let options = RegisterOptions {
             who: Some(who),
@@ -64,7 +68,8 @@ impl Workspace {
             from,
             ..RegisterOptions::default()
         };
-        self.register_with(environment, &Origins::default(), None, &options).await
+        let registered = self.register_with(environment, origins, None, &options).await;
+        registered.map_err(|error| error.located(&environment.definition, origins, *format))
     }
 
     /// The same of what was locked here before, which takes no longer than writing it down; `None` where it is to be locked first.
@@ -74,7 +79,7 @@ impl Workspace {
             return Ok(None);
         }
         let from = self.admitted(sent).await?;
-        let name = checked(environment, &Origins::default())?;
+        let name = checked(environment, &sent.origins)?;
         let options = RegisterOptions { who: Some(who), from, ..RegisterOptions::default() };
         self.enter_known(name, environment, &options).await
     }
@@ -132,11 +137,11 @@ impl Workspace {
         match found {
             Ok(row) => self.details(row).await,
             // Those that are shipped are on record once they were used.
-            Err(Error::NoEnvironment(_)) if is_curated(name) => {
+            Err(Error::NoEnvironment(..)) if is_curated(name) => {
                 let version = Some(wanted).filter(|wanted| !wanted.starts_with('@'));
                 Ok(unregistered(Curated::find(name, version)?.read()?.environment))
             }
-            Err(Error::NoEnvironment(_)) => Err(Error::NoEnvironment(name.to_owned())),
+            Err(Error::NoEnvironment(_, nearest)) => Err(Error::NoEnvironment(name.to_owned(), nearest)),
             Err(error) => Err(error),
         }
     }

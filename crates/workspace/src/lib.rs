@@ -106,6 +106,7 @@ pub use lineage::{
 };
 pub use lock_file::CheckedLock;
 pub use locking::Locked;
+pub use places::Part;
 pub use planning::{Chosen, Plan, PlatformPlan};
 pub use platforms::BuiltAll;
 pub use post_link::ScriptChoice;

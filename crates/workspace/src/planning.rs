@@ -1,12 +1,14 @@
 //! What would be done for a definition before it is: what is locked, what is there already, how much is to be fetched.
 
-use provenv_definition::{Digest, Environment, Platform};
+use std::path::Path;
+
+use provenv_definition::{Diagnostic, Digest, Platform};
 use provenv_lock::{BaseLock, PlatformLock};
 use serde::{Deserialize, Serialize};
 
 use crate::building::packages;
 use crate::hosting::refuse_local;
-use crate::{Error, PackageSummary, Result, Workspace};
+use crate::{Error, Locked, PackageSummary, Remote, Result, SentEnvironment, Workspace};
 
 /// What building a definition would come to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -74,16 +76,41 @@ pub(crate) fn base_text(base: &BaseLock) -> String {
 }
 
 impl Workspace {
-    /// What building a definition that a stranger sent would come to. It is locked for that where it was not yet, as `lock`
-    /// does; nothing is registered, and nothing is built.
-    pub async fn plan_sent(&self, environment: &Environment) -> Result<Plan> {
+    /// What `build` of this would come to; relative paths count from `folder`. It is locked for that where it was not yet, as
+    /// `lock` does; nothing is registered, and nothing is built. Also gives what is to be said about its file.
+    pub async fn plan(&self, reference: &str, folder: &Path) -> Result<(Plan, Vec<Diagnostic>)> {
+        let given = self.given(reference, folder).await?;
+        // What is registered on a server is built there; what is in a file, here.
+        if let (Some(remote), Some(row)) = (&self.upstream, &given.row) {
+            return Ok((remote.plan(&row.name, &row.version).await?, given.warnings));
+        }
+        let locked = self.locked(&given).await?;
+        Ok((self.plan_of(locked).await?, given.warnings))
+    }
+
+    /// The same of a version by its name, and its version or `@LABEL`; never of a file.
+    pub async fn plan_version(&self, name: &str, wanted: &str) -> Result<Plan> {
+        let found = self.version_details(name, wanted).await?;
+        let version = found.version.as_deref().unwrap_or(wanted);
+        let given = self.given_version(name, version).await?;
+        self.plan_of(self.locked(&given).await?).await
+    }
+
+    /// The same of a definition that a stranger sent.
+    pub async fn plan_sent(&self, sent: &SentEnvironment) -> Result<Plan> {
+        let environment = &sent.environment;
         refuse_local(environment)?;
-        let mut problems = provenv_definition::check(environment);
-        problems.retain(provenv_definition::Diagnostic::is_error);
+        let mut problems = provenv_definition::check_at(environment, &sent.origins);
+        problems.retain(Diagnostic::is_error);
         if !problems.is_empty() {
             return Err(Error::Definition(problems));
         }
-        let locked = self.lock(&environment.definition, None, false).await?;
+        let definition = &environment.definition;
+        let locked = self.lock(definition, None, false).await;
+        self.plan_of(locked.map_err(|error| error.located(definition, &sent.origins, sent.format))?).await
+    }
+
+    async fn plan_of(&self, locked: Locked) -> Result<Plan> {
         let digest = locked.receipt.lock;
         let mut platforms = Vec::with_capacity(locked.lock.platforms.len());
         for (platform, lock) in &locked.lock.platforms {
@@ -113,5 +140,13 @@ impl Workspace {
         Ok(lock.map(|lock| {
             lock.platforms.iter().map(|(platform, lock)| (*platform, Chosen::of(lock))).collect()
         }))
+    }
+}
+
+impl Remote {
+    /// What building a version there would come to.
+    async fn plan(&self, name: &str, version: &str) -> Result<Plan> {
+        let body = serde_json::json!({ "version": format!("{name}:{version}") });
+        self.json(self.request(reqwest::Method::POST, &["plan"]).json(&body)).await
     }
 }

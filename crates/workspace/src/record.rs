@@ -8,8 +8,9 @@ use std::io::Write;
 use async_trait::async_trait;
 
 use crate::{
-    Archived, BuildDetails, Change, DeleteOptions, Deleted, EnvironmentPage, Find, HistoryOptions,
-    ImageSummary, Label, Lineage, Result, RunDetails, Updated, Uses, VersionUpdate, Workspace, user_name,
+    Archived, BuildDetails, BuildStatus, Change, DeleteOptions, Deleted, EnvironmentPage, Error, Find,
+    HistoryOptions, ImageSummary, Label, Lineage, Result, RunDetails, Updated, Uses, VersionUpdate,
+    Workspace, user_name,
 };
 
 /// Environments, images, builds and runs as they are on record.
@@ -120,7 +121,10 @@ impl Record for Workspace {
     }
 
     async fn cancel_build(&self, id: &str) -> Result<BuildDetails> {
-        self.build_details(id).await?;
+        let build = self.build_details(id).await?;
+        if build.status != BuildStatus::Running {
+            return Err(Error::BuildEnded { id: build.id, status: build.status });
+        }
         Err(crate::builds::is_a_process(id, "stopped", "stop that process with ctrl-c or SIGTERM"))
     }
 

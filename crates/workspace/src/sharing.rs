@@ -55,7 +55,7 @@ impl Workspace {
             });
         }
         let known = self.catalogue.name(name).await?.is_some_and(|row| row.versions > 0);
-        if known { Ok(()) } else { Err(Error::NoEnvironment(name.to_owned())) }
+        if known { Ok(()) } else { Err(self.no_environment(name, name).await?) }
     }
 
     /// Makes a name here what it is in the workspace that shares it, as far as it is not. Gives the versions that are new here.
@@ -63,7 +63,7 @@ impl Workspace {
         // Before what it counts is read: a change that comes meanwhile is seen the next time.
         let seen = source.catalogue.last_change(from.name).await?;
         if seen == 0 {
-            return Err(Error::NoEnvironment(from.name.to_owned()));
+            return Err(Error::NoEnvironment(from.name.to_owned(), None));
         }
         let place = from.place();
         let known = self.catalogue.shared_name(from.here).await?;

@@ -88,8 +88,11 @@ impl Workspace {
         // Of two at once, the second starts from what the first registered.
         let _lease = self.store.lock_async("upgrade", &Digest::of(name.as_bytes()).hex()).await?;
         let row = self.newest(name).await?;
-        let old =
-            self.catalogue.lock(&row.lock).await?.ok_or_else(|| Error::NoEnvironment(name.to_owned()))?;
+        let old = self
+            .catalogue
+            .lock(&row.lock)
+            .await?
+            .ok_or_else(|| Error::NoEnvironment(name.to_owned(), None))?;
         let definition = &row.environment.definition;
         let upgrade = if packages.is_empty() {
             Upgrade::All

@@ -194,7 +194,8 @@ async fn nothing_reads_all_versions() {
     let same = workspace.register_known(&again, "ann").await.unwrap().unwrap();
     assert!(!same.created);
     environment.environment_variables.insert("NEW".to_owned(), "1".to_owned());
-    let other = SentEnvironment { environment, from: Some("pot-1:1".to_owned()), lock: None };
+    let other =
+        SentEnvironment { environment, from: Some("pot-1:1".to_owned()), ..SentEnvironment::default() };
     let new = workspace.register_known(&other, "ann").await.unwrap().unwrap();
     assert!(new.created);
     workspace.label("pot-1:2", "prod", "ann").await.unwrap();
@@ -210,7 +211,7 @@ async fn nothing_reads_all_versions() {
     workspace.lineage(&shown.lock.unwrap().to_string()).await.unwrap();
     workspace.resolved(&shown.definition_digest).await.unwrap().unwrap();
     workspace.builds(10).await.unwrap();
-    workspace.facets().await.unwrap();
+    workspace.facets(&Find::default()).await.unwrap();
     workspace.image_with_digest("abcdef").await.unwrap_err();
     workspace.image_of_lock(&shown.lock.unwrap(), None, "pot-1").await.unwrap_err();
     let day = "2026-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap();

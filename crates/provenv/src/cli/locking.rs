@@ -123,7 +123,8 @@ impl std::str::FromStr for Platforms {
   provenv build digits --to registry.example/team/digits:2 --platform all
   provenv build environment.yaml --lock environment.lock.json
   provenv build environment.yaml --push            share it with the team (docs/how-to/share-a-cache.md)
-  provenv build digits --force                     assemble again and compare")]
+  provenv build digits --force                     assemble again and compare
+  provenv build environment.yaml --dry-run         what would be chosen, fetched and built")]
 pub struct BuildArgs {
     /// A file, or a registered environment
     #[arg(value_name = "FILE|ENV", value_hint = ValueHint::FilePath)]
@@ -150,6 +151,9 @@ pub struct BuildArgs {
     /// Assemble again from the same lock and compare digests
     #[arg(long)]
     pub force: bool,
+    /// Say what there is to fetch and to build, and build nothing. What was never locked here is locked for that, as by `lock`
+    #[arg(long, conflicts_with_all = ["to", "lock", "compression", "layers", "epoch", "force", "push", "sign", "post_link"])]
+    pub dry_run: bool,
     /// The platform, where the definition names several; `all` makes one index of them, for registries
     #[arg(long)]
     pub platform: Option<Platforms>,

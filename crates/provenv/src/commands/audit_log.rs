@@ -1,13 +1,14 @@
 //! `provenv audit-log`.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use provenv_workspace::{
     AuditLog, AuditLogCheck, AuditLogEntry, AuditLogFilter, AuditLogVerdict, Error, Remote,
 };
 
-use super::{Context, Result};
+use super::{Context, Failure, Result};
 use crate::cli::{AuditLogCommand, AuditLogListArgs, AuditLogVerifyArgs};
 use crate::output::{self, Table};
 
@@ -85,11 +86,18 @@ async fn verify(context: &Context, arguments: AuditLogVerifyArgs) -> Result {
     let mut keys = Vec::new();
     for key in arguments.keys {
         // A key has a `+` in it, and nobody's file has the form of one.
-        let is_file = std::path::Path::new(&key).is_file();
-        let text = if is_file { fs_err::read_to_string(&key)? } else { key };
+        let is_key = key.contains('+') && !Path::new(&key).is_file();
+        let text = if is_key {
+            key
+        } else {
+            kept(Path::new(&key), "key", "`provenv audit-log key > FILE` keeps the key")?
+        };
         keys.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
     }
-    let earlier = arguments.earlier.map(fs_err::read_to_string).transpose()?;
+    let earlier = arguments.earlier.as_deref();
+    let earlier =
+        earlier.map(|file| kept(file, "checkpoint", "`provenv audit-log checkpoint > FILE` keeps one"));
+    let earlier = earlier.transpose()?;
     let log = match &arguments.file {
         Some(file) => AuditLog::read(file)?,
         None => server(context)?.audit_log().await?,
@@ -102,6 +110,15 @@ async fn verify(context: &Context, arguments: AuditLogVerifyArgs) -> Result {
         );
     }
     Ok(if verdict.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What was kept in a file to be compared with.
+fn kept(file: &Path, what: &str, how: &str) -> Result<String> {
+    fs_err::read_to_string(file).map_err(|error| {
+        let hint = (error.kind() == std::io::ErrorKind::NotFound).then(|| how.to_owned());
+        let said = format!("could not read the {what}: {error}");
+        Failure::Other(said.into(), hint)
+    })
 }
 
 fn text(verdict: &AuditLogVerdict) -> String {

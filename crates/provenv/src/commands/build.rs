@@ -4,11 +4,14 @@ use std::fmt::Write as _;
 
 use provenv_workspace::BuildOptions;
 
-use super::{Context, Result, here, remote};
+use super::{Context, Result, here, plan, remote};
 use crate::cli::{BuildArgs, Platforms};
 use crate::output;
 
 pub async fn build(context: &Context, arguments: BuildArgs) -> Result {
+    if arguments.dry_run {
+        return plan::plan(context, &arguments.environment, arguments.platform).await;
+    }
     // What a server makes is the usual form of what is registered: all else is made here.
     let is_usual = arguments.lock.is_none()
         && !arguments.force

@@ -24,6 +24,7 @@ mod lock;
 mod login;
 mod only_here;
 mod people;
+mod plan;
 mod provenance;
 mod push;
 mod referrers;

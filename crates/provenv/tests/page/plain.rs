@@ -33,8 +33,16 @@ fn a_browser_sees_a_page_and_a_program_the_api() {
     assert_eq!(browser(&team, token).get("/").is(303).must("Location"), "/w/default/environments");
     problem(team.nobody().get("/"), 404, "no-such-path");
     problem(team.nobody().get("/nothing"), 404, "no-such-path");
-    let page = people.get("/nothing").is(404);
+    let page = people.get("/nothing/at/all").is(404);
     assert!(page.must("Content-Type").starts_with("text/html"), "{page:?}");
+    // The URL that the command line takes leads to the workspace's page; what is none is not there.
+    for path in ["/default", "/default/"] {
+        assert_eq!(people.get(path).is(303).must("Location"), "/w/default/environments");
+    }
+    problem(team.nobody().get("/default"), 404, "no-such-path");
+    people.get("/favicon.ico").is(404);
+    assert_eq!(people.get("/w/default").is(303).must("Location"), "/sign-in?next=%2Fw%2Fdefault");
+    browser(&team, token).get("/w/nothing/environments").is(404);
     // A cookie is for pages alone: the API does not know it, so no other site can use it there.
     problem(browser(&team, token).get("/api/v1/whoami"), 401, "token-needed");
     problem(browser(&team, token).post(&format!("{DEFAULT}/environments"), b"{}"), 401, "token-needed");
@@ -329,6 +337,19 @@ fn a_page_of_what_is_not_there_says_so() {
         let page = owner.get(path).is(404);
         assert!(page.must("Content-Type").starts_with("text/html"), "{path}");
     }
+    // Whoever is signed in goes on from there; of a workspace that is not theirs it says nothing.
+    for (path, status) in [("/w/default/builds/nothing", 404), ("/w/default/audit?action=nope", 400)] {
+        let page = owner.get(path).is(status).text();
+        assert!(page.contains("aria-label=\"Workspace\"") && page.contains("/w/default/builds"), "{page}");
+        assert!(page.contains("Sign out owner"), "{page}");
+    }
+    let stranger = browser(&team, &team.token("stranger", None));
+    for path in ["/w/default/builds/nothing", "/nothing/at/all"] {
+        let page = stranger.get(path).is(404).text();
+        assert!(page.contains("Sign out stranger") && !page.contains("/w/default/"), "{page}");
+    }
+    let nobody = team.nobody().with("Accept", "text/html").get("/nothing/at/all").is(404).text();
+    assert!(!nobody.contains("Sign out"), "{nobody}");
     // What was looked for and cannot be understood stays in its field.
     let page = owner.get("/w/default/environments?q=colour:red").is(200).text();
     assert!(page.contains("value=\"colour:red\"") && page.contains("is not known"), "{page}");
@@ -336,4 +357,75 @@ fn a_page_of_what_is_not_there_says_so() {
     assert!(
         browser(&team, ann["secret"].as_str().unwrap()).get("/workspaces").is(200).text().contains("no role")
     );
+}
+
+#[test]
+fn two_versions_are_chosen_and_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path());
+    let reader = browser(&team, &team.token("ann", Some("reader")));
+    let form = reader.get("/w/default/diff").is(200).text();
+    assert!(form.contains("name=\"old\"") && form.contains("name=\"new\""), "{form}");
+    assert!(reader.get("/w/default/environments").is(200).text().contains("href=\"/w/default/diff\""));
+    // What is shipped can be compared before anybody used it, by a name alone, too.
+    let query = "?old=curated%2Fminimal&new=curated%2Fsklearn%40latest";
+    let shown = reader.get(&format!("/w/default/diff{query}")).is(200).text();
+    assert!(shown.contains("curated/minimal:1") && shown.contains("Asked for"), "{shown}");
+    // What is not there is said above what was written.
+    let wrong = reader.get("/w/default/diff?old=curated%2Fminimal&new=curated%2Fsklaern").is(404).text();
+    assert!(wrong.contains("value=\"curated/sklaern\"") && wrong.contains("Did you mean"), "{wrong}");
+}
+
+/// What narrows a list: the text, the number beside it, and where it leads.
+fn facets(page: &str) -> Vec<(String, usize, String)> {
+    let (_, facets) = page.split_once("class=\"facets\"").unwrap();
+    let (facets, _) = facets.split_once("</aside>").unwrap();
+    let links = facets.split("<a ").skip(1).filter_map(|link| {
+        let (before, number) = link.split_once("<span class=\"number\">")?;
+        let text = before.rsplit_once("<span>")?.1.split_once('<')?.0;
+        let query = before.split_once("href=\"")?.1.split_once('"')?.0.replace("&amp;", "&");
+        Some((text.to_owned(), number.split_once('<')?.0.parse().unwrap(), query))
+    });
+    links.collect()
+}
+
+#[test]
+fn what_a_facet_counts_is_what_the_list_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(team) = Team::with_base(folder.path()) else { return };
+    let people = ["ann", "ben"].map(|user| team.user(user, Some("contributor")));
+    let register = |by: usize, name: &str, cup: &str, team_tag: &str| {
+        let text = format!(
+            "name: {name}\npython: \"3.11\"\nenvironment_variables: {{CUP: '{cup}'}}\ntags: {{team: {team_tag}}}\n"
+        );
+        let body = json!({ "file": { "name": "environment.yaml", "text": text } });
+        post(&people[by], &format!("{DEFAULT}/environments"), &body).is(201);
+    };
+    // Ann's pot is Ben's by now, and one of the others is archived, another is archived as a whole.
+    register(0, "pot", "1", "red");
+    register(1, "pot", "2", "red");
+    register(0, "tea", "1", "red");
+    register(0, "tea", "2", "blue");
+    register(1, "cup", "1", "blue");
+    register(0, "cup", "2", "red");
+    register(1, "old", "1", "blue");
+    post(&team.owner, &format!("{DEFAULT}/environments/cup/versions/2/archive"), &json!({})).is(200);
+    post(&team.owner, &format!("{DEFAULT}/environments/old/archive"), &json!({})).is(200);
+    let reader = browser(&team, &team.token("eve", Some("reader")));
+    let path = "/w/default/environments";
+    let all = facets(&reader.get(path).is(200).text());
+    let number = |name: &str| all.iter().find(|(text, ..)| text == name).map(|(_, number, _)| *number);
+    assert_eq!((number("ann"), number("ben")), (Some(1), Some(2)), "{all:?}");
+    assert_eq!(
+        (number("team=red"), number("team=blue"), number("system-managed")),
+        (Some(1), Some(2), Some(3))
+    );
+    // Whatever was chosen, each number is how many are listed once that is chosen as well.
+    for chosen in ["", "creator=ben", "tag=team%3Dblue", "archived=only", "q=e", "kind=curated"] {
+        let page = reader.get(&format!("{path}?{chosen}")).is(200).text();
+        for (text, number, query) in facets(&page) {
+            let listed = reader.get(&format!("{path}{query}")).is(200).text();
+            assert_eq!(listed.matches("<th scope=\"row\">").count(), number, "{text} after {chosen}");
+        }
+    }
 }

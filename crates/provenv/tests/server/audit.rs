@@ -329,6 +329,27 @@ fn whoever_changes_the_log_is_found_out() {
     let done = offline("log.jsonl");
     assert_eq!(done.code, 2, "{}", done.stderr);
     assert!(done.stderr.contains("cannot be used as the key of an audit log"), "{}", done.stderr);
+    // What is not there is named, with the way to it.
+    fs_err::remove_file(kept.folder.path().join("key")).unwrap();
+    let done = offline("log.jsonl");
+    assert!(done.code == 2 && done.stderr.contains("could not read the key"), "{}", done.stderr);
+    assert!(done.stderr.contains("`key`") && done.stderr.contains("audit-log key > FILE"), "{}", done.stderr);
+}
+
+#[test]
+fn an_action_that_there_is_not_is_refused_with_those_that_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path());
+    let token = team.served["owner_token"].as_str().unwrap();
+    let list = |action: &str| -> Done {
+        let mut command = team.command(folder.path(), token);
+        command.args(["audit-log", "list", "--all", "--action", action]).output().unwrap().into()
+    };
+    assert!(list("token.make").ok().stdout.contains("token.make"));
+    assert!(!list("label.set").ok().stdout.contains("token.make"));
+    let refused = list("nope");
+    assert!(refused.code == 2 && refused.stderr.contains("no action `nope`"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("environment.register, environment.update"), "{}", refused.stderr);
 }
 
 #[test]

@@ -115,6 +115,8 @@ fn a_failure_is_kept_with_its_reason() {
     let canceled = team.owner.post(&format!("{path}/cancel"), b"").is(200).json();
     assert_eq!(canceled["cancel_asked"], true);
     assert_eq!(ended(&team.owner, &job)["status"], "canceled");
+    // To ask once more for what was stopped changes nothing.
+    assert_eq!(team.owner.post(&format!("{path}/cancel"), b"").is(200).json()["status"], "canceled");
     problem(team.owner.post(&format!("{DEFAULT}/jobs/nothing/cancel"), b""), 404, "job-not-found");
 }
 

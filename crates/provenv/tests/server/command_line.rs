@@ -56,13 +56,19 @@ fn a_workspace_on_a_server_is_used_as_one_in_a_folder() {
     }
     assert!(run(&["builds", "show", id]).ok().stdout.contains("tea:1"));
     assert_eq!(json(&["builds", "retry", id])["image"], image["image"]);
-    assert_eq!(json(&["builds", "cancel", id])["status"], "succeeded");
+    let late = run(&["builds", "cancel", id]);
+    assert!(late.code == 1 && late.stderr.contains("it ended before (succeeded)"), "{}", late.stderr);
+    assert!(late.stderr.contains(&format!("hint: `provenv builds show {id}`")), "{}", late.stderr);
     // The lock comes as it was hashed, and builds the same image anywhere.
     run(&["lock", "tea", "--file", "tea.lock.json"]).ok();
     let bytes = fs_err::read(folder.path().join("tea.lock.json")).unwrap();
     assert_eq!(serde_json::json!(Digest::of(&bytes)), registered["lock"]);
     for (arguments, why) in [
         (&["env", "show", "coffee"][..], "there is no environment `coffee`"),
+        (&["env", "show", "tae"], "did you mean `tea`?"),
+        (&["env", "history", "te"], "did you mean `tea`?"),
+        (&["build", "teaa:1"], "did you mean `tea`?"),
+        (&["upgrade", "eta"], "did you mean `tea`?"),
         (&["store", "gc"], "`store` is not for a workspace on a server: the store of a server is its own"),
         (&["image", "sign", "tea", "--key", "me"], "`image sign` is not for a workspace on a server"),
         (&["builds", "show", "nothing"], "there is no build `nothing`"),

@@ -7,6 +7,7 @@ mod command_line;
 mod copies;
 mod environments;
 mod kinds;
+mod lending;
 mod limits;
 mod made_up;
 mod once;

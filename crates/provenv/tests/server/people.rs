@@ -86,6 +86,11 @@ fn an_owner_lets_people_in_and_out() {
     assert!(revoked.stderr.contains("revoked or out of time"), "{}", revoked.stderr);
     assert!(own(&ann, &["token", "list"]).ok().stdout.contains("revoked"));
 
+    // What is not there is not revoked; a secret that was given for an identifier is shown to nobody.
+    let unknown = own(&owner, &["token", "revoke", &ann]);
+    assert!(unknown.code == 1 && unknown.stderr.contains("hint: `provenv token list`"), "{}", unknown.stderr);
+    assert!(!unknown.stderr.contains(&ann), "{}", unknown.stderr);
+
     own(&owner, &["member", "remove", "ann"]).ok();
     assert_eq!(own(&ann, &["env", "list"]).code, 1);
     // In a folder there is nobody to let in.

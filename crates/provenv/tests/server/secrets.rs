@@ -149,6 +149,9 @@ fn the_command_line_sets_lists_and_removes_secrets() {
     assert!(!listed.stdout.contains(SECRET));
     assert_eq!(run(&["rekey", "-o", "json"], "").ok().json(), json!({ "secrets": 1 }));
     run(&["remove", "index"], "").ok();
+    let gone = run(&["remove", "index"], "");
+    assert!(gone.code == 1 && gone.stderr.contains("no secret `index`"), "{}", gone.stderr);
+    assert!(gone.stderr.contains("hint: `provenv secret list`"), "{}", gone.stderr);
     assert!(run(&["list"], "").ok().stdout.contains("no secrets yet"));
     let empty = run(&["set", "index", "--host", "packages.example"], "");
     assert!(empty.code != 0 && empty.stderr.contains("empty"), "{}", empty.stderr);

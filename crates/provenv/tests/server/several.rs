@@ -1,5 +1,6 @@
 //! Several servers on one PostgreSQL and one folder.
 
+use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 
 use nix::sys::signal::Signal;
@@ -12,21 +13,43 @@ use crate::registry::client::{Answer, Client};
 use crate::support::postgres::Postgres;
 use crate::support::{Done, definition, fill, serve};
 
+/// Two servers on one PostgreSQL and one folder.
+pub struct Pair {
+    pub root: PathBuf,
+    pub first: Team,
+    pub second: Team,
+    /// The owner, as a client of either.
+    pub owners: [Client; 2],
+    pub postgres: Postgres,
+}
+
+impl Pair {
+    /// They, with so many workers each; `None` (said aloud) where there is no Debian archive or no PostgreSQL.
+    pub fn start(folder: &Path, workers: [&str; 2]) -> Option<Self> {
+        let root = folder.join("team");
+        fill(&root.join("workspaces/default"))?;
+        let postgres = Postgres::start()?;
+        let url = postgres.url();
+        let variables = [("PROVENV_SERVER_DATABASE", &*url), ("PROVENV_CATALOGUE_SCHEMA", "provenv")];
+        let first = Team::start_with(&root, &["--workers", workers[0]], "", &variables);
+        let token = first.served["owner_token"].as_str().unwrap().to_owned();
+        let second = Team::start_with(&root, &["--workers", workers[1]], &token, &variables);
+        assert_eq!(second.served.get("owner_token"), None, "the second found what the first began");
+        let owners = [first.with(&token), second.owner.clone()];
+        Some(Self { root, first, second, owners, postgres })
+    }
+}
+
 #[test]
 fn what_one_server_knows_all_know() {
     let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("team");
-    let Some(()) = fill(&root.join("workspaces/default")) else { return };
-    let Some(postgres) = Postgres::start() else { return };
-    let url = postgres.url();
-    let variables = [("PROVENV_SERVER_DATABASE", &*url), ("PROVENV_CATALOGUE_SCHEMA", "provenv")];
-    let first = Team::start_with(&root, &["--workers", "0"], "", &variables);
-    let token = first.served["owner_token"].as_str().unwrap().to_owned();
-    let second = Team::start_with(&root, &["--workers", "1"], &token, &variables);
-    assert_eq!(second.served.get("owner_token"), None, "the second found what the first began");
+    let Some(Pair { first, second, owners: [owner, _], postgres, root, .. }) =
+        Pair::start(folder.path(), ["0", "1"])
+    else {
+        return;
+    };
 
     // A token and a role that one gave, and a workspace that one made.
-    let owner = first.with(&token);
     let ann = post(&owner, "/api/v1/tokens", &json!({ "user": "ann" })).is(201).json();
     let ann = ann["secret"].as_str().unwrap();
     put(&owner, &format!("{DEFAULT}/members/ann"), &json!({ "role": "contributor" })).is(200);
@@ -58,7 +81,7 @@ fn what_one_server_knows_all_know() {
 }
 
 /// Asks both servers at once, several times each.
-fn at_once<T: Send>(clients: &[Client], ask: impl Fn(usize, &Client) -> T + Sync) -> Vec<T> {
+pub fn at_once<T: Send>(clients: &[Client], ask: impl Fn(usize, &Client) -> T + Sync) -> Vec<T> {
     let begin = Barrier::new(clients.len());
     std::thread::scope(|scope| {
         let (begin, ask) = (&begin, &ask);
@@ -76,16 +99,9 @@ fn at_once<T: Send>(clients: &[Client], ask: impl Fn(usize, &Client) -> T + Sync
 #[test]
 fn what_is_asked_of_two_servers_at_once_is_done_once() {
     let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("team");
-    let Some(()) = fill(&root.join("workspaces/default")) else { return };
-    let Some(postgres) = Postgres::start() else { return };
-    let url = postgres.url();
-    let variables = [("PROVENV_SERVER_DATABASE", &*url), ("PROVENV_CATALOGUE_SCHEMA", "provenv")];
-    let first = Team::start_with(&root, &["--workers", "0"], "", &variables);
-    let token = first.served["owner_token"].as_str().unwrap().to_owned();
-    let second = Team::start_with(&root, &["--workers", "0"], &token, &variables);
-    let clients: Vec<Client> = (0..6).map(|number| [&first, &second][number % 2].with(&token)).collect();
-    let (owner, other) = (&clients[0], &clients[1]);
+    let Some(pair) = Pair::start(folder.path(), ["0", "0"]) else { return };
+    let [owner, other] = &pair.owners;
+    let clients: Vec<Client> = (0..6).map(|number| pair.owners[number % 2].clone()).collect();
     let json_headers = [("Content-Type", "application/json")];
 
     // One tag, many changes: one is made, and the others hear that they come too late.
@@ -144,7 +160,7 @@ fn what_is_asked_of_two_servers_at_once_is_done_once() {
 
     // A role that one took away is gone at the other at once, and so is a token.
     let made = post(owner, "/api/v1/tokens", &json!({ "user": "ann" })).is(201).json();
-    let ann = second.with(made["secret"].as_str().unwrap());
+    let ann = pair.second.with(made["secret"].as_str().unwrap());
     let member = format!("{DEFAULT}/members/ann");
     for _ in 0..3 {
         put(owner, &member, &json!({ "role": "contributor" })).is(200);

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::sent::{Asked, At, Whole, limit, tagged};
 use crate::audit::{damaged, over};
-use crate::database::{AuditFilter, AuditRow};
+use crate::database::{Action, AuditFilter, AuditRow};
 use crate::problem::{Problem, Result};
 use crate::state::Server;
 
@@ -51,7 +51,7 @@ pub struct AuditEntries {
 pub struct Filter {
     /// Only what this user did.
     by: Option<String>,
-    /// Only this.
+    /// Only this: one of the names that actions have.
     #[param(example = "environment.register")]
     action: Option<String>,
     /// The `next` of the part before.
@@ -171,6 +171,14 @@ pub async fn of_workspace(
 async fn list(server: &Server, workspace: Option<String>, filter: Filter) -> Result<Json<AuditEntries>> {
     let limit = limit(filter.limit)?;
     let before = filter.before.map(|before| before.0);
+    let names = || Action::ALL.iter().map(|action| action.as_str());
+    if let Some(action) = filter.action.as_deref().filter(|action| !names().any(|name| name == *action)) {
+        return Err(Problem::bad(
+            "parameter-invalid",
+            format!("there is no action `{action}` in the audit log"),
+        )
+        .hint(format!("there are {}", names().collect::<Vec<_>>().join(", "))));
+    }
     let filter = AuditFilter { workspace, by: filter.by, action: filter.action, before };
     let rows = server.database.audit_entries(&filter, limit).await?;
     let nodes: Vec<Node> = rows.iter().rev().map(|row| Node { level: 0, place: row.number }).collect();

@@ -313,10 +313,10 @@ pub async fn register(
     Sent(registration): Sent<Registration>,
 ) -> Result<Response> {
     let opened = server.workspace(&workspace).await?;
-    let mut environment = given(registration.environment, registration.file)?;
-    environment.name = registration.name.or(environment.name);
-    environment.version = registration.version.or(environment.version);
-    let sent = SentEnvironment { environment, lock: registration.lock, from: registration.from };
+    let mut sent = given(registration.environment, registration.file)?;
+    sent.environment.name = registration.name.or(sent.environment.name);
+    sent.environment.version = registration.version.or(sent.environment.version);
+    (sent.lock, sent.from) = (registration.lock, registration.from);
     let registered = match opened.workspace.register_known(&sent, &caller.user).await? {
         Some(registered) => {
             record(&server, &caller.user, (&workspace, &opened), &registered).await?;
@@ -363,9 +363,9 @@ pub async fn register(
 }
 
 /// The environment that was sent, in either form.
-pub fn given(environment: Option<Environment>, file: Option<SentFile>) -> Result<Environment> {
+pub fn given(environment: Option<Environment>, file: Option<SentFile>) -> Result<SentEnvironment> {
     match (environment, file) {
-        (Some(environment), None) => Ok(environment),
+        (Some(environment), None) => Ok(SentEnvironment { environment, ..SentEnvironment::default() }),
         (None, Some(file)) => {
             let read = read_text(&file.name, &file.text)?;
             if read.locked.is_some() {
@@ -376,7 +376,8 @@ pub fn given(environment: Option<Environment>, file: Option<SentFile>) -> Result
                 )
                 .hint("send the definition that it was made of"));
             }
-            Ok(read.environment)
+            let (environment, origins, format) = (read.environment, read.origins, Some(read.format));
+            Ok(SentEnvironment { environment, origins, format, ..SentEnvironment::default() })
         }
         _ => Err(Problem::bad("body-invalid", "give either `environment` or `file`")),
     }

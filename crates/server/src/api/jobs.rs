@@ -140,7 +140,8 @@ pub async fn job(
     Ok(Json(find_job(&server, &workspace, &id).await?))
 }
 
-/// Stops a build: one that waits at once, one that runs as soon as its worker hears of it.
+/// Stops a build: one that waits at once, one that runs as soon as its worker hears of it. One that was asked to stop before is
+/// given as it is; one that ended otherwise is `build-ended`.
 #[utoipa::path(post, path = "/api/v1/workspaces/{workspace}/jobs/{id}/cancel", tag = "builds",
     params(("workspace" = String, Path), ("id" = String, Path)),
     extensions(("x-provenv-role" = json!("contributor"))),
@@ -153,6 +154,14 @@ pub async fn cancel(
 ) -> Result<Json<Job>> {
     server.workspace(&workspace).await?;
     let job = server.database.cancel_job(&workspace, &id, &caller.user).await?.ok_or_else(|| no_job(&id))?;
+    if job.status.is_end() && !job.cancel_asked {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "build-ended",
+            format!("the build `{id}` is not stopped: it ended before ({})", job.status),
+        )
+        .hint(format!("`provenv builds show {id}`, or GET …/jobs/{id}, says what came of it")));
+    }
     tracing::info!(by = caller.user, workspace, job = id, "asked a build to stop");
     Ok(Json(job))
 }

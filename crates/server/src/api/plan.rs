@@ -15,7 +15,7 @@ use crate::apart::apart;
 use crate::problem::{Problem, Result};
 use crate::state::Server;
 
-/// What is to be planned: an environment in JSON, or the text of a file.
+/// What is to be planned: an environment in JSON, the text of a file, or a registered version.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Proposal {
@@ -24,6 +24,9 @@ pub struct Proposal {
     environment: Option<Environment>,
     /// A file of any format that Provenv reads and that names no other file.
     file: Option<SentFile>,
+    /// A registered version instead: `NAME:VERSION` or `NAME@LABEL`.
+    #[schema(example = json!(null))]
+    version: Option<String>,
     /// Its name, over the one that the definition gives.
     #[schema(example = "digits")]
     name: Option<String>,
@@ -134,7 +137,7 @@ impl From<PackageSummary> for ChosenPackage {
     }
 }
 
-/// Says what registering and building a definition would come to: what would be chosen, fetched and built. It is locked for that
+/// Says what building a definition or a version would come to: what would be chosen, fetched and built. It is locked for that
 /// where nobody did it before, which may take minutes; nothing is registered, and nothing is built.
 #[utoipa::path(post, path = "/api/v1/workspaces/{workspace}/plan", tag = "environments",
     params(("workspace" = String, Path)),
@@ -148,10 +151,31 @@ pub async fn plan(
     Sent(proposal): Sent<Proposal>,
 ) -> Result<Json<PlanBody>> {
     let opened = server.workspace(&workspace).await?;
-    let mut environment = given(proposal.environment, proposal.file)?;
-    environment.name = proposal.name.or(environment.name);
+    if let (Some(reference), None, None) = (&proposal.version, &proposal.environment, &proposal.file) {
+        let (name, version) = version_of(reference)?;
+        let name = name.to_owned();
+        let work = move || async move { opened.workspace.plan_version(&name, &version).await };
+        return Ok(Json(apart(work).await??.into()));
+    }
+    if proposal.version.is_some() {
+        return Err(Problem::bad("body-invalid", "give one of `environment`, `file` and `version`"));
+    }
+    let mut sent = given(proposal.environment, proposal.file)?;
+    sent.environment.name = proposal.name.or(sent.environment.name);
     let _turn = server.resolving.acquire().await.map_err(|error| Problem::fault(&error))?;
     server.hold_secrets(&workspace, &opened).await?;
-    let plan = apart(move || async move { opened.workspace.plan_sent(&environment).await }).await??;
+    let plan = apart(move || async move { opened.workspace.plan_sent(&sent).await }).await??;
     Ok(Json(plan.into()))
+}
+
+/// Name, and version or `@LABEL`.
+fn version_of(reference: &str) -> Result<(&str, String)> {
+    match (reference.rsplit_once(':'), reference.split_once('@')) {
+        (Some((name, version)), _) => Ok((name, version.to_owned())),
+        (None, Some((name, label))) => Ok((name, format!("@{label}"))),
+        (None, None) => Err(Problem::bad(
+            "body-invalid",
+            format!("`{reference}` is no version: write NAME:VERSION or NAME@LABEL"),
+        )),
+    }
 }

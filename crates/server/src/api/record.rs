@@ -97,7 +97,7 @@ pub fn named(name: &str, version: Option<&str>) -> Result<String> {
         let word = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
         text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') && text.chars().all(word)
     };
-    let missing = || Box::<Problem>::from(Error::NoEnvironment(name.to_owned()));
+    let missing = || Box::<Problem>::from(Error::NoEnvironment(name.to_owned(), None));
     if !is_plain(name) {
         return Err(missing());
     }

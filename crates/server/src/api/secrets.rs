@@ -120,7 +120,9 @@ pub async fn remove(
 ) -> Result<StatusCode> {
     server.workspace(&workspace).await?;
     if !server.database.remove_secret(&workspace, &name, &caller.user).await? {
-        return Err(Problem::missing("secret-not-found", format!("there is no secret `{name}`")));
+        let detail = format!("there is no secret `{name}` in this workspace");
+        return Err(Problem::missing("secret-not-found", detail)
+            .hint("`provenv secret list`, or GET …/secrets, lists those that are kept"));
     }
     tracing::info!(by = caller.user, workspace, name, "removed a secret");
     Ok(StatusCode::NO_CONTENT)

@@ -111,7 +111,9 @@ pub async fn revoke(
         caller.must_be_whole("ends none but itself")?;
     }
     if !server.database.revoke(&id, caller.whose(), &caller.user).await? {
-        return Err(Problem::missing("token-not-found", "there is no such token"));
+        return Err(Problem::missing("token-not-found", "there is no such token, or it is not yours").hint(
+            "`provenv token list`, or GET /api/v1/tokens, shows what identifies each; its secret does not",
+        ));
     }
     tracing::info!(by = caller.user, token = id, "revoked a token");
     Ok(StatusCode::NO_CONTENT)

@@ -3,23 +3,28 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::response::Html;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse as _, Response};
 use maud::{Markup, html};
 use provenv_definition::Difference;
-use provenv_workspace::{DiffOptions, EcosystemDiff, EnvironmentDiff};
+use provenv_workspace::{DiffOptions, EcosystemDiff, EnvironmentDetails, EnvironmentDiff, Find};
 use serde::Deserialize;
 
 use super::Page;
 use super::environments::reference_path;
 use super::layout::{Frame, Section, badge, trail};
-use super::refused::{Refused, Result};
+use super::refused::{Refused, Result, Said};
 use super::session::Visitor;
 use super::words::{bytes, segment, sentence};
 use crate::apart::apart;
 use crate::problem::Problem;
 
-/// Which two, each `name:version`.
-#[derive(Deserialize)]
+/// So many versions are offered.
+const OFFERED: u32 = 100;
+
+/// Which two: `NAME:VERSION`, `NAME@LABEL`, or `NAME` for its newest version.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Asked {
     old: String,
     new: String,
@@ -30,21 +35,72 @@ pub(super) async fn show(
     visitor: Visitor,
     Path(workspace): Path<String>,
     Query(asked): Query<Asked>,
-) -> Result<Html<String>> {
-    let opened = page.server.workspace(&workspace).await?;
+) -> Result<Response> {
+    let said = if asked.old.is_empty() || asked.new.is_empty() {
+        None
+    } else {
+        match differing(&page, &visitor, &workspace, &asked).await {
+            Ok(page) => return Ok(page.into_response()),
+            // What was asked for stays in its field, to be mended.
+            Err(Refused::Said(said)) => Some(said),
+            Err(other) => return Err(other),
+        }
+    };
+    let find = Find { limit: Some(OFFERED), ..Find::default() };
+    let offered = page.server.workspace(&workspace).await?.workspace.find(&find).await?.environments;
+    let content = choice(&workspace, &asked, said.as_deref(), &offered);
+    let status = said.and_then(|said| StatusCode::from_u16(said.status).ok()).unwrap_or_default();
+    Ok((status, Frame::new("Compare", Some(&visitor), Section::Environments).page(&content)).into_response())
+}
+
+/// The form that asks which two.
+fn choice(workspace: &str, asked: &Asked, said: Option<&Said>, offered: &[EnvironmentDetails]) -> Markup {
+    html! {
+        (trail(&[(format!("/w/{}/environments", segment(workspace)), "Environments")], "Compare"))
+        div.page-head { h1 { "Compare two versions" } }
+        @if let Some(said) = said { (said.notice()) }
+        form.row method="get" {
+            @for (field, text, value) in [("old", "From", &asked.old), ("new", "To", &asked.new)] {
+                div.field {
+                    label for=(field) { (text) }
+                    input id=(field) name=(field) value=(value) list="versions" required maxlength="300"
+                        autocomplete="off" spellcheck="false" aria-describedby="compare-help";
+                }
+            }
+            datalist #versions {
+                @for details in offered {
+                    option value={ (details.name.as_deref().unwrap_or_default()) ":" (details.version.as_deref().unwrap_or_default()) } {}
+                }
+            }
+            button type="submit" { "Compare" }
+        }
+        p #compare-help .hint { "An environment and its version, such as " code { "digits:2" } ", its label, " code { "digits@prod" } ", or its name alone for the newest." }
+    }
+}
+
+/// What was written, as name and version or `@LABEL`.
+fn parts(text: &str) -> (&str, String) {
+    match (text.rsplit_once(':'), text.split_once('@')) {
+        (Some((name, version)), _) => (name, version.to_owned()),
+        (None, Some((name, label))) => (name, format!("@{label}")),
+        (None, None) => (text, "@latest".to_owned()),
+    }
+}
+
+/// The page that shows how the two differ.
+async fn differing(page: &Page, visitor: &Visitor, workspace: &str, asked: &Asked) -> Result<Html<String>> {
+    let opened = page.server.workspace(workspace).await?;
     let (mut references, mut is_locked) = (Vec::new(), true);
     for text in [&asked.old, &asked.new] {
+        let (name, version) = parts(text.trim());
         // Looked up by the catalogue's rules first: what is not registered names no file of the server either.
-        let (name, version) = text
-            .rsplit_once(':')
-            .ok_or_else(|| Problem::bad("parameter-invalid", format!("`{text}` is not like NAME:VERSION")))?;
-        let found = opened.workspace.version_details(name, version).await?;
+        let found = opened.workspace.version_details(name, &version).await?;
         is_locked &= found.lock.is_some();
         references.push(format!("{name}:{}", found.version.unwrap_or_default()));
     }
     // What is shipped and was not used here is locked for it, where whoever asks may have something locked.
     let options = DiffOptions { asked: !is_locked && !visitor.may_change(), ..DiffOptions::default() };
-    let (pair, server, place) = (references.clone(), Arc::clone(&page.server), workspace.clone());
+    let (pair, server, place) = (references.clone(), Arc::clone(&page.server), workspace.to_owned());
     let work = move || async move {
         let workspace = &opened.workspace;
         let turn = if is_locked || options.asked { None } else { Some(server.resolving.acquire().await) };
@@ -55,12 +111,12 @@ pub(super) async fn show(
         Ok::<_, Refused>(workspace.diff(&pair[0], &pair[1], workspace.root(), &options).await?)
     };
     let diff = apart(work).await??;
-    let list = format!("/w/{}/environments", segment(&workspace));
+    let list = format!("/w/{}/environments", segment(workspace));
     let title = format!("{} → {}", references[0], references[1]);
     let content = html! {
         (trail(&[(list, "Environments")], "Compare"))
         div.page-head {
-            h1 { a href=(reference_path(&workspace, &references[0])) { (references[0]) } " → " a href=(reference_path(&workspace, &references[1])) { (references[1]) } }
+            h1 { a href=(reference_path(workspace, &references[0])) { (references[0]) } " → " a href=(reference_path(workspace, &references[1])) { (references[1]) } }
             div.actions { a role="button" class="secondary outline" href={ "?old=" (segment(&references[1])) "&new=" (segment(&references[0])) } { "Turn around" } }
         }
         @if options.asked {
@@ -68,7 +124,7 @@ pub(super) async fn show(
         }
         (differences(&diff))
     };
-    Ok(Frame::new(&title, Some(&visitor), Section::Environments).page(&content))
+    Ok(Frame::new(&title, Some(visitor), Section::Environments).page(&content))
 }
 
 fn differences(diff: &EnvironmentDiff) -> Markup {

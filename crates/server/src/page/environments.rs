@@ -104,11 +104,14 @@ pub(super) async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<Html<String>> {
     let opened = page.server.workspace(&workspace).await?;
-    let found = match asked.find() {
-        Ok(find) => opened.workspace.find(&find).await.map_err(Refused::from),
-        Err(problem) => Err(problem.into()),
+    let (found, facets) = match asked.find() {
+        Ok(find) => {
+            let found = opened.workspace.find(&find).await.map_err(Refused::from);
+            let counted = if found.is_ok() { find } else { Find::default() };
+            (found, opened.workspace.facets(&counted).await?)
+        }
+        Err(problem) => (Err(problem.into()), opened.workspace.facets(&Find::default()).await?),
     };
-    let facets = opened.workspace.facets().await?;
     let results = match found {
         Ok(found) if found.environments.is_empty() => nothing(&visitor, &workspace, &asked),
         Ok(found) => html! {
@@ -124,7 +127,10 @@ pub(super) async fn list(
     let content = html! {
         div.page-head {
             h1 { "Environments" }
-            @if visitor.may_change() { a role="button" href={ "/w/" (segment(&workspace)) "/new" } { "New environment" } }
+            div.actions {
+                a role="button" class="secondary outline" href={ "/w/" (segment(&workspace)) "/diff" } { "Compare" }
+                @if visitor.may_change() { a role="button" href={ "/w/" (segment(&workspace)) "/new" } { "New environment" } }
+            }
         }
         form.search method="get" role="search" {
             label.hidden for="q" { "Search" }

@@ -29,18 +29,21 @@ mod version;
 mod words;
 mod workspaces;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::middleware::map_response;
-use axum::response::Response;
+use axum::extract::{DefaultBodyLimit, FromRequestParts as _, Path, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
+use self::refused::{Refused, Said};
 use crate::again::MOST;
-use crate::state::Server;
+use crate::problem::Problem;
+use crate::state::{Server, is_workspace_name};
 
 /// What the page's handlers share.
 pub(crate) struct Page {
@@ -93,7 +96,8 @@ pub(crate) fn routes(server: &Arc<Server>, api: Router, is_secure: bool) -> Rout
         .route("/audit-log/key", get(audit::key))
         .route("/w/{workspace}/members", get(members::list).post(members::set))
         .route("/w/{workspace}/members/remove", post(members::remove))
-        .layer(map_response(guarded))
+        .fallback(nothing)
+        .layer(from_fn_with_state(Arc::clone(&page), finished))
         .route("/assets/{file}", get(assets::serve))
         .layer(DefaultBodyLimit::max(MOST))
         .layer(CompressionLayer::new())
@@ -106,13 +110,34 @@ pub(crate) fn is_browser(headers: &HeaderMap) -> bool {
     accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
-/// A page for what is not there.
-pub(crate) fn nothing_at(path: &str) -> Response {
-    let problem = crate::problem::Problem::missing("no-such-path", format!("there is nothing at {path}"));
-    guard(axum::response::IntoResponse::into_response(refused::Refused::from(problem)))
+/// Where there is nothing: programs hear it as a problem, and people see a page. The URL that the command line takes for a
+/// workspace leads people to its page.
+pub(crate) async fn nothing(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let problem = Problem::missing("no-such-path", format!("there is nothing at {}", uri.path()));
+    if !is_browser(&headers) {
+        return problem.hint("GET /openapi.json describes what there is").into_response();
+    }
+    let name = uri.path().trim_matches('/');
+    if method == Method::GET && is_workspace_name(name) {
+        return Redirect::to(&format!("/w/{name}/environments")).into_response();
+    }
+    Refused::from(problem).into_response()
 }
 
-async fn guarded(response: Response) -> Response {
+/// What every page has: the bar, where something was refused, and what browsers are told.
+async fn finished(State(page): State<Arc<Page>>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let secret = session::secret(&parts.headers);
+    let path: Option<Path<HashMap<String, String>>> = Path::from_request_parts(&mut parts, &()).await.ok();
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    if let Some(said) = response.extensions_mut().remove::<Box<Said>>() {
+        let workspace = path.and_then(|Path(mut path)| path.remove("workspace"));
+        let visitor = match secret {
+            Some(secret) => session::whoever(&page, secret, workspace).await,
+            None => None,
+        };
+        response = said.page(visitor.as_ref());
+    }
     guard(response)
 }
 

@@ -7,7 +7,8 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::layout::{Frame, Section};
-use crate::problem::Problem;
+use super::session::Visitor;
+use crate::problem::{Problem, TextPlace};
 
 pub(crate) type Result<T, E = Refused> = std::result::Result<T, E>;
 
@@ -30,6 +31,8 @@ pub(crate) struct Said {
     #[serde(default)]
     pub causes: Vec<String>,
     pub hint: Option<String>,
+    #[serde(default)]
+    pub places: Vec<TextPlace>,
 }
 
 impl Said {
@@ -40,11 +43,25 @@ impl Said {
         self.hint.as_deref().filter(|hint| !is_for_programs(hint))
     }
 
+    /// A page of it; with the bar for whoever is there.
+    pub fn page(&self, visitor: Option<&Visitor>) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let content = html! {
+            div.page-head { h1 { (self.title) } }
+            (self.notice())
+            p { a href="/" { "Go to the beginning" } }
+        };
+        (status, Frame::new(&self.title, visitor, Section::None).page(&content)).into_response()
+    }
+
     /// It, as a part of a page.
     pub fn notice(&self) -> Markup {
         html! {
             div.notice.bad role="alert" {
                 p { strong { (super::words::sentence(&self.detail)) } }
+                @for place in &self.places {
+                    p { span.code { (place.file) ":" (place.line) } @if let Some(text) = &place.text { " " code { (text) } } }
+                }
                 @for cause in &self.causes { p { (super::words::sentence(cause)) } }
                 @if let Some(hint) = self.hint() { p.hint { (super::words::sentence(hint)) } }
                 p.hint { span.code { (self.code) } }
@@ -63,6 +80,7 @@ impl From<Box<Problem>> for Refused {
             detail: problem.detail.clone(),
             causes: problem.causes.clone(),
             hint: problem.hint.clone(),
+            places: problem.places.clone(),
         }))
     }
 }
@@ -86,15 +104,11 @@ impl IntoResponse for Refused {
                 let next: String = byte_serialize(next.as_bytes()).collect();
                 Redirect::to(&format!("/sign-in?next={next}")).into_response()
             }
+            // Whose bar goes with it is found out later: what refuses has often not come to that.
             Self::Said(said) => {
-                let status = StatusCode::from_u16(said.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                let content = html! {
-                    div.page-head { h1 { (said.title) } }
-                    (said.notice())
-                    p { a href="/" { "Go to the beginning" } }
-                };
-                let page = Frame::new(&said.title, None, Section::None).page(&content);
-                (status, page).into_response()
+                let mut response = said.page(None);
+                response.extensions_mut().insert(said);
+                response
             }
         }
     }

@@ -109,6 +109,17 @@ pub(super) async fn visitor(
     }
 }
 
+/// Whoever a page is shown to that says what went wrong: with the workspace, where they have a role in it. Where that cannot be
+/// told, it is a page for nobody.
+pub(super) async fn whoever(page: &Page, secret: String, workspace: Option<String>) -> Option<Visitor> {
+    if workspace.is_some()
+        && let Ok(found) = visitor(page, secret.clone(), workspace).await
+    {
+        return found;
+    }
+    visitor(page, secret, None).await.ok().flatten()
+}
+
 /// The secret in a request's cookies.
 pub(crate) fn secret(headers: &HeaderMap) -> Option<String> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());

@@ -35,6 +35,24 @@ impl Catalogue {
         }))
     }
 
+    /// Names of what is not archived, for somebody who wrote one of them wrongly: those that sort near it, and the first of all.
+    /// In a small catalogue these are all, and in a large one they are found as quickly.
+    pub async fn names_near(&self, name: &str) -> Result<Vec<String>> {
+        let rows: Vec<(String,)> = sqlx::query_as(
+            "SELECT k.name FROM (
+                 SELECT name FROM (SELECT name FROM environment_names WHERE name > $1 ORDER BY name LIMIT 100) above
+                 UNION SELECT name FROM (
+                     SELECT name FROM environment_names WHERE name < $1 ORDER BY name DESC LIMIT 100) below
+                 UNION SELECT name FROM (SELECT name FROM environment_names ORDER BY name LIMIT 500) beginning
+             ) k WHERE EXISTS (SELECT 1 FROM environments e WHERE e.name = k.name AND e.archived_at IS NULL)
+             ORDER BY k.name",
+        )
+        .bind(name)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|(name,)| name).collect())
+    }
+
     /// Archives or restores a name, or one of its versions. Says whether that was a change.
     pub async fn set_archived(
         &self,

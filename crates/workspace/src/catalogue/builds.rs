@@ -25,6 +25,19 @@ pub enum BuildStatus {
     Lost,
 }
 
+impl std::fmt::Display for BuildStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+            Self::Lost => "lost",
+        })
+    }
+}
+
 /// One attempt.
 #[derive(Clone, Debug)]
 pub struct BuildRow {

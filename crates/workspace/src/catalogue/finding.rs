@@ -26,6 +26,35 @@ pub enum Include {
     All,
 }
 
+impl Include {
+    /// The condition that the version `e` of the name `n` is one of them.
+    pub(super) fn test(self) -> &'static str {
+        match self {
+            Self::Active => " AND n.archived_at IS NULL AND e.archived_at IS NULL",
+            Self::Archived => " AND (n.archived_at IS NOT NULL OR e.archived_at IS NOT NULL)",
+            Self::All => "",
+        }
+    }
+
+    /// The condition that it is the newest of them.
+    pub(super) fn newest(self) -> &'static str {
+        match self {
+            Self::Active => {
+                " AND e.ordinal = (SELECT x.ordinal FROM environments x WHERE x.name = e.name
+                     AND x.archived_at IS NULL ORDER BY x.ordinal DESC LIMIT 1)"
+            }
+            Self::Archived => {
+                " AND e.ordinal = (SELECT x.ordinal FROM environments x WHERE x.name = e.name
+                     AND (n.archived_at IS NOT NULL OR x.archived_at IS NOT NULL) ORDER BY x.ordinal DESC LIMIT 1)"
+            }
+            Self::All => {
+                " AND e.ordinal = (SELECT x.ordinal FROM environments x WHERE x.name = e.name
+                     ORDER BY x.ordinal DESC LIMIT 1)"
+            }
+        }
+    }
+}
+
 /// What a version must be.
 #[derive(Clone, Debug)]
 pub enum Condition {
@@ -118,7 +147,7 @@ impl Condition {
     }
 
     /// The condition on the version `e`.
-    fn test(&self, query: &mut Query) {
+    pub(super) fn test(&self, query: &mut Query) {
         match self {
             Self::NameLike(pattern) => {
                 query.push(" AND lower(e.name) LIKE ").text(pattern).push(" ESCAPE '\\'");
@@ -238,20 +267,9 @@ fn select(query: &mut Query, criteria: &Criteria, way: Way) {
     if let Some(name) = &criteria.name {
         query.push(" AND ").push(by).push(".name = ").text(name);
     }
-    query.push(match criteria.include {
-        Include::Active => " AND n.archived_at IS NULL AND e.archived_at IS NULL",
-        Include::Archived => " AND (n.archived_at IS NOT NULL OR e.archived_at IS NOT NULL)",
-        Include::All => "",
-    });
+    query.push(criteria.include.test());
     if newest_alone {
-        query.push(" AND e.ordinal = (SELECT x.ordinal FROM environments x WHERE x.name = e.name").push(
-            match criteria.include {
-                Include::Active => " AND x.archived_at IS NULL",
-                Include::Archived => " AND (n.archived_at IS NOT NULL OR x.archived_at IS NOT NULL)",
-                Include::All => "",
-            },
-        );
-        query.push(" ORDER BY x.ordinal DESC LIMIT 1)");
+        query.push(criteria.include.newest());
     }
     for (place, condition) in criteria.conditions.iter().enumerate() {
         if !matches!(way, Way::Sorted(known, _) | Way::Tag(known) if known == place) {

@@ -95,16 +95,12 @@ impl Workspace {
         if let Some(name) = &find.name {
             let known = self.catalogue.name(name).await?.is_some_and(|row| row.versions > 0);
             if !known {
-                return Err(Error::NoEnvironment(name.clone()));
+                return Err(self.no_environment(name, name).await?);
             }
-        }
-        let mut conditions = conditions(find)?;
-        for term in &find.terms {
-            conditions.push(term.condition(&self.catalogue).await?);
         }
         let wanted = Criteria {
             name: find.name.clone(),
-            conditions,
+            conditions: self.conditions(find).await?,
             include: find.include,
             all_versions: find.all_versions || find.name.is_some(),
             // One more says whether there is more.
@@ -123,6 +119,14 @@ impl Workspace {
             next = rows.last().map(|found| format!("{}:{}", found.row.name, found.row.version));
         }
         Ok(EnvironmentPage { environments: self.all_details(rows).await?, next })
+    }
+
+    async fn conditions(&self, find: &Find) -> Result<Vec<Condition>> {
+        let mut conditions = conditions(find)?;
+        for term in &find.terms {
+            conditions.push(term.condition(&self.catalogue).await?);
+        }
+        Ok(conditions)
     }
 
     async fn cursor(&self, after: &str) -> Result<(String, i64)> {

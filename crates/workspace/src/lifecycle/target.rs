@@ -85,8 +85,15 @@ impl Workspace {
     async fn must_be_known(&self, name: &str) -> Result<()> {
         match self.catalogue.name(name).await? {
             Some(row) if row.versions > 0 => Ok(()),
-            _ => Err(Error::NoEnvironment(name.to_owned())),
+            _ => Err(self.no_environment(name, name).await?),
         }
+    }
+
+    /// Said where there is nothing of a name: `reference` is as it was asked for.
+    pub(crate) async fn no_environment(&self, name: &str, reference: &str) -> Result<Error> {
+        let names = self.catalogue.names_near(name).await?;
+        let nearest = provenv_definition::nearest(name, names.iter().map(String::as_str));
+        Ok(Error::NoEnvironment(reference.to_owned(), nearest.map(str::to_owned)))
     }
 
     /// The newest version of a name that is not archived.
@@ -105,7 +112,7 @@ impl Workspace {
         }
         let known = self.catalogue.versions(name, KNOWN).await?;
         Err(if known.is_empty() {
-            Error::NoEnvironment(format!("{name}:{version}"))
+            self.no_environment(name, &format!("{name}:{version}")).await?
         } else {
             Error::NoVersion { name: name.to_owned(), version: version.to_owned(), known }
         })

@@ -35,7 +35,7 @@ impl Workspace {
         who: &str,
     ) -> Result<Updated> {
         let updated = self.update_if(reference, update, None, who).await?;
-        updated.ok_or_else(|| Error::NoEnvironment(reference.to_owned()))
+        updated.ok_or_else(|| Error::NoEnvironment(reference.to_owned(), None))
     }
 
     /// The same, if the last change to the name still is the one with this number; `None` where there was another since, and
@@ -92,7 +92,7 @@ impl Workspace {
             match self.catalogue.describe(&row.name, &row.version, &wanted, last_change, who).await? {
                 Described::Changed(changes) => changes,
                 Described::Missing => {
-                    return Err(Error::NoEnvironment(format!("{}:{}", row.name, row.version)));
+                    return Err(Error::NoEnvironment(format!("{}:{}", row.name, row.version), None));
                 }
                 Described::Outdated => return Ok(None),
             };

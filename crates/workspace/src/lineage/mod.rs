@@ -151,7 +151,7 @@ impl Workspace {
             return self.lineage_from(Step::Run, run.id, start).await;
         }
         let row = match self.registered(subject).await {
-            Err(Error::NoEnvironment(_)) => return Err(Error::NoLineage(subject.to_owned())),
+            Err(Error::NoEnvironment(..)) => return Err(Error::NoLineage(subject.to_owned())),
             row => row?,
         };
         let runs = self.catalogue.runs_of_version(&row.name, &row.version).await?;

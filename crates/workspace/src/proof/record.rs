@@ -84,7 +84,7 @@ impl Workspace {
             }
         }
         let given = self.given(reference, folder).await.map_err(|error| match error {
-            Error::NoEnvironment(_) if digits_of(reference).is_some() => missing(),
+            Error::NoEnvironment(..) if digits_of(reference).is_some() => missing(),
             error => error,
         })?;
         // What is on a server came only now.

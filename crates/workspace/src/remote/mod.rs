@@ -22,8 +22,8 @@ use url::Url;
 
 use crate::error::causes;
 use crate::{
-    Copied, CopyOptions, EnvironmentDetails, EnvironmentPage, Error, Find, Imported, Include, Registered,
-    Result,
+    Copied, CopyOptions, EnvironmentDetails, EnvironmentPage, Error, Find, Imported, Include, Part,
+    Registered, Result,
 };
 
 pub use audit_log::AuditLogFilter;
@@ -74,6 +74,10 @@ pub enum RemoteError {
         causes: Vec<String>,
         /// What to do next.
         hint: Option<String>,
+        /// The parts of the definition that was sent that it is about.
+        concerns: Vec<Part>,
+        /// The name that may have been meant.
+        nearest: Option<String>,
     },
     /// It answers something else than a server of ours.
     #[error("{url} does not answer as a server of provenv's does ({what})")]
@@ -93,12 +97,12 @@ pub enum RemoteError {
     },
 }
 
-/// Why a server says no, for the end of a message.
 /// Whether the server's certificate is not taken.
 fn is_of_certificate(error: &reqwest::Error) -> bool {
     causes(error).iter().any(|cause| cause.contains("certificate"))
 }
 
+/// Why a server says no, for the end of a message.
 fn listed(causes: &[String]) -> String {
     causes.iter().fold(String::new(), |text, cause| text + "\n  because: " + cause)
 }
@@ -189,6 +193,9 @@ struct Problem {
     hint: Option<String>,
     #[serde(default)]
     remarks: Vec<Remark>,
+    #[serde(default)]
+    concerns: Vec<Part>,
+    nearest: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -459,6 +466,8 @@ async fn problem(status: StatusCode, response: Response) -> RemoteError {
                 detail: problem.detail,
                 causes,
                 hint: problem.hint,
+                concerns: problem.concerns,
+                nearest: problem.nearest,
             }
         }
         Err(_) => RemoteError::Answer { url, what: status.to_string() },

@@ -343,6 +343,19 @@ impl Remote {
         self.send(request).await.map(drop)
     }
 
+    /// What is said of an environment that is not on the server; any other error stays what it is.
+    pub(crate) fn no_environment(error: Error, name: &str) -> Error {
+        match error {
+            Error::Remote(said) => match *said {
+                RemoteError::Problem { code, nearest, .. } if code == "environment-not-found" => {
+                    Error::NoEnvironment(name.to_owned(), nearest)
+                }
+                said => said.into(),
+            },
+            error => error,
+        }
+    }
+
     /// What kind of problem a server's answer is, if it is one.
     pub fn code(error: &Error) -> Option<&str> {
         match error {

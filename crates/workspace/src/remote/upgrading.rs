@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::Remote;
-use crate::{Error, Result, UpgradeOptions, Upgraded};
+use crate::{Result, UpgradeOptions, Upgraded};
 
 impl Remote {
     /// Resolves the newest version of an environment again there.
@@ -17,9 +17,6 @@ impl Remote {
             "virtual_packages": resolving.virtual_packages,
         });
         let request = self.request(Method::POST, &["environments", name, "upgrade"]).json(&body);
-        self.json(request).await.map_err(|error| match Self::code(&error) {
-            Some("environment-not-found") => Error::NoEnvironment(name.to_owned()),
-            _ => error,
-        })
+        self.json(request).await.map_err(|error| Self::no_environment(error, name))
     }
 }

@@ -73,17 +73,15 @@ impl Workspace {
 
     /// The version of an environment on the server, by its number or as `@LABEL`, brought here with all that it points to.
     pub(crate) async fn mirrored(&self, remote: &Remote, name: &str, wanted: &str) -> Result<EnvironmentRow> {
-        let found = remote.version(name, wanted).await.map_err(|error| match Remote::code(&error) {
-            // A folder of that name may be meant.
-            Some("environment-not-found") => Error::NoEnvironment(name.to_owned()),
-            _ => error,
-        })?;
+        let found = remote.version(name, wanted).await;
+        // A folder of that name may be meant.
+        let found = found.map_err(|error| Remote::no_environment(error, name))?;
         let version = found.version.clone().unwrap_or_default();
         let unsound = |what: String| -> Error {
             RemoteError::Answer { url: format!("{}: {name}:{version}", remote.url()), what }.into()
         };
         let (Some(lock), Some(receipt)) = (found.lock, found.receipt) else {
-            return Err(Error::NoEnvironment(format!("{name}:{version}")));
+            return Err(Error::NoEnvironment(format!("{name}:{version}"), None));
         };
         if self.catalogue.receipt(&receipt).await?.is_none() || self.catalogue.lock(&lock).await?.is_none() {
             let lock_bytes = remote.part(&found, "lock").await?;
@@ -110,7 +108,7 @@ impl Workspace {
         };
         self.catalogue.mirror(&MirroredVersion { row, content }).await?;
         self.mirror_images(remote, name, &version, &lock).await?;
-        let gone = || Error::NoEnvironment(format!("{name}:{version}"));
+        let gone = || Error::NoEnvironment(format!("{name}:{version}"), None);
         self.catalogue.environment(name, Some(&version)).await?.ok_or_else(gone)
     }
 
