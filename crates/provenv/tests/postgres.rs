@@ -312,35 +312,67 @@ const OLDER: &[&str] = &[
     include_str!("../../workspace/src/catalogue/uses.sql"),
     include_str!("../../workspace/src/catalogue/dockerfiles.sql"),
     include_str!("../../workspace/src/catalogue/forms.sql"),
+    include_str!("../../workspace/src/catalogue/lifecycle.sql"),
+    include_str!("../../workspace/src/catalogue/holdings.sql"),
+    include_str!("../../workspace/src/catalogue/reported.sql"),
+    include_str!("../../workspace/src/catalogue/taken.sql"),
+    include_str!("../../workspace/src/catalogue/speed.sql"),
+    include_str!("../../workspace/src/catalogue/shared.sql"),
 ];
+/// The version that brought labels, and a history.
+const LIFECYCLE: usize = 9;
 
 #[test]
 fn a_catalogue_of_every_older_schema_opens() {
     let Some((workspace, postgres, _server)) = begin() else { return };
     let registered = workspace.json(["env", "register", "tea.yaml"]);
+    workspace.json(["env", "update", "tea:1", "--tag", "cup=big"]);
+    workspace.json(["env", "label", "tea:1", "prod"]);
+    let built = workspace.json(["build", "tea:1"]);
+    workspace.write("job.yaml", "environment: tea:1\ncommand: python -c 'import tea'\n");
+    workspace.run(["submit", "job.yaml"]).ok();
+    let newest = postgres.query("team", "SELECT migrations FROM provenv.catalogue");
+    assert_eq!(newest, OLDER.len().to_string(), "a schema came since, and is to be in the list");
     for older in 1..=OLDER.len() {
         let schema = format!("older_{older}");
-        postgres.query(
-            "team",
-            &format!(
-                "CREATE SCHEMA {schema}; SET search_path TO {schema}; {};
-                 CREATE TABLE catalogue (migrations BIGINT NOT NULL, id TEXT NOT NULL);
-                 INSERT INTO catalogue VALUES ({older}, '{schema}');
-                 INSERT INTO documents SELECT digest, kind, body FROM provenv.documents;
-                 INSERT INTO environments
-                 (name, version, ordinal, content, definition, receipt, lock, body, created_at, created_by)
-                 SELECT name, version, ordinal, content, definition, receipt, lock, body, created_at, created_by
-                 FROM provenv.environments",
-                OLDER[..older].join(";\n")
-            ),
-        );
+        postgres.older("provenv", &schema, &OLDER[..older]);
+        postgres.query("team", &format!("UPDATE {schema}.catalogue SET id = '{schema}'"));
         let with = Workspace::empty().with(catalogue(&postgres));
         let with = with.with(vec![("PROVENV_CATALOGUE_SCHEMA".to_owned(), schema.clone())]);
-        assert_eq!(with.json(["env", "show", "tea:1"])["receipt"], registered["receipt"], "{schema}");
-        assert_eq!(with.json(["env", "history", "tea"])[0]["change"], "registered", "{schema}");
-        assert_eq!(with.json(["env", "list", "--kind", "system-managed"]).as_array().unwrap().len(), 1);
+        let shown = with.json(["env", "show", "tea:1"]);
+        assert_eq!(shown["receipt"], registered["receipt"], "{schema}");
+        let is_whole = older >= LIFECYCLE;
+        assert_eq!(
+            shown["labels"].as_array().unwrap().len(),
+            if is_whole { 2 } else { 1 },
+            "{schema}: {shown}"
+        );
+        let history = with.json(["env", "history", "tea"]);
+        let changes: Vec<_> =
+            history.as_array().unwrap().iter().map(|change| change["change"].as_str().unwrap()).collect();
+        assert_eq!(
+            changes,
+            if is_whole { vec!["label", "tag", "registered"] } else { vec!["registered"] },
+            "{schema}"
+        );
+        for search in [
+            &["--kind", "system-managed"][..],
+            &["--tag", "cup=big"],
+            &["package:tea>=1"],
+            &["base:bookworm"],
+        ] {
+            let found = with.json([&["env", "search"], search].concat());
+            assert_eq!(found.as_array().unwrap().len(), 1, "{schema}: {search:?}");
+        }
+        let images = with.json(["image", "list"]);
+        assert_eq!(images[0]["digest"], built["image"], "{schema}: {images}");
+        let uses = with.json(["env", "uses", "tea:1"]);
+        assert_eq!(uses["runs"].as_array().unwrap().len(), 1, "{schema}: {uses}");
+        // And it goes on: the next version has the next number.
+        let next = with.json(["env", "register", cup(&workspace, older).to_str().unwrap()]);
+        assert_eq!(next["version"], "2", "{schema}");
         let now = postgres.query("team", &format!("SELECT migrations FROM {schema}.catalogue"));
-        assert_eq!(now, postgres.query("team", "SELECT migrations FROM provenv.catalogue"));
+        assert_eq!(now, newest, "{schema}");
     }
 }
 

@@ -225,9 +225,9 @@ fn a_server_in_postgresql_is_copied_while_it_works_and_goes_on_in_another() {
 
     // A copy that would lack a workspace is none.
     drop(team);
-    postgres.query("elsewhere", "DROP SCHEMA \"provenv_far-vision\" CASCADE");
+    postgres.query("elsewhere", "DROP SCHEMA \"provenv_far_vision\" CASCADE");
     let lacking = folder.path().join("lacking");
     let done = run_in(&other_url, &["backup".as_ref(), "--root".as_ref(), &elsewhere, &lacking]);
-    assert!(done.code == 1 && done.stderr.contains("no schema `provenv_far-vision`"), "{}", done.stderr);
+    assert!(done.code == 1 && done.stderr.contains("no schema `provenv_far_vision`"), "{}", done.stderr);
     assert!(done.stderr.contains("hint:") && !lacking.exists(), "{}", done.stderr);
 }

@@ -28,7 +28,7 @@ fn shares_in_history(owner: &Client, name: &str) -> Vec<(Value, Value)> {
     let changes = history["changes"].as_array().unwrap().iter().rev();
     changes
         .filter(|change| change["change"] == "shared")
-        .map(|change| (change["before"].clone(), change["after"].clone()))
+        .map(|change| (change["from"].clone(), change["to"].clone()))
         .collect()
 }
 

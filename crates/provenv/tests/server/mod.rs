@@ -10,6 +10,7 @@ mod kinds;
 mod lending;
 mod limits;
 mod made_up;
+mod older;
 mod once;
 mod parity;
 mod people;

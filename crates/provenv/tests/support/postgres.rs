@@ -146,6 +146,37 @@ impl Postgres {
         Done::from(psql.output().unwrap()).ok().stdout.trim_end().to_owned()
     }
 
+    /// Makes the schema `to` what an older version would have it: with the first of the migrations, and what the schema `from` has
+    /// of their tables and columns. The words of SQLite that PostgreSQL does not take are translated.
+    pub fn older(&self, from: &str, to: &str, migrations: &[&str]) {
+        let sql = migrations.join(";\n").replace(" BLOB", " BYTEA");
+        self.query(
+            DATABASE,
+            &format!(
+                "CREATE SCHEMA \"{to}\"; SET search_path TO \"{to}\"; {sql};
+                 CREATE TABLE catalogue (migrations BIGINT NOT NULL, id TEXT NOT NULL);
+                 INSERT INTO catalogue SELECT {}, id FROM \"{from}\".catalogue;
+                 SET session_replication_role TO replica;
+                 DO $$ DECLARE name TEXT; columns TEXT; BEGIN
+                     FOR name IN SELECT table_name FROM information_schema.tables o
+                         WHERE table_schema = '{to}' AND table_name <> 'catalogue' AND EXISTS (
+                             SELECT 1 FROM information_schema.tables n
+                             WHERE n.table_schema = '{from}' AND n.table_name = o.table_name)
+                     LOOP
+                         SELECT string_agg(quote_ident(o.column_name), ', ') INTO columns
+                             FROM information_schema.columns o JOIN information_schema.columns n
+                                 ON n.table_name = o.table_name AND n.column_name = o.column_name
+                             WHERE o.table_schema = '{to}' AND n.table_schema = '{from}' AND o.table_name = name;
+                         EXECUTE format('DELETE FROM %I.%I', '{to}', name);
+                         EXECUTE format('INSERT INTO %I.%I (%s) SELECT %s FROM %I.%I',
+                             '{to}', name, columns, columns, '{from}', name);
+                     END LOOP;
+                 END $$",
+                migrations.len()
+            ),
+        );
+    }
+
     /// A program of the server, as somebody whom it takes, and who ends with this thread.
     fn program(&self, name: &str) -> Command {
         let mut command = Command::new("setpriv");
