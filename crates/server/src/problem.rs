@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use nix::errno::Errno;
 use provenv_definition::{Diagnostic, Place};
-use provenv_workspace::{CatalogueError, Error, Part, causes};
+use provenv_workspace::{CatalogueError, Error, Part, causes, is_no_space};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -161,6 +161,16 @@ impl Problem {
             )
             .hint("ask again; with the same Idempotency-Key nothing is done twice");
             problem.retry_after = Some(AGAIN_IN);
+        } else if is_no_space(error) {
+            problem = Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "disk-full",
+                "the server has no space left on its disk",
+            )
+            .hint(
+                "tell whoever has the server: `provenv store gc` in its workspaces frees space; ask again then, with the same \
+                 Idempotency-Key nothing is done twice",
+            );
         } else if is_of_machine(error) {
             problem = Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -231,6 +241,9 @@ impl From<PathRejection> for Box<Problem> {
 impl From<Error> for Box<Problem> {
     fn from(error: Error) -> Self {
         let hint = error.hint();
+        if is_no_space(&error) {
+            return Problem::fault(&error);
+        }
         let Some((status, code)) = kind(&error) else { return Problem::fault(&error) };
         let mut problem = Problem::new(status, code, error.to_string());
         problem.causes = causes(&error);
@@ -312,6 +325,7 @@ mod tests {
         let hidden = provenv_workspace::Error::Io { what: "could not begin".to_owned(), source: no_threads };
         assert_eq!(told(&hidden), (503, "machine-busy", true));
         assert_eq!(told(&Error::from_raw_os_error(Errno::EACCES as i32)), (500, "internal", false));
+        assert_eq!(told(&Error::from_raw_os_error(Errno::ENOSPC as i32)), (507, "disk-full", false));
         assert_eq!(told(&sqlx::Error::PoolTimedOut), (503, "database-away", true));
     }
 }

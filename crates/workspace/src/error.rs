@@ -632,6 +632,22 @@ pub fn is_away(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| matches!(code & 0xff, 5 | 6))
 }
 
+/// Whether something could not be written because a disk or a quota is full: of this machine, or of the database's.
+pub fn is_no_space(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return provenv_store::is_no_space(error);
+        }
+        let Some(error) = error.downcast_ref::<sqlx::Error>() else { return false };
+        if let Some(code) = postgres_code(error) {
+            return code == "53100";
+        }
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        // SQLITE_FULL, and SQLITE_IOERR_SHMSIZE, which is the same of the file that connections share.
+        code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 13 || code == 4874)
+    })
+}
+
 /// What to do about an error of the database: by SQLSTATE, or by SQLite's primary result code.
 fn database_hint(error: &sqlx::Error) -> Option<String> {
     const AWAY: &str = "the database was stopped or is not to be reached: repeat the command when it is back; what was recorded \

@@ -82,7 +82,7 @@ pub use copying::{Copied, CopyOptions};
 pub use curated::is_curated;
 pub use dockerfile::{BuildSecret, Builder, DockerfileError, MissingEngine};
 pub use environments::{EnvironmentDetails, RegisterOptions, Registered};
-pub use error::{Error, causes, is_away};
+pub use error::{Error, causes, is_away, is_no_space};
 pub use exporting::ExportOptions;
 pub use finding::{EnvironmentPage, Facets, Find, Include, Kind, Term};
 pub use hosting::{

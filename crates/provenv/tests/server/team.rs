@@ -47,8 +47,14 @@ impl Team {
 
     /// The same, with these variables.
     pub fn start_with(root: &Path, arguments: &[&str], token: &str, variables: &[(&str, &str)]) -> Self {
-        let mut child = server(root)
-            .envs(variables.iter().copied())
+        let mut command = server(root);
+        command.envs(variables.iter().copied());
+        Self::begin(command, root, arguments, token)
+    }
+
+    /// The same by a command of one's own, which is that of a server but for its arguments.
+    pub fn begin(mut command: Command, root: &Path, arguments: &[&str], token: &str) -> Self {
+        let mut child = command
             .args(["-o", "json", "serve", "--listen", "127.0.0.1:0", "--root"])
             .arg(root)
             .args(arguments)
