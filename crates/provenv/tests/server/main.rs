@@ -12,6 +12,7 @@ mod builds;
 mod command_line;
 mod copies;
 mod environments;
+mod fresh;
 mod kinds;
 mod limits;
 mod made_up;
