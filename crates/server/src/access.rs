@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use provenv_workspace::Moment;
 
 use crate::database::{Identity, Role};
 use crate::problem::{Problem, Result};
@@ -63,6 +64,8 @@ pub(crate) struct Caller {
     pub identity: Identity,
     /// Their role in the workspace that the path names, or on the server.
     pub role: Option<Role>,
+    /// The moment of the server's database when they were let in.
+    pub moment: Option<Moment>,
 }
 
 impl Caller {
@@ -141,12 +144,13 @@ pub(crate) async fn decide(
         }
     };
     let place = workspace.map(String::as_str);
-    let known = match token(headers) {
-        Some(token) => server.database.caller(&token, place).await?,
-        None => None,
-    };
+    let (mut known, mut moment) = (None, None);
+    if let Some(token) = token(headers) {
+        moment = server.database.moment().await;
+        known = server.database.caller(&token, place, moment.as_ref()).await?;
+    }
     let (identity, role) = if let Some(known) = known {
-        known
+        (known.identity.clone(), known.role)
     } else {
         // A session, if anything.
         let Some(identity) = user(server, headers).await? else { return Err(nobody(server, headers)) };
@@ -164,7 +168,7 @@ pub(crate) async fn decide(
             (_, place) => return Err(role_too_low(&user, identity.scope.is_narrow(), role, place, needed)),
         }
     }
-    Ok(Some(Caller { user, identity, role }))
+    Ok(Some(Caller { user, identity, role, moment }))
 }
 
 /// Said of whoever would need another role.

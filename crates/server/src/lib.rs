@@ -23,6 +23,7 @@ mod plain;
 mod problem;
 mod pulls;
 mod registry;
+mod remembered;
 mod secrets;
 mod sharing;
 mod sign_in;
@@ -258,6 +259,7 @@ fn app(server: &Arc<Server>, is_secure: bool) -> Router {
     let (routes, _) = api::routes();
     let api = routes
         .route_layer(from_fn_with_state(Arc::clone(server), again::once))
+        .route_layer(from_fn_with_state(Arc::clone(server), remembered::again))
         .route_layer(from_fn_with_state(Arc::clone(server), access::admit))
         .route_layer(from_fn(unbroken::to_the_end))
         // For the page, too, which asks the API itself.
@@ -298,11 +300,11 @@ async fn observe(State(server): State<Arc<Server>>, request: Request<Body>, next
     let pattern = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let path = request.uri().path().to_owned();
     let id = trace::request_id(request.headers());
-    let headers = request.headers().clone();
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
-    let traced = trace::span(&headers, &id, &method, pattern.as_deref());
+    let traced = trace::span(request.headers(), &id, &method, pattern.as_deref());
     let mut response = {
-        let answer = trace::within(&headers, next.run(request)).instrument(traced.clone());
+        let named = trace::named_in(request.headers());
+        let answer = trace::within(named, next.run(request)).instrument(traced.clone());
         answer.instrument(span.clone()).await
     };
     response.headers_mut().insert(trace::REQUEST_ID, id);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use provenv_workspace::{Mounted, OfServer, OpenOptions, ServerSettings, Silent, Workspace};
+use provenv_workspace::{Moment, Mounted, OfServer, OpenOptions, ServerSettings, Silent, Workspace};
 use tokio::sync::{Notify, RwLock, Semaphore, watch};
 
 use crate::access::Decisions;
@@ -16,6 +16,7 @@ use crate::database::{Database, Deed};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::problem::{Problem, Result};
+use crate::remembered::Remembered;
 use crate::secrets::{Held, Secrets};
 use crate::sharing::Sources;
 use crate::sign_in::{Admission, Provider};
@@ -49,6 +50,8 @@ pub(crate) struct Server {
     pub sources: Sources,
     /// What is counted.
     pub metrics: Metrics,
+    /// What was answered.
+    pub remembered: Remembered,
     /// Who may call what.
     pub decisions: Decisions,
     /// The description of the API, as it is served.
@@ -115,6 +118,7 @@ impl Server {
             resolving: Semaphore::new(RESOLVING),
             sources: Sources::default(),
             metrics: Metrics::default(),
+            remembered: Remembered::default(),
             decisions,
             description,
             admission,
@@ -212,6 +216,18 @@ impl Server {
         let opened = Arc::new(Opened { workspace, registry, held });
         all.insert(name.to_owned(), Arc::clone(&opened));
         Ok(opened)
+    }
+
+    /// Which moment of the catalogue of a workspace it is. In PostgreSQL it is one for all that is in there: `known` is the one
+    /// that was asked for when the request was let in.
+    pub async fn moment(&self, workspace: &str, known: Option<Moment>) -> Option<Moment> {
+        if self.database.is_shared() {
+            return match known {
+                Some(known) => Some(known),
+                None => self.database.moment().await,
+            };
+        }
+        self.workspace(workspace).await.ok()?.workspace.moment().await
     }
 
     /// Of the catalogue of each workspace that is open: connections, those of them that nobody uses, how many there may be.

@@ -3,6 +3,9 @@
 //! Each has an identifier, `X-Request-Id`: the client's, or a new one. It is in the answer and in every line of the log that
 //! is about the request. `traceparent` (W3C Trace Context) of a client is handed on to the build that it asked for.
 
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tracing::{Instrument as _, Span};
 
@@ -87,10 +90,15 @@ pub(crate) fn caller(kind: &'static str) {
     provenv_telemetry::note(&Span::current(), "provenv.caller", kind);
 }
 
-/// Answers a request as part of its trace.
-pub(crate) async fn within<T>(headers: &HeaderMap, answer: impl Future<Output = T>) -> T {
+/// The trace that a client says its request is part of.
+pub(crate) fn named_in(headers: &HeaderMap) -> Option<String> {
     let parent = headers.get(TRACE_PARENT).and_then(|value| value.to_str().ok());
-    PARENT.scope(parent.filter(|text| is_trace_parent(text)).map(str::to_owned), answer).await
+    parent.filter(|text| is_trace_parent(text)).map(str::to_owned)
+}
+
+/// Answers a request as part of the trace that it named.
+pub(crate) fn within<T>(named: Option<String>, answer: impl Future<Output = T>) -> impl Future<Output = T> {
+    PARENT.scope(named, answer)
 }
 
 /// Carries what a request is part of into another task.
@@ -123,12 +131,22 @@ pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
         let bytes = value.as_bytes();
         !bytes.is_empty() && bytes.len() <= LONGEST && bytes.iter().all(is_plain)
     });
-    said.cloned().unwrap_or_else(|| {
-        let mut bytes = [0; 12];
-        // Without randomness all have the same, and all else goes on.
+    said.cloned().unwrap_or_else(new_id)
+}
+
+/// An identifier that no other request has: nobody need fail to guess it, so it is what the server began with, and a number.
+fn new_id() -> HeaderValue {
+    static BEGINNING: LazyLock<[u8; 8]> = LazyLock::new(|| {
+        let mut bytes = [0; 8];
+        // Without randomness all servers have the same, and all else goes on.
         let _ = random(&mut bytes);
-        HeaderValue::try_from(hex::encode(bytes)).unwrap_or(HeaderValue::from_static("unknown"))
-    })
+        bytes
+    });
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&*BEGINNING);
+    bytes[8..].copy_from_slice(&NUMBER.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    HeaderValue::try_from(hex::encode(bytes)).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 /// `VERSION-TRACE-SPAN-FLAGS`, of lower-case hexadecimal digits (Trace Context, section 3.2). Neither number is zero.

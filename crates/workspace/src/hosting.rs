@@ -8,7 +8,7 @@ use provenv_definition::{
     ReadEnvironment, SafeUrl,
 };
 
-use crate::catalogue::Resolved;
+use crate::catalogue::{Moment, Resolved, Wanted};
 use crate::curated::{Curated, is_curated};
 use crate::environments::{checked, unregistered};
 use crate::reference::LATEST;
@@ -126,6 +126,15 @@ impl Workspace {
 
     /// A version by its name, and its version or `@LABEL`; never a file.
     pub async fn version_details(&self, name: &str, wanted: &str) -> Result<EnvironmentDetails> {
+        let which = match wanted.strip_prefix('@') {
+            Some(LATEST) => Wanted::Newest,
+            Some(label) => Wanted::Label(label),
+            None => Wanted::Version(wanted),
+        };
+        if let Some(shown) = self.shown(name, which).await? {
+            return Ok(shown);
+        }
+        // Why there is none.
         let found = match wanted.strip_prefix('@') {
             Some(LATEST) => self.newest(name).await,
             Some(label) => match self.labelled(name, label).await {
@@ -156,6 +165,11 @@ impl Workspace {
         let here = platforms.iter().find(|platform| **platform == Platform::host());
         let platform = here.or(platforms.first()).copied().unwrap_or_default();
         Ok(Some(UnbuiltVersion { name, version, lock, platform }))
+    }
+
+    /// Which moment of the catalogue it is: what was read of it holds as long as this is the same.
+    pub async fn moment(&self) -> Option<Moment> {
+        self.catalogue.moment().await
     }
 
     /// The connections to the catalogue that are open, those of them that nobody uses, and how many there may be.

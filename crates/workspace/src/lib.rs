@@ -73,8 +73,8 @@ pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary
 pub use builds::{BuildDetails, BuildStep};
 pub use bundling::{BundleError, Bundled, BundledImage, ImportOptions};
 pub use catalogue::{
-    AsyncWriter, BuildStatus, CatalogueError, Field, Resolved, RunStatus, Tables, Together, has_nul,
-    write_rows,
+    AsyncWriter, BuildStatus, CatalogueError, Field, Moment, Moments, Resolved, RunStatus, Tables, Together,
+    has_nul, write_rows,
 };
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
 pub use config::{Config, ConfigError, ServerSettings, TelemetrySettings, default_workspace, parse_size};

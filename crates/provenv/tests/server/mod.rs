@@ -6,6 +6,7 @@ mod builds;
 mod command_line;
 mod copies;
 mod environments;
+mod fresh;
 mod full_disk;
 mod kinds;
 mod lending;

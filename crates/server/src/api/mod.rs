@@ -29,6 +29,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(crate) use members::check_user;
+pub(crate) use sent::has_tag;
 
 use crate::problem::Problem;
 use crate::state::Server;

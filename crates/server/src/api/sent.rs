@@ -153,13 +153,17 @@ pub fn tag_of(body: &[u8]) -> String {
     format!("\"{}\"", Digest::of(body).hex())
 }
 
+/// Whether a client says that it has what has this tag.
+pub fn has_tag(headers: &HeaderMap, tag: &str) -> bool {
+    let has = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut has = has.flat_map(|value| value.split(',')).map(|one| one.trim().trim_start_matches("W/"));
+    has.any(|one| one == tag || one == "*")
+}
+
 /// Text that cannot change, or not without another tag: with its tag, and empty where the client has it.
 pub fn tagged(headers: &HeaderMap, body: Vec<u8>, kind: &'static str, never_changes: bool) -> Response {
     let tag = tag_of(&body);
-    let has = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let has = has.flat_map(|value| value.split(',')).map(|one| one.trim().trim_start_matches("W/"));
-    let is_known = has.into_iter().any(|one| one == tag || one == "*");
-    let mut response = if is_known {
+    let mut response = if has_tag(headers, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response()

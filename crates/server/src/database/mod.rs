@@ -5,6 +5,7 @@
 
 mod answers;
 mod audit;
+mod callers;
 mod counts;
 mod jobs;
 mod once;
@@ -15,7 +16,7 @@ mod shares;
 
 use std::path::Path;
 
-use provenv_workspace::{CatalogueError, ServerSettings, Tables, Together};
+use provenv_workspace::{CatalogueError, Moment, ServerSettings, Tables, Together};
 use tracing::Instrument as _;
 
 use crate::trace;
@@ -107,13 +108,25 @@ pub struct Database {
     pool: sqlx::AnyPool,
     /// What is to be written down.
     deeds: Together<audit::Deeds, audit::Outcome>,
+    /// Who called.
+    callers: callers::Callers,
 }
 
 impl Database {
     /// Opens the database of the server in this folder, made and migrated where needed.
     pub async fn open(root: &Path, settings: &ServerSettings) -> Result<Self> {
         let tables = Tables::open(root, FILE, MIGRATIONS, settings).await.map_err(DatabaseError::Open)?;
-        Ok(Self { pool: tables.pool.clone(), tables, deeds: Together::default() })
+        Ok(Self {
+            pool: tables.pool.clone(),
+            tables,
+            deeds: Together::default(),
+            callers: callers::Callers::default(),
+        })
+    }
+
+    /// Which moment of it it is.
+    pub async fn moment(&self) -> Option<Moment> {
+        self.tables.moments.now().await
     }
 
     /// Whether other servers and workers may have it too.

@@ -16,7 +16,7 @@ use super::audit::{Action, Deed, append};
 use super::{Connection, Database, Result, Row, now, parse, stamp};
 
 /// What every token begins with, so that scanners for secrets know one.
-const MARK: &str = "pvt_";
+pub(super) const MARK: &str = "pvt_";
 /// How many characters of a token people may see.
 const SHOWN: usize = 12;
 /// The name of the server itself where roles are kept.
@@ -78,7 +78,7 @@ impl Scope {
     }
 
     /// What is left of a role in a workspace, or on the server as a whole.
-    fn limit(&self, role: Option<Role>, workspace: Option<&str>) -> Option<Role> {
+    pub(super) fn limit(&self, role: Option<Role>, workspace: Option<&str>) -> Option<Role> {
         if self.workspace.is_some() && self.workspace.as_deref() != workspace {
             return None;
         }
@@ -205,65 +205,6 @@ impl Database {
             .fetch_optional(&self.pool)
             .await?;
         row.as_ref().map(read).transpose()
-    }
-
-    /// Whose token it is, if it holds.
-    pub async fn user_of(&self, secret: &str) -> Result<Option<Identity>> {
-        Ok(self.caller(secret, None).await?.map(|(identity, _)| identity))
-    }
-
-    /// Whose token it is, if it holds, and what they may with it in a workspace, or on the server as a whole. By one statement, as it
-    /// is asked for with every request, and kept nowhere: what is revoked here ends at once on all servers.
-    pub async fn caller(
-        &self,
-        secret: &str,
-        workspace: Option<&str>,
-    ) -> Result<Option<(Identity, Option<Role>)>> {
-        if !secret.starts_with(MARK) {
-            return Ok(None);
-        }
-        let row = sqlx::query(
-            "SELECT id, user_name, used_at, workspace, role,
-                 (SELECT max(CASE r.role WHEN 'owner' THEN 3 WHEN 'contributor' THEN 2 ELSE 1 END) FROM roles r
-                  WHERE r.user_name = tokens.user_name AND r.workspace IN ($3, $4)) AS given,
-                 (SELECT max(CASE g.role WHEN 'owner' THEN 3 WHEN 'contributor' THEN 2 ELSE 1 END) FROM group_roles g
-                  WHERE g.user_name = tokens.user_name AND g.workspace IN ($3, $4)) AS by_groups
-             FROM tokens WHERE digest = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
-        )
-        .bind(Digest::of(secret.as_bytes()).hex())
-        .bind(now())
-        .bind(EVERYWHERE)
-        .bind(workspace.unwrap_or(EVERYWHERE))
-        .fetch_optional(&self.pool)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let (id, used_at): (String, Option<String>) = (row.try_get("id")?, row.try_get("used_at")?);
-        // A write for each request would cost more than all else; to the minute is enough to find forgotten tokens.
-        let stale = stamp(jiff::Timestamp::now() - jiff::SignedDuration::from_mins(1));
-        if used_at.is_none_or(|used| used < stale) {
-            sqlx::query("UPDATE tokens SET used_at = $1 WHERE id = $2")
-                .bind(now())
-                .bind(&id)
-                .execute(&self.pool)
-                .await?;
-        }
-        let role: Option<String> = row.try_get("role")?;
-        let role = role.map(|role| parse("role", role)).transpose()?;
-        let identity = Identity {
-            user: row.try_get("user_name")?,
-            token: Some(id),
-            scope: Scope { workspace: row.try_get("workspace")?, role },
-        };
-        let (given, by_groups): (Option<i64>, Option<i64>) =
-            (row.try_get("given")?, row.try_get("by_groups")?);
-        let has = match given.max(by_groups) {
-            None => None,
-            Some(1) => Some(Role::Reader),
-            Some(2) => Some(Role::Contributor),
-            Some(_) => Some(Role::Owner),
-        };
-        let has = identity.scope.limit(has, workspace);
-        Ok(Some((identity, has)))
     }
 
     /// The tokens of a user, or of all, newest first.

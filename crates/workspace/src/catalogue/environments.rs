@@ -7,6 +7,7 @@ use provenv_lock::Receipt;
 use sqlx::Row as _;
 
 use super::deleting::is_deleted;
+use super::moment::Texts;
 use super::registering::number;
 use super::{Catalogue, CatalogueError, Connection, Result, Row, corrupt, has_nul};
 
@@ -72,6 +73,11 @@ pub enum Same {
 }
 
 pub(super) const COLUMNS: &str = "name, version, definition, receipt, lock, body, created_at, created_by, archived_at, from_name, from_version";
+
+/// The columns of `table`.
+pub(super) fn all_columns(table: &str) -> String {
+    COLUMNS.split(", ").map(|column| format!("{table}.{column}")).collect::<Vec<_>>().join(", ")
+}
 
 impl Catalogue {
     /// A version by name; `None` gives the newest that is not archived.
@@ -201,21 +207,44 @@ pub(super) fn body_of(name: &str, environment: &Environment) -> Result<String> {
 }
 
 pub(super) fn read(row: &Row) -> Result<EnvironmentRow> {
-    let digest = |column: &str| -> Result<Digest> {
-        row.try_get::<String, _>(column)?.parse().map_err(corrupt("digest"))
+    read_texts((0..WIDTH).map(|column| row.try_get(column)).collect::<Result<_, sqlx::Error>>()?)
+}
+
+/// How many columns a row has: as [`COLUMNS`] says, all of them texts.
+pub(super) const WIDTH: usize = 11;
+
+/// The same of texts in the order of [`COLUMNS`].
+pub(super) fn read_texts(row: Texts) -> Result<EnvironmentRow> {
+    let nothing = || corrupt("version")(sqlx::Error::ColumnNotFound(COLUMNS.to_owned()));
+    let row: [Option<String>; WIDTH] = row.try_into().map_err(|_| nothing())?;
+    let [
+        name,
+        version,
+        definition,
+        receipt,
+        lock,
+        body,
+        created_at,
+        created_by,
+        archived,
+        from_name,
+        from_version,
+    ] = row;
+    let text = |text: Option<String>| text.ok_or_else(nothing);
+    let digest = |text: Option<String>| -> Result<Digest> {
+        text.ok_or_else(nothing)?.parse().map_err(corrupt("digest"))
     };
     Ok(EnvironmentRow {
-        name: row.try_get("name")?,
-        version: row.try_get("version")?,
-        definition: digest("definition")?,
-        receipt: digest("receipt")?,
-        lock: digest("lock")?,
-        environment: serde_json::from_str(&row.try_get::<String, _>("body")?)
-            .map_err(corrupt("environment"))?,
-        created_at: row.try_get::<String, _>("created_at")?.parse().map_err(corrupt("time"))?,
-        created_by: row.try_get("created_by")?,
-        archived: row.try_get::<Option<String>, _>("archived_at")?.is_some(),
-        from: Option::zip(row.try_get("from_name")?, row.try_get("from_version")?),
+        name: text(name)?,
+        version: text(version)?,
+        definition: digest(definition)?,
+        receipt: digest(receipt)?,
+        lock: digest(lock)?,
+        environment: serde_json::from_str(&text(body)?).map_err(corrupt("environment"))?,
+        created_at: text(created_at)?.parse().map_err(corrupt("time"))?,
+        created_by: text(created_by)?,
+        archived: archived.is_some(),
+        from: Option::zip(from_name, from_version),
     })
 }
 

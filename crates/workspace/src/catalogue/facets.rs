@@ -54,7 +54,8 @@ fn listed(query: &mut Query, conditions: &[&Condition], include: Include, joined
           ORDER BY created_at DESC LIMIT ",
     );
     query.number(COUNTED).push(") e CROSS JOIN environment_names n").push(joined);
-    query.push(" WHERE n.name = e.name").push(include.test()).push(include.newest());
+    query.push(" WHERE n.name = e.name").push(include.test()).push(" AND e.ordinal = ");
+    include.newest(query, "e");
     for condition in conditions {
         condition.test(query);
     }

@@ -7,7 +7,7 @@
 
 use sqlx::Row as _;
 
-use super::environments::{COLUMNS, EnvironmentRow, read};
+use super::environments::{EnvironmentRow, all_columns, read};
 use super::query::Query;
 use super::{Catalogue, Result};
 
@@ -36,22 +36,18 @@ impl Include {
         }
     }
 
-    /// The condition that it is the newest of them.
-    pub(super) fn newest(self) -> &'static str {
-        match self {
-            Self::Active => {
-                " AND e.ordinal = (SELECT x.ordinal FROM environments x WHERE x.name = e.name
-                     AND x.archived_at IS NULL ORDER BY x.ordinal DESC LIMIT 1)"
-            }
-            Self::Archived => {
-                " AND e.ordinal = (SELECT x.ordinal FROM environments x WHERE x.name = e.name
-                     AND (n.archived_at IS NOT NULL OR x.archived_at IS NOT NULL) ORDER BY x.ordinal DESC LIMIT 1)"
-            }
-            Self::All => {
-                " AND e.ordinal = (SELECT x.ordinal FROM environments x WHERE x.name = e.name
-                     ORDER BY x.ordinal DESC LIMIT 1)"
-            }
-        }
+    /// The ordinal of the newest of them of the name in the row `of`.
+    pub(super) fn newest(self, query: &mut Query, of: &str) {
+        query
+            .push("(SELECT x.ordinal FROM environments x WHERE x.name = ")
+            .push(of)
+            .push(".name")
+            .push(match self {
+                Self::Active => " AND x.archived_at IS NULL",
+                Self::Archived => " AND (n.archived_at IS NOT NULL OR x.archived_at IS NOT NULL)",
+                Self::All => "",
+            })
+            .push(" ORDER BY x.ordinal DESC LIMIT 1)");
     }
 }
 
@@ -228,9 +224,34 @@ enum Way {
     InOrder,
 }
 
+/// Selects name and ordinal of the newest of each name, with no conditions. By names alone: joined with the versions, PostgreSQL
+/// would read all versions of each name, or of all names where these are few.
+fn select_newest(query: &mut Query, criteria: &Criteria) {
+    query.push("SELECT m.name AS name, m.ordinal AS ordinal FROM (SELECT n.name AS name, ");
+    criteria.include.newest(query, "n");
+    query.push(" AS ordinal FROM environment_names n WHERE 1 = 1");
+    if criteria.include == Include::Active {
+        query.push(" AND n.archived_at IS NULL");
+    }
+    if let Some((name, _)) = &criteria.after {
+        query.push(" AND n.name >= ").text(name);
+    }
+    query.push(") m WHERE m.ordinal IS NOT NULL");
+    if let Some((name, ordinal)) = &criteria.after {
+        query.push(" AND (m.name > ").text(name).push(" OR m.ordinal < ").number(*ordinal).push(")");
+    }
+    query.push(" ORDER BY m.name");
+    if let Some(limit) = criteria.limit {
+        query.push(" LIMIT ").number(i64::from(limit));
+    }
+}
+
 /// Selects name and ordinal of what is on a page.
 fn select(query: &mut Query, criteria: &Criteria, way: Way) {
     let newest_alone = !criteria.all_versions;
+    if newest_alone && criteria.conditions.is_empty() && criteria.name.is_none() {
+        return select_newest(query, criteria);
+    }
     query.push("SELECT e.name AS name, e.ordinal AS ordinal FROM ");
     // By whose name it is ordered.
     let by = match way {
@@ -269,7 +290,8 @@ fn select(query: &mut Query, criteria: &Criteria, way: Way) {
     }
     query.push(criteria.include.test());
     if newest_alone {
-        query.push(criteria.include.newest());
+        query.push(" AND e.ordinal = ");
+        criteria.include.newest(query, if by == "n" { "n" } else { "e" });
     }
     for (place, condition) in criteria.conditions.iter().enumerate() {
         if !matches!(way, Way::Sorted(known, _) | Way::Tag(known) if known == place) {
@@ -303,10 +325,9 @@ impl Catalogue {
 
     /// The query that gives all of what is on a page.
     async fn page(&self, criteria: &Criteria) -> Result<Query> {
-        let columns = COLUMNS.split(", ").map(|column| format!("e.{column}")).collect::<Vec<_>>().join(", ");
         let way = if criteria.name.is_some() { Way::InOrder } else { self.way(criteria).await? };
         let mut query = Query::default();
-        query.push("SELECT ").push(&columns).push(
+        query.push("SELECT ").push(&all_columns("e")).push(
             ", n.archived_at AS name_archived_at, (
                  SELECT x.version FROM environments x WHERE x.name = e.name AND x.archived_at IS NULL
                  ORDER BY x.ordinal DESC LIMIT 1

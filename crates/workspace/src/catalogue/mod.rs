@@ -20,6 +20,7 @@ mod known;
 mod labels;
 mod lineage;
 mod mirroring;
+mod moment;
 mod postgres;
 mod proofs;
 mod query;
@@ -29,6 +30,7 @@ mod remote;
 mod rows;
 mod runs;
 mod sharing;
+mod showing;
 mod sqlite;
 mod tables;
 mod taken;
@@ -52,6 +54,7 @@ pub use importing::{ImportedVersion, Importing};
 pub use known::Which;
 pub use lineage::RunName;
 pub use mirroring::MirroredVersion;
+pub use moment::{Moment, Moments};
 pub(crate) use postgres::code as postgres_code;
 pub use proofs::Origin;
 pub use query::Field;
@@ -60,6 +63,7 @@ pub use registry::{Refused, RepositoryVersion};
 pub use rows::write_rows;
 pub use runs::{RunRow, RunStatus};
 pub use sharing::Following;
+pub use showing::{ShownRow, Wanted};
 pub use tables::Tables;
 pub use texts::has_nul;
 pub use together::{AsyncWriter, Together};
@@ -231,6 +235,7 @@ fn corrupt<E: std::error::Error + Send + Sync + 'static>(
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     pool: Pool,
+    moments: Moments,
     database: Database,
     /// Versions that are to be registered.
     registering: Together<registering::Entry, Result<Entered>>,
@@ -257,7 +262,8 @@ impl Catalogue {
         let Some(url) = &settings.url else {
             binding::check_own(root, &file)?;
             let pool = sqlite::open(&file, &SCHEMA).await?;
-            return Ok(Self { pool, database: Database::Sqlite, registering: Together::default() });
+            let moments = Moments::of_file(&file);
+            return Ok(Self { pool, moments, database: Database::Sqlite, registering: Together::default() });
         };
         if file.exists() {
             return Err(CatalogueError::TwoCatalogues { root: root.to_owned() });
@@ -265,7 +271,8 @@ impl Catalogue {
         let (pool, id) = postgres::open(url, settings.schema(), &SCHEMA).await?;
         binding::bind(root, &id)?;
         let database = Database::Postgres { schema: settings.schema().to_owned() };
-        Ok(Self { pool, database, registering: Together::default() })
+        let moments = Moments::of_server(postgres::beside(&pool));
+        Ok(Self { pool, moments, database, registering: Together::default() })
     }
 
     /// The connections that are open, those of them that nobody uses, and how many there may be.
@@ -274,8 +281,14 @@ impl Catalogue {
         (self.pool.size(), idle, self.pool.options().get_max_connections())
     }
 
+    /// Which moment of the catalogue it is.
+    pub async fn moment(&self) -> Option<Moment> {
+        self.moments.now().await
+    }
+
     /// Writes what is pending and closes the database.
     pub async fn close(&self) {
+        self.moments.close().await;
         self.pool.close().await;
     }
 }

@@ -17,6 +17,9 @@ use super::{CatalogueError, Result, Schema};
 /// How long the first connection may take. Those after it wait for a server that is started again.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a connection is taken to be there after it was used.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// What a URL may say after its `?`.
 const PARAMETERS: &[&str] = &[
     "application_name",
@@ -61,7 +64,7 @@ pub(super) async fn open(url: &str, schema: &str, tables: &Schema) -> Result<(An
     // Errors at this point have nobody to hear them.
     let _ = connection.close().await;
 
-    let pool = AnyPoolOptions::new()
+    let pool = pool_options()
         .max_connections(4)
         .after_connect(move |connection, _| {
             let enter = enter.clone();
@@ -72,6 +75,26 @@ pub(super) async fn open(url: &str, schema: &str, tables: &Schema) -> Result<(An
         })
         .connect_lazy_with(options);
     Ok((pool, id))
+}
+
+/// A pool of one connection to the same server, for what is about all of it.
+pub(super) fn beside(pool: &AnyPool) -> AnyPool {
+    // Whoever asks goes on without an answer, and waits for a server that is away once.
+    let options = pool_options().max_connections(1).acquire_timeout(Duration::from_secs(2));
+    options.connect_lazy_with((*pool.connect_options()).clone())
+}
+
+/// What all pools have in common. Asking a connection whether it is still there takes as long as a statement: one that was used
+/// just now is.
+fn pool_options() -> AnyPoolOptions {
+    AnyPoolOptions::new().test_before_acquire(false).before_acquire(|connection, about| {
+        Box::pin(async move {
+            if about.idle_for > FRESH {
+                connection.ping().await?;
+            }
+            Ok(true)
+        })
+    })
 }
 
 /// The options that a URL stands for, and where it leads, without its credentials.

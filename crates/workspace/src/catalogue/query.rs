@@ -71,6 +71,11 @@ impl Query {
         self.push(if list.is_empty() { "NULL" } else { &joined })
     }
 
+    /// The statement, and its values in their order.
+    pub fn parts(&self) -> (&str, &[Field]) {
+        (&self.sql, &self.values)
+    }
+
     /// All rows.
     pub async fn rows<'e>(
         &mut self,

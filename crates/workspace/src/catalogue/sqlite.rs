@@ -24,6 +24,8 @@ pub(super) async fn open(path: &Path, schema: &Schema) -> Result<AnyPool> {
     first.close().await?;
     let pool = AnyPoolOptions::new()
         .max_connections(4)
+        // A file does not go away.
+        .test_before_acquire(false)
         .after_connect(|connection, _| {
             Box::pin(async move {
                 connection.execute(sqlx::raw_sql(SETTINGS)).await?;

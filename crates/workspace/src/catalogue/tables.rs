@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::turn::lock;
-use super::{CatalogueError, Database, Pool, Result, Schema, Writing, binding, postgres, sqlite};
+use super::{CatalogueError, Database, Moments, Pool, Result, Schema, Writing, binding, postgres, sqlite};
 use crate::config::ServerSettings;
 
 /// Tables in a file of a folder, or in a schema of a PostgreSQL server.
@@ -11,6 +11,8 @@ use crate::config::ServerSettings;
 pub struct Tables {
     /// Where connections come from.
     pub pool: Pool,
+    /// Which moment of them it is.
+    pub moments: Moments,
     database: Database,
 }
 
@@ -31,7 +33,7 @@ impl Tables {
         let Some(url) = &settings.database else {
             binding::check_own(root, &file)?;
             let pool = sqlite::open(&file, &schema).await?;
-            return Ok(Self { pool, database: Database::Sqlite });
+            return Ok(Self { pool, moments: Moments::of_file(&file), database: Database::Sqlite });
         };
         if file.exists() {
             return Err(CatalogueError::TwoCatalogues { root: root.to_owned() });
@@ -39,7 +41,8 @@ impl Tables {
         let name = settings.own_schema();
         let (pool, id) = postgres::open(url, &name, &schema).await?;
         binding::bind(root, &id)?;
-        Ok(Self { pool, database: Database::Postgres { schema: name } })
+        let moments = Moments::of_server(postgres::beside(&pool));
+        Ok(Self { pool, moments, database: Database::Postgres { schema: name } })
     }
 
     /// Whether they are in PostgreSQL, which other processes on other machines may have open too.
@@ -61,6 +64,7 @@ impl Tables {
 
     /// Writes what is pending and closes the database.
     pub async fn close(&self) {
+        self.moments.close().await;
         self.pool.close().await;
     }
 }

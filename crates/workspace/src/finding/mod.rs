@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 pub use crate::catalogue::Include;
-use crate::catalogue::{Condition, Criteria, EnvironmentRow, FoundRow};
+use crate::catalogue::{Condition, Criteria, EnvironmentRow, FoundRow, ShownRow, Wanted};
 use crate::{EnvironmentDetails, Error, Result, Workspace};
 pub use facets::Facets;
 use shipped::asks_for_shipped;
@@ -159,19 +159,25 @@ impl Workspace {
             .collect())
     }
 
-    /// A version, as it is shown.
-    pub(crate) async fn details(&self, row: EnvironmentRow) -> Result<EnvironmentDetails> {
-        let mut labels = Vec::new();
-        let name = self.catalogue.name(&row.name).await?;
-        let name_archived = name.as_ref().is_some_and(|name| name.archived);
-        let newest = name.and_then(|name| name.newest).filter(|_| !name_archived);
-        labels.extend(newest.filter(|newest| *newest == row.version).map(|_| "latest".to_owned()));
-        let others = self.catalogue.labels(&row.name).await?;
-        labels
-            .extend(others.into_iter().filter(|other| other.version == row.version).map(|other| other.label));
-        let shared_from = self.shared_from(&row.name).await?;
-        Ok(EnvironmentDetails { shared_from, ..details(row, labels, name_archived) })
+    /// A version, as it is shown; `None` where there is none.
+    pub(crate) async fn shown(&self, name: &str, wanted: Wanted<'_>) -> Result<Option<EnvironmentDetails>> {
+        Ok(self.catalogue.shown(name, wanted).await?.map(as_shown))
     }
+
+    /// A version that was read, as it is shown.
+    pub(crate) async fn details(&self, row: EnvironmentRow) -> Result<EnvironmentDetails> {
+        Ok(match self.catalogue.shown(&row.name, Wanted::Version(&row.version)).await? {
+            Some(shown) => as_shown(ShownRow { row, ..shown }),
+            // Deleted since, it has no labels.
+            None => details(row, Vec::new(), false),
+        })
+    }
+}
+
+fn as_shown(shown: ShownRow) -> EnvironmentDetails {
+    let latest = shown.is_latest.then(|| "latest".to_owned());
+    let labels = latest.into_iter().chain(shown.labels).collect();
+    EnvironmentDetails { shared_from: shown.shared_from, ..details(shown.row, labels, shown.name_archived) }
 }
 
 fn details(row: EnvironmentRow, labels: Vec<String>, name_archived: bool) -> EnvironmentDetails {
