@@ -28,6 +28,7 @@ mod secrets;
 mod sharing;
 mod sign_in;
 mod state;
+mod telling;
 mod trace;
 mod unbroken;
 mod whole;
@@ -186,9 +187,10 @@ pub async fn serve(
     ready(&about).map_err(ServeError::Say)?;
     let working = working::begin(&server, workers);
     let following = tokio::spawn(sharing::sweep(Arc::clone(&server)));
+    let telling = tokio::spawn(telling::sweep(Arc::clone(&server)));
     let mut told = stopping.clone();
     let stop = async move { told_to_stop(&mut told).await };
-    let telling = async {
+    let stopped = async {
         signal.next().await;
         tracing::info!("the server stops");
         let _ = tell.send(true);
@@ -196,7 +198,7 @@ pub async fn serve(
     };
     let result = tokio::select! {
         result = door.serve(app(&server, door_is_secure), GRACE, stop) => result,
-        () = telling => Ok(()),
+        () = stopped => Ok(()),
     };
     let _ = tell.send(true);
     for one in working {
@@ -204,6 +206,7 @@ pub async fn serve(
         let _ = one.await;
     }
     let _ = following.await;
+    let _ = telling.await;
     server.close().await;
     Ok(result?)
 }

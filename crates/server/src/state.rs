@@ -181,6 +181,16 @@ impl Server {
         self.open(name).await
     }
 
+    /// The workspaces that are on record, by name; of all servers.
+    pub async fn workspaces(&self) -> Result<Vec<(String, Arc<Opened>)>> {
+        let mut all = Vec::new();
+        for name in self.database.workspaces().await? {
+            let opened = self.open(&name).await?;
+            all.push((name, opened));
+        }
+        Ok(all)
+    }
+
     async fn open(&self, name: &str) -> Result<Arc<Opened>> {
         let mut all = self.opened.write().await;
         if let Some(opened) = all.get(name) {
@@ -237,8 +247,15 @@ impl Server {
 
     /// Keeps what is on its way, and closes all.
     pub async fn close(&self) {
+        // What could not be written down is on record, for whoever begins next.
+        if let Err(error) = self.database.settle().await {
+            tracing::warn!(%error, "the audit log has yet to be told of changes");
+        }
         for (_, opened) in self.opened.write().await.drain() {
             opened.registry.keep().await;
+            if let Err(error) = opened.workspace.forget_told().await {
+                tracing::debug!(%error, "what the audit log has was left on record");
+            }
         }
         self.database.close().await;
     }

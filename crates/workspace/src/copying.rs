@@ -4,7 +4,7 @@ use provenv_definition::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::building::is_whole;
-use crate::catalogue::{EnvironmentRow, NewEnvironment, Same};
+use crate::catalogue::{EnvironmentRow, NewEnvironment, Resolution, Same, Telling};
 use crate::environments::content_digest;
 use crate::lifecycle::Subject;
 use crate::{Error, Registered, Remote, Result, Workspace};
@@ -61,7 +61,7 @@ impl Workspace {
         environment.version = Some(options.version.clone().unwrap_or(row.version));
         crate::refuse_local(&environment)?;
         let sent = serde_json::json!({ "environment": environment, "lock": lock });
-        let Registered { name, version, created, definition, receipt, lock } =
+        let Registered { name, version, created, definition, receipt, lock, .. } =
             remote.register_as(&sent).await?;
         Ok(Copied { name, version, created, from, definition, receipt, lock, images: Vec::new() })
     }
@@ -85,6 +85,7 @@ impl Workspace {
         let mut environment = row.environment.clone();
         (environment.name, environment.version) = (Some(name.to_owned()), Some(version.to_owned()));
         crate::hosting::refuse_names(&environment)?;
+        let (here, place) = &options.places;
         let there = other
             .catalogue
             .register(&NewEnvironment {
@@ -92,16 +93,15 @@ impl Workspace {
                 version: Some(version),
                 content: content_digest(&environment),
                 definition: row.definition,
-                receipt: row.receipt,
-                lock: row.lock,
+                resolution: Resolution::Given { receipt: row.receipt, lock: row.lock },
                 environment: &environment,
                 created_by: who,
                 from: None,
                 same: Same::ContentAndLock,
+                telling: Telling::Copied(&format!("{here}/{from}")),
             })
             .await?;
         drop(pins);
-        let (here, place) = &options.places;
         let to = format!("{}:{}", there.name, there.version);
         if there.created {
             let (before, after) = (format!("{here}/{from}"), format!("{place}/{to}"));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use provenv_definition::{
     Diagnostic, Digest, Environment, Format, Hasher, LockedArtifacts, Origins, ReadEnvironment,
@@ -9,7 +10,7 @@ use provenv_definition::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::{EnvironmentRow, NewEnvironment, Same};
+use crate::catalogue::{CatalogueError, EnvironmentRow, NewEnvironment, Resolution, Same, Telling, Untold};
 use crate::curated::{Curated, PREFIX, is_curated};
 use crate::lock_file::read_if_lock;
 use crate::locking::Locked;
@@ -31,6 +32,9 @@ pub struct Registered {
     pub receipt: Digest,
     /// The lock of that receipt.
     pub lock: Digest,
+    /// What the audit log of the server is to be told of this and what was registered with it, where it is to be told something.
+    #[serde(skip)]
+    pub untold: Option<Arc<Untold>>,
 }
 
 /// What is said of an environment that is registered, besides what it is.
@@ -296,8 +300,9 @@ impl Workspace {
             self.note_changed_folders(definition, &locked.receipt.lock, how)?;
             (locked, Same::Content)
         };
-        let resolution = (locked.definition, locked.receipt_digest, locked.receipt.lock);
-        self.enter_locked(name, environment, options, resolution, same).await
+        let (receipt, lock) = (locked.receipt_digest, locked.receipt.lock);
+        let resolution = Resolution::Given { receipt, lock };
+        Ok(self.enter_locked(name, environment, options, (locked.definition, resolution), same).await?)
     }
 
     /// Registers what has a lock here already. Nothing is resolved, and the lock is not even read.
@@ -312,8 +317,25 @@ impl Workspace {
             return Ok(None);
         };
         self.note_changed_folders(&environment.definition, &receipt.lock, "provenv lock FILE --upgrade")?;
-        let resolution = (definition, receipt_digest, receipt.lock);
-        self.enter_locked(name, environment, options, resolution, Same::Content).await.map(Some)
+        let resolution = Resolution::Given { receipt: receipt_digest, lock: receipt.lock };
+        let resolved = (definition, resolution);
+        Ok(Some(self.enter_locked(name, environment, options, resolved, Same::Content).await?))
+    }
+
+    /// The same of what names nothing of this machine, which is all that was to be seen in the receipt: it is read with what others
+    /// ask for at once.
+    pub(crate) async fn enter_known_sent(
+        &self,
+        name: &str,
+        environment: &Environment,
+        options: &RegisterOptions<'_>,
+    ) -> Result<Option<Registered>> {
+        let resolved = (definition_digest(&environment.definition), Resolution::Current);
+        match self.enter_locked(name, environment, options, resolved, Same::Content).await {
+            Ok(registered) => Ok(Some(registered)),
+            Err(CatalogueError::NotLocked { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn enter_locked(
@@ -321,9 +343,9 @@ impl Workspace {
         name: &str,
         environment: &Environment,
         options: &RegisterOptions<'_>,
-        (definition, receipt, lock): (Digest, Digest, Digest),
+        (definition, resolution): (Digest, Resolution),
         same: Same,
-    ) -> Result<Registered> {
+    ) -> Result<Registered, CatalogueError> {
         let entered = self
             .catalogue
             .register(&NewEnvironment {
@@ -331,12 +353,12 @@ impl Workspace {
                 version: environment.version.as_deref(),
                 content: content_digest(environment),
                 definition,
-                receipt,
-                lock,
+                resolution,
                 environment,
                 created_by: &options.who.map_or_else(user_name, str::to_owned),
                 from: options.from.as_ref().map(|(name, version)| (name.as_str(), version.as_str())),
                 same,
+                telling: if options.who.is_some() { Telling::Made } else { Telling::Nobody },
             })
             .await?;
         Ok(Registered {
@@ -346,6 +368,7 @@ impl Workspace {
             definition: entered.definition,
             receipt: entered.receipt,
             lock: entered.lock,
+            untold: entered.untold,
         })
     }
 

@@ -575,6 +575,7 @@ fn catalogue_hint(error: &CatalogueError) -> Option<String> {
         CatalogueError::Connect { schema, source, .. } => return connect_hint(source, schema),
         CatalogueError::Database(error) => return database_hint(error),
         CatalogueError::Binding { source, .. } => return io_hint(source),
+        CatalogueError::NotLocked { .. } => "`provenv lock FILE` locks it",
         CatalogueError::Corrupt { .. } => return None,
     };
     Some(hint.to_owned())

@@ -8,7 +8,7 @@ use provenv_definition::{
     ReadEnvironment, SafeUrl,
 };
 
-use crate::catalogue::{Moment, Resolved, Wanted};
+use crate::catalogue::{Moment, Resolved, Untold, Wanted};
 use crate::curated::{Curated, is_curated};
 use crate::environments::{checked, unregistered};
 use crate::reference::LATEST;
@@ -81,7 +81,7 @@ impl Workspace {
         let from = self.admitted(sent).await?;
         let name = checked(environment, &sent.origins)?;
         let options = RegisterOptions { who: Some(who), from, ..RegisterOptions::default() };
-        self.enter_known(name, environment, &options).await
+        self.enter_known_sent(name, environment, &options).await
     }
 
     /// Refuses what no stranger may send; gives what it is made from.
@@ -117,6 +117,21 @@ impl Workspace {
     pub async fn image_with_digest(&self, digits: &str) -> Result<ImageDetails> {
         let row = self.image_of_digest(digits).await?.ok_or_else(|| Error::NoImage(digits.to_owned()))?;
         self.details_of_image(row, digits).await
+    }
+
+    /// What the audit log has yet to be told of this workspace. Imports that were added to within `recent` may go on, and are left out.
+    pub async fn untold(&self, recent: jiff::SignedDuration) -> Result<Vec<Untold>> {
+        Ok(self.catalogue.untold(recent).await?)
+    }
+
+    /// The audit log has been told of it.
+    pub fn is_told(&self, id: &str) {
+        self.catalogue.is_told(id);
+    }
+
+    /// Takes away what is on record of what the log has been told, which goes with the next registration otherwise.
+    pub async fn forget_told(&self) -> Result<()> {
+        Ok(self.catalogue.forget_told().await?)
     }
 
     /// What a definition resolves to now, if it was locked here.

@@ -11,7 +11,7 @@ use provenv_definition::{Digest, Environment, definition_digest};
 use provenv_lock::{Lock, Places, Receipt};
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::{ImportedVersion, Importing};
+use crate::catalogue::{ImportSoFar, ImportedVersion, Importing};
 use crate::environments::content_digest;
 use crate::{Error, Result, Workspace, has_nul};
 
@@ -61,6 +61,8 @@ pub struct Importer<'a> {
     /// The bytes of its lines.
     bytes: usize,
     imported: Imported,
+    /// Which import it is to the log of a server.
+    id: Option<String>,
 }
 
 impl Workspace {
@@ -74,12 +76,14 @@ impl Workspace {
             batch: Vec::new(),
             bytes: 0,
             imported: Imported::default(),
+            id: None,
         }
     }
 
-    /// The same of lines that somebody sends: they name nothing of this machine, and all of it was registered by `who`.
-    pub fn importer_of_sent(&self, who: &str) -> Importer<'_> {
-        Importer { is_sent: true, ..self.importer(who) }
+    /// The same of lines that somebody sends: they name nothing of this machine, and all of it was registered by `who`. What came of
+    /// it is something that a log has yet to be told, by the name `id`.
+    pub fn importer_of_sent(&self, who: &str, id: &str) -> Importer<'_> {
+        Importer { is_sent: true, id: Some(id.to_owned()), ..self.importer(who) }
     }
 }
 
@@ -178,7 +182,13 @@ impl Importer<'_> {
         if batch.is_empty() {
             return Ok(());
         }
-        let created = self.workspace.catalogue.import(&batch).await?;
+        let so_far = self.id.clone().map(|id| ImportSoFar {
+            id,
+            by: self.who.clone(),
+            versions: self.imported.versions,
+            created: self.imported.created,
+        });
+        let created = self.workspace.catalogue.import(&batch, so_far).await?;
         self.imported.created += created.map_err(|(place, why)| {
             let line = before + place as u64 + 1;
             self.imported.lines = before;

@@ -73,8 +73,8 @@ pub use building::{BuildOptions, Built, ImageDetails, ImageSummary, LayerSummary
 pub use builds::{BuildDetails, BuildStep};
 pub use bundling::{BundleError, Bundled, BundledImage, ImportOptions};
 pub use catalogue::{
-    AsyncWriter, BuildStatus, CatalogueError, Field, Moment, Moments, Resolved, RunStatus, Tables, Together,
-    has_nul, write_rows,
+    AsyncWriter, BuildStatus, CatalogueError, Field, ImportSoFar, Moment, Moments, NewVersion, News, Query,
+    Resolved, RunStatus, Tables, Together, Untold, has_nul, write_rows,
 };
 pub use comparing::{Compared, ComparedKind, DiffOptions, EnvironmentDiff};
 pub use config::{Config, ConfigError, ServerSettings, TelemetrySettings, default_workspace, parse_size};
@@ -204,12 +204,16 @@ impl Workspace {
             Some(_) => options.reporter,
             None => Traced::around(options.reporter),
         };
+        let is_of_server = options.of_server.is_some();
         if let Some(server) = options.of_server {
             credentials = server.credentials.or(credentials);
             config.catalogue.schema = Some(format!("{}_{}", config.catalogue.schema(), server.schema_ending));
             config.catalogue.url = server.database.or(config.catalogue.url);
         }
-        let catalogue = catalogue::Catalogue::open(&options.root, &config.catalogue).await?;
+        let mut catalogue = catalogue::Catalogue::open(&options.root, &config.catalogue).await?;
+        if is_of_server {
+            catalogue = catalogue.telling();
+        }
         if let Some(builder) = options.builder {
             config.dockerfile.builder = builder;
         }

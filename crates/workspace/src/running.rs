@@ -151,6 +151,7 @@ impl Workspace {
                 definition: row.definition,
                 receipt: row.receipt,
                 lock: row.lock,
+                untold: None,
             }
         } else {
             if given.environment.name.is_none() {

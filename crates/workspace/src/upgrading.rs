@@ -8,7 +8,7 @@ use provenv_lock::diff::LockDiff;
 use provenv_lock::{Lock, Upgrade};
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::{CatalogueError, NewEnvironment, Same};
+use crate::catalogue::{CatalogueError, NewEnvironment, Resolution, Same, Telling};
 use crate::environments::content_digest;
 use crate::post_link::Scripts;
 use crate::{Error, Reference, Resolving, Result, Workspace, folders, user_name};
@@ -137,12 +137,12 @@ impl Workspace {
                 version: None,
                 content: content_digest(&environment),
                 definition: receipt.definition,
-                receipt: receipt_digest,
-                lock: receipt.lock,
+                resolution: Resolution::Given { receipt: receipt_digest, lock: receipt.lock },
                 environment: &environment,
                 created_by: &who.clone().unwrap_or_else(user_name),
                 from: None,
                 same: Same::Never,
+                telling: if who.is_some() { Telling::Made } else { Telling::Nobody },
             })
             .await?;
         upgraded.to = Some(new.version);

@@ -30,6 +30,7 @@ mod sharing;
 mod sign_in;
 mod stopping;
 pub mod team;
+mod told;
 mod traces;
 mod upgrades;
 mod workers;

@@ -137,6 +137,7 @@ pub async fn key(State(server): State<Arc<Server>>) -> Response {
             content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn checkpoint(State(server): State<Arc<Server>>) -> Result<Response> {
+    server.settle_log().await?;
     let (_, note) = server.ledger.checkpoint(&server.database).await?;
     Ok(text(note))
 }
@@ -170,6 +171,7 @@ pub async fn of_workspace(
 
 async fn list(server: &Server, workspace: Option<String>, filter: Filter) -> Result<Json<AuditEntries>> {
     let limit = limit(filter.limit)?;
+    server.settle_log().await?;
     let before = filter.before.map(|before| before.0);
     let names = || Action::ALL.iter().map(|action| action.as_str());
     if let Some(action) = filter.action.as_deref().filter(|action| !names().any(|name| name == *action)) {
@@ -243,6 +245,9 @@ pub async fn consistency(
 
 /// A size that the log has or had.
 async fn within(server: &Server, asked: Option<u64>) -> Result<u64> {
+    if asked.is_none() {
+        server.settle_log().await?;
+    }
     let size = server.database.audit_size().await?;
     match asked {
         Some(asked) if asked > size => {

@@ -383,34 +383,36 @@ pub fn given(environment: Option<Environment>, file: Option<SentFile>) -> Result
     }
 }
 
-/// Writes a registration down, once however many ask for it at once. One that a crash kept from it is written down by whoever
-/// finds it next, as what the one did who made it.
+/// Lets a registration be written down, once however many ask for it at once. What is new is on record with what has yet to be
+/// written down; what was there and is in no log, as it was made by other means, is written down by whoever finds it, as what the
+/// one did who made it.
 pub async fn record(
     server: &Server,
     user: &str,
-    (workspace, opened): (&str, &Opened),
+    (workspace, opened): (&str, &Arc<Opened>),
     registered: &Registered,
 ) -> Result<()> {
-    let subject = format!("{}:{}", registered.name, registered.version);
-    let found_by = (!registered.created).then_some(user);
-    // Most often it is there, and nobody has to wait for a turn to see it.
-    if found_by.is_some() && server.database.is_recorded(workspace, &subject).await? {
+    if registered.created {
+        server.tell_new(workspace, opened, registered.untold.as_ref()).await;
         return Ok(());
     }
-    let by = match found_by {
-        None => Some(user.to_owned()),
-        Some(_) => opened.workspace.version_details(&registered.name, &registered.version).await?.created_by,
-    };
+    let subject = format!("{}:{}", registered.name, registered.version);
+    // Most often it is there, and nobody has to wait for a turn to see it.
+    if server.database.is_recorded(workspace, &subject).await? {
+        return Ok(());
+    }
+    // Whoever made it may be about to, here or on another server.
+    server.tell_rest(workspace, opened).await?;
+    let by = opened.workspace.version_details(&registered.name, &registered.version).await?.created_by;
     let mut deed = Deed::new(by.as_deref().unwrap_or(user), Action::Register, subject)
         .within(workspace)
         .with("definition", registered.definition)
         .with("receipt", registered.receipt)
         .with("lock", registered.lock);
-    if let Some(finder) = found_by.filter(|finder| by.as_deref() != Some(finder)) {
-        deed = deed.with("found_by", finder);
+    if by.as_deref() != Some(user) {
+        deed = deed.with("found_by", user);
     }
-    server.database.record_once(&[deed]).await?;
-    Ok(())
+    Ok(server.database.record_once(vec![deed]).await?)
 }
 
 /// Lists the versions of an environment, newest first.

@@ -10,8 +10,8 @@ use axum::response::Response;
 use futures::StreamExt as _;
 use provenv_definition::Digest;
 use provenv_workspace::{
-    Archived, Copied, CopyOptions, DeleteOptions, Deleted, Error, ImageSummary, Imported, Lineage,
-    Registered, ToldImage, Uses,
+    Archived, Copied, CopyOptions, DeleteOptions, Deleted, Error, ImageSummary, ImportSoFar, Imported,
+    Lineage, Registered, ToldImage, Uses,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -21,9 +21,10 @@ use super::environments::{not_locked, record as record_registration};
 use super::sent::{Asked, At, Sent, tagged_json};
 use super::shares::must_not_be_shared;
 use crate::access::Caller;
-use crate::database::{Action, CAME_FROM, Deed, Role};
+use crate::database::{Action, Deed, Role, unguessable};
 use crate::problem::{Problem, Result};
 use crate::state::{Server, no_workspace};
+use crate::telling::of_import;
 
 /// Whether it is only asked for.
 #[derive(Deserialize, IntoParams)]
@@ -192,7 +193,7 @@ pub async fn copy(
         CopyOptions { name: new_name, version: new_version, places: (workspace.clone(), to.clone()) };
     let copied = from.workspace.copy_to(&into.workspace, &reference, &options, &caller.user).await;
     let copied = copied.map_err(of_change)?;
-    write_down(&server, &caller, (&workspace, &to), &copied).await?;
+    write_down(&server, &caller, &to, &copied).await?;
     server.follow_changes(&to).await;
     tracing::info!(by = caller.user, workspace, reference, to, created = copied.created, "copied a version");
     Ok((if copied.created { StatusCode::CREATED } else { StatusCode::OK }, Json(copied)))
@@ -200,27 +201,9 @@ pub async fn copy(
 
 /// Writes a copy down, in both workspaces and once. Of one that was there before it is written down that it is there, where nobody
 /// did so before a crash.
-async fn write_down(
-    server: &Server,
-    caller: &Caller,
-    (workspace, to): (&str, &str),
-    copied: &Copied,
-) -> Result<()> {
-    let (here, there) = (&copied.from, format!("{}:{}", copied.name, copied.version));
-    if copied.created {
-        let come = Deed::new(&caller.user, Action::Copy, &there)
-            .within(to)
-            .with(CAME_FROM, format!("{workspace}/{here}"))
-            .with("lock", copied.lock);
-        let gone = Deed::new(&caller.user, Action::Copy, here)
-            .within(workspace)
-            .with("to", format!("{to}/{there}"))
-            .with("lock", copied.lock);
-        server.database.record_once(&[come, gone]).await?;
-        return Ok(());
-    }
-    let Copied { name, version, definition, receipt, lock, .. } = copied.clone();
-    let registered = Registered { name, version, created: false, definition, receipt, lock };
+async fn write_down(server: &Server, caller: &Caller, to: &str, copied: &Copied) -> Result<()> {
+    let Copied { name, version, created, definition, receipt, lock, .. } = copied.clone();
+    let registered = Registered { name, version, created, definition, receipt, lock, untold: None };
     let into = server.workspace(to).await?;
     record_registration(server, &caller.user, (to, &into), &registered).await
 }
@@ -255,9 +238,11 @@ pub async fn import(
 ) -> Result<Json<Imported>> {
     let opened = server.workspace(&workspace).await?;
     // Before anything is in: whatever stops this, nothing is there that the log says nothing of.
-    let begun = Deed::new(&caller.user, Action::ImportBegin, &workspace).within(&workspace);
+    let id = unguessable::<16>()?;
+    let begun =
+        Deed::new(&caller.user, Action::ImportBegin, &workspace).within(&workspace).with("import", &id);
     server.record(&begun).await?;
-    let mut importer = opened.workspace.importer_of_sent(&caller.user);
+    let mut importer = opened.workspace.importer_of_sent(&caller.user, &id);
     let mut parts = body.into_data_stream();
     let mut ended = Ok(());
     while let Some(part) = parts.next().await {
@@ -276,9 +261,11 @@ pub async fn import(
     // What is in is in, whatever became of the rest.
     let imported = importer.imported().clone();
     if ended.is_ok() || imported.created > 0 {
-        let deed = Deed::new(&caller.user, Action::Import, &workspace).within(&workspace);
-        server.record(&deed.with("versions", imported.versions).with("created", imported.created)).await?;
+        let (by, id, versions, created) =
+            (caller.user.clone(), id.clone(), imported.versions, imported.created);
+        server.database.tell(vec![of_import(&workspace, &ImportSoFar { id, by, versions, created })]).await?;
     }
+    opened.workspace.is_told(&id);
     ended?;
     tracing::info!(
         by = caller.user,

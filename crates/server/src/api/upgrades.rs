@@ -72,7 +72,7 @@ pub async fn upgrade(
             let new = opened.workspace.version_details(&name, &version).await?;
             if let (Some(receipt), Some(lock)) = (new.receipt, new.lock) {
                 let definition = new.definition_digest;
-                let made = Registered { name, version, created, definition, receipt, lock };
+                let made = Registered { name, version, created, definition, receipt, lock, untold: None };
                 record(&server, &by, (&place, &opened), &made).await?;
             }
         }

@@ -6,12 +6,13 @@ mod together;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 
-use futures::TryStreamExt as _;
-use provenv_ledger::{Entry, Hash, Node, siblings};
+use provenv_ledger::{Entry, Hash, Node};
+use provenv_workspace::Query;
 use sqlx::Row as _;
 
 use super::people::random;
-pub use together::{Deeds, Outcome};
+pub(super) use together::append;
+pub use together::{Deeds, Once, Outcome};
 
 use super::{Connection, Database, DatabaseError, Result, parse};
 
@@ -225,8 +226,7 @@ impl Database {
 
     /// Writes down what was done elsewhere than in this database.
     pub async fn record(&self, deed: &Deed) -> Result<()> {
-        self.add(Deeds { all: vec![deed.clone()], once: false }).await?;
-        Ok(())
+        self.add(vec![Deeds { all: vec![deed.clone()], once: Once::No }]).await
     }
 
     /// How many entries there are.
@@ -236,16 +236,16 @@ impl Database {
     }
 
     /// Writes down how a version came to be, and what goes with that, unless it was written down: by whoever was quicker, on
-    /// whichever server. The first of `deeds` says it; all have their places one after the other. Says whether it did.
-    pub async fn record_once(&self, deeds: &[Deed]) -> Result<bool> {
-        self.add(Deeds { all: deeds.to_vec(), once: true }).await
+    /// whichever server. The first of `deeds` says it; all have their places one after the other.
+    pub async fn record_once(&self, deeds: Vec<Deed>) -> Result<()> {
+        self.add(vec![Deeds { all: deeds, once: Once::Version }]).await
     }
 
     /// Whether it was written down how a version came to be.
     pub async fn is_recorded(&self, workspace: &str, subject: &str) -> Result<bool> {
         let mut connection = self.pool.acquire().await?;
         let subject = short(subject.to_owned());
-        Ok(!told(&mut connection, &[(workspace, &subject)]).await?.is_empty())
+        Ok(!told(&mut connection, workspace, &[&subject]).await?.is_empty())
     }
 
     /// Entries, the newest first.
@@ -291,120 +291,64 @@ impl Database {
 /// The detail that tells a copy that came from one that went.
 pub const CAME_FROM: &str = "from";
 
-/// Of which of these versions, by workspace and subject, an entry says how they came to be: that they were registered, or that they
+/// Of which of these versions of a workspace, by subject, an entry says how they came to be: that they were registered, or that they
 /// were copied from elsewhere. By the index of subjects, whatever the length of the log.
-async fn told(connection: &mut Connection, versions: &[(&str, &str)]) -> Result<HashSet<usize>> {
-    if versions.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let mut text = String::new();
-    for place in 0..versions.len() {
-        let union = if place == 0 { "" } else { " UNION ALL " };
-        let _ = write!(
-            text,
-            "{union}SELECT CAST({place} AS BIGINT), action, text FROM audit_entries
-             WHERE workspace = ${} AND action IN ($1, $2) AND subject = ${}",
-            2 * place + 3,
-            2 * place + 4,
-        );
-    }
-    let mut query = sqlx::query_as(sqlx::AssertSqlSafe(text));
-    query = query.bind(Action::Register.as_str()).bind(Action::Copy.as_str());
-    for (workspace, subject) in versions {
-        query = query.bind(workspace.to_string()).bind(subject.to_string());
-    }
-    let mut rows = query.fetch(connection);
+async fn told(connection: &mut Connection, workspace: &str, subjects: &[&str]) -> Result<HashSet<String>> {
+    let mut query = Query::of(connection);
+    query.push("SELECT subject, action, text FROM audit_entries WHERE workspace = ").text(workspace);
+    query.push(" AND action").among(&[Action::Register.as_str(), Action::Copy.as_str()]);
+    query.push(" AND subject").among(subjects);
     let mut told = HashSet::new();
-    while let Some((place, action, text)) = rows.try_next().await? {
-        let (place, action, text): (i64, String, String) = (place, action, text);
+    for row in query.rows(&mut *connection).await? {
+        let (action, text): (String, String) = (row.try_get("action")?, row.try_get("text")?);
         // What was changed by other means says nothing.
         let came = || {
             let entry: Option<Entry> = serde_json::from_str(&text).ok();
             entry.is_some_and(|entry| entry.details.contains_key(CAME_FROM))
         };
         if action == Action::Register.as_str() || came() {
-            told.extend(usize::try_from(place));
+            told.insert(row.try_get("subject")?);
         }
     }
     Ok(told)
 }
 
-/// Adds an entry to the log. The last thing that a transaction does: whoever adds another waits until it ends.
-pub(super) async fn append(connection: &mut Connection, deed: &Deed) -> Result<()> {
-    let (size,): (i64,) = sqlx::query_as("UPDATE audit_head SET size = size + 1 RETURNING size")
-        .fetch_one(&mut *connection)
-        .await?;
-    let number = unsigned(size - 1)?;
-    let entry = Entry {
-        number,
-        at: jiff::Timestamp::now(),
-        by: deed.by.clone(),
-        action: deed.action.as_str().to_owned(),
-        workspace: deed.workspace.clone(),
-        subject: deed.subject.clone(),
-        details: deed.details.clone(),
-        salt: unguessable::<16>()?,
-    };
-    let text = entry.to_text().map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let beside = siblings(number);
-    let known = hashes(connection, &beside).await?;
-    let mut hash = Hash::leaf(text.as_bytes());
-    let mut node = Node { level: 0, place: number };
-    insert(connection, node, hash).await?;
-    for sibling in beside {
-        let left = known.get(&sibling).ok_or_else(|| DatabaseError::Corrupt {
-            what: "hash of the audit log",
-            value: format!("{}/{} is missing", sibling.level, sibling.place),
-        })?;
-        hash = Hash::inner(left, &hash);
-        node = Node { level: node.level + 1, place: node.place / 2 };
-        insert(connection, node, hash).await?;
-    }
-    sqlx::query(
-        "INSERT INTO audit_entries (number, workspace, actor, action, subject, text) VALUES ($1, $2, $3, $4, $5, $6)",
+/// How many entries of one thing are looked through for one that says the same.
+const RECENT: i64 = 100;
+
+/// Whether an entry says this already.
+async fn is_said(connection: &mut Connection, deed: &Deed) -> Result<bool> {
+    let rows: Vec<(String,)> = sqlx::query_as(
+        "SELECT text FROM audit_entries WHERE workspace = $1 AND action = $2 AND subject = $3
+         ORDER BY number DESC LIMIT $4",
     )
-    .bind(signed(number)?)
-    .bind(entry.workspace)
-    .bind(entry.by)
-    .bind(entry.action)
-    .bind(entry.subject)
-    .bind(text)
-    .execute(&mut *connection)
+    .bind(deed.workspace.as_deref())
+    .bind(deed.action.as_str())
+    .bind(&deed.subject)
+    .bind(RECENT)
+    .fetch_all(connection)
     .await?;
-    Ok(())
+    let entries = rows.iter().filter_map(|(text,)| serde_json::from_str::<Entry>(text).ok());
+    Ok(entries.into_iter().any(|entry| entry.details == deed.details))
 }
 
-async fn insert(connection: &mut Connection, node: Node, hash: Hash) -> Result<()> {
-    sqlx::query("INSERT INTO audit_nodes (level, place, hash) VALUES ($1, $2, $3)")
-        .bind(i64::from(node.level))
-        .bind(signed(node.place)?)
-        .bind(hash.to_string())
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Reads nodes level by level, each level's in one stretch: those of a tile stand side by side.
+/// Reads nodes, as far as they are there.
 async fn hashes(connection: &mut Connection, nodes: &[Node]) -> Result<HashMap<Node, Hash>> {
-    let mut found = HashMap::new();
-    let mut stretches: Vec<(u8, u64, u64)> = Vec::new();
-    for node in nodes {
-        match stretches.last_mut() {
-            Some((level, _, last)) if *level == node.level && *last + 1 == node.place => *last = node.place,
-            _ => stretches.push((node.level, node.place, node.place)),
-        }
+    if nodes.is_empty() {
+        return Ok(HashMap::new());
     }
-    for (level, first, last) in stretches {
-        let rows: Vec<(i64, String)> = sqlx::query_as(
-            "SELECT place, hash FROM audit_nodes WHERE level = $1 AND place BETWEEN $2 AND $3",
-        )
-        .bind(i64::from(level))
-        .bind(signed(first)?)
-        .bind(signed(last)?)
-        .fetch_all(&mut *connection)
-        .await?;
-        for (place, hash) in rows {
-            found.insert(Node { level, place: unsigned(place)? }, parse("hash", hash)?);
+    let keys: Vec<[String; 2]> =
+        nodes.iter().map(|node| [node.level.to_string(), node.place.to_string()]).collect();
+    let mut query = Query::of(connection);
+    query.push("SELECT v.place AS asked, n.hash FROM ").table("v", ["level", "node"], &keys);
+    query.push(
+        " JOIN audit_nodes n ON n.level = CAST(v.level AS BIGINT) AND n.place = CAST(v.node AS BIGINT)",
+    );
+    let mut found = HashMap::new();
+    for row in query.rows(&mut *connection).await? {
+        let asked: i64 = row.try_get("asked")?;
+        if let Some(node) = usize::try_from(asked).ok().and_then(|asked| nodes.get(asked)) {
+            found.insert(*node, parse("hash", row.try_get("hash")?)?);
         }
     }
     Ok(found)
@@ -423,10 +367,17 @@ fn short(text: String) -> String {
 }
 
 /// Random letters.
-fn unguessable<const BYTES: usize>() -> Result<String> {
+pub fn unguessable<const BYTES: usize>() -> Result<String> {
     let mut bytes = [0; BYTES];
     random(&mut bytes).map_err(sqlx::Error::Io)?;
     Ok(hex::encode(bytes))
+}
+
+/// As many of them as there are entries, each of sixteen bytes.
+fn salts(count: usize) -> Result<Vec<String>> {
+    let mut bytes = vec![0; count * 16];
+    random(&mut bytes).map_err(sqlx::Error::Io)?;
+    Ok(bytes.chunks(16).map(hex::encode).collect())
 }
 
 fn unsigned(number: i64) -> Result<u64> {

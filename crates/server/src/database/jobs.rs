@@ -199,6 +199,8 @@ impl Database {
     /// Queues a job, or finds the one that makes the same already. Says whether it is new.
     pub async fn ask_job(&self, new: &NewJob<'_>) -> Result<(Job, bool)> {
         let key = new.key();
+        // So that the log has the version before what is asked for it.
+        self.settle().await?;
         let mut transaction = self.begin(&format!("job {key}")).await?;
         let wanted = format!("SELECT {COLUMNS} FROM jobs WHERE key = $1 AND status IN ('queued', 'running')");
         let row =

@@ -22,7 +22,7 @@ use tracing::Instrument as _;
 use crate::trace;
 
 pub use answers::Answered;
-pub use audit::{Action, AuditFilter, AuditRow, CAME_FROM, Deed};
+pub use audit::{Action, AuditFilter, AuditRow, CAME_FROM, Deed, Deeds, Once, unguessable};
 pub use counts::{EndedJob, Waiting};
 pub use jobs::{Claimed, Job, JobError, JobStatus, NewJob, Return};
 pub(crate) use people::random;
@@ -107,7 +107,7 @@ pub struct Database {
     tables: Tables,
     pool: sqlx::AnyPool,
     /// What is to be written down.
-    deeds: Together<audit::Deeds, audit::Outcome>,
+    deeds: Together<Vec<audit::Deeds>, audit::Outcome>,
     /// Who called.
     callers: callers::Callers,
 }

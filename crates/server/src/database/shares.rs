@@ -47,6 +47,8 @@ impl Database {
         there: &str,
         by: &str,
     ) -> Result<Sharing> {
+        // So that the log has the versions before what is done with them.
+        self.settle().await?;
         let mut transaction = self.begin("shares").await?;
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM shares

@@ -16,7 +16,7 @@ use provenv_lock::{Lock, Receipt};
 use super::{
     ARTIFACT_TYPE, BUNDLE_TYPE, BundleError, Bundled, BundledImage, ENVIRONMENT_TYPE, EnvironmentFile,
 };
-use crate::catalogue::{NewEnvironment, Same};
+use crate::catalogue::{NewEnvironment, Resolution, Same, Telling};
 use crate::curated::Curated;
 use crate::environments::content_digest;
 use crate::image_file::{self, IMAGE_TYPE, ImageFile};
@@ -383,12 +383,15 @@ impl Workspace {
             version: Some(&registered.version),
             content: content_digest(&registered.environment),
             definition: sound.receipt.definition,
-            receipt: Digest::of(sound.receipt_text.as_bytes()),
-            lock: sound.receipt.lock,
+            resolution: Resolution::Given {
+                receipt: Digest::of(sound.receipt_text.as_bytes()),
+                lock: sound.receipt.lock,
+            },
             environment: &registered.environment,
             created_by: &user_name(),
             from: None,
             same: Same::ContentAndLock,
+            telling: Telling::Nobody,
         };
         let row = self.catalogue.register(&new).await?;
         Ok(format!("{}:{}", row.name, row.version))

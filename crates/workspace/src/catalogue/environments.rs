@@ -47,10 +47,8 @@ pub struct NewEnvironment<'a> {
     pub content: Digest,
     /// Digest of its definition.
     pub definition: Digest,
-    /// The receipt it points to.
-    pub receipt: Digest,
-    /// The lock of that receipt.
-    pub lock: Digest,
+    /// The receipt that it points to, and its lock.
+    pub resolution: Resolution,
     /// The environment itself.
     pub environment: &'a Environment,
     /// Who registers it.
@@ -59,6 +57,33 @@ pub struct NewEnvironment<'a> {
     pub from: Option<(&'a str, &'a str)>,
     /// Which version of the name would be the same as this.
     pub same: Same,
+    /// Whether the audit log of the server is to be told, where the workspace is one of a server's.
+    pub telling: Telling<'a>,
+}
+
+/// What a new version points to.
+#[derive(Clone, Copy, Debug)]
+pub enum Resolution {
+    /// This.
+    Given {
+        /// The receipt.
+        receipt: Digest,
+        /// Its lock.
+        lock: Digest,
+    },
+    /// What its definition resolves to when it is registered.
+    Current,
+}
+
+/// What an audit log is to be told of a new version.
+#[derive(Clone, Copy, Debug)]
+pub enum Telling<'a> {
+    /// Nothing: somebody of this machine made it.
+    Nobody,
+    /// That it was registered.
+    Made,
+    /// That it was copied from there, `WORKSPACE/NAME:VERSION`.
+    Copied(&'a str),
 }
 
 /// When a version that is there is the one to be registered.

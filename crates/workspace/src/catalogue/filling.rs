@@ -92,7 +92,9 @@ async fn audits(connection: &mut Connection) -> Result<()> {
 mod tests {
     use provenv_definition::{Definition, Environment};
 
-    use crate::catalogue::{Catalogue, Condition, Criteria, MIGRATIONS, NewEnvironment, Same};
+    use crate::catalogue::{
+        Catalogue, Condition, Criteria, MIGRATIONS, NewEnvironment, Resolution, Same, Telling,
+    };
     use crate::config::CatalogueSettings;
 
     #[tokio::test]
@@ -152,12 +154,12 @@ mod tests {
             version: None,
             content: provenv_definition::Digest::of(b"another"),
             definition: digest,
-            receipt: digest,
-            lock: digest,
+            resolution: Resolution::Given { receipt: digest, lock: digest },
             environment: &Environment::default(),
             created_by: "somebody",
             from: None,
             same: Same::Content,
+            telling: Telling::Nobody,
         };
         let entered = catalogue.register(&new).await.unwrap();
         assert_eq!((entered.version.as_str(), entered.created), ("10", true));

@@ -6,11 +6,12 @@ use provenv_definition::{Digest, Environment};
 use provenv_lock::{Lock, Receipt};
 use serde::Deserialize;
 
-use super::environments::{NewEnvironment, Same};
+use super::environments::{NewEnvironment, Resolution, Same, Telling};
 use super::holdings::index_lock;
 use super::query::Query;
 use super::registering::{Entry, enter_all};
 use super::rows::{Around, write};
+use super::telling::{ImportSoFar, note_import};
 use super::{Catalogue, CatalogueError, Connection, Result, Turn, corrupt};
 use crate::importing::unknown_lock;
 
@@ -43,8 +44,13 @@ pub struct ImportedVersion {
 }
 
 impl Catalogue {
-    /// Takes all of them in, or none. Gives how many versions are new; or which cannot be taken, and why.
-    pub async fn import(&self, lines: &[Importing]) -> Result<Result<u64, (usize, String)>> {
+    /// Takes all of them in, or none. Gives how many versions are new; or which cannot be taken, and why. `so_far` is what came of
+    /// lines before them and of these, but for how many of these are new: a log is told of it, whatever stops the import.
+    pub async fn import(
+        &self,
+        lines: &[Importing],
+        so_far: Option<ImportSoFar>,
+    ) -> Result<Result<u64, (usize, String)>> {
         let mut transaction = self.begin(&Turn::Everything).await?;
         let mut locks: HashMap<Digest, Option<Digest>> = HashMap::new();
         let mut documents: Vec<(Digest, &str, String)> = Vec::new();
@@ -116,6 +122,10 @@ impl Catalogue {
                 Err(error) => return Err(error),
             }
         }
+        if let Some(so_far) = so_far {
+            let import = ImportSoFar { created: so_far.created + created, ..so_far };
+            note_import(&mut transaction, import).await?;
+        }
         transaction.commit().await?;
         Ok(Ok(created))
     }
@@ -137,12 +147,12 @@ impl ImportedVersion {
             version: self.version.as_deref(),
             content: self.content,
             definition: self.receipt.definition,
-            receipt,
-            lock: self.receipt.lock,
+            resolution: Resolution::Given { receipt, lock: self.receipt.lock },
             environment: &self.environment,
             created_by: &self.created_by,
             from: None,
             same: Same::ContentAndLock,
+            telling: Telling::Nobody,
         };
         Entry::of(&new, self.created_at)
     }

@@ -34,6 +34,7 @@ mod showing;
 mod sqlite;
 mod tables;
 mod taken;
+mod telling;
 mod texts;
 mod together;
 mod turn;
@@ -41,11 +42,13 @@ mod uses;
 
 use std::path::{Path, PathBuf};
 
+use provenv_definition::Digest;
+
 pub use builds::{BuildRow, BuildStatus};
 pub use deleting::{Deletion, References};
 pub use describing::{Described, Description};
 pub use documents::Resolved;
-pub use environments::{EnvironmentRow, NewEnvironment, Same};
+pub use environments::{EnvironmentRow, NewEnvironment, Resolution, Same, Telling};
 pub use finding::{Condition, Criteria, FoundRow, Include};
 pub use history::ChangeRow;
 pub use holdings::ArtifactRow;
@@ -57,7 +60,7 @@ pub use mirroring::MirroredVersion;
 pub use moment::{Moment, Moments};
 pub(crate) use postgres::code as postgres_code;
 pub use proofs::Origin;
-pub use query::Field;
+pub use query::{Field, Query};
 pub use registering::Entered;
 pub use registry::{Refused, RepositoryVersion};
 pub use rows::write_rows;
@@ -65,6 +68,7 @@ pub use runs::{RunRow, RunStatus};
 pub use sharing::Following;
 pub use showing::{ShownRow, Wanted};
 pub use tables::Tables;
+pub use telling::{ImportSoFar, NewVersion, News, Untold};
 pub use texts::has_nul;
 pub use together::{AsyncWriter, Together};
 use turn::Turn;
@@ -90,6 +94,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("taken.sql"),
     include_str!("speed.sql"),
     include_str!("shared.sql"),
+    include_str!("untold.sql"),
 ];
 
 /// What can go wrong with the catalogue.
@@ -189,6 +194,12 @@ pub enum CatalogueError {
         /// The environment.
         name: String,
     },
+    /// A definition that has no receipt here, of which a version was to be made by the one that it has.
+    #[error("the definition {definition} was not locked here")]
+    NotLocked {
+        /// Its digest.
+        definition: Digest,
+    },
     /// A version that was deleted, and is not given again.
     #[error("{name}:{version} was deleted, and a version that was deleted is never given again")]
     VersionDeleted {
@@ -239,6 +250,10 @@ pub struct Catalogue {
     database: Database,
     /// Versions that are to be registered.
     registering: Together<registering::Entry, Result<Entered>>,
+    /// Whether a server's audit log is told what is registered here.
+    tells: bool,
+    /// What it has been told.
+    told: telling::Told,
 }
 
 /// What the catalogue is in. Queries are the same for all.
@@ -263,7 +278,7 @@ impl Catalogue {
             binding::check_own(root, &file)?;
             let pool = sqlite::open(&file, &SCHEMA).await?;
             let moments = Moments::of_file(&file);
-            return Ok(Self { pool, moments, database: Database::Sqlite, registering: Together::default() });
+            return Ok(Self::over(pool, moments, Database::Sqlite));
         };
         if file.exists() {
             return Err(CatalogueError::TwoCatalogues { root: root.to_owned() });
@@ -272,7 +287,23 @@ impl Catalogue {
         binding::bind(root, &id)?;
         let database = Database::Postgres { schema: settings.schema().to_owned() };
         let moments = Moments::of_server(postgres::beside(&pool));
-        Ok(Self { pool, moments, database, registering: Together::default() })
+        Ok(Self::over(pool, moments, database))
+    }
+
+    fn over(pool: Pool, moments: Moments, database: Database) -> Self {
+        Self {
+            pool,
+            moments,
+            database,
+            registering: Together::default(),
+            tells: false,
+            told: telling::Told::default(),
+        }
+    }
+
+    /// The same, of which a server's audit log is told what is registered.
+    pub fn telling(self) -> Self {
+        Self { tells: true, ..self }
     }
 
     /// The connections that are open, those of them that nobody uses, and how many there may be.

@@ -1,15 +1,11 @@
 //! Names that another workspace shares: what they are there, and read only here.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-use sqlx::Row as _;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::deleting::{References, forget, references};
 use super::describing::{index_tags, kind_of};
 use super::environments::next;
 use super::history::{self, NewChange, change};
-use super::query::Query;
-use super::rows::parts;
 use super::{Catalogue, CatalogueError, Connection, MirroredVersion, Result, Turn, corrupt};
 
 /// A name that another workspace shares.
@@ -183,28 +179,6 @@ async fn has_own(connection: &mut Connection, name: &str) -> Result<bool> {
     .fetch_optional(connection)
     .await?;
     Ok(row.is_some())
-}
-
-/// Where those of these names are shared from that are another workspace's.
-pub(super) async fn shared<'a>(
-    connection: &mut Connection,
-    names: impl Iterator<Item = &'a str>,
-) -> Result<HashMap<String, String>> {
-    let names: Vec<&str> = names.collect();
-    let mut shared = HashMap::new();
-    for part in parts(&names) {
-        let mut query = Query::default();
-        query.push("SELECT name, place FROM shared_names WHERE name IN (");
-        query.listed(|query| {
-            for name in part {
-                query.text(*name);
-            }
-        });
-        for row in query.push(")").rows(&mut *connection).await? {
-            shared.insert(row.try_get("name")?, row.try_get("place")?);
-        }
-    }
-    Ok(shared)
 }
 
 async fn versions_here(connection: &mut Connection, name: &str) -> Result<BTreeMap<String, Here>> {

@@ -39,8 +39,9 @@ impl<I, A> std::fmt::Debug for Together<I, A> {
 
 impl<I: Send + 'static, A: Send + 'static> Together<I, A> {
     /// Writes `item` with those of others, by `write`, which is the same for all of a queue: it answers each of the items that it
-    /// is given, in their order. It goes on to its end though nobody waits any more. `None` where it was stopped in between.
-    pub async fn write<W>(&self, item: I, write: W) -> Option<A>
+    /// is given, in their order. It has its place when this returns, and goes on to its end though nobody waits for it. `None` where
+    /// it was stopped in between.
+    pub fn write<W>(&self, item: I, write: W) -> impl Future<Output = Option<A>> + use<W, I, A>
     where
         W: AsyncWriter<I, A>,
     {
@@ -53,7 +54,13 @@ impl<I: Send + 'static, A: Send + 'static> Together<I, A> {
         if begins {
             tokio::spawn(Turn { queue: self.clone(), is_over: false }.work(write));
         }
-        hear.await.ok()
+        async { hear.await.ok() }
+    }
+
+    /// How many wait for those that are written now, and whether any are.
+    pub fn waiting(&self) -> (usize, bool) {
+        let queue = self.queue();
+        (queue.waiting.len(), queue.is_written)
     }
 
     fn queue(&self) -> std::sync::MutexGuard<'_, Queue<I, A>> {

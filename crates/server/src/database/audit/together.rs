@@ -1,24 +1,35 @@
 //! Entries of many who ask at once are added in one transaction: it is the end of it that takes time, and all wait for one head.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::future::join_all;
 use provenv_ledger::{Entry, Hash, Node, siblings};
 use provenv_workspace::{AsyncWriter, Field, write_rows};
 
-use super::{Deed, hashes, signed, told, unguessable, unsigned};
+use super::{Deed, hashes, is_said, salts, signed, told, unsigned};
 use crate::database::{Connection, Database, DatabaseError, Result};
 
 /// Deeds that are written down one after the other, or not at all.
 #[derive(Clone, Debug)]
 pub struct Deeds {
     pub all: Vec<Deed>,
-    /// Whether they are written down only if nothing says yet how the subject of the first came to be.
-    pub once: bool,
+    /// When they are not.
+    pub once: Once,
 }
 
-/// Whether they were written down.
-pub type Outcome = Result<bool>;
+/// When deeds are not to be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Once {
+    /// They always are.
+    No,
+    /// An entry says already how the subject of the first, a version, came to be.
+    Version,
+    /// An entry says the very same already.
+    Same,
+}
+
+/// Whether they are in the log.
+pub type Outcome = Result<()>;
 
 /// Why nothing was written down.
 struct Failed {
@@ -33,10 +44,11 @@ impl<E: Into<DatabaseError>> From<E> for Failed {
     }
 }
 
-impl AsyncWriter<Deeds, Outcome> for Database {
-    async fn write(&self, items: Vec<Deeds>) -> Vec<Outcome> {
-        let failed = match self.write_down(&items).await {
-            Ok(outcomes) => return outcomes.into_iter().map(Ok).collect(),
+impl AsyncWriter<Vec<Deeds>, Outcome> for Database {
+    async fn write(&self, items: Vec<Vec<Deeds>>) -> Vec<Outcome> {
+        let all: Vec<&Deeds> = items.iter().flatten().collect();
+        let failed = match self.write_down(&all).await {
+            Ok(()) => return items.iter().map(|_| Ok(())).collect(),
             Err(failed) if items.len() == 1 => return vec![Err(failed.error)],
             Err(failed) => failed,
         };
@@ -45,52 +57,82 @@ impl AsyncWriter<Deeds, Outcome> for Database {
             if failed.is_open {
                 return Err(sqlx::Error::Io(std::io::ErrorKind::ConnectionAborted.into()).into());
             }
-            let outcomes =
-                self.write_down(std::slice::from_ref(deeds)).await.map_err(|failed| failed.error)?;
-            Ok(outcomes.first().copied().unwrap_or_default())
+            self.write_down(&deeds.iter().collect::<Vec<_>>()).await.map_err(|failed| failed.error)
         });
         join_all(alone).await
     }
 }
 
 impl Database {
-    async fn write_down(&self, items: &[Deeds]) -> Result<Vec<bool>, Failed> {
-        let mut transaction = self.begin("audit").await?;
-        let firsts: Vec<(usize, (&str, &str))> = items
-            .iter()
-            .enumerate()
-            .filter(|(_, deeds)| deeds.once)
-            .filter_map(|(place, deeds)| {
-                let first = deeds.all.first()?;
-                Some((place, (first.workspace.as_deref().unwrap_or_default(), first.subject.as_str())))
-            })
-            .collect();
-        let (places, versions): (Vec<usize>, Vec<_>) = firsts.into_iter().unzip();
-        let known = told(&mut transaction, &versions).await?;
-        let mut outcomes = vec![true; items.len()];
-        let mut seen = HashSet::new();
-        for (number, (place, version)) in places.into_iter().zip(versions).enumerate() {
-            // Of two in this transaction the first tells it.
-            outcomes[place] = seen.insert(version) && !known.contains(&number);
+    async fn write_down(&self, items: &[&Deeds]) -> Result<(), Failed> {
+        if items.is_empty() {
+            return Ok(());
         }
-        let wanted: Vec<&Deed> = items
-            .iter()
-            .zip(&outcomes)
-            .filter(|(_, wanted)| **wanted)
-            .flat_map(|(deeds, _)| &deeds.all)
-            .collect();
+        let mut transaction = self.begin("audit").await?;
+        let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for first in
+            items.iter().filter(|deeds| deeds.once == Once::Version).filter_map(|deeds| deeds.all.first())
+        {
+            versions.entry(first.workspace.as_deref().unwrap_or_default()).or_default().push(&first.subject);
+        }
+        let mut known: HashMap<&str, HashSet<String>> = HashMap::new();
+        for (workspace, subjects) in versions {
+            known.insert(workspace, told(&mut transaction, workspace, &subjects).await?);
+        }
+        let mut wanted: Vec<&Deed> = Vec::new();
+        for deeds in items {
+            let Some(first) = deeds.all.first() else { continue };
+            let is_wanted = match deeds.once {
+                Once::No => true,
+                // Of two in this transaction the first tells it.
+                Once::Version => known
+                    .entry(first.workspace.as_deref().unwrap_or_default())
+                    .or_default()
+                    .insert(first.subject.clone()),
+                Once::Same => !is_said(&mut transaction, first).await?,
+            };
+            if is_wanted {
+                wanted.extend(&deeds.all);
+            }
+        }
         if !wanted.is_empty() {
             append_all(&mut transaction, &wanted).await?;
             transaction.commit().await.map_err(|error| Failed { error: error.into(), is_open: true })?;
         }
-        Ok(outcomes)
+        Ok(())
     }
 
-    /// Writes deeds down with those of others.
-    pub(super) async fn add(&self, deeds: Deeds) -> Outcome {
-        let outcome = self.deeds.write(deeds, self.clone()).await;
-        outcome.unwrap_or_else(|| Err(sqlx::Error::WorkerCrashed.into()))
+    /// Writes deeds down with those of others. They have their place before those that are asked for later, once this returns.
+    pub(super) fn add(&self, deeds: Vec<Deeds>) -> impl Future<Output = Outcome> + Send + use<> {
+        let outcome = self.deeds.write(deeds, self.clone());
+        async { outcome.await.unwrap_or_else(|| Err(sqlx::Error::WorkerCrashed.into())) }
     }
+
+    /// Writes down what versions came to be, and what else is told once. What comes of it is there to be waited for, and need not be.
+    pub fn tell(&self, deeds: Vec<Deeds>) -> impl Future<Output = Outcome> + Send + use<> {
+        self.add(deeds)
+    }
+
+    /// Whether so much is to be written down that whoever adds to it should wait.
+    pub fn is_behind(&self) -> bool {
+        self.deeds.waiting().0 > BEHIND
+    }
+
+    /// Waits until all is written down that this process was to write down.
+    pub async fn settle(&self) -> Result<()> {
+        match self.deeds.waiting() {
+            (0, false) => Ok(()),
+            _ => self.add(Vec::new()).await,
+        }
+    }
+}
+
+/// How many may wait.
+const BEHIND: usize = 64;
+
+/// Adds an entry to the log, in the transaction of what it is about.
+pub(in crate::database) async fn append(connection: &mut Connection, deed: &Deed) -> Result<()> {
+    append_all(connection, &[deed]).await
 }
 
 /// Adds entries to the log. The last thing that a transaction does: whoever adds another waits until it ends.
@@ -107,7 +149,7 @@ async fn append_all(connection: &mut Connection, deeds: &[&Deed]) -> Result<()> 
     before.dedup();
     let mut known = hashes(&mut *connection, &before).await?;
     let (mut entries, mut nodes) = (Vec::new(), Vec::new());
-    for (number, deed) in numbers().zip(deeds) {
+    for ((number, deed), salt) in numbers().zip(deeds).zip(salts(deeds.len())?) {
         let entry = Entry {
             number,
             at: jiff::Timestamp::now(),
@@ -116,7 +158,7 @@ async fn append_all(connection: &mut Connection, deeds: &[&Deed]) -> Result<()> 
             workspace: deed.workspace.clone(),
             subject: deed.subject.clone(),
             details: deed.details.clone(),
-            salt: unguessable::<16>()?,
+            salt,
         };
         let text = entry.to_text().map_err(|error| sqlx::Error::Encode(error.into()))?;
         for (node, hash) in closed(number, Hash::leaf(text.as_bytes()), &known)? {
