@@ -9,9 +9,9 @@ use nix::unistd::Pid;
 use provenv_testing::pypi::{Index, Wheel};
 use serde_json::{Value, json};
 
-use super::client::Client;
-use super::support::{Done, definition, eventually, have, serve, skip};
 use super::team::{DEFAULT, Team, post, server};
+use crate::registry::client::Client;
+use crate::support::{Done, definition, eventually, have, serve, skip};
 
 /// A server with a version whose definition has a lock, and the registration of another one like it.
 fn begin(folder: &Path) -> Option<(Team, String, Value)> {

@@ -107,7 +107,7 @@ pub struct Database {
     tables: Tables,
     pool: sqlx::AnyPool,
     /// What is to be written down.
-    deeds: Together<Vec<audit::Deeds>, audit::Outcome>,
+    deeds: Together<Vec<Deeds>, audit::Outcome>,
     /// Who called.
     callers: callers::Callers,
 }
