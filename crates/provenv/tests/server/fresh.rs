@@ -3,8 +3,8 @@
 use provenv_testing::pypi::{Index, Wheel};
 
 use super::builds::register;
-use crate::support::{Done, command, definition, serve};
 use super::team::{DEFAULT, Team, problem};
+use crate::support::{Done, command, definition, serve};
 
 #[test]
 fn what_another_process_changes_is_seen_at_once() {
