@@ -23,7 +23,8 @@ quickstart: build ## train a model in an environment made from packages, then on
 .PHONY: test
 test: test-tools ## all tests, with real peers
 	$(CARGO) fmt --all --check
-	PROVENV_TEST_PEERS=$${PROVENV_TEST_PEERS:-required} $(CARGO) test --release --locked --workspace --no-fail-fast
+	$(CARGO) test --release --locked --workspace --doc
+	PROVENV_TEST_PEERS=$${PROVENV_TEST_PEERS:-required} $(CARGO) test --release --locked --workspace --no-fail-fast --tests
 
 # How many random schedules, and the rounds of each; PROVENV_SCHEDULE_SEED begins with a certain one.
 SCHEDULES ?= 10

@@ -21,6 +21,7 @@ mod foreign_locks;
 mod forms;
 mod front_door;
 mod kill_points;
+mod layout;
 mod lifecycle;
 mod lineage;
 mod locks;

@@ -16,7 +16,7 @@ use provenv_testing::server::{FileTree, Server};
 pub const PYTHON: &str = "3.11";
 
 /// A workspace of a test's own. Its store begins with the artifacts, segments and layers of the plain base, so that a test
-/// needs neither fetch nor compress them again.
+/// needs neither fetch nor compress nor unpack them again.
 pub struct Workspace {
     folder: tempfile::TempDir,
     /// Variables that its commands get.
@@ -208,6 +208,8 @@ fn seed() -> Option<&'static Path> {
             let locked =
                 command(&root).arg("lock").arg(&base).arg("--file").arg(folder.join(BASE_LOCK)).output();
             Done::from(locked.unwrap()).ok();
+            // Unpacks the layers that a build has no need of. Where nothing can be run, tests that run something say so.
+            let _ = command(&root).arg("run").arg(&file).args(["--", "true"]).output().unwrap();
             return Some(root);
         }
         let reachable =
@@ -219,13 +221,13 @@ fn seed() -> Option<&'static Path> {
     .as_deref()
 }
 
-/// Begins a workspace at `root` with the base: its artifacts, segments and layers, and uv.
+/// Begins a workspace at `root` with the base: its artifacts, segments and layers, these unpacked too, and uv.
 ///
 /// Copies by hard links what is never changed in place, and no catalogue: each test has its own.
 pub fn fill(root: &Path) -> Option<()> {
     let seed = seed()?.join("store");
     let store = root.join("store");
-    for part in ["blobs", "records", "trees/tool", "format"] {
+    for part in ["blobs", "records", "trees", "format"] {
         link(&seed.join(part), &store.join(part));
     }
     Some(())
