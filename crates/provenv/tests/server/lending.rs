@@ -7,10 +7,10 @@ use provenv_testing::server::Fault;
 use serde_json::{Value, json};
 
 use super::builds::{ended, register};
-use super::client::Client;
 use super::several::{Pair, at_once};
-use super::support::{Done, command, definition, eventually, serve};
 use super::team::{DEFAULT, Team, post, problem, put};
+use crate::registry::client::Client;
+use crate::support::{Done, command, definition, eventually, serve};
 
 const VISION: &str = "/api/v1/workspaces/vision";
 
@@ -259,7 +259,7 @@ fn what_comes_by_other_ways_than_registering_is_followed_or_refused() {
 #[test]
 fn an_upgrade_that_a_crash_kept_from_the_audit_log_is_written_down_by_the_next() {
     if std::env::var_os("PROVENV_TEST_CATALOGUE").is_some() {
-        return super::support::skip("the workspace is opened as a folder");
+        return crate::support::skip("the workspace is opened as a folder");
     }
     let folder = tempfile::tempdir().unwrap();
     let Some(mut team) = Team::with_base(folder.path()) else { return };

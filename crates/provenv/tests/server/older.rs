@@ -7,9 +7,9 @@ use provenv_testing::pypi::{Index, Wheel};
 use serde_json::json;
 
 use super::builds::register;
-use super::support::postgres::Postgres;
-use super::support::{Done, definition, fill, serve};
 use super::team::{DEFAULT, Team, post, put};
+use crate::support::postgres::Postgres;
+use crate::support::{Done, definition, fill, serve};
 
 /// The schemas in the order in which they came.
 const OLDER: &[&str] = &[
