@@ -35,10 +35,13 @@ conditionMessage.provenv_error <- function(c) {
   lines <- c$message
   for (cause in c$causes) lines <- c(lines, paste0("  because ", cause))
   for (remark in c$remarks) {
-    if (identical(remark$message, c$message)) next
-    lines <- c(lines, paste0("  ", remark$severity, "[", remark$code, "] ", remark$message))
+    # The message has the first of them.
+    if (!grepl(remark$message, c$message, fixed = TRUE)) {
+      lines <- c(lines, paste0("  ", remark$severity, "[", remark$code, "] ", remark$message))
+    }
   }
-  if (!is.null(c$hint)) lines <- c(lines, paste0("hint: ", c$hint))
+  hints <- unique(c(c$hint, unlist(lapply(c$remarks, function(remark) remark$hint))))
+  if (length(hints) > 0) lines <- c(lines, paste0("hint: ", hints))
   paste(lines, collapse = "\n")
 }
 
