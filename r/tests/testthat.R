@@ -1,0 +1,4 @@
+library(testthat)
+library(provenv)
+
+test_check("provenv")
