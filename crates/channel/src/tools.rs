@@ -26,7 +26,7 @@ pub fn python_with(packages: &[&str]) -> Option<PathBuf> {
     let python = folder.join("bin/python");
     let made = once(&folder, |_| -> Result<(), String> {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-        // Without bytecode, which takes longer than all the rest where packages are many; what is imported is compiled then.
+        // Without the bytecode of all of it: what is imported is compiled then.
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"];
         run(Command::new(&python).args(pip).args(["--only-binary", ":all:"]).args(packages))
     });
