@@ -7,5 +7,5 @@ mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 if cmp -s "$here/requirements.txt" "$folder/installed.txt"; then exit 0; fi
 python3 -m venv "$folder/python"
-"$folder/python/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
+"$folder/python/bin/pip" install --quiet --disable-pip-version-check --no-compile -r "$here/requirements.txt"
 cp "$here/requirements.txt" "$folder/installed.txt"

@@ -26,9 +26,9 @@ pub fn python_with(packages: &[&str]) -> Option<PathBuf> {
     let python = folder.join("bin/python");
     let made = once(&folder, |_| -> Result<(), String> {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-        let pip =
-            ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"];
-        run(Command::new(&python).args(pip).args(packages))
+        // Without the bytecode of all of it: what is imported is compiled then.
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"];
+        run(Command::new(&python).args(pip).args(["--only-binary", ":all:"]).args(packages))
     });
     match made {
         Ok(()) => Some(python),

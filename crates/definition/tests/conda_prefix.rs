@@ -22,8 +22,9 @@ fn rattler() -> Option<PathBuf> {
     };
     if !has_it() {
         let made = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder).output();
-        let _ = made
-            .and_then(|_| Command::new(&python).args(["-m", "pip", "install", "--quiet", RATTLER]).output());
+        let _ = made.and_then(|_| {
+            Command::new(&python).args(["-m", "pip", "install", "--quiet", "--no-compile", RATTLER]).output()
+        });
     }
     if has_it() {
         return Some(python);

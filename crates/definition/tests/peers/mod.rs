@@ -39,7 +39,7 @@ pub fn venv(name: &str, pythons: &[&str], packages: &[&str]) -> Option<PathBuf> 
     };
     let made = run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&venv))
         && run(Command::new(venv.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet"])
+            .args(["-m", "pip", "install", "--quiet", "--no-compile"])
             .args(packages));
     made.then(|| {
         fs_err::write(done, wanted).unwrap();
