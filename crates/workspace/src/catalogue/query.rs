@@ -174,3 +174,15 @@ pub(super) fn array<'a>(values: impl Iterator<Item = Option<&'a str>>) -> String
     array.push('}');
     array
 }
+
+#[cfg(test)]
+mod tests {
+    use super::array;
+
+    #[test]
+    fn an_array_is_what_postgresql_reads_as_these_texts() {
+        let values = [Some("a\"b\\c"), None, Some(""), Some("NULL"), Some("{x,y}")];
+        assert_eq!(array(values.into_iter()), r#"{"a\"b\\c",NULL,"","NULL","{x,y}"}"#);
+        assert_eq!(array(std::iter::empty()), "{}");
+    }
+}
