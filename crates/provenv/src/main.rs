@@ -61,11 +61,11 @@ fn main() -> ExitCode {
 
 impl Command {
     /// How the log is to be written.
-    fn log_format(&self) -> LogFormat {
+    fn log_format(&self) -> Option<LogFormat> {
         match self {
-            Self::Serve(arguments) => arguments.log_format,
-            Self::Worker(arguments) => arguments.log_format,
-            _ => LogFormat::Text,
+            Self::Serve(arguments) => Some(arguments.log_format),
+            Self::Worker(arguments) => Some(arguments.log_format),
+            _ => None,
         }
     }
 
@@ -115,14 +115,19 @@ fn set_colors(choice: ColorChoice) {
     }
 }
 
-fn set_logging(verbose: u8, format: LogFormat, telemetry: Option<&Telemetry>) {
+/// `format` is that of a server, or of a worker.
+fn set_logging(verbose: u8, format: Option<LogFormat>, telemetry: Option<&Telemetry>) {
     use tracing_subscriber::filter::{FilterExt as _, filter_fn};
     use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
     use tracing_subscriber::util::SubscriberInitExt as _;
     use tracing_subscriber::{EnvFilter, fmt, registry};
     let level = match verbose {
-        0 if format == LogFormat::Json => "provenv_server=info,provenv_registry=warn,provenv_workspace=warn",
-        0 => "off",
+        0 => match format {
+            Some(LogFormat::Json) => "provenv_server=info,provenv_registry=warn,provenv_workspace=warn",
+            // Why a request failed is said here and nowhere else.
+            Some(LogFormat::Text) => "provenv_server=warn,provenv_registry=warn,provenv_workspace=warn",
+            None => "off",
+        },
         1 => {
             "provenv=debug,provenv_workspace=debug,provenv_image=debug,provenv_lock=debug,provenv_fetch=debug,provenv_store=debug,provenv_compute=debug,provenv_registry=debug,provenv_server=debug"
         }
@@ -132,7 +137,7 @@ fn set_logging(verbose: u8, format: LogFormat, telemetry: Option<&Telemetry>) {
     // Spans for traces would stand before every line.
     let filter = filter.and(filter_fn(|of| of.target() != provenv_telemetry::TARGET));
     let log = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
-    let log = match format {
+    let log = match format.unwrap_or(LogFormat::Text) {
         LogFormat::Text => {
             log.with_ansi(std::io::stderr().is_terminal()).without_time().with_filter(filter).boxed()
         }

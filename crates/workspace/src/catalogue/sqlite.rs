@@ -26,6 +26,8 @@ pub(super) async fn open(path: &Path, schema: &Schema) -> Result<AnyPool> {
         .max_connections(4)
         // A file does not go away.
         .test_before_acquire(false)
+        // Where the disk is full, SQLite ends a transaction by itself; the connection would take it for open ever after.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .after_connect(|connection, _| {
             Box::pin(async move {
                 connection.execute(sqlx::raw_sql(SETTINGS)).await?;
