@@ -30,8 +30,8 @@ pub fn begin(cli: &Cli, runtime: &Handle) -> Option<Telemetry> {
     let tell = move |what: &str| match format {
         _ if is_silent => {}
         // As the server says what is about all of it, so that whoever hears the one hears the other.
-        LogFormat::Json => tracing::warn!(target: "provenv_server", "{what}"),
-        LogFormat::Text => output::say(&format!("warning: {what}\n")),
+        Some(LogFormat::Json) => tracing::warn!(target: "provenv_server", "{what}"),
+        _ => output::say(&format!("warning: {what}\n")),
     };
     match provenv_telemetry::begin(&options, runtime, tell) {
         Ok(telemetry) => telemetry,
