@@ -318,6 +318,7 @@ const OLDER: &[&str] = &[
     include_str!("../../workspace/src/catalogue/taken.sql"),
     include_str!("../../workspace/src/catalogue/speed.sql"),
     include_str!("../../workspace/src/catalogue/shared.sql"),
+    include_str!("../../workspace/src/catalogue/untold.sql"),
 ];
 /// The version that brought labels, and a history.
 const LIFECYCLE: usize = 9;

@@ -17,8 +17,8 @@ use super::{CatalogueError, Result, Schema};
 /// How long the first connection may take. Those after it wait for a server that is started again.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a connection is taken to be there after it was used.
-const FRESH: Duration = Duration::from_secs(1);
+/// How long a connection is taken to be there after it was used: under load, all are used again within it.
+const FRESH: Duration = Duration::from_millis(10);
 
 /// What a URL may say after its `?`.
 const PARAMETERS: &[&str] = &[
