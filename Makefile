@@ -26,6 +26,22 @@ test: test-tools ## all tests, with real peers
 	$(CARGO) test --release --locked --workspace --doc
 	PROVENV_TEST_PEERS=$${PROVENV_TEST_PEERS:-required} $(CARGO) test --release --locked --workspace --no-fail-fast --tests
 
+# The Python that tests the SDK, and where it is installed for that.
+PYTHON ?= python3
+PYTHON_VENV := .cache/python
+WHEELS := target/wheels
+
+.PHONY: wheel
+wheel: build ## the Python package, the command line included, into target/wheels
+	@test -x $(PYTHON_VENV)/bin/maturin || { $(PYTHON) -m venv $(PYTHON_VENV) && $(PYTHON_VENV)/bin/pip install -q -r python/requirements-dev.txt; }
+	mkdir -p python/provenv.data/scripts && cp $(PROVENV) python/provenv.data/scripts/provenv
+	cd python && ../$(PYTHON_VENV)/bin/maturin build --release --locked --out ../$(WHEELS)
+
+.PHONY: test-python
+test-python: wheel ## the tests of the Python package, its wheel installed
+	$(PYTHON_VENV)/bin/pip install -q --force-reinstall --no-deps $(WHEELS)/provenv-*.whl
+	cd python && ../$(PYTHON_VENV)/bin/python -m pytest
+
 # How many random schedules, and the rounds of each; PROVENV_SCHEDULE_SEED begins with a certain one.
 SCHEDULES ?= 10
 ROUNDS ?= 30

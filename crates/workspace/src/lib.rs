@@ -114,7 +114,7 @@ pub use proof::{
     Check, Companion, KeyDetails, KeyType, NewKey, Outcome, Policy, PolicyError, ProofError, Pushed,
     RemoteDetails, RemoteReferrer, Signed, Verified, VerifyOptions,
 };
-pub use provenv_compute::sandbox_main_if_asked;
+pub use provenv_compute::{sandbox_main_if_asked, set_helper};
 pub use provenv_fetch::{Credentials, HostCredentials, Kept, Phase, Reporter, Silent, Unusable};
 pub use provenv_image::audit::{Finding, Severity};
 pub use provenv_image::form::{EPOCH, Form, Packing};
@@ -133,6 +133,7 @@ pub use running::{Finished, RunOptions, SubmitOptions};
 pub use runs::{OutputFile, RunDetails};
 pub use sbom::Sbom;
 pub use sharing::{SharedFrom, SharingTurn};
+pub use supervise::Caller;
 pub use upgrading::{UpgradeOptions, Upgraded};
 pub use upstream::{ReportedRun, RunNow, ToldImage};
 

@@ -12,6 +12,8 @@ use crate::supervise::{Signals, is_supervised};
 /// ended and no command has begun ends the process, too.
 pub(crate) struct Stoppable {
     building: Arc<AtomicBool>,
+    /// What listens for a caller, and need not do so ever after.
+    listening: Option<tokio::task::AbortHandle>,
 }
 
 impl Stoppable {
@@ -19,9 +21,11 @@ impl Stoppable {
         let mut signals = Signals::listen_only()?;
         let building = Arc::new(AtomicBool::new(true));
         let running = Arc::clone(&building);
-        tokio::spawn(async move {
+        let caller = signals.caller();
+        let is_called = caller.is_some();
+        let task = tokio::spawn(async move {
             let signal = signals.next().await;
-            if is_supervised() {
+            if caller.is_none() && is_supervised() {
                 return;
             }
             if running.load(Ordering::SeqCst) {
@@ -29,13 +33,20 @@ impl Stoppable {
                 // What cannot be written is found as lost.
                 let _ = catalogue.cancel_build(&id).await;
             }
-            std::process::exit(128 + signal as i32);
+            match caller {
+                Some(caller) => caller.give_up(),
+                None => std::process::exit(128 + signal as i32),
+            }
         });
-        Ok(Self { building })
+        let listening = is_called.then(|| task.abort_handle());
+        Ok(Self { building, listening })
     }
 
     /// The build has ended by itself.
     pub fn end(self) {
         self.building.store(false, Ordering::SeqCst);
+        if let Some(task) = self.listening {
+            task.abort();
+        }
     }
 }

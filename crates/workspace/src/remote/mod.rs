@@ -233,6 +233,12 @@ impl Remote {
         Ok(Self { client: client()?, server, name, token })
     }
 
+    /// The same with this token.
+    pub fn open_with(text: &str, token: &str) -> Result<Self> {
+        let (server, name) = split(text)?;
+        Ok(Self { client: client()?, server, name, token: token.to_owned() })
+    }
+
     /// Its URL.
     pub fn url(&self) -> String {
         format!("{}{}", self.server, self.name)
