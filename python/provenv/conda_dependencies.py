@@ -201,7 +201,7 @@ class CondaDependencies:
                 lines[place] = pip_option
                 break
         else:
-            lines.insert(0, pip_option)
+            lines.append(pip_option)
         self._set_pip(lines)
 
     def remove_pip_option(self, pip_option: str) -> None:
@@ -263,12 +263,9 @@ class CondaDependencies:
 
     def _set_pip(self, lines: list[str]) -> None:
         items = self._said["dependencies"]
-        for place, item in enumerate(items):
+        for item in items:
             if isinstance(item, dict) and "pip" in item:
-                if lines:
-                    item["pip"] = lines
-                else:
-                    del items[place]
+                item["pip"] = lines
                 return
         if lines:
             items.append({"pip": lines})
