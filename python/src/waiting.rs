@@ -1,6 +1,5 @@
 //! How Python waits for Rust: without the interpreter's lock, and awake for Ctrl-C.
 
-use std::future::Future;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -33,18 +32,19 @@ pub fn runtime() -> Result<&'static Runtime> {
     Ok(runtime)
 }
 
-/// Waits for `future`. Other threads of Python go on meanwhile. A signal that Python raises an exception for ends the waiting
+/// Waits for what `doing` does. Other threads of Python go on meanwhile. A signal that Python raises an exception for ends the waiting
 /// with it: a command that runs is handed it and may end by itself, a build is put on record as canceled, and all else is
 /// dropped where it stands, as if the process had been killed. A second one waits for nothing.
-pub fn wait<T, F>(python: Python<'_>, future: F) -> PyResult<T>
+pub fn wait<T, F>(python: Python<'_>, doing: F) -> PyResult<T>
 where
-    F: Future<Output = Result<T>> + Send,
+    // The future is made where it is waited for: what it borrows keeps it from being sent.
+    F: AsyncFnOnce() -> Result<T> + Send,
     T: Send,
 {
     let runtime = runtime()?;
     let caller = Caller::default();
     python.detach(|| {
-        let mut future = pin!(caller.scope(future));
+        let mut future = pin!(caller.scope(doing()));
         let mut raised: Option<PyErr> = None;
         loop {
             let turn = runtime.block_on(async {

@@ -98,7 +98,7 @@ impl NativeWorkspace {
     ) -> PyResult<String> {
         let workspace = self.workspace(python)?;
         let read = &environment.read;
-        wait(python, async {
+        wait(python, async || {
             let options = RegisterOptions { lock: lock.as_deref(), ..RegisterOptions::default() };
             let registered = workspace
                 .register_with(&read.environment, &read.origins, read.locked.as_ref(), &options)
@@ -113,7 +113,7 @@ impl NativeWorkspace {
     /// A registered version, a curated one, or a file.
     fn show(&self, python: Python<'_>, reference: &str) -> PyResult<String> {
         let workspace = self.workspace(python)?;
-        wait(python, async {
+        wait(python, async || {
             let (details, _) = workspace.show(reference, &folder()?).await?;
             json(&details)
         })
@@ -123,7 +123,7 @@ impl NativeWorkspace {
     fn get(&self, python: Python<'_>, reference: &str) -> PyResult<String> {
         let workspace = self.workspace(python)?;
         // No folder may be meant.
-        wait(python, async {
+        wait(python, async || {
             json(&workspace.show(reference, std::path::Path::new("/nonexistent")).await?.0)
         })
     }
@@ -132,7 +132,7 @@ impl NativeWorkspace {
     fn list(&self, python: Python<'_>, name: Option<String>, all: bool) -> PyResult<String> {
         let find = Find { name, all_versions: all, ..Find::default() };
         let record = self.record(python)?;
-        wait(python, async { json(&record.find(&find).await?.environments) })
+        wait(python, async || { json(&record.find(&find).await?.environments) })
     }
 }
 
@@ -146,7 +146,7 @@ impl NativeWorkspace {
     }
 
     fn open(python: Python<'_>, opening: Opening) -> PyResult<Self> {
-        let workspace = wait(python, opening.open())?;
+        let workspace = wait(python, async || opening.open().await)?;
         Ok(Self { opening, open: Mutex::new((std::process::id(), Arc::new(workspace))) })
     }
 
@@ -160,7 +160,7 @@ impl NativeWorkspace {
         if self.open.lock().unwrap_or_else(PoisonError::into_inner).0 == process {
             return Ok(self.held());
         }
-        let again = Arc::new(wait(python, self.opening.open())?);
+        let again = Arc::new(wait(python, async || self.opening.open().await)?);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         // To close the parent's would be to end what it is doing.
         std::mem::forget(std::mem::replace(&mut *open, (process, Arc::clone(&again))));
