@@ -24,14 +24,14 @@ pub fn build(
 ) -> PyResult<String> {
     let options = BuildOptions { to, force, platform: parse_platform(platform)?, ..BuildOptions::default() };
     let workspace = workspace.workspace(python)?;
-    wait(python, async || { json(&workspace.build(reference, &folder()?, &options).await?) })
+    wait(python, async || json(&workspace.build(reference, &folder()?, &options).await?))
 }
 
 /// All about the image.
 #[pyfunction]
 pub fn image_details(python: Python<'_>, workspace: &NativeWorkspace, reference: &str) -> PyResult<String> {
     let workspace = workspace.workspace(python)?;
-    wait(python, async || { json(&workspace.image_details(reference, &folder()?).await?) })
+    wait(python, async || json(&workspace.image_details(reference, &folder()?).await?))
 }
 
 /// The lock, as its file has it.
@@ -50,7 +50,7 @@ pub fn lock(python: Python<'_>, workspace: &NativeWorkspace, reference: &str) ->
 #[pyfunction]
 pub fn receipt(python: Python<'_>, workspace: &NativeWorkspace, reference: &str) -> PyResult<String> {
     let workspace = workspace.workspace(python)?;
-    wait(python, async || { json(&workspace.receipt_of(reference, &folder()?).await?.0) })
+    wait(python, async || json(&workspace.receipt_of(reference, &folder()?).await?.0))
 }
 
 /// How two environments differ: what they ask for, and what was chosen.
@@ -64,7 +64,7 @@ pub fn diff(
 ) -> PyResult<String> {
     let workspace = workspace.workspace(python)?;
     let options = DiffOptions { platform: None, asked };
-    wait(python, async || { json(&workspace.diff(old, new, &folder()?, &options).await?) })
+    wait(python, async || json(&workspace.diff(old, new, &folder()?, &options).await?))
 }
 
 /// The files of an environment, or of its lock, in a format.
@@ -78,7 +78,7 @@ pub fn export(
 ) -> PyResult<String> {
     let workspace = workspace.workspace(python)?;
     let options = ExportOptions { format: parse_format(format)?, locked, platform: None };
-    wait(python, async || { json(&workspace.export(reference, &folder()?, &options).await?.0) })
+    wait(python, async || json(&workspace.export(reference, &folder()?, &options).await?.0))
 }
 
 /// The bill of materials of the image.
@@ -98,7 +98,7 @@ pub fn sbom<'py>(
             return Err(Problem::argument(message, "it is `spdx` or `cyclonedx`").into());
         }
     };
-    let sbom = wait(python, async || { Ok(workspace.sbom(reference, &folder()?, format).await?) })?;
+    let sbom = wait(python, async || Ok(workspace.sbom(reference, &folder()?, format).await?))?;
     Ok(PyBytes::new(python, &sbom.document))
 }
 
@@ -114,7 +114,7 @@ pub fn verify(
 ) -> PyResult<String> {
     let workspace = workspace.workspace(python)?;
     let options = VerifyOptions { keys, policy, rebuild, insecure: false };
-    wait(python, async || { json(&workspace.verify(image, &folder()?, &options).await?) })
+    wait(python, async || json(&workspace.verify(image, &folder()?, &options).await?))
 }
 
 /// Moves an environment to newer packages, or says what would change.
@@ -128,7 +128,7 @@ pub fn upgrade(
 ) -> PyResult<String> {
     let workspace = workspace.workspace(python)?;
     let options = UpgradeOptions { packages, dry_run, ..UpgradeOptions::default() };
-    wait(python, async || { json(&workspace.upgrade(name, &options).await?) })
+    wait(python, async || json(&workspace.upgrade(name, &options).await?))
 }
 
 /// Puts a label on a version.
@@ -140,7 +140,7 @@ pub fn label(
     label: &str,
 ) -> PyResult<String> {
     let record = workspace.record(python)?;
-    wait(python, async || { json(&record.put_label(reference, label).await?) })
+    wait(python, async || json(&record.put_label(reference, label).await?))
 }
 
 fn parse_platform(text: Option<&str>) -> Result<Option<Platform>> {

@@ -123,16 +123,14 @@ impl NativeWorkspace {
     fn get(&self, python: Python<'_>, reference: &str) -> PyResult<String> {
         let workspace = self.workspace(python)?;
         // No folder may be meant.
-        wait(python, async || {
-            json(&workspace.show(reference, std::path::Path::new("/nonexistent")).await?.0)
-        })
+        wait(python, async || json(&workspace.show(reference, std::path::Path::new("/nonexistent")).await?.0))
     }
 
     /// The newest version of each name, or all versions.
     fn list(&self, python: Python<'_>, name: Option<String>, all: bool) -> PyResult<String> {
         let find = Find { name, all_versions: all, ..Find::default() };
         let record = self.record(python)?;
-        wait(python, async || { json(&record.find(&find).await?.environments) })
+        wait(python, async || json(&record.find(&find).await?.environments))
     }
 }
 
