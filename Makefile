@@ -40,7 +40,8 @@ wheel: build ## the Python package, the command line included, into target/wheel
 .PHONY: test-python
 test-python: wheel ## the tests of the Python package, its wheel installed
 	$(PYTHON_VENV)/bin/pip install -q --force-reinstall --no-deps $(WHEELS)/provenv-*.whl
-	cd python && ../$(PYTHON_VENV)/bin/python -m pytest
+	@# Not `python -m pytest`: that would import what lies in the folder, and not the wheel.
+	$(PYTHON_VENV)/bin/pytest -c python/pyproject.toml python/tests
 
 # How many random schedules, and the rounds of each; PROVENV_SCHEDULE_SEED begins with a certain one.
 SCHEDULES ?= 10

@@ -325,7 +325,7 @@ class Environment(Fields):
         from provenv.details import ImageBuildDetails
 
         with self._reference() as reference:
-            built = json.loads(_native.build(workspace._native, reference, [], False, None))
+            built = json.loads(_native.build(workspace._native, reference, [], False, platform))
             details = json.loads(_native.image_details(workspace._native, reference))
         return ImageBuildDetails(built, details.get("log"))
 

@@ -110,7 +110,7 @@ fn kind(error: &Error) -> (&'static str, String) {
         Error::Arguments { .. } | Error::Destination(_) | Error::Reference(_) => {
             ("ArgumentError", "argument-invalid")
         }
-        Error::NoEnvironment(_) | Error::NoCurated { .. } => ("NotFoundError", "environment-not-found"),
+        Error::NoEnvironment(..) | Error::NoCurated { .. } => ("NotFoundError", "environment-not-found"),
         Error::NoVersion { .. } => ("NotFoundError", "version-not-found"),
         Error::NoLabel { .. } => ("NotFoundError", "label-not-found"),
         Error::AllArchived(_) => ("NotFoundError", "all-archived"),
