@@ -44,6 +44,8 @@ where
     let runtime = runtime()?;
     let caller = Caller::default();
     python.detach(|| {
+        // What is dropped where it stands may end tasks of the runtime, and looks for it.
+        let _context = runtime.enter();
         let mut future = pin!(caller.scope(doing()));
         let mut raised: Option<PyErr> = None;
         loop {
