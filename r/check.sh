@@ -1,6 +1,6 @@
 #!/bin/sh
 # Checks the package of R as CRAN does, with its tests against a server: check.sh PROVENV FOLDER.
-# Debian's packages of R must be there: `make test-r` installs them.
+# It needs from Debian: r-base-dev r-cran-httr2 r-cran-jsonlite r-cran-testthat r-cran-knitr r-cran-rmarkdown r-cran-roxygen2.
 set -eu
 provenv=$(realpath "$1")
 mkdir -p "$2"
