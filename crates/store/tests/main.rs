@@ -1,6 +1,5 @@
 //! The store through the public API, in one process and in many.
 
-mod collect;
 mod common;
 mod crash;
 mod damage;
