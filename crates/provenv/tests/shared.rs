@@ -29,14 +29,15 @@ fn user_command(user: &str, umask: &str, root: &Path, folder: &Path, arguments: 
 }
 
 /// A folder that all may enter, with the binary in it, and a workspace there that the first user owns and the group shares. Its
-/// store begins with the base.
+/// store begins with the base, of which nothing is unpacked: that is done by whoever needs it, and theirs.
 fn shared_folder(workspace: &Workspace) -> (PathBuf, PathBuf) {
     let folder = workspace.path().join("shared");
     let root = folder.join("workspace");
     fs_err::create_dir(&folder).unwrap();
     fs_err::copy(env!("CARGO_BIN_EXE_provenv"), folder.join("provenv")).unwrap();
     shell(
-        "chmod 755 \"$2\"; mkdir \"$3\"; cp -r \"$1/store\" \"$3\"; chown -R 54321:54320 \"$3\"; chmod -R g+rwX \"$3\";
+        "chmod 755 \"$2\"; mkdir \"$3\"; cp -r \"$1/store\" \"$3\";
+         find \"$3/store/trees\" -mindepth 1 -maxdepth 1 ! -name tool -exec rm -r {} +; chown -R 54321:54320 \"$3\"; chmod -R g+rwX \"$3\";
          find \"$3\" -type d -exec chmod g+s {} +; chmod 1777 \"$2/shared\"",
         &[&workspace.root(), workspace.path(), &root],
     );
